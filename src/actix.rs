@@ -50,7 +50,7 @@ pub use key_lockout::KeyLockout;
 pub use keys::{ApiKey, ApiKeys, BadCall, Call, CallPath, KeyHash, TokenStyle, new_key};
 pub use public::{counted_scope, public_scope};
 #[cfg(feature = "platform")]
-pub use push::Pushes;
+pub use push::{APP_ID, FORWARDED, PushRoute, Pushes};
 pub use request_stats::{ListenerName, OTHER_ROUTE, RequestStats, RouteRequests, UNKNOWN_ACCOUNT};
 
 pub use crate::endpoint::{ClientIps, Problem, RateLimit};

@@ -3,12 +3,14 @@
 //!
 //! Pure functions and data; nothing here does I/O. A push is one encrypted XML document: `push_event::Envelope`
 //! reads the outer document, `PushKeys::open` checks and decrypts it, `PushEvent::read` reads the event (feature
-//! `platform`).
+//! `platform`), and `message` what a user wrote to an authorised account.
 //! [`PlatformTicket`] and [`Authorizer`] say what an event changes. Each of them decides by the event's
 //! CreateTime, so that a repeated or late push is harmless.
 
 pub mod authorizer;
 mod event;
+#[cfg(feature = "platform")]
+pub mod message;
 #[cfg(feature = "platform")]
 pub mod push_crypto;
 #[cfg(feature = "platform")]

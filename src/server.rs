@@ -15,6 +15,7 @@ mod backpressure;
 pub mod config;
 mod connection_guard;
 pub mod doctor;
+mod forward;
 mod guard_stats;
 mod host_guard;
 mod listener;

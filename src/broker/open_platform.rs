@@ -8,6 +8,7 @@
 //! [`super::Accounts`] as `PLATFORM/APPID`.
 
 mod authorize;
+mod going_live;
 mod list;
 mod records;
 mod redeem;

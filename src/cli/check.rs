@@ -182,13 +182,14 @@ async fn check_platform(upstream: &Upstream, platform: &PlatformSettings) -> boo
         name,
         account,
         callback_path: path,
+        messages_path,
         ..
     } = platform;
     match upstream.start_push(account).await {
         Ok(()) => {
             let id = account.app_id();
             say(&format!(
-                "{name}: ok, WeChat accepts {id} and pushes its events; the authorisation-event URL must be https://HOST{path} · 微信验证通过，“授权事件接收 URL”应为 https://域名{path}"
+                "{name}: ok, WeChat accepts {id} and pushes its events; the authorisation-event URL must be https://HOST{path}, the message URL https://HOST{messages_path} · 微信验证通过，“授权事件接收 URL”应为 https://域名{path}，“消息与事件接收 URL”应为 https://域名{messages_path}"
             ));
             true
         }

@@ -1,16 +1,25 @@
 //! The endpoint for WeChat's pushes to an open platform: checks, decrypts and stores an event.
 //!
 //! WeChat pushes an event again until it gets `success` within five seconds, so what follows from an event is
-//! done after the answer.
+//! done after the answer. Messages of users come to another URL: `messages`.
 
+mod messages;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use messages::{Forward, ForwardMessages, Forwarding, MessageAnswer};
+
 use super::log_throttle::LogThrottle;
 use crate::broker::Broker;
+use crate::credential::Secret;
 use crate::platform::push_crypto::SignedPush;
 use crate::platform::push_event::Envelope;
 use crate::platform::{EventKind, PushError, PushEvent, PushKeys};
+
+/// Number of things that can become of a push.
+const OUTCOMES: usize = 9;
 
 /// Anyone can send pushes that are not valid.
 const LOG_EVERY: Duration = Duration::from_secs(60);
@@ -25,6 +34,9 @@ pub struct PushReceiver {
     keys: PushKeys,
     counts: PushCounts,
     refused: LogThrottle,
+    /// `None` answers [`SUCCESS`] to messages.
+    forwarder: Option<Arc<dyn ForwardMessages>>,
+    not_forwarded: LogThrottle,
 }
 
 /// How many pushes there were, by what became of them.
@@ -34,6 +46,10 @@ pub struct PushCounts {
     authorizations: AtomicU64,
     withdrawals: AtomicU64,
     others: AtomicU64,
+    /// Messages that were answered here.
+    answered: AtomicU64,
+    forwarded: AtomicU64,
+    not_forwarded: AtomicU64,
     refused: AtomicU64,
     failed: AtomicU64,
 }
@@ -56,7 +72,16 @@ impl PushReceiver {
             keys,
             counts: PushCounts::default(),
             refused: LogThrottle::new(LOG_EVERY),
+            forwarder: None,
+            not_forwarded: LogThrottle::new(LOG_EVERY),
         }
+    }
+
+    /// Sets where the messages of users go.
+    #[must_use]
+    pub fn forwarding(mut self, forwarder: Option<Arc<dyn ForwardMessages>>) -> Self {
+        self.forwarder = forwarder;
+        self
     }
 
     /// Processes a push. When it returns without an error, the change is stored: answer [`SUCCESS`].
@@ -69,14 +94,8 @@ impl PushReceiver {
         query: &str,
         body: &[u8],
     ) -> Result<(), NotReceived> {
-        let event = self.read(query, body).map_err(|error| {
-            self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            if self.refused.now_is_the_time(broker.clock().uptime()) {
-                let reason = error.refusal;
-                tracing::warn!(platform = self.platform, %reason, "push refused");
-            }
-            NotReceived::Invalid
-        })?;
+        let event = self.read(query, body);
+        let event = event.map_err(|error| self.refuse(broker, error))?;
         if let EventKind::Unknown(info_type) = &event.kind {
             tracing::info!(
                 platform = self.platform,
@@ -102,6 +121,12 @@ impl PushReceiver {
     }
 
     fn read(&self, query: &str, body: &[u8]) -> Result<PushEvent, PushError> {
+        let (message, _) = self.open(query, body)?;
+        PushEvent::read(message.expose(), &self.keys.receive_id)
+    }
+
+    /// Returns the decrypted message, and the keys that it used.
+    fn open(&self, query: &str, body: &[u8]) -> Result<(Secret, PushKeys), PushError> {
         let envelope = Envelope::read(body)?;
         let [timestamp, nonce, msg_signature] =
             ["timestamp", "nonce", "msg_signature"].map(|name| {
@@ -109,22 +134,33 @@ impl PushReceiver {
                 let value = pairs.find(|(key, _)| key == name).map(|(_, value)| value);
                 value.unwrap_or_default()
             });
-        let message = self.keys.open(&SignedPush {
+        self.keys.open_message(&SignedPush {
             timestamp: &timestamp,
             nonce: &nonce,
             msg_signature: &msg_signature,
             encrypt: &envelope.encrypt,
-        })?;
-        PushEvent::read(message.expose(), &self.keys.receive_id)
+        })
+    }
+
+    fn refuse(&self, broker: &Broker, error: PushError) -> NotReceived {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        if self.refused.now_is_the_time(broker.clock().uptime()) {
+            let reason = error.refusal;
+            tracing::warn!(platform = self.platform, %reason, "push refused");
+        }
+        NotReceived::Invalid
     }
 
     /// Returns the platform's name and the number of pushes by what became of them.
-    pub fn counts(&self) -> (&str, [(&'static str, u64); 6]) {
+    pub fn counts(&self) -> (&str, [(&'static str, u64); OUTCOMES]) {
         let PushCounts {
             tickets,
             authorizations,
             withdrawals,
             others,
+            answered,
+            forwarded,
+            not_forwarded,
             refused,
             failed,
         } = &self.counts;
@@ -133,6 +169,9 @@ impl PushReceiver {
             ("authorized", authorizations),
             ("unauthorized", withdrawals),
             ("other", others),
+            ("message_answered", answered),
+            ("message_forwarded", forwarded),
+            ("message_not_forwarded", not_forwarded),
             ("refused", refused),
             ("not_stored", failed),
         ];
@@ -166,12 +205,15 @@ impl PushCounts {
         }
     }
 
-    fn all(&mut self) -> [&mut AtomicU64; 6] {
+    fn all(&mut self) -> [&mut AtomicU64; OUTCOMES] {
         [
             &mut self.tickets,
             &mut self.authorizations,
             &mut self.withdrawals,
             &mut self.others,
+            &mut self.answered,
+            &mut self.forwarded,
+            &mut self.not_forwarded,
             &mut self.refused,
             &mut self.failed,
         ]

@@ -126,12 +126,31 @@ impl PushKeys {
     /// # Errors
     /// [`PushError`]: its text is the same for every cause; the cause is for the log.
     pub fn open(&self, push: &SignedPush<'_>) -> Result<Secret, PushError> {
+        self.open_with_used(push).map(|(message, _, _)| message)
+    }
+
+    /// [`PushKeys::open`], with the keys that the push used: those for the reply.
+    ///
+    /// # Errors
+    /// As [`PushKeys::open`].
+    pub fn open_message(&self, push: &SignedPush<'_>) -> Result<(Secret, Self), PushError> {
+        let (message, token, aes_key) = self.open_with_used(push)?;
+        let used = Self {
+            token: token.clone().into(),
+            aes_key: aes_key.clone().into(),
+            receive_id: self.receive_id.clone(),
+        };
+        Ok((message, used))
+    }
+
+    fn open_with_used(
+        &self,
+        push: &SignedPush<'_>,
+    ) -> Result<(Secret, &Secret, &AesKey), PushError> {
         if push.encrypt.len() > MAX_PUSH {
             return Err(PushRefusal::TooLarge.into());
         }
-        if !self.is_signed(push) {
-            return Err(PushRefusal::Signature.into());
-        }
+        let token = self.token_of(push).ok_or(PushRefusal::Signature)?;
         let sealed = BASE64_STANDARD
             .decode(push.encrypt)
             .map_err(|_| PushRefusal::Base64)?;
@@ -142,7 +161,7 @@ impl PushKeys {
         let mut furthest = PushRefusal::Length;
         for key in self.aes_key.each() {
             match open_with(key, sealed.clone(), &self.receive_id) {
-                Ok(message) => return Ok(message),
+                Ok(message) => return Ok((message, token, key)),
                 Err(refusal) => furthest = furthest.max(refusal),
             }
         }
@@ -178,15 +197,16 @@ impl PushKeys {
         signature(&self.token.current, timestamp, nonce, encrypt)
     }
 
-    /// Compares with the signature of every token, whichever is right.
-    fn is_signed(&self, push: &SignedPush<'_>) -> bool {
-        let matches = self.token.each().map(|token| {
+    /// Returns the token that signed the push. Compares with the signature of every token, whichever is right.
+    fn token_of(&self, push: &SignedPush<'_>) -> Option<&Secret> {
+        let mut signer = None;
+        for token in self.token.each() {
             let right = signature(token, push.timestamp, push.nonce, push.encrypt);
-            right.as_bytes().ct_eq(push.msg_signature.as_bytes())
-        });
-        matches
-            .reduce(|one, other| one | other)
-            .is_some_and(bool::from)
+            if right.as_bytes().ct_eq(push.msg_signature.as_bytes()).into() {
+                signer = signer.or(Some(token));
+            }
+        }
+        signer
     }
 }
 

@@ -13,6 +13,7 @@ use crate::clock::UnixTime;
 use super::app_settings::{App, Platform};
 use super::component::{Component, REMEMBERED, text};
 use super::issued::IssuedValues;
+use super::passive_reply::original_id;
 use super::push::Message;
 use super::reply::{Refusal, json as written};
 use super::simulator::Simulator;
@@ -36,6 +37,8 @@ pub(super) struct AuthorizationCode {
     app_id: String,
     expires_at: UnixTime,
     used: bool,
+    /// The access token that its redemption brought.
+    token: Option<String>,
 }
 
 /// Result of an account's authorisation.
@@ -121,6 +124,10 @@ impl Simulator {
         let refresh_token = authorizer
             .refresh_token
             .get_or_insert_with(new_refresh_token);
+        let used = component.codes.iter_mut().find(|known| known.value == code);
+        if let Some(used) = used {
+            used.token = Some(issued.value.clone());
+        }
         let answer = json!({
             "authorization_info": {
                 "authorizer_appid": app_id,
@@ -175,7 +182,7 @@ impl Simulator {
             "head_img": "",
             "service_type_info": { "id": if is_mini { 0 } else { 2 } },
             "verify_type_info": { "id": 0 },
-            "user_name": format!("gh_{}", app_id.get(2..14).unwrap_or(app_id)),
+            "user_name": original_id(app_id),
             "principal_name": "沙箱",
             "alias": "",
             "qrcode_url": "",
@@ -219,6 +226,12 @@ impl Component {
             .iter()
             .find(|it| it.app_id == app_id && it.authorized)
             .ok_or_else(|| Refusal::new(61003))
+    }
+
+    /// Returns the access token that the redemption of a code brought.
+    pub(super) fn token_of_code(&self, code: &str) -> Option<&str> {
+        let mut codes = self.codes.iter();
+        codes.find(|known| known.value == code)?.token.as_deref()
     }
 
     /// Adds the accounts of the settings, unless they are known.
@@ -276,6 +289,7 @@ impl Component {
             app_id,
             expires_at,
             used: false,
+            token: None,
         });
         Granted {
             code,

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::call::Call;
 use super::endpoint::{Endpoint, System};
 use super::fault::{self, FaultKind};
+use super::going_live::SEND_MESSAGE;
 use super::received::{Body, ReceivedRequest};
 use super::reply::{Refusal, json};
 use super::shape::{PICTURE, Shape};
@@ -34,7 +35,8 @@ pub(super) async fn answer(
     };
     shared.count(request.path());
     shared.pass_gates(request.path()).await;
-    let keep = if endpoint.is_echo() { 0 } else { LONGEST_READ };
+    let is_read = !endpoint.is_echo() || request.path() == SEND_MESSAGE;
+    let keep = if is_read { LONGEST_READ } else { 0 };
     let body = Body::read(payload, keep).await;
     let received = Arc::new(ReceivedRequest::of(&request, &body));
     shared.inside().received.push(received.clone());
@@ -162,7 +164,12 @@ impl<'a> UnderWay<'a> {
         let now = self.shared.clock.now();
         let mut inside = self.shared.inside();
         let checked = inside.simulator.check_token(self.system, self.call, now);
+        if checked.is_ok() && self.call.path == SEND_MESSAGE {
+            inside.simulator.sent_messages.keep(self.call);
+        }
         drop(inside);
+        // A check of a platform may wait for the message.
+        self.shared.counted.send_replace(());
         if let Err(refusal) = checked {
             return self.refused(&refusal);
         }

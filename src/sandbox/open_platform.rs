@@ -26,6 +26,9 @@ pub struct OpenPlatform {
     /// `None` pushes nothing.
     #[serde(default)]
     pub(super) push_url: Option<String>,
+    /// With `$APPID$`. `None` sends no messages.
+    #[serde(default)]
+    pub(super) message_url: Option<String>,
     #[serde(default = "new_push_token")]
     pub(super) push_token: String,
     #[serde(default = "new_encoding_aes_key")]
@@ -83,6 +86,7 @@ impl OpenPlatform {
             app_id: component_app_id.into(),
             secret: secret.into(),
             push_url: None,
+            message_url: None,
             push_token: new_push_token(),
             encoding_aes_key: new_encoding_aes_key(),
             previous_push_token: None,
@@ -140,6 +144,14 @@ impl OpenPlatform {
     #[must_use]
     pub fn with_push_url(mut self, url: impl Into<String>) -> Self {
         self.push_url = Some(url.into());
+        self
+    }
+
+    /// Sets the URL for messages and events of users (消息与事件接收URL). WeChat replaces `$APPID$` in it by the
+    /// account's AppID.
+    #[must_use]
+    pub fn with_message_url(mut self, url: impl Into<String>) -> Self {
+        self.message_url = Some(url.into());
         self
     }
 
@@ -290,6 +302,13 @@ impl OpenPlatform {
             () if self.push_url.as_ref().is_some_and(url_is_wrong) => {
                 Some("\"push_url\" must be a URL with http or https")
             }
+            () if self
+                .message_url
+                .as_ref()
+                .is_some_and(|url| url_is_wrong(url) || !url.contains(APP_ID)) =>
+            {
+                Some("\"message_url\" must be a URL with http or https, and with $APPID$")
+            }
             () => None,
         }
     }
@@ -306,6 +325,9 @@ impl OpenPlatform {
             .is_none_or(|allowed| allowed.contains(&peer))
     }
 }
+
+/// What WeChat replaces by the account's AppID.
+pub(super) const APP_ID: &str = "$APPID$";
 
 fn two_hours() -> u64 {
     7_200

@@ -1,4 +1,5 @@
-//! Control API of open platforms: `/sandbox/platforms`, `push`, `authorize` and `cancel-authorization`.
+//! Control API of open platforms: `/sandbox/platforms`, `push`, `authorize`, `cancel-authorization` and
+//! `going-live-check`.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes, Data, ServiceConfig};
@@ -15,7 +16,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .route("/platforms", web::post().to(add_platform))
         .route("/push", web::post().to(push))
         .route("/authorize", web::post().to(authorize))
-        .route("/cancel-authorization", web::post().to(cancel));
+        .route("/cancel-authorization", web::post().to(cancel))
+        .route("/going-live-check", web::post().to(check_going_live));
 }
 
 /// Answers with the push token and the key, which are made up unless they are given.
@@ -103,6 +105,29 @@ async fn cancel_now(shared: &Shared, body: &[u8]) -> Result<Value, String> {
     Ok(json!({ "push": push }))
 }
 
+async fn check_going_live(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    reply(check_now(&shared, &body).await)
+}
+
+/// Answers with what is not as expected, if anything is not.
+async fn check_now(shared: &Shared, body: &[u8]) -> Result<Value, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        #[serde(default)]
+        component_appid: Option<String>,
+    }
+    let component = match read::<Order>(body, CHECK)?.component_appid {
+        Some(app_id) => app_id,
+        None => shared.only_platform()?,
+    };
+    shared.inside().simulator.platform(&component)?;
+    Ok(match shared.check_going_live(&component).await {
+        Ok(()) => json!({ "passed": true }),
+        Err(problem) => json!({ "passed": false, "problem": problem }),
+    })
+}
+
 impl Shared {
     /// Returns the component_appid of the one platform.
     fn only_platform(&self) -> Result<String, String> {
@@ -116,6 +141,7 @@ impl Shared {
     }
 }
 
-const PLATFORM: &str = r#"{"component_appid": "wx…", "secret": "…", "push_url": "http://127.0.0.1:8080/…"}, perhaps with "push_token", "encoding_aes_key", "safe_domains", "page_host", "redirect_hosts", "authorized_by", "allow_ips" and "pre_auth_code_ttl""#;
-const PUSH: &str = r#"{"component_appid": "wx…", "what": "ticket"}, where "what" is ticket, event (with "info_type", perhaps "fields") or replay, perhaps with "created_at", and true for "wrong_signature", "wrong_receiver", "previous_keys", "truncated" or "twice""#;
+const PLATFORM: &str = r#"{"component_appid": "wx…", "secret": "…", "push_url": "http://127.0.0.1:8080/…"}, perhaps with "message_url", "push_token", "encoding_aes_key", "safe_domains", "page_host", "redirect_hosts", "authorized_by", "allow_ips" and "pre_auth_code_ttl""#;
+const PUSH: &str = r#"{"component_appid": "wx…", "what": "ticket"}, where "what" is ticket, event (with "info_type", perhaps "fields"), message (with "app_id", "from_user" and "fields": {"MsgType": "text", "Content": "…"}) or replay, perhaps with "created_at", and true for "wrong_signature", "wrong_receiver", "previous_keys", "truncated" or "twice""#;
 const DECISION: &str = r#"{"component_appid": "wx…", "app_id": "wx…"}, where "component_appid" may be absent if there is one platform"#;
+const CHECK: &str = r#"{"component_appid": "wx…"}, or {} if there is one platform"#;

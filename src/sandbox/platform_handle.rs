@@ -58,6 +58,28 @@ impl Sandbox {
         known(self.shared.push(component_app_id, &push).await)
     }
 
+    /// Sends a text to an account as a user does, and returns the platform's answer with the text of its reply. A
+    /// failed one is not repeated.
+    pub async fn send_message(
+        &self,
+        component_app_id: &str,
+        app: &str,
+        from_user: &str,
+        text: &str,
+    ) -> PushReply {
+        self.push(component_app_id, Push::message(app, from_user, text))
+            .await
+    }
+
+    /// Tests a platform as WeChat does before it goes live (全网发布): pushes a ticket, lets two test accounts
+    /// authorise the platform, and sends their messages. The accounts are added to the sandbox.
+    ///
+    /// # Errors
+    /// Says which answer was not the expected one.
+    pub async fn check_going_live(&self, component_app_id: &str) -> Result<(), String> {
+        self.shared.check_going_live(component_app_id).await
+    }
+
     /// Sets whether all pushes to a platform are lost from now on.
     pub fn lose_pushes(&self, component_app_id: &str, yes: bool) {
         let mut inside = self.shared.inside();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::clock::UnixTime;
 
 use super::open_platform::OpenPlatform;
+use super::passive_reply::{Answered, original_id};
 use super::push_crypto::{PushKey, signature};
 
 /// A push that WeChat makes now, built like `Push::ticket().wrong_signature()`.
@@ -20,7 +21,11 @@ pub struct Push {
     pub(super) what: What,
     /// Of an event.
     pub(super) info_type: String,
-    /// Of an event, besides those that every event has.
+    /// AppID of the account that a message is for.
+    pub(super) app_id: String,
+    /// Openid of a message's sender.
+    pub(super) from_user: String,
+    /// Of an event or a message, besides those that each has.
     pub(super) fields: BTreeMap<String, String>,
     /// CreateTime, if it is not the sandbox's time.
     pub(super) created_at: Option<UnixTime>,
@@ -39,6 +44,8 @@ pub(super) enum What {
     #[default]
     Ticket,
     Event,
+    /// A message or an event of a user, to the URL for messages.
+    Message,
     /// The last push again, to the byte.
     Replay,
 }
@@ -61,6 +68,37 @@ impl Push {
         }
     }
 
+    /// Returns a text that a user writes to an account. It goes to the URL for messages.
+    pub fn message(
+        app_id: impl Into<String>,
+        from_user: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
+        Self::of_user(app_id.into(), from_user.into())
+            .field("MsgType", "text")
+            .field("Content", text)
+    }
+
+    /// Returns an event of a user, such as `subscribe`. It goes to the URL for messages.
+    pub fn user_event(
+        app_id: impl Into<String>,
+        from_user: impl Into<String>,
+        event: impl Into<String>,
+    ) -> Self {
+        Self::of_user(app_id.into(), from_user.into())
+            .field("MsgType", "event")
+            .field("Event", event)
+    }
+
+    fn of_user(app_id: String, from_user: String) -> Self {
+        Self {
+            what: What::Message,
+            app_id,
+            from_user,
+            ..Self::default()
+        }
+    }
+
     /// Returns the last push again, to the byte.
     #[must_use]
     pub fn replay() -> Self {
@@ -70,7 +108,7 @@ impl Push {
         }
     }
 
-    /// Adds a field to an event, such as `AuthorizerAppid`.
+    /// Adds a field to an event or a message, such as `AuthorizerAppid`.
     #[must_use]
     pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.fields.insert(name.into(), value.into());
@@ -123,7 +161,7 @@ impl Push {
 /// What a platform answered to a push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushReply {
-    /// InfoType of the push.
+    /// InfoType of the push; MsgType of a message.
     pub info_type: String,
     /// When it was sent.
     pub at: UnixTime,
@@ -138,6 +176,12 @@ pub struct PushReply {
         deserialize_with = "from_millis"
     )]
     pub took: Duration,
+    /// Text of an encrypted reply to a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+    /// What is wrong with the reply to a message, of which the user then sees nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_problem: Option<String>,
 }
 
 impl PushReply {
@@ -156,9 +200,11 @@ fn from_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D
     u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
-/// An event before its encryption.
+/// An event or a message before its encryption.
 pub(super) struct Message {
     info_type: String,
+    /// Of a message: the account's AppID and the user's openid.
+    users: Option<(String, String)>,
     fields: Vec<(String, String)>,
 }
 
@@ -166,6 +212,7 @@ impl Message {
     pub(super) fn new(info_type: &str) -> Self {
         Self {
             info_type: info_type.to_owned(),
+            users: None,
             fields: Vec::new(),
         }
     }
@@ -175,20 +222,31 @@ impl Message {
         self
     }
 
-    /// Returns the event that `push` describes.
+    /// Returns the event or message that `push` describes.
     pub(super) fn of(push: &Push) -> Self {
+        let message = match push.what {
+            What::Message => Self {
+                users: Some((push.app_id.clone(), push.from_user.clone())),
+                ..Self::new(push.fields.get("MsgType").map_or("text", String::as_str))
+            },
+            _ => Self::new(&push.info_type),
+        };
         let fields = push.fields.iter();
-        fields.fold(Self::new(&push.info_type), |message, (name, value)| {
-            message.field(name, value)
-        })
+        fields.fold(message, |message, (name, value)| message.field(name, value))
     }
 
     /// Numbers come without CDATA, as in a captured push.
     fn xml(&self, app_id: &str, created_at: UnixTime) -> String {
-        let mut xml = format!(
-            "<xml><AppId><![CDATA[{app_id}]]></AppId>\n<CreateTime>{created_at}</CreateTime>\n<InfoType><![CDATA[{}]]></InfoType>\n",
-            self.info_type
-        );
+        let mut xml = match &self.users {
+            None => format!(
+                "<xml><AppId><![CDATA[{app_id}]]></AppId>\n<CreateTime>{created_at}</CreateTime>\n<InfoType><![CDATA[{}]]></InfoType>\n",
+                self.info_type
+            ),
+            Some((account, user)) => format!(
+                "<xml><ToUserName><![CDATA[{}]]></ToUserName>\n<FromUserName><![CDATA[{user}]]></FromUserName>\n<CreateTime>{created_at}</CreateTime>\n",
+                original_id(account)
+            ),
+        };
         for (name, value) in &self.fields {
             let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
             xml += &match is_number {
@@ -207,6 +265,8 @@ pub(super) struct Sealed {
     /// Without a question mark.
     pub(super) query: String,
     pub(super) body: String,
+    /// Of a message.
+    pub(super) answered: Option<Answered>,
 }
 
 impl Sealed {
@@ -244,9 +304,17 @@ impl Sealed {
             msg_signature.replace_range(..1, other);
         }
         let signature = signature(&[token, &timestamp, &nonce]);
-        let mut body = format!(
-            "<xml>\n    <AppId><![CDATA[{app_id}]]></AppId>\n    <Encrypt><![CDATA[{encrypt}]]></Encrypt>\n</xml>\n"
-        );
+        let outer = match &message.users {
+            None => format!("<AppId><![CDATA[{app_id}]]></AppId>"),
+            Some((account, _)) => {
+                format!(
+                    "<ToUserName><![CDATA[{}]]></ToUserName>",
+                    original_id(account)
+                )
+            }
+        };
+        let mut body =
+            format!("<xml>\n    {outer}\n    <Encrypt><![CDATA[{encrypt}]]></Encrypt>\n</xml>\n");
         if how.truncated {
             body.truncate(body.len() / 2);
         }
@@ -256,6 +324,13 @@ impl Sealed {
                 "signature={signature}&timestamp={timestamp}&nonce={nonce}&encrypt_type=aes&msg_signature={msg_signature}"
             ),
             body,
+            answered: message.users.as_ref().map(|(account, user)| Answered {
+                component: app_id.to_owned(),
+                app_id: account.clone(),
+                user: user.clone(),
+                token: token.clone(),
+                key,
+            }),
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Encrypts and signs pushes as WeChat does (`WXBizMsgCrypt`): AES-256-CBC with padding to 32 bytes.
+//! Encrypts and signs pushes as WeChat does (`WXBizMsgCrypt`), and decrypts the replies: AES-256-CBC with padding to
+//! 32 bytes.
 //!
 //! Independent of `platform`, which decrypts them: a mistake would otherwise exist on both sides.
 
@@ -10,10 +11,11 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_STANDARD;
 use cbc::cipher::block_padding::NoPadding;
-use cbc::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
+use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
 use sha1::{Digest as _, Sha1};
 
 /// The 32 bytes of an EncodingAESKey.
+#[derive(Clone)]
 pub(super) struct PushKey([u8; 32]);
 
 impl PushKey {
@@ -40,6 +42,24 @@ impl PushKey {
         let length = bytes.len();
         let sealed = cipher.encrypt_padded::<NoPadding>(&mut bytes, length);
         BASE64_STANDARD.encode(sealed.expect("its length is a multiple of the block's"))
+    }
+
+    /// Decrypts a reply. Returns the message and the id of its receiver.
+    pub(super) fn decrypt(&self, text: &str) -> Option<(String, String)> {
+        let mut bytes = BASE64_STANDARD.decode(text).ok()?;
+        let iv: [u8; 16] = std::array::from_fn(|at| self.0[at]);
+        let cipher = cbc::Decryptor::<Aes256>::new((&self.0).into(), (&iv).into());
+        let plain = cipher.decrypt_padded::<NoPadding>(&mut bytes).ok()?;
+        let pad = usize::from(*plain.last()?);
+        let plain = plain.get(..plain.len().checked_sub(pad)?)?;
+        if pad == 0 || pad > 32 {
+            return None;
+        }
+        let length: [u8; 4] = plain.get(16..20)?.try_into().ok()?;
+        let end = usize::try_from(u32::from_be_bytes(length)).ok()?;
+        let (message, receiver) = plain.get(20..)?.split_at_checked(end)?;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        Some((text(message)?, text(receiver)?))
     }
 }
 
@@ -84,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn each_published_message_is_encrypted_to_the_published_text() {
+    fn each_published_message_is_encrypted_to_the_published_text_and_decrypted() {
         for vector in vectors() {
             let key = PushKey::read(text(&vector, "encoding_aes_key")).unwrap();
             let sealed = key.encrypt(
@@ -93,6 +113,11 @@ mod tests {
                 text(&vector, "receiveid"),
             );
             assert_eq!(sealed, text(&vector, "encrypt"), "{}", vector["id"]);
+            let opened = (
+                text(&vector, "msg").into(),
+                text(&vector, "receiveid").into(),
+            );
+            assert_eq!(key.decrypt(&sealed), Some(opened), "{}", vector["id"]);
         }
     }
 

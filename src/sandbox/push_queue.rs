@@ -10,6 +10,8 @@ use std::time::Duration;
 use crate::clock::{Clock, UnixTime};
 
 use super::component::Component;
+use super::open_platform::APP_ID;
+use super::passive_reply::Answered;
 use super::push::{Message, Push, PushReply, Sealed, What};
 use super::shared::Shared;
 
@@ -87,7 +89,10 @@ impl Component {
             What::Event if push.info_type.is_empty() => {
                 return Err("an event requires \"info_type\"".to_owned());
             }
-            What::Event => Message::of(push),
+            What::Message if push.app_id.is_empty() || push.from_user.is_empty() => {
+                return Err("a message requires \"app_id\" and \"from_user\"".to_owned());
+            }
+            What::Event | What::Message => Message::of(push),
         };
         let sealed = Sealed::new(&self.settings, &message, push, wall)?;
         self.pushes.last = Some(sealed.clone());
@@ -95,10 +100,17 @@ impl Component {
     }
 
     fn delivery(&self, sealed: Sealed, tries: Option<u32>) -> Delivery {
+        let url = match &sealed.answered {
+            None => self.settings.push_url.clone(),
+            Some(Answered { app_id, .. }) => {
+                let url = self.settings.message_url.as_ref();
+                url.map(|url| url.replace(APP_ID, app_id))
+            }
+        };
         Delivery {
             component: self.settings.app_id.clone(),
             sealed,
-            url: self.settings.push_url.clone(),
+            url,
             timeout: Duration::from_millis(self.settings.push_timeout_ms),
             lost: self.pushes.lost,
             tries,
@@ -181,12 +193,20 @@ impl Shared {
             Ok((status, body)) => (Some(status), body),
             Err(error) => (None, error),
         };
+        let answered = delivery.sealed.answered.as_ref();
+        let read = answered.filter(|_| status == Some(200));
+        let (text, problem) = match read.map_or(Ok(None), |answered| answered.read(&body)) {
+            Ok(text) => (text, None),
+            Err(problem) => (None, Some(problem)),
+        };
         let reply = PushReply {
             info_type: delivery.sealed.info_type.clone(),
             at,
             status,
             body,
             took,
+            reply: text,
+            reply_problem: problem,
         };
         let now = self.clock.now();
         let mut inside = self.inside();
@@ -214,7 +234,10 @@ impl Delivery {
         if self.lost {
             return Err("the push was lost".to_owned());
         }
-        let url = self.url.as_ref().ok_or("the platform has no push URL")?;
+        let url = self.url.as_ref().ok_or(match self.sealed.answered {
+            None => "the platform has no push URL",
+            Some(_) => "the platform has no message URL",
+        })?;
         let joint = if url.contains('?') { '&' } else { '?' };
         let request = client()?
             .post(format!("{url}{joint}{}", self.sealed.query))

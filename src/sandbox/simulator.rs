@@ -14,6 +14,7 @@ use super::app_settings::App;
 use super::call::Call;
 use super::component::Component;
 use super::endpoint::{Endpoint, System};
+use super::going_live::SentMessages;
 use super::issued::{Fate, Issued, IssuedValues};
 use super::quota::QuotaUsage;
 use super::reply::{IpList, Refusal, TokenReply, json};
@@ -33,6 +34,8 @@ pub(super) struct Simulator {
     pub(super) bans: Bans,
     pub(super) logins: Logins,
     pub(super) accepted: AcceptedConfigs,
+    /// Messages that accounts sent to users, the newest last.
+    pub(super) sent_messages: SentMessages,
 }
 
 /// An app and its state.
@@ -160,6 +163,7 @@ impl Simulator {
         self.corps.clear();
         self.bans.clear();
         self.logins = Logins::default();
+        self.sent_messages = SentMessages::default();
     }
 
     fn token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {

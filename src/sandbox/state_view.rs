@@ -92,6 +92,9 @@ pub struct PlatformState {
     pub secret: String,
     /// Where pushes go.
     pub push_url: Option<String>,
+    /// Where messages of users go, with `$APPID$`.
+    #[serde(default)]
+    pub message_url: Option<String>,
     /// When the next ticket is pushed, once the pushes were started.
     pub next_ticket_at: Option<UnixTime>,
     /// The newest component_verify_ticket.
@@ -181,6 +184,7 @@ impl PlatformState {
             component_appid: settings.app_id.clone(),
             secret: settings.secret.clone(),
             push_url: settings.push_url.clone(),
+            message_url: settings.message_url.clone(),
             next_ticket_at: platform.pushes.next_ticket,
             ticket: platform.ticket().map(|(value, expires_at)| TicketState {
                 value: value.to_owned(),

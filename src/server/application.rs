@@ -27,7 +27,7 @@ use super::systemd;
 use super::telemetry;
 use super::tls::{Certificate, watch_certificates};
 use crate::account::{Account, Egress};
-use crate::actix::{ApiKey, ApiKeys, Gateway, KeyHash, RequestStats, new_key};
+use crate::actix::{APP_ID, ApiKey, ApiKeys, Gateway, KeyHash, RequestStats, new_key};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::credential::Secret;
@@ -160,9 +160,11 @@ impl Application {
         let application =
             Self::assemble(&settings, upstream, store, clock, guards, Some(simulated))?;
         if let Some(sandbox) = application.sandbox() {
-            let path = &settings.platforms[0].callback_path;
-            let url = format!("{}{path}", application.url());
-            sandbox.add_platform(demo_platform.with_push_url(url));
+            let (base, platform) = (application.url(), &settings.platforms[0]);
+            let events = format!("{base}{}", platform.callback_path);
+            let messages = format!("{base}{}", platform.messages_path);
+            let platform = demo_platform.with_push_url(events);
+            sandbox.add_platform(platform.with_message_url(messages));
         }
         Ok(application)
     }
@@ -434,6 +436,8 @@ fn demo_platform_settings(
         // The page takes its own address from each request.
         authorize_url: Some(String::new()),
         callback_path: format!("/platforms/{DEMO_PLATFORM}/events"),
+        messages_path: format!("/platforms/{DEMO_PLATFORM}/messages/{APP_ID}"),
+        messages_url: None,
     })
 }
 

@@ -31,8 +31,9 @@ use std::path::{Path, PathBuf};
 
 use config::Value;
 
+use super::forward::Forwarding;
 use crate::account::Account;
-use crate::actix::GatewayOptions;
+use crate::actix::{GatewayOptions, PushRoute};
 use crate::credential::Kind;
 use crate::endpoint::push::PushReceiver;
 use crate::upstream::UpstreamOptions;
@@ -142,13 +143,18 @@ impl Settings {
         }
     }
 
-    /// Returns the receivers of the platforms' pushes, by path.
-    pub(super) fn push_receivers(&self) -> Vec<(String, PushReceiver)> {
-        let receiver = |platform: &PlatformSettings| {
+    /// Returns the receivers of the platforms' pushes, with their paths.
+    pub(super) fn push_routes(&self, forwarding: &Forwarding) -> Vec<PushRoute> {
+        let route = |platform: &PlatformSettings| {
             let receiver = PushReceiver::new(&platform.name, platform.push_keys.clone());
-            (platform.callback_path.clone(), receiver)
+            let url = platform.messages_url.as_ref();
+            PushRoute {
+                events: platform.callback_path.clone(),
+                messages: platform.messages_path.clone(),
+                receiver: receiver.forwarding(url.map(|url| forwarding.to(url))),
+            }
         };
-        self.platforms.iter().map(receiver).collect()
+        self.platforms.iter().map(route).collect()
     }
 
     /// Returns the names of the accounts that sign pages if there are several and none is the default: then a
@@ -204,6 +210,9 @@ impl Settings {
         let accounts = accounts::read(entries, &defaults, problems);
         let section = root.section("platforms", problems);
         let platforms = platforms::read(section, base, &defaults, &names, problems);
+        if let Some(server) = &server {
+            platforms::check_loops(&platforms, server, problems);
+        }
         root.finish(problems);
         let mut openable = names.clone();
         for platform in &platforms {

@@ -16,6 +16,7 @@ use super::backpressure::UnsentBudget;
 use super::config::Settings;
 use super::connection_guard::Load;
 use super::doctor::DoctorPages;
+use super::forward::Forwarding;
 use super::guard_stats::GuardStats;
 use super::host_guard::{HostNames, keep_out};
 use super::listener::{Listener, ListenerLimits, open};
@@ -121,6 +122,7 @@ impl Guards {
         let clock = broker.clock().clone();
         let routes = PlatformRoutes {
             pushes: Pushes::default(),
+            forwarding: Forwarding::default(),
             pages: AuthorizePages::new(broker, self.clients.clone(), clock),
         };
         routes.replace(settings);
@@ -144,6 +146,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 #[derive(Clone)]
 pub(super) struct PlatformRoutes {
     pub(super) pushes: Pushes,
+    forwarding: Forwarding,
     pages: AuthorizePages,
 }
 
@@ -166,7 +169,7 @@ impl PlatformRoutes {
 
     /// Replaces the platforms by those of a new configuration.
     pub(super) fn replace(&self, settings: &Settings) {
-        self.pushes.replace(settings.push_receivers());
+        self.pushes.replace(settings.push_routes(&self.forwarding));
         self.pages.replace(&settings.platforms);
     }
 }
@@ -232,7 +235,9 @@ pub(super) fn public_services(
     let platforms = platforms.clone();
     move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
-        services.service(platforms.pushes.resource(broker.clone()));
+        for resource in platforms.pushes.resources(&broker) {
+            services.service(resource);
+        }
         services.configure(platforms.pages.clone().configure());
         // Also below the signing scope, for proxies that pass on nothing else. Before the scope, which answers
         // every path.

@@ -77,6 +77,12 @@ pub(super) const PRE_AUTH_CODE: Endpoint = Endpoint {
     field: "pre_auth_code",
     ..COMPONENT_CALL
 };
+/// A message of an account to one of its users (客服消息).
+pub(super) const SEND_MESSAGE: Endpoint = Endpoint {
+    path: "/cgi-bin/message/custom/send",
+    field: "",
+    ..TICKET
+};
 /// Needs no token: there is none before the first push.
 pub(super) const START_PUSH: Endpoint = Endpoint {
     path: "/cgi-bin/component/api_start_push_ticket",

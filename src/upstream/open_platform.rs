@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::endpoints::{
-    AUTHORIZER_INFO, AUTHORIZER_LIST, Endpoint, PRE_AUTH_CODE, QUERY_AUTH, START_PUSH, endpoint_of,
-    url,
+    AUTHORIZER_INFO, AUTHORIZER_LIST, Endpoint, PRE_AUTH_CODE, QUERY_AUTH, SEND_MESSAGE,
+    START_PUSH, endpoint_of, url,
 };
 use super::{Issued, Upstream, issued};
 use crate::account::Account;
@@ -186,6 +186,36 @@ impl Upstream {
             nick_name: info.text("nick_name").unwrap_or_default().to_owned(),
             is_mini: info.get("MiniProgramInfo").is_some_and(Value::is_object),
         })
+    }
+
+    /// Sends a text to a user of an account that authorised the platform (客服消息).
+    ///
+    /// # Errors
+    /// [`UpstreamError`], classified.
+    pub async fn send_text(
+        &self,
+        account: &Account,
+        token: &Secret,
+        openid: &str,
+        text: &Secret,
+    ) -> Result<(), UpstreamError> {
+        let body = json!({
+            "touser": openid, "msgtype": "text", "text": { "content": text.expose() },
+        });
+        let body = body.to_string();
+        let request = |client: &Client, base: &str| {
+            client
+                .post(url(
+                    base,
+                    &SEND_MESSAGE,
+                    &[("access_token", token.expose())],
+                ))
+                .header("content-type", "application/json")
+                .body(body.clone())
+        };
+        self.call(account, &SEND_MESSAGE, &[token, text], request)
+            .await
+            .map(drop)
     }
 
     async fn post(

@@ -198,7 +198,7 @@ impl Broker {
     }
 
     /// Stores the refresh token, however long the store fails: no call brings it again, only the list.
-    async fn keep_redeemed(
+    pub(super) async fn keep_redeemed(
         &self,
         platform: &Arc<AccountEntry>,
         authorized: &Authorized,
@@ -224,7 +224,7 @@ impl Broker {
     }
 
     /// Acts on a refused code, and gives up the claim of one that was not sent.
-    async fn not_redeemed(
+    pub(super) async fn not_redeemed(
         &self,
         platform: &Arc<AccountEntry>,
         code: &Secret,
@@ -267,7 +267,7 @@ impl Broker {
     }
 
     /// Makes a token current that came with a redemption.
-    async fn adopt(
+    pub(super) async fn adopt(
         &self,
         platform: &Arc<AccountEntry>,
         app_id: &str,
@@ -389,13 +389,13 @@ impl Broker {
 }
 
 /// The right to send a code, exclusive in this process.
-struct Sending {
+pub(super) struct Sending {
     platform: Arc<PlatformState>,
     code_id: String,
 }
 
 impl Sending {
-    fn begin(platform: &AccountEntry, code_id: &str) -> Option<Self> {
+    pub(super) fn begin(platform: &AccountEntry, code_id: &str) -> Option<Self> {
         let platform = platform.platform.clone()?;
         let is_free = platform.known.lock().sending.insert(code_id.to_owned());
         is_free.then(|| Self {
@@ -425,5 +425,5 @@ const RETRY: Duration = Duration::from_secs(10);
 const CLAIM_LIFE: Duration = Duration::from_secs(30);
 
 /// How long the browser waits for the redemption that the push has started.
-const WAIT_FOR_CODE: Duration = Duration::from_secs(10);
-const CODE_POLL: Duration = Duration::from_millis(100);
+pub(super) const WAIT_FOR_CODE: Duration = Duration::from_secs(10);
+pub(super) const CODE_POLL: Duration = Duration::from_millis(100);

@@ -3,16 +3,21 @@
 //! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
+use url::{Host, Url};
+
 use super::accounts::{self, LISTS, SecretKeys, secret, secret_if_any};
 use super::section::Section;
-use super::{Problems, egress};
+use super::{Problems, ServerSettings, egress};
 use crate::account::Account;
+use crate::actix::APP_ID;
 use crate::credential::Secret;
 use crate::platform::PushKeys;
 use crate::platform::push_crypto::{AesKey, Rotating};
+use crate::server::forward::PLACEHOLDER;
 
 /// An open platform.
 #[derive(Clone, Debug)]
@@ -27,6 +32,10 @@ pub struct PlatformSettings {
     pub authorize_url: Option<String>,
     /// The path of the public listener to which WeChat pushes authorisation events.
     pub callback_path: String,
+    /// The path of the public listener to which WeChat pushes messages of users, with `$APPID$`.
+    pub messages_path: String,
+    /// Where messages are sent on to, with `{appid}` in the place of the account's AppID. `None` answers `success`.
+    pub messages_url: Option<String>,
 }
 
 /// Reads all platforms. Leaves out those with a problem. `names`: the names of the accounts.
@@ -40,7 +49,7 @@ pub(super) fn read(
     let mut lists = defaults.clone();
     lists.retain(&["js_api_list", "open_tag_list"]);
     let mut platforms: Vec<PlatformSettings> = Vec::new();
-    let (mut ids, mut paths) = (HashMap::new(), HashMap::new());
+    let (mut ids, mut paths, mut messages) = (HashMap::new(), HashMap::new(), HashMap::new());
     for (name, mut section) in section.sections(problems) {
         accounts::check_name(&name, &section, None, problems);
         if names.contains(&name) {
@@ -54,13 +63,15 @@ pub(super) fn read(
         let platform = platform(&name, &mut section, base, problems);
         section.finish(problems);
         let Some(platform) = platform else { continue };
-        let (id, path) = (
-            platform.account.app_id().to_owned(),
-            platform.callback_path.clone(),
-        );
+        let id = platform.account.app_id().to_owned();
         for (known, value, key) in [
             (&mut ids, id, "component_appid"),
-            (&mut paths, path, "callback_path"),
+            (&mut paths, platform.callback_path.clone(), "callback_path"),
+            (
+                &mut messages,
+                platform.messages_path.clone(),
+                "messages_path",
+            ),
         ] {
             if let Some(first) = known.insert(value, section.place()) {
                 problems.add(
@@ -112,7 +123,13 @@ fn platform(
     };
     let path = section.text_if_any("callback_path", problems);
     let path = path.unwrap_or_else(|| format!("/platforms/{name}/events"));
-    let is_path_good = check_path(&path, section, problems);
+    let is_path_good = check_path(&path, "callback_path", section, problems);
+    let messages_path = section.text_if_any("messages_path", problems);
+    let messages_path =
+        messages_path.unwrap_or_else(|| format!("/platforms/{name}/messages/{APP_ID}"));
+    let is_path_good =
+        check_path(&messages_path, "messages_path", section, problems) && is_path_good;
+    let messages_url = messages_url(section, problems);
     let domains = accounts::safe_domains("official", &domains?, section, problems);
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
     let account = Account::component(id.as_str(), secret_value)
@@ -143,7 +160,69 @@ fn platform(
             receive_id: id,
         },
         callback_path: path,
+        messages_path,
+        messages_url: messages_url?,
     })
+}
+
+/// Returns `None` only after adding a problem.
+fn messages_url(section: &mut Section, problems: &mut Problems) -> Option<Option<String>> {
+    let Some(text) = section.text_if_any("messages_url", problems) else {
+        return Some(None);
+    };
+    let url = message_url(&text).filter(|url| {
+        let host = url.host_str().unwrap_or_default();
+        matches!(url.scheme(), "http" | "https")
+            && !host.contains(SAMPLE)
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+    });
+    if url.is_none() {
+        problems.add(
+            &section.path_of("messages_url"),
+            "must be a URL such as http://app:9000/wx/{appid}, without a user and a password"
+                .into(),
+            "应为形如 http://app:9000/wx/{appid} 的地址，不能包含用户名和密码".into(),
+        );
+        return None;
+    }
+    Some(Some(text))
+}
+
+/// Returns the URL for some account.
+fn message_url(text: &str) -> Option<Url> {
+    Url::parse(&text.replace(PLACEHOLDER, SAMPLE)).ok()
+}
+
+/// Refuses to forward messages to the listeners of this service, which would forward them again.
+pub(super) fn check_loops(
+    platforms: &[PlatformSettings],
+    server: &ServerSettings,
+    problems: &mut Problems,
+) {
+    let listeners = || std::iter::once(&server.listen).chain(&server.admin_listen);
+    for platform in platforms {
+        let url = platform.messages_url.as_deref().and_then(message_url);
+        let Some(url) = url else { continue };
+        let ip = match url.host() {
+            Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
+            Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
+            Some(Host::Domain("localhost")) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            _ => continue,
+        };
+        let is_own = listeners().any(|listen| {
+            let is_same = ip == listen.ip() || (listen.ip().is_unspecified() && ip.is_loopback());
+            url.port_or_known_default() == Some(listen.port()) && is_same
+        });
+        if is_own {
+            problems.add(
+                &format!("platforms.{}.messages_url", platform.name),
+                "is an address of wx-jssdk itself: name the server that answers messages".into(),
+                "是 wx-jssdk 自己的地址：应为处理消息的服务的地址".into(),
+            );
+        }
+    }
 }
 
 fn aes_key(
@@ -165,8 +244,10 @@ fn aes_key(
     }
 }
 
-fn check_path(path: &str, section: &Section, problems: &mut Problems) -> bool {
-    let is_good = path.len() > 1
+fn check_path(path: &str, key: &'static str, section: &Section, problems: &mut Problems) -> bool {
+    let of_messages = key == "messages_path";
+    let is_good = path.matches(APP_ID).count() == usize::from(of_messages)
+        && path.len() > 1
         && path.len() <= 200
         && path.starts_with('/')
         && ![
@@ -183,11 +264,14 @@ fn check_path(path: &str, section: &Section, problems: &mut Problems) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"/-_.~$".contains(&b));
     if !is_good {
+        let example = match of_messages {
+            true => "/platforms/agency/messages/$APPID$",
+            false => "/platforms/agency/events",
+        };
         problems.add(
-            &section.path_of("callback_path"),
-            "must be a path such as /platforms/agency/events, and none of this service's own"
-                .into(),
-            "应为形如 /platforms/agency/events 的路径，且不能是本服务已使用的路径".into(),
+            &section.path_of(key),
+            format!("must be a path such as {example}, and none of this service's own"),
+            format!("应为形如 {example} 的路径，且不能是本服务已使用的路径"),
         );
     }
     is_good
@@ -218,6 +302,9 @@ const PREVIOUS_AES_KEY: SecretKeys = SecretKeys {
     file: "previous_aes_key_file",
     what: "EncodingAESKey",
 };
+
+/// Stands for an account's AppID where a URL is checked.
+const SAMPLE: &str = "wx0123456789abcdef";
 
 /// How long after their last use an account's credentials are kept alive.
 const KEEP_HOURS: u64 = 24;

@@ -33,7 +33,7 @@ impl Collector for PlatformMetrics {
         });
         page.counters(
             "wx_jssdk_platform_pushes",
-            "Pushes of WeChat to an open platform, by what they were, refused, or not stored",
+            "Pushes of WeChat to an open platform, by what became of them",
             pushes,
         )?;
         let platforms = self.broker.platforms();

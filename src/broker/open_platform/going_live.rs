@@ -1,0 +1,148 @@
+//! Answers WeChat's test of a platform that goes live (全网发布) through the API.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::redeem::{CODE_POLL, Sending, WAIT_FOR_CODE};
+use super::{Broker, RECORDS_FAILED, authorizer_name};
+use crate::account::Account;
+use crate::broker::AccountEntry;
+use crate::clock::UnixTime;
+use crate::credential::{Kind, Secret};
+use crate::error::Error;
+use crate::platform::authorizer::{Redeemed, code_id};
+
+impl Broker {
+    /// Redeems a code that WeChat's test sent as a message, and sends `CODE_from_api` to the user with the token
+    /// that it brought; in a task of its own, because the message is to be answered first.
+    pub(crate) fn answer_code_later(&self, component_app_id: &str, code: Secret, openid: String) {
+        let accounts = self.accounts();
+        let Some(platform) = accounts.platform(component_app_id).cloned() else {
+            return;
+        };
+        let broker = self.clone();
+        self.inner.runtime.spawn(async move {
+            let platform_name = platform.name.as_str();
+            match broker.answer_code(&platform, &code, &openid).await {
+                Ok(app_id) => info!(
+                    platform = platform_name,
+                    app_id, "test of going live: message sent through the API"
+                ),
+                Err(error) => warn!(
+                    platform = platform_name, %error,
+                    "test of going live: message could not be sent through the API"
+                ),
+            }
+        });
+    }
+
+    /// Returns the AppID of the account that the code was for.
+    async fn answer_code(
+        &self,
+        platform: &Arc<AccountEntry>,
+        code: &Secret,
+        openid: &str,
+    ) -> Result<String, Error> {
+        let interrupted = || Error::Interrupted {
+            account: platform.name.clone(),
+            kind: Kind::AccessToken,
+        };
+        let id = code_id(code);
+        // Before the claim: without the platform's token the code cannot be sent.
+        self.platform_token(platform).await?;
+        let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
+        let app_id = loop {
+            if let Some(_sending) = Sending::begin(platform, &id) {
+                match self.claim_code(platform, &id).await {
+                    Ok(None) => return self.redeem_and_answer(platform, code, openid).await,
+                    Ok(Some(app_id)) if !app_id.is_empty() => break app_id,
+                    Ok(Some(_)) => {}
+                    Err(error) => {
+                        self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+                        return Err(interrupted());
+                    }
+                }
+            }
+            // A push brought the same code, and this or another process is redeeming it.
+            if polls_left == 0 {
+                return Err(interrupted());
+            }
+            polls_left -= 1;
+            tokio::time::sleep(CODE_POLL).await;
+        };
+        // The account's token comes from the redemption of this code.
+        let name = authorizer_name(platform, &app_id);
+        let token = self.credential(&name, Kind::AccessToken).await?;
+        self.send_code(platform, &app_id, &token.value, code, openid)
+            .await?;
+        Ok(app_id)
+    }
+
+    async fn redeem_and_answer(
+        &self,
+        platform: &Arc<AccountEntry>,
+        code: &Secret,
+        openid: &str,
+    ) -> Result<String, Error> {
+        let sent_at = self.inner.clock.now_millis();
+        let redeemed = self.with_platform_token(platform, |upstream, platform, token| {
+            let code = code.clone();
+            async move { upstream.redeem(&platform, &token, &code).await }
+        });
+        let authorized = match redeemed.await {
+            Ok(authorized) => authorized,
+            Err(error) => {
+                self.not_redeemed(platform, code, None, &error).await;
+                return Err(error);
+            }
+        };
+        let answer = Redeemed {
+            code: code.clone(),
+            at: UnixTime(sent_at / 1_000),
+            from_browser: true,
+            refresh_token: authorized.refresh_token.clone(),
+            permission_sets: authorized.permission_sets.clone(),
+        };
+        let app_id = authorized.app_id.clone();
+        let send = async {
+            match &authorized.issued {
+                Some(issued) => {
+                    self.send_code(platform, &app_id, &issued.value, code, openid)
+                        .await
+                }
+                None => Err(Error::Interrupted {
+                    account: authorizer_name(platform, &app_id),
+                    kind: Kind::AccessToken,
+                }),
+            }
+        };
+        let keep = self.keep_redeemed(platform, &authorized, &answer);
+        let (sent, ()) = tokio::join!(send, keep);
+        let id = code_id(code);
+        if let Err(error) = self.note_code(platform, &id, Some(&app_id)).await {
+            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+        }
+        if let Some(issued) = authorized.issued {
+            self.adopt(platform, &app_id, issued, sent_at).await;
+        }
+        sent.map(|()| app_id)
+    }
+
+    async fn send_code(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+        token: &Secret,
+        code: &Secret,
+        openid: &str,
+    ) -> Result<(), Error> {
+        let account = Account::authorizer(&platform.account, app_id, false);
+        let text = Secret::new(format!("{}_from_api", code.expose()));
+        let sent = self
+            .inner
+            .upstream
+            .send_text(&account, token, openid, &text);
+        sent.await.map_err(|error| self.failed(platform, error))
+    }
+}

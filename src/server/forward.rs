@@ -1,0 +1,104 @@
+//! Sends messages of the users of authorised accounts on to the company's own server.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, redirect};
+
+use crate::actix::FORWARDED;
+use crate::endpoint::push::{Forward, ForwardMessages, Forwarding as Answering, MessageAnswer};
+use crate::upstream::{describe, tls_config};
+
+/// The HTTP client for forwarded messages, created when it is first needed. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Forwarding(Arc<OnceLock<Result<Client, String>>>);
+
+/// Forwards the messages of one open platform.
+#[derive(Debug)]
+struct Forwarder {
+    client: Forwarding,
+    /// With [`PLACEHOLDER`] in the place of the account's AppID.
+    url: String,
+}
+
+impl Forwarding {
+    /// Returns the forwarder to a URL of the configuration.
+    pub(super) fn to(&self, url: &str) -> Arc<dyn ForwardMessages> {
+        // Certificates take a while to read: not while WeChat waits.
+        let _ = self.client();
+        Arc::new(Forwarder {
+            client: self.clone(),
+            url: url.to_owned(),
+        })
+    }
+
+    fn client(&self) -> Result<&Client, String> {
+        let create = || {
+            let tls = tls_config().map_err(|error| error.to_string())?;
+            let client = Client::builder()
+                .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                // The company's own server is not behind the proxy to WeChat.
+                .no_proxy()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(TIMEOUT)
+                // Workers have runtimes of their own, which do not share connections.
+                .pool_max_idle_per_host(0)
+                .tls_backend_preconfigured(tls)
+                .build();
+            client.map_err(|error| describe(&error.without_url()))
+        };
+        self.0.get_or_init(create).as_ref().map_err(String::clone)
+    }
+}
+
+impl Forwarder {
+    async fn send(&self, message: &Forward<'_>) -> Result<MessageAnswer, String> {
+        let mut url = self.url.replace(PLACEHOLDER, message.app_id);
+        if !message.query.is_empty() {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(message.query);
+        }
+        let request = self.client.client()?.post(url).header(FORWARDED, "1");
+        let request = match message.content_type {
+            Some(content_type) => request.header(CONTENT_TYPE, content_type),
+            None => request,
+        };
+        // The URL may contain what only the company's servers should know.
+        let failed = |error: reqwest::Error| describe(&error.without_url());
+        let sent = request.body(message.body.to_vec()).send().await;
+        let mut response = sent.map_err(failed)?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            return Err(format!("HTTP {status}"));
+        }
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        let content_type = content_type.map(str::to_owned);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_ANSWER {
+                return Err(format!("an answer of more than {LONGEST_ANSWER} bytes"));
+            }
+        }
+        Ok(MessageAnswer { content_type, body })
+    }
+}
+
+impl ForwardMessages for Forwarder {
+    fn forward<'a>(&'a self, message: &'a Forward<'a>) -> Answering<'a> {
+        Box::pin(self.send(message))
+    }
+}
+
+/// Stands for the account's AppID in `messages_url`.
+pub(super) const PLACEHOLDER: &str = "{appid}";
+
+/// WeChat waits five seconds.
+const TIMEOUT: Duration = Duration::from_millis(4_500);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longest answer that is passed back, in bytes.
+const LONGEST_ANSWER: usize = 64 * 1_024;
