@@ -24,6 +24,7 @@ mod limits;
 mod outage;
 mod pages;
 mod platform;
+mod platform_messages;
 mod requests;
 mod secrets;
 mod signing;

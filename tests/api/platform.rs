@@ -13,9 +13,9 @@ use wx_jssdk::{Kind, UnixTime};
 use crate::common::http::{self, Answer, get, post};
 use crate::common::service::{Service, settings};
 
-const COMPONENT: &str = "wxbbd3f07e2945cf2a";
-const SECRET: &str = "5ec2e7000000000000000000000000aa";
-const SHOP: &str = "wx1111111111111111";
+pub(crate) const COMPONENT: &str = "wxbbd3f07e2945cf2a";
+pub(crate) const SECRET: &str = "5ec2e7000000000000000000000000aa";
+pub(crate) const SHOP: &str = "wx1111111111111111";
 const GAME: &str = "wx3333333333333333";
 const KEY: &str = "wxk_a-client-of-the-agency";
 const EVENTS: &str = "/platforms/agency/events";
@@ -23,21 +23,46 @@ const EVENTS: &str = "/platforms/agency/events";
 /// Some minutes after the real pushes of 2015.
 const START: UnixTime = UnixTime(1_436_881_500);
 
-struct World {
-    service: Service,
-    sandbox: Sandbox,
+pub(crate) struct World {
+    pub(crate) service: Service,
+    pub(crate) sandbox: Sandbox,
     _home: tempfile::TempDir,
 }
 
-fn vector(id: &str) -> Value {
+pub(crate) fn vector(id: &str) -> Value {
     let file: Value = serde_json::from_str(include_str!("../sign/push_vectors.json")).unwrap();
     let mut vectors = file["message_crypto"].as_array().unwrap().iter();
     vectors.find(|vector| vector["id"] == id).unwrap().clone()
 }
 
+/// The query and the body of a captured push.
+pub(crate) fn captured(vector: &Value) -> (String, String) {
+    let text = |name: &str| vector[name].as_str().unwrap();
+    let query = format!(
+        "signature={}&timestamp={}&nonce={}&encrypt_type=aes&msg_signature={}",
+        text("signature_plain"),
+        text("timestamp"),
+        text("nonce"),
+        text("msg_signature")
+    );
+    let body = format!(
+        "<xml>\n    <AppId><![CDATA[{COMPONENT}]]></AppId>\n    <Encrypt><![CDATA[{}]]></Encrypt>\n</xml>\n",
+        text("encrypt")
+    );
+    (query, body)
+}
+
 impl World {
     /// The platform of the real pushes of 2015.
     async fn new() -> Self {
+        Self::with("", |platform| platform).await
+    }
+
+    /// The same with further settings of the platform, here and at WeChat.
+    pub(crate) async fn with(
+        further: &str,
+        at_wechat: impl FnOnce(OpenPlatform) -> OpenPlatform,
+    ) -> Self {
         let clock = Clock::manual(START);
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
         sandbox.add_app(App::official(SHOP, "0c79e1fa963cd80cc0be99b20a18faeb"));
@@ -55,7 +80,7 @@ impl World {
              [[server.api_keys]]\nname = \"agency\"\nsha256 = \"{1}\"\naccounts = [\"agency/*\"]\ncalls = [\"/\"]\n\
              [platforms.agency]\ncomponent_appid = \"{COMPONENT}\"\nsecret = \"{SECRET}\"\n\
              push_token = \"{token}\"\naes_key = \"{key}\"\njs_safe_domains = [\"example.com\"]\n\
-             authorize_url = \"http://127.0.0.1\"\n",
+             authorize_url = \"http://127.0.0.1\"\n{further}\n",
             sandbox.url(),
             KeyHash::of(KEY)
         );
@@ -67,8 +92,11 @@ impl World {
         settings.server.shutdown = Duration::ZERO;
         settings.store = StoreSettings::MEMORY;
         let service = Service::start(settings, clock).await;
-        let url = format!("http://{}{EVENTS}", service.public);
-        sandbox.add_platform(platform.with_push_url(url));
+        let base = format!("http://{}", service.public);
+        let platform = platform
+            .with_push_url(format!("{base}{EVENTS}"))
+            .with_message_url(format!("{base}/platforms/agency/messages/$APPID$"));
+        sandbox.add_platform(at_wechat(platform));
         Self {
             service,
             sandbox,
@@ -108,27 +136,16 @@ impl World {
 
     /// Sends a captured push as WeChat did.
     async fn replay(&self, vector: &Value) -> Answer {
-        let text = |name: &str| vector[name].as_str().unwrap();
-        let target = format!(
-            "{EVENTS}?signature={}&timestamp={}&nonce={}&encrypt_type=aes&msg_signature={}",
-            text("signature_plain"),
-            text("timestamp"),
-            text("nonce"),
-            text("msg_signature")
-        );
-        let body = format!(
-            "<xml>\n    <AppId><![CDATA[{COMPONENT}]]></AppId>\n    <Encrypt><![CDATA[{}]]></Encrypt>\n</xml>\n",
-            text("encrypt")
-        );
-        let request = post(target).header("Content-Type", "text/xml").close();
-        http::send(self.service.public, request.body(body)).await
+        let (query, body) = captured(vector);
+        let request = post(format!("{EVENTS}?{query}")).header("Content-Type", "text/xml");
+        http::send(self.service.public, request.close().body(body)).await
     }
 
     async fn public(&self, target: &str) -> Answer {
         http::send(self.service.public, get(target).close().text()).await
     }
 
-    async fn admin(&self, target: &str) -> Answer {
+    pub(crate) async fn admin(&self, target: &str) -> Answer {
         let request = get(target).bearer(KEY).close().text();
         http::send(self.service.admin, request).await
     }
