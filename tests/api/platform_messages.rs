@@ -265,7 +265,7 @@ fn a_messages_url_that_cannot_work_is_refused() {
         ),
         ("messages_url = \"http://u:p@app/{appid}\"", "must be a URL"),
         ("messages_path = \"/wx/callback\"", "$APPID$"),
-        ("messages_path = \"/jssdk/$APPID$\"", "/jssdk/"),
+        ("messages_path = \"/jssdk/$APPID$\"", "must be a path"),
         ("callback_path = \"/wx/$APPID$\"", "must be a path"),
     ] {
         let problems = read(bad).unwrap_err().to_string();

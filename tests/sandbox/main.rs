@@ -11,6 +11,7 @@ mod faults;
 mod guard;
 mod handle;
 mod login;
+mod messages;
 mod network;
 mod open_platform;
 mod platform_steering;

@@ -1,0 +1,101 @@
+//! Messages of users to the accounts of an open platform, and the test of a platform that goes live.
+
+use serde_json::json;
+use wx_jssdk::sandbox::{Push, Sandbox};
+
+use crate::common::http::client;
+use crate::platform_support::*;
+use crate::support::*;
+
+const USER: &str = "oUser000000000000000000000000";
+
+/// A sandbox that sends events and messages to one receiver.
+async fn messaging() -> (Sandbox, Receiver) {
+    let receiver = Receiver::start().await;
+    let platform = platform()
+        .with_push_url(&receiver.url)
+        .with_message_url(format!("{}?account=$APPID$", receiver.url))
+        .with_push_keys("push-token", KEY);
+    (platform_sandbox_with(platform).await, receiver)
+}
+
+#[tokio::test]
+async fn a_message_goes_to_the_message_url_and_names_the_account() {
+    let (sandbox, mut receiver) = messaging().await;
+    let reply = sandbox.send_message(PLATFORM, APP, USER, "hello").await;
+    assert!(reply.is_success(), "{reply:?}");
+    assert_eq!(reply.info_type, "text");
+    let push = receiver.next().await;
+    let query = format!("account={APP}&signature=");
+    assert!(push.query.starts_with(&query), "{}", push.query);
+    let id = format!("gh_{}", &APP[2..14]);
+    let outer = format!("<ToUserName><![CDATA[{id}]]></ToUserName>");
+    assert!(push.body.contains(&outer), "{}", push.body);
+    assert!(!push.body.contains("<AppId>"), "{}", push.body);
+    let event = Push::user_event(APP, USER, "subscribe");
+    assert_eq!(sandbox.push(PLATFORM, event).await.info_type, "event");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_reply_has_its_problem() {
+    let (sandbox, receiver) = messaging().await;
+    let unsigned = "<xml><Encrypt>x</Encrypt><MsgSignature>y</MsgSignature><TimeStamp>1</TimeStamp><Nonce>2</Nonce></xml>";
+    for (body, problem) in [
+        ("hello", "not XML"),
+        ("<xml><a>1</a></xml>", "no Encrypt"),
+        (unsigned, "MsgSignature"),
+    ] {
+        receiver.answer(&[(200, body)]);
+        let reply = sandbox.send_message(PLATFORM, APP, USER, "hello").await;
+        let found = reply.reply_problem.clone().unwrap_or_default();
+        assert!(found.contains(problem), "{body}: {reply:?}");
+        assert_eq!(reply.reply, None);
+    }
+    receiver.answer(&[(200, "")]);
+    let reply = sandbox.send_message(PLATFORM, APP, USER, "hello").await;
+    assert_eq!((reply.reply, reply.reply_problem), (None, None));
+}
+
+#[tokio::test]
+async fn the_test_of_going_live_names_the_first_wrong_answer() {
+    let (sandbox, receiver) = messaging().await;
+    receiver.answer(&[(500, "broken")]);
+    let problem = sandbox.check_going_live(PLATFORM).await.unwrap_err();
+    assert!(
+        problem.starts_with("component_verify_ticket: expected \"success\" (got \"broken\""),
+        "{problem}"
+    );
+    // It answers `success` to everything.
+    let checked = post(&sandbox, "/sandbox/going-live-check", "{}".to_owned()).await;
+    assert_eq!(
+        checked,
+        json!({
+            "passed": false,
+            "problem": "TESTCOMPONENT_MSG_TYPE_TEXT: expected the text \"TESTCOMPONENT_MSG_TYPE_TEXT_callback\" (got \"success\", HTTP 200)",
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_message_is_sent_by_the_control_api() {
+    let (sandbox, _receiver) = messaging().await;
+    let order = json!({
+        "what": "message", "app_id": APP, "from_user": USER,
+        "fields": { "MsgType": "text", "Content": "hello" },
+    });
+    let answer = post(&sandbox, "/sandbox/push", order.to_string()).await;
+    assert_eq!(answer["body"], "success", "{answer}");
+    let url = format!("{}/sandbox/push", sandbox.url());
+    let order = json!({ "what": "message" }).to_string();
+    let answer = client().post(url).body(order).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    let error = answer.text().await.unwrap();
+    assert!(error.contains("a message requires"), "{error}");
+}
+
+#[tokio::test]
+#[should_panic(expected = "$APPID$")]
+async fn a_message_url_must_have_a_place_for_the_appid() {
+    let platform = platform().with_message_url("http://127.0.0.1:1/messages");
+    platform_sandbox_with(platform).await;
+}
