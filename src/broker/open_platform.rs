@@ -8,6 +8,7 @@
 //! [`super::Accounts`] as `PLATFORM/APPID`.
 
 mod authorize;
+#[cfg(feature = "platform")] // the only caller reads pushes
 mod going_live;
 mod list;
 mod records;

@@ -196,7 +196,7 @@ mod tests {
             .unwrap();
         let read = UserMessage::read(vector["msg"].as_str().unwrap()).unwrap();
         assert_eq!(read.content, UserContent::Text(Secret::new("hello")));
-        assert_eq!(read.create_time, UnixTime(1_348_831_860));
+        assert_eq!(read.create_time, UnixTime(1_409_659_813));
     }
 
     #[test]
