@@ -8,7 +8,8 @@
 //! [`super::Accounts`] as `PLATFORM/APPID`.
 
 mod authorize;
-#[cfg(feature = "platform")] // the only caller reads pushes
+// Only the listener for pushes calls it.
+#[cfg(feature = "platform")]
 mod going_live;
 mod list;
 mod records;
