@@ -6,7 +6,7 @@
 //!
 //! - State: `accounts` (the accounts with their slots), `slot` (one credential), `current` (its current value).
 //! - Work: `refresh` obtains a new value, `keeper` starts refreshes before a reader has to wait for one, `sync`
-//!   exchanges values with the other nodes.
+//!   exchanges values with the other nodes; `stored_accounts` adds accounts while the process runs.
 //! - Readers: `signing` (the answer for a page), `token_index` (the account and the API keys of a token).
 //! - Reports: `snapshot`, `overview` and `egress_snapshot` (the state for pages and metrics), `health`, `stats`
 //!   (counters), `log_summary` (the log).
@@ -24,6 +24,8 @@ mod signing;
 mod slot;
 mod snapshot;
 mod stats;
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // only the admin API changes them
+mod stored_accounts;
 mod sync;
 mod token_index;
 
@@ -32,7 +34,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
-pub use accounts::Accounts;
+pub use accounts::{AccountSource, Accounts};
 pub use egress_snapshot::{EgressSnapshot, EgressWay};
 pub use health::Health;
 pub use keeper::TICK;
@@ -43,6 +45,8 @@ pub use slot::{HOURS, HourState, Refresh, RefreshOutcome};
 pub use snapshot::{AccountSnapshot, Counts, CredentialSnapshot, Find, LastError, Snapshot};
 pub(crate) use stats::StatusCounts;
 pub use stats::{Distribution, OUTCOMES, Stats, errcode_label};
+#[cfg(feature = "server")]
+pub(crate) use stored_accounts::{ChangeRefused, Changed, Expected, StoredAccount};
 pub use sync::Cluster;
 
 use crate::account::Account;
@@ -76,6 +80,7 @@ struct Inner {
     runtime: Handle,
     keeper: keeper::Pace,
     presence: sync::Presence,
+    stored_accounts: stored_accounts::StoredAccounts,
 }
 
 impl Broker {
@@ -167,8 +172,8 @@ impl Broker {
     ) -> Result<(), BuildError> {
         let before = self.inner.accounts.load_full();
         let accounts = Accounts::new(accounts, default_account, Some(&before))?;
-        let accounts = Arc::new(with_known_authorizers(accounts));
-        self.inner.accounts.store(accounts.clone());
+        let accounts = with_known_authorizers(accounts);
+        let accounts = self.replace_accounts(accounts, &before);
         // After the swap: a refresh with the old secret that fails meanwhile either sees the new account,
         // or its failure is cleared here.
         accounts.end_cooldowns_of_corrected(&before, self.inner.clock.now());
@@ -260,6 +265,7 @@ pub struct BrokerBuilder {
     upstream: UpstreamOptions,
     clock: Option<Clock>,
     node: Option<String>,
+    has_stored_accounts: bool,
 }
 
 impl BrokerBuilder {
@@ -306,6 +312,13 @@ impl BrokerBuilder {
         self
     }
 
+    /// Adds the accounts that the admin API keeps in the store, and follows their changes.
+    #[must_use]
+    pub fn stored_accounts(mut self) -> Self {
+        self.has_stored_accounts = true;
+        self
+    }
+
     /// Builds the broker. Makes no upstream call. Must be called inside a tokio runtime, on which the
     /// refreshes will run.
     ///
@@ -323,6 +336,7 @@ impl BrokerBuilder {
         let (counts, throttle) = (stats::Counts::default(), log_summary::Throttle::default());
         let presence = sync::Presence::new(self.node);
         let handed = token_index::HandedTokens::default();
+        let stored_accounts = stored_accounts::StoredAccounts::new(self.has_stored_accounts);
         let inner = Inner {
             accounts,
             current,
@@ -335,6 +349,7 @@ impl BrokerBuilder {
             runtime,
             keeper,
             presence,
+            stored_accounts,
         };
         Ok(Broker {
             inner: Arc::new(inner),

@@ -9,6 +9,7 @@
 //! - Configuration: `config`, `preflight`, `startup_error`, `reload`, `reload_record`.
 //! - Observability: `ready`, `metrics`, `telemetry`.
 
+mod account_api;
 mod application;
 mod authorize;
 mod backpressure;

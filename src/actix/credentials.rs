@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
@@ -15,7 +16,7 @@ use tracing::debug;
 
 use super::json_body::object;
 use super::key_lockout::key_of_request;
-use super::keys::{ApiKeys, TokenStyle};
+use super::keys::{ApiKey, ApiKeys, TokenStyle};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
@@ -190,6 +191,28 @@ pub(crate) fn admit_unlimited(
         ));
     }
     Ok(key.name.clone())
+}
+
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // only the server adds accounts
+/// Returns the request's key if it manages this account or, without one, if it manages accounts.
+pub(crate) fn admit_manager(
+    request: &HttpRequest,
+    account: Option<&str>,
+    keys: &ArcSwap<ApiKeys>,
+) -> Result<Arc<ApiKey>, Problem> {
+    let keys = keys.load();
+    let key = key_of_request(request, &keys)?;
+    if key.manage && account.is_none_or(|account| key.opens_account(account)) {
+        return Ok(key.clone());
+    }
+    Err(Problem::new(
+        ProblemCode::Forbidden,
+        "the API key is valid, but does not manage this account",
+        Text::new(
+            "Set manage = true for the key in server.api_keys. If it has accounts, add the account to them.",
+            "请在 server.api_keys 中为该 key 设置 manage = true；如有 accounts，请加上此账号。",
+        ),
+    ))
 }
 
 /// Returns the kind as [`admit`] does, and the key's name.

@@ -37,6 +37,8 @@ pub struct ApiKey {
     pub calls: Vec<Call>,
     /// Which access token it gets.
     pub token: TokenStyle,
+    /// Whether it adds, changes and removes accounts, within `accounts`.
+    pub manage: bool,
 }
 
 /// Whether an access token, presented instead of a key, opens a ticket.
@@ -105,6 +107,7 @@ impl ApiKey {
             kinds: None,
             calls: Vec::new(),
             token: TokenStyle::default(),
+            manage: false,
         }
     }
 
@@ -208,6 +211,12 @@ impl ApiKeys {
             true => TicketRight::Granted,
             false => TicketRight::Unknown,
         }
+    }
+
+    /// Returns whether a key manages accounts.
+    #[must_use]
+    pub fn has_manager(&self) -> bool {
+        self.0.iter().any(|key| key.manage)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<ApiKey>> {

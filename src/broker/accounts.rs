@@ -1,5 +1,7 @@
 //! The accounts by name, each with a slot for every credential.
 
+mod merge;
+
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
@@ -16,10 +18,36 @@ use crate::clock::UnixTime;
 use crate::credential::{AppKey, Kind};
 use crate::error::Error;
 
+pub(super) use merge::Conflict;
+
+/// Where an account comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccountSource {
+    /// The configuration, or the program that built the broker.
+    Configuration,
+    /// The admin API: it is in the store.
+    Api,
+    /// It authorised an open platform.
+    Platform,
+}
+
+impl AccountSource {
+    /// Returns the word for it in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Api => "api",
+            Self::Platform => "platform",
+        }
+    }
+}
+
 /// One account.
 pub(super) struct AccountEntry {
     pub(super) name: String,
     pub(super) account: Arc<Account>,
+    pub(super) source: AccountSource,
     /// By kind; none for a kind that the platform does not have.
     slots: [Option<Arc<Slot>>; Kind::ALL.len()],
     /// The answers that its pages got.
@@ -69,7 +97,8 @@ pub struct Accounts {
 
 impl AccountEntry {
     /// Returns an entry that keeps the slots and counters of `before`, which is the same app.
-    fn new(name: String, account: Account, before: Option<&Arc<Self>>) -> Self {
+    fn new(name: String, account: impl Into<Arc<Account>>, before: Option<&Arc<Self>>) -> Self {
+        let account = account.into();
         // Thousands of accounts may authorise a platform: their credentials are fetched at their first use.
         let kept = match account.component_app_id() {
             Some(_) => &[],
@@ -90,9 +119,14 @@ impl AccountEntry {
         let answers = before
             .map(|before| before.answers.clone())
             .unwrap_or_default();
+        let source = match account.component_app_id() {
+            Some(_) => AccountSource::Platform,
+            None => AccountSource::Configuration,
+        };
         Self {
             name,
-            account: Arc::new(account),
+            account,
+            source,
             slots,
             answers,
             template: OnceLock::new(),
@@ -348,6 +382,12 @@ impl Accounts {
     /// Returns all accounts with their names, unordered.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Account>)> {
         self.all().map(|entry| entry.named_account())
+    }
+
+    /// Returns all accounts with their names and where they come from, unordered.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &Arc<Account>, AccountSource)> {
+        self.all()
+            .map(|entry| (entry.name.as_str(), &entry.account, entry.source))
     }
 
     /// Returns the name and the account that a name selects. An empty name selects the default account.

@@ -160,6 +160,16 @@ problem_codes! {
         "该接口不支持此请求方法，见 Allow 响应头。",
         "Use the method in `Allow`",
         "使用 `Allow` 中的请求方法";
+    AccountConflict: "account_conflict", 409, "Account exists elsewhere",
+        "The account is in the configuration, where it is read-only for the API, or another account is the same app.",
+        "该账号在配置文件中，接口不能修改；或另一个账号是同一个应用。",
+        "Change the account in the configuration, or remove the other account of the same app first; see `detail`",
+        "在配置文件中修改该账号，或先删除同一应用的另一个账号；见 `detail`";
+    VersionConflict: "version_conflict", 412, "Account changed meanwhile",
+        "The account does not have the version that If-Match or If-None-Match demands.",
+        "账号的当前版本不满足 If-Match 或 If-None-Match。",
+        "Get the account again, and send its `ETag` as `If-Match`",
+        "重新获取该账号，以其 `ETag` 作为 `If-Match` 再次提交";
     BodyTooLarge: "body_too_large", 413, "Body too large",
         "The body is larger than this endpoint accepts.",
         "请求体超过本接口的上限。",
@@ -195,6 +205,11 @@ problem_codes! {
         "微信暂时没有返回凭证，也没有仍然有效的凭证。",
         "Retry after `Retry-After`. The cause is in the log and at `/readyz`",
         "按 `Retry-After` 重试；原因见日志和 `/readyz`";
+    StoreUnavailable: "store_unavailable", 503, "Store unavailable",
+        "The store cannot be read or written at the moment, so accounts cannot be managed.",
+        "存储暂时无法读写，因此无法管理账号。",
+        "Retry when the store is reachable again. The cause is in the log and at `/status`",
+        "存储恢复后重试；原因见日志和 `/status`";
     UpstreamQuota: "upstream_quota", 503, "The account's quota at WeChat is exhausted",
         "The account's quota at WeChat is exhausted; it resets after Retry-After.",
         "该账号在微信的调用额度已用尽，恢复时间见 Retry-After。",

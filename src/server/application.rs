@@ -97,14 +97,17 @@ impl Application {
         guards.log_unlimited_peers(settings);
         let store = settings.store.open()?;
         settings.check_store(&store).await?;
-        Self::assemble(
+        let application = Self::assemble(
             settings,
             settings.upstream.clone(),
             store,
             clock,
             guards,
             None,
-        )
+        )?;
+        // Before the first request, which may be for one of them.
+        application.broker.look_for_accounts().await;
+        Ok(application)
     }
 
     /// Builds as [`Application::build`] does, with a simulated WeChat, demo accounts and its own API key,
@@ -180,7 +183,8 @@ impl Application {
         let mut builder = Broker::builder()
             .store(store)
             .upstream(upstream)
-            .clock(clock);
+            .clock(clock)
+            .stored_accounts();
         for (name, account) in &settings.accounts {
             builder = builder.account(name, account.clone());
         }
@@ -446,6 +450,7 @@ fn demo_key() -> (ApiKeys, Secret) {
     let key = new_key();
     let kept = ApiKey {
         calls: vec!["/".parse().expect("every path")],
+        manage: true,
         ..ApiKey::new("sandbox", KeyHash::of(&key))
     };
     (ApiKeys::new(vec![kept]), Secret::new(key))

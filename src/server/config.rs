@@ -7,6 +7,7 @@
 //! Defaults: `wx-jssdk.default.toml`.
 
 mod accounts;
+mod api_account;
 mod egress;
 mod environment;
 mod gateway;
@@ -40,6 +41,8 @@ use crate::upstream::UpstreamOptions;
 use problems::unreadable;
 use section::Section;
 
+pub use api_account::AccountDefaults;
+pub(super) use api_account::SECRET_IS_SET;
 pub use keys::is_key_name;
 pub use limits::{LimitSettings, ProxySettings};
 pub use log::LogSettings;
@@ -78,6 +81,8 @@ pub struct Settings {
     pub default_apis: Vec<String>,
     /// `[account_defaults] open_tag_list`.
     pub default_tags: Vec<String>,
+    /// `[account_defaults]`, for accounts of the admin API.
+    pub account_defaults: AccountDefaults,
     /// `[accounts.NAME]`, sorted by name.
     pub accounts: Vec<(String, Account)>,
     /// `[platforms.NAME]`, sorted by name.
@@ -244,6 +249,7 @@ impl Settings {
             notify: notify?,
             default_apis,
             default_tags,
+            account_defaults: AccountDefaults(defaults),
             accounts,
             platforms,
             exposed,

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::config::{Problems, ProxySettings, ServerSettings, Settings};
+use super::config::{AccountDefaults, Problems, ProxySettings, ServerSettings, Settings};
 use super::ready::Readiness;
 use super::reload_record::Configuration;
 use super::routes::PlatformRoutes;
@@ -29,6 +29,7 @@ pub struct Reloader {
     routes: PlatformRoutes,
     readiness: Readiness,
     configuration: Configuration,
+    account_defaults: Arc<ArcSwap<AccountDefaults>>,
     certificates: Vec<Certificate>,
     /// The settings at the start, without the accounts.
     started_with: Arc<Settings>,
@@ -93,6 +94,7 @@ impl Reloader {
             routes,
             readiness,
             configuration,
+            account_defaults: Arc::new(ArcSwap::from_pointee(settings.account_defaults.clone())),
             certificates,
             started_with,
             counts: Arc::default(),
@@ -139,6 +141,8 @@ impl Reloader {
             .map_err(|error| problems_of(&error))
             .inspect_err(|problems| self.refuse(problems))?;
         self.routes.replace(&settings);
+        self.account_defaults
+            .store(Arc::new(settings.account_defaults));
         self.keys.store(Arc::new(settings.server.api_keys));
         let after = self.names();
         let reloaded = Reloaded {
@@ -199,6 +203,11 @@ impl Reloader {
         for certificate in &self.certificates {
             certificate.look();
         }
+    }
+
+    /// Returns `[account_defaults]` of the configuration in use.
+    pub(super) fn account_defaults(&self) -> Arc<ArcSwap<AccountDefaults>> {
+        self.account_defaults.clone()
     }
 
     /// Returns the certificates in use.
@@ -272,6 +281,7 @@ fn without_accounts(settings: &Settings) -> Settings {
         notify: settings.notify.clone(),
         default_apis: Vec::new(),
         default_tags: Vec::new(),
+        account_defaults: AccountDefaults::default(),
         accounts: Vec::new(),
         platforms: Vec::new(),
         exposed: Vec::new(),
@@ -291,6 +301,7 @@ fn fixed_differences(before: &Settings, after: &Settings) -> Vec<&'static str> {
         notify,
         default_apis: _,
         default_tags: _,
+        account_defaults: _,
         accounts: _,
         platforms: _,
         exposed: _,

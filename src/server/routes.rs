@@ -11,6 +11,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use arc_swap::ArcSwap;
 
+use super::account_api::AccountApi;
 use super::authorize::AuthorizePages;
 use super::backpressure::UnsentBudget;
 use super::config::Settings;
@@ -332,6 +333,7 @@ pub(super) fn admin_services(
         reloader,
         gateway,
     } = watchers;
+    let accounts = AccountApi::new(broker, keys, reloader.account_defaults(), &readiness);
     let status = StatusState::new(broker, keys, &configuration, gateway.stats(), reloader);
     let description = openapi::configure(public);
     let doctor = DoctorPages::new(broker.clone(), guards.clients.clone(), false).on_admin();
@@ -358,6 +360,7 @@ pub(super) fn admin_services(
         services
             .configure(alive)
             .configure(status.clone().configure())
+            .configure(accounts.clone().configure())
             .configure(description.clone())
             .configure(doctor.clone().configure())
             .configure(admin_files);

@@ -8,7 +8,7 @@ use crate::broker::health::Health;
 use crate::broker::refresh::daily_quota;
 use crate::broker::slot::{HOURS, HourState, Refresh, Remembered, Slot, State};
 use crate::broker::stats::OUTCOMES;
-use crate::broker::{AccountEntry, Broker};
+use crate::broker::{AccountEntry, AccountSource, Broker};
 use crate::clock::{Moment, UnixTime};
 use crate::credential::Kind;
 use crate::error::UpstreamError;
@@ -21,6 +21,8 @@ pub struct AccountSnapshot {
     pub name: String,
     /// The account itself.
     pub account: Arc<Account>,
+    /// Where it comes from.
+    pub source: AccountSource,
     /// [`Health::Down`] if its primary credential is not served; [`Health::Degraded`] if it is, but any of
     /// its credentials fails.
     pub health: Health,
@@ -116,6 +118,7 @@ impl Broker {
         AccountSnapshot {
             name: entry.name.clone(),
             account: entry.account.clone(),
+            source: entry.source,
             health,
             credentials,
         }

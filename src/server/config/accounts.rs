@@ -168,13 +168,7 @@ pub(super) fn check_name(
     before: Option<&(String, String)>,
     problems: &mut Problems,
 ) {
-    if !is_name(name) {
-        problems.add(
-            section.path(),
-            "account names may contain a-z, 0-9, _ and -".into(),
-            "账号名只能用小写字母、数字、_ 和 -".into(),
-        );
-    }
+    check_letters(name, section.path(), problems);
     if let Some((_, first)) = before.filter(|(other, _)| other == name) {
         problems.add(
             section.path(),
@@ -184,10 +178,34 @@ pub(super) fn check_name(
     }
 }
 
+/// Checks that the name is valid. `path` is where it is written.
+pub(super) fn check_letters(name: &str, path: &str, problems: &mut Problems) {
+    if !is_name(name) {
+        problems.add(
+            path,
+            "account names may contain a-z, 0-9, _ and -".into(),
+            "账号名只能用小写字母、数字、_ 和 -".into(),
+        );
+    }
+}
+
 fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Account> {
+    let from_file = |section: &mut Section, problems: &mut Problems| {
+        secret(section, base, &APP_SECRET, problems)
+    };
+    account_with(section, base, from_file, problems)
+}
+
+/// Reads an account, with its secret by `secret`.
+pub(super) fn account_with(
+    section: &mut Section,
+    base: &Path,
+    secret: impl FnOnce(&mut Section, &mut Problems) -> Option<Secret>,
+    problems: &mut Problems,
+) -> Option<Account> {
     let platform = section.choice("platform", PLATFORMS, problems);
     let (id, agent_id) = ids(section, platform.as_deref(), problems);
-    let secret = secret(section, base, &APP_SECRET, problems);
+    let secret = secret(section, problems);
     let mode = section.choice("token_mode", TOKEN_MODES, problems);
     let egress = egress::read(section, base, problems);
     let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
@@ -305,7 +323,7 @@ pub(super) struct SecretKeys {
     pub(super) what: &'static str,
 }
 
-const APP_SECRET: SecretKeys = SecretKeys {
+pub(super) const APP_SECRET: SecretKeys = SecretKeys {
     text: "secret",
     file: "secret_file",
     what: "AppSecret",

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Problems;
+use super::accounts::is_name;
 use super::section::Section;
 use crate::actix::{ApiKey, ApiKeys, Call, KeyHash, TokenStyle};
 use crate::credential::Kind;
@@ -17,10 +18,16 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> ApiKeys {
     let mut keys: Vec<ApiKey> = Vec::with_capacity(sections.len());
+    let manages = |section: &Section| {
+        let mut section = section.clone();
+        section.flag("manage", &mut Problems::default()) == Some(true)
+    };
+    // Then accounts may be added later.
+    let has_manager = sections.iter().any(manages);
     let mut names: HashMap<String, String> = HashMap::new();
     let mut hashes: HashMap<String, String> = HashMap::new();
     for mut section in sections {
-        let key = key(&mut section, accounts, problems);
+        let key = key(&mut section, accounts, has_manager, problems);
         section.finish(problems);
         let Some(key) = key else { continue };
         let path = section.path().to_owned();
@@ -46,6 +53,7 @@ pub(super) fn read(
 fn key(
     section: &mut Section,
     accounts: &HashSet<String>,
+    has_manager: bool,
     problems: &mut Problems,
 ) -> Option<ApiKey> {
     let name = section
@@ -57,7 +65,8 @@ fn key(
         let is_authorizer = name
             .split_once('/')
             .is_some_and(|(platform, _)| accounts.contains(&format!("{platform}/*")));
-        match accounts.contains(name) || is_authorizer {
+        let may_come = has_manager && is_name(name);
+        match accounts.contains(name) || is_authorizer || may_come {
             true => Ok(name.to_owned()),
             false => Err((
                 format!("unknown account \"{}\"", shown(name)),
@@ -82,12 +91,20 @@ fn key(
             Some("real".to_owned())
         }
     };
+    let manage = match section.has("manage") {
+        true => section.flag("manage", problems),
+        false => {
+            section.text_if_any("manage", problems); // registers the key for "did you mean"
+            Some(false)
+        }
+    };
     Some(ApiKey {
         name: name?,
         hash: hash?,
         accounts: accounts?,
         kinds: kinds?,
         calls: calls?,
+        manage: manage?,
         token: match token?.as_str() {
             "virtual" => TokenStyle::Virtual,
             _ => TokenStyle::Real,

@@ -35,6 +35,13 @@ impl Settings {
                 "为 memory，重启会丢失 [platforms] 的 refresh token：请改用 file、redis 或 sql。丢失的部分会从微信的授权列表中恢复".into(),
             );
         }
+        if self.server.api_keys.has_manager() && self.store.kind == StoreKind::Memory {
+            found.add(
+                "store.kind",
+                "is memory, so a restart loses the accounts that keys with manage add: set file, redis or sql".into(),
+                "为 memory，重启会丢失由 manage key 添加的账号：请改用 file、redis 或 sql".into(),
+            );
+        }
         let (apis, tags) = (&self.default_apis, &self.default_tags);
         self.check_names("js_api_list", apis, Account::js_apis, JS_APIS, &mut found);
         self.check_names(

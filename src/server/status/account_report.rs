@@ -16,6 +16,8 @@ use crate::error::{System, Text};
 pub(super) struct AccountReport {
     pub(super) account: String,
     pub(super) platform: &'static str,
+    /// Where it comes from: `configuration`, `api` (the admin API) or `platform` (it authorised an open platform).
+    pub(super) source: &'static str,
     /// AppID or CorpID. Not secret: every page holds it.
     pub(super) app_id: String,
     /// `ok`, `starting`, `degraded` or `down`.
@@ -112,6 +114,7 @@ impl AccountReport {
             account: account.name.clone(),
             gateway_calls: gateway.answered(&account.name),
             platform: account.account.platform().as_str(),
+            source: account.source.as_str(),
             app_id: account.account.app_id().to_owned(),
             state: account.health.as_str(),
             signs_pages: account.signs_pages(),

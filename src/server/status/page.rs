@@ -182,6 +182,16 @@ impl<'a> Live<'a> {
         }
     }
 
+    fn source(&self, source: &str) -> &'static str {
+        match source {
+            "api" => self.lang.t("Added by the admin API.", "由管理接口添加。"),
+            "platform" => self
+                .lang
+                .t("Authorised an open platform.", "授权给第三方平台的账号。"),
+            _ => self.lang.t("In the configuration.", "来自配置文件。"),
+        }
+    }
+
     fn class(&self, class: &str) -> &'static str {
         match class {
             "setup" => self.lang.t("needs an operator", "需要人工处理"),

@@ -221,6 +221,7 @@ impl Report {
         for account in in_incidents.chain(accounts) {
             (
                 &account.account,
+                account.source,
                 account.state,
                 account.served_until,
                 &account.app_id,

@@ -1,0 +1,100 @@
+//! Accounts of the store among those of the configuration, which win.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{AccountEntry, AccountSource, Accounts, ByName};
+use crate::account::{Account, Platform};
+use crate::broker::BuildError;
+use crate::credential::AppKey;
+
+/// Why a stored account is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::broker) enum Conflict {
+    /// Another account has its name.
+    SameName,
+    /// The account with this name is the same app.
+    SameApp(String),
+}
+
+impl Conflict {
+    /// Returns the error for this account.
+    pub(in crate::broker) fn error(&self, name: &str, account: &Account) -> BuildError {
+        match self {
+            Self::SameName => BuildError::SameName(name.to_owned()),
+            Self::SameApp(first) => BuildError::SameApp {
+                app: account.app_key().to_string(),
+                names: [first.clone(), name.to_owned()],
+            },
+        }
+    }
+}
+
+impl Accounts {
+    /// Returns the accounts with exactly these of the store, and which of those are not used. An app keeps the
+    /// slots that it has here or in `before`. The default account stays.
+    pub(in crate::broker) fn with_stored(
+        &self,
+        stored: &BTreeMap<String, Arc<Account>>,
+        before: &Self,
+    ) -> (Self, BTreeMap<String, Conflict>) {
+        let mut merged = Self {
+            by_name: self.by_name.clone(),
+            by_app: self.by_app.clone(),
+            platforms: self.platforms.clone(),
+            default_account: self.default_account.clone(),
+            is_implied: self.is_implied,
+            verify_files: self.verify_files.clone(),
+        };
+        let is_stored = |entry: &AccountEntry| entry.source == AccountSource::Api;
+        merged.by_name.retain(|ByName(entry)| !is_stored(entry));
+        merged.by_app.retain(|_, entry| !is_stored(entry));
+        let mut conflicts = BTreeMap::new();
+        for (name, account) in stored {
+            if let Some(conflict) = merged.conflict_of(name, account) {
+                conflicts.insert(name.clone(), conflict);
+                continue;
+            }
+            let entry = match before.by_name.get(name.as_str()) {
+                Some(ByName(known)) if Arc::ptr_eq(&known.account, account) => known.clone(),
+                _ => Arc::new(AccountEntry {
+                    source: AccountSource::Api,
+                    ..AccountEntry::new(
+                        name.clone(),
+                        account.clone(),
+                        before.by_app.get(&account.app_key()),
+                    )
+                }),
+            };
+            merged.by_name.insert(ByName(entry.clone()));
+            merged.by_app.insert(account.app_key(), entry);
+        }
+        (merged, conflicts)
+    }
+
+    /// Returns why an account cannot be added under this name.
+    pub(in crate::broker) fn conflict_of(&self, name: &str, account: &Account) -> Option<Conflict> {
+        if self.by_name.contains(name) {
+            return Some(Conflict::SameName);
+        }
+        let same = self.same_app(account)?;
+        Some(Conflict::SameApp(same.name.clone()))
+    }
+
+    /// Returns the account that is the same app, by [`Account::app_identity`].
+    pub(in crate::broker) fn same_app(&self, account: &Account) -> Option<&Arc<AccountEntry>> {
+        let key = account.app_key();
+        let twin = match account.platform() {
+            Platform::Official => Some("mini"),
+            Platform::Mini => Some("official"),
+            Platform::Work { .. } | Platform::Component => None,
+        };
+        let twin = twin.filter(|_| account.component_app_id().is_none());
+        let twin = twin.map(|platform| AppKey {
+            platform,
+            ..key.clone()
+        });
+        let found = self.by_app.get(&key);
+        found.or_else(|| self.by_app.get(&twin?))
+    }
+}

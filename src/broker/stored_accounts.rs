@@ -1,0 +1,386 @@
+//! Accounts that were added while the service runs: documents of the store, among the accounts of the
+//! configuration, which win.
+//!
+//! A change is stored first, then applied here; the other nodes find it in the store within seconds.
+
+mod record;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use super::accounts::Conflict;
+use super::{AccountSource, Accounts, Broker, BuildError};
+use crate::account::Account;
+use crate::store::{Document, StoreError};
+
+/// What this process knows of the stored accounts. The store has the truth.
+pub(super) struct StoredAccounts {
+    /// Whether they are looked for in the store.
+    is_on: bool,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    accounts: BTreeMap<String, Arc<Account>>,
+    /// The version of each, and of those that cannot be read.
+    versions: BTreeMap<String, u64>,
+    /// Those that are not used, each logged once.
+    conflicts: BTreeMap<String, Conflict>,
+    /// Number of changes by this process: a look that a change overtook is out of date.
+    changes: u64,
+    is_loaded: bool,
+    /// When to look into a shared store again, in uptime.
+    next_look: Duration,
+}
+
+/// A stored account.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredAccount {
+    /// How often it was changed.
+    pub(crate) version: u64,
+    /// The account.
+    pub(crate) account: Arc<Account>,
+}
+
+/// Which stored version a change is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Any, or none.
+    Any,
+    /// Any, but there has to be one.
+    Some,
+    /// There must not be one.
+    None,
+    /// One of these.
+    Versions(Vec<u64>),
+}
+
+/// What a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// The account is new.
+    Added,
+    /// It replaces another version.
+    Replaced,
+    /// It was stored like this already.
+    Unchanged,
+}
+
+/// Why the stored accounts were not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeRefused {
+    /// The configuration has the account, or a platform.
+    #[error("the account \"{0}\" is not in the store but in the configuration: change it there")]
+    ReadOnly(String),
+    /// There is no stored account with this name.
+    #[error("no stored account has the name \"{0}\"")]
+    Unknown(String),
+    /// The account is the same app as another one.
+    #[error(transparent)]
+    Conflict(#[from] BuildError),
+    /// It has another version than the caller expects.
+    #[error("the account has been changed meanwhile: its version is {0}")]
+    OtherVersion(u64),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl StoredAccounts {
+    pub(super) fn new(is_on: bool) -> Self {
+        Self {
+            is_on,
+            known: Mutex::default(),
+        }
+    }
+}
+
+impl Expected {
+    /// Returns whether a change may replace this version; 0: there is none.
+    fn allows(&self, version: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Some => version > 0,
+            Self::None => version == 0,
+            Self::Versions(versions) => versions.contains(&version),
+        }
+    }
+}
+
+impl Broker {
+    /// Returns a stored account as it is now, even if it is not used.
+    pub(crate) async fn stored_account(
+        &self,
+        name: &str,
+    ) -> Result<Option<StoredAccount>, StoreError> {
+        let (found, now) = (document_name(name), self.inner.clock.now());
+        let stored = self.inner.store.load_document(&found, now).await?;
+        let stored = stored.and_then(|stored| {
+            let account = Arc::new(record::read(&stored.text)?);
+            let version = stored.version;
+            Some(StoredAccount { version, account })
+        });
+        Ok(stored)
+    }
+
+    /// Stores an account, and serves it from then on. `key` is the name of the API key, for the log.
+    pub(crate) async fn put_account(
+        &self,
+        name: &str,
+        account: Account,
+        expected: &Expected,
+        key: &str,
+    ) -> Result<(StoredAccount, Changed), ChangeRefused> {
+        let text = record::write(&account);
+        let mut account = Arc::new(account);
+        let document = document_name(name);
+        loop {
+            let now = self.inner.clock.now();
+            self.check_conflicts(name, &account)?;
+            let before = self.inner.store.load_document(&document, now).await?;
+            let version = before.as_ref().map_or(0, |before| before.version);
+            if !expected.allows(version) {
+                return Err(ChangeRefused::OtherVersion(version));
+            }
+            let is_same = before.as_ref().is_some_and(|before| before.text == text);
+            let stored = match is_same {
+                true => Some(version),
+                false => {
+                    let new = Document {
+                        version,
+                        ..Document::new(text.clone())
+                    };
+                    self.inner.store.save_document(&document, &new, now).await?
+                }
+            };
+            let Some(version) = stored else { continue };
+            let changed = match before {
+                Some(_) if is_same => Changed::Unchanged,
+                Some(_) => Changed::Replaced,
+                None => Changed::Added,
+            };
+            self.change_known(|known| {
+                known.versions.insert(name.to_owned(), version);
+                if changed == Changed::Unchanged
+                    && let Some(known) = known.accounts.get(name)
+                {
+                    account = known.clone();
+                    return;
+                }
+                known.accounts.insert(name.to_owned(), account.clone());
+            });
+            let (platform, app_id) = (account.platform().as_str(), account.app_id());
+            match changed {
+                Changed::Added => {
+                    info!(
+                        key,
+                        account = name,
+                        platform,
+                        app_id,
+                        version,
+                        "account added"
+                    );
+                }
+                Changed::Replaced => {
+                    info!(
+                        key,
+                        account = name,
+                        platform,
+                        app_id,
+                        version,
+                        "account changed"
+                    );
+                }
+                Changed::Unchanged => {}
+            }
+            return Ok((StoredAccount { version, account }, changed));
+        }
+    }
+
+    /// Removes a stored account, also one that is not used.
+    pub(crate) async fn remove_account(
+        &self,
+        name: &str,
+        expected: &Expected,
+        key: &str,
+    ) -> Result<(), ChangeRefused> {
+        let document = document_name(name);
+        loop {
+            let now = self.inner.clock.now();
+            let Some(before) = self.inner.store.load_document(&document, now).await? else {
+                return Err(match self.inner.accounts.load().find(name) {
+                    Ok(entry) if entry.source != AccountSource::Api => {
+                        ChangeRefused::ReadOnly(name.to_owned())
+                    }
+                    _ => ChangeRefused::Unknown(name.to_owned()),
+                });
+            };
+            if !expected.allows(before.version) {
+                return Err(ChangeRefused::OtherVersion(before.version));
+            }
+            let end = Document {
+                version: before.version,
+                // A document that has ended counts as absent.
+                expires_at: Some(now),
+                ..Document::new("")
+            };
+            let stored = self.inner.store.save_document(&document, &end, now).await?;
+            if stored.is_some() {
+                self.change_known(|known| {
+                    known.accounts.remove(name);
+                    known.versions.remove(name);
+                });
+                info!(key, account = name, "account removed");
+                return Ok(());
+            }
+        }
+    }
+
+    /// Refuses an account that the configuration has, or whose app another account has.
+    fn check_conflicts(&self, name: &str, account: &Account) -> Result<(), ChangeRefused> {
+        let accounts = self.inner.accounts.load();
+        if let Ok(entry) = accounts.find(name)
+            && entry.source != AccountSource::Api
+        {
+            return Err(ChangeRefused::ReadOnly(name.to_owned()));
+        }
+        match accounts.same_app(account) {
+            Some(same) if same.name != name => {
+                let same = Conflict::SameApp(same.name.clone());
+                Err(same.error(name, account).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the stored accounts: once, and again every few seconds if other nodes may change them.
+    pub(crate) async fn look_for_accounts(&self) {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let uptime = self.inner.clock.uptime();
+        let changes = {
+            let mut known = self.inner.stored_accounts.known.lock();
+            let is_known = known.is_loaded && (!store.is_shared() || uptime < known.next_look);
+            if !self.inner.stored_accounts.is_on || is_known {
+                return;
+            }
+            let pages = u32::try_from(known.accounts.len() / PAGE).unwrap_or(u32::MAX);
+            known.next_look = uptime + LOOK_EVERY.saturating_mul(1 + pages);
+            known.changes
+        };
+        let documents = match store.load_documents(GROUP, now).await {
+            Ok(documents) => documents,
+            Err(error) => {
+                return self.log_store_error("", &error, "stored accounts cannot be read");
+            }
+        };
+        let mut known = self.inner.stored_accounts.known.lock();
+        if known.changes != changes {
+            known.next_look = uptime;
+            return;
+        }
+        known.is_loaded = true;
+        if known.note(&documents) {
+            self.merge(&mut known);
+        }
+    }
+
+    /// Replaces the accounts by those of a new configuration, with the stored ones. Returns them.
+    pub(super) fn replace_accounts(&self, accounts: Accounts, before: &Accounts) -> Arc<Accounts> {
+        let mut known = self.inner.stored_accounts.known.lock();
+        let (merged, conflicts) = accounts.with_stored(&known.accounts, before);
+        let merged = Arc::new(merged);
+        self.inner.accounts.store(merged.clone());
+        known.log_new(conflicts);
+        merged
+    }
+
+    fn change_known(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = self.inner.stored_accounts.known.lock();
+        known.changes += 1;
+        change(&mut known);
+        self.merge(&mut known);
+    }
+
+    /// Brings the accounts up to date. Holds the lock, so that no older state overwrites a newer one.
+    fn merge(&self, known: &mut Known) {
+        let mut conflicts = BTreeMap::new();
+        let before = self.inner.accounts.rcu(|accounts| {
+            let merged;
+            (merged, conflicts) = accounts.with_stored(&known.accounts, accounts);
+            merged
+        });
+        known.log_new(conflicts);
+        // As after a reload: a corrected secret is tried at once.
+        let accounts = self.inner.accounts.load();
+        accounts.end_cooldowns_of_corrected(&before, self.inner.clock.now());
+    }
+}
+
+impl Known {
+    /// Takes note of all documents of the store. Returns whether one differs from what was known.
+    fn note(&mut self, documents: &[(String, Document)]) -> bool {
+        let mut accounts = BTreeMap::new();
+        let mut versions = BTreeMap::new();
+        for (document, stored) in documents {
+            let name = document
+                .strip_prefix(GROUP)
+                .and_then(|rest| rest.strip_prefix(':'));
+            // An empty text is an account that a node whose clock is ahead has removed.
+            let Some(name) = name.filter(|_| !stored.text.expose().is_empty()) else {
+                continue;
+            };
+            versions.insert(name.to_owned(), stored.version);
+            if self.versions.get(name) == Some(&stored.version) {
+                let known = self.accounts.get(name).cloned();
+                accounts.extend(known.map(|known| (name.to_owned(), known)));
+                continue;
+            }
+            match record::read(&stored.text) {
+                Some(account) => {
+                    accounts.insert(name.to_owned(), Arc::new(account));
+                }
+                None => warn!(account = name, "stored account ignored: it cannot be read"),
+            }
+        }
+        let is_new = versions != self.versions;
+        (self.accounts, self.versions) = (accounts, versions);
+        is_new
+    }
+
+    /// Notes the accounts that are not used, and logs those that were.
+    fn log_new(&mut self, conflicts: BTreeMap<String, Conflict>) {
+        for (name, conflict) in &conflicts {
+            if self.conflicts.get(name) == Some(conflict) {
+                continue;
+            }
+            let Some(account) = self.accounts.get(name) else {
+                continue;
+            };
+            let error = conflict.error(name, account);
+            warn!(
+                account = name,
+                %error,
+                "stored account ignored: another account is used instead"
+            );
+        }
+        self.conflicts = conflicts;
+    }
+}
+
+fn document_name(name: &str) -> String {
+    format!("{GROUP}:{name}")
+}
+
+/// The group of the documents.
+const GROUP: &str = "account";
+
+/// Interval between two looks into a shared store, per [`PAGE`] of accounts.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The number of accounts that cost about as much as one look.
+const PAGE: usize = 500;
