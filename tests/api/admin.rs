@@ -1,5 +1,6 @@
 //! The admin listener over real HTTP: both scopes on a free port, the sandbox behind them, and a clock that stands still.
 
+mod accounts;
 mod behind;
 mod credentials;
 mod diagnose;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
 mod acceptance;
+mod accounts;
 mod cluster;
 #[allow(dead_code)] // each binary uses a part of it
 #[path = "../common/mod.rs"]

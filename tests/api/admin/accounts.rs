@@ -1,0 +1,495 @@
+//! Accounts that are added, changed and removed while the service runs.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use wx_jssdk::actix::KeyHash;
+use wx_jssdk::clock::Clock;
+use wx_jssdk::sandbox::{App, Sandbox};
+
+use crate::admin::world::{APP, CORP, MINI_APP, SECRET, START};
+use crate::common::http::{self, Answer, Request};
+use crate::common::process::alone;
+use crate::common::service::{Service, settings};
+
+const SHOP: &str = "wx1111111111111111";
+const SHOP_SECRET: &str = "5ec2e7000000000000000000000000aa";
+
+/// Manages all accounts.
+const KEY: &str = "wxk_an-operator";
+/// Manages `shop` and `later`.
+const SHOP_KEY: &str = "wxk_the-shops-own";
+/// Opens all accounts and manages none.
+const READER: &str = "wxk_a-reader";
+
+struct World {
+    service: Service,
+    sandbox: Sandbox,
+    clock: Clock,
+    home: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let clock = Clock::manual(START);
+        let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+        sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
+        sandbox.add_app(App::official(SHOP, SHOP_SECRET).safe_domain("shop.example.com"));
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("key"), "a".repeat(64)).unwrap();
+        let service = start(&text(&sandbox, home.path()), &home, &clock).await;
+        Self {
+            service,
+            sandbox,
+            clock,
+            home,
+        }
+    }
+
+    /// Stops the service and starts it with another configuration on the same store.
+    async fn restarted(self, change: impl FnOnce(String) -> String) -> Self {
+        self.service.end().await;
+        let text = change(text(&self.sandbox, self.home.path()));
+        let service = start(&text, &self.home, &self.clock).await;
+        Self { service, ..self }
+    }
+
+    async fn send(&self, request: Request, key: &str, body: Option<&Value>) -> Answer {
+        let request = request.bearer(key).close();
+        let text = match body {
+            Some(body) => request
+                .header("Content-Type", "application/json")
+                .body(body),
+            None => request.text(),
+        };
+        http::send(self.service.admin, text).await
+    }
+
+    async fn get(&self, target: &str) -> Answer {
+        self.send(http::get(target), KEY, None).await
+    }
+
+    async fn put(&self, name: &str, body: &Value) -> Answer {
+        let request = Request::new("PUT", format!("/accounts/{name}"));
+        self.send(request, KEY, Some(body)).await
+    }
+
+    async fn delete(&self, name: &str) -> Answer {
+        let request = Request::new("DELETE", format!("/accounts/{name}"));
+        self.send(request, KEY, None).await
+    }
+
+    /// Has the service sign a page on this host.
+    async fn sign(&self, account: &str, host: &str) -> Answer {
+        let target = format!("/jssdk/config?account={account}&url=https%3A%2F%2F{host}%2Fp");
+        http::send(self.service.public, http::get(target).close().text()).await
+    }
+
+    fn reload(&self, text: &str) {
+        let settings = settings(text, self.home.path());
+        self.service.reloader.reload(settings).unwrap();
+    }
+
+    fn store(&self) -> PathBuf {
+        self.home.path().join("store.redb")
+    }
+}
+
+fn text(sandbox: &Sandbox, home: &Path) -> String {
+    let key = |name: &str, key: &str, more: &str| {
+        let hash = KeyHash::of(key);
+        format!("[[server.api_keys]]\nname = \"{name}\"\nsha256 = \"{hash}\"\n{more}\n")
+    };
+    format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\n\
+         {}{}{}[store]\nkind = \"file\"\npath = \"{6}/store.redb\"\nencryption_key_file = \"key\"\n\
+         [upstream]\nweixin = \"{5}\"\nqyapi = \"{5}\"\n\
+         [accounts.main]\napp_id = \"{3}\"\nsecret = \"{4}\"\njs_safe_domains = [\"example.com\"]\n",
+        key("operator", KEY, "manage = true"),
+        key(
+            "shop",
+            SHOP_KEY,
+            "manage = true\naccounts = [\"shop\", \"later\"]"
+        ),
+        key("reader", READER, ""),
+        APP,
+        SECRET,
+        sandbox.url(),
+        home.display(),
+    )
+}
+
+async fn start(text: &str, home: &tempfile::TempDir, clock: &Clock) -> Service {
+    Service::start(settings(text, home.path()), clock.clone()).await
+}
+
+fn shop() -> Value {
+    json!({
+        "platform": "official", "app_id": SHOP, "secret": SHOP_SECRET,
+        "js_safe_domains": ["shop.example.com"], "js_api_list": ["scanQRCode"],
+    })
+}
+
+#[tokio::test]
+async fn an_account_works_from_its_addition_to_its_removal() {
+    let world = World::new().await;
+    assert_eq!(world.sign("shop", "shop.example.com").await.status, 404);
+    let added = world.put("shop", &shop()).await;
+    assert_eq!(added.status, 201, "{added:?}");
+    assert_eq!(added.header("etag"), Some("\"1\""));
+    let expected = json!({
+        "account": "shop", "source": "api", "platform": "official", "app_id": SHOP,
+        "secret": "set", "token_mode": "stable", "js_safe_domains": ["shop.example.com"],
+        "js_api_list": ["scanQRCode"], "open_tag_list": [],
+    });
+    let shown = world.get("/accounts/shop").await;
+    assert_eq!(shown.header("etag"), Some("\"1\""));
+    for answer in [added, shown] {
+        let mut shown = answer.json();
+        shown["open_tag_list"] = json!([]);
+        assert_eq!(shown, expected);
+    }
+    let config = world.sign("shop", "www.shop.example.com").await;
+    assert_eq!(config.status, 200, "{config:?}");
+    assert_eq!(config.json()["appId"], SHOP);
+    let token = world.get("/credentials/shop/access_token").await;
+    assert_eq!(token.status, 200, "{token:?}");
+
+    // What was answered can be sent back: the secret stays.
+    let mut changed = world.get("/accounts/shop").await.json();
+    changed["js_safe_domains"] = json!(["new.example.com"]);
+    let answer = world.put("shop", &changed).await;
+    assert_eq!((answer.status, answer.header("etag")), (200, Some("\"2\"")));
+    assert_eq!(world.sign("shop", "new.example.com").await.status, 200);
+    assert_eq!(world.sign("shop", "shop.example.com").await.status, 403);
+    let again = world.put("shop", &changed).await;
+    assert_eq!((again.status, again.header("etag")), (200, Some("\"2\"")));
+    assert_eq!(world.sandbox.calls("/cgi-bin/stable_token"), 2);
+
+    let removed = world.delete("shop").await;
+    assert_eq!((removed.status, removed.text.as_str()), (204, ""));
+    assert_eq!(world.sign("shop", "new.example.com").await.status, 404);
+    world
+        .delete("shop")
+        .await
+        .assert_problem(404, "unknown_account");
+    world
+        .get("/accounts/shop")
+        .await
+        .assert_problem(404, "unknown_account");
+    assert_eq!(world.put("shop", &shop()).await.status, 201);
+}
+
+#[tokio::test]
+async fn all_mistakes_of_an_account_are_named_at_once() {
+    let world = World::new().await;
+    let bad = json!({
+        "platform": "official", "app_id": "gh_1", "js_safe_domains": ["https://a.example.com"],
+        "secret_file": "/etc/passwd", "token_mod": "stable",
+    });
+    let answer = world.put("shop", &bad).await;
+    let problem = answer.assert_problem(400, "bad_body");
+    for lang in ["en", "zh"] {
+        let hint = problem["hint"][lang].as_str().unwrap();
+        for key in [
+            "app_id",
+            "js_safe_domains",
+            "secret",
+            "secret_file",
+            "token_mod",
+        ] {
+            assert!(hint.contains(key), "{key}: {hint}");
+        }
+    }
+    let mut without = shop();
+    without.as_object_mut().unwrap().remove("js_safe_domains");
+    for (name, body) in [
+        ("shop", without),
+        ("shop", json!([])),
+        ("shop", json!({})),
+        (
+            "shop",
+            json!({ "platform": "component", "app_id": SHOP, "secret": SECRET }),
+        ),
+        ("Shop", shop()),
+        ("agency/wx2222222222222222", shop()),
+    ] {
+        let answer = world.put(name, &body).await;
+        answer.assert_problem(400, "bad_body");
+    }
+    let mut long = shop();
+    let names = (0..150).map(|n| format!("aLongInterfaceName{n:022}"));
+    long["js_api_list"] = names.collect();
+    let answer = world.put("shop", &long).await;
+    answer.assert_problem(413, "body_too_large");
+    let list = world.get("/accounts").await.json();
+    assert_eq!(list["accounts"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn accounts_of_the_configuration_are_shown_and_stay_as_they_are() {
+    let world = World::new().await;
+    let main = world.get("/accounts/main").await;
+    assert_eq!((main.status, main.header("etag")), (200, None));
+    assert_eq!(main.json()["source"], "configuration");
+    let put = world.put("main", &shop()).await;
+    put.assert_problem(409, "account_conflict");
+    let delete = world.delete("main").await;
+    delete.assert_problem(409, "account_conflict");
+    // A mini program with the AppID of an official account is the same app, too.
+    for platform in ["official", "mini"] {
+        let mut same = shop();
+        same["app_id"] = APP.into();
+        same["platform"] = platform.into();
+        let problem = world.put("other", &same).await;
+        let problem = problem.assert_problem(409, "account_conflict");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("\"main\" and \"other\" are the same app"),
+            "{detail}"
+        );
+    }
+    assert_eq!(world.put("shop", &shop()).await.status, 201);
+    world
+        .put("twin", &shop())
+        .await
+        .assert_problem(409, "account_conflict");
+    let list = world.get("/accounts").await.json();
+    assert_eq!(
+        list["accounts"],
+        json!([
+            { "account": "main", "source": "configuration", "platform": "official", "app_id": APP },
+            { "account": "shop", "source": "api", "platform": "official", "app_id": SHOP },
+        ])
+    );
+    let status = world.get("/status.json").await.json();
+    let sources = status["accounts"].as_array().unwrap().iter();
+    let mut sources: Vec<_> = sources
+        .map(|one| {
+            (
+                one["account"].as_str().unwrap(),
+                one["source"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    sources.sort_unstable();
+    assert_eq!(sources, [("main", "configuration"), ("shop", "api")]);
+    let page = world.get("/status?lang=en").await.text;
+    assert!(page.contains("Added by the admin API."), "{page}");
+    // Pages that name no account still get the only one of the configuration.
+    assert_eq!(world.sign("", "example.com").await.json()["appId"], APP);
+}
+
+#[tokio::test]
+async fn a_key_manages_its_accounts_and_only_with_manage() {
+    let world = World::new().await;
+    let send = async |method: &str, target: &str, key: &str, body: Option<&Value>| {
+        world.send(Request::new(method, target), key, body).await
+    };
+    let shop = shop();
+    for (method, target, body) in [
+        ("GET", "/accounts", None),
+        ("GET", "/accounts/main", None),
+        ("PUT", "/accounts/shop", Some(&shop)),
+        ("DELETE", "/accounts/shop", None),
+    ] {
+        let reader = send(method, target, READER, body).await;
+        reader.assert_problem(403, "forbidden");
+        let stranger = send(method, target, "wxk_wrong", body).await;
+        stranger.assert_problem(401, "unauthorized");
+    }
+    let other = send("PUT", "/accounts/other", SHOP_KEY, Some(&shop)).await;
+    other.assert_problem(403, "forbidden");
+    // Not even whether it exists.
+    for name in ["main", "gone"] {
+        let answer = send("GET", &format!("/accounts/{name}"), SHOP_KEY, None).await;
+        answer.assert_problem(403, "forbidden");
+    }
+    let own = send("PUT", "/accounts/shop", SHOP_KEY, Some(&shop)).await;
+    assert_eq!(own.status, 201);
+    let list = send("GET", "/accounts", SHOP_KEY, None).await.json();
+    assert_eq!(list["accounts"].as_array().unwrap().len(), 1);
+    let post = send("POST", "/accounts/shop", KEY, Some(&shop)).await;
+    post.assert_problem(405, "method_not_allowed");
+    assert_eq!(post.header("allow"), Some("GET, PUT, DELETE"));
+}
+
+#[tokio::test]
+async fn a_change_of_an_older_version_is_refused() {
+    let world = World::new().await;
+    let put = async |header: (&str, &str), body: &Value| {
+        let request = Request::new("PUT", "/accounts/shop").header(header.0, header.1);
+        world.send(request, KEY, Some(body)).await
+    };
+    let missing = put(("If-Match", "*"), &shop()).await;
+    missing.assert_problem(412, "version_conflict");
+    assert_eq!(put(("If-None-Match", "*"), &shop()).await.status, 201);
+    let mut changed = shop();
+    changed["js_safe_domains"] = json!(["new.example.com"]);
+    for (name, value) in [
+        ("If-None-Match", "*"),
+        ("If-Match", "\"2\""),
+        ("If-Match", "W/\"1\""),
+        ("If-Match", "1"),
+        ("If-None-Match", "\"1\""),
+    ] {
+        let answer = put((name, value), &changed).await;
+        answer.assert_problem(412, "version_conflict");
+    }
+    assert_eq!(put(("If-Match", "\"1\""), &changed).await.status, 200);
+    let request = Request::new("DELETE", "/accounts/shop").header("If-Match", "\"1\"");
+    let late = world.send(request, KEY, None).await;
+    late.assert_problem(412, "version_conflict");
+    let request = Request::new("DELETE", "/accounts/shop").header("If-Match", "\"2\"");
+    assert_eq!(world.send(request, KEY, None).await.status, 204);
+}
+
+#[tokio::test]
+async fn mini_programs_and_wecom_apps_can_be_added_too() {
+    let world = World::new().await;
+    let mini = json!({ "platform": "mini", "app_id": MINI_APP, "secret": SECRET });
+    assert_eq!(world.put("game", &mini).await.status, 201);
+    let work = json!({
+        "platform": "work", "corp_id": CORP, "agent_id": 1_000_002, "secret": SECRET,
+        "js_safe_domains": ["example.com"],
+    });
+    let answer = world.put("sales", &work).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let shown = world.get("/accounts/sales").await.json();
+    assert_eq!(
+        (&shown["corp_id"], &shown["agent_id"]),
+        (&json!(CORP), &json!(1_000_002))
+    );
+    assert_eq!(shown.get("app_id"), None);
+    // The secret of one app is not sent to another.
+    let mut other = shown.clone();
+    other["agent_id"] = 7.into();
+    let problem = world.put("sales", &other).await;
+    let problem = problem.assert_problem(400, "bad_body");
+    assert!(
+        problem["detail"].as_str().unwrap().ends_with("secret"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn an_account_survives_a_restart_and_its_secret_is_encrypted() {
+    let world = World::new().await;
+    assert_eq!(world.put("shop", &shop()).await.status, 201);
+    let stored = fs::read(world.store()).unwrap();
+    let holds = |text: &str| {
+        stored
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(holds("account:shop") && !holds(SHOP_SECRET) && !holds(SHOP));
+    let world = world.restarted(|text| text).await;
+    assert_eq!(world.sign("shop", "shop.example.com").await.status, 200);
+    assert_eq!(world.delete("shop").await.status, 204);
+    let world = world.restarted(|text| text).await;
+    assert_eq!(world.sign("shop", "shop.example.com").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_configuration_wins_until_it_gives_the_name_back() {
+    let world = World::new().await;
+    assert_eq!(world.put("shop", &shop()).await.status, 201);
+    assert_eq!(world.sign("shop", "shop.example.com").await.status, 200);
+    let plain = text(&world.sandbox, world.home.path());
+    // The same name, and the same app under another name.
+    for (name, app_id) in [("shop", MINI_APP), ("boutique", SHOP)] {
+        let taken = format!(
+            "{plain}[accounts.{name}]\napp_id = \"{app_id}\"\nsecret = \"{SHOP_SECRET}\"\njs_safe_domains = [\"taken.example.com\"]\n"
+        )
+        .replace("workers = 1", "workers = 1\ndefault_account = \"main\"");
+        world.reload(&taken);
+        let answer = world.sign("shop", "shop.example.com").await;
+        assert!(matches!(answer.status, 403 | 404), "{answer:?}");
+        let taken = world.put(name, &shop()).await;
+        taken.assert_problem(409, "account_conflict");
+    }
+    world.reload(&plain);
+    assert_eq!(world.sign("shop", "shop.example.com").await.status, 200);
+    assert_eq!(
+        world.sandbox.calls("/cgi-bin/stable_token"),
+        2,
+        "the app kept its token"
+    );
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_key_and_account_and_no_answer_or_line_has_the_secret() {
+    if !alone(the_log_names_key_and_account_and_no_answer_or_line_has_the_secret) {
+        return;
+    }
+    let log = Log::default();
+    let lines = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || lines.clone());
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    let world = World::new().await;
+    let mut said = String::new();
+    let mut hear = |answer: Answer| said.push_str(&answer.text);
+    hear(world.put("shop", &shop()).await);
+    hear(world.put("twin", &shop()).await);
+    let mut changed = shop();
+    changed["js_safe_domains"] = json!(["new.example.com"]);
+    hear(world.put("shop", &changed).await);
+    changed["app_id"] = "gh_1".into();
+    hear(world.put("shop", &changed).await);
+    changed["secre"] = SHOP_SECRET.into();
+    hear(world.put("shop", &changed).await);
+    for target in [
+        "/accounts",
+        "/accounts/shop",
+        "/status",
+        "/status.json",
+        "/metrics",
+    ] {
+        hear(world.get(target).await);
+    }
+    let taken = format!(
+        "{}[accounts.boutique]\napp_id = \"{SHOP}\"\nsecret = \"{SHOP_SECRET}\"\njs_safe_domains = [\"b.example.com\"]\n",
+        text(&world.sandbox, world.home.path())
+            .replace("workers = 1", "workers = 1\ndefault_account = \"main\"")
+    );
+    world.reload(&taken);
+    world.reload(&taken);
+    hear(world.delete("shop").await);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for event in ["added", "changed", "removed"] {
+        let line = log
+            .lines()
+            .find(|line| line.contains(&format!("account {event}")));
+        let line = line.unwrap_or_else(|| panic!("{event}: {log}"));
+        assert!(
+            line.contains("INFO")
+                && line.contains("key=\"operator\"")
+                && line.contains("account=\"shop\""),
+            "{line}"
+        );
+    }
+    let ignored = log.matches("stored account ignored: another account is used instead");
+    assert_eq!(ignored.count(), 1, "{log}");
+    for text in [log, said] {
+        assert!(!text.contains(SHOP_SECRET), "{text}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Accounts that the admin API keeps in a store that several nodes share.
+
+use std::time::Duration;
+
+use serde_json::json;
+use wx_jssdk::actix::KeyHash;
+use wx_jssdk::clock::Clock;
+
+use crate::common::http::{self, Request};
+use crate::common::redis_server::Redis;
+use crate::common::service::{Service, settings};
+use crate::support::NOW;
+
+const KEY: &str = "wxk_an-operator";
+
+async fn node(redis: &Redis, clock: &Clock) -> Service {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\n\
+         [[server.api_keys]]\nname = \"operator\"\nsha256 = \"{}\"\nmanage = true\n\
+         [store]\nkind = \"redis\"\nurl = \"{}\"\n[upstream]\nweixin = \"http://127.0.0.1:9\"\n",
+        KeyHash::of(KEY),
+        redis.url()
+    );
+    let home = tempfile::tempdir().unwrap();
+    Service::start(settings(&text, home.path()), clock.clone()).await
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn an_account_that_one_node_adds_or_removes_is_so_at_the_others_within_seconds() {
+    let (redis, clock) = (Redis::start(), Clock::manual(NOW));
+    let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
+    let domains = |service: &Service| {
+        let accounts = service.broker.accounts();
+        let (_, account) = accounts.get("shop").ok()?;
+        let domains = account.safe_domains().iter();
+        Some(domains.map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let look = async || {
+        clock.advance(Duration::from_secs(6));
+        other.broker.tend().await;
+    };
+    for (domain, status) in [("a.example.com", 201), ("b.example.com", 200)] {
+        let body = json!({
+            "platform": "official", "app_id": "wx0123456789abcdef",
+            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": [domain],
+        });
+        let request = Request::new("PUT", "/accounts/shop").bearer(KEY).close();
+        let answer = http::send(one.admin, request.body(body)).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let expected = Some(vec![domain.to_owned()]);
+        assert_eq!(domains(&one), expected);
+        look().await;
+        assert_eq!(domains(&other), expected);
+    }
+    let request = Request::new("DELETE", "/accounts/shop").bearer(KEY).close();
+    let answer = http::send(other.admin, request.text()).await;
+    assert_eq!(answer.status, 204, "{answer:?}");
+    assert_eq!(domains(&other), None);
+    clock.advance(Duration::from_secs(6));
+    one.broker.tend().await;
+    assert_eq!(domains(&one), None);
+}
