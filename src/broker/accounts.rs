@@ -1,6 +1,8 @@
 //! The accounts by name, each with a slot for every credential.
 
+mod default_account;
 mod merge;
+mod source;
 
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
@@ -17,31 +19,10 @@ use crate::account::{AUTHORIZER, Account, Platform};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Kind};
 use crate::error::Error;
+use default_account::{implied_default, name_to_write};
 
 pub(super) use merge::Conflict;
-
-/// Where an account comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AccountSource {
-    /// The configuration, or the program that built the broker.
-    Configuration,
-    /// The admin API: it is in the store.
-    Api,
-    /// It authorised an open platform.
-    Platform,
-}
-
-impl AccountSource {
-    /// Returns the word for it in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Configuration => "configuration",
-            Self::Api => "api",
-            Self::Platform => "platform",
-        }
-    }
-}
+pub use source::AccountSource;
 
 /// One account.
 pub(super) struct AccountEntry {
@@ -441,36 +422,6 @@ impl std::fmt::Debug for Accounts {
             .field("accounts", &self.by_name.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Returns the only account that signs pages; if none does, the only account.
-fn implied_default(by_name: &HashSet<ByName>) -> Option<Arc<AccountEntry>> {
-    let mut signing = by_name
-        .iter()
-        .map(|ByName(entry)| entry)
-        .filter(|entry| entry.signs_pages());
-    match (signing.next(), signing.next()) {
-        (Some(only), None) => Some(only.clone()),
-        (None, _) if by_name.len() == 1 => by_name.iter().next().map(|ByName(entry)| entry.clone()),
-        _ => None,
-    }
-}
-
-/// Returns the present name of the lost default account or, if it was removed, the first name among those
-/// that sign pages.
-fn name_to_write(by_name: &HashSet<ByName>, lost: &AccountEntry) -> String {
-    let app = lost.account.app_key();
-    let signing = || {
-        by_name
-            .iter()
-            .map(|ByName(entry)| entry)
-            .filter(|entry| entry.signs_pages())
-    };
-    let same_app = signing().find(|entry| entry.account.app_key() == app);
-    same_app
-        .or_else(|| signing().min_by(|a, b| a.name.cmp(&b.name)))
-        .map(|entry| entry.name.clone())
-        .unwrap_or_default()
 }
 
 /// Records the verify files at the root and below the path of each safe domain that has a path.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::accounts::Conflict;
 use super::{AccountSource, Accounts, Broker, BuildError};
@@ -34,7 +34,9 @@ struct Known {
     /// Number of changes by this process: a look that a change overtook is out of date.
     changes: u64,
     is_loaded: bool,
-    /// When to look into a shared store again, in uptime.
+    /// Whether the last look failed: an outage is logged once.
+    is_failing: bool,
+    /// When to look again, in uptime.
     next_look: Duration,
 }
 
@@ -264,21 +266,22 @@ impl Broker {
         let uptime = self.inner.clock.uptime();
         let changes = {
             let mut known = self.inner.stored_accounts.known.lock();
-            let is_known = known.is_loaded && (!store.is_shared() || uptime < known.next_look);
-            if !self.inner.stored_accounts.is_on || is_known {
+            let may_differ = store.is_shared() || !known.is_loaded;
+            if !self.inner.stored_accounts.is_on || !may_differ || uptime < known.next_look {
                 return;
             }
             let pages = u32::try_from(known.accounts.len() / PAGE).unwrap_or(u32::MAX);
             known.next_look = uptime + LOOK_EVERY.saturating_mul(1 + pages);
             known.changes
         };
-        let documents = match store.load_documents(GROUP, now).await {
-            Ok(documents) => documents,
-            Err(error) => {
-                return self.log_store_error("", &error, "stored accounts cannot be read");
-            }
-        };
+        let documents = store.load_documents(GROUP, now).await;
         let mut known = self.inner.stored_accounts.known.lock();
+        let was_failing = std::mem::replace(&mut known.is_failing, documents.is_err());
+        let documents = match documents {
+            Ok(documents) => documents,
+            Err(error) if was_failing => return debug!(%error, "stored accounts cannot be read"),
+            Err(error) => return warn!(%error, "stored accounts cannot be read"),
+        };
         if known.changes != changes {
             known.next_look = uptime;
             return;

@@ -61,3 +61,28 @@ async fn an_account_that_one_node_adds_or_removes_is_so_at_the_others_within_sec
     one.broker.tend().await;
     assert_eq!(domains(&one), None);
 }
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn while_the_store_is_down_accounts_stay_and_a_change_is_refused() {
+    let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
+    let node = node(&redis, &clock).await;
+    let put = async |name: &str, app_id: &str| {
+        let body = json!({
+            "platform": "official", "app_id": app_id,
+            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": ["example.com"],
+        });
+        let request = Request::new("PUT", format!("/accounts/{name}")).bearer(KEY);
+        http::send(node.admin, request.close().body(body)).await
+    };
+    assert_eq!(put("shop", "wx0123456789abcdef").await.status, 201);
+    redis.kill();
+    let later = put("later", "wx1111111111111111").await;
+    later.assert_problem(503, "store_unavailable");
+    clock.advance(Duration::from_secs(6));
+    node.broker.tend().await;
+    let accounts = node.broker.accounts();
+    assert!(accounts.get("shop").is_ok() && accounts.get("later").is_err());
+    redis.restart();
+    assert_eq!(put("later", "wx1111111111111111").await.status, 201);
+}

@@ -1,0 +1,36 @@
+//! The account of a request that names none, if the configuration names none either.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{AccountEntry, ByName};
+
+/// Returns the only account that signs pages; if none does, the only account.
+pub(super) fn implied_default(by_name: &HashSet<ByName>) -> Option<Arc<AccountEntry>> {
+    let mut signing = by_name
+        .iter()
+        .map(|ByName(entry)| entry)
+        .filter(|entry| entry.signs_pages());
+    match (signing.next(), signing.next()) {
+        (Some(only), None) => Some(only.clone()),
+        (None, _) if by_name.len() == 1 => by_name.iter().next().map(|ByName(entry)| entry.clone()),
+        _ => None,
+    }
+}
+
+/// Returns the present name of the lost default account or, if it was removed, the first name among those
+/// that sign pages.
+pub(super) fn name_to_write(by_name: &HashSet<ByName>, lost: &AccountEntry) -> String {
+    let app = lost.account.app_key();
+    let signing = || {
+        by_name
+            .iter()
+            .map(|ByName(entry)| entry)
+            .filter(|entry| entry.signs_pages())
+    };
+    let same_app = signing().find(|entry| entry.account.app_key() == app);
+    same_app
+        .or_else(|| signing().min_by(|a, b| a.name.cmp(&b.name)))
+        .map(|entry| entry.name.clone())
+        .unwrap_or_default()
+}
