@@ -4,6 +4,7 @@
 //! A change is stored first, then applied here; the other nodes find it in the store within seconds.
 
 mod record;
+mod restore;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tracing::{debug, info, warn};
 use super::accounts::Conflict;
 use super::{AccountSource, Accounts, Broker, BuildError};
 use crate::account::Account;
+use crate::credential::Secret;
 use crate::store::{Document, StoreError};
 
 /// What this process knows of the stored accounts. The store has the truth.
@@ -29,6 +31,8 @@ struct Known {
     accounts: BTreeMap<String, Arc<Account>>,
     /// The version of each, and of those that cannot be read.
     versions: BTreeMap<String, u64>,
+    /// The id that the store had: a store with another one, or without, has lost its documents.
+    store_id: Option<Secret>,
     /// Those that are not used, each logged once.
     conflicts: BTreeMap<String, Conflict>,
     /// Number of changes by this process: a look that a change overtook is out of date.
@@ -141,6 +145,7 @@ impl Broker {
         let text = record::write(&account);
         let mut account = Arc::new(account);
         let document = document_name(name);
+        self.mark_store().await?;
         loop {
             let now = self.inner.clock.now();
             self.check_conflicts(name, &account)?;
@@ -274,7 +279,11 @@ impl Broker {
             known.next_look = uptime + LOOK_EVERY.saturating_mul(1 + pages);
             known.changes
         };
-        let documents = store.load_documents(GROUP, now).await;
+        let documents = async {
+            self.restore_lost_accounts().await?;
+            store.load_documents(GROUP, now).await
+        };
+        let documents = documents.await;
         let mut known = self.inner.stored_accounts.known.lock();
         let was_failing = std::mem::replace(&mut known.is_failing, documents.is_err());
         let documents = match documents {

@@ -64,7 +64,7 @@ async fn an_account_that_one_node_adds_or_removes_is_so_at_the_others_within_sec
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn while_the_store_is_down_accounts_stay_and_a_change_is_refused() {
+async fn while_the_store_is_down_accounts_stay_and_a_lost_store_gets_them_back() {
     let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
     let node = node(&redis, &clock).await;
     let put = async |name: &str, app_id: &str| {
@@ -83,6 +83,13 @@ async fn while_the_store_is_down_accounts_stay_and_a_change_is_refused() {
     node.broker.tend().await;
     let accounts = node.broker.accounts();
     assert!(accounts.get("shop").is_ok() && accounts.get("later").is_err());
+    // It comes back empty.
     redis.restart();
     assert_eq!(put("later", "wx1111111111111111").await.status, 201);
+    clock.advance(Duration::from_secs(6));
+    node.broker.tend().await;
+    let accounts = node.broker.accounts();
+    assert!(accounts.get("shop").is_ok() && accounts.get("later").is_ok());
+    let request = http::get("/accounts/shop").bearer(KEY).close().text();
+    assert_eq!(http::send(node.admin, request).await.status, 200);
 }
