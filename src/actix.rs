@@ -62,9 +62,7 @@ pub use for_server::*;
 mod for_server {
     pub(crate) use super::access_log::AccessLog;
     pub use super::access_log::RequestLog;
-    pub(crate) use super::credentials::{
-        ACCOUNT as ACCOUNT_IN_PATH, admit as admit_key, admit_manager, admit_unlimited,
-    };
+    pub(crate) use super::credentials::{admit as admit_key, admit_manager, admit_unlimited};
     pub(crate) use super::fast_path::FastPath;
     pub use super::gateway::{CallOutcome, CallStats, Gateway, GatewayOptions, GatewayStats};
     pub(crate) use super::json_body::object;

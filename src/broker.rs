@@ -172,8 +172,13 @@ impl Broker {
     ) -> Result<(), BuildError> {
         let before = self.inner.accounts.load_full();
         let accounts = Accounts::new(accounts, default_account, Some(&before))?;
-        let accounts = with_known_authorizers(accounts);
-        let accounts = self.replace_accounts(accounts, &before);
+        let accounts = with_known_authorizers(&accounts, &before);
+        self.replace_accounts(accounts, &before);
+        // Again, so that an account that authorised a platform meanwhile is not lost.
+        self.inner
+            .accounts
+            .rcu(|accounts| with_known_authorizers(accounts, accounts));
+        let accounts = self.inner.accounts.load_full();
         // After the swap: a refresh with the old secret that fails meanwhile either sees the new account,
         // or its failure is cleared here.
         accounts.end_cooldowns_of_corrected(&before, self.inner.clock.now());

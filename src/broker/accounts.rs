@@ -218,10 +218,11 @@ impl Accounts {
     }
 
     /// Returns the accounts with these authorizers of one platform, `None` for those that no longer are, in the
-    /// place of the ones with the same AppIDs.
+    /// place of the ones with the same AppIDs. An app keeps the slots that it has here or in `others`.
     pub(super) fn with_authorizers(
         &self,
         changed: Vec<(AppKey, Option<(String, Account)>)>,
+        others: &Self,
     ) -> Self {
         let (mut by_name, mut by_app) = (self.by_name.clone(), self.by_app.clone());
         for (app, authorizer) in changed {
@@ -230,7 +231,8 @@ impl Accounts {
                 by_name.remove(before.name.as_str());
             }
             if let Some((name, account)) = authorizer {
-                let entry = Arc::new(AccountEntry::new(name, account, before.as_ref()));
+                let before = before.as_ref().or_else(|| others.by_app.get(&app));
+                let entry = Arc::new(AccountEntry::new(name, account, before));
                 by_name.insert(ByName(entry.clone()));
                 by_app.insert(app, entry);
             }

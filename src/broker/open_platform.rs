@@ -299,7 +299,7 @@ impl Broker {
             // Under the lock of the platform: two tasks must not overwrite each other's accounts.
             self.inner
                 .accounts
-                .rcu(|accounts| accounts.with_authorizers(changed.clone()));
+                .rcu(|accounts| accounts.with_authorizers(changed.clone(), accounts));
         }
         drop(known);
         for app_id in lost {
@@ -510,21 +510,19 @@ pub enum PushFailed {
     Store(#[from] StoreError),
 }
 
-/// Gives the accounts of a new configuration the authorizers of the platforms that stay.
-pub(super) fn with_known_authorizers(accounts: Accounts) -> Accounts {
+/// Returns the accounts with the authorizers of their platforms. An app keeps the slots that it has here or in
+/// `before`.
+pub(super) fn with_known_authorizers(accounts: &Accounts, before: &Accounts) -> Accounts {
     let mut all = Vec::new();
     for (platform, state) in accounts.platforms() {
         for record in state.known.lock().authorizers.values() {
-            if let Some(account) = account_of(platform, record) {
-                let name = authorizer_name(platform, &record.app_id);
-                all.push((account.app_key(), Some((name, account))));
-            }
+            let key = Account::authorizer(&platform.account, &record.app_id, false).app_key();
+            let account = account_of(platform, record);
+            let name = authorizer_name(platform, &record.app_id);
+            all.push((key, account.map(|account| (name, account))));
         }
     }
-    match all.is_empty() {
-        true => accounts,
-        false => accounts.with_authorizers(all),
-    }
+    accounts.with_authorizers(all, before)
 }
 
 /// Returns the account for a record; `None` if the platform may not act for it.

@@ -21,7 +21,7 @@ use super::backpressure::UnsentBudget;
 use super::config::{AccountDefaults, Problems, SECRET_IS_SET};
 use super::ready::Readiness;
 use crate::account::{Account, Platform, TokenMode};
-use crate::actix::{ACCOUNT_IN_PATH, ApiKeys, admit_manager, object};
+use crate::actix::{ApiKeys, admit_manager, object};
 use crate::broker::{AccountSource, Broker, ChangeRefused, Changed, Expected, StoredAccount};
 use crate::endpoint::Problem;
 use crate::error::{Error, ProblemCode, Text};
@@ -62,7 +62,7 @@ impl AccountApi {
                         .default_service(web::to(async || wrong_method("GET"))),
                 )
                 .service(
-                    web::resource(format!("/accounts/{ACCOUNT_IN_PATH}"))
+                    web::resource("/accounts/{account}")
                         .app_data(web::PayloadConfig::new(MAX_BODY))
                         .route(web::get().to(read))
                         .route(web::put().to(put))

@@ -95,7 +95,8 @@ impl Broker {
         let uptime = self.inner.clock.uptime();
         {
             let mut known = state.known.lock();
-            if known.is_loaded && (!store.is_shared() || uptime < known.next_look) {
+            let may_differ = store.is_shared() || !known.is_loaded;
+            if !may_differ || uptime < known.next_look {
                 return Ok(());
             }
             let pages = u32::try_from(known.authorizers.len() / PAGE).unwrap_or(u32::MAX);
