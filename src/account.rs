@@ -3,6 +3,7 @@
 //! Pure: an [`Account`] holds settings and answers questions about them; it fetches nothing.
 
 mod egress;
+mod platform;
 mod safe_domain;
 mod verify;
 
@@ -10,61 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use egress::{Egress, Proxy, ProxyError};
+pub use platform::Platform;
 pub use safe_domain::{DomainError, SafeDomain};
 pub use verify::{VerifyFile, VerifyFileError};
 
 use crate::credential::{AppKey, CredentialKey, Kind, Secret};
 use safe_domain::covers_host;
-
-/// The kinds of app, whose tokens WeChat keeps separate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Platform {
-    /// 公众号 / 服务号: an official account. Signs pages.
-    Official,
-    /// 小程序: a mini program. Has a token, but no ticket.
-    Mini,
-    /// 企业微信: an app of a WeCom corp. Signs pages with the corp's ticket and with its own.
-    Work {
-        /// The app's AgentId.
-        agent_id: u64,
-    },
-    /// 第三方平台: an open platform, which acts for accounts that authorised it. Signs no pages; its token
-    /// fetches the tokens of those accounts.
-    Component,
-}
-
-impl Platform {
-    /// Returns the name used in the configuration, in keys and in logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Official => "official",
-            Self::Mini => "mini",
-            Self::Work { .. } => "work",
-            Self::Component => "component",
-        }
-    }
-
-    /// Returns the kinds of credential that this platform has, parents first.
-    #[must_use]
-    pub fn kinds(self) -> &'static [Kind] {
-        match self {
-            Self::Official => &[Kind::AccessToken, Kind::JsapiTicket, Kind::CardTicket],
-            Self::Mini | Self::Component => &[Kind::AccessToken],
-            Self::Work { .. } => &[Kind::AccessToken, Kind::JsapiTicket, Kind::AgentTicket],
-        }
-    }
-
-    /// Returns the kinds to refresh before the first request: those that an ordinary page needs.
-    #[must_use]
-    pub fn kept_kinds(self) -> &'static [Kind] {
-        match self {
-            Self::Official => &[Kind::AccessToken, Kind::JsapiTicket],
-            Self::Mini | Self::Component => &[Kind::AccessToken],
-            Self::Work { .. } => &[Kind::AccessToken, Kind::JsapiTicket, Kind::AgentTicket],
-        }
-    }
-}
 
 /// How an official account or mini program fetches its access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

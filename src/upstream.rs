@@ -11,6 +11,7 @@ pub(crate) mod connector;
 mod endpoints;
 mod hosts;
 mod open_platform;
+mod options;
 mod route;
 mod tls;
 mod transport_failure;
@@ -27,6 +28,7 @@ use rustls::ClientConfig;
 pub use endpoints::endpoint;
 pub(crate) use endpoints::paid_with;
 pub use open_platform::{Authorized, AuthorizerInfo, AuthorizerPage, AuthorizerToken};
+pub use options::UpstreamOptions;
 pub use route::{Route, Via};
 pub(crate) use tls::tls_config;
 pub(crate) use transport_failure::describe;
@@ -44,38 +46,6 @@ use tls::tls_without_roots;
 pub(crate) use transport_failure::BoxError;
 pub(crate) use transport_failure::Broken;
 use transport_failure::Through;
-
-/// The base URLs of WeChat's APIs and the timeouts of calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamOptions {
-    /// Base URL of `api.weixin.qq.com`, without a trailing slash.
-    pub weixin: String,
-    /// Base URL of `qyapi.weixin.qq.com`.
-    pub qyapi: String,
-    /// Base URLs of further hosts of `api.weixin.qq.com`, used while those before them cannot be reached.
-    pub fallback: Vec<String>,
-    /// The way by which calls leave, for accounts that have none of their own.
-    pub egress: Egress,
-    /// Timeout of the TCP and TLS handshakes.
-    pub connect_timeout: Duration,
-    /// Timeout of the whole call, including the handshakes.
-    pub timeout: Duration,
-}
-
-impl Default for UpstreamOptions {
-    /// The same values as `[upstream]` in `wx-jssdk.default.toml`, for embedders; `tests/cli/config/defaults.rs`
-    /// compares the two.
-    fn default() -> Self {
-        Self {
-            weixin: "https://api.weixin.qq.com".into(),
-            qyapi: "https://qyapi.weixin.qq.com".into(),
-            fallback: Vec::new(),
-            egress: Egress::Environment,
-            connect_timeout: Duration::from_secs(2),
-            timeout: Duration::from_secs(5),
-        }
-    }
-}
 
 /// The client of WeChat's APIs. Clones are handles to the same client.
 #[derive(Clone, Debug)]

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::config::{PlatformSettings, Settings};
+use super::config::Settings;
+use super::demo_accounts::{
+    DEFAULT_DEMO, DEMO_OWNER_ID, demo_account, demo_accounts, demo_key, demo_platform_settings,
+};
 use super::guard_stats::GuardStats;
 use super::listener::Listener;
 use super::metrics::{
@@ -26,16 +29,12 @@ use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
 use super::telemetry;
 use super::tls::{Certificate, watch_certificates};
-use crate::account::{Account, Egress};
-use crate::actix::{APP_ID, ApiKey, ApiKeys, Gateway, KeyHash, RequestStats, new_key};
+use crate::account::Egress;
+use crate::actix::{Gateway, RequestStats};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::credential::Secret;
-use crate::platform::PushKeys;
-use crate::platform::push_crypto::AesKey;
-use crate::sandbox::{
-    App, DEMO_COMPONENT_ID, DEMO_DOMAINS, OpenPlatform, Platform, Sandbox, demo_apps, demo_platform,
-};
+use crate::sandbox::{App, DEMO_COMPONENT_ID, Sandbox, demo_platform};
 use crate::store::Store;
 use crate::upstream::UpstreamOptions;
 
@@ -390,77 +389,3 @@ impl Application {
         served
     }
 }
-
-/// Returns the sandbox's apps with the names of their accounts.
-fn demo_accounts() -> impl Iterator<Item = (&'static str, App)> {
-    [DEFAULT_DEMO, "demo-mini", "demo-work"]
-        .into_iter()
-        .zip(demo_apps())
-}
-
-fn demo_account(app: &App, apis: &[String]) -> Result<Account, StartupError> {
-    let account = match app.platform() {
-        Platform::Official => Account::official(app.app_id(), app.secret()),
-        Platform::Mini => Account::mini(app.app_id(), app.secret()),
-        Platform::Work => Account::work(
-            app.app_id(),
-            app.agent_id().unwrap_or_default(),
-            app.secret(),
-        ),
-    };
-    app.safe_domains()
-        .iter()
-        .try_fold(account.js_api_list(apis), |account, domain| {
-            account
-                .js_safe_domain(domain)
-                .map_err(|error| StartupError::SafeDomain(error.to_string()))
-        })
-}
-
-fn demo_platform_settings(
-    platform: &OpenPlatform,
-    apis: &[String],
-) -> Result<PlatformSettings, StartupError> {
-    let component_app_id = platform.component_app_id();
-    let account = Account::component(component_app_id, platform.secret()).js_api_list(apis);
-    let account = DEMO_DOMAINS.iter().try_fold(account, |account, domain| {
-        let bound = account.js_safe_domain(domain);
-        bound.map_err(|error| StartupError::SafeDomain(error.to_string()))
-    })?;
-    let aes_key = AesKey::parse(platform.encoding_aes_key())
-        .map_err(|error| StartupError::SafeDomain(error.to_string()))?;
-    Ok(PlatformSettings {
-        name: DEMO_PLATFORM.to_owned(),
-        account,
-        push_keys: PushKeys {
-            token: Secret::new(platform.push_token()).into(),
-            aes_key: aes_key.into(),
-            receive_id: component_app_id.to_owned(),
-        },
-        // The page takes its own address from each request.
-        authorize_url: Some(String::new()),
-        callback_path: format!("/platforms/{DEMO_PLATFORM}/events"),
-        messages_path: format!("/platforms/{DEMO_PLATFORM}/messages/{APP_ID}"),
-        messages_url: None,
-    })
-}
-
-/// Generates a key that opens everything, and its stored form.
-fn demo_key() -> (ApiKeys, Secret) {
-    let key = new_key();
-    let kept = ApiKey {
-        calls: vec!["/".parse().expect("every path")],
-        manage: true,
-        ..ApiKey::new("sandbox", KeyHash::of(&key))
-    };
-    (ApiKeys::new(vec![kept]), Secret::new(key))
-}
-
-/// The open platform of the sandbox.
-pub(crate) const DEMO_PLATFORM: &str = "demo-platform";
-
-/// An official account that has not authorised it yet.
-const DEMO_OWNER_ID: &str = "wxabcdef0123456789";
-
-/// The demo account of a request that names no account.
-const DEFAULT_DEMO: &str = "demo";

@@ -19,6 +19,7 @@ mod notify;
 mod platforms;
 mod problems;
 mod redact;
+mod secret;
 mod section;
 mod server;
 mod store;

@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::config::{AccountDefaults, Problems, ProxySettings, ServerSettings, Settings};
+use super::platform_routes::PlatformRoutes;
 use super::ready::Readiness;
 use super::reload_record::Configuration;
-use super::routes::PlatformRoutes;
 use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};

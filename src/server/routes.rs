@@ -1,14 +1,13 @@
 //! The routes of both listeners.
 
 use std::num::NonZeroUsize;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpRequest, HttpResponse, web};
+use actix_web::{App, HttpResponse, web};
 use arc_swap::ArcSwap;
 
 use super::account_api::AccountApi;
@@ -24,6 +23,7 @@ use super::listener::{Listener, ListenerLimits, open};
 use super::metrics::{self, Metrics};
 use super::openapi;
 use super::pages::{Pages, admin_files, not_found, read_route};
+use super::platform_routes::PlatformRoutes;
 use super::ready::{Readiness, readyz};
 use super::reload::Reloader;
 use super::reload_record::Configuration;
@@ -138,40 +138,6 @@ impl Guards {
         self.certificates
             .iter()
             .find(|certificate| certificate.setting() == setting)
-    }
-}
-
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
-
-/// The routes of open platforms on the public listener. Clones share the platforms.
-#[derive(Clone)]
-pub(super) struct PlatformRoutes {
-    pub(super) pushes: Pushes,
-    forwarding: Forwarding,
-    pages: AuthorizePages,
-}
-
-impl PlatformRoutes {
-    /// Answers what no other route does: a push on a callback path of its own, or nothing.
-    fn push_or_not_found(
-        self,
-        broker: Broker,
-    ) -> impl Fn(HttpRequest, web::Payload) -> BoxFuture<HttpResponse> + Clone {
-        move |request, body| {
-            let (pushes, broker) = (self.pushes.clone(), broker.clone());
-            Box::pin(async move {
-                match pushes.receive(&broker, &request, body).await {
-                    Some(answer) => answer,
-                    None => not_found(request).await,
-                }
-            })
-        }
-    }
-
-    /// Replaces the platforms by those of a new configuration.
-    pub(super) fn replace(&self, settings: &Settings) {
-        self.pushes.replace(settings.push_routes(&self.forwarding));
-        self.pages.replace(&settings.platforms);
     }
 }
 

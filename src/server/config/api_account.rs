@@ -6,7 +6,8 @@ use std::path::Path;
 use config::{Value, ValueKind};
 
 use super::Problems;
-use super::accounts::{APP_SECRET, account_with, check_letters, secret_if_any};
+use super::accounts::{APP_SECRET, account_with, check_letters};
+use super::secret::secret_if_any;
 use super::section::Section;
 use crate::account::Account;
 use crate::credential::Secret;

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use super::Problems;
-use super::accounts::{BYTE_ORDER_MARK, from_file};
 use super::redact::got;
+use super::secret::{BYTE_ORDER_MARK, from_file};
 use super::section::Section;
 use crate::account::{Egress, Proxy, ProxyError};
 use crate::credential::Secret;

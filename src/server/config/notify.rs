@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Problems;
-use super::accounts::{BYTE_ORDER_MARK, from_file, is_name};
+use super::accounts::is_name;
 use super::redact::quoted;
+use super::secret::{BYTE_ORDER_MARK, from_file};
 use super::section::Section;
 use crate::credential::Secret;
 use crate::server::pages::Lang;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::accounts::{self, LISTS, SecretKeys, secret, secret_if_any};
+use super::accounts::{self, LISTS};
+use super::secret::{SecretKeys, secret, secret_if_any};
 use super::section::Section;
 use super::{Problems, ServerSettings, egress};
 use crate::account::Account;

@@ -1,0 +1,207 @@
+//! The accounts that authorised a platform, as accounts of the broker: they follow the records.
+
+use std::sync::Arc;
+
+use super::RECORDS_FAILED;
+use crate::account::Account;
+use crate::broker::slot::Reason;
+use crate::broker::{AccountEntry, Accounts, Broker};
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind};
+use crate::error::{Failure, PlatformProblem, UpstreamError};
+use crate::platform::Authorizer;
+use crate::platform::authorizer::State;
+use crate::upstream::{endpoint, paid_with};
+
+impl Broker {
+    /// Ends the validity of an account's credentials: WeChat no longer accepts them.
+    pub(super) async fn drop_credentials(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+        kinds: &[Kind],
+    ) {
+        let account = Account::authorizer(&platform.account, app_id, false);
+        let entry = self
+            .inner
+            .accounts
+            .load()
+            .of_key(&account.app_key())
+            .cloned();
+        let now = self.inner.clock.now();
+        for kind in kinds.iter().filter(|kind| account.has(**kind)) {
+            let slot = entry.as_ref().and_then(|entry| entry.slot_of(*kind));
+            let key = account.key(*kind);
+            let stored = self.inner.store.load(&key).await.ok().flatten();
+            let held = slot.and_then(|slot| slot.lock().last.as_deref().cloned());
+            let newest = [stored, held]
+                .into_iter()
+                .flatten()
+                .max_by_key(|credential| credential.generation);
+            let Some(newest) = newest.filter(|newest| newest.expires_at > now) else {
+                continue;
+            };
+            let ended = Credential {
+                expires_at: now.max(UnixTime(newest.issued_at.0.saturating_add(1))),
+                ..newest
+            };
+            if let Err(error) = self.inner.store.save(&key, &ended).await {
+                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            }
+            if let Some(slot) = slot {
+                self.publish_if_newest(slot, &Arc::new(ended));
+            }
+        }
+    }
+
+    /// Ends the waits for this platform's token: of itself, and of the accounts that need it.
+    pub(super) fn end_waits_for_platform(&self, platform: &Arc<AccountEntry>) {
+        let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
+        let (_, called) = endpoint(&platform.account, Kind::AccessToken);
+        let component = Some(platform.account.app_id());
+        let waiting = accounts
+            .all()
+            .filter(|entry| entry.account.component_app_id() == component);
+        for slot in waiting.chain([platform]).flat_map(|entry| entry.slots()) {
+            let mut state = slot.lock();
+            if let Some(failure) = state
+                .failure
+                .as_mut()
+                .filter(|failure| failure.error.endpoint == called)
+            {
+                failure.end_by(now);
+            }
+        }
+    }
+
+    /// Takes note of records: memory follows the store, and the accounts follow the records.
+    pub(super) fn note_authorizers(&self, platform: &Arc<AccountEntry>, records: Vec<Authorizer>) {
+        let Some(state) = &platform.platform else {
+            return;
+        };
+        let mut known = state.known.lock();
+        let (mut changed, mut lost, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        for record in records {
+            let before = known.authorizers.get(&record.app_id);
+            if before.is_some_and(|before| *before == record) {
+                continue;
+            }
+            if record.state == State::NeedsAuthorization {
+                lost.push(record.app_id.clone());
+            }
+            if record.is_usable() && before.is_some() {
+                found.push(record.app_id.clone());
+            }
+            let account = account_of(platform, &record);
+            let has_changed = before.map(|before| account_of(platform, before).is_some())
+                != Some(account.is_some())
+                || before.is_some_and(|before| is_mini(before) != is_mini(&record));
+            if has_changed {
+                let key = Account::authorizer(&platform.account, &record.app_id, false).app_key();
+                let name = authorizer_name(platform, &record.app_id);
+                changed.push((key, account.map(|account| (name, account))));
+            }
+            known.authorizers.insert(record.app_id.clone(), record);
+        }
+        if !changed.is_empty() {
+            // Under the lock of the platform: two tasks must not overwrite each other's accounts.
+            self.inner
+                .accounts
+                .rcu(|accounts| accounts.with_authorizers(changed.clone(), accounts));
+        }
+        drop(known);
+        for app_id in lost {
+            self.show_lost(platform, &app_id);
+        }
+        for app_id in found {
+            self.end_waits_for_authorization(platform, &app_id);
+        }
+    }
+
+    /// Ends the waits of an account that has a refresh token again.
+    fn end_waits_for_authorization(&self, platform: &AccountEntry, app_id: &str) {
+        let key = Account::authorizer(&platform.account, app_id, false).app_key();
+        let now = self.inner.clock.now();
+        let accounts = self.inner.accounts.load();
+        for slot in accounts.of_key(&key).iter().flat_map(|entry| entry.slots()) {
+            let mut state = slot.lock();
+            if let Some(failure) = state
+                .failure
+                .as_mut()
+                .filter(|failure| matches!(failure.error.failure, Failure::Platform(_)))
+            {
+                failure.end_by(now);
+            }
+        }
+    }
+
+    /// Shows an account as down that has to authorise the platform again, before it is used.
+    fn show_lost(&self, platform: &AccountEntry, app_id: &str) {
+        let key = Account::authorizer(&platform.account, app_id, false).app_key();
+        let accounts = self.inner.accounts.load();
+        let Some(entry) = accounts.of_key(&key) else {
+            return;
+        };
+        let (system, endpoint) = endpoint(&entry.account, Kind::AccessToken);
+        let error = Arc::new(UpstreamError {
+            endpoint,
+            system,
+            paid: paid_with(&entry.account, Kind::AccessToken),
+            failure: Failure::Platform(PlatformProblem::NeedsAuthorization),
+            also_seen: Vec::new(),
+        });
+        let now = self.inner.clock.now();
+        let kept = entry.account.platform().kept_kinds();
+        for slot in kept.iter().filter_map(|kind| entry.slot_of(*kind)) {
+            slot.note_use();
+            slot.want();
+            let mut state = slot.lock();
+            slot.fail(
+                &mut state,
+                error.clone(),
+                Kind::AccessToken,
+                &Reason::Due,
+                now,
+            );
+        }
+    }
+}
+
+/// Returns the accounts with the authorizers of their platforms. An app keeps the slots that it has here or in
+/// `before`.
+pub(in crate::broker) fn with_known_authorizers(
+    accounts: &Accounts,
+    before: &Accounts,
+) -> Accounts {
+    let mut all = Vec::new();
+    for (platform, state) in accounts.platforms() {
+        for record in state.known.lock().authorizers.values() {
+            let key = Account::authorizer(&platform.account, &record.app_id, false).app_key();
+            let account = account_of(platform, record);
+            let name = authorizer_name(platform, &record.app_id);
+            all.push((key, account.map(|account| (name, account))));
+        }
+    }
+    accounts.with_authorizers(all, before)
+}
+
+/// Returns the account for a record; `None` if the platform may not act for it.
+pub(super) fn account_of(platform: &AccountEntry, record: &Authorizer) -> Option<Account> {
+    let is_authorized = match record.state {
+        State::Pending | State::Active | State::NeedsAuthorization => true,
+        State::Withdrawn | State::Missing => false,
+    };
+    is_authorized.then(|| Account::authorizer(&platform.account, &record.app_id, is_mini(record)))
+}
+
+fn is_mini(record: &Authorizer) -> bool {
+    record
+        .profile
+        .as_ref()
+        .is_some_and(|profile| profile.is_mini)
+}
+
+/// Returns the name of the account: `PLATFORM/APPID`.
+pub(super) fn authorizer_name(platform: &AccountEntry, app_id: &str) -> String {
+    format!("{}/{app_id}", platform.name)
+}
