@@ -215,6 +215,7 @@ impl Flight {
         }
         // The parent comes first: a lease is short and should cover only this credential's own call.
         let parent = self.parent().await?;
+        self.check_kind()?;
         match self.lease().await? {
             Turn::Found(stored) => Ok(self.publish(stored, None)),
             Turn::Ours(lease) => {
@@ -271,6 +272,18 @@ impl Flight {
             Reason::RefreshNow => freshness == Freshness::Fresh && is_news,
         };
         is_wanted.then_some(stored)
+    }
+
+    /// Refuses a ticket of an account that turned out to be a mini program while its token was fetched.
+    fn check_kind(&self) -> Result<(), Failed> {
+        let accounts = self.broker.inner.accounts.load();
+        match accounts.of_key(&self.slot.key.app) {
+            Some(entry) => entry
+                .slot(self.slot.key.kind)
+                .map(drop)
+                .map_err(Failed::Parent),
+            None => Ok(()),
+        }
     }
 
     /// Returns the token that the call needs: a ticket's needs the account's token, and the token of an account

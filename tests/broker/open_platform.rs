@@ -588,3 +588,88 @@ async fn two_thousand_accounts_cost_one_list_and_no_refresh_and_a_restart_neithe
     let others = restarted.calls("/cgi-bin/component/api_get_authorizer_info");
     assert!(restarted.sandbox.calls_total() - before <= others, "warm");
 }
+
+#[tokio::test]
+async fn an_account_that_lost_its_refresh_token_is_shown_until_it_authorises_again() {
+    let platform = platform()
+        .authorized_by(SHOP)
+        .list_without_refresh_tokens(true);
+    let world = World::ready(platform).await;
+    // The push with its code may be on its way.
+    assert_eq!(world.platform().needs_authorization, [""; 0]);
+    assert!(world.account(SHOP).is_none());
+    world.advance(2 * 3_600);
+    world.push_ticket().await;
+    world
+        .until(|| world.platform().needs_authorization == [SHOP])
+        .await;
+    assert_eq!(world.health(SHOP), Some(Health::Down));
+    world.authorized(SHOP).await;
+    world
+        .until(|| world.platform().needs_authorization.is_empty())
+        .await;
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn two_platforms_and_the_account_itself_do_not_share_a_token() {
+    const OTHER: &str = "wxc0de0000000000c1";
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    world.sandbox.add_platform(
+        OpenPlatform::new(OTHER, SECRET)
+            .safe_domain("example.com")
+            .authorized_by(SHOP),
+    );
+    let component = |id: &str| {
+        Account::component(id, SECRET)
+            .js_safe_domain("example.com")
+            .unwrap()
+    };
+    let own = Account::official(SHOP, "0c79e1fa963cd80cc0be99b20a18faeb");
+    let accounts = vec![
+        ("agency".to_owned(), component(COMPONENT)),
+        ("other".to_owned(), component(OTHER)),
+        ("own".to_owned(), own),
+    ];
+    world
+        .broker
+        .reload(accounts, Some("own".to_owned()))
+        .unwrap();
+    world.sandbox.push_ticket(OTHER).await;
+    let ticket = world.sandbox.component_ticket(OTHER).unwrap();
+    let event = PushEvent {
+        create_time: world.now(),
+        kind: EventKind::Ticket(Secret::new(ticket)),
+    };
+    world.broker.platform_pushed(OTHER, &event).await.unwrap();
+    let other = format!("other/{SHOP}");
+    world
+        .until(|| world.broker.accounts().get(&other).is_ok())
+        .await;
+    let mut tokens = Vec::new();
+    for name in [name(SHOP), other, "own".to_owned()] {
+        let token = world.broker.credential(&name, Kind::AccessToken).await;
+        tokens.push(token.unwrap().value.expose().to_owned());
+    }
+    assert_eq!(
+        Some(&tokens[0]),
+        world.sandbox.authorizer_token(COMPONENT, SHOP).as_ref()
+    );
+    assert_eq!(
+        Some(&tokens[1]),
+        world.sandbox.authorizer_token(OTHER, SHOP).as_ref()
+    );
+    assert!(tokens[0] != tokens[1] && tokens[1] != tokens[2] && tokens[0] != tokens[2]);
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn a_mini_program_of_the_list_is_known_as_one_before_a_ticket_is_asked_for() {
+    let world = World::ready(platform().authorized_by(GAME)).await;
+    let error = world.broker.js_config(&name(GAME), &page()).await;
+    assert!(
+        matches!(error, Err(Error::UnsupportedCredential { .. })),
+        "{error:?}"
+    );
+    assert_eq!(world.calls(TICKET), 0);
+}

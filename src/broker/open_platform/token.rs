@@ -158,9 +158,8 @@ impl Flight {
             }
         }
         if !is_described {
-            let (broker, platform, app_id) = (broker.clone(), platform.clone(), app_id.to_owned());
-            let describe = async move { broker.describe(&platform, &app_id).await };
-            self.broker.inner.runtime.spawn(describe);
+            // Before a ticket is asked for: a mini program has none.
+            Box::pin(broker.describe(platform, app_id)).await;
         }
     }
 
