@@ -48,13 +48,15 @@ describe("the status page", () => {
     onPage({ viewport: DESKTOP }, async (page) => {
       await open(page);
       await untilVerdict(page, "ok");
-      assert.match(await page.locator("h1").innerText(), /3 个账号全部正常/);
-      assert.equal(await page.locator("summary.row").count(), 3);
-      assert.equal(await page.locator("tr[data-kind]").count(), 6);
-      assert.equal(await page.locator(".strip path.ok").count(), 3);
+      // Three accounts, the open platform, and the two that authorised it, which the keeper finds in WeChat's list.
+      await page.waitForFunction(() => document.querySelectorAll("summary.row").length === 6);
+      assert.match(await page.locator("h1").innerText(), /6 个账号全部正常/);
+      assert.equal(await page.locator("tr[data-kind]").count(), 7, "those that were never used have none yet");
+      assert.equal(await page.locator(".strip path.ok").count(), 4);
+      assert.match(await page.locator(".platform").innerText(), /2 个授权账号/);
       await openRow(page, "demo");
       assert.match(await page.locator("#account-demo tr").nth(1).innerText(), /还有 1 小时 59 分/);
-      assert.equal(await page.locator("#q").count(), 0, "three accounts need no search");
+      assert.equal(await page.locator("#q").count(), 0, "six accounts need no search");
       const response = await page.request.get(`${service.admin}/status`);
       assert.match(response.headers()["content-security-policy"], /script-src 'self'; style-src 'self'/);
       expectQuiet(page);
@@ -205,7 +207,7 @@ describe("the status page", () => {
       await page.locator("#q").fill("nothing");
       await page.getByText("No account matches.").waitFor();
       await page.getByText("Show all").click();
-      await page.waitForFunction(() => document.querySelectorAll("summary.row").length === 3);
+      await page.waitForFunction(() => document.querySelectorAll("summary.row").length === 6);
       expectQuiet(page);
     }));
 

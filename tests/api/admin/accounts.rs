@@ -215,7 +215,6 @@ async fn all_mistakes_of_an_account_are_named_at_once() {
             json!({ "platform": "component", "app_id": SHOP, "secret": SECRET }),
         ),
         ("Shop", shop()),
-        ("agency/wx2222222222222222", shop()),
     ] {
         let answer = world.put(name, &body).await;
         answer.assert_problem(400, "bad_body");

@@ -243,7 +243,8 @@ async fn other_methods_and_other_paths_are_told_what_there_is() {
         "/credentials/",
         "/credentials/main",
         "/credentials//access_token",
-        "/credentials/a/b/c",
+        "/credentials/a/b/c/d",
+        "/credentials/a/b/c/d/e",
     ] {
         let problem = world.get_with(KEY, path).await.problem(404, "not_found");
         assert!(
