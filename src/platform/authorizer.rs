@@ -273,7 +273,7 @@ impl Authorizer {
         });
     }
 
-    /// A code was redeemed, whoever brought it.
+    /// A code was redeemed, which a push or a browser brought.
     pub fn redeemed(&mut self, answer: &Redeemed) -> Todo {
         let redeemed = Authorization {
             at: answer.at,

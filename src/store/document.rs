@@ -1,7 +1,7 @@
 //! Durable data that is not a credential: text under a name, changed by compare-and-set.
 //!
-//! A store knows nothing of the content. Whoever changes a document loads it, changes its text, and saves it
-//! with the version that was loaded; if another process was faster, nothing is saved, and it starts again.
+//! A store knows nothing of the content. To change a document, load it, change its text, and save it
+//! with the version that was loaded; if another process was faster, nothing is saved: start again.
 //!
 //! The name up to its last colon is the *group*: `platform:wx1:authorizer:wx2` is in
 //! `platform:wx1:authorizer`. A group can be listed.

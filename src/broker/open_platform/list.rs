@@ -75,7 +75,7 @@ impl Broker {
     }
 
     /// Asks the list about one account, because its code or refresh token was refused, or its redemption was
-    /// lost. Returns what follows; [`Todo::Redeem`] says that its code was not redeemed, whoever claimed it.
+    /// lost. Returns what follows; [`Todo::Redeem`] says that its code was not redeemed, although it was claimed.
     pub(super) async fn ask_list_for(
         &self,
         platform: &Arc<AccountEntry>,

@@ -82,8 +82,8 @@ impl Broker {
         Ok((authorizer_name(&platform, &app_id), nick_name))
     }
 
-    /// Redeems the code in an account's record. `unused`: WeChat's list says that it was not redeemed, whoever
-    /// claimed it.
+    /// Redeems the code in an account's record. `unused`: WeChat's list says that it was not redeemed, although
+    /// it was claimed.
     pub(super) async fn redeem(&self, platform: &Arc<AccountEntry>, app_id: &str, unused: bool) {
         let Some(state) = &platform.platform else {
             return;
@@ -323,7 +323,7 @@ impl Broker {
         }
     }
 
-    /// Starts what is left undone, by this process or another: codes that nobody redeems.
+    /// Starts what is left undone, by this process or another: codes that are not being redeemed.
     pub(super) fn redeem_pending(&self, platform: &Arc<AccountEntry>, state: &Arc<PlatformState>) {
         let uptime = self.inner.clock.uptime();
         let mut due = Vec::new();

@@ -271,7 +271,7 @@ fn check_path(path: &str, key: &'static str, section: &Section, problems: &mut P
         };
         problems.add(
             &section.path_of(key),
-            format!("must be a path such as {example}, and none of this service's own"),
+            format!("must be a path such as {example}, which this service does not use itself"),
             format!("应为形如 {example} 的路径，且不能是本服务已使用的路径"),
         );
     }
