@@ -262,7 +262,10 @@ impl Shared {
             true => wire_errors::WORK_FORBIDDEN,
             false => wire_errors::NOT_FOR_THIS_ACCOUNT,
         };
-        if path.secret_parameter().is_some() && caller.account.has_no_app_secret() {
+        let is_platform_call =
+            path.takes_component_secret() && caller.account.platform() == Platform::Component;
+        let has_secret = is_platform_call || !caller.account.has_no_app_secret();
+        if path.secret_parameter().is_some() && !has_secret {
             let what = "this account is served through an open platform, and has no AppSecret here: log users in with /sns/component/jscode2session or /sns/oauth2/component/access_token";
             return Err(Refusal::because(forbidden, what));
         }

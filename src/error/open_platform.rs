@@ -48,7 +48,9 @@ impl PlatformProblem {
         }
     }
 
-    pub(super) fn cause(self) -> Text {
+    /// Returns the cause in both languages.
+    #[must_use]
+    pub fn cause(self) -> Text {
         match self {
             Self::NoTicket => Text::new(
                 "The open platform has no component_verify_ticket: WeChat has pushed none, or none within twelve hours",
@@ -73,7 +75,9 @@ impl PlatformProblem {
         }
     }
 
-    pub(super) fn fix(self) -> Text {
+    /// Returns the fix in both languages.
+    #[must_use]
+    pub fn fix(self) -> Text {
         match self {
             Self::NoTicket => Text::new(
                 "WeChat pushes it every ten minutes to the authorisation-event URL. Check on open.weixin.qq.com that this URL leads here, and that its token and key are push_token and aes_key of the configuration. The status page shows the last push.",

@@ -12,8 +12,9 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::config::ReadyRule;
+use crate::account::Platform;
 use crate::broker::{AccountSnapshot, Broker, Counts, Find, Health, Snapshot};
-use crate::error::Text;
+use crate::error::{PlatformProblem, Text};
 
 /// The readiness of this process. A reload resets the grace time in which new accounts fetch their first
 /// ticket.
@@ -167,6 +168,9 @@ impl Trouble {
     fn of(account: &AccountSnapshot, is_grace: bool) -> Self {
         let last = account.last_error();
         let error = last.map(|last| &last.error);
+        // Before the first push there is no failure: the platform waits for it.
+        let is_platform = account.account.platform() == Platform::Component;
+        let waits = is_platform.then_some(PlatformProblem::NoTicket);
         Self {
             reason: Some(match last {
                 Some(last) => last.class,
@@ -180,8 +184,10 @@ impl Trouble {
                 .map(|until| until.utc()),
             retry_at: last.map(|last| last.retry_at.utc()),
             errcode: error.and_then(|error| error.errcode()),
-            cause: error.map(|error| error.cause()),
-            fix: error.map(|error| error.fix()),
+            cause: error
+                .map(|error| error.cause())
+                .or(waits.map(|no| no.cause())),
+            fix: error.map(|error| error.fix()).or(waits.map(|no| no.fix())),
         }
     }
 }

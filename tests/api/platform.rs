@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use wx_jssdk::actix::KeyHash;
+use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
 use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, OpenPlatform, Push, Sandbox};
 use wx_jssdk::server::config::StoreSettings;
@@ -26,7 +26,8 @@ const START: UnixTime = UnixTime(1_436_881_500);
 pub(crate) struct World {
     pub(crate) service: Service,
     pub(crate) sandbox: Sandbox,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
+    text: String,
 }
 
 pub(crate) fn vector(id: &str) -> Value {
@@ -100,7 +101,8 @@ impl World {
         Self {
             service,
             sandbox,
-            _home: home,
+            home,
+            text,
         }
     }
 
@@ -298,7 +300,7 @@ async fn the_status_page_says_that_the_platform_waits_for_its_first_ticket() {
         let page = world.admin(&format!("/status?lang={lang}")).await.text;
         assert!(page.contains(text), "{page}");
     }
-    assert!(ready.contains("\"agency\""), "{ready}");
+    assert!(ready.contains("component_verify_ticket"), "{ready}");
     world.sandbox.push_ticket(COMPONENT).await;
     let page = world.admin("/status?lang=en").await.text;
     assert!(!page.contains("Waiting for the first ticket"), "{page}");
@@ -403,5 +405,55 @@ async fn the_doctor_knows_the_component_app_id_in_the_place_of_the_accounts() {
         answer.json()["findings"][0]["code"],
         "component_app_id_sent",
         "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_push_is_answered_success_before_the_work() {
+    const REDEEM: &str = "/cgi-bin/component/api_query_auth";
+    let world = World::ready().await;
+    let gate = world.sandbox.hold(REDEEM);
+    // Returns after the platform has answered the push.
+    world.sandbox.authorize(COMPONENT, SHOP).await;
+    let reply = world.sandbox.push_replies(COMPONENT).pop().unwrap();
+    assert!(reply.is_success(), "{reply:?}");
+    world.sandbox.wait_for_calls(REDEEM, 1).await;
+    assert_eq!(world.service.broker.platforms()[0].active, 0);
+    gate.release();
+    world
+        .until(|| world.service.broker.platforms()[0].active == 1)
+        .await;
+}
+
+#[tokio::test]
+async fn component_quota_gone_is_cleared_by_secret() {
+    const CLEAR: &str = "/cgi-bin/component/clear_quota/v2";
+    let world = World::ready().await;
+    let clear = async |account: &str, id: &str| {
+        let body = serde_json::json!({
+            "appid": id, "component_appid": COMPONENT, "appsecret": KEY,
+        });
+        let request =
+            post(format!("/wx/{account}{CLEAR}")).header("Content-Type", "application/json");
+        http::send(world.service.admin, request.close().body(body))
+            .await
+            .json()
+    };
+    // The key needs the account of the platform, and exactly this path.
+    assert_ne!(clear("agency", COMPONENT).await["errcode"], 0);
+    let key = ApiKey {
+        calls: vec![CLEAR.parse().unwrap()],
+        ..ApiKey::new("agency", KeyHash::of(KEY))
+    };
+    let mut settings = settings(&world.text, world.home.path());
+    settings.server.api_keys = ApiKeys::new(vec![key]);
+    world.service.reloader.reload(settings).unwrap();
+    let answer = clear("agency", COMPONENT).await;
+    assert_eq!(answer["errcode"], 0, "{answer}");
+    let name = world.authorized(SHOP).await;
+    assert_eq!(
+        clear(&name, SHOP).await["errcode"],
+        48001,
+        "it has no secret"
     );
 }

@@ -16,7 +16,6 @@ use hyper::body::{Frame, SizeHint};
 
 use super::super::dropin::reply::Refusal;
 use super::super::keys::CallPath;
-use super::super::keys::call_policy::CLEAR_QUOTA_V2;
 use super::request::{OVERLAP, contains_key, key_found};
 use super::{GatewayOptions, Incoming};
 use crate::error::codes::wire_errors;
@@ -139,7 +138,7 @@ pub(super) async fn login(
     path: CallPath<'_>,
     body: &mut Payload,
 ) -> Result<Option<Bytes>, Refusal> {
-    if path.as_str().trim_end_matches('/') != CLEAR_QUOTA_V2 || incoming.method() != "POST" {
+    if !path.has_secret_in_body() || incoming.method() != "POST" {
         return Ok(None);
     }
     let mut read = BytesMut::new();

@@ -160,7 +160,8 @@ impl Shared {
             let id = query.get(name).map(std::borrow::Cow::into_owned);
             id.or_else(|| text_in(login_body?, name))
         };
-        if let Some(app_id) = id("appid").or_else(|| id("corpid")) {
+        let app_id = id("component_appid").or_else(|| id("appid"));
+        if let Some(app_id) = app_id.or_else(|| id("corpid")) {
             let agent_id = query.get("agentid").and_then(|agent| agent.parse().ok());
             let (name, _) = accounts
                 .of_app(&app_id, agent_id)

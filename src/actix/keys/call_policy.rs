@@ -89,9 +89,19 @@ impl<'a> CallPath<'a> {
     pub(crate) fn secret_parameter(self) -> Option<&'static str> {
         match self.without_slash() {
             "/sns/oauth2/access_token" | "/sns/jscode2session" => Some("secret"),
-            CLEAR_QUOTA_V2 => Some("appsecret"),
+            CLEAR_QUOTA_V2 | COMPONENT_CLEAR_QUOTA => Some("appsecret"),
             _ => None,
         }
+    }
+
+    /// Returns whether the call carries the AppSecret in a JSON body.
+    pub(crate) fn has_secret_in_body(self) -> bool {
+        matches!(self.without_slash(), CLEAR_QUOTA_V2 | COMPONENT_CLEAR_QUOTA)
+    }
+
+    /// Returns whether the AppSecret that the call carries is that of an open platform.
+    pub(crate) fn takes_component_secret(self) -> bool {
+        self.without_slash() == COMPONENT_CLEAR_QUOTA
     }
 
     /// Returns whether the answer quotes an earlier request with its token.
@@ -169,7 +179,10 @@ impl fmt::Display for Call {
 }
 
 /// WeChat's reset of a quota with the AppSecret instead of a token.
-pub(crate) const CLEAR_QUOTA_V2: &str = "/cgi-bin/clear_quota/v2";
+const CLEAR_QUOTA_V2: &str = "/cgi-bin/clear_quota/v2";
+
+/// The same for an open platform and its accounts.
+const COMPONENT_CLEAR_QUOTA: &str = "/cgi-bin/component/clear_quota/v2";
 
 /// What this server answers itself. Passed on, they would return a token to the caller or retire one.
 const ISSUED_HERE: [&str; 6] = [
