@@ -92,7 +92,7 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// JavaScript's `library_escaping`.
+/// JavaScript's `escape`.
 pub(super) fn escape_of_javascript(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for unit in text.encode_utf16() {

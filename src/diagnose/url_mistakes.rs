@@ -18,7 +18,7 @@ use crate::sign::before_fragment;
 /// The URL that results from a mistake.
 pub(super) type Variant = (&'static Cause, String);
 
-/// Returns every single mistake on `url_mistakes`, most likely first, each text once.
+/// Returns every single mistake on `url`, most likely first, each text once.
 pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
     mistaken_and_built(url, case).0
 }

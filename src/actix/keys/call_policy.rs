@@ -10,7 +10,7 @@ use actix_web::http::Method;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallPath<'a>(&'a str);
 
-/// One entry of `call_policy`: a path with everything below it, and perhaps a method.
+/// One entry of `calls`: a path with everything below it, and perhaps a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     method: Option<Method>,
@@ -140,7 +140,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The text of a `call_policy` entry is not `/path/` or `METHOD /path/`.
+/// The text of a `calls` entry is not `/path/` or `METHOD /path/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadCall;
 
