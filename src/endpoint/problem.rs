@@ -254,8 +254,8 @@ fn hint(error: &Error) -> Text {
             "有多个可签名的账号且没有默认账号：请在请求中加上 account=账号名，或设置 server.default_account。",
         ),
         Error::UnknownAccount { .. } => Text::new(
-            "Use a name from the [accounts.NAME] sections of the configuration.",
-            "请使用配置文件 [accounts.名称] 中的账号名。",
+            "Use the name of a configured account, or PLATFORM/APPID for an account that has authorised a platform.",
+            "请使用已配置的账号名；授权给第三方平台的账号写作 平台名/AppID，授权后才能使用。",
         ),
         Error::UnsupportedCredential {
             kind: Kind::AgentTicket,

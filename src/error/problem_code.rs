@@ -143,8 +143,8 @@ problem_codes! {
     UnknownAccount: "unknown_account", 404, "Unknown account",
         "No account has this name.",
         "没有这个名称的账号。",
-        "Check the name in `[accounts.NAME]`",
-        "核对 `[accounts.名称]`";
+        "Use a configured name, or `PLATFORM/APPID` once that account has authorised",
+        "使用已配置的账号名；授权账号用 `平台名/AppID`，授权后才能使用";
     UnsupportedCredential: "unsupported_credential", 404, "Unsupported credential",
         "The account's platform does not have this credential.",
         "该账号所属平台没有这种凭证。",
