@@ -107,7 +107,7 @@ impl StoredAccounts {
 }
 
 impl Expected {
-    /// Returns whether a change may replace this version; 0: there is none.
+    /// Returns whether a change may replace this version; 0: no account is stored.
     fn allows(&self, version: u64) -> bool {
         match self {
             Self::Any => true,

@@ -66,7 +66,7 @@ pub struct Authorization {
     pub at: UnixTime,
     /// Whether it is a withdrawal.
     pub is_withdrawal: bool,
-    /// [`code_id`] of its code; empty if there is none, or none is known.
+    /// [`code_id`] of its code; empty if the account has no code, or it is not known.
     pub code_id: String,
     /// Whether `at` is by this machine's clock, because the browser brought the code before the event came.
     pub is_provisional: bool,

@@ -21,7 +21,7 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// Returns the text of a reply; `None` if the answer is none.
+    /// Returns the text of a reply; `None` if the answer is not a reply.
     pub(super) fn read(&self, answer: &str) -> Result<Option<String>, String> {
         if matches!(answer, "" | "success") {
             return Ok(None);

@@ -130,7 +130,7 @@ impl Sandbox {
         current(tokens, self)
     }
 
-    /// Returns the refresh token that a platform has for an account. There is none before the account's code was
+    /// Returns the refresh token that a platform has for an account; `None` before the account's code was
     /// redeemed, and after a cancellation.
     #[must_use]
     pub fn authorizer_refresh_token(&self, component_app_id: &str, app: &str) -> Option<String> {

@@ -229,7 +229,7 @@ impl Shared {
 }
 
 impl Delivery {
-    /// Returns the status and the body of the answer, or why there is none.
+    /// Returns the status and the body of the answer, or why no answer came.
     async fn send(&self) -> Result<(u16, String), String> {
         if self.lost {
             return Err("the push was lost".to_owned());

@@ -38,7 +38,7 @@ impl Document {
 }
 
 impl Store {
-    /// Returns the document with this name; `None` if there is none, or if it is damaged or has expired.
+    /// Returns the document with this name; `None` if it is absent, damaged or expired.
     /// Writes it again if it is not encrypted with the current key.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Store {
         .await
     }
 
-    /// Saves a document if the stored one still has its version (0: if there is none). Returns the new
+    /// Saves a document if the stored one still has its version (0: if no document is stored). Returns the new
     /// version; `None` if it was changed meanwhile: load it again. When this returns a version, a file store
     /// has it on disk. A damaged or expired document counts as absent; its successor has a higher version.
     ///

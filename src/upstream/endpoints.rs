@@ -83,7 +83,7 @@ pub(super) const SEND_MESSAGE: Endpoint = Endpoint {
     field: "",
     ..TICKET
 };
-/// Needs no token: there is none before the first push.
+/// Needs no token, which does not exist before the first push.
 pub(super) const START_PUSH: Endpoint = Endpoint {
     path: "/cgi-bin/component/api_start_push_ticket",
     paid: Paid::WithSecret,

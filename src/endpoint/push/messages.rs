@@ -12,7 +12,7 @@ use crate::platform::message::{GoingLive, UserMessage};
 
 /// Sends messages on to the company's own server, which decrypts them itself.
 pub trait ForwardMessages: fmt::Debug + Send + Sync {
-    /// Sends a message on. The answer is `Err` with a reason for the log if there is none in time.
+    /// Sends a message on. Returns `Err` with a reason for the log if no answer comes in time.
     fn forward<'a>(&'a self, message: &'a Forward<'a>) -> Forwarding<'a>;
 }
 

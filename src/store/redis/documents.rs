@@ -107,7 +107,7 @@ if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return {} end
 return redis.call('ZRANGE', KEYS[1], 0, -1)";
 
 /// Stores a document if the stored one has the previous version; an expiry of 0 keeps it for ever. Returns
-/// nothing if it was stored, otherwise the existing record, which is empty if there is none. The set of names
+/// nothing if it was stored, otherwise the existing record, which is empty if it does not exist. The set of names
 /// ends with its last name. KEYS: the document, the names of its group. ARGV: record, previous version, a
 /// record that counts as absent, expiry, name in the group.
 const SAVE: &str = r"

@@ -1,9 +1,7 @@
 //! Accounts that are added, changed and removed while the service runs.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use wx_jssdk::actix::KeyHash;
@@ -14,6 +12,7 @@ use crate::admin::world::{APP, CORP, MINI_APP, SECRET, START};
 use crate::common::http::{self, Answer, Request};
 use crate::common::process::alone;
 use crate::common::service::{Service, settings};
+use crate::secrets::Log;
 
 const SHOP: &str = "wx1111111111111111";
 const SHOP_SECRET: &str = "5ec2e7000000000000000000000000aa";
@@ -419,31 +418,13 @@ async fn the_configuration_wins_until_it_gives_the_name_back() {
     );
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn the_log_names_key_and_account_and_no_answer_or_line_has_the_secret() {
     if !alone(the_log_names_key_and_account_and_no_answer_or_line_has_the_secret) {
         return;
     }
     let log = Log::default();
-    let lines = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || lines.clone());
-    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    log.listen();
     let world = World::new().await;
     let mut said = String::new();
     let mut hear = |answer: Answer| said.push_str(&answer.text);
@@ -473,7 +454,7 @@ async fn the_log_names_key_and_account_and_no_answer_or_line_has_the_secret() {
     world.reload(&taken);
     world.reload(&taken);
     hear(world.delete("shop").await);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for event in ["added", "changed", "removed"] {
         let line = log
             .lines()
