@@ -70,13 +70,17 @@ export async function fresh() {
   await credential("access_token", "demo-mini");
 }
 
-/** Returns what gives the requests that reached the simulated WeChat since. */
+/**
+ * Returns what gives the requests that reached the simulated WeChat since, without those of the demo platform: they come
+ * when they are due.
+ */
 export async function upstream() {
   const marker = `marker=${randomUUID()}`;
   await fetch(`${sandbox}/cgi-bin/get?${marker}`);
   return async () => {
     const { requests } = await (await fetch(`${sandbox}/sandbox/requests`)).json();
-    return requests.slice(requests.findIndex(({ query }) => query === marker) + 1);
+    const since = requests.slice(requests.findIndex(({ query }) => query === marker) + 1);
+    return since.filter(({ path }) => !path.startsWith("/cgi-bin/component/"));
   };
 }
 
