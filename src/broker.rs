@@ -8,12 +8,11 @@
 //! - Work: `refresh` obtains a new value, `keeper` starts refreshes before a reader has to wait for one, `sync`
 //!   exchanges values with the other nodes; `stored_accounts` adds accounts while the process runs.
 //! - Readers: `signing` (the answer for a page), `token_index` (the account and the API keys of a token).
-//! - Reports: `snapshot`, `overview` and `egress_snapshot` (the state for pages and metrics), `health`, `stats`
-//!   (counters), `log_summary` (the log).
+//! - Reports: `snapshot` and `overview` (the state for pages and metrics), `health`, `stats` (counters),
+//!   `log_summary` (the log).
 
 mod accounts;
 mod current;
-mod egress_snapshot;
 mod health;
 mod keeper;
 mod log_summary;
@@ -35,14 +34,16 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
 pub use accounts::{AccountSource, Accounts};
-pub use egress_snapshot::{EgressSnapshot, EgressWay};
 pub use health::Health;
 pub use keeper::TICK;
 pub use open_platform::{AuthorizationLinks, PlatformSnapshot, PushFailed};
 pub use overview::{Incident, Overview};
 pub(crate) use signing::ConfigOptions;
 pub use slot::{HOURS, HourState, Refresh, RefreshOutcome};
-pub use snapshot::{AccountSnapshot, Counts, CredentialSnapshot, Find, LastError, Snapshot};
+pub use snapshot::{
+    AccountSnapshot, Counts, CredentialSnapshot, EgressSnapshot, EgressWay, Find, LastError,
+    Snapshot,
+};
 pub(crate) use stats::StatusCounts;
 pub use stats::{Distribution, OUTCOMES, Stats, errcode_label};
 #[cfg(feature = "server")]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use super::json_body::object;
-use super::key_lockout::key_of_request;
+use super::keys::presented_key::key_of_request;
 use super::keys::{ApiKey, ApiKeys, TokenStyle};
 use crate::broker::Broker;
 use crate::clock::UnixTime;

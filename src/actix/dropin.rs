@@ -21,7 +21,7 @@ use tracing::debug;
 
 use self::reply::Refusal;
 use super::credentials::peer_ip;
-use super::key_lockout::Presenter;
+use super::keys::presented_key::Presenter;
 use super::keys::{ApiKey, ApiKeys, TicketRight, TokenStyle, virtual_token};
 use crate::account::{Account, Platform};
 use crate::broker::Broker;

@@ -13,7 +13,7 @@ mod connections;
 mod forward;
 mod key_limits;
 mod login_secret;
-mod request;
+mod outgoing_request;
 mod stats;
 
 use std::net::IpAddr;
@@ -231,7 +231,7 @@ impl Shared {
         connections: &Connections,
         named: &mut Option<String>,
     ) -> Result<HttpResponse, Refusal> {
-        request::refuse_loop(incoming.headers(), &self.via)?;
+        outgoing_request::refuse_loop(incoming.headers(), &self.via)?;
         let keys = self.keys.load_full();
         let login_body = body::login(incoming, path, &mut body).await?;
         let caller = self

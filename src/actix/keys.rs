@@ -1,7 +1,9 @@
 //! API keys of the admin listener: stored as SHA-256, compared in constant time, each limited to accounts,
 //! kinds, and calls through the gateway.
 
+mod call_path;
 pub(super) mod call_policy;
+pub(super) mod presented_key;
 pub(super) mod virtual_token;
 
 use std::sync::Arc;
@@ -10,7 +12,8 @@ use actix_web::http::Method;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-pub use call_policy::{BadCall, Call, CallPath};
+pub use call_path::CallPath;
+pub use call_policy::{BadCall, Call};
 pub use virtual_token::TokenStyle;
 
 use call_policy::CallRight;

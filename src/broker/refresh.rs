@@ -9,6 +9,7 @@ mod call;
 mod lease;
 mod limits;
 mod log;
+mod without_store;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,6 +5,7 @@
 //! a query selects.
 
 mod account_snapshot;
+mod egress_snapshot;
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 pub(super) use account_snapshot::next_refresh;
 pub use account_snapshot::{AccountSnapshot, CredentialSnapshot, LastError};
+pub use egress_snapshot::{EgressSnapshot, EgressWay};
 
 use super::health::Health;
 use super::overview::{Collector, Overview};

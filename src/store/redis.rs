@@ -113,7 +113,7 @@ impl RedisStore {
             let mut rubbish = outdated.unwrap_or_default().into_bytes();
             loop {
                 let cmd = script(
-                    SAVE,
+                    SAVE_CREDENTIAL,
                     &self.key(name),
                     &[record.as_bytes(), keep.to_string().as_bytes(), &rubbish],
                 );
@@ -308,7 +308,7 @@ const GET: &str =
 /// Stores the newer credential. Returns nothing if it was stored, otherwise the existing record. A life
 /// that was cut short keeps its expiry in Redis, so that the longer life of the same generation cannot
 /// replace it later. ARGV: record, expiry, a record to replace in any case.
-const SAVE: &str = r"
+const SAVE_CREDENTIAL: &str = r"
 local stored = redis.pcall('GET', KEYS[1])
 if type(stored) == 'string' and stored ~= ARGV[3] then
   local g, e = string.match(stored, '^1 %x+ (%d+) (%d+) ')

@@ -12,7 +12,7 @@ use super::reply::{self, Refusal};
 use super::{Keys, Query, TokenOwner, given, is_base, not_a_key, token_for_key};
 use crate::account::Platform;
 use crate::actix::credentials::peer_ip;
-use crate::actix::key_lockout::Presenter;
+use crate::actix::keys::presented_key::Presenter;
 use crate::actix::keys::{ApiKey, TicketRight, TokenStyle};
 use crate::broker::Broker;
 use crate::clock::UnixTime;

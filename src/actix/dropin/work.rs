@@ -11,7 +11,7 @@ use tracing::debug;
 use super::reply::{self, Refusal};
 use super::{Keys, Query, TokenOwner, is_base, not_a_key, token_for_key};
 use crate::actix::credentials::peer_ip;
-use crate::actix::key_lockout::Presenter;
+use crate::actix::keys::presented_key::Presenter;
 use crate::actix::keys::{ApiKey, TicketRight};
 use crate::broker::Broker;
 use crate::clock::UnixTime;

@@ -16,7 +16,7 @@ use hyper::body::{Frame, SizeHint};
 
 use super::super::dropin::reply::Refusal;
 use super::super::keys::CallPath;
-use super::request::{OVERLAP, contains_key, key_found};
+use super::outgoing_request::{OVERLAP, contains_key, key_found};
 use super::{GatewayOptions, Incoming};
 use crate::error::codes::wire_errors;
 

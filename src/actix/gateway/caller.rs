@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::super::dropin::not_a_key;
 use super::super::dropin::reply::Refusal;
-use super::super::key_lockout::{self, Presenter};
 use super::super::keys::call_policy::CallRight;
+use super::super::keys::presented_key::{Presenter, presented};
 use super::super::keys::{ApiKey, ApiKeys, CallPath, virtual_token};
-use super::request::Query;
+use super::outgoing_request::Query;
 use super::{Incoming, Shared};
 use crate::account::{Account, Platform};
 use crate::broker::Accounts;
@@ -76,7 +76,7 @@ impl Shared {
         login_body: Option<&[u8]>,
     ) -> Result<Caller, Refusal> {
         let query = Query(incoming.query());
-        if key_lockout::presented(incoming.headers()).is_some() {
+        if presented(incoming.headers()).is_some() {
             let key = self.presenter(incoming).find_in_headers(keys)?;
             return self.of_key(incoming, key, &query, login_body);
         }

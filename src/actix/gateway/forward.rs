@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::body::{self, Body, Outgoing, Progress};
 use super::caller::Caller;
 use super::connections::Connections;
-use super::request::{self, Query};
+use super::outgoing_request::{self, Query};
 use super::stats::{CallOutcome, InProgress};
 use super::{Incoming, Shared, unavailable};
 use crate::account::Platform;
@@ -62,7 +62,7 @@ impl Call<'_> {
             ..
         } = self.shared;
         let mut call = InProgress::new(stats, &self.caller.name, self.path.group(), permit);
-        let mut headers = request::headers(self.incoming.headers(), &self.shared.via);
+        let mut headers = outgoing_request::headers(self.incoming.headers(), &self.shared.via);
         self.check(&headers)?;
         let mut token = self.token().await?;
         let (mut query, mut body) = match login_body {
@@ -137,7 +137,7 @@ impl Call<'_> {
             None => "access_token",
         };
         let query = Query(self.incoming.query());
-        request::check(self.path.as_str(), query, replaced, headers)
+        outgoing_request::check(self.path.as_str(), query, replaced, headers)
     }
 
     /// Sends the call to the first host that can be reached.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::dropin::reply::Refusal;
 use super::body::Body;
 use super::forward::Call;
-use super::request;
+use super::outgoing_request;
 
 impl Call<'_> {
     /// Returns query and body with the AppSecret: in the body if that has the key, else in the query.
@@ -18,8 +18,10 @@ impl Call<'_> {
         };
         let has_key = members.remove(parameter).is_some();
         let rest = Value::Object(members.clone()).to_string();
-        if request::contains_key(rest.as_bytes()) || (!has_key && request::contains_key(body)) {
-            return Err(request::key_found());
+        if outgoing_request::contains_key(rest.as_bytes())
+            || (!has_key && outgoing_request::contains_key(body))
+        {
+            return Err(outgoing_request::key_found());
         }
         if !has_key {
             let body = Bytes::copy_from_slice(body);

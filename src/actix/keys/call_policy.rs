@@ -5,10 +5,7 @@ use std::str::FromStr;
 
 use actix_web::http::Method;
 
-/// A path of WeChat's API, validated: segments of letters, digits, `_`, `-`, `.` and `~`, neither empty nor
-/// `.` nor `..`. No API of WeChat needs more, and two spellings of one path could pass two different checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallPath<'a>(&'a str);
+use super::call_path::{CallPath, ISSUED_HERE};
 
 /// One entry of `calls`: a path with everything below it, and perhaps a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,85 +26,6 @@ pub(crate) enum CallRight {
     NeedsExactEntry,
     /// No key may make it: the center itself issues what it returns.
     Never,
-}
-
-impl<'a> CallPath<'a> {
-    /// Parses a path as it stands in a request. Slashes at the start count as one, as at WeChat's hosts.
-    /// `None`: WeChat has no such path.
-    #[must_use]
-    pub fn parse(path: &'a str) -> Option<Self> {
-        let rest = path.trim_start_matches('/');
-        if rest.len() == path.len() {
-            return None;
-        }
-        let path = &path[path.len() - rest.len() - 1..];
-        let is_good = |segment: &str| {
-            !matches!(segment, "" | "." | "..")
-                && segment
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-.~".contains(&byte))
-        };
-        let segments = rest.strip_suffix('/').unwrap_or(rest);
-        segments.split('/').all(is_good).then_some(Self(path))
-    }
-
-    /// Returns the path with one slash at its start.
-    #[must_use]
-    pub fn as_str(self) -> &'a str {
-        self.0
-    }
-
-    fn without_slash(self) -> &'a str {
-        self.0.trim_end_matches('/')
-    }
-
-    /// Returns whether WeChat or WeCom has paths below this first segment.
-    pub(crate) fn is_known(self) -> bool {
-        let first = self.0[1..].split('/').next().unwrap_or_default();
-        FIRST_SEGMENTS.contains(&first)
-    }
-
-    /// Returns whether this server answers the path itself, exactly as it is written.
-    pub(crate) fn is_issued_here(self) -> bool {
-        ISSUED_HERE.contains(&self.0)
-    }
-
-    /// Returns the first two segments, for metrics: `/cgi-bin/message`.
-    pub(crate) fn group(self) -> &'a str {
-        let path = self.without_slash();
-        path.match_indices('/')
-            .nth(2)
-            .map_or(path, |(end, _)| &path[..end])
-    }
-
-    /// Returns whether the path is below `/sns/`, where `access_token` is the user's token.
-    pub(crate) fn is_user_api(self) -> bool {
-        self.0.starts_with("/sns/")
-    }
-
-    /// Returns the query parameter in which a call without a token carries the AppSecret.
-    pub(crate) fn secret_parameter(self) -> Option<&'static str> {
-        match self.without_slash() {
-            "/sns/oauth2/access_token" | "/sns/jscode2session" => Some("secret"),
-            CLEAR_QUOTA_V2 | COMPONENT_CLEAR_QUOTA => Some("appsecret"),
-            _ => None,
-        }
-    }
-
-    /// Returns whether the call carries the AppSecret in a JSON body.
-    pub(crate) fn has_secret_in_body(self) -> bool {
-        matches!(self.without_slash(), CLEAR_QUOTA_V2 | COMPONENT_CLEAR_QUOTA)
-    }
-
-    /// Returns whether the AppSecret that the call carries is that of an open platform.
-    pub(crate) fn takes_component_secret(self) -> bool {
-        self.without_slash() == COMPONENT_CLEAR_QUOTA
-    }
-
-    /// Returns whether the answer quotes an earlier request with its token.
-    pub(crate) fn quotes_requests(self) -> bool {
-        self.without_slash() == "/cgi-bin/openapi/rid/get"
-    }
 }
 
 impl Call {
@@ -178,22 +96,6 @@ impl fmt::Display for Call {
     }
 }
 
-/// WeChat's reset of a quota with the AppSecret instead of a token.
-const CLEAR_QUOTA_V2: &str = "/cgi-bin/clear_quota/v2";
-
-/// The same for an open platform and its accounts.
-const COMPONENT_CLEAR_QUOTA: &str = "/cgi-bin/component/clear_quota/v2";
-
-/// What this server answers itself. Passed on, they would return a token to the caller or retire one.
-const ISSUED_HERE: [&str; 6] = [
-    "/cgi-bin/token",
-    "/cgi-bin/stable_token",
-    "/cgi-bin/gettoken",
-    "/cgi-bin/get_jsapi_ticket",
-    "/cgi-bin/ticket/getticket",
-    "/cgi-bin/ticket/get",
-];
-
 /// Quotas, tickets, and whatever manages accounts and authorisations: an entry such as `/cgi-bin/` does not
 /// include them.
 const SENSITIVE: [&str; 10] = [
@@ -207,42 +109,6 @@ const SENSITIVE: [&str; 10] = [
     "/wxa/component",
     "/sns/component",
     "/sns/oauth2/component",
-];
-
-/// The first path segments of `api.weixin.qq.com`; `qyapi.weixin.qq.com` has `cgi-bin` only.
-const FIRST_SEGMENTS: [&str; 32] = [
-    "bizwifi",
-    "business",
-    "card",
-    "cgi-bin",
-    "channels",
-    "cityservice",
-    "componenttcb",
-    "customservice",
-    "cv",
-    "datacube",
-    "device",
-    "donut",
-    "intp",
-    "merchant",
-    "nontax",
-    "product",
-    "promoter",
-    "publisher",
-    "scan",
-    "semantic",
-    "shakearound",
-    "shop",
-    "sns",
-    "tcb",
-    "union",
-    "user-order",
-    "wedata",
-    "wxa",
-    "wxaapi",
-    "wxaapp",
-    "wxopen",
-    "xpay",
 ];
 
 #[cfg(test)]
@@ -354,34 +220,6 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_no_api_has_are_refused() {
-        for path in [
-            "",
-            "cgi-bin/menu",
-            "/cgi-bin//menu",
-            "/cgi-bin/../menu",
-            "/cgi-bin/./menu",
-            "/cgi-bin/%2e%2e/menu",
-            "/cgi-bin/menu%2fget",
-            "/cgi-bin/%63lear_quota",
-            "/cgi-bin/menu;a=b",
-            "/cgi-bin/menu\\get",
-            "/cgi-bin/m\u{e9}nu",
-            "/cgi-bin/menu get",
-            "/cgi-bin/menu//",
-        ] {
-            assert_eq!(CallPath::parse(path), None, "{path}");
-        }
-        for (path, parsed) in [
-            ("//cgi-bin/menu/get", "/cgi-bin/menu/get"),
-            ("///wxa/x", "/wxa/x"),
-            ("/wxa/x/", "/wxa/x/"),
-        ] {
-            assert_eq!(CallPath::parse(path).map(CallPath::as_str), Some(parsed));
-        }
-    }
-
-    #[test]
     fn entries_are_read_as_they_are_written() {
         for text in [
             "/cgi-bin/message/",
@@ -402,18 +240,6 @@ mod tests {
             "GET",
         ] {
             assert_eq!(bad.parse::<Call>(), Err(BadCall), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_path_is_grouped_by_its_first_two_segments() {
-        for (path, group) in [
-            ("/cgi-bin/message/custom/send", "/cgi-bin/message"),
-            ("/wxa/getwxacode", "/wxa/getwxacode"),
-            ("/wxa/getwxacode/", "/wxa/getwxacode"),
-            ("/wxa", "/wxa"),
-        ] {
-            assert_eq!(CallPath::parse(path).unwrap().group(), group);
         }
     }
 }

@@ -6,11 +6,8 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::{Failed, Flight};
-use crate::broker::slot::Reason;
-use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
-use crate::error::{Failure, UpstreamError};
-use crate::store::{Lease, StoreError};
+use crate::store::Lease;
 
 /// Whether this node may call now.
 pub(super) enum Turn {
@@ -62,36 +59,6 @@ impl Flight {
         }
     }
 
-    /// Decides what to do when the store fails. An error counts as an empty store. But while a value is
-    /// served, no node has to refresh without the store: most outages are short, every uncoordinated refresh
-    /// is an unnecessary call, and a classic call retires the tokens of the peer nodes. So the refresh
-    /// waits until near the end.
-    fn without_store(&self, error: &StoreError) -> Result<Turn, Failed> {
-        let alone = if self.is_classic_token() {
-            CLASSIC_ALONE
-        } else {
-            ALONE
-        };
-        let now = self.broker.inner.clock.now();
-        let current = self.broker.current_credential(&self.slot);
-        match current.filter(|current| current.remaining(now) > alone) {
-            Some(current) if !matches!(self.reason, Reason::Rejected(_)) => {
-                let latest = current.expires_at.0.saturating_sub(alone.as_secs());
-                let unavailable = UpstreamError {
-                    endpoint: "the shared store",
-                    failure: Failure::StoreUnreachable(error.to_string()),
-                    ..self.blank()
-                };
-                Err(Failed::Store(unavailable, UnixTime(latest)))
-            }
-            _ => {
-                let what = "refreshing without the store";
-                self.broker.log_store_error(&self.entry.name, error, what);
-                Ok(Turn::Ours(None))
-            }
-        }
-    }
-
     /// Returns a little more than the calls under the lease can take.
     fn lease_time(&self) -> Duration {
         let calls = if self.slot.key.kind == Kind::AccessToken {
@@ -112,10 +79,3 @@ impl Flight {
 
 /// Poll interval while a peer node refreshes.
 const LEASE_POLL: Duration = Duration::from_millis(100);
-
-/// Without a store for coordination, a credential is refreshed only this close to its end: later than the
-/// lead, so that an outage of a minute or two costs no call, and early enough for a few failures.
-const ALONE: Duration = Duration::from_secs(120);
-
-/// Later still for a classic token, because its refresh retires the tokens of the peer nodes.
-const CLASSIC_ALONE: Duration = Duration::from_secs(60);

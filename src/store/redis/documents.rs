@@ -67,7 +67,11 @@ impl RedisStore {
                     keep.as_bytes(),
                     last.as_bytes(),
                 ];
-                let cmd = script_on(SAVE, &keys.each_ref().map(String::as_str), &arguments);
+                let cmd = script_on(
+                    SAVE_DOCUMENT,
+                    &keys.each_ref().map(String::as_str),
+                    &arguments,
+                );
                 let Some(stored) = self.run::<Option<Vec<u8>>>(&cmd).await? else {
                     return Ok(Ok(()));
                 };
@@ -110,7 +114,7 @@ return redis.call('ZRANGE', KEYS[1], 0, -1)";
 /// nothing if it was stored, otherwise the existing record, which is empty if it does not exist. The set of names
 /// ends with its last name. KEYS: the document, the names of its group. ARGV: record, previous version, a
 /// record that counts as absent, expiry, name in the group.
-const SAVE: &str = r"
+const SAVE_DOCUMENT: &str = r"
 local stored = redis.pcall('GET', KEYS[1])
 if type(stored) ~= 'string' then stored = '' end
 if stored ~= ARGV[1] then

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::Broker;
-use super::slot::MOST_ADDRESSES;
+use crate::broker::Broker;
+use crate::broker::slot::MOST_ADDRESSES;
 use crate::credential::Kind;
 use crate::upstream::Route;
 

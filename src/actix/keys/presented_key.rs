@@ -1,0 +1,110 @@
+//! The API key that a request presents: where it stands in the headers, and which configured key it is.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::HeaderMap;
+use actix_web::{HttpRequest, web};
+
+use super::{ApiKey, ApiKeys};
+use crate::actix::credentials::unauthorized;
+use crate::actix::key_lockout::KeyLockout;
+use crate::endpoint::Problem;
+use crate::error::{ProblemCode, Text};
+
+/// Who presents a key: the connection's peer, the headers, and the limit that applies.
+#[derive(Clone, Copy)]
+pub(in crate::actix) struct Presenter<'a> {
+    pub(in crate::actix) lockout: Option<&'a KeyLockout>,
+    pub(in crate::actix) peer: Option<SocketAddr>,
+    pub(in crate::actix) headers: &'a HeaderMap,
+}
+
+impl<'a> From<&'a HttpRequest> for Presenter<'a> {
+    fn from(request: &'a HttpRequest) -> Self {
+        Self {
+            lockout: request
+                .app_data::<web::Data<KeyLockout>>()
+                .map(|data| &***data),
+            peer: request.peer_addr(),
+            headers: request.headers(),
+        }
+    }
+}
+
+impl Presenter<'_> {
+    /// Returns the key with this text. `Err`: it is invalid, and its address is locked out for that long.
+    pub(in crate::actix) fn find<'k>(
+        self,
+        keys: &'k ApiKeys,
+        presented: &str,
+    ) -> Result<Option<&'k Arc<ApiKey>>, Duration> {
+        let Some(lockout) = self.lockout else {
+            return Ok(keys.find(presented));
+        };
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        lockout.find(keys, presented, self.client(lockout).unwrap_or(unknown))
+    }
+
+    fn client(self, lockout: &KeyLockout) -> Option<IpAddr> {
+        Some(lockout.client(self.peer?, self.headers))
+    }
+
+    /// Returns the configured key that the headers carry, if any.
+    pub(in crate::actix) fn find_in_headers(self, keys: &ApiKeys) -> Result<&Arc<ApiKey>, Problem> {
+        let presented = presented(self.headers).ok_or_else(unauthorized)?;
+        self.find(keys, presented)
+            .map_err(locked_out)?
+            .ok_or_else(unauthorized)
+    }
+
+    /// Logs that a client sent an account's AppSecret instead of an API key, at most once a minute.
+    pub(in crate::actix) fn log_app_secret(self, account: &str) {
+        let Some(lockout) = self.lockout else {
+            return;
+        };
+        if lockout.may_log_secret() {
+            let client = self.client(lockout).map(tracing::field::display);
+            tracing::warn!(
+                account,
+                client,
+                "client sent the AppSecret: configure its API key instead"
+            );
+        }
+    }
+}
+
+/// Returns the configured key that the request carries in its headers, if any.
+pub(in crate::actix) fn key_of_request<'k>(
+    request: &HttpRequest,
+    keys: &'k ApiKeys,
+) -> Result<&'k Arc<ApiKey>, Problem> {
+    Presenter::from(request).find_in_headers(keys)
+}
+
+/// Returns the key text in the headers, if any.
+pub(in crate::actix) fn presented(headers: &HeaderMap) -> Option<&str> {
+    let header = |name: &str| headers.get(name)?.to_str().ok();
+    let bearer = header("authorization").and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| header("x-api-key"))
+}
+
+fn locked_out(wait: Duration) -> Problem {
+    Problem {
+        retry_after: Some(wait),
+        ..Problem::new(
+            ProblemCode::LockedOut,
+            "the API key is invalid, and too many different invalid ones came from this address",
+            HINT,
+        )
+    }
+}
+
+const HINT: Text = Text::new(
+    "Use a valid API key: it is accepted at once. Other invalid keys are checked again after Retry-After.",
+    "请使用有效的 API key，可立即通过；其他无效的 key 要等 Retry-After 指定的时间后才会再次校验。",
+);
