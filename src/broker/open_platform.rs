@@ -2,7 +2,8 @@
 //! them, and what is to be done about it.
 //!
 //! The rules are in `crate::platform`; here they are applied to the documents in the store, one
-//! compare-and-set at a time (`records`), and acted upon: `redeem` turns a code into a refresh token, `list`
+//! compare-and-set at a time (`records`), and acted upon: `redeem` turns a code into a refresh token,
+//! `pending_codes` says when to try that again, `list`
 //! asks WeChat which accounts there are, `token` fetches the platform's and the accounts' access tokens.
 //! An account that authorised a platform is an ordinary account besides: it appears in
 //! [`super::Accounts`] as `PLATFORM/APPID`.
@@ -13,6 +14,7 @@ mod authorizer_accounts;
 #[cfg(feature = "platform")]
 mod going_live;
 mod list;
+mod pending_codes;
 mod records;
 mod redeem;
 mod token;
@@ -27,13 +29,14 @@ use tracing::{error, info, warn};
 pub use authorize::AuthorizationLinks;
 pub(super) use authorizer_accounts::with_known_authorizers;
 use authorizer_accounts::{account_of, authorizer_name};
+use pending_codes::Redemption;
 
 use super::slot::Reason;
 use super::{AccountEntry, Broker};
 use crate::account::Account;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
-use crate::error::{Error, Failure, PlatformProblem, UpstreamError};
+use crate::error::{Error, Failure, Paid, PlatformProblem, System, UpstreamError};
 use crate::platform::authorizer::{State, Todo};
 use crate::platform::{AuthorizationCode, Authorizer, EventKind, PlatformTicket, PushEvent};
 use crate::store::StoreError;
@@ -69,10 +72,8 @@ struct Known {
     redeeming: HashSet<String>,
     /// The ids of the codes that this process is sending.
     sending: HashSet<String>,
-    /// When to look again after a code that is not redeemed, in uptime.
-    next_redemption: HashMap<String, Duration>,
-    /// When a code was first seen that another one had claimed, in uptime, by its id.
-    claimed_elsewhere: HashMap<String, Duration>,
+    /// The codes that are not redeemed yet, by their accounts.
+    redemptions: HashMap<String, Redemption>,
 }
 
 /// The state of an open platform, for pages and metrics.
@@ -277,14 +278,17 @@ impl Broker {
     }
 
     /// Calls WeChat with the platform's token. If WeChat refuses the token, refreshes it once and calls once more.
+    /// `path`: by which WeChat counts the call.
     async fn with_platform_token<T, F: Future<Output = Result<T, UpstreamError>>>(
         &self,
         platform: &Arc<AccountEntry>,
+        path: &'static str,
         call: impl Fn(Upstream, Arc<Account>, Secret) -> F,
     ) -> Result<T, Error> {
         let call = |token: &Arc<Credential>| {
             let upstream = self.inner.upstream.clone();
-            call(upstream, platform.account.clone(), token.value.clone())
+            let call = call(upstream, platform.account.clone(), token.value.clone());
+            self.counted_for_platform(platform, path, call)
         };
         let token = self.platform_token(platform).await?;
         let error = match call(&token).await {
@@ -304,6 +308,38 @@ impl Broker {
         call(&renewed)
             .await
             .map_err(|error| self.failed(platform, error))
+    }
+
+    /// Counts the call and makes it, unless its quota is known to be spent.
+    async fn counted_for_platform<T>(
+        &self,
+        platform: &AccountEntry,
+        path: &'static str,
+        call: impl Future<Output = Result<T, UpstreamError>>,
+    ) -> Result<T, UpstreamError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let app = platform.account.app_key();
+        if let Ok(Some(until)) = store.blocked_until(&app, path, now).await {
+            return Err(UpstreamError {
+                endpoint: path,
+                system: System::Weixin,
+                paid: Paid::WithComponentToken,
+                failure: Failure::spent_until(until, None),
+                also_seen: Vec::new(),
+            });
+        }
+        // A store error costs a count, and is logged by whatever else the call is about.
+        let _ = store.count_call(&app, path, now).await;
+        let outcome = call.await;
+        let now = self.inner.clock.now();
+        if let Some(until) = outcome
+            .as_ref()
+            .err()
+            .and_then(|spent| spent.spent_until(now))
+        {
+            let _ = store.set_block(&app, path, until, now).await;
+        }
+        outcome
     }
 
     fn failed(&self, platform: &AccountEntry, error: UpstreamError) -> Error {

@@ -213,10 +213,12 @@ impl Authorizer {
             }
             return Todo::Nothing;
         }
-        if event <= self.newest {
+        if event > self.newest {
+            self.newest = event;
+        } else if !self.newest.is_provisional {
             return Todo::Nothing;
         }
-        self.newest = event;
+        // A time by this machine's clock decides nothing: WeChat does, when the code is sent.
         self.code = Some(Code {
             value: code.code.clone(),
             expires_at: code.expires_at,
@@ -236,13 +238,12 @@ impl Authorizer {
             code_id: String::new(),
             is_provisional: false,
         };
-        if event <= self.newest {
+        if self.newest.is_provisional && create_time <= self.newest.at {
             // A time by this machine's clock decides nothing: WeChat does.
-            return if self.newest.is_provisional {
-                Todo::Refresh
-            } else {
-                Todo::Nothing
-            };
+            return Todo::Refresh;
+        }
+        if event <= self.newest {
+            return Todo::Nothing;
         }
         self.newest = event;
         self.stop(State::Withdrawn)
@@ -282,17 +283,40 @@ impl Authorizer {
             is_provisional: answer.from_browser,
         };
         let is_newest = !self.newest.is_withdrawal && self.newest.code_id == redeemed.code_id;
+        let mut todo = Todo::Nothing;
         if !is_newest {
-            if redeemed <= self.newest {
-                return Todo::Nothing;
-            }
-            self.newest = redeemed;
+            let by_this_clock = self.newest.is_provisional || redeemed.is_provisional;
+            self.newest = match redeemed > self.newest {
+                true => redeemed,
+                false if !by_this_clock => return Todo::Nothing,
+                // WeChat has just accepted the code, whatever this machine's clock says.
+                false if self.newest.is_withdrawal => {
+                    todo = Todo::Refresh;
+                    Authorization {
+                        at: self.newest.at,
+                        ..redeemed
+                    }
+                }
+                false if self.newest.is_provisional => redeemed,
+                // Another code came with a later event, and may be redeemed already.
+                false => return Todo::AskList,
+            };
         }
         self.code = None;
         self.permission_sets.clone_from(&answer.permission_sets);
         self.refresh_token.clone_from(&answer.refresh_token);
         self.state = State::Active;
-        Todo::Nothing
+        todo
+    }
+
+    /// Another process redeemed the code, for a browser that brought it.
+    pub fn code_redeemed_elsewhere(&mut self, code: &Secret) -> Todo {
+        self.code.take_if(|ours| ours.value == *code);
+        if self.is_usable() {
+            return Todo::Nothing;
+        }
+        // What it brought is not here: the record was not stored.
+        Todo::AskList
     }
 
     /// WeChat refused a code as used or expired.
@@ -333,6 +357,13 @@ impl Authorizer {
         let Some(listed) = listed else {
             return self.not_in_list(refused);
         };
+        if self.state == State::Active && refused.is_none() && self.has_claimed_code() {
+            // The list does not tell whether the code was redeemed; an account with a token does not need it.
+            match &listed.refresh_token {
+                Some(_) => self.code = None,
+                None => return self.without_token(None),
+            }
+        }
         // The list may lag behind an event. Without an event, the list is all there is.
         let is_late = match self.state {
             State::Withdrawn => listed.auth_time <= self.newest.at,
@@ -371,12 +402,16 @@ impl Authorizer {
     /// The list says only that it is not there yet, unless WeChat refused the token or the code.
     fn not_in_list(&mut self, refused: Option<&Secret>) -> Todo {
         match self.state {
-            State::Active if refused.is_none() => Todo::Nothing,
+            State::Active if refused.is_none() && !self.has_claimed_code() => Todo::Nothing,
             State::Pending | State::Active | State::NeedsAuthorization => {
                 self.without_token(refused)
             }
             State::Withdrawn | State::Missing => Todo::Nothing,
         }
+    }
+
+    fn has_claimed_code(&self) -> bool {
+        self.code.as_ref().is_some_and(|code| code.is_claimed)
     }
 
     /// WeChat has no refresh token for it, or only the refused one.

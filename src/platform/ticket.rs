@@ -19,16 +19,26 @@ pub struct PlatformTicket {
 }
 
 impl PlatformTicket {
-    /// Returns what to store after a push; `None` if the stored ticket is newer, or the same.
+    /// Returns what to store after a push; `None` if the stored ticket is newer, or the push a replay.
+    ///
+    /// WeChat may push an unchanged ticket with a new time: then it lives on.
     #[must_use]
     pub fn pushed(stored: Option<&Self>, value: &Secret, create_time: UnixTime) -> Option<Self> {
-        if stored.is_some_and(|stored| create_time < stored.create_time || *value == stored.value) {
-            return None;
-        }
+        let previous = match stored {
+            Some(stored) if create_time < stored.create_time => return None,
+            Some(stored) if *value == stored.value => {
+                if create_time == stored.create_time {
+                    return None;
+                }
+                stored.previous.clone()
+            }
+            Some(stored) => Some((stored.value.clone(), stored.create_time)),
+            None => None,
+        };
         Some(Self {
             value: value.clone(),
             create_time,
-            previous: stored.map(|stored| (stored.value.clone(), stored.create_time)),
+            previous,
         })
     }
 
@@ -69,6 +79,18 @@ mod tests {
         assert!(push(&mut stored, "c", 1_200));
         assert!(!push(&mut stored, "b", 600), "a late replay");
         assert_eq!(usable(&stored.unwrap(), 1_200), ["c", "b"]);
+    }
+
+    #[test]
+    fn an_unchanged_ticket_lives_on_with_the_time_of_its_newest_push() {
+        let mut stored = None;
+        push(&mut stored, "a", 600);
+        push(&mut stored, "b", 1_200);
+        assert!(push(&mut stored, "b", 1_800));
+        let stored = stored.unwrap();
+        assert_eq!(stored.create_time, UnixTime(1_800));
+        assert_eq!(usable(&stored, 44_399), ["b"]);
+        assert_eq!(usable(&stored, 1_800), ["b", "a"]);
     }
 
     #[test]

@@ -58,6 +58,15 @@ pub struct AuthorizerPage {
 }
 
 impl Upstream {
+    /// The path by which WeChat counts [`Upstream::redeem`].
+    pub(crate) const REDEEM: &str = QUERY_AUTH.path;
+    /// The path of [`Upstream::authorizers`].
+    pub(crate) const LIST: &str = AUTHORIZER_LIST.path;
+    /// The path of [`Upstream::authorizer_info`].
+    pub(crate) const INFO: &str = AUTHORIZER_INFO.path;
+    /// The path of [`Upstream::pre_auth_code`].
+    pub(crate) const PRE_AUTH_CODE: &str = PRE_AUTH_CODE.path;
+
     /// Asks WeChat to push component_verify_tickets to this platform. The first comes within ten minutes.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Accounts that authorised an open platform: from the pushed ticket to the signed page.
 
+mod redemption;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use super::Broker;
 use crate::error::Error;
+use crate::upstream::Upstream;
 
 /// Two links for one visitor; each works once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +26,14 @@ impl Broker {
         redirect_uri: &str,
     ) -> Result<AuthorizationLinks, Error> {
         let platform = self.entry(platform)?;
-        let code = self.with_platform_token(&platform, |upstream, platform, token| async move {
-            upstream.pre_auth_code(&platform, &token).await
-        });
+        let code =
+            self.with_platform_token(
+                &platform,
+                Upstream::PRE_AUTH_CODE,
+                |upstream, platform, token| async move {
+                    upstream.pre_auth_code(&platform, &token).await
+                },
+            );
         let code = code.await?;
         let query = |first: &[(&str, &str)]| {
             let common = [

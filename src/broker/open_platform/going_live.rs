@@ -12,6 +12,7 @@ use crate::clock::UnixTime;
 use crate::credential::{Kind, Secret};
 use crate::error::Error;
 use crate::platform::authorizer::{Redeemed, code_id};
+use crate::upstream::Upstream;
 
 impl Broker {
     /// Redeems a code that WeChat's test sent as a message, and sends `CODE_from_api` to the user with the token
@@ -86,10 +87,11 @@ impl Broker {
         openid: &str,
     ) -> Result<String, Error> {
         let sent_at = self.inner.clock.now_millis();
-        let redeemed = self.with_platform_token(platform, |upstream, platform, token| {
-            let code = code.clone();
-            async move { upstream.redeem(&platform, &token, &code).await }
-        });
+        let redeemed =
+            self.with_platform_token(platform, Upstream::REDEEM, |upstream, platform, token| {
+                let code = code.clone();
+                async move { upstream.redeem(&platform, &token, &code).await }
+            });
         let authorized = match redeemed.await {
             Ok(authorized) => authorized,
             Err(error) => {
@@ -118,7 +120,7 @@ impl Broker {
             }
         };
         let keep = self.keep_redeemed(platform, &authorized, &answer);
-        let (sent, ()) = tokio::join!(send, keep);
+        let (sent, todo) = tokio::join!(send, keep);
         let id = code_id(code);
         if let Err(error) = self.note_code(platform, &id, Some(&app_id)).await {
             self.log_store_error(&platform.name, &error, RECORDS_FAILED);
@@ -126,6 +128,7 @@ impl Broker {
         if let Some(issued) = authorized.issued {
             self.adopt(platform, &app_id, issued, sent_at).await;
         }
+        self.act_later(platform, &app_id, todo);
         sent.map(|()| app_id)
     }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::pending_codes::CODE_LIFE;
 use super::{Authorizer, Broker, PlatformState, RECORDS_FAILED, Todo, log_alert};
 use crate::broker::AccountEntry;
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 use crate::error::Error;
 use crate::platform::authorizer::{Listed, State};
+use crate::upstream::Upstream;
 
 impl Broker {
     /// Reads the list once a day, and at the first start with an empty store.
@@ -122,9 +124,13 @@ impl Broker {
         let mut listed = HashMap::new();
         let mut offset = 0;
         loop {
-            let page = self.with_platform_token(platform, |upstream, platform, token| async move {
-                upstream.authorizers(&platform, &token, offset).await
-            });
+            let page = self.with_platform_token(
+                platform,
+                Upstream::LIST,
+                |upstream, platform, token| async move {
+                    upstream.authorizers(&platform, &token, offset).await
+                },
+            );
             let page = page.await?;
             let read = page.accounts.len() as u64;
             for (app_id, refresh_token, auth_time) in page.accounts {
@@ -198,9 +204,6 @@ impl Broker {
         }
     }
 }
-
-/// A code is valid for an hour at most; then an account without a refresh token has to authorise again.
-const CODE_LIFE: Duration = Duration::from_secs(3_600);
 
 /// How often WeChat's list is read, by one node.
 const LIST_EVERY: Duration = Duration::from_secs(86_400);

@@ -11,7 +11,7 @@ use crate::platform::{Authorizer, PlatformTicket};
 use crate::store::{Document, StoreError};
 
 impl Broker {
-    /// Stores a pushed ticket. Returns whether it is newer than the stored one.
+    /// Stores a pushed ticket. Returns whether that is news to this process.
     pub(super) async fn change_ticket(
         &self,
         platform: &AccountEntry,
@@ -26,16 +26,18 @@ impl Broker {
                 .as_ref()
                 .and_then(|stored| PlatformTicket::read(&stored.text));
             let Some(new) = PlatformTicket::pushed(before.as_ref(), value, create_time) else {
-                self.know(platform, |known| known.ticket = before);
-                return Ok(false);
+                return Ok(self.know_ticket(platform, before));
             };
             let document = Document {
                 version: stored.map_or(0, |stored| stored.version),
                 ..Document::new(new.write())
             };
             if store.save_document(&name, &document, now).await?.is_some() {
-                self.know(platform, |known| known.ticket = Some(new));
-                return Ok(true);
+                // WeChat may accept now what it refused before.
+                self.know(platform, |known| {
+                    known.refused_tickets.retain(|refused| refused != value);
+                });
+                return Ok(self.know_ticket(platform, Some(new)));
             }
         }
     }
@@ -205,6 +207,17 @@ impl Broker {
             ..Document::new(app_id.unwrap_or_default())
         };
         store.save_document(&name, &document, now).await.map(drop)
+    }
+
+    /// Takes note of the stored ticket. Returns whether it was not known.
+    fn know_ticket(&self, platform: &AccountEntry, stored: Option<PlatformTicket>) -> bool {
+        let Some(state) = &platform.platform else {
+            return false;
+        };
+        let mut known = state.known.lock();
+        let is_news = known.ticket != stored;
+        known.ticket = stored;
+        is_news
     }
 
     fn know(&self, platform: &AccountEntry, change: impl FnOnce(&mut Known)) {

@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::{
-    Authorizer, Broker, Known, PlatformState, RECORDS_FAILED, Todo, account_of, authorizer_name,
-};
+use super::{Authorizer, Broker, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
 use crate::account::Account;
 use crate::broker::AccountEntry;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
 use crate::error::{Error, UpstreamError};
-use crate::platform::authorizer::{Redeemed, code_id};
+use crate::platform::authorizer::{Authorization, Redeemed, code_id};
 use crate::store::StoreError;
-use crate::upstream::{Authorized, Issued};
+use crate::upstream::{Authorized, Issued, Upstream};
 
 impl Broker {
     /// Redeems a code that a browser brought back from WeChat's page. Returns the name of the account
@@ -34,12 +32,15 @@ impl Broker {
         let (broker, entry, code) = (self.clone(), platform.clone(), code.clone());
         // In a task: a browser that leaves must not interrupt the redemption, which cannot be repeated.
         let redeeming = async move { broker.redeem_brought(entry, &code).await };
-        let interrupted = |_| Error::Interrupted {
+        let interrupted = || Error::Interrupted {
             account: platform.name.clone(),
             kind: Kind::AccessToken,
         };
-        let redeemed = self.inner.runtime.spawn(redeeming).await;
-        redeemed.map_err(interrupted)?
+        let redeeming = self.inner.runtime.spawn(redeeming);
+        match tokio::time::timeout(BROWSER_WAITS, redeeming).await {
+            Ok(Ok(redeemed)) => redeemed,
+            Ok(Err(_)) | Err(_) => Err(interrupted()),
+        }
     }
 
     async fn redeem_brought(
@@ -92,8 +93,11 @@ impl Broker {
             // The keeper finds the code in the record.
             return;
         }
-        self.drop_credentials(platform, app_id, &[Kind::AccessToken])
-            .await;
+        if self.note_try(platform, app_id) {
+            // WeChat accepts it no longer.
+            self.drop_credentials(platform, app_id, &[Kind::AccessToken])
+                .await;
+        }
         if let Err(error) = self.redeem_in_record(platform, app_id, unused).await {
             // The keeper finds the code in the record and tries again.
             warn!(platform = platform.name, app_id, %error, "authorisation code not redeemed yet");
@@ -120,18 +124,15 @@ impl Broker {
         let Some(code) = record.and_then(|record| record.code) else {
             return Ok(());
         };
-        let id = code_id(&code.value);
+        let code = code.value;
+        let id = code_id(&code);
         let Some(_sending) = Sending::begin(platform, &id) else {
             // The browser's request is at it. If it fails, the keeper tries again.
             return Ok(());
         };
-        if !unused && let Some(owner) = self.claim_code(platform, &id).await.map_err(stored)? {
-            let is_unused = owner.is_empty()
-                && self.is_abandoned(platform, &id)
-                && self.ask_list_for(platform, app_id, None).await == Todo::Redeem;
-            if !is_unused {
-                return Ok(());
-            }
+        if !unused && let Some(redeemed) = self.claim_code(platform, &id).await.map_err(stored)? {
+            let leave = self.leave_to_browser(platform, app_id, &code, !redeemed.is_empty());
+            return leave.await.map_err(stored);
         }
         let claimed = std::sync::Mutex::new(None);
         let claim = |record: &mut Option<Authorizer>| {
@@ -144,23 +145,47 @@ impl Broker {
         let Some(code) = claimed.into_inner().expect("not poisoned") else {
             return Ok(());
         };
-        let known = record_time(&platform.platform, app_id);
-        self.redeem_claimed(platform, &code, known).await.map(drop)
+        let newest = newest_authorization(&platform.platform, app_id);
+        self.redeem_claimed(platform, &code, newest).await.map(drop)
     }
 
-    /// Sends a code that this process has claimed, and stores what it brings. `from_push`: the account and the
-    /// time of the event that brought the code. Returns the account's AppID.
+    /// Notes in the record that a browser brought the code to another request or node, which redeems it or has
+    /// done so. If that one died, the keeper finds a claimed code and asks the list.
+    async fn leave_to_browser(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+        code: &Secret,
+        is_redeemed: bool,
+    ) -> Result<(), StoreError> {
+        let leave = |record: &mut Option<Authorizer>| match record {
+            Some(record) if is_redeemed => record.code_redeemed_elsewhere(code),
+            Some(record) => {
+                let ours = record.code.as_ref().filter(|ours| ours.value == *code);
+                if ours.is_some() {
+                    let _ = record.claim_code();
+                }
+                Todo::Nothing
+            }
+            None => Todo::Nothing,
+        };
+        self.change_and_act(platform, app_id, leave).await
+    }
+
+    /// Sends a code that this process has claimed, and stores what it brings. `from_push`: the account and its
+    /// newest authorisation, if an event brought the code. Returns the account's AppID.
     async fn redeem_claimed(
         &self,
         platform: &Arc<AccountEntry>,
         code: &Secret,
-        from_push: Option<(String, UnixTime)>,
+        from_push: Option<(String, Authorization)>,
     ) -> Result<String, Error> {
         let sent_at = self.inner.clock.now_millis();
-        let sent = self.with_platform_token(platform, |upstream, platform, token| {
-            let code = code.clone();
-            async move { upstream.redeem(&platform, &token, &code).await }
-        });
+        let sent =
+            self.with_platform_token(platform, Upstream::REDEEM, |upstream, platform, token| {
+                let code = code.clone();
+                async move { upstream.redeem(&platform, &token, &code).await }
+            });
         let authorized = match sent.await {
             Ok(authorized) => authorized,
             Err(error) => {
@@ -173,12 +198,14 @@ impl Broker {
             code: code.clone(),
             at: from_push
                 .as_ref()
-                .map_or(UnixTime(sent_at / 1_000), |(_, at)| *at),
-            from_browser: from_push.is_none(),
+                .map_or(UnixTime(sent_at / 1_000), |(_, newest)| newest.at),
+            from_browser: from_push
+                .as_ref()
+                .is_none_or(|(_, newest)| newest.is_provisional),
             refresh_token: authorized.refresh_token.clone(),
             permission_sets: authorized.permission_sets.clone(),
         };
-        self.keep_redeemed(platform, &authorized, &answer).await;
+        let todo = self.keep_redeemed(platform, &authorized, &answer).await;
         let app_id = authorized.app_id;
         if let Some(issued) = authorized.issued {
             self.adopt(platform, &app_id, issued, sent_at).await;
@@ -194,16 +221,18 @@ impl Broker {
             permission_sets = authorized.permission_sets.len(),
             "account authorised the platform"
         );
+        self.act_later(platform, &app_id, todo);
         Ok(app_id)
     }
 
-    /// Stores the refresh token, however long the store fails: no call brings it again, only the list.
+    /// Stores the refresh token, however long the store fails: no call brings it again, only the list. Returns
+    /// what follows.
     pub(super) async fn keep_redeemed(
         &self,
         platform: &Arc<AccountEntry>,
         authorized: &Authorized,
         answer: &Redeemed,
-    ) {
+    ) -> Todo {
         let redeemed = |record: &mut Option<Authorizer>| match record {
             Some(record) => record.redeemed(answer),
             None => {
@@ -211,15 +240,15 @@ impl Broker {
                 Todo::Nothing
             }
         };
-        for pause in [1, 2, 5, 10, 20, 40, 80] {
+        let mut pause = Duration::from_secs(1);
+        loop {
             let changed = self.change_authorizer(platform, &authorized.app_id, redeemed);
             match changed.await {
-                Ok(_) => return,
-                Err(error) => {
-                    self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-                }
+                Ok((_, todo)) => return todo,
+                Err(error) => self.log_store_error(&platform.name, &error, RECORDS_FAILED),
             }
-            tokio::time::sleep(Duration::from_secs(pause)).await;
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
 
@@ -228,7 +257,7 @@ impl Broker {
         &self,
         platform: &Arc<AccountEntry>,
         code: &Secret,
-        from_push: Option<&(String, UnixTime)>,
+        from_push: Option<&(String, Authorization)>,
         error: &Error,
     ) {
         let errcode = error.upstream().and_then(UpstreamError::errcode);
@@ -296,15 +325,20 @@ impl Broker {
         }
         slot.lock().failure = None;
         self.publish_if_newest(slot, &Arc::new(credential));
+        self.end_waits_for_parent(&entry, Kind::AccessToken);
+        // Whoever authorises uses the account soon; from now on it is refreshed ahead and read from the store.
+        slot.note_use();
+        slot.want();
     }
 
     /// Asks WeChat for the account's name and whether it is a mini program. Until that is known, it counts as
     /// an official account.
     pub(super) async fn describe(&self, platform: &Arc<AccountEntry>, app_id: &str) {
-        let asked = self.with_platform_token(platform, |upstream, platform, token| {
-            let app_id = app_id.to_owned();
-            async move { upstream.authorizer_info(&platform, &token, &app_id).await }
-        });
+        let asked =
+            self.with_platform_token(platform, Upstream::INFO, |upstream, platform, token| {
+                let app_id = app_id.to_owned();
+                async move { upstream.authorizer_info(&platform, &token, &app_id).await }
+            });
         let info = match asked.await {
             Ok(info) => info,
             Err(error) => {
@@ -321,70 +355,6 @@ impl Broker {
         if let Err(error) = self.change_authorizer(platform, app_id, describe).await {
             self.log_store_error(&platform.name, &error, RECORDS_FAILED);
         }
-    }
-
-    /// Starts what is left undone, by this process or another: codes that are not being redeemed.
-    pub(super) fn redeem_pending(&self, platform: &Arc<AccountEntry>, state: &Arc<PlatformState>) {
-        let uptime = self.inner.clock.uptime();
-        let mut due = Vec::new();
-        {
-            let mut known = state.known.lock();
-            let Known {
-                authorizers,
-                next_redemption,
-                redeeming,
-                ..
-            } = &mut *known;
-            let with_code = |record: &&Authorizer| {
-                record.code.is_some() && account_of(platform, record).is_some()
-            };
-            next_redemption.retain(|app_id, _| {
-                authorizers
-                    .get(app_id)
-                    .is_some_and(|record| with_code(&record))
-            });
-            for record in authorizers.values().filter(with_code) {
-                if redeeming.contains(&record.app_id) {
-                    continue;
-                }
-                let is_claimed = record.code.as_ref().is_some_and(|code| code.is_claimed);
-                let (first, pause, todo) = match is_claimed {
-                    false => (Duration::ZERO, RETRY, Todo::Redeem),
-                    // Claimed by another process, or by this one in an earlier life.
-                    true if self.inner.store.is_shared() => (CLAIM_LIFE, CLAIM_LIFE, Todo::AskList),
-                    true => (Duration::ZERO, RETRY, Todo::AskList),
-                };
-                let next = next_redemption.entry(record.app_id.clone());
-                let next = next.or_insert(uptime + first);
-                if *next <= uptime {
-                    *next = uptime + pause;
-                    due.push((record.app_id.clone(), todo));
-                }
-            }
-        }
-        for (app_id, todo) in due {
-            self.act_later(platform, &app_id, todo);
-        }
-    }
-
-    /// Returns whether a code that another one has claimed is still not redeemed after [`CLAIM_LIFE`]: that one
-    /// died with its process.
-    fn is_abandoned(&self, platform: &AccountEntry, code_id: &str) -> bool {
-        let uptime = self.inner.clock.uptime();
-        let Some(state) = &platform.platform else {
-            return false;
-        };
-        let mut known = state.known.lock();
-        if !self.inner.store.is_shared() {
-            // There is no other process: this one claimed it in an earlier life.
-            return true;
-        }
-        let since = known.claimed_elsewhere.entry(code_id.to_owned());
-        let is_abandoned = uptime.saturating_sub(*since.or_insert(uptime)) >= CLAIM_LIFE;
-        if is_abandoned {
-            known.claimed_elsewhere.remove(code_id);
-        }
-        is_abandoned
     }
 }
 
@@ -411,18 +381,21 @@ impl Drop for Sending {
     }
 }
 
-/// Returns the account and the time of its newest authorisation.
-fn record_time(state: &Option<Arc<PlatformState>>, app_id: &str) -> Option<(String, UnixTime)> {
+/// Returns the account and its newest authorisation.
+fn newest_authorization(
+    state: &Option<Arc<PlatformState>>,
+    app_id: &str,
+) -> Option<(String, Authorization)> {
     let known = state.as_ref()?.known.lock();
     let record = known.authorizers.get(app_id)?;
-    Some((app_id.to_owned(), record.newest.at))
+    Some((app_id.to_owned(), record.newest.clone()))
 }
 
-/// Interval between two tries to redeem a code.
-const RETRY: Duration = Duration::from_secs(10);
+/// The longest pause between two tries to store what a code brought.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// How long a claimed code may stay unredeemed before WeChat's list is asked what became of it.
-const CLAIM_LIFE: Duration = Duration::from_secs(30);
+/// How long a browser waits for an answer. The redemption goes on without it.
+const BROWSER_WAITS: Duration = Duration::from_secs(30);
 
 /// How long the browser waits for the redemption that the push has started.
 pub(super) const WAIT_FOR_CODE: Duration = Duration::from_secs(10);

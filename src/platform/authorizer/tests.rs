@@ -125,6 +125,47 @@ fn a_withdrawal_before_a_time_of_this_clock_is_verified_with_wechat() {
 }
 
 #[test]
+fn a_code_that_wechat_accepted_counts_whatever_this_clock_says() {
+    let by_browser = |code: &str, at, token: &str| Redeemed {
+        from_browser: true,
+        ..redemption(code, at, token)
+    };
+    // This machine's clock is behind: the withdrawal seems to be the newer one.
+    let mut account = active();
+    assert_eq!(account.unauthorized(UnixTime(200)), Todo::Stop);
+    let todo = account.redeemed(&by_browser("d", 170, "u"));
+    assert_eq!(todo, Todo::Refresh, "WeChat decides");
+    assert_eq!(account.refresh_token, Some(token("u")));
+    assert_eq!(
+        account.unauthorized(UnixTime(200)),
+        Todo::Refresh,
+        "a replay is verified"
+    );
+    assert_eq!(account.authorized(&code("d"), UnixTime(230)), Todo::Nothing);
+    assert_eq!(account.unauthorized(UnixTime(200)), Todo::Nothing);
+    assert!(account.is_usable());
+
+    // It is ahead: an event after the browser's code seems to be older.
+    let mut account = Authorizer::from_redemption("wx1", &by_browser("c", 5_000, "t"));
+    assert_eq!(account.authorized(&code("d"), UnixTime(300)), Todo::Redeem);
+    assert!(account.claim_code().is_some() && account.is_usable());
+    assert_eq!(account.redeemed(&redemption("d", 300, "u")), Todo::Nothing);
+    assert_eq!(account.refresh_token, Some(token("u")));
+    assert_eq!(account.newest.at, UnixTime(300));
+    assert_eq!(account.unauthorized(UnixTime(301)), Todo::Stop);
+
+    // A later event's code may be redeemed already: the list knows the refresh token.
+    let mut account = active();
+    assert_eq!(account.authorized(&code("d"), UnixTime(200)), Todo::Redeem);
+    let todo = account.redeemed(&by_browser("b", 170, "old"));
+    assert_eq!(
+        (todo, account.refresh_token),
+        (Todo::AskList, Some(token("t")))
+    );
+    assert_eq!(account.code.map(|code| code.value), Some(token("d")));
+}
+
+#[test]
 fn a_missed_withdrawal_is_found_by_the_refresh_and_undone_by_the_list() {
     let mut account = active();
     let refusal = RefreshRefusal::NotAuthorized;
@@ -210,6 +251,36 @@ fn a_code_whose_process_died_is_redeemed_only_if_the_list_has_no_token() {
     assert!(redeemed.is_usable() && redeemed.code.is_none());
     assert_eq!(account.listed(Some(&listed(None, 100)), None), Todo::Redeem);
     assert_eq!(account.claim_code(), Some(token("c")));
+}
+
+#[test]
+fn a_claimed_code_of_an_active_account_is_settled_by_one_look_at_the_list() {
+    for (answer, todo) in [
+        (Some(listed(Some("t"), 100)), Todo::Nothing),
+        (Some(listed(Some("t"), 200)), Todo::Nothing),
+        (Some(listed(None, 200)), Todo::Redeem),
+        (None, Todo::Redeem),
+    ] {
+        let mut account = active();
+        let _ = account.authorized(&code("d"), UnixTime(200));
+        assert!(account.claim_code().is_some());
+        assert_eq!(account.listed(answer.as_ref(), None), todo, "{answer:?}");
+        assert!(account.is_usable());
+        let expected = (todo == Todo::Redeem).then(|| token("d"));
+        assert_eq!(account.claim_code(), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_code_that_another_one_redeemed_leaves_the_record() {
+    let mut account = active();
+    let _ = account.authorized(&code("d"), UnixTime(200));
+    assert_eq!(account.code_redeemed_elsewhere(&token("d")), Todo::Nothing);
+    assert!(account.is_usable() && account.code.is_none());
+
+    let mut first = Authorizer::from_event(&code("c"), UnixTime(100));
+    assert_eq!(first.code_redeemed_elsewhere(&token("c")), Todo::AskList);
+    assert_eq!(first.code, None);
 }
 
 #[test]

@@ -1,0 +1,142 @@
+//! The codes that are not redeemed yet: when to try again, and when to give up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    AccountEntry, Authorizer, Broker, Known, PlatformState, RECORDS_FAILED, Secret, Todo,
+    account_of,
+};
+use crate::platform::authorizer::code_id;
+
+impl Broker {
+    /// Starts what is left undone, by this process or another: codes that are not being redeemed.
+    pub(super) fn redeem_pending(&self, platform: &Arc<AccountEntry>, state: &Arc<PlatformState>) {
+        let uptime = self.inner.clock.uptime();
+        let mut due = Vec::new();
+        {
+            let mut known = state.known.lock();
+            let Known {
+                authorizers,
+                redemptions,
+                redeeming,
+                ..
+            } = &mut *known;
+            redemptions.retain(|app_id, redemption| {
+                let record = authorizers.get(app_id);
+                let code = record.and_then(|record| record.code.as_ref());
+                code.is_some_and(|code| code_id(&code.value) == redemption.code_id)
+            });
+            let codes = authorizers.values().filter_map(|record| {
+                let code = record.code.as_ref()?;
+                account_of(platform, record).map(|_| (&record.app_id, code))
+            });
+            for (app_id, code) in codes.filter(|(app_id, _)| !redeeming.contains(*app_id)) {
+                // A claimed one: by another process, or by this one in an earlier life.
+                let first_pause = match code.is_claimed && self.inner.store.is_shared() {
+                    true => CLAIM_LIFE,
+                    false => Duration::ZERO,
+                };
+                let redemption = redemptions.entry(app_id.clone());
+                let redemption =
+                    redemption.or_insert_with(|| Redemption::new(&code.value, uptime, first_pause));
+                if redemption.next_try > uptime {
+                    continue;
+                }
+                let todo = match code.is_claimed {
+                    true => Todo::AskList,
+                    false => Todo::Redeem,
+                };
+                let is_over = uptime.saturating_sub(redemption.first_seen) >= CODE_LIFE;
+                due.push((app_id.clone(), code.value.clone(), todo, is_over));
+            }
+        }
+        for (app_id, code, todo, is_over) in due {
+            if is_over {
+                self.give_up_later(platform, app_id, code);
+                continue;
+            }
+            if todo == Todo::AskList {
+                self.note_try(platform, &app_id);
+            }
+            self.act_later(platform, &app_id, todo);
+        }
+    }
+
+    /// Removes a code that could not be redeemed in its life, and asks the list, in a task of its own.
+    fn give_up_later(&self, platform: &Arc<AccountEntry>, app_id: String, code: Secret) {
+        let (broker, platform) = (self.clone(), platform.clone());
+        self.inner.runtime.spawn(async move {
+            let change = |record: &mut Option<Authorizer>| match record {
+                Some(record) => record.code_refused(&code),
+                None => Todo::Nothing,
+            };
+            if let Err(error) = broker.change_and_act(&platform, &app_id, change).await {
+                broker.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            }
+        });
+    }
+
+    /// Notes a try to redeem the code in an account's record. Returns whether it is the first one of this
+    /// process.
+    pub(super) fn note_try(&self, platform: &AccountEntry, app_id: &str) -> bool {
+        let uptime = self.inner.clock.uptime();
+        let Some(state) = &platform.platform else {
+            return false;
+        };
+        let mut known = state.known.lock();
+        let Some(code) = known
+            .authorizers
+            .get(app_id)
+            .and_then(|record| record.code.clone())
+        else {
+            return false;
+        };
+        let new = Redemption::new(&code.value, uptime, Duration::ZERO);
+        let redemption = known.redemptions.entry(app_id.to_owned());
+        let redemption = redemption
+            .and_modify(|old| {
+                if old.code_id != new.code_id {
+                    *old = new.clone();
+                }
+            })
+            .or_insert(new);
+        let is_first = redemption.tries == 0;
+        let pause = RETRY.saturating_mul(1 << redemption.tries.min(5));
+        redemption.tries += 1;
+        redemption.next_try = uptime + pause.min(LONGEST_RETRY);
+        is_first
+    }
+}
+
+/// A code that is not redeemed yet. Times are in uptime, so that a wrong clock ends no code.
+#[derive(Clone)]
+pub(super) struct Redemption {
+    code_id: String,
+    first_seen: Duration,
+    next_try: Duration,
+    tries: u32,
+}
+
+impl Redemption {
+    fn new(code: &Secret, uptime: Duration, first_pause: Duration) -> Self {
+        Self {
+            code_id: code_id(code),
+            first_seen: uptime,
+            next_try: uptime + first_pause,
+            tries: 0,
+        }
+    }
+}
+
+/// The first pause after a failed try to redeem a code; each further one is twice as long.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// The longest pause between two tries.
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+/// How long WeChat accepts a code at most.
+pub(super) const CODE_LIFE: Duration = Duration::from_secs(3_600);
+
+/// How long a claimed code may stay unredeemed before WeChat's list is asked what became of it.
+const CLAIM_LIFE: Duration = Duration::from_secs(30);

@@ -1,0 +1,155 @@
+//! Codes whose redemption fails, is lost, or is decided by a wrong clock.
+
+use super::*;
+
+impl World {
+    /// Ten seconds at a time, with the keeper's work in each.
+    async fn pass(&self, seconds: u64) {
+        for _ in 0..seconds / 10 {
+            self.advance(10);
+            for _ in 0..5 {
+                self.broker.tend().await;
+                tokio::task::yield_now().await;
+            }
+        }
+        self.settle().await;
+    }
+
+    fn calls_of<const N: usize>(&self, endpoints: [&str; N]) -> [u64; N] {
+        endpoints.map(|endpoint| self.calls(endpoint))
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_known_accounts_code_costs_one_look_at_the_list() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    world.assert_signs(SHOP).await;
+    world.advance(10);
+    let lists = world.calls(LIST);
+    world
+        .sandbox
+        .fault(Fault::once(QUERY_AUTH, FaultKind::LostReply));
+    let code = world.authorize(SHOP).await;
+    world.pushed(EventKind::UpdateAuthorized(code)).await;
+    world.until(|| world.calls(LIST) > lists).await;
+    world.pass(600).await;
+    assert_eq!(world.calls_of([QUERY_AUTH, LIST]), [1, lists + 1]);
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn a_code_whose_answer_a_browser_lost_is_settled_when_the_push_brings_it() {
+    let world = World::ready(platform()).await;
+    let code = world.authorize(SHOP).await;
+    world
+        .sandbox
+        .fault(Fault::once(QUERY_AUTH, FaultKind::LostReply));
+    let redeemed = world.broker.redeem_from_browser("agency", &code.code).await;
+    assert!(redeemed.is_err());
+    world.pushed(EventKind::Authorized(code)).await;
+    world.pass(60).await;
+    world.until(|| world.is_usable(SHOP)).await;
+    world.assert_signs(SHOP).await;
+    world.settle().await;
+    let calls = || world.calls_of([QUERY_AUTH, LIST, AUTHORIZER_TOKEN]);
+    let before = calls();
+    world.pass(600).await;
+    world.assert_signs(SHOP).await;
+    assert_eq!(calls(), before);
+}
+
+#[tokio::test]
+async fn a_code_that_cannot_be_redeemed_is_tried_ever_more_rarely_for_an_hour() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    world.assert_signs(SHOP).await;
+    world.advance(10);
+    let [lists, tokens] = world.calls_of([LIST, AUTHORIZER_TOKEN]);
+    world
+        .sandbox
+        .fault(Fault::always(QUERY_AUTH, FaultKind::Errcode(-1)));
+    let code = world.authorize(SHOP).await;
+    world.pushed(EventKind::UpdateAuthorized(code)).await;
+    world.until(|| world.calls(QUERY_AUTH) > 0).await;
+    world.pass(3_500).await;
+    let tries = world.calls(QUERY_AUTH);
+    assert!((8..=20).contains(&tries), "{tries} tries");
+    let renewed = world.calls(AUTHORIZER_TOKEN) - tokens;
+    assert!(renewed <= 1, "the dead token is dropped once: {renewed}");
+    world.pass(600).await;
+    assert_eq!(world.calls(LIST), lists + 1, "then the list decides");
+    let tries = world.calls(QUERY_AUTH);
+    world.pass(600).await;
+    assert_eq!(world.calls(QUERY_AUTH), tries);
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn a_spent_quota_of_redemptions_stops_them() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    world.advance(10);
+    world
+        .sandbox
+        .fault(Fault::always(QUERY_AUTH, FaultKind::Errcode(45009)));
+    let code = world.authorize(SHOP).await;
+    world.pushed(EventKind::UpdateAuthorized(code)).await;
+    world.until(|| world.calls(QUERY_AUTH) > 0).await;
+    world.pass(1_800).await;
+    assert_eq!(world.calls(QUERY_AUTH), 1);
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn an_authorisation_that_a_slow_clock_puts_before_a_withdrawal_counts() {
+    let world = World::ready(platform()).await;
+    world.authorized(SHOP).await;
+    world.advance(10);
+    let withdrawn_at = world.now().plus(Duration::from_secs(40));
+    let withdrawal = || EventKind::Unauthorized {
+        authorizer: SHOP.to_owned(),
+    };
+    world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+    world.pushed_at(withdrawn_at, withdrawal()).await;
+    let code = world.authorize(SHOP).await;
+    let redeemed = world.broker.redeem_from_browser("agency", &code.code).await;
+    assert_eq!(redeemed.unwrap().0, name(SHOP));
+    world.assert_signs(SHOP).await;
+    world.pushed_at(withdrawn_at, withdrawal()).await;
+    world.settle().await;
+    world.assert_signs(SHOP).await;
+    let event = EventKind::Authorized(code);
+    let authorized_at = withdrawn_at.plus(Duration::from_secs(10));
+    world.pushed_at(authorized_at, event).await;
+    world.settle().await;
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_pushed_again_unchanged_lives_on() {
+    let world = World::new(platform()).await;
+    world.push_ticket().await;
+    let ticket = world.sandbox.component_ticket(COMPONENT).unwrap();
+    for _ in 0..80 {
+        world.advance(600);
+        world.broker.tend().await;
+        world
+            .pushed(EventKind::Ticket(Secret::new(ticket.clone())))
+            .await;
+    }
+    assert!(world.platform().has_ticket);
+    assert_eq!(world.calls(START_PUSH), 0);
+}
+
+#[tokio::test]
+async fn a_refused_ticket_that_is_pushed_again_is_tried_again() {
+    let world = World::new(platform()).await;
+    world.push_ticket().await;
+    world
+        .sandbox
+        .fault(Fault::once(COMPONENT_TOKEN, FaultKind::Errcode(61006)));
+    let platform_token = || world.broker.credential("agency", Kind::AccessToken);
+    assert!(platform_token().await.is_err());
+    let ticket = world.sandbox.component_ticket(COMPONENT).unwrap();
+    world.advance(600);
+    world.pushed(EventKind::Ticket(Secret::new(ticket))).await;
+    assert!(platform_token().await.is_ok());
+}
