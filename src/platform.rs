@@ -1,7 +1,7 @@
 //! The open platform (third-party platform): accounts that authorised it, and the pushes by which WeChat
 //! reports them.
 //!
-//! Pure functions and data; nothing here does I/O. A push is one encrypted XML document: `push_event::Envelope`
+//! Pure functions and data; nothing here does I/O. A push is one encrypted XML document: `push_envelope::Envelope`
 //! reads the outer document, `PushKeys::open` checks and decrypts it, `PushEvent::read` reads the event (feature
 //! `platform`), and `message` what a user wrote to an authorised account.
 //! [`PlatformTicket`] and [`Authorizer`] say what an event changes. Each of them decides by the event's
@@ -14,7 +14,7 @@ pub mod message;
 #[cfg(feature = "platform")]
 pub mod push_crypto;
 #[cfg(feature = "platform")]
-pub mod push_event;
+pub mod push_envelope;
 mod record;
 pub mod ticket;
 #[cfg(feature = "platform")]

@@ -15,27 +15,28 @@
 //! # Ok(()) }
 //! ```
 
-mod agent;
+mod agent_config;
+mod answer_shape;
+mod api_call;
 mod api_management;
 mod app_settings;
 mod authorize_page;
 mod authorizer;
-mod call;
 mod component;
 mod control_api;
+mod control_api_access;
 mod demo_accounts;
 mod domain;
-mod endpoint;
 mod fault;
-mod foreign;
+mod foreign_server;
 mod going_live;
-mod guard;
 mod hosts;
 mod hosts_control_api;
 mod http_handler;
-mod issued;
+mod issued_values;
 mod listener;
 mod open_platform;
+mod page_signature;
 mod passive_reply;
 mod platform_control_api;
 mod platform_handle;
@@ -45,19 +46,18 @@ mod push;
 mod push_crypto;
 mod push_queue;
 mod quota;
-mod reason;
 mod received;
+mod rejection_reason;
 mod reply;
-mod shape;
-mod shared;
-mod signed;
+mod shared_state;
+mod simulated_endpoints;
 mod simulator;
 mod state_view;
 mod streamed_body;
-mod switches;
 mod ticket;
+mod token_values;
+mod uncertain_behaviour;
 mod user_login;
-mod value;
 mod verify;
 mod wecom_limits;
 mod work;
@@ -74,31 +74,31 @@ use actix_web::web::{self, Data};
 
 use crate::clock::Clock;
 
-use self::endpoint::Endpoint;
 use self::hosts::Network;
-use self::shared::Shared;
+use self::shared_state::Shared;
+use self::simulated_endpoints::Endpoint;
 use self::user_login::Login;
 
-pub use self::agent::AgentVerify;
+pub use self::agent_config::AgentVerify;
 pub use self::app_settings::{App, Platform};
 pub use self::demo_accounts::{
     DEMO_AGENT_ID, DEMO_APP_ID, DEMO_COMPONENT_ID, DEMO_CORP_ID, DEMO_DOMAINS, DEMO_MINI_ID,
     demo_app, demo_apps, demo_platform,
 };
 pub use self::fault::{Fault, FaultKind};
-pub use self::foreign::{Kind, Mode};
+pub use self::foreign_server::{Kind, Mode};
 pub use self::hosts::Host;
 pub use self::open_platform::OpenPlatform;
 pub use self::proxy::{Proxy, ProxyKind, ProxyRule};
 pub use self::push::{Push, PushReply};
 pub use self::quota::Quotas;
-pub use self::reason::Reason;
 pub use self::received::ReceivedRequest;
-pub use self::shared::Gate;
+pub use self::rejection_reason::Reason;
+pub use self::shared_state::Gate;
 pub use self::state_view::{
     AppState, AuthorizerState, PlatformState, State, TicketState, TokenState, Tokens,
 };
-pub use self::switches::{ExpiresIn, Switches};
+pub use self::uncertain_behaviour::{ExpiresIn, Switches};
 pub use self::verify::{Client, PreVerify, Verdict};
 
 /// Handle to a running sandbox. A clone is another handle to the same sandbox, which stops when the last

@@ -63,7 +63,7 @@ async fn read(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> Ht
             .credential(account, kind)
             .await
             .map_err(Problem::for_admin)?;
-        note_buyer(&request, &broker, account, kind, &credential, &key);
+        note_recipient(&request, &broker, account, kind, &credential, &key);
         Ok(credential)
     };
     respond(
@@ -88,7 +88,7 @@ async fn reject(
             .reject(account, kind, &bad_value)
             .await
             .map_err(Problem::for_admin)?;
-        note_buyer(&request, &broker, account, kind, &credential, &key);
+        note_recipient(&request, &broker, account, kind, &credential, &key);
         Ok(credential)
     };
     respond(
@@ -143,7 +143,7 @@ fn admitted<'a>(
 }
 
 /// Records which key got an access token. The drop-in's ticket calls present that token instead of a key.
-fn note_buyer(
+fn note_recipient(
     request: &HttpRequest,
     broker: &Broker,
     account: &str,
@@ -152,7 +152,7 @@ fn note_buyer(
     key: &str,
 ) {
     if kind == Kind::AccessToken {
-        broker.note_buyer(account, &credential.value, key, peer_ip(request));
+        broker.note_recipient(account, &credential.value, key, peer_ip(request));
     }
 }
 

@@ -199,12 +199,12 @@ fn ticket_right(
     token: &str,
     kind: Kind,
 ) -> TicketRight {
-    let buyers = broker.buyers_of(account, token, peer_ip(request));
+    let recipients = broker.recipients_of(account, token, peer_ip(request));
     let right = keys
         .load()
-        .ticket_right(account, kind, &buyers, broker.has_peer_nodes());
+        .ticket_right(account, kind, &recipients, broker.has_peer_nodes());
     if right != TicketRight::Granted {
-        debug!(account, %kind, ?buyers, "no API key that fetched the token has access to this ticket");
+        debug!(account, %kind, ?recipients, "no API key that fetched the token has access to this ticket");
     }
     right
 }

@@ -182,18 +182,18 @@ impl ApiKeys {
     }
 
     /// Decides whether a client that presents an access token of this account, and no key, may have the
-    /// ticket. `buyers` holds the names of the keys that got the token. Where they are unknown, every key
+    /// ticket. `recipients` holds the names of the keys that got the token. Where they are unknown, every key
     /// that opens the token has to open the ticket; with `has_peer_nodes`, nodes which may have handed the token
     /// out, one is enough.
     pub(super) fn ticket_right(
         &self,
         account: &str,
         kind: Kind,
-        buyers: &[String],
+        recipients: &[String],
         has_peer_nodes: bool,
     ) -> TicketRight {
-        if !buyers.is_empty() {
-            let mut known = self.0.iter().filter(|key| buyers.contains(&key.name));
+        if !recipients.is_empty() {
+            let mut known = self.0.iter().filter(|key| recipients.contains(&key.name));
             return match known.clone().next() {
                 None => TicketRight::Unknown,
                 Some(_) if known.any(|key| key.opens(account, kind)) => TicketRight::Granted,

@@ -23,7 +23,7 @@ use self::refused_addresses::RefusedAddresses;
 pub(super) use self::retry::Remembered;
 use super::current::Current;
 use super::stats::SlotCounts;
-use super::token_index::Buyers;
+use super::token_index::Recipients;
 use crate::clock::{Clock, UnixTime};
 use crate::credential::{AppKey, Credential, CredentialKey, Kind, Secret};
 use crate::error::{Class, Error, UpstreamError};
@@ -57,7 +57,7 @@ pub(super) struct Slot {
     may_retry: AtomicBool,
     pub(super) counts: SlotCounts,
     /// The API keys that were given this access token; empty for tickets.
-    pub(super) buyers: Buyers,
+    pub(super) recipients: Recipients,
     /// The view of the current value, which the cache owns.
     pub(super) view: ArcSwapOption<Current>,
     state: Mutex<State>,
@@ -137,7 +137,7 @@ impl Slot {
             used: AtomicBool::new(false),
             may_retry: AtomicBool::new(false),
             counts: SlotCounts::default(),
-            buyers: Buyers::default(),
+            recipients: Recipients::default(),
             view: ArcSwapOption::empty(),
             state: Mutex::new(state),
         }

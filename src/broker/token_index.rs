@@ -1,16 +1,16 @@
 //! Finds the account of an access token: the ticket calls of the drop-in paths and the calls of the gateway may
-//! carry nothing else. `buyers` remembers which API keys were given a token, `check` gives it to them.
+//! carry nothing else. `recipients` remembers which API keys were given a token, `check` gives it to them.
 //!
 //! Reads the clock once and compares one value per account. Takes locks only if the token is not a current
 //! one.
 
-mod buyers;
 mod check;
+mod recipients;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use self::buyers::{Buyers, HandedTokens};
+pub(super) use self::recipients::{HandedTokens, Recipients};
 use super::{AccountEntry, Broker};
 use crate::account::Account;
 use crate::clock::{Moment, UnixTime};

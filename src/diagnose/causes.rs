@@ -1,5 +1,5 @@
 //! The mistakes that a computation can prove, each with its cause and fix. To add one, add a row here, and
-//! in `url.rs`, `rebuilt.rs` or `value_mistakes.rs` the change that reproduces it.
+//! in `url_mistakes`, `framework_urls` or `value_mistakes.rs` the change that reproduces it.
 
 use crate::error::Text;
 

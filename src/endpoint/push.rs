@@ -15,7 +15,7 @@ use super::log_throttle::LogThrottle;
 use crate::broker::Broker;
 use crate::credential::Secret;
 use crate::platform::push_crypto::SignedPush;
-use crate::platform::push_event::Envelope;
+use crate::platform::push_envelope::Envelope;
 use crate::platform::{EventKind, PushError, PushEvent, PushKeys};
 
 /// Number of things that can become of a push.

@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::platform::push_crypto::{AesKey, Rotating, SignedPush};
-    use crate::platform::push_event::Envelope;
+    use crate::platform::push_envelope::Envelope;
 
     fn message(to: &str, fields: &str) -> Option<UserMessage> {
         UserMessage::read(&format!(

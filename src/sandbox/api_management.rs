@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::clock::UnixTime;
 
-use super::call::Call;
-use super::endpoint::{Endpoint, System};
+use super::api_call::Call;
 use super::platform_token::PlatformToken;
 use super::reply::{Quota, QuotaReply, RateLimit, Refusal, json as text};
+use super::simulated_endpoints::{Endpoint, System};
 use super::simulator::{Running, Simulator};
 
 /// A success without data.

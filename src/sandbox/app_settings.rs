@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::quota::Quotas;
-use super::switches::Switches;
+use super::uncertain_behaviour::Switches;
 
 /// Platform of an app. Tokens of different platforms serve different endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

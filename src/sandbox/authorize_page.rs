@@ -13,9 +13,9 @@ use url::Url;
 
 use super::app_settings::{App, Platform};
 use super::component::Component;
-use super::guard::own_pages_only;
+use super::control_api_access::own_pages_only;
 use super::open_platform::OpenPlatform;
-use super::shared::Shared;
+use super::shared_state::Shared;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     for path in [

@@ -12,12 +12,12 @@ use crate::clock::UnixTime;
 
 use super::app_settings::{App, Platform};
 use super::component::{Component, REMEMBERED, text};
-use super::issued::IssuedValues;
+use super::issued_values::IssuedValues;
 use super::passive_reply::original_id;
 use super::push::Message;
 use super::reply::{Refusal, json as written};
 use super::simulator::Simulator;
-use super::value::{new_authorization_code, new_pre_auth_code, new_refresh_token};
+use super::token_values::{new_authorization_code, new_pre_auth_code, new_refresh_token};
 
 /// An account that authorised a platform at least once.
 pub(super) struct Authorizer {

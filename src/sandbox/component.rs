@@ -11,17 +11,17 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 
+use super::api_call::Call;
 use super::api_management::{OK, cgi_path};
 use super::authorizer::{AuthorizationCode, Authorizer};
-use super::call::Call;
-use super::endpoint::Endpoint;
-use super::issued::{Issued, IssuedValues};
+use super::issued_values::{Issued, IssuedValues};
 use super::open_platform::OpenPlatform;
 use super::push_queue::PushQueue;
 use super::quota::QuotaUsage;
 use super::reply::{Quota, QuotaReply, Refusal, json};
+use super::simulated_endpoints::Endpoint;
 use super::simulator::Simulator;
-use super::value::{new_component_ticket, new_pre_auth_code, new_token};
+use super::token_values::{new_component_ticket, new_pre_auth_code, new_token};
 
 /// An open platform and its state.
 pub(super) struct Component {

@@ -6,7 +6,7 @@ use rand::RngExt as _;
 
 use super::app_settings::App;
 use super::open_platform::OpenPlatform;
-use super::value::new_work_secret;
+use super::token_values::new_work_secret;
 
 /// Returns the official account.
 #[must_use]

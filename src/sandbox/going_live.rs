@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::api_call::Call;
 use super::app_settings::App;
-use super::call::Call;
 use super::push::{Push, PushReply};
-use super::shared::{Inside, Shared};
+use super::shared_state::{Inside, Shared};
 
 /// A message that an account sent to a user (客服消息).
 struct SentMessage {

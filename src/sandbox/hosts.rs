@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::listener::Listener;
 use super::proxy::Proxy;
-use super::shared::Shared;
+use super::shared_state::Shared;
 
 /// The listeners of a sandbox besides its state. They end with the last handle.
 pub(super) struct Network {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::control_api::{read, reply};
 use super::hosts::Network;
 use super::proxy::{Proxy, ProxyKind, ProxyRule};
-use super::shared::Shared;
+use super::shared_state::Shared;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config

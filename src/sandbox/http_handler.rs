@@ -14,14 +14,14 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::call::Call;
-use super::endpoint::{Endpoint, System};
+use super::answer_shape::{PICTURE, Shape};
+use super::api_call::Call;
 use super::fault::{self, FaultKind};
 use super::going_live::SEND_MESSAGE;
 use super::received::{Body, ReceivedRequest};
 use super::reply::{Refusal, json};
-use super::shape::{PICTURE, Shape};
-use super::shared::Shared;
+use super::shared_state::Shared;
+use super::simulated_endpoints::{Endpoint, System};
 use super::streamed_body::MadeBody;
 
 /// Answers every path outside `/sandbox/…`. Below an unknown first segment it is an empty 404.

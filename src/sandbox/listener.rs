@@ -13,7 +13,7 @@ use actix_web::{App, HttpServer};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
-use super::shared::Shared;
+use super::shared_state::Shared;
 use super::{authorize_page, control_api, http_handler, push_queue};
 
 /// Serves until it is stopped or dropped.

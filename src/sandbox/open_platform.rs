@@ -10,8 +10,8 @@ use url::Url;
 
 use super::push_crypto::PushKey;
 use super::quota::Quotas;
-use super::switches::Switches;
-use super::value::{new_encoding_aes_key, new_push_token};
+use super::token_values::{new_encoding_aes_key, new_push_token};
+use super::uncertain_behaviour::Switches;
 
 /// A simulated open platform, built like `OpenPlatform::new("wx…", "secret").with_push_url("http://…")`. Accounts
 /// that authorise it are ordinary [`App`](super::App)s.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::control_api::{read, reply};
 use super::open_platform::OpenPlatform;
 use super::push::Push;
-use super::shared::Shared;
+use super::shared_state::Shared;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config

@@ -4,10 +4,10 @@
 
 use super::Sandbox;
 use super::authorizer::Granted;
-use super::issued::IssuedValues;
+use super::issued_values::IssuedValues;
 use super::open_platform::OpenPlatform;
 use super::push::{Message, Push, PushReply};
-use super::shared::{Inside, Shared};
+use super::shared_state::{Inside, Shared};
 use super::simulator::Simulator;
 
 impl Sandbox {

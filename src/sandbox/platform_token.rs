@@ -2,8 +2,8 @@
 
 use crate::clock::UnixTime;
 
-use super::call::Call;
-use super::issued::Fate;
+use super::api_call::Call;
+use super::issued_values::Fate;
 use super::reply::Refusal;
 use super::simulator::Simulator;
 

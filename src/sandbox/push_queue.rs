@@ -13,7 +13,7 @@ use super::component::Component;
 use super::open_platform::APP_ID;
 use super::passive_reply::Answered;
 use super::push::{Message, Push, PushReply, Sealed, What};
-use super::shared::Shared;
+use super::shared_state::Shared;
 
 /// The pushes of one platform.
 #[derive(Default)]

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::clock::UnixTime;
 
-use super::endpoint::{Endpoint, System};
-use super::issued::Issued;
+use super::issued_values::Issued;
+use super::simulated_endpoints::{Endpoint, System};
 
 /// A business error: HTTP 200 with an `errcode`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,16 +10,16 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 
+use super::api_call::Call;
 use super::app_settings::App;
-use super::call::Call;
 use super::component::Component;
-use super::endpoint::{Endpoint, System};
 use super::going_live::SentMessages;
-use super::issued::{Fate, Issued, IssuedValues};
+use super::issued_values::{Fate, Issued, IssuedValues};
 use super::quota::QuotaUsage;
 use super::reply::{IpList, Refusal, TokenReply, json};
+use super::simulated_endpoints::{Endpoint, System};
+use super::token_values::new_token;
 use super::user_login::Logins;
-use super::value::new_token;
 use super::verify::AcceptedConfigs;
 use super::work::{Bans, Corp, TicketHours};
 

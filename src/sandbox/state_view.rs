@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 
 use super::component::Component;
-use super::issued::IssuedValues;
+use super::issued_values::IssuedValues;
 use super::push::PushReply;
-use super::shared::Inside;
+use super::shared_state::Inside;
 use super::simulator::{Running, Simulator};
 use super::work::AGENT_CONFIG;
 

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
+use super::api_call::Call;
 use super::api_management::OK;
 use super::app_settings::Platform;
-use super::call::Call;
 use super::reply::{Refusal, json};
 use super::simulator::Simulator;
-use super::value::{new_login_code, new_session_key, new_token, openid_of};
+use super::token_values::{new_login_code, new_session_key, new_token, openid_of};
 
 /// What a user of an official account agreed to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
-use super::agent;
+use super::agent_config;
 use super::domain::{Reach, covers};
-use super::reason::Reason;
-use super::signed::{Signed, cut, missing, text_or_number};
+use super::page_signature::{Signed, cut, missing, text_or_number};
+use super::rejection_reason::Reason;
 use super::simulator::{Running, Simulator};
 
 /// Arguments of `wx.config` and the page they came from.
@@ -73,7 +73,7 @@ impl Verdict {
     /// Returns whether the page's `wx.ready`, or the `success` of its `wx.agentConfig`, runs.
     #[must_use]
     pub fn is_ok(&self) -> bool {
-        self.err_msg == OK || self.err_msg == agent::OK
+        self.err_msg == OK || self.err_msg == agent_config::OK
     }
 }
 

@@ -9,12 +9,12 @@ use std::net::IpAddr;
 
 use crate::clock::UnixTime;
 
-use super::call::Call;
-use super::endpoint::{Endpoint, System};
-use super::issued::{Fate, Issued, IssuedValues};
+use super::api_call::Call;
+use super::issued_values::{Fate, Issued, IssuedValues};
 use super::reply::{Refusal, json};
+use super::simulated_endpoints::{Endpoint, System};
 use super::simulator::{Running, Simulator};
-use super::value::{new_ticket, new_work_token};
+use super::token_values::{new_ticket, new_work_token};
 use super::wecom_limits::HourlyLimit;
 use super::work_reply::{WorkIpList, WorkTokenReply};
 

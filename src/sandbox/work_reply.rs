@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::clock::UnixTime;
 
-use super::endpoint::Endpoint;
-use super::issued::Issued;
+use super::issued_values::Issued;
 use super::reply::{Refusal, json};
+use super::simulated_endpoints::Endpoint;
 
 /// `{"errcode","errmsg","access_token","expires_in"}`.
 #[derive(Serialize)]

@@ -6,7 +6,7 @@
 mod delivery;
 mod incidents;
 mod message;
-mod text;
+mod service_format;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

@@ -7,12 +7,12 @@
 mod account_report;
 mod csrf;
 mod format;
+mod hours_strip;
 mod page;
 mod query;
 mod refresh;
 mod reload;
 mod report;
-mod strip;
 mod verdict;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use wx_jssdk::credential::Secret;
 use wx_jssdk::platform::push_crypto::{AesKey, InvalidAesKey, Rotating, SignedPush};
-use wx_jssdk::platform::push_event::Envelope;
+use wx_jssdk::platform::push_envelope::Envelope;
 use wx_jssdk::platform::{EventKind, MAX_PUSH, PushEvent, PushKeys, PushRefusal};
 
 fn list(name: &str) -> Vec<Value> {

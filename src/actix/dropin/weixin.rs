@@ -67,7 +67,7 @@ pub(super) async fn stable_token(
         }
         let token = broker.credential(&account, Kind::AccessToken).await?;
         let token = forced(&broker, &account, token).await?;
-        broker.note_buyer(&account, &token.value, &key.name, peer_ip(&request));
+        broker.note_recipient(&account, &token.value, &key.name, peer_ip(&request));
         Ok(token)
     };
     respond(&broker, answer.await, reply::token)

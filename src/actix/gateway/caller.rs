@@ -136,8 +136,8 @@ impl Shared {
             .map(|(name, _)| name)
             .or_else(|| self.broker.account_of_handed_token(token))
             .ok_or_else(|| self.dead_token(incoming))?;
-        let buyers = self.broker.buyers_of(&name, token, incoming.peer_ip());
-        let key = key_of_token(keys, &buyers, &name, |key| {
+        let recipients = self.broker.recipients_of(&name, token, incoming.peer_ip());
+        let key = key_of_token(keys, &recipients, &name, |key| {
             key.right(incoming.method(), path) == CallRight::Granted
         });
         let key = key.ok_or_else(|| self.dead_token(incoming))?;
@@ -258,11 +258,11 @@ impl Caller {
 /// allowed to make the call.
 fn key_of_token<'k>(
     keys: &'k ApiKeys,
-    buyers: &[String],
+    recipients: &[String],
     account: &str,
     may: impl Fn(&ApiKey) -> bool,
 ) -> Option<&'k Arc<ApiKey>> {
-    if buyers.is_empty() {
+    if recipients.is_empty() {
         let mut openers = keys
             .iter()
             .filter(|key| key.opens(account, Kind::AccessToken))
@@ -271,7 +271,7 @@ fn key_of_token<'k>(
         let refused = openers.find(|key| !may(key));
         return refused.or(first);
     }
-    let known = || keys.iter().filter(|key| buyers.contains(&key.name));
+    let known = || keys.iter().filter(|key| recipients.contains(&key.name));
     known().find(|key| may(key)).or_else(|| known().next())
 }
 

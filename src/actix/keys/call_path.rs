@@ -1,5 +1,7 @@
 //! A path of WeChat's API as a call through the gateway names it.
 
+use super::call_policy::ISSUED_HERE;
+
 /// A path of WeChat's API, validated: segments of letters, digits, `_`, `-`, `.` and `~`, neither empty nor
 /// `.` nor `..`. No API of WeChat needs more, and two spellings of one path could pass two different checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,16 +91,6 @@ const CLEAR_QUOTA_V2: &str = "/cgi-bin/clear_quota/v2";
 
 /// The same for an open platform and its accounts.
 const COMPONENT_CLEAR_QUOTA: &str = "/cgi-bin/component/clear_quota/v2";
-
-/// What this server answers itself. Passed on, they would return a token to the caller or retire one.
-pub(super) const ISSUED_HERE: [&str; 6] = [
-    "/cgi-bin/token",
-    "/cgi-bin/stable_token",
-    "/cgi-bin/gettoken",
-    "/cgi-bin/get_jsapi_ticket",
-    "/cgi-bin/ticket/getticket",
-    "/cgi-bin/ticket/get",
-];
 
 /// The first path segments of `api.weixin.qq.com`; `qyapi.weixin.qq.com` has `cgi-bin` only.
 const FIRST_SEGMENTS: [&str; 32] = [

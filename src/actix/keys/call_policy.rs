@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use actix_web::http::Method;
 
-use super::call_path::{CallPath, ISSUED_HERE};
+use super::call_path::CallPath;
 
 /// One entry of `calls`: a path with everything below it, and perhaps a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,16 @@ impl fmt::Display for Call {
         write!(f, "{}/", self.path)
     }
 }
+
+/// What this server answers itself. Passed on, they would return a token to the caller or retire one.
+pub(super) const ISSUED_HERE: [&str; 6] = [
+    "/cgi-bin/token",
+    "/cgi-bin/stable_token",
+    "/cgi-bin/gettoken",
+    "/cgi-bin/get_jsapi_ticket",
+    "/cgi-bin/ticket/getticket",
+    "/cgi-bin/ticket/get",
+];
 
 /// Quotas, tickets, and whatever manages accounts and authorisations: an entry such as `/cgi-bin/` does not
 /// include them.

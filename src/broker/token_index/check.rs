@@ -64,10 +64,10 @@ impl Broker {
         let fingerprint = self.inner.handed.fingerprint(token.value.expose());
         if token.remaining(clock.now()) > STILL_LONG
             && slot
-                .buyers
+                .recipients
                 .has_just_been_given(fingerprint, key, clock.uptime())
         {
-            let mut checked = slot.buyers.checked.lock().await;
+            let mut checked = slot.recipients.checked.lock().await;
             // Another caller may have checked and refreshed it while this one waited.
             token = self.credential(account, Kind::AccessToken).await?;
             if Check::is_due(&mut checked, clock.uptime())
@@ -89,7 +89,7 @@ impl Broker {
                     .unwrap_or(token);
             }
         }
-        self.note_buyer(account, &token.value, key, from);
+        self.note_recipient(account, &token.value, key, from);
         Ok(token)
     }
 }

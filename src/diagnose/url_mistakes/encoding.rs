@@ -2,7 +2,7 @@
 
 use super::{Add, origin_and_rest};
 use crate::diagnose::causes as c;
-use crate::diagnose::{Case, library_escaping, rebuilt};
+use crate::diagnose::{Case, framework_urls, library_escaping};
 
 pub(super) fn blanks(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::PLUS_TO_SPACE, url.replace('+', " "));
@@ -62,11 +62,11 @@ pub(super) fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
     };
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let asked = &rest[path.len()..];
-    for (cause, path) in rebuilt::paths(path) {
+    for (cause, path) in framework_urls::paths(path) {
         add(cause, format!("{origin}{path}{asked}"));
     }
     if !query.is_empty() {
-        for (cause, query) in rebuilt::queries(query) {
+        for (cause, query) in framework_urls::queries(query) {
             add(cause, format!("{origin}{path}?{query}"));
         }
         // Flask; java.net.URI; a WHATWG parser, and code that undoes it; a path joined with its query and

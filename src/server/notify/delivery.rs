@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Receiver;
 use url::Url;
 
 use super::incidents::Notice;
-use super::message::{Message, accepted};
+use super::service_format::{Message, accepted};
 use crate::account::Egress;
 use crate::clock::Clock;
 use crate::server::config::WebhookSettings;

@@ -1,211 +1,161 @@
-//! The shapes of messages and answers, as each service documents them:
-//! [WeCom](https://developer.work.weixin.qq.com/document/path/91770),
-//! [DingTalk](https://open.dingtalk.com/document/orgapp/custom-robot-access),
-//! [Feishu](https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot).
+//! The words of a message, in one language.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
-use sha2::Sha256;
-use url::Url;
 
-use super::incidents::Notice;
-use crate::clock::UnixTime;
-use crate::credential::Secret;
-use crate::server::config::{WebhookKind, WebhookSettings};
+use super::incidents::{Cause, Event, NAMED, Notice, Severity};
 use crate::server::pages::Lang;
 
-/// A request to a webhook, both parts secret: they may hold a key or a signature.
-pub(super) struct Message {
-    pub(super) url: Secret,
-    pub(super) body: String,
-}
+impl Notice {
+    /// Returns the name of the event, for programs.
+    pub(super) fn event_name(&self) -> &'static str {
+        match (&self.event, &self.cause) {
+            (Event::Test, _) => "test",
+            (Event::Recovered, _) => "recovered",
+            (_, Cause::Reload(_)) => "reload_refused",
+            (_, Cause::Certificate) => "certificate",
+            (Event::Problem(Severity::Down), _) => "down",
+            (Event::Problem(Severity::Failing), Cause::Ip) => "ip_not_allowed",
+            (Event::Problem(Severity::Failing), _) => "failing",
+        }
+    }
 
-impl Message {
-    /// Writes notices into one message. `now` is the wall clock's time, for signatures.
-    pub(super) fn of(
-        webhook: &WebhookSettings,
-        notices: &[Arc<Notice>],
-        lang: Lang,
-        node: &str,
-        now: UnixTime,
-    ) -> Self {
-        let texts: Vec<_> = notices
-            .iter()
-            .map(|notice| notice.text(lang, node))
-            .collect();
-        let text = cut(&texts.join("\n\n"), most_bytes(webhook.kind));
-        let secret = webhook.secret.as_ref().map(Secret::expose);
-        let mut url = webhook.url.clone();
-        let body = match webhook.kind {
-            // Not markdown: WeChat does not show a WeCom robot's markdown.
-            WebhookKind::Wecom => json!({ "msgtype": "text", "text": { "content": text } }),
-            WebhookKind::Dingtalk => {
-                if let Some(secret) = secret {
-                    url = signed_url(&url, now.0 * 1_000, secret);
-                }
-                json!({ "msgtype": "text", "text": { "content": text } })
+    /// Returns the first line. It begins with the name of the program, which a robot may require as keyword.
+    pub(super) fn title(&self, lang: Lang) -> String {
+        let (count, names) = (self.count, self.names.join(", "));
+        let accounts = if count == 1 { "account" } else { "accounts" };
+        let (en, zh) = match (&self.event, &self.cause) {
+            (Event::Test, _) => (
+                "test message: this webhook works".to_owned(),
+                "测试消息：该 webhook 可用".to_owned(),
+            ),
+            (Event::Recovered, Cause::Certificate) => (
+                format!("certificate replaced ({names})"),
+                format!("证书已更新（{names}）"),
+            ),
+            (Event::Recovered, Cause::Reload(_)) => {
+                ("new configuration applied".into(), "新配置已生效".into())
             }
-            WebhookKind::Feishu => {
-                let mut body = json!({ "msg_type": "text", "content": { "text": text } });
-                if let Some(secret) = secret {
-                    // The key is the text to sign, and the message is empty: so it is documented.
-                    body["sign"] = hmac(&format!("{now}\n{secret}"), "").into();
-                    body["timestamp"] = now.to_string().into();
-                }
-                body
-            }
-            WebhookKind::Json => {
-                let events: Vec<_> = notices
-                    .iter()
-                    .map(|notice| notice.json(lang, node))
-                    .collect();
-                json!({
-                    "source": "wx-jssdk", "version": env!("CARGO_PKG_VERSION"), "node": node,
-                    "text": text, "events": events,
-                })
-            }
+            (Event::Recovered, _) => (
+                format!("recovered: {count} {accounts}"),
+                format!("已恢复：{count} 个账号"),
+            ),
+            (Event::Problem(_), Cause::Reload(_)) => (
+                "new configuration refused, the previous one stays in use".into(),
+                "新配置有误，已拒绝，继续使用原配置".into(),
+            ),
+            (Event::Problem(Severity::Down), Cause::Certificate) => (
+                format!("certificate expired ({names})"),
+                format!("证书已过期（{names}）"),
+            ),
+            (Event::Problem(Severity::Failing), Cause::Certificate) => (
+                format!("certificate expires soon ({names})"),
+                format!("证书即将到期（{names}）"),
+            ),
+            (Event::Problem(Severity::Down), Cause::Ip) => (
+                format!("down: {count} {accounts}, this server's IP is not allowed"),
+                format!("不可用：{count} 个账号，服务器 IP 不在白名单"),
+            ),
+            (Event::Problem(Severity::Down), _) => (
+                format!("down: {count} {accounts}"),
+                format!("不可用：{count} 个账号"),
+            ),
+            (Event::Problem(Severity::Failing), Cause::Ip) => (
+                format!("this server's IP is not allowed: {count} {accounts}, still served"),
+                format!("服务器 IP 不在白名单：影响 {count} 个账号，目前仍可用"),
+            ),
+            (Event::Problem(Severity::Failing), _) => (
+                format!("refresh refused, a person must act: {count} {accounts}, still served"),
+                format!("刷新被拒绝，需要人工处理：{count} 个账号，目前仍可用"),
+            ),
         };
-        let body = body.to_string();
-        Self { url, body }
+        match lang {
+            Lang::En => format!("wx-jssdk: {en}"),
+            Lang::Zh => format!("wx-jssdk：{zh}"),
+        }
     }
-}
 
-/// Returns whether the service accepted the message, or what it says instead.
-pub(super) fn accepted(kind: WebhookKind, status: u16, body: &[u8]) -> Result<(), String> {
-    if !(200..300).contains(&status) {
-        return Err(format!("HTTP {status}"));
-    }
-    let answer: Value = match kind {
-        WebhookKind::Json => return Ok(()),
-        _ => serde_json::from_slice(body).unwrap_or_default(),
-    };
-    let (codes, text) = match kind {
-        WebhookKind::Feishu => (["code", "StatusCode"], "msg"),
-        _ => (["errcode", "errcode"], "errmsg"),
-    };
-    match codes.iter().find_map(|code| answer[*code].as_i64()) {
-        Some(0) => Ok(()),
-        Some(code) => Err(format!(
-            "{code} {}",
-            answer[text].as_str().unwrap_or_default()
-        )),
-        None => Err(format!("HTTP {status}, but not an answer of this service")),
-    }
-}
-
-/// Adds `timestamp` in milliseconds and `sign` to a DingTalk webhook.
-fn signed_url(url: &Secret, millis: u64, secret: &str) -> Secret {
-    let Ok(mut signed) = Url::parse(url.expose()) else {
-        return url.clone();
-    };
-    let sign = hmac(secret, &format!("{millis}\n{secret}"));
-    signed
-        .query_pairs_mut()
-        .append_pair("timestamp", &millis.to_string())
-        .append_pair("sign", &sign);
-    Secret::new(signed.as_str())
-}
-
-fn hmac(key: &str, text: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("a key of any length");
-    mac.update(text.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
-}
-
-/// Returns the longest text that the service takes, in bytes.
-fn most_bytes(kind: WebhookKind) -> usize {
-    match kind {
-        WebhookKind::Wecom => 2_048,
-        // Of 20,000 and 20 KB for the whole body, in which a character may be escaped.
-        WebhookKind::Dingtalk | WebhookKind::Feishu => 8_000,
-        WebhookKind::Json => 64_000,
-    }
-}
-
-fn cut(text: &str, most: usize) -> String {
-    const MARK: &str = "\n…";
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    let ends = (0..=most - MARK.len()).rev();
-    let end = ends
-        .into_iter()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0);
-    format!("{}{MARK}", &text[..end])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_that_is_too_long_is_cut_between_characters() {
-        assert_eq!(cut("ab", 2), "ab");
-        for most in 100..110 {
-            let text = cut(&"账".repeat(100), most);
-            assert!(
-                text.len() <= most && text.len() > most - 4,
-                "{}",
-                text.len()
+    /// Returns the whole message, line by line.
+    pub(super) fn text(&self, lang: Lang, node: &str) -> String {
+        let mut lines = vec![self.title(lang)];
+        let mut line = |en: &str, zh: &str, value: String| {
+            lines.push(match lang {
+                Lang::En => format!("{en}: {value}"),
+                Lang::Zh => format!("{zh}：{value}"),
+            });
+        };
+        line("Node", "节点", node.to_owned());
+        match self.cause {
+            _ if self.event == Event::Test => {}
+            Cause::Certificate => {}
+            Cause::Reload(_) if self.event == Event::Recovered => {}
+            Cause::Reload(_) => line(
+                "Settings",
+                "有误的设置",
+                listed(&self.names, self.count, lang),
+            ),
+            _ => line("Accounts", "账号", listed(&self.names, self.count, lang)),
+        }
+        if let Some(served_for) = self.served_for {
+            line("Served for", "最短还可用", span(served_for, lang));
+        }
+        if let Some((cause, fix)) = &self.detail.advice {
+            let code = self.detail.errcode;
+            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            line(
+                "Cause",
+                "原因",
+                format!("{}{code}", lang.t(&cause.en, &cause.zh)),
             );
-            assert!(text.ends_with('…'));
+            line("Fix", "处理", lang.t(&fix.en, &fix.zh).to_owned());
         }
+        if self.event == Event::Recovered && self.cause.is_of_accounts() {
+            line("Lasted", "持续", span(self.lasted, lang));
+        }
+        line("Time", "时间", self.at.utc());
+        lines.join("\n")
     }
 
-    /// Computed with Python's hmac and base64, as the documents show it.
-    #[test]
-    fn signatures_are_the_documented_ones() {
-        let url = Secret::new("https://oapi.dingtalk.com/robot/send?access_token=T");
-        let signed = signed_url(&url, 1_767_225_600_000, "SEC1");
-        let (_, sign) = signed
-            .expose()
-            .split_once("&timestamp=1767225600000&sign=")
-            .unwrap();
-        assert_eq!(sign, "HPFHugH1A%2BacGr13GtVWd8qv0xuQH5%2Bzzmm7%2FcG8mLk%3D");
-        assert_eq!(
-            hmac("1767225600\nSEC1", ""),
-            "JoTyvUui5FmpZkSZo0YG6x0t8mHb8OlP8z2cj74t6ig="
-        );
+    /// Returns the message for programs.
+    pub(super) fn json(&self, lang: Lang, node: &str) -> Value {
+        let advice = self.detail.advice.as_ref();
+        json!({
+            "event": self.event_name(),
+            "title": self.title(lang),
+            "text": self.text(lang, node),
+            "count": self.count,
+            "subjects": self.names,
+            "errcode": self.detail.errcode,
+            "cause": advice.map(|(cause, _)| cause),
+            "fix": advice.map(|(_, fix)| fix),
+            "ips_to_allow": self.detail.ips.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "served_for": self.served_for.map(|left| left.as_secs()),
+            "lasted": self.lasted.as_secs(),
+            "at": self.at,
+        })
     }
+}
 
-    #[test]
-    fn an_answer_is_read_as_its_service_writes_it() {
-        use WebhookKind::*;
-        for (kind, body) in [
-            (Wecom, r#"{"errcode":0,"errmsg":"ok"}"#),
-            (Dingtalk, r#"{"errcode":0,"errmsg":"ok"}"#),
-            (Feishu, r#"{"code":0,"msg":"success","data":{}}"#),
-            (Feishu, r#"{"StatusCode":0,"StatusMessage":"success"}"#),
-            (Json, "thanks"),
-        ] {
-            assert_eq!(accepted(kind, 200, body.as_bytes()), Ok(()), "{body}");
-            assert!(accepted(kind, 502, body.as_bytes()).is_err());
-        }
-        for (kind, body, said) in [
-            (
-                Wecom,
-                r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#,
-                "93000 invalid",
-            ),
-            (
-                Dingtalk,
-                r#"{"errcode":310000,"errmsg":"sign not match"}"#,
-                "310000 sign",
-            ),
-            (
-                Feishu,
-                r#"{"code":19024,"msg":"Key Words Not Found"}"#,
-                "19024 Key",
-            ),
-            (Wecom, "<html>a captive portal</html>", "not an answer"),
-        ] {
-            let error = accepted(kind, 200, body.as_bytes()).unwrap_err();
-            assert!(error.contains(said), "{error}");
-        }
+fn listed(names: &[String], count: usize, lang: Lang) -> String {
+    let list = names.join(lang.t(", ", "、"));
+    match (count > names.len(), lang) {
+        (false, _) => list,
+        (true, Lang::En) => format!("{list} and {} more", count - names.len().min(NAMED)),
+        (true, Lang::Zh) => format!("{list} 等 {count} 个"),
+    }
+}
+
+fn span(time: Duration, lang: Lang) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds} {}", lang.t("s", "秒")),
+        (0, _) => format!("{minutes} {}", lang.t("min", "分钟")),
+        _ => format!(
+            "{hours} {} {minutes} {}",
+            lang.t("h", "小时"),
+            lang.t("min", "分钟")
+        ),
     }
 }

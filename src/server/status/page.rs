@@ -11,9 +11,9 @@ use super::account_report::{
     AccountReport, CredentialReport, ErrorReport, IncidentReport, RefreshReport,
 };
 use super::format;
+use super::hours_strip;
 use super::query::Query;
 use super::report::Report;
-use super::strip;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;
 use crate::error::{EGRESS_IS_NOT_FIXED, System, Text};
@@ -220,11 +220,11 @@ impl<'a> Live<'a> {
     }
 
     fn strip(&self, account: &AccountReport) -> Vec<(&'static str, String)> {
-        strip::paths(&account.hours)
+        hours_strip::paths(&account.hours)
     }
 
     fn strip_label(&self, account: &AccountReport) -> String {
-        strip::label(&account.hours, self.lang)
+        hours_strip::label(&account.hours, self.lang)
     }
 
     /// Summarises a credential's history: "12 succeeded, 1 failed".

@@ -10,10 +10,10 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 
-use super::endpoint::{Endpoint, System};
 use super::fault::{FaultKind, Faults};
 use super::hosts::Network;
 use super::received::ReceivedRequests;
+use super::simulated_endpoints::{Endpoint, System};
 use super::simulator::Simulator;
 
 /// State shared by every handle and by the server.

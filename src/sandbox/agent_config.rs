@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 
 use super::domain::{Reach, covers};
-use super::reason::Reason;
-use super::signed::{Signed, cut, missing, text_or_number};
+use super::page_signature::{Signed, cut, missing, text_or_number};
+use super::rejection_reason::Reason;
 use super::simulator::{Running, Simulator};
 use super::verify::Verdict;
 use super::work::AGENT_CONFIG;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::endpoint::Endpoint;
 use super::reply::Refusal;
+use super::simulated_endpoints::Endpoint;
 
 /// One API call.
 pub(super) struct Call<'a> {

@@ -16,14 +16,14 @@ use crate::credential::{AppKey, Kind, Secret};
 /// The API keys that were last given one account's tokens. Local to this process; each node remembers its
 /// own.
 #[derive(Default)]
-pub(in crate::broker) struct Buyers {
-    buyers: Mutex<VecDeque<Buyer>>,
+pub(in crate::broker) struct Recipients {
+    recipients: Mutex<VecDeque<Recipient>>,
     /// The last check of the token because a client asked for it again.
     pub(super) checked: tokio::sync::Mutex<Option<Check>>,
 }
 
 /// A token that was given to an API key, and the IP address that presented the key.
-struct Buyer {
+struct Recipient {
     /// Hash of the token, so that its value is not stored twice.
     token: u64,
     key: String,
@@ -58,31 +58,34 @@ impl HandedTokens {
     }
 }
 
-impl Buyers {
-    fn note(&self, buyer: Buyer) {
-        let mut buyers = self.buyers.lock();
-        let known = buyers.iter_mut().find(|known| {
-            (known.token, &known.key, known.from) == (buyer.token, &buyer.key, buyer.from)
+impl Recipients {
+    fn note(&self, recipient: Recipient) {
+        let mut recipients = self.recipients.lock();
+        let known = recipients.iter_mut().find(|known| {
+            (known.token, &known.key, known.from)
+                == (recipient.token, &recipient.key, recipient.from)
         });
         if let Some(known) = known {
-            known.at = buyer.at;
+            known.at = recipient.at;
             return;
         }
-        if buyers.len() == MOST_BUYERS {
-            buyers.pop_front();
+        if recipients.len() == MOST_RECIPIENTS {
+            recipients.pop_front();
         }
-        buyers.push_back(buyer);
+        recipients.push_back(recipient);
     }
 
     /// Returns the names of the keys that were given the token at this IP address; if there are none, of
     /// all that were given it.
     fn of(&self, token: u64, from: Option<IpAddr>) -> Vec<String> {
-        let buyers = self.buyers.lock();
+        let recipients = self.recipients.lock();
         let names = |from_there: bool| {
-            let found = buyers
-                .iter()
-                .filter(|buyer| buyer.token == token && (!from_there || buyer.from == from));
-            found.map(|buyer| buyer.key.clone()).collect::<Vec<_>>()
+            let found = recipients.iter().filter(|recipient| {
+                recipient.token == token && (!from_there || recipient.from == from)
+            });
+            found
+                .map(|recipient| recipient.key.clone())
+                .collect::<Vec<_>>()
         };
         let from_there = names(true);
         if from_there.is_empty() {
@@ -94,9 +97,11 @@ impl Buyers {
 
     /// Returns whether the key was given this token within the last minute.
     pub(super) fn has_just_been_given(&self, token: u64, key: &str, now: Duration) -> bool {
-        let buyers = self.buyers.lock();
-        buyers.iter().any(|buyer| {
-            buyer.token == token && buyer.key == key && now.saturating_sub(buyer.at) < ASKED_AGAIN
+        let recipients = self.recipients.lock();
+        recipients.iter().any(|recipient| {
+            recipient.token == token
+                && recipient.key == key
+                && now.saturating_sub(recipient.at) < ASKED_AGAIN
         })
     }
 }
@@ -104,7 +109,7 @@ impl Buyers {
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // only the web layer hands out tokens
 impl Broker {
     /// Records that this API key was given an access token of the account.
-    pub(crate) fn note_buyer(
+    pub(crate) fn note_recipient(
         &self,
         account: &str,
         token: &Secret,
@@ -122,7 +127,7 @@ impl Broker {
             if !handed.accounts.contains_key(&fingerprint) {
                 handed.accounts.insert(fingerprint, slot.key.app.clone());
             }
-            slot.buyers.note(Buyer {
+            slot.recipients.note(Recipient {
                 token: fingerprint,
                 key: key.to_owned(),
                 from,
@@ -142,7 +147,7 @@ impl Broker {
 
     /// Returns the names of the API keys that were given this token of the account, at this IP address or
     /// else at any.
-    pub(crate) fn buyers_of(
+    pub(crate) fn recipients_of(
         &self,
         account: &str,
         token: &str,
@@ -155,7 +160,7 @@ impl Broker {
             .and_then(|entry| entry.slot_of(Kind::AccessToken))
             .map(|slot| {
                 let fingerprint = self.inner.handed.fingerprint(token);
-                slot.buyers.of(fingerprint, from)
+                slot.recipients.of(fingerprint, from)
             })
             .unwrap_or_default()
     }
@@ -167,7 +172,7 @@ impl Broker {
 }
 
 /// Per account: API keys times the IP addresses of their clients.
-const MOST_BUYERS: usize = 256;
+const MOST_RECIPIENTS: usize = 256;
 
 /// Tokens whose account is remembered: some 2 MiB.
 const MOST_HANDED: u64 = 20_000;
@@ -180,24 +185,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buyers_are_told_apart_by_address_and_the_oldest_is_forgotten() {
-        let buyers = Buyers::default();
+    fn recipients_are_told_apart_by_address_and_the_oldest_is_forgotten() {
+        let recipients = Recipients::default();
         let from = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
-        let buyer = |token, key: &str, n| Buyer {
+        let recipient = |token, key: &str, n| Recipient {
             token,
             key: key.to_owned(),
             at: Duration::ZERO,
             from: from(n),
         };
-        (0..3).for_each(|_| buyers.note(buyer(1, "crm", 1)));
-        buyers.note(buyer(1, "shop", 2));
-        buyers.note(buyer(2, "other", 1));
-        assert_eq!(buyers.of(1, from(1)), ["crm"]);
-        assert_eq!(buyers.of(1, from(2)), ["shop"]);
-        assert_eq!(buyers.of(1, from(3)), ["crm", "shop"]);
-        assert_eq!(buyers.of(3, from(1)), Vec::<String>::new());
-        (0..MOST_BUYERS as u64).for_each(|token| buyers.note(buyer(10 + token, "crowd", 1)));
-        assert_eq!(buyers.of(1, from(1)), Vec::<String>::new());
-        assert_eq!(buyers.buyers.lock().len(), MOST_BUYERS);
+        (0..3).for_each(|_| recipients.note(recipient(1, "crm", 1)));
+        recipients.note(recipient(1, "shop", 2));
+        recipients.note(recipient(2, "other", 1));
+        assert_eq!(recipients.of(1, from(1)), ["crm"]);
+        assert_eq!(recipients.of(1, from(2)), ["shop"]);
+        assert_eq!(recipients.of(1, from(3)), ["crm", "shop"]);
+        assert_eq!(recipients.of(3, from(1)), Vec::<String>::new());
+        (0..MOST_RECIPIENTS as u64)
+            .for_each(|token| recipients.note(recipient(10 + token, "crowd", 1)));
+        assert_eq!(recipients.of(1, from(1)), Vec::<String>::new());
+        assert_eq!(recipients.recipients.lock().len(), MOST_RECIPIENTS);
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
-use super::issued::IssuedValues;
+use super::issued_values::IssuedValues;
 use super::simulator::{Running, Simulator};
 use super::work::AGENT_CONFIG;
 
