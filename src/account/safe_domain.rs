@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::memchr;
+
 /// A bound domain: a host, and optionally the path under which WeChat looks for the verify file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafeDomain {
@@ -27,7 +29,7 @@ impl SafeDomain {
         if domain.contains('*') {
             return error("remove the wildcard: example.com already covers its subdomains");
         }
-        let (host, path) = domain.split_at(domain.find('/').unwrap_or(domain.len()));
+        let (host, path) = split(domain);
         if host.is_empty() {
             return error("the host name is missing");
         }
@@ -72,7 +74,7 @@ impl SafeDomain {
 
 /// Splits a domain in printed form into host and path.
 fn split(domain: &str) -> (&str, &str) {
-    domain.split_at(domain.find('/').unwrap_or(domain.len()))
+    domain.split_at(memchr(b'/', domain.as_bytes()).unwrap_or(domain.len()))
 }
 
 /// Returns whether the domain is `host` or, if the domain contains a dot, a parent of it: `example.com`

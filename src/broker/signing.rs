@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use memchr::memchr_iter;
+
 use super::slot::{Reason, Slot};
 use super::stats::StatusCounts;
 use super::{AccountEntry, Broker};
@@ -277,9 +279,12 @@ impl Template {
 
     /// Returns [`Account::allows_page`].
     fn allows(&self, host: &str, path: &str) -> bool {
-        self.text[..self.json_at]
-            .lines()
-            .any(|domain| SafeDomain::covers(domain, self.subdomains, host, path))
+        let mut start = 0;
+        memchr_iter(b'\n', &self.text.as_bytes()[..self.json_at]).any(|end| {
+            let domain = &self.text[start..end];
+            start = end + 1;
+            SafeDomain::covers(domain, self.subdomains, host, path)
+        })
     }
 
     /// Returns the answer for the page at `url`, with a new nonce.

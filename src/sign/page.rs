@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use memchr::memchr;
+
 use super::Warning;
 use crate::error::{MAX_PAGE_URL, PageError};
 
@@ -113,7 +115,7 @@ impl fmt::Display for PageUrl {
 /// Returns the part of a URL that WeChat signs: everything before the first `#`. An escaped `%23` is kept.
 #[must_use]
 pub fn before_fragment(href: &str) -> &str {
-    href.split_once('#').map_or(href, |(before, _)| before)
+    memchr(b'#', href.as_bytes()).map_or(href, |at| &href[..at])
 }
 
 fn has_prefix(text: &str, prefix: &str) -> bool {
