@@ -282,7 +282,7 @@ async fn every_problem_of_a_configuration_is_named_at_once_by_every_command_that
     let home = tempfile::tempdir().unwrap();
     let text = format!(
         "[server]\nlissten = \"x\"\nworkers = -1\n[accounts.main]\napp_id = \"{APP}\"\nsecrett = \"{SECRET}\"\njs_safe_domains = [\"https://example.com\"]\n
-        [accounts.other]\napp_id = \"wx2\"\nsecret_file = \"nowhere\"\njs_safe_domains = [\"example.com\"]\n"
+        [accounts.other]\napp_id = \"wx2\"\nsecret_file = \"./nowhere\"\njs_safe_domains = [\"example.com\"]\n"
     );
     std::fs::write(home.path().join("wx-jssdk.toml"), &text).unwrap();
     std::fs::write(home.path().join("else.toml"), &text).unwrap();
@@ -307,7 +307,7 @@ async fn every_problem_of_a_configuration_is_named_at_once_by_every_command_that
             "accounts.main.secret: is missing",
             "accounts.main.secrett: unknown setting; did you mean secret?",
             "accounts.main.js_safe_domains: ",
-            "accounts.other.secret_file: \"nowhere\" cannot be read",
+            "accounts.other.secret_file: \"./nowhere\" cannot be read",
             "6 problems · 配置有 6 处问题",
         ] {
             assert!(

@@ -2,6 +2,7 @@
 //!
 //! Defaults: `wx-jssdk.default.toml`.
 
+use std::io::Error;
 use std::path::Path;
 
 use super::Problems;
@@ -97,33 +98,41 @@ pub(super) fn from_file(
     instead: &str,
     problems: &mut Problems,
 ) -> Option<String> {
-    let error = match std::fs::read_to_string(base.join(file)) {
-        Ok(text) => return Some(text),
-        Err(error) => error,
-    };
-    // The value may be the secret itself instead of a path: do not print it.
-    if file.len() >= MIN_SECRET
-        && file
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-    {
-        problems.add(
-            path,
-            format!("file not found ({error}); if this is the secret itself, write {instead} instead of {instead}_file"),
-            format!("文件不存在（{error}）；如果写的就是密钥本身，请改用 {instead}"),
-        );
-    } else {
-        problems.add(
-            path,
+    match std::fs::read_to_string(base.join(file)) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let (en, zh) = unreadable(file, &error, Some(instead));
+            problems.add(path, en, zh);
+            None
+        }
+    }
+}
+
+/// Returns the problem of a file that cannot be read. Quotes only what is surely a path: the value may be the
+/// secret itself. `instead` is the key for that, if there is one.
+pub(super) fn unreadable(file: &str, error: &Error, instead: Option<&str>) -> (String, String) {
+    let is_path = ["/", "./", "../"]
+        .iter()
+        .any(|start| file.starts_with(start));
+    match instead {
+        _ if is_path => (
             format!("\"{file}\" cannot be read: {error}"),
             format!("无法读取“{file}”：{error}"),
-        );
+        ),
+        Some(instead) => (
+            format!(
+                "the file cannot be read ({error}); if this is the secret itself, write {instead} instead of {instead}_file"
+            ),
+            format!("无法读取该文件（{error}）；如果写的就是密钥本身，请改用 {instead}"),
+        ),
+        None => (
+            format!(
+                "the file cannot be read ({error}); write the path of a file, not the secret itself"
+            ),
+            format!("无法读取该文件（{error}）；请写文件路径，而不是密钥本身"),
+        ),
     }
-    None
 }
 
 /// U+FEFF, which some editors put at the start of a file.
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
-
-/// Length of the shortest secret: an AppSecret has 32 characters, WeCom's Secret 43.
-const MIN_SECRET: usize = 32;

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::secret::unreadable;
 use super::section::Section;
 use super::{Problems, Settings};
 use crate::credential::{Kind, Secret};
@@ -181,11 +182,8 @@ fn password(section: &mut Section, base: &Path, problems: &mut Problems) -> Opti
     match std::fs::read_to_string(base.join(&file)) {
         Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
         Err(error) => {
-            problems.add(
-                &section.path_of("password_file"),
-                format!("\"{file}\" cannot be read: {error}"),
-                format!("无法读取“{file}”：{error}"),
-            );
+            let (en, zh) = unreadable(&file, &error, None);
+            problems.add(&section.path_of("password_file"), en, zh);
             None
         }
     }
@@ -216,10 +214,7 @@ fn key(
         return None;
     }
     let (en, zh) = match std::fs::read_to_string(base.join(&file)) {
-        Err(error) => (
-            format!("\"{file}\" cannot be read: {error}"),
-            format!("无法读取“{file}”：{error}"),
-        ),
+        Err(error) => unreadable(&file, &error, None),
         Ok(text) => match EncryptionKey::parse(&text) {
             Ok(key) => return Some(key),
             Err(error) => (

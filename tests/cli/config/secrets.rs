@@ -45,7 +45,7 @@ fn a_secret_file_is_relative_to_the_configuration_and_loses_its_last_newline() {
 #[test]
 fn an_unreadable_secret_file_is_named_with_the_reason() {
     let home = tempfile::tempdir().unwrap();
-    for (file, reason) in [("nowhere", "No such file"), (".", "directory")] {
+    for (file, reason) in [("./nowhere", "No such file"), ("./", "directory")] {
         let text = MAIN.replace(
             &format!("secret = \"{SECRET}\""),
             &format!("secret_file = \"{file}\""),
@@ -70,12 +70,64 @@ fn a_secret_file_that_is_no_text_is_refused_without_its_bytes() {
 
 #[test]
 fn a_secret_written_where_its_file_should_be_is_not_printed() {
-    // `paths` looks for the secret in every problem.
-    let what = only(
-        "accounts.main.secret_file",
-        read(&MAIN.replace("secret =", "secret_file =")),
-    );
-    assert!(what.contains("write secret instead"), "{what}");
+    let platform = "[platforms.agency]\napp_id = \"wx1111111111111111\"\nsecret = \"x\"\n\
+        authorize_url = \"https://a.example.com/\"\n";
+    for (path, set, value, advice) in [
+        (
+            "accounts.main.secret_file",
+            "",
+            SECRET,
+            "write secret instead",
+        ),
+        (
+            "platforms.agency.push_token_file",
+            platform,
+            "MyPushToken2024",
+            "write push_token instead",
+        ),
+        (
+            "platforms.agency.aes_key_file",
+            platform,
+            "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
+            "write aes_key instead",
+        ),
+        (
+            "upstream.proxy_password_file",
+            "[upstream]\nproxy = \"http://p:1\"\nproxy_user = \"u\"\n",
+            "p@ss/w0rd.",
+            "write proxy_password instead",
+        ),
+        (
+            "notify.webhooks.ops.url_file",
+            "[notify.webhooks.ops]\ntype = \"json\"\n",
+            "https://x.example.com/hook?key=693a91f6",
+            "write url instead",
+        ),
+        (
+            "store.password_file",
+            "[store]\nkind = \"redis\"\n",
+            "p@ss/w0rd.",
+            "not the secret itself",
+        ),
+        (
+            "store.encryption_key_file",
+            "[store]\n",
+            "0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b",
+            "not the secret itself",
+        ),
+    ] {
+        let key = path.rsplit('.').next().unwrap();
+        let text = match set {
+            "" => MAIN.replace("secret =", "secret_file ="),
+            set => format!("{MAIN}{set}{key} = \"{value}\"\n"),
+        };
+        let problems = read(&text).unwrap_err();
+        let problem = problems.0.iter().find(|problem| problem.path == path);
+        let problem = problem.unwrap_or_else(|| panic!("{path}: {problems}"));
+        assert!(problem.what.en.contains(advice), "{problem:?}");
+        let printed = format!("{problems}{problems:?}");
+        assert!(!printed.contains(value), "{printed}");
+    }
 }
 
 #[test]
