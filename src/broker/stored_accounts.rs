@@ -3,6 +3,8 @@
 //!
 //! A change is stored first, then applied here; the other nodes find it in the store within seconds.
 
+mod change;
+mod claim;
 mod record;
 mod restore;
 
@@ -11,10 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
+#[cfg(feature = "server")]
+pub(crate) use self::change::{ChangeRefused, Changed, Expected};
 use super::accounts::Conflict;
-use super::{AccountSource, Accounts, Broker, BuildError};
+use super::{Accounts, Broker};
 use crate::account::Account;
 use crate::credential::Secret;
 use crate::store::{Document, StoreError};
@@ -53,67 +57,11 @@ pub(crate) struct StoredAccount {
     pub(crate) account: Arc<Account>,
 }
 
-/// Which stored version a change is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Expected {
-    /// Any, or none.
-    Any,
-    /// Any, but there has to be one.
-    Some,
-    /// There must not be one.
-    None,
-    /// One of these.
-    Versions(Vec<u64>),
-}
-
-/// What a change did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Changed {
-    /// The account is new.
-    Added,
-    /// It replaces another version.
-    Replaced,
-    /// It was stored like this already.
-    Unchanged,
-}
-
-/// Why the stored accounts were not changed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ChangeRefused {
-    /// The configuration has the account, or a platform.
-    #[error("the account \"{0}\" is not in the store but in the configuration: change it there")]
-    ReadOnly(String),
-    /// There is no stored account with this name.
-    #[error("no stored account has the name \"{0}\"")]
-    Unknown(String),
-    /// The account is the same app as another one.
-    #[error(transparent)]
-    Conflict(#[from] BuildError),
-    /// It has another version than the caller expects.
-    #[error("the account has been changed meanwhile: its version is {0}")]
-    OtherVersion(u64),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl StoredAccounts {
     pub(super) fn new(is_on: bool) -> Self {
         Self {
             is_on,
             known: Mutex::default(),
-        }
-    }
-}
-
-impl Expected {
-    /// Returns whether a change may replace this version; 0: no account is stored.
-    fn allows(&self, version: u64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Some => version > 0,
-            Self::None => version == 0,
-            Self::Versions(versions) => versions.contains(&version),
         }
     }
 }
@@ -132,137 +80,6 @@ impl Broker {
             Some(StoredAccount { version, account })
         });
         Ok(stored)
-    }
-
-    /// Stores an account, and serves it from then on. `key` is the name of the API key, for the log.
-    pub(crate) async fn put_account(
-        &self,
-        name: &str,
-        account: Account,
-        expected: &Expected,
-        key: &str,
-    ) -> Result<(StoredAccount, Changed), ChangeRefused> {
-        let text = record::write(&account);
-        let mut account = Arc::new(account);
-        let document = document_name(name);
-        self.mark_store().await?;
-        loop {
-            let now = self.inner.clock.now();
-            self.check_conflicts(name, &account)?;
-            let before = self.inner.store.load_document(&document, now).await?;
-            let version = before.as_ref().map_or(0, |before| before.version);
-            if !expected.allows(version) {
-                return Err(ChangeRefused::OtherVersion(version));
-            }
-            let is_same = before.as_ref().is_some_and(|before| before.text == text);
-            let stored = match is_same {
-                true => Some(version),
-                false => {
-                    let new = Document {
-                        version,
-                        ..Document::new(text.clone())
-                    };
-                    self.inner.store.save_document(&document, &new, now).await?
-                }
-            };
-            let Some(version) = stored else { continue };
-            let changed = match before {
-                Some(_) if is_same => Changed::Unchanged,
-                Some(_) => Changed::Replaced,
-                None => Changed::Added,
-            };
-            self.change_known(|known| {
-                known.versions.insert(name.to_owned(), version);
-                if changed == Changed::Unchanged
-                    && let Some(known) = known.accounts.get(name)
-                {
-                    account = known.clone();
-                    return;
-                }
-                known.accounts.insert(name.to_owned(), account.clone());
-            });
-            let (platform, app_id) = (account.platform().as_str(), account.app_id());
-            match changed {
-                Changed::Added => {
-                    info!(
-                        key,
-                        account = name,
-                        platform,
-                        app_id,
-                        version,
-                        "account added"
-                    );
-                }
-                Changed::Replaced => {
-                    info!(
-                        key,
-                        account = name,
-                        platform,
-                        app_id,
-                        version,
-                        "account changed"
-                    );
-                }
-                Changed::Unchanged => {}
-            }
-            return Ok((StoredAccount { version, account }, changed));
-        }
-    }
-
-    /// Removes a stored account, also one that is not used.
-    pub(crate) async fn remove_account(
-        &self,
-        name: &str,
-        expected: &Expected,
-        key: &str,
-    ) -> Result<(), ChangeRefused> {
-        let document = document_name(name);
-        loop {
-            let now = self.inner.clock.now();
-            let Some(before) = self.inner.store.load_document(&document, now).await? else {
-                return Err(match self.inner.accounts.load().find(name) {
-                    Ok(entry) if entry.source != AccountSource::Api => {
-                        ChangeRefused::ReadOnly(name.to_owned())
-                    }
-                    _ => ChangeRefused::Unknown(name.to_owned()),
-                });
-            };
-            if !expected.allows(before.version) {
-                return Err(ChangeRefused::OtherVersion(before.version));
-            }
-            let end = Document {
-                version: before.version,
-                // A document that has ended counts as absent.
-                expires_at: Some(now),
-                ..Document::new("")
-            };
-            let stored = self.inner.store.save_document(&document, &end, now).await?;
-            if stored.is_some() {
-                self.change_known(|known| {
-                    known.accounts.remove(name);
-                    known.versions.remove(name);
-                });
-                info!(key, account = name, "account removed");
-                return Ok(());
-            }
-        }
-    }
-
-    /// Refuses an account that the configuration has, or whose app another account has.
-    fn check_conflicts(&self, name: &str, account: &Account) -> Result<(), ChangeRefused> {
-        let accounts = self.inner.accounts.load();
-        if let Ok(entry) = accounts.find(name)
-            && entry.source != AccountSource::Api
-        {
-            return Err(ChangeRefused::ReadOnly(name.to_owned()));
-        }
-        match accounts.same_app(account) {
-            Some(same) if same.name != name => {
-                let same = Conflict::SameApp(same.name.clone());
-                Err(same.error(name, account).into())
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Reads the stored accounts: once, and again every few seconds if other nodes may change them.
@@ -396,3 +213,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The number of accounts that cost about as much as one look.
 const PAGE: usize = 500;
+
+#[cfg(test)]
+mod tests;

@@ -161,11 +161,11 @@ problem_codes! {
         "Use the method in `Allow`",
         "使用 `Allow` 中的请求方法";
     AccountConflict: "account_conflict", 409, "Account exists elsewhere",
-        "The account is in the configuration, where it is read-only for the API, or another account is the same app.",
-        "该账号在配置文件中，接口不能修改；或另一个账号是同一个应用。",
+        "The account is in the configuration or authorised an open platform, so the API cannot change it; or another account is the same app.",
+        "该账号在配置文件中或来自第三方平台授权，接口不能修改；或另一个账号是同一个应用。",
         "Change the account in the configuration, or remove the other account of the same app first; see `detail`",
         "在配置文件中修改该账号，或先删除同一应用的另一个账号；见 `detail`";
-    VersionConflict: "version_conflict", 412, "Account changed meanwhile",
+    VersionConflict: "version_conflict", 412, "Account has another version",
         "The account does not have the version that If-Match or If-None-Match demands.",
         "账号的当前版本不满足 If-Match 或 If-None-Match。",
         "Get the account again, and send its `ETag` as `If-Match`",

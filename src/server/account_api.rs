@@ -21,7 +21,7 @@ use super::backpressure::UnsentBudget;
 use super::config::{AccountDefaults, Problems, SECRET_IS_SET};
 use super::ready::Readiness;
 use crate::account::{Account, Platform, TokenMode};
-use crate::actix::{ApiKeys, admit_manager, object};
+use crate::actix::{ApiKey, ApiKeys, admit_manager, object};
 use crate::broker::{AccountSource, Broker, ChangeRefused, Changed, Expected, StoredAccount};
 use crate::endpoint::Problem;
 use crate::error::{Error, ProblemCode, Text};
@@ -90,15 +90,14 @@ impl AccountApi {
             _ => bad_body(),
         })?;
         let table = object::<HashMap<String, Value>>(&body).ok_or_else(bad_body)?;
-        let stored = self.stored(name).await?;
-        let stored = stored.as_ref().map(|stored| &*stored.account);
-        let account = self.defaults.load().account(name, table, stored);
-        let account = account.map_err(|problems| invalid(&problems))?;
+        let defaults = self.defaults.load_full();
+        let account = |stored: Option<&Account>| defaults.account(name, table.clone(), stored);
         let put = self
             .broker
             .put_account(name, account, &expected, &key.name)
             .await;
-        let (stored, changed) = put.map_err(refused)?;
+        let put = put.map_err(|refusal| refused(refusal, name, &key))?;
+        let (stored, changed) = put.map_err(|problems| invalid(&problems))?;
         if changed == Changed::Added {
             self.readiness.accounts_are_new();
         }
@@ -109,7 +108,7 @@ impl AccountApi {
         let key = admit_manager(request, Some(name), &self.keys)?;
         let expected = expected(request)?;
         let removed = self.broker.remove_account(name, &expected, &key.name).await;
-        removed.map_err(refused)
+        removed.map_err(|refusal| refused(refusal, name, &key))
     }
 }
 
@@ -299,27 +298,41 @@ fn expected(request: &HttpRequest) -> Result<Expected, Problem> {
     }
 }
 
-fn refused(refused: ChangeRefused) -> Problem {
+/// Returns the problem for the holder of this key, who learns no name of an account that the key does not open.
+fn refused(refused: ChangeRefused, name: &str, key: &ApiKey) -> Problem {
     let detail = refused.to_string();
+    let conflict = |detail, hint| Problem::new(ProblemCode::AccountConflict, detail, hint);
     match refused {
-        ChangeRefused::ReadOnly(_) => Problem::new(
-            ProblemCode::AccountConflict,
+        ChangeRefused::ReadOnly(_) => conflict(
             detail,
             Text::new(
                 "Accounts of the configuration are read-only here: change its file and reload, or use another name.",
                 "配置文件中的账号在此只读：请修改配置文件并重新加载，或改用其他名称。",
             ),
         ),
-        ChangeRefused::Conflict(_) => Problem::new(
-            ProblemCode::AccountConflict,
+        ChangeRefused::Authorizer(_) => conflict(
             detail,
+            Text::new(
+                "It exists until its owner withdraws the authorisation in WeChat's console.",
+                "该账号来自第三方平台授权：管理员在微信后台取消授权后会自动移除。",
+            ),
+        ),
+        ChangeRefused::SameApp { app, other } => conflict(
+            match key.opens_account(&other) {
+                true => format!(
+                    "the accounts \"{other}\" and \"{name}\" are the same app {app}: keep one of them"
+                ),
+                false => detail,
+            },
             Text::new(
                 "Two accounts of one app would invalidate each other's tokens: use the other account, or remove it first.",
                 "同一应用的两个账号会互相使对方的 token 失效：请使用已有账号，或先删除它。",
             ),
         ),
         ChangeRefused::Unknown(name) => unknown(&name),
-        ChangeRefused::OtherVersion(_) => bad_version(detail),
+        ChangeRefused::Missing | ChangeRefused::Exists | ChangeRefused::OtherVersion(_) => {
+            bad_version(detail)
+        }
         ChangeRefused::Store(error) => store_problem(&error),
     }
 }

@@ -278,6 +278,29 @@ async fn an_authorised_account_has_every_path_that_others_have() {
 }
 
 #[tokio::test]
+async fn the_admin_api_says_that_an_authorised_account_is_not_its_own() {
+    let operator = "wxk_an-operator";
+    let key = format!(
+        "[[server.api_keys]]\nname = \"operator\"\nsha256 = \"{}\"\nmanage = true",
+        KeyHash::of(operator)
+    );
+    let world = World::with(&key, |platform| platform).await;
+    assert!(world.sandbox.push_ticket(COMPONENT).await.is_success());
+    let name = world.authorized(SHOP).await;
+    for (account, why) in [
+        (name.replace('/', "%2F"), "it authorised an open platform"),
+        ("agency".to_owned(), "in the configuration"),
+    ] {
+        let request = http::Request::new("DELETE", format!("/accounts/{account}"));
+        let request = request.bearer(operator).close().text();
+        let answer = http::send(world.service.admin, request).await;
+        let problem = answer.assert_problem(409, "account_conflict");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(why), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_of_one_platform_opens_none_of_its_siblings() {
     let world = World::ready().await;
     world.authorized(SHOP).await;

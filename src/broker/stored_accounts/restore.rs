@@ -39,10 +39,12 @@ impl Broker {
         let mut restored = 0;
         for (name, account) in lost {
             let document = Document::new(record::write(&account));
-            let name = document_name(&name);
             // Another node may have been faster.
-            let saved = store.save_document(&name, &document, now).await?;
+            let saved = store
+                .save_document(&document_name(&name), &document, now)
+                .await?;
             restored += usize::from(saved.is_some());
+            self.restore_claim(&name, &account).await?;
         }
         let id = self.mark_store().await?;
         self.inner.stored_accounts.known.lock().store_id = Some(id);

@@ -1,0 +1,264 @@
+//! Adds, changes and removes stored accounts: in the store first, then in this process.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::{StoredAccount, document_name, record};
+use crate::account::Account;
+use crate::broker::{AccountSource, Broker};
+use crate::store::{Document, StoreError};
+
+/// Which stored version a change is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Any, or none.
+    Any,
+    /// Any, but there has to be one.
+    Some,
+    /// There must not be one.
+    None,
+    /// One of these.
+    Versions(Vec<u64>),
+}
+
+/// What a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// The account is new.
+    Added,
+    /// It replaces another version.
+    Replaced,
+    /// It was stored like this already.
+    Unchanged,
+}
+
+/// Why the stored accounts were not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeRefused {
+    /// The configuration has the account, or a platform.
+    #[error("the account \"{0}\" is not in the store but in the configuration: change it there")]
+    ReadOnly(String),
+    /// The account authorised an open platform.
+    #[error("the account \"{0}\" is not in the store: it authorised an open platform")]
+    Authorizer(String),
+    /// There is no stored account with this name.
+    #[error("no stored account has the name \"{0}\"")]
+    Unknown(String),
+    /// The account is the same app as another one, which the caller may not know.
+    #[error("another account is the same app {app}: keep one of them")]
+    SameApp {
+        /// Platform and id.
+        app: String,
+        /// The name of the other account.
+        other: String,
+    },
+    /// The caller expects a stored account.
+    #[error("there is no account to replace")]
+    Missing,
+    /// The caller expects that there is no account.
+    #[error("the account exists already")]
+    Exists,
+    /// It has another version than the caller expects.
+    #[error("the account has been changed meanwhile: its version is {0}")]
+    OtherVersion(u64),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Expected {
+    /// Checks whether a change may replace this version; 0: no account is stored.
+    pub(super) fn check(&self, version: u64) -> Result<(), ChangeRefused> {
+        match (self, version) {
+            (Self::Any, _) | (Self::None, 0) => Ok(()),
+            (Self::None, _) => Err(ChangeRefused::Exists),
+            (Self::Some | Self::Versions(_), 0) => Err(ChangeRefused::Missing),
+            (Self::Some, _) => Ok(()),
+            (Self::Versions(versions), _) if versions.contains(&version) => Ok(()),
+            (Self::Versions(_), _) => Err(ChangeRefused::OtherVersion(version)),
+        }
+    }
+}
+
+impl Broker {
+    /// Stores an account, and serves it from then on. `account` makes it from the stored one, again if that
+    /// changes meanwhile. `key` is the name of the API key, for the log.
+    ///
+    /// # Errors
+    /// [`ChangeRefused`]; the inner error is that of `account`. Nothing was changed then.
+    pub(crate) async fn put_account<E>(
+        &self,
+        name: &str,
+        account: impl Fn(Option<&Account>) -> Result<Account, E>,
+        expected: &Expected,
+        key: &str,
+    ) -> Result<Result<(StoredAccount, Changed), E>, ChangeRefused> {
+        self.mark_store().await?;
+        let document = document_name(name);
+        loop {
+            self.check_source(name)?;
+            let now = self.inner.clock.now();
+            let before = self.inner.store.load_document(&document, now).await?;
+            expected.check(before.as_ref().map_or(0, |before| before.version))?;
+            let stored = before
+                .as_ref()
+                .and_then(|before| record::read(&before.text));
+            let account = match account(stored.as_ref()) {
+                Ok(account) => account,
+                Err(error) => return Ok(Err(error)),
+            };
+            let replaced = self.replace(name, before, stored.as_ref(), account).await?;
+            if let Some((stored, changed)) = replaced {
+                log_change(key, name, &stored, changed);
+                return Ok(Ok((stored, changed)));
+            }
+        }
+    }
+
+    /// Saves an account over the version that was loaded; `None` if that is no longer the stored one.
+    async fn replace(
+        &self,
+        name: &str,
+        before: Option<Document>,
+        stored: Option<&Account>,
+        account: Account,
+    ) -> Result<Option<(StoredAccount, Changed)>, ChangeRefused> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        if let Some(same) = self.inner.accounts.load().same_app(&account)
+            && same.name != name
+        {
+            return Err(same_app(&account, &same.name));
+        }
+        let (document, text) = (document_name(name), record::write(&account));
+        let version = before.as_ref().map_or(0, |before| before.version);
+        let changed = match &before {
+            Some(before) if before.text == text => Changed::Unchanged,
+            Some(_) => Changed::Replaced,
+            None => Changed::Added,
+        };
+        if changed == Changed::Unchanged {
+            return Ok(Some((self.note(name, version, account), changed)));
+        }
+        let takes_app = stored.is_none_or(|stored| stored.app_key() != account.app_key());
+        if takes_app {
+            self.claim_app(name, &account).await?;
+        }
+        let new = Document {
+            version,
+            ..Document::new(text)
+        };
+        let Some(version) = store.save_document(&document, &new, now).await? else {
+            return Ok(None);
+        };
+        if takes_app && let Some(other) = self.lost_claim(name, &account).await? {
+            let undone = Document {
+                version,
+                ..before.unwrap_or_else(|| self.removed(0))
+            };
+            store.save_document(&document, &undone, now).await?;
+            return Err(same_app(&account, &other));
+        }
+        Ok(Some((self.note(name, version, account), changed)))
+    }
+
+    /// Serves a stored version from now on.
+    fn note(&self, name: &str, version: u64, account: Account) -> StoredAccount {
+        let mut account = Arc::new(account);
+        self.change_known(|known| {
+            let is_known = known.versions.insert(name.to_owned(), version) == Some(version);
+            match known.accounts.get(name).filter(|_| is_known) {
+                Some(known) => account = known.clone(),
+                None => {
+                    known.accounts.insert(name.to_owned(), account.clone());
+                }
+            }
+        });
+        StoredAccount { version, account }
+    }
+
+    /// Removes a stored account, also one that is not used.
+    pub(crate) async fn remove_account(
+        &self,
+        name: &str,
+        expected: &Expected,
+        key: &str,
+    ) -> Result<(), ChangeRefused> {
+        let document = document_name(name);
+        loop {
+            let now = self.inner.clock.now();
+            let Some(before) = self.inner.store.load_document(&document, now).await? else {
+                self.check_source(name)?;
+                return Err(ChangeRefused::Unknown(name.to_owned()));
+            };
+            expected.check(before.version)?;
+            let end = self.removed(before.version);
+            let stored = self.inner.store.save_document(&document, &end, now).await?;
+            if stored.is_none() {
+                continue;
+            }
+            self.change_known(|known| {
+                known.accounts.remove(name);
+                known.versions.remove(name);
+            });
+            info!(key, account = name, "account removed");
+            return Ok(());
+        }
+    }
+
+    /// Refuses a name that is not for stored accounts.
+    fn check_source(&self, name: &str) -> Result<(), ChangeRefused> {
+        let accounts = self.inner.accounts.load();
+        match accounts.find(name).map(|entry| entry.source) {
+            Ok(AccountSource::Configuration) => Err(ChangeRefused::ReadOnly(name.to_owned())),
+            Ok(AccountSource::Platform) => Err(ChangeRefused::Authorizer(name.to_owned())),
+            Ok(AccountSource::Api) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Returns the successor of a document that is to be removed.
+    fn removed(&self, version: u64) -> Document {
+        Document {
+            version,
+            // A document that has ended counts as absent.
+            expires_at: Some(self.inner.clock.now()),
+            ..Document::new("")
+        }
+    }
+}
+
+pub(super) fn same_app(account: &Account, other: &str) -> ChangeRefused {
+    ChangeRefused::SameApp {
+        app: account.app_key().to_string(),
+        other: other.to_owned(),
+    }
+}
+
+fn log_change(key: &str, name: &str, stored: &StoredAccount, changed: Changed) {
+    let account = &stored.account;
+    let (platform, app_id) = (account.platform().as_str(), account.app_id());
+    let version = stored.version;
+    match changed {
+        Changed::Added => {
+            info!(
+                key,
+                account = name,
+                platform,
+                app_id,
+                version,
+                "account added"
+            );
+        }
+        Changed::Replaced => {
+            info!(
+                key,
+                account = name,
+                platform,
+                app_id,
+                version,
+                "account changed"
+            );
+        }
+        Changed::Unchanged => {}
+    }
+}

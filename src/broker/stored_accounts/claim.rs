@@ -1,0 +1,102 @@
+//! One stored account per app, among all nodes: a document for each app names the account that has it.
+//!
+//! Of two that are added at the same time, each writes before it looks: the name into the claim, then at the
+//! account that was named there; the account, then at the claim. So at least one sees the other.
+
+use super::change::{ChangeRefused, same_app};
+use super::{document_name, record};
+use crate::account::Account;
+use crate::broker::Broker;
+use crate::store::{Document, StoreError};
+
+impl Broker {
+    /// Claims the app of an account for this name, unless a stored account with another name has it. The claim of
+    /// an account that was removed, or has another app now, does not count.
+    pub(super) async fn claim_app(
+        &self,
+        name: &str,
+        account: &Account,
+    ) -> Result<(), ChangeRefused> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let document = claim_name(account);
+        loop {
+            let Some(before) = store.load_document(&document, now).await? else {
+                if store
+                    .save_document(&document, &claim(name), now)
+                    .await?
+                    .is_some()
+                {
+                    return Ok(());
+                }
+                continue;
+            };
+            let owner = before.text.expose();
+            if owner == name {
+                return Ok(());
+            }
+            if self.has_app(owner, account).await? {
+                return Err(same_app(account, owner));
+            }
+            let new = Document {
+                version: before.version,
+                ..claim(name)
+            };
+            let Some(version) = store.save_document(&document, &new, now).await? else {
+                continue;
+            };
+            if self.has_app(owner, account).await? {
+                let back = Document {
+                    version,
+                    ..claim(owner)
+                };
+                store.save_document(&document, &back, now).await?;
+                return Err(same_app(account, owner));
+            }
+            return Ok(());
+        }
+    }
+
+    /// Returns the account that has claimed the app of an account since this name did.
+    pub(super) async fn lost_claim(
+        &self,
+        name: &str,
+        account: &Account,
+    ) -> Result<Option<String>, StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let claim = store.load_document(&claim_name(account), now).await?;
+        let owner = claim.map(|claim| claim.text.expose().to_owned());
+        Ok(owner.filter(|owner| owner != name))
+    }
+
+    /// Claims the app of an account that is stored again.
+    pub(super) async fn restore_claim(
+        &self,
+        name: &str,
+        account: &Account,
+    ) -> Result<(), StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        store
+            .save_document(&claim_name(account), &claim(name), now)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether the stored account with this name is this app. One that this version cannot read may be.
+    async fn has_app(&self, name: &str, account: &Account) -> Result<bool, StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let stored = store.load_document(&document_name(name), now).await?;
+        let identity = account.app_identity();
+        Ok(stored.is_some_and(|stored| {
+            let stored = record::read(&stored.text);
+            stored.is_none_or(|stored| stored.app_identity() == identity)
+        }))
+    }
+}
+
+fn claim(name: &str) -> Document {
+    Document::new(name)
+}
+
+fn claim_name(account: &Account) -> String {
+    format!("app:{}", account.app_identity())
+}
