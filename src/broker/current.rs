@@ -197,6 +197,12 @@ impl Broker {
         self.publish(slot, &state);
     }
 
+    /// Ends the current value of a slot, if it has one.
+    pub(super) fn forget(&self, slot: &Slot) {
+        self.inner.current.0.invalidate(&slot.key);
+        slot.view.store(None);
+    }
+
     pub(super) fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {
         credential.freshness(self.inner.clock.now(), credential.lead(slot.spread))
     }

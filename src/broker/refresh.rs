@@ -258,12 +258,12 @@ impl Flight {
             broker.log_warning(&self.entry.name, what);
             return None;
         }
-        let is_news = {
+        let (stored, is_news) = {
             let mut state = self.slot.lock();
             let last = state.last.as_ref();
             let is_news = last.is_none_or(|last| last.generation < stored.generation);
-            state.see(&stored, &broker.inner.clock);
-            is_news
+            // What is known here may be newer, and have ended.
+            (state.see(&stored, &broker.inner.clock), is_news)
         };
         let freshness = broker.freshness(&self.slot, &stored);
         let is_wanted = match &self.reason {

@@ -72,6 +72,24 @@ impl Accounts {
         (merged, conflicts)
     }
 
+    /// Returns the stored accounts whose app had no account in `before`, or one with another name and secret; the
+    /// second value is whether it had one. A limited API key may have added them without knowing the secret.
+    pub(in crate::broker) fn new_owners<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (&'a Arc<AccountEntry>, bool)> {
+        let stored = self
+            .all()
+            .filter(|entry| entry.source == AccountSource::Api);
+        stored.filter_map(|entry| {
+            let before = before.of_key(&entry.account.app_key());
+            let is_heir = before.is_some_and(|before| {
+                before.name == entry.name || before.account.secret() == entry.account.secret()
+            });
+            (!is_heir).then_some((entry, before.is_some()))
+        })
+    }
+
     /// Returns why an account cannot be added under this name.
     pub(in crate::broker) fn conflict_of(&self, name: &str, account: &Account) -> Option<Conflict> {
         if self.by_name.contains(name) {

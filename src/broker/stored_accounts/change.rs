@@ -143,6 +143,7 @@ impl Broker {
         let takes_app = stored.is_none_or(|stored| stored.app_key() != account.app_key());
         if takes_app {
             self.claim_app(name, &account).await?;
+            self.forget_stored(&account).await?;
         }
         let new = Document {
             version,
@@ -197,11 +198,16 @@ impl Broker {
             if stored.is_none() {
                 continue;
             }
+            let used = self.inner.accounts.load().find(name).ok().cloned();
             self.change_known(|known| {
                 known.accounts.remove(name);
                 known.versions.remove(name);
             });
             info!(key, account = name, "account removed");
+            if let Some(used) = used.filter(|used| used.source == AccountSource::Api) {
+                // If that fails, the next account of this app does it.
+                let _ = self.forget_stored(&used.account).await;
+            }
             return Ok(());
         }
     }

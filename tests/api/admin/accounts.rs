@@ -369,6 +369,84 @@ async fn a_change_of_an_older_version_is_refused() {
     assert_eq!(world.send(request, KEY, None).await.status, 204);
 }
 
+/// Sends `later`, the shop's app with this secret, with the limited key.
+async fn put_later(world: &World, secret: &str, domain: &str) -> u16 {
+    let mut later = shop();
+    later["secret"] = secret.into();
+    later["js_safe_domains"] = json!([domain]);
+    let request = Request::new("PUT", "/accounts/later");
+    let answer = world.send(request, SHOP_KEY, Some(&later)).await;
+    answer.status
+}
+
+#[tokio::test]
+async fn a_removed_app_leaves_no_token_to_a_key_that_does_not_know_its_secret() {
+    let wrong = "0".repeat(32);
+    let token = async |world: &World, name: &str| {
+        let target = format!("/credentials/{name}/access_token");
+        world.send(http::get(target), SHOP_KEY, None).await
+    };
+    let serves_nothing = async |world: &World| {
+        for kind in ["access_token", "jsapi_ticket"] {
+            let target = format!("/credentials/later/{kind}");
+            let answer = world.send(http::get(target), SHOP_KEY, None).await;
+            assert_ne!(answer.status, 200, "{answer:?}");
+        }
+        let config = world.sign("later", "later.example.com").await;
+        assert_ne!(config.status, 200, "{config:?}");
+    };
+    let world = World::new().await;
+    let plain = text(&world.sandbox, world.home.path());
+    let boutique = format!(
+        "{plain}[accounts.boutique]\napp_id = \"{SHOP}\"\nsecret = \"{SHOP_SECRET}\"\njs_safe_domains = [\"b.example.com\"]\n"
+    )
+    .replace("workers = 1", "workers = 1\ndefault_account = \"main\"");
+
+    // Removed by the API.
+    assert_eq!(world.put("shop", &shop()).await.status, 201);
+    assert_eq!(world.sign("shop", "shop.example.com").await.status, 200);
+    assert_eq!(world.delete("shop").await.status, 204);
+    assert_eq!(put_later(&world, &wrong, "later.example.com").await, 201);
+    serves_nothing(&world).await;
+    assert_eq!(world.delete("later").await.status, 204);
+
+    // Removed from the configuration, before and after the account was added.
+    world.reload(&boutique);
+    assert_eq!(world.sign("boutique", "b.example.com").await.status, 200);
+    world.reload(&plain);
+    assert_eq!(put_later(&world, &wrong, "later.example.com").await, 201);
+    serves_nothing(&world).await;
+    world.reload(&boutique);
+    assert_eq!(world.sign("boutique", "b.example.com").await.status, 200);
+    world.reload(&plain);
+    serves_nothing(&world).await;
+
+    // Also after a restart, and then with the right secret.
+    let world = world.restarted(|text| text).await;
+    serves_nothing(&world).await;
+    let calls = world.sandbox.calls("/cgi-bin/stable_token");
+    assert_eq!(
+        put_later(&world, SHOP_SECRET, "later.example.com").await,
+        200
+    );
+    assert_eq!(world.sign("later", "later.example.com").await.status, 200);
+    assert_eq!(world.sandbox.calls("/cgi-bin/stable_token"), calls + 1);
+    let answer = token(&world, "later").await;
+    assert!(
+        answer.json()["expires_in"].as_u64().unwrap() > 6_000,
+        "{answer:?}"
+    );
+    // A change of the same account costs no call, not even that of its secret.
+    for (secret, domain) in [
+        (SHOP_SECRET, "new.example.com"),
+        (&wrong, "new.example.com"),
+    ] {
+        assert_eq!(put_later(&world, secret, domain).await, 200);
+        assert_eq!(world.sign("later", domain).await.status, 200);
+    }
+    assert_eq!(world.sandbox.calls("/cgi-bin/stable_token"), calls + 1);
+}
+
 #[tokio::test]
 async fn mini_programs_and_wecom_apps_can_be_added_too() {
     let world = World::new().await;

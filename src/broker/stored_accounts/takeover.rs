@@ -1,0 +1,69 @@
+//! An account that takes over an app begins without the credentials of the account that had the app: the API
+//! key that added it may not know the AppSecret.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::account::Account;
+use crate::broker::{AccountEntry, Accounts, Broker};
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind, Secret};
+use crate::store::{Saved, StoreError};
+
+impl Broker {
+    /// Makes other nodes, and this one after a restart, fetch the credentials of an app again.
+    pub(super) async fn forget_stored(&self, account: &Account) -> Result<(), StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        for kind in Kind::ALL.into_iter().filter(|kind| account.has(*kind)) {
+            let key = account.key(kind);
+            let mut stored = store.load(&key).await?;
+            while let Some(known) = stored.filter(|known| known.expires_at > now) {
+                stored = match store.save(&key, &ended(&known, now)).await? {
+                    Saved::Stored => None,
+                    Saved::Newer(newer) => Some(newer),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes this node fetch the credentials of the apps that have another account than `before`. Returns those
+    /// that had one.
+    pub(super) fn forget_taken_over(
+        &self,
+        accounts: &Accounts,
+        before: &Accounts,
+    ) -> Vec<Arc<AccountEntry>> {
+        let (clock, now) = (&self.inner.clock, self.inner.clock.now());
+        let mut taken_over = Vec::new();
+        for (entry, had_account) in accounts.new_owners(before) {
+            for slot in entry.slots() {
+                let mut state = slot.lock();
+                if let Some(last) = state.last.clone().filter(|last| last.expires_at > now) {
+                    state.see(&Arc::new(ended(&last, now)), clock);
+                }
+                self.forget(slot);
+            }
+            if had_account {
+                taken_over.push(entry.clone());
+            }
+        }
+        taken_over
+    }
+}
+
+/// Returns what takes the place of a credential that must not be served any more. Its value is another one: if
+/// WeChat returns the same value again, the dates are those that it reports then.
+fn ended(credential: &Credential, now: UnixTime) -> Credential {
+    let before = |time: UnixTime, span: Duration| UnixTime(time.0.saturating_sub(span.as_secs()));
+    let expires_at = before(now, LATE_CLOCK);
+    Credential {
+        value: Secret::new("ended"),
+        issued_at: before(expires_at, credential.life()),
+        expires_at,
+        generation: credential.generation.saturating_add(1),
+    }
+}
+
+/// A node whose clock is behind by less does not serve what ended.
+const LATE_CLOCK: Duration = Duration::from_secs(120);
