@@ -16,7 +16,7 @@
 //! | 40001, then broken for two hours | broker/reject.rs a_dead_token_is_replaced, broker/reject.rs fifty_callers_who_saw_the_same_refusal_cause_one_refresh, store/cluster/life.rs a_reject_in_one_process_is_seen_by_all_within_seconds |
 //! | an error on refresh nulls a token that still lived | broker/keeper.rs a_failed_refresh_takes_nothing_away, broker/reject.rs a_rejection_that_fails_takes_nothing_away |
 //! | the old token is cut to four minutes, but failures also lengthen a dying one | broker/lost_reply.rs a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_longer, broker/lost_reply.rs what_is_left_of_it_is_never_lengthened_by_a_lost_reply, broker/lost_reply.rs a_refusal_is_no_lost_reply, broker/lost_reply.rs a_stable_token_is_not_touched_by_a_lost_reply |
-//! | a fixed lead makes a short remaining life negative | ../src/credential.rs a_short_remaining_life_does_not_make_a_credential_due_at_once, broker/keeper.rs a_stable_token_that_is_already_old_is_kept_for_what_is_left_of_it |
+//! | a fixed lead makes a short remaining life negative | ../src/credential/freshness.rs a_short_remaining_life_does_not_make_a_credential_due_at_once, broker/keeper.rs a_stable_token_that_is_already_old_is_kept_for_what_is_left_of_it |
 //! | after one forced refresh every later one is forced | broker/lessons.rs after_a_forced_refresh_the_later_ones_are_ordinary, broker/reject.rs nobody_can_burn_the_days_forced_refreshes |
 //! | the original 7200 is answered again and again | broker/lessons.rs what_is_answered_is_what_is_really_left |
 //! | the AppSecret in the cache key | store/redis.rs everything_in_redis_ends_by_itself_and_is_named_without_secrets, broker/lessons.rs a_key_holds_no_secret_and_no_nickname |
