@@ -18,10 +18,10 @@ use tracing::{debug, warn};
 
 #[cfg(feature = "server")]
 pub(crate) use self::change::{ChangeRefused, Changed, Expected};
+use self::restore::Mark;
 use super::accounts::Conflict;
 use super::{Accounts, Broker};
 use crate::account::Account;
-use crate::credential::Secret;
 use crate::store::{Document, StoreError};
 
 /// What this process knows of the stored accounts. The store has the truth.
@@ -36,8 +36,8 @@ struct Known {
     accounts: BTreeMap<String, Arc<Account>>,
     /// The version of each, and of those that cannot be read.
     versions: BTreeMap<String, u64>,
-    /// The id that the store had: a store with another one, or without, has lost its documents.
-    store_id: Option<Secret>,
+    /// The state of the store: one with another id, or an earlier state, has lost documents.
+    mark: Option<Mark>,
     /// Those that are not used, each logged once.
     conflicts: BTreeMap<String, Conflict>,
     /// Number of changes by this process: a look that a change overtook is out of date.

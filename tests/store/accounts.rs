@@ -93,3 +93,55 @@ async fn while_the_store_is_down_accounts_stay_and_a_lost_store_gets_them_back()
     let request = http::get("/accounts/shop").bearer(KEY).close().text();
     assert_eq!(http::send(node.admin, request).await.status, 200);
 }
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
+    let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
+    let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
+    let put = async |name: &str, app_id: &str, domain: &str| {
+        let body = json!({
+            "platform": "official", "app_id": app_id,
+            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": [domain],
+        });
+        let request = Request::new("PUT", format!("/accounts/{name}")).bearer(KEY);
+        http::send(one.admin, request.close().body(body))
+            .await
+            .status
+    };
+    let look = async || {
+        clock.advance(Duration::from_secs(6));
+        one.broker.tend().await;
+        other.broker.tend().await;
+    };
+    assert_eq!(
+        put("shop", "wx0123456789abcdef", "a.example.com").await,
+        201
+    );
+    // What the next server in its directory starts with.
+    assert_eq!(redis.cli(&["SAVE"]), "OK");
+    assert_eq!(
+        put("shop", "wx0123456789abcdef", "b.example.com").await,
+        200
+    );
+    assert_eq!(
+        put("late", "wx1111111111111111", "c.example.com").await,
+        201
+    );
+    look().await;
+    redis.restart();
+    for _ in 0..3 {
+        look().await;
+    }
+    for service in [&one, &other] {
+        let accounts = service.broker.accounts();
+        for (name, domain) in [("shop", "b.example.com"), ("late", "c.example.com")] {
+            let (_, account) = accounts.get(name).unwrap();
+            assert!(account.allows_page(domain, "/"), "{name} {domain}");
+        }
+    }
+    let removal = Request::new("DELETE", "/accounts/late").bearer(KEY).close();
+    assert_eq!(http::send(one.admin, removal.text()).await.status, 204);
+    look().await;
+    assert!(other.broker.accounts().get("late").is_err());
+}

@@ -94,7 +94,6 @@ impl Broker {
         expected: &Expected,
         key: &str,
     ) -> Result<Result<(StoredAccount, Changed), E>, ChangeRefused> {
-        self.mark_store().await?;
         let document = document_name(name);
         loop {
             self.check_source(name)?;
@@ -160,6 +159,7 @@ impl Broker {
             store.save_document(&document, &undone, now).await?;
             return Err(same_app(&account, &other));
         }
+        self.count_change().await?;
         Ok(Some((self.note(name, version, account), changed)))
     }
 
@@ -198,6 +198,7 @@ impl Broker {
             if stored.is_none() {
                 continue;
             }
+            self.count_change().await?;
             let used = self.inner.accounts.load().find(name).ok().cloned();
             self.change_known(|known| {
                 known.accounts.remove(name);
