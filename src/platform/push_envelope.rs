@@ -222,6 +222,52 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_refused_only_if_a_field_that_decides_is_repeated() {
+        let other =
+            "<InfoType>order_path_apply_result_notify</InfoType><list>1</list><list>2</list>";
+        let name = "order_path_apply_result_notify".to_owned();
+        assert_eq!(event(other), Ok(EventKind::Unknown(name)));
+        let ticket = "<InfoType>component_verify_ticket</InfoType><ComponentVerifyTicket>t</ComponentVerifyTicket>";
+        let grant = "<InfoType>authorized</InfoType><AuthorizerAppid>wx1</AuthorizerAppid>\
+            <AuthorizationCode>c</AuthorizationCode>";
+        for (fields, repeated, refusal) in [
+            (ticket, "<AppId>wx2</AppId>", PushRefusal::OtherReceiver),
+            (
+                ticket,
+                "<CreateTime>1413192761</CreateTime>",
+                PushRefusal::Message,
+            ),
+            (
+                ticket,
+                "<InfoType>unauthorized</InfoType>",
+                PushRefusal::Message,
+            ),
+            (
+                ticket,
+                "<ComponentVerifyTicket>u</ComponentVerifyTicket>",
+                PushRefusal::Message,
+            ),
+            (
+                grant,
+                "<AuthorizerAppid>wx2</AuthorizerAppid>",
+                PushRefusal::Message,
+            ),
+            (
+                grant,
+                "<AuthorizationCode>d</AuthorizationCode>",
+                PushRefusal::Message,
+            ),
+        ] {
+            assert!(event(fields).is_ok(), "{fields}");
+            assert_eq!(
+                event(&format!("{fields}{repeated}")),
+                Err(refusal),
+                "{repeated}"
+            );
+        }
+    }
+
+    #[test]
     fn a_ticket_of_another_platform_is_not_read() {
         let message = "<xml><AppId>wx0000000000000000</AppId><CreateTime>1</CreateTime>\
             <InfoType>component_verify_ticket</InfoType><ComponentVerifyTicket>t</ComponentVerifyTicket></xml>";
@@ -247,6 +293,10 @@ mod tests {
             (&b""[..], PushRefusal::Envelope),
             (b"<xml><Encrypt/></xml>", PushRefusal::Envelope),
             (b"<xml><AppId>wx1</AppId></xml>", PushRefusal::Envelope),
+            (
+                b"<xml><Encrypt>a</Encrypt><Encrypt>b</Encrypt></xml>",
+                PushRefusal::Envelope,
+            ),
             (b"<xml><Encrypt>\xff</Encrypt></xml>", PushRefusal::Envelope),
             (large.as_bytes(), PushRefusal::TooLarge),
         ] {
