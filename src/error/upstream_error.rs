@@ -148,6 +148,12 @@ impl UpstreamError {
         }
     }
 
+    /// Returns whether WeChat does not accept an authorisation code (any more): it is not valid, or has expired.
+    #[must_use]
+    pub fn refuses_code(&self) -> bool {
+        matches!(self.errcode(), Some(61009 | 61010))
+    }
+
     /// Returns whether WeChat may have processed the call although no usable response arrived.
     #[must_use]
     pub fn may_have_been_carried_out(&self) -> bool {

@@ -130,6 +130,17 @@ impl Upstream {
         authorized(&answer.await?).map_err(|failure| QUERY_AUTH.failed(failure))
     }
 
+    /// Returns the error of a code that WeChat has refused before.
+    #[must_use]
+    pub fn refused_code(errcode: i64) -> UpstreamError {
+        QUERY_AUTH.failed(Failure::Refused {
+            errcode,
+            errmsg: "refused before".to_owned(),
+            blocked_until: None,
+            few_calls: None,
+        })
+    }
+
     /// Fetches the access token of an account that authorised the platform.
     ///
     /// # Errors

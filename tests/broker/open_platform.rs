@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wx_jssdk::account::Account;
 use wx_jssdk::broker::{Broker, Find, Health};
+use wx_jssdk::error::UpstreamError;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, Client, Fault, FaultKind, OpenPlatform, PreVerify, Sandbox};
 use wx_jssdk::store::Store;
@@ -301,6 +302,28 @@ async fn one_code_is_redeemed_once_though_push_and_redirect_bring_it() {
         world.settle().await;
         assert_eq!(world.calls(QUERY_AUTH), 1, "{browser_is_first}");
     }
+}
+
+#[tokio::test]
+async fn a_code_refused_for_the_browser_is_settled_when_the_push_brings_it() {
+    let minute = Duration::from_secs(60);
+    let world = World::ready(platform().authorization_code_ttl(minute)).await;
+    let code = world.authorize(SHOP).await;
+    world.advance(100);
+    for _ in 0..2 {
+        let refused = world.broker.redeem_from_browser("agency", &code.code).await;
+        let error = refused.unwrap_err();
+        let errcode = error.upstream().and_then(UpstreamError::errcode);
+        assert_eq!(errcode, Some(61010), "{error}");
+        assert_eq!(world.calls(QUERY_AUTH), 1);
+    }
+    world.pushed(EventKind::Authorized(code)).await;
+    world
+        .until(|| world.platform().needs_authorization == [SHOP])
+        .await;
+    assert_eq!(world.calls(QUERY_AUTH), 2);
+    world.authorized(SHOP).await;
+    world.assert_signs(SHOP).await;
 }
 
 #[tokio::test]

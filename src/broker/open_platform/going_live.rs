@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use super::records::refusal_in;
 use super::redeem::{CODE_POLL, Sending, WAIT_FOR_CODE};
 use super::{Broker, RECORDS_FAILED, authorizer_name};
 use crate::account::Account;
@@ -72,6 +73,9 @@ impl Broker {
             polls_left -= 1;
             tokio::time::sleep(CODE_POLL).await;
         };
+        if let Some(errcode) = refusal_in(&app_id) {
+            return Err(self.failed(platform, Upstream::refused_code(errcode)));
+        }
         // The account's token comes from the redemption of this code.
         let name = authorizer_name(platform, &app_id);
         let token = self.credential(&name, Kind::AccessToken).await?;

@@ -166,7 +166,8 @@ impl Broker {
     }
 
     /// Claims a code among all nodes: the push and the browser bring the same one. Returns `None` if this node
-    /// may redeem it, otherwise what the other one has stored: the AppID, once it is known.
+    /// may redeem it, otherwise what the other one has stored: the AppID, once it is known, or that WeChat refused
+    /// the code ([`refusal_in`]).
     pub(super) async fn claim_code(
         &self,
         platform: &AccountEntry,
@@ -195,6 +196,31 @@ impl Broker {
         code_id: &str,
         app_id: Option<&str>,
     ) -> Result<(), StoreError> {
+        // A document that has ended counts as absent.
+        let keep = app_id.map_or(Duration::ZERO, |_| CODE_KEPT);
+        let text = app_id.unwrap_or_default();
+        self.replace_claim(platform, code_id, text, keep).await
+    }
+
+    /// Notes that WeChat refused a code with this errcode.
+    pub(super) async fn note_refusal(
+        &self,
+        platform: &AccountEntry,
+        code_id: &str,
+        errcode: i64,
+    ) -> Result<(), StoreError> {
+        let text = format!("{REFUSED}{errcode}");
+        self.replace_claim(platform, code_id, &text, REFUSAL_KEPT)
+            .await
+    }
+
+    async fn replace_claim(
+        &self,
+        platform: &AccountEntry,
+        code_id: &str,
+        text: &str,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
         let (store, name) = (&self.inner.store, code_name(platform, code_id));
         let now = self.inner.clock.now();
         let Some(stored) = store.load_document(&name, now).await? else {
@@ -202,9 +228,8 @@ impl Broker {
         };
         let document = Document {
             version: stored.version,
-            // A document that has ended counts as absent.
-            expires_at: Some(app_id.map_or(now, |_| now.plus(CODE_KEPT))),
-            ..Document::new(app_id.unwrap_or_default())
+            expires_at: Some(now.plus(keep)),
+            ..Document::new(text)
         };
         store.save_document(&name, &document, now).await.map(drop)
     }
@@ -225,6 +250,11 @@ impl Broker {
             change(&mut state.known.lock());
         }
     }
+}
+
+/// Returns the errcode with which WeChat refused a code, if its claim says so.
+pub(super) fn refusal_in(claim: &str) -> Option<i64> {
+    claim.strip_prefix(REFUSED)?.parse().ok()
 }
 
 fn read_time(document: &Document) -> Option<UnixTime> {
@@ -259,3 +289,9 @@ const PAGE: usize = 500;
 
 /// A code lives for an hour at most.
 const CODE_KEPT: Duration = Duration::from_secs(86_400);
+
+/// The start of the claim of a refused code. No AppID has a colon.
+const REFUSED: &str = "refused:";
+
+/// Only repetitions by the same visitor have to be caught: WeChat refuses the code later too.
+const REFUSAL_KEPT: Duration = Duration::from_secs(600);

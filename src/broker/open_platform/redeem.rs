@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::records::refusal_in;
 use super::{Authorizer, Broker, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
 use crate::account::Account;
 use crate::broker::AccountEntry;
@@ -20,7 +21,8 @@ impl Broker {
     /// (`PLATFORM/APPID`) and what its followers call it.
     ///
     /// # Errors
-    /// [`Error::UnknownAccount`] if there is no such platform; [`Error::Upstream`] if WeChat refuses the code.
+    /// [`Error::UnknownAccount`] if there is no such platform; [`Error::Upstream`] if WeChat refuses the code
+    /// ([`UpstreamError::refuses_code`]), now or a few minutes ago.
     /// [`Error::Interrupted`] if the push brought the code first and its redemption has not ended in time, or
     /// if the store fails.
     pub async fn redeem_from_browser(
@@ -75,6 +77,9 @@ impl Broker {
             polls_left -= 1;
             tokio::time::sleep(CODE_POLL).await;
         };
+        if let Some(errcode) = refusal_in(&app_id) {
+            return Err(self.failed(&platform, Upstream::refused_code(errcode)));
+        }
         let record = self.authorizer(&platform, &app_id).await.map_err(stored)?;
         let nick_name = record.and_then(|record| record.profile);
         let nick_name = nick_name
@@ -130,8 +135,8 @@ impl Broker {
             // The browser's request is at it. If it fails, the keeper tries again.
             return Ok(());
         };
-        if !unused && let Some(redeemed) = self.claim_code(platform, &id).await.map_err(stored)? {
-            let leave = self.leave_to_browser(platform, app_id, &code, !redeemed.is_empty());
+        if !unused && let Some(claim) = self.claim_code(platform, &id).await.map_err(stored)? {
+            let leave = self.leave_to_browser(platform, app_id, &code, &claim);
             return leave.await.map_err(stored);
         }
         let claimed = std::sync::Mutex::new(None);
@@ -149,17 +154,18 @@ impl Broker {
         self.redeem_claimed(platform, &code, newest).await.map(drop)
     }
 
-    /// Notes in the record that a browser brought the code to another request or node, which redeems it or has
-    /// done so. If that one died, the keeper finds a claimed code and asks the list.
+    /// Notes in the record what became of a code that a browser brought to another request or node, by that one's
+    /// claim. If it died before it redeemed the code, the keeper finds a claimed code and asks the list.
     async fn leave_to_browser(
         &self,
         platform: &Arc<AccountEntry>,
         app_id: &str,
         code: &Secret,
-        is_redeemed: bool,
+        claim: &str,
     ) -> Result<(), StoreError> {
         let leave = |record: &mut Option<Authorizer>| match record {
-            Some(record) if is_redeemed => record.code_redeemed_elsewhere(code),
+            Some(record) if refusal_in(claim).is_some() => record.code_refused(code),
+            Some(record) if !claim.is_empty() => record.code_redeemed_elsewhere(code),
             Some(record) => {
                 let ours = record.code.as_ref().filter(|ours| ours.value == *code);
                 if ours.is_some() {
@@ -264,12 +270,15 @@ impl Broker {
         let was_sent = error
             .upstream()
             .is_some_and(|error| errcode.is_some() || error.may_have_been_carried_out());
-        let is_refused = matches!(errcode, Some(61009 | 61010));
-        if !was_sent || (errcode.is_some() && !is_refused) {
-            let id = code_id(code);
-            if let Err(error) = self.note_code(platform, &id, None).await {
-                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-            }
+        let is_refused = error.upstream().is_some_and(UpstreamError::refuses_code);
+        let id = code_id(code);
+        let noted = match errcode {
+            Some(errcode) if is_refused => self.note_refusal(platform, &id, errcode).await,
+            None if was_sent => Ok(()),
+            _ => self.note_code(platform, &id, None).await,
+        };
+        if let Err(error) = noted {
+            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
         }
         let Some((app_id, _)) = from_push else {
             return;
