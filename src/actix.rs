@@ -68,4 +68,5 @@ mod for_server {
     pub(crate) use super::json_body::object;
     pub(crate) use super::limit::admit;
     pub(crate) use super::public::unknown_path;
+    pub(crate) use super::push::app_id_in;
 }

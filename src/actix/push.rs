@@ -22,8 +22,8 @@ pub struct Pushes(Arc<ArcSwap<Receivers>>);
 #[derive(Debug, Default)]
 struct Receivers {
     events: HashMap<String, Arc<PushReceiver>>,
-    /// The parts of the path before and after the AppID.
-    messages: Vec<((String, String), Arc<PushReceiver>)>,
+    /// With the paths that have [`APP_ID`] in the place of the AppID.
+    messages: Vec<(String, Arc<PushReceiver>)>,
 }
 
 /// An open platform's receiver, and the paths to which WeChat pushes.
@@ -59,10 +59,7 @@ impl Pushes {
                 Some(same) => receiver.counting_on(same),
                 None => receiver,
             });
-            if let Some((prefix, suffix)) = route.messages.split_once(APP_ID) {
-                let parts = (prefix.to_owned(), suffix.to_owned());
-                receivers.messages.push((parts, receiver.clone()));
-            }
+            receivers.messages.push((route.messages, receiver.clone()));
             receivers.events.insert(route.events, receiver);
         }
         self.0.store(Arc::new(receivers));
@@ -116,12 +113,18 @@ impl Pushes {
             return Some(Target::Event(receiver.clone()));
         }
         let mut messages = receivers.messages.iter();
-        messages.find_map(|((prefix, suffix), receiver)| {
-            let app_id = path.strip_prefix(prefix.as_str())?;
-            let app_id = app_id.strip_suffix(suffix.as_str())?;
-            is_app_id(app_id).then(|| Target::Message(receiver.clone(), app_id))
+        messages.find_map(|(pattern, receiver)| {
+            let app_id = app_id_in(path, pattern)?;
+            Some(Target::Message(receiver.clone(), app_id))
         })
     }
+}
+
+/// Returns the AppID in a path for messages, if it is of this pattern, which has [`APP_ID`] in its place.
+pub(crate) fn app_id_in<'a>(path: &'a str, pattern: &str) -> Option<&'a str> {
+    let (prefix, suffix) = pattern.split_once(APP_ID)?;
+    let app_id = path.strip_prefix(prefix)?.strip_suffix(suffix)?;
+    is_app_id(app_id).then_some(app_id)
 }
 
 async fn receive(

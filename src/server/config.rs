@@ -49,6 +49,8 @@ pub use limits::{LimitSettings, ProxySettings};
 pub use log::LogSettings;
 pub use notify::{NotifySettings, WebhookKind, WebhookSettings};
 pub use platforms::PlatformSettings;
+#[cfg(test)]
+pub(super) use platforms::is_taken;
 pub use problems::{Problem, Problems};
 pub(crate) use redact::ill_written;
 pub use server::{ReadyRule, ServerSettings};

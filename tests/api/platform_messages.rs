@@ -234,14 +234,21 @@ async fn every_message_that_is_not_valid_gets_the_same_answer() {
     world.assert_counted("refused", 3).await;
 }
 
+/// The settings of a platform.
+fn platform(name: &str, component: &str, setting: &str) -> String {
+    format!(
+        "[platforms.{name}]\ncomponent_appid = \"{component}\"\nsecret = \"{SECRET}\"\n\
+         push_token = \"token\"\naes_key = \"{OLD_KEY}\"\njs_safe_domains = [\"example.com\"]\n{setting}\n"
+    )
+}
+
 #[test]
-fn a_messages_url_that_cannot_work_is_refused() {
+fn a_url_or_path_that_cannot_work_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let read = |setting: &str| {
         let text = format!(
-            "[server]\nlisten = \"0.0.0.0:8080\"\nadmin_listen = \"127.0.0.1:8081\"\n\
-             [platforms.agency]\ncomponent_appid = \"{COMPONENT}\"\nsecret = \"{SECRET}\"\n\
-             push_token = \"token\"\naes_key = \"{OLD_KEY}\"\njs_safe_domains = [\"example.com\"]\n{setting}\n"
+            "[server]\nlisten = \"0.0.0.0:8080\"\nadmin_listen = \"127.0.0.1:8081\"\n{}",
+            platform("agency", COMPONENT, setting)
         );
         Settings::read(&text, home.path(), Default::default())
     };
@@ -250,6 +257,8 @@ fn a_messages_url_that_cannot_work_is_refused() {
         "messages_url = \"http://127.0.0.1:9000/?app={appid}\"",
         "messages_url = \"https://app.example.com:8080/wx\"",
         "messages_path = \"/wx/$APPID$/callback\"",
+        "callback_path = \"/wx/healthz\"",
+        "authorize_url = \"https://wx.example.com/wx/\"",
     ] {
         if let Err(problems) = read(good) {
             panic!("{good}: {problems}");
@@ -267,9 +276,50 @@ fn a_messages_url_that_cannot_work_is_refused() {
         ("messages_path = \"/wx/callback\"", "$APPID$"),
         ("messages_path = \"/jssdk/$APPID$\"", "must be a path"),
         ("callback_path = \"/wx/$APPID$\"", "must be a path"),
+        ("callback_path = \"/healthz\"", "must be a path"),
+        ("callback_path = \"/qr.svg\"", "must be a path"),
+        ("callback_path = \"/wx/../events\"", "must be a path"),
+        ("callback_path = \"/wx/MP_verify_x.txt\"", "must be a path"),
+        ("messages_path = \"/WW_verify_$APPID$\"", "must be a path"),
+        ("authorize_url = \"wx.example.com\"", "must be a base URL"),
+        (
+            "authorize_url = \"https://u:p@wx.example.com\"",
+            "must be a base URL",
+        ),
+        (
+            "authorize_url = \"https://wx.example.com/?a\"",
+            "must be a base URL",
+        ),
+        (
+            "authorize_url = \"https://wx.example.com/a;b\"",
+            "must be a base URL",
+        ),
     ] {
         let problems = read(bad).unwrap_err().to_string();
         assert!(problems.contains(problem), "{bad}: {problems}");
+        assert!(!problems.contains("u:p"), "{problems}");
+    }
+}
+
+#[test]
+fn platforms_whose_message_paths_overlap_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    for (one, other, is_good) in [
+        ("/wx/$APPID$", "/wx/$APPID$", false),
+        ("/wx/$APPID$", "/wx/b-$APPID$", false),
+        ("/wx/b-$APPID$", "/wx/$APPID$", false),
+        ("/a/$APPID$", "/b/$APPID$", true),
+        ("/wx/$APPID$", "/wx/$APPID$/b", true),
+    ] {
+        let path = |path: &str| format!("messages_path = \"{path}\"");
+        let text = platform("one", COMPONENT, &path(one))
+            + &platform("other", "wx0000000000c0de00", &path(other));
+        let read = Settings::read(&text, home.path(), Default::default());
+        let problems = read.err().map(|problems| problems.to_string());
+        let is_refused = problems
+            .as_ref()
+            .is_some_and(|text| text.contains("matches the same paths"));
+        assert_eq!(is_refused, !is_good, "{one} {other}: {problems:?}");
     }
 }
 

@@ -14,7 +14,7 @@ use super::secret::{SecretKeys, secret, secret_if_any};
 use super::section::Section;
 use super::{Problems, ServerSettings, egress};
 use crate::account::Account;
-use crate::actix::APP_ID;
+use crate::actix::{APP_ID, app_id_in};
 use crate::credential::Secret;
 use crate::platform::PushKeys;
 use crate::platform::push_crypto::{AesKey, Rotating};
@@ -50,7 +50,8 @@ pub(super) fn read(
     let mut lists = defaults.clone();
     lists.retain(&["js_api_list", "open_tag_list"]);
     let mut platforms: Vec<PlatformSettings> = Vec::new();
-    let (mut ids, mut paths, mut messages) = (HashMap::new(), HashMap::new(), HashMap::new());
+    let (mut ids, mut paths) = (HashMap::new(), HashMap::new());
+    let mut messages: Vec<(String, String)> = Vec::new();
     for (name, mut section) in section.sections(problems) {
         accounts::check_name(&name, &section, None, problems);
         if names.contains(&name) {
@@ -68,11 +69,6 @@ pub(super) fn read(
         for (known, value, key) in [
             (&mut ids, id, "component_appid"),
             (&mut paths, platform.callback_path.clone(), "callback_path"),
-            (
-                &mut messages,
-                platform.messages_path.clone(),
-                "messages_path",
-            ),
         ] {
             if let Some(first) = known.insert(value, section.place()) {
                 problems.add(
@@ -82,6 +78,15 @@ pub(super) fn read(
                 );
             }
         }
+        let path = platform.messages_path.clone();
+        if let Some((_, first)) = messages.iter().find(|(other, _)| overlap(other, &path)) {
+            problems.add(
+                &section.own_path_of("messages_path"),
+                format!("matches the same paths as in {first}: each platform has its own"),
+                format!("与 {first} 匹配相同的路径：每个平台应各不相同"),
+            );
+        }
+        messages.push((path, section.place()));
         platforms.push(platform);
     }
     platforms.sort_by(|one, other| one.name.cmp(&other.name));
@@ -118,10 +123,7 @@ fn platform(
             Some(KEEP_HOURS)
         }
     };
-    let authorize_url = match section.has("authorize_url") {
-        true => section.url("authorize_url", problems).map(Some),
-        false => Some(section.text_if_any("authorize_url", problems)),
-    };
+    let authorize_url = authorize_url(section, problems);
     let path = section.text_if_any("callback_path", problems);
     let path = path.unwrap_or_else(|| format!("/platforms/{name}/events"));
     let is_path_good = check_path(&path, "callback_path", section, problems);
@@ -166,6 +168,35 @@ fn platform(
     })
 }
 
+/// Returns the normal form, without a slash at the end; `None` only after adding a problem.
+fn authorize_url(section: &mut Section, problems: &mut Problems) -> Option<Option<String>> {
+    let Some(text) = section.text_if_any("authorize_url", problems) else {
+        return Some(None);
+    };
+    let url = Url::parse(&text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && has_no_user(url)
+            && url.query().is_none()
+            && url.fragment().is_none()
+            // It would end the cookie's path.
+            && !url.path().contains(';')
+    });
+    let Some(url) = url else {
+        problems.add(
+            &section.path_of("authorize_url"),
+            "must be a base URL such as https://wx.example.com, without a user, a password, a query and \";\""
+                .into(),
+            "应为形如 https://wx.example.com 的地址，不能包含用户名、密码、查询参数和分号".into(),
+        );
+        return None;
+    };
+    Some(Some(url.as_str().trim_end_matches('/').to_owned()))
+}
+
+fn has_no_user(url: &Url) -> bool {
+    url.username().is_empty() && url.password().is_none()
+}
+
 /// Returns `None` only after adding a problem.
 fn messages_url(section: &mut Section, problems: &mut Problems) -> Option<Option<String>> {
     let Some(text) = section.text_if_any("messages_url", problems) else {
@@ -175,8 +206,7 @@ fn messages_url(section: &mut Section, problems: &mut Problems) -> Option<Option
         let host = url.host_str().unwrap_or_default();
         matches!(url.scheme(), "http" | "https")
             && !host.contains(SAMPLE)
-            && url.username().is_empty()
-            && url.password().is_none()
+            && has_no_user(url)
             && url.fragment().is_none()
     });
     if url.is_none() {
@@ -251,16 +281,7 @@ fn check_path(path: &str, key: &'static str, section: &Section, problems: &mut P
         && path.len() > 1
         && path.len() <= 200
         && path.starts_with('/')
-        && ![
-            "/jssdk",
-            "/authorize",
-            "/static",
-            "/doctor",
-            "/demo",
-            "/sandbox",
-        ]
-        .iter()
-        .any(|taken| path.split('/').nth(1) == Some(&taken[1..]))
+        && !is_taken(path)
         && path
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"/-_.~$".contains(&b));
@@ -277,6 +298,36 @@ fn check_path(path: &str, key: &'static str, section: &Section, problems: &mut P
     }
     is_good
 }
+
+/// Returns whether a route of the public listener may answer this path, or clients would change it.
+pub(in crate::server) fn is_taken(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    TAKEN.contains(&first)
+        || last.starts_with("MP_verify_")
+        || last.starts_with("WW_verify_")
+        || path.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+/// Returns whether some path is one for messages of both.
+fn overlap(one: &str, other: &str) -> bool {
+    let matches =
+        |pattern: &str, path: &str| app_id_in(&path.replace(APP_ID, SAMPLE), pattern).is_some();
+    matches(one, other) || matches(other, one)
+}
+
+/// The first segments of the public listener's own paths.
+const TAKEN: [&str; 9] = [
+    "",
+    "jssdk",
+    "authorize",
+    "static",
+    "doctor",
+    "demo",
+    "sandbox",
+    "healthz",
+    "qr.svg",
+];
 
 const COMPONENT_SECRET: SecretKeys = SecretKeys {
     text: "secret",

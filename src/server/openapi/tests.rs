@@ -16,7 +16,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::error::ProblemCode;
 use crate::sandbox::Sandbox;
-use crate::server::config::{ReadyRule, Settings};
+use crate::server::config::{ReadyRule, Settings, is_taken};
 use crate::server::metrics::Metrics;
 use crate::server::ready::Readiness;
 use crate::server::reload::Reloader;
@@ -143,6 +143,10 @@ async fn the_public_routes_described_are_the_public_routes_mounted() {
         twin != Some(methods)
     });
     assert_same(&routes, &described(true));
+    for path in all.keys().filter(|path| !path.starts_with("/platforms/")) {
+        let verify_file = path.replace("{file}", "MP_verify_x.txt");
+        assert!(is_taken(&verify_file), "pushes on {path} would not arrive");
+    }
 }
 
 #[tokio::test]
