@@ -27,6 +27,8 @@ pub struct RateLimit {
     clients: Arc<ClientIps>,
     refused: AtomicU64,
     log: LogThrottle,
+    /// Its name in the log.
+    name: &'static str,
 }
 
 impl RateLimit {
@@ -50,7 +52,14 @@ impl RateLimit {
             clients,
             refused: AtomicU64::new(0),
             log,
+            name: "limits.requests_per_second",
         }
+    }
+
+    #[cfg_attr(not(feature = "server"), allow(dead_code))] // an embedder has one rate limit
+    /// Names a rate limit that is not `limits.requests_per_second`, for the log.
+    pub(crate) fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// Counts one request of the client that this peer and these headers stand for.
@@ -80,15 +89,12 @@ impl RateLimit {
     fn refuse(&self, client: IpAddr, wait: Duration) -> Problem {
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if self.log.now_is_the_time(self.clock.now()) {
-            tracing::warn!(%client, refused, "client exceeds limits.requests_per_second");
+            tracing::warn!(%client, refused, "client exceeds {}", self.name);
         }
+        let detail = format!("this client exceeded {}", self.name);
         Problem {
             retry_after: Some(whole_seconds(wait)),
-            ..Problem::new(
-                ProblemCode::RateLimited,
-                "this client exceeded limits.requests_per_second",
-                HINT,
-            )
+            ..Problem::new(ProblemCode::RateLimited, detail, HINT)
         }
     }
 }

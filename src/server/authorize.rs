@@ -1,22 +1,24 @@
 //! `/authorize/{platform}`: the page on which the owner of an account authorises an open platform, and the page to
 //! which WeChat returns the browser.
 //!
-//! WeChat has no state parameter, so a random one is in `redirect_uri` and in a cookie: a code that a stranger
+//! WeChat has no state parameter, so a signed one is in `redirect_uri` and in a cookie: a code that a stranger
 //! sends to someone is not redeemed in that browser. The code is redeemed at once; no page shows it.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::sync::{Arc, LazyLock};
+mod state;
 
-use actix_web::http::{StatusCode, header};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use arc_swap::ArcSwap;
 use askama::Template;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use url::Url;
 
 use super::config::PlatformSettings;
 use super::pages::{Lang, Page, reads};
@@ -25,23 +27,35 @@ use crate::broker::{AuthorizationLinks, Broker};
 use crate::clock::Clock;
 use crate::credential::Secret;
 use crate::endpoint::{Problem, RateLimit};
-use crate::error::{Error, Text};
+use crate::error::{Error, Text, UpstreamError};
 
 /// The pages of all platforms that have them. Clones share them.
 #[derive(Clone)]
 pub(super) struct AuthorizePages {
-    /// The base URL of the page by the platform's name; empty in the sandbox, where it is the visitor's.
-    bases: Arc<ArcSwap<HashMap<String, String>>>,
+    /// The pages by the platform's name.
+    pages: Arc<ArcSwap<HashMap<String, PlatformPage>>>,
     broker: Broker,
     limit: web::Data<RateLimit>,
+}
+
+/// The page of one platform.
+#[derive(Clone)]
+struct PlatformPage {
+    /// Its base URL; empty in the sandbox, where it is the visitor's.
+    base: String,
+    /// The path of the page as browsers see it: a proxy may remove its beginning.
+    path: String,
+    /// Signs states, at every node.
+    secret: Secret,
 }
 
 impl AuthorizePages {
     /// Create it once: all workers share its rate limit. Every visit costs a call to WeChat.
     pub(super) fn new(broker: &Broker, clients: Arc<ClientIps>, clock: Clock) -> Self {
-        let limit = RateLimit::new(VISITS_PER_SECOND, VISITS_AT_ONCE, clients, clock);
+        let limit = RateLimit::new(VISITS_PER_SECOND, VISITS_AT_ONCE, clients, clock)
+            .named("the rate limit of the authorisation page");
         Self {
-            bases: Arc::default(),
+            pages: Arc::default(),
             broker: broker.clone(),
             limit: web::Data::new(limit),
         }
@@ -49,11 +63,20 @@ impl AuthorizePages {
 
     /// Replaces the platforms.
     pub(super) fn replace(&self, platforms: &[PlatformSettings]) {
-        let bases = platforms.iter().filter_map(|platform| {
-            let base = platform.authorize_url.as_ref()?;
-            Some((platform.name.clone(), base.clone()))
+        let pages = platforms.iter().filter_map(|platform| {
+            let (name, base) = (&platform.name, platform.authorize_url.clone()?);
+            let url = Url::parse(&base).ok();
+            let below = url
+                .as_ref()
+                .map_or("", |url| url.path().trim_end_matches('/'));
+            let page = PlatformPage {
+                path: format!("{below}/authorize/{name}"),
+                secret: platform.account.secret().clone(),
+                base,
+            };
+            Some((name.clone(), page))
         });
-        self.bases.store(Arc::new(bases.collect()));
+        self.pages.store(Arc::new(pages.collect()));
     }
 
     /// Adds the routes to an application.
@@ -69,8 +92,8 @@ impl AuthorizePages {
         }
     }
 
-    fn base_of(&self, platform: &str) -> Option<String> {
-        self.bases.load().get(platform).cloned()
+    fn page_of(&self, platform: &str) -> Option<PlatformPage> {
+        self.pages.load().get(platform).cloned()
     }
 }
 
@@ -94,19 +117,31 @@ async fn start(
     platform: web::Path<String>,
     pages: web::Data<AuthorizePages>,
 ) -> HttpResponse {
-    let Some(base) = pages.base_of(&platform) else {
+    let Some(page) = pages.page_of(&platform) else {
         return super::pages::not_found(request).await;
     };
-    if let Err(problem) = admit(&request) {
-        return refused(&request, problem);
+    if request.method() == Method::HEAD {
+        // Links cost a call to WeChat, and the answer has no body.
+        let (pc, phone) = (String::new(), String::new());
+        let no_links = Body::Links(AuthorizationLinks { pc, phone });
+        return answer(&request, StatusCode::OK, no_links);
     }
-    let state = new_state();
-    let path = format!("/authorize/{platform}");
-    let base = match base.as_str() {
+    if let Err(problem) = admit(&request) {
+        return refused(&request, &problem);
+    }
+    let now = pages.broker.clock().now();
+    // A second tab or a reload keeps the state of the first, which may be on WeChat's page.
+    let kept = kept_states(&request).find_map(|state| {
+        let left = state::life_left(state, &platform, &page.secret, now)?;
+        (left >= ENOUGH).then(|| (state.to_owned(), left))
+    });
+    let (state, left) =
+        kept.unwrap_or_else(|| (state::issue(&platform, &page.secret, now), state::LIFE));
+    let base = match page.base.as_str() {
         "" => super::pages::origin_of(&request, "127.0.0.1:8080"),
-        _ => base,
+        base => base.to_owned(),
     };
-    let redirect = format!("{base}{path}/done?state={state}");
+    let redirect = format!("{base}/authorize/{platform}/done?state={state}");
     match pages.broker.authorization_links(&platform, &redirect).await {
         Ok(links) => {
             let mut response = answer(&request, StatusCode::OK, Body::Links(links));
@@ -117,7 +152,9 @@ async fn start(
             };
             // Lax: sent when WeChat's page leads back here.
             let cookie = format!(
-                "{COOKIE}={state}; Path={path}; Max-Age=3600; HttpOnly; SameSite=Lax{secure}"
+                "{COOKIE}={state}; Path={}; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+                page.path,
+                left.as_secs()
             );
             if let Ok(cookie) = header::HeaderValue::from_str(&cookie) {
                 response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -134,11 +171,11 @@ async fn done(
     platform: web::Path<String>,
     pages: web::Data<AuthorizePages>,
 ) -> HttpResponse {
-    if pages.base_of(&platform).is_none() {
+    let Some(page) = pages.page_of(&platform) else {
         return super::pages::not_found(request).await;
-    }
+    };
     if let Err(problem) = admit(&request) {
-        return refused(&request, problem);
+        return refused(&request, &problem);
     }
     let value = |name: &str| {
         let mut pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
@@ -147,9 +184,10 @@ async fn done(
             .map(|(_, value)| value.into_owned())
     };
     let state = value("state").unwrap_or_default();
-    let kept = kept_state(&request);
-    let is_ours = kept.is_some_and(|kept| kept.as_bytes().ct_eq(state.as_bytes()).into());
-    if state.is_empty() || !is_ours {
+    let mut kept = kept_states(&request);
+    let is_kept = kept.any(|kept| kept.as_bytes().ct_eq(state.as_bytes()).into());
+    let now = pages.broker.clock().now();
+    if !is_kept || state::life_left(&state, &platform, &page.secret, now).is_none() {
         let body = Body::Failed(WRONG_BROWSER, START_AGAIN);
         return answer(&request, StatusCode::FORBIDDEN, body);
     }
@@ -164,21 +202,28 @@ async fn done(
     }
 }
 
-/// The operator finds the reason in the log and on the status page; the visitor cannot do anything about it.
+/// The operator finds the reason in the log and on the status page. The visitor can only do something about a code
+/// that WeChat does not accept.
 fn failed(request: &HttpRequest, error: &Error) -> HttpResponse {
+    if error.upstream().is_some_and(UpstreamError::refuses_code) {
+        tracing::info!(%error, path = request.path(), "visitor brought a code that is not valid any more");
+        let body = Body::Failed(CODE_REFUSED, START_AGAIN);
+        return answer(request, StatusCode::BAD_REQUEST, body);
+    }
     tracing::warn!(%error, path = request.path(), "account could not be authorised");
     let body = Body::Failed(NOT_NOW, COME_BACK);
     answer(request, StatusCode::SERVICE_UNAVAILABLE, body)
 }
 
-fn refused(request: &HttpRequest, problem: Problem) -> HttpResponse {
-    let status = StatusCode::from_u16(problem.code.status());
-    let body = Body::Failed(NOT_NOW, problem.hint);
-    answer(
-        request,
-        status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
-        body,
-    )
+/// The problem's own text is about signatures.
+fn refused(request: &HttpRequest, problem: &Problem) -> HttpResponse {
+    let body = Body::Failed(TOO_OFTEN, RELOAD_LATER);
+    let mut response = answer(request, StatusCode::TOO_MANY_REQUESTS, body);
+    let wait = problem.retry_after.map_or(1, |wait| wait.as_secs().max(1));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, header::HeaderValue::from(wait));
+    response
 }
 
 fn answer(request: &HttpRequest, status: StatusCode, body: Body) -> HttpResponse {
@@ -199,22 +244,13 @@ fn answer(request: &HttpRequest, status: StatusCode, body: Body) -> HttpResponse
     response
 }
 
-/// Returns the value of the cookie.
-fn kept_state(request: &HttpRequest) -> Option<&str> {
+/// Returns the values of the cookie: a browser may have one for each path of the page.
+fn kept_states(request: &HttpRequest) -> impl Iterator<Item = &str> {
     let headers = request.headers().get_all(header::COOKIE);
     let pairs = headers
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'));
-    let mut states = pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-    states.next()
-}
-
-fn new_state() -> String {
-    let random: [u8; 16] = rand::rng().random();
-    random.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
 /// Inline, so that the page needs no file. Same tokens as `style.css`.
@@ -248,15 +284,24 @@ const COOKIE: &str = "wx_jssdk_authorize";
 const VISITS_PER_SECOND: u32 = 1;
 const VISITS_AT_ONCE: u32 = 5;
 
+/// WeChat's links work for half an hour: a state that is used again must outlive them.
+const ENOUGH: Duration = Duration::from_secs(1_800);
+
 const NOT_NOW: Text = Text::new("This does not work now", "暂时无法授权");
 const COME_BACK: Text = Text::new(
     "Try again in a few minutes. If it does not work then, tell the provider who sent you here.",
     "请几分钟后再试；如果仍然不行，请联系让你打开本页的服务商。",
 );
+const TOO_OFTEN: Text = Text::new("Too many visits", "访问过于频繁");
+const RELOAD_LATER: Text = Text::new(
+    "Wait a few seconds, then reload this page.",
+    "请等待几秒，再刷新本页。",
+);
 const NO_CODE: Text = Text::new("WeChat sent no code", "微信没有返回授权码");
+const CODE_REFUSED: Text = Text::new("The code is no longer valid", "授权码已失效");
 const WRONG_BROWSER: Text = Text::new(
-    "This authorisation was not started in this browser",
-    "此次授权不是在当前浏览器中发起的",
+    "This authorisation was not started in this browser, or too long ago",
+    "此次授权不是在当前浏览器中发起的，或已超时",
 );
 const START_AGAIN: Text = Text::new(
     "Open the authorisation page again and follow its link in the same browser.",

@@ -10,7 +10,7 @@ use wx_jssdk::sandbox::{App, OpenPlatform, Push, Sandbox};
 use wx_jssdk::server::config::StoreSettings;
 use wx_jssdk::{Kind, UnixTime};
 
-use crate::common::http::{self, Answer, get, post};
+use crate::common::http::{self, Answer, Request, get, post};
 use crate::common::service::{Service, settings};
 
 pub(crate) const COMPONENT: &str = "wxbbd3f07e2945cf2a";
@@ -19,6 +19,9 @@ pub(crate) const SHOP: &str = "wx1111111111111111";
 const GAME: &str = "wx3333333333333333";
 const KEY: &str = "wxk_a-client-of-the-agency";
 const EVENTS: &str = "/platforms/agency/events";
+const COOKIE: &str = "wx_jssdk_authorize";
+const PRE_AUTH_CODE: &str = "/cgi-bin/component/api_create_preauthcode";
+const QUERY_AUTH: &str = "/cgi-bin/component/api_query_auth";
 
 /// Some minutes after the real pushes of 2015.
 const START: UnixTime = UnixTime(1_436_881_500);
@@ -53,6 +56,15 @@ pub(crate) fn captured(vector: &Value) -> (String, String) {
     (query, body)
 }
 
+/// The cookie that an answer sets, and the state in it.
+fn cookie_and_state(answer: &Answer) -> (String, String) {
+    let cookie = answer.header("set-cookie").unwrap();
+    let (cookie, _) = cookie.split_once(';').unwrap();
+    let (name, state) = cookie.split_once('=').unwrap();
+    assert_eq!(name, COOKIE);
+    (cookie.to_owned(), state.to_owned())
+}
+
 impl World {
     /// The platform of the real pushes of 2015.
     async fn new() -> Self {
@@ -76,12 +88,16 @@ impl World {
         let platform = OpenPlatform::new(COMPONENT, SECRET)
             .with_push_keys(token, key)
             .safe_domain("example.com");
+        let authorize_url = match further.contains("authorize_url") {
+            true => "",
+            false => "authorize_url = \"http://127.0.0.1\"",
+        };
         let text = format!(
             "[upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n\
              [[server.api_keys]]\nname = \"agency\"\nsha256 = \"{1}\"\naccounts = [\"agency/*\"]\ncalls = [\"/\"]\n\
              [platforms.agency]\ncomponent_appid = \"{COMPONENT}\"\nsecret = \"{SECRET}\"\n\
              push_token = \"{token}\"\naes_key = \"{key}\"\njs_safe_domains = [\"example.com\"]\n\
-             authorize_url = \"http://127.0.0.1\"\n{further}\n",
+             {authorize_url}\n{further}\n",
             sandbox.url(),
             KeyHash::of(KEY)
         );
@@ -108,7 +124,11 @@ impl World {
 
     /// A platform with a ticket.
     async fn ready() -> Self {
-        let world = Self::new().await;
+        Self::ready_with("").await
+    }
+
+    async fn ready_with(further: &str) -> Self {
+        let world = Self::with(further, |platform| platform).await;
         let reply = world.sandbox.push_ticket(COMPONENT).await;
         assert!(reply.is_success(), "{reply:?}");
         world
@@ -145,6 +165,19 @@ impl World {
 
     async fn public(&self, target: &str) -> Answer {
         http::send(self.service.public, get(target).close().text()).await
+    }
+
+    /// Opens a page in a browser that has this cookie.
+    async fn visit(&self, target: &str, cookie: &str) -> Answer {
+        let request = get(target)
+            .header("Cookie", format_args!("a=b; {cookie}"))
+            .close();
+        http::send(self.service.public, request.text()).await
+    }
+
+    fn advance(&self, seconds: u64) {
+        let clock = self.service.broker.clock();
+        assert!(clock.advance(Duration::from_secs(seconds)));
     }
 
     pub(crate) async fn admin(&self, target: &str) -> Answer {
@@ -340,8 +373,7 @@ async fn an_owner_authorises_on_the_page_in_the_same_browser() {
     for part in ["HttpOnly", "SameSite=Lax", "Path=/authorize/agency"] {
         assert!(cookie.contains(part), "{cookie}");
     }
-    let (cookie, _) = cookie.split_once(';').unwrap();
-    let state = cookie.split_once('=').unwrap().1;
+    let (cookie, state) = cookie_and_state(&start);
     assert!(
         start.text.contains("/cgi-bin/componentloginpage?"),
         "{}",
@@ -353,26 +385,33 @@ async fn an_owner_authorises_on_the_page_in_the_same_browser() {
         start.text
     );
     let code = world.sandbox.authorize(COMPONENT, GAME).await;
+    world
+        .until(|| world.service.broker.platforms()[0].active == 1)
+        .await;
+    let redeemed = world.sandbox.calls(QUERY_AUTH);
     let done = format!("/authorize/agency/done?lang=en&auth_code={code}&expires_in=600");
-    let visit = async |target: &str, cookie: Option<&str>| {
-        let request = get(target).close();
-        let request = match cookie {
-            Some(cookie) => request.header("Cookie", format_args!("a=b; {cookie}")),
-            None => request,
-        };
-        http::send(world.service.public, request.text()).await
-    };
-    let strange = format!("{done}&state={}", "0".repeat(32));
+    let strange = "0".repeat(32);
+    // The last one was issued by no node.
     for (target, cookie) in [
-        (done.clone(), Some(cookie)),
-        (strange, Some(cookie)),
-        (format!("{done}&state={state}"), None),
+        (done.clone(), cookie.clone()),
+        (format!("{done}&state={strange}"), cookie.clone()),
+        (format!("{done}&state={state}"), String::new()),
+        (format!("{done}&state="), format!("{COOKIE}=")),
+        (
+            format!("{done}&state={strange}"),
+            format!("{COOKIE}={strange}"),
+        ),
     ] {
-        let answer = visit(&target, cookie).await;
+        let answer = world.visit(&target, &cookie).await;
         assert_eq!(answer.status, 403, "{target}");
         assert!(!answer.text.contains(&code));
     }
-    let answer = visit(&format!("{done}&state={state}"), Some(cookie)).await;
+    assert_eq!(
+        world.sandbox.calls(QUERY_AUTH),
+        redeemed,
+        "no call for them"
+    );
+    let answer = world.visit(&format!("{done}&state={state}"), &cookie).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(
         answer.text.contains(&format!("agency/{GAME}")),
@@ -384,6 +423,98 @@ async fn an_owner_authorises_on_the_page_in_the_same_browser() {
     let token = world.service.broker.credential(&name, Kind::AccessToken);
     assert!(token.await.is_ok());
     assert_eq!(world.public("/authorize/other").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_cookie_reaches_a_page_below_the_path_of_authorize_url() {
+    let setting = "authorize_url = \"HTTPS://wx.example.com/wx/\"";
+    let world = World::ready_with(setting).await;
+    let start = world.public("/authorize/agency").await;
+    let redirect = "=https%3A%2F%2Fwx.example.com%2Fwx%2Fauthorize%2Fagency%2Fdone%3Fstate%3D";
+    assert!(start.text.contains(redirect), "{}", start.text);
+    let cookie = start.header("set-cookie").unwrap();
+    assert!(cookie.contains("; Path=/wx/authorize/agency;"), "{cookie}");
+    assert!(cookie.ends_with("; Secure"), "{cookie}");
+}
+
+#[tokio::test]
+async fn a_second_tab_keeps_the_authorisation_of_the_first() {
+    let world = World::ready().await;
+    let page = "/authorize/agency";
+    let (cookie, first) = cookie_and_state(&world.public(page).await);
+    world.advance(1_700);
+    let second = world.visit(page, &cookie).await;
+    assert_eq!(cookie_and_state(&second).1, first);
+    let age = second.header("set-cookie").unwrap();
+    assert!(age.contains("; Max-Age=1900;"), "{age}");
+    let link = format!("done%3Fstate%3D{first}");
+    assert!(second.text.contains(&link), "{}", second.text);
+    // WeChat's links in a new page would outlive the state.
+    world.advance(200);
+    let third = world.visit(page, &cookie).await;
+    assert_ne!(cookie_and_state(&third).1, first);
+    let done = format!("{page}/done?state={first}&auth_code=x");
+    assert_eq!(world.visit(&done, &cookie).await.status, 400);
+    world.advance(1_700);
+    assert_eq!(
+        world.visit(&done, &cookie).await.status,
+        403,
+        "it has ended"
+    );
+}
+
+#[tokio::test]
+async fn a_head_request_for_the_page_costs_no_call() {
+    let world = World::ready().await;
+    let request = Request::new("HEAD", "/authorize/agency").close();
+    let answer = http::send(world.service.public, request.text()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("set-cookie"), None);
+    assert_eq!(world.sandbox.calls(PRE_AUTH_CODE), 0);
+}
+
+#[tokio::test]
+async fn a_code_that_wechat_refused_is_named_and_not_sent_again() {
+    let world = World::ready().await;
+    let (cookie, state) = cookie_and_state(&world.public("/authorize/agency").await);
+    for (lang, text) in [
+        ("en", "The code is no longer valid"),
+        ("zh", "授权码已失效"),
+    ] {
+        let done = format!("/authorize/agency/done?lang={lang}&state={state}&auth_code=x");
+        let answer = world.visit(&done, &cookie).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.text.contains(text), "{}", answer.text);
+        assert_eq!(world.sandbox.calls(QUERY_AUTH), 1, "{lang}");
+    }
+    // The note of it does not stay.
+    world.advance(700);
+    let done = format!("/authorize/agency/done?state={state}&auth_code=x");
+    assert_eq!(world.visit(&done, &cookie).await.status, 400);
+    assert_eq!(world.sandbox.calls(QUERY_AUTH), 2);
+}
+
+#[tokio::test]
+async fn a_visitor_who_reloads_too_often_is_told_to_wait_and_how_long() {
+    let proxy = "[server]\ntrusted_proxies = [\"127.0.0.1\"]";
+    let world = World::ready_with(proxy).await;
+    let visit = async |target: &str| {
+        let request = get(target).header("X-Forwarded-For", "203.0.113.7").close();
+        http::send(world.service.public, request.text()).await
+    };
+    for _ in 0..5 {
+        assert_eq!(visit("/authorize/agency").await.status, 200);
+    }
+    for (target, text) in [
+        ("/authorize/agency?lang=en", "Wait a few seconds"),
+        ("/authorize/agency/done?lang=zh", "请等待几秒"),
+    ] {
+        let answer = visit(target).await;
+        assert_eq!(answer.status, 429, "{answer:?}");
+        assert_eq!(answer.retry_after(), 1);
+        assert!(answer.text.contains(text), "{}", answer.text);
+        assert!(!answer.text.contains("limits."), "{}", answer.text);
+    }
 }
 
 #[tokio::test]
@@ -433,14 +564,13 @@ async fn the_doctor_knows_the_component_app_id_in_the_place_of_the_accounts() {
 
 #[tokio::test]
 async fn a_push_is_answered_success_before_the_work() {
-    const REDEEM: &str = "/cgi-bin/component/api_query_auth";
     let world = World::ready().await;
-    let gate = world.sandbox.hold(REDEEM);
+    let gate = world.sandbox.hold(QUERY_AUTH);
     // Returns after the platform has answered the push.
     world.sandbox.authorize(COMPONENT, SHOP).await;
     let reply = world.sandbox.push_replies(COMPONENT).pop().unwrap();
     assert!(reply.is_success(), "{reply:?}");
-    world.sandbox.wait_for_calls(REDEEM, 1).await;
+    world.sandbox.wait_for_calls(QUERY_AUTH, 1).await;
     assert_eq!(world.service.broker.platforms()[0].active, 0);
     gate.release();
     world
