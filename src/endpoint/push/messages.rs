@@ -22,7 +22,7 @@ pub type Forwarding<'a> = Pin<Box<dyn Future<Output = Result<MessageAnswer, Stri
 /// A message to be sent on as it came.
 #[derive(Clone, Copy)]
 pub struct Forward<'a> {
-    /// The AppID in the path.
+    /// The AppID in the path, which WeChat's signature does not cover.
     pub app_id: &'a str,
     /// The query, without the question mark.
     pub query: &'a str,
