@@ -321,7 +321,7 @@ async fn a_code_refused_for_the_browser_is_settled_when_the_push_brings_it() {
     world
         .until(|| world.platform().needs_authorization == [SHOP])
         .await;
-    assert_eq!(world.calls(QUERY_AUTH), 2);
+    assert_eq!(world.calls(QUERY_AUTH), 1);
     world.authorized(SHOP).await;
     world.assert_signs(SHOP).await;
 }
