@@ -207,9 +207,9 @@ async fn what_never_began_is_starting_and_what_fails_from_the_start_is_down() {
     .await;
     let status = world
         .until(|status| {
-            let ticket = find(&status["accounts"][1], "jsapi_ticket");
-            // The ticket learns of its token's failure a moment later.
-            status["summary"]["down"] == 3 && ticket["error"].is_object()
+            // Accounts that are down come first. The ticket learns of its token's failure a moment later.
+            let ticket = || find(&status["accounts"][1], "jsapi_ticket");
+            status["summary"]["down"] == 3 && ticket()["error"].is_object()
         })
         .await;
     let main = &status["accounts"][1];
