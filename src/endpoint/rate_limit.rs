@@ -89,7 +89,8 @@ impl RateLimit {
     fn refuse(&self, client: IpAddr, wait: Duration) -> Problem {
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if self.log.now_is_the_time(self.clock.now()) {
-            tracing::warn!(%client, refused, "client exceeds {}", self.name);
+            let limit = self.name;
+            tracing::warn!(%client, limit, refused, "client exceeds a rate limit");
         }
         let detail = format!("this client exceeded {}", self.name);
         Problem {

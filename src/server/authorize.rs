@@ -53,7 +53,7 @@ impl AuthorizePages {
     /// Create it once: all workers share its rate limit. Every visit costs a call to WeChat.
     pub(super) fn new(broker: &Broker, clients: Arc<ClientIps>, clock: Clock) -> Self {
         let limit = RateLimit::new(VISITS_PER_SECOND, VISITS_AT_ONCE, clients, clock)
-            .named("the rate limit of the authorisation page");
+            .named("the authorisation page");
         Self {
             pages: Arc::default(),
             broker: broker.clone(),
