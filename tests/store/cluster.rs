@@ -2,6 +2,7 @@
 //!
 //! The Redis is this test's own and is paused, killed and emptied; the sandbox counts the calls and judges each answer.
 
+mod authorizers;
 mod counters;
 mod life;
 mod nodes;

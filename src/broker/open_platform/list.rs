@@ -212,4 +212,4 @@ const LIST_EVERY: Duration = Duration::from_secs(86_400);
 const LIST_RETRY: Duration = Duration::from_secs(300);
 
 /// Concurrent changes of records, so that a file store writes them in few commits.
-const CHANGES_AT_ONCE: usize = 64;
+pub(super) const CHANGES_AT_ONCE: usize = 64;

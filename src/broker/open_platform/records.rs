@@ -1,8 +1,13 @@
 //! The records of an open platform in the store, changed by compare-and-set.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::list::CHANGES_AT_ONCE;
 use super::{Known, PlatformState, Todo};
 use crate::broker::{AccountEntry, Broker};
 use crate::clock::UnixTime;
@@ -57,7 +62,9 @@ impl Broker {
             let before = stored
                 .as_ref()
                 .and_then(|stored| Authorizer::read(&stored.text));
-            let mut record = before.clone();
+            // No record is ever removed: the store has lost one that is known.
+            let lost = || self.known_authorizer(platform, app_id);
+            let mut record = before.clone().or_else(lost);
             let todo = change(&mut record);
             let is_stored = match record.as_ref().filter(|_| record != before) {
                 None => true,
@@ -87,7 +94,18 @@ impl Broker {
         Ok(found.0)
     }
 
-    /// Reads the platform's records: once, and again every few seconds if other nodes may change them.
+    /// Returns the record of an account as it was when it was last read or changed.
+    pub(super) fn known_authorizer(
+        &self,
+        platform: &AccountEntry,
+        app_id: &str,
+    ) -> Option<Authorizer> {
+        let known = platform.platform.as_ref()?.known.lock();
+        known.authorizers.get(app_id).cloned()
+    }
+
+    /// Reads the platform's records: once, and again every few seconds if other nodes may change them. Writes
+    /// known ones again that the store has lost, such as a Redis without persistence that restarted.
     pub(super) async fn look_into_store(
         &self,
         platform: &Arc<AccountEntry>,
@@ -109,23 +127,57 @@ impl Broker {
         let records = store
             .load_documents(&authorizer_group(platform), now)
             .await?;
-        let records = records
+        let records: HashMap<_, _> = records
             .iter()
-            .filter_map(|(_, document)| Authorizer::read(&document.text));
-        self.note_authorizers(platform, records.collect());
+            .filter_map(|(_, document)| Authorizer::read(&document.text))
+            .map(|record| (record.app_id.clone(), record))
+            .collect();
         let ticket = ticket.and_then(|ticket| PlatformTicket::read(&ticket.text));
-        let is_new = {
+        let (is_new, lost) = {
             let mut known = state.known.lock();
+            let lost = known.missing_in(platform, ticket.as_ref(), &records);
             let is_new = ticket.is_some() && known.ticket != ticket;
             known.ticket = ticket.or(known.ticket.take());
-            known.listed_at = listed.as_ref().and_then(read_time).or(known.listed_at);
+            // Of the store alone: if it has lost this, the list restores what no node remembers.
+            known.listed_at = listed.as_ref().and_then(read_time);
             known.is_loaded = true;
-            is_new
+            (is_new, lost)
         };
+        self.note_authorizers(platform, records.into_values().collect());
         if is_new {
             self.end_waits_for_platform(platform);
         }
-        Ok(())
+        self.write_again(platform, lost).await
+    }
+
+    /// Stores documents that the store has lost, unless another node was faster.
+    async fn write_again(
+        &self,
+        platform: &AccountEntry,
+        lost: Vec<(String, Secret)>,
+    ) -> Result<(), StoreError> {
+        let (mut saving, mut saved) = (JoinSet::new(), Vec::with_capacity(lost.len()));
+        for (name, text) in lost {
+            if saving.len() >= CHANGES_AT_ONCE {
+                saved.extend(saving.join_next().await.and_then(Result::ok));
+            }
+            let (store, now) = (self.inner.store.clone(), self.inner.clock.now());
+            let save = async move { store.save_document(&name, &Document::new(text), now).await };
+            saving.spawn_on(save, &self.inner.runtime);
+        }
+        saved.extend(saving.join_all().await);
+        let restored = saved.iter().filter(|saved| matches!(saved, Ok(Some(_))));
+        let restored = restored.count();
+        if restored > 0 {
+            warn!(
+                platform = platform.name,
+                restored, "platform records written again from memory: the store had lost them"
+            );
+        }
+        match saved.into_iter().find_map(Result::err) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// Claims the daily reading of WeChat's list for this node. Returns whether it may read it now.
@@ -255,6 +307,26 @@ impl Broker {
 /// Returns the errcode with which WeChat refused a code, if its claim says so.
 pub(super) fn refusal_in(claim: &str) -> Option<i64> {
     claim.strip_prefix(REFUSED)?.parse().ok()
+}
+
+impl Known {
+    /// Returns what is known and not in the store: the names of the documents and their texts.
+    fn missing_in(
+        &self,
+        platform: &AccountEntry,
+        ticket: Option<&PlatformTicket>,
+        stored: &HashMap<String, Authorizer>,
+    ) -> Vec<(String, Secret)> {
+        let records = self.authorizers.values();
+        let lost = records.filter(|record| !stored.contains_key(&record.app_id));
+        let lost = lost.map(|record| {
+            let name = authorizer_document(platform, &record.app_id);
+            (name, record.write())
+        });
+        let lost_ticket = self.ticket.as_ref().filter(|_| ticket.is_none());
+        let lost_ticket = lost_ticket.map(|ticket| (ticket_name(platform), ticket.write()));
+        lost.chain(lost_ticket).collect()
+    }
 }
 
 fn read_time(document: &Document) -> Option<UnixTime> {

@@ -1,0 +1,151 @@
+//! Accounts that authorised an open platform, in several brokers that share a Redis: it is emptied.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wx_jssdk::account::Account;
+use wx_jssdk::broker::Broker;
+use wx_jssdk::platform::{EventKind, PushEvent};
+use wx_jssdk::sandbox::{App, OpenPlatform, Sandbox};
+use wx_jssdk::store::Store;
+use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
+
+use crate::common::redis_server::Redis;
+
+const COMPONENT: &str = "wxc0de0000000000c0";
+const SECRET: &str = "5ec2e7000000000000000000000000aa";
+const SHOP: &str = "wx1111111111111111";
+const CAFE: &str = "wx2222222222222222";
+const START: UnixTime = UnixTime(1_767_225_600);
+
+const COMPONENT_TOKEN: &str = "/cgi-bin/component/api_component_token";
+const LIST: &str = "/cgi-bin/component/api_get_authorizer_list";
+
+struct World {
+    redis: Redis,
+    sandbox: Sandbox,
+    clock: Clock,
+    nodes: Vec<Broker>,
+}
+
+impl World {
+    /// So many nodes that know the platform's ticket and both accounts.
+    async fn new(nodes: usize) -> Self {
+        let clock = Clock::manual(START);
+        let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+        let platform = OpenPlatform::new(COMPONENT, SECRET).safe_domain("example.com");
+        for app_id in [SHOP, CAFE] {
+            sandbox.add_app(App::official(app_id, SECRET));
+        }
+        sandbox.add_platform(platform.authorized_by(SHOP).authorized_by(CAFE));
+        let mut world = Self {
+            redis: Redis::start(),
+            sandbox,
+            clock,
+            nodes: Vec::new(),
+        };
+        world.nodes = (0..nodes).map(|_| world.node()).collect();
+        world.push_ticket().await;
+        world.until(|node| active(node) == 2).await;
+        world
+    }
+
+    /// One more node, which knows nothing yet.
+    fn node(&self) -> Broker {
+        let component = Account::component(COMPONENT, SECRET)
+            .js_safe_domain("example.com")
+            .unwrap();
+        let upstream = UpstreamOptions {
+            weixin: self.sandbox.url().to_owned(),
+            qyapi: self.sandbox.url().to_owned(),
+            connect_timeout: Duration::from_millis(500),
+            timeout: Duration::from_millis(500),
+            ..UpstreamOptions::default()
+        };
+        Broker::builder()
+            .account("agency", component)
+            .clock(self.clock.clone())
+            .upstream(upstream)
+            .store(Store::redis(&self.redis.url()).unwrap())
+            .build()
+            .unwrap()
+    }
+
+    async fn pushed(&self, kind: EventKind) {
+        let create_time = self.clock.now();
+        let event = PushEvent { create_time, kind };
+        let pushed = self.nodes[0].platform_pushed(COMPONENT, &event);
+        pushed.await.unwrap();
+    }
+
+    async fn push_ticket(&self) {
+        self.sandbox.push_ticket(COMPONENT).await;
+        let ticket = self.sandbox.component_ticket(COMPONENT).unwrap();
+        self.pushed(EventKind::Ticket(Secret::new(ticket))).await;
+    }
+
+    async fn tend(&self) {
+        for node in &self.nodes {
+            node.tend().await;
+        }
+    }
+
+    fn advance(&self, seconds: u64) {
+        assert!(self.clock.advance(Duration::from_secs(seconds)));
+    }
+
+    /// Runs the keepers, in steps that let each of them look into the store, until this holds at every node.
+    async fn until(&self, holds: impl Fn(&Broker) -> bool) {
+        let waited = tokio::time::timeout(Duration::from_secs(20), async {
+            while !self.nodes.iter().all(&holds) {
+                self.advance(6);
+                self.tend().await;
+            }
+        });
+        waited.await.expect("it holds in time");
+    }
+
+    fn calls(&self, endpoint: &str) -> u64 {
+        self.sandbox.calls(endpoint)
+    }
+
+    /// The token that WeChat accepts now.
+    fn living(&self, app_id: &str) -> Option<String> {
+        self.sandbox.authorizer_token(COMPONENT, app_id)
+    }
+}
+
+async fn token(node: &Broker, app_id: &str) -> Result<Arc<Credential>, Error> {
+    let name = format!("agency/{app_id}");
+    node.credential(&name, Kind::AccessToken).await
+}
+
+fn active(node: &Broker) -> usize {
+    node.platforms().remove(0).active
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memory() {
+    let mut world = World::new(2).await;
+    let lists = world.calls(LIST);
+    world.redis.restart();
+    world.advance(6);
+    // Before the keeper has looked: the store is read, and has nothing.
+    let read = token(&world.nodes[0], SHOP).await.unwrap();
+    assert_eq!(Some(read.value.expose()), world.living(SHOP).as_deref());
+    world.tend().await;
+    let late = world.node();
+    world.nodes = vec![late];
+    world.tend().await;
+    assert_eq!(active(&world.nodes[0]), 2);
+    // With the ticket that memory had.
+    for app_id in [SHOP, CAFE] {
+        let read = token(&world.nodes[0], app_id).await.unwrap();
+        assert_eq!(Some(read.value.expose()), world.living(app_id).as_deref());
+    }
+    let again = |_: &Broker| world.calls(LIST) > lists;
+    world.until(again).await;
+    let calls = [COMPONENT_TOKEN, LIST].map(|path| world.calls(path));
+    assert_eq!(calls, [1, lists + 1], "the list restores what no node knew");
+}
