@@ -133,6 +133,11 @@ impl CurrentValues {
         self.0.insert(slot.key.clone(), current.clone());
         slot.view.store(Some(current));
     }
+
+    /// Drops the value of a credential: no slot finds it again.
+    pub(super) fn forget(&self, key: &CredentialKey) {
+        self.0.invalidate(key);
+    }
 }
 
 impl Broker {

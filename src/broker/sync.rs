@@ -312,7 +312,11 @@ impl Broker {
             // dates are correct elsewhere.
             (Some(stored), Some(last)) if state.adjusted && stored.value == last.value => None,
             (Some(stored), last) if last.as_ref().is_none_or(|last| is_newer(&stored, last)) => {
-                if self.is_usable(slot, &stored) {
+                // A peer node has ended the value that is served here.
+                let is_ended = last.as_ref().is_some_and(|last| {
+                    last.value == stored.value && last.issued_at == stored.issued_at
+                });
+                if is_ended || self.is_usable(slot, &stored) {
                     if last.is_none_or(|last| last.generation < stored.generation) {
                         state.failure = None;
                         state.refreshes += 1;

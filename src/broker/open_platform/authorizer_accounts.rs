@@ -7,7 +7,7 @@ use crate::account::Account;
 use crate::broker::slot::Reason;
 use crate::broker::{AccountEntry, Accounts, Broker};
 use crate::clock::UnixTime;
-use crate::credential::{Credential, Kind};
+use crate::credential::{Credential, CredentialKey, Kind};
 use crate::error::{Failure, PlatformProblem, UpstreamError};
 use crate::platform::Authorizer;
 use crate::platform::authorizer::State;
@@ -81,6 +81,7 @@ impl Broker {
         };
         let mut known = state.known.lock();
         let (mut changed, mut lost, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        let mut left = Vec::new();
         for record in records {
             let before = known.authorizers.get(&record.app_id);
             if before.is_some_and(|before| *before == record) {
@@ -93,15 +94,26 @@ impl Broker {
                 found.push(record.app_id.clone());
             }
             let account = account_of(platform, &record);
-            let has_changed = before.map(|before| account_of(platform, before).is_some())
-                != Some(account.is_some())
+            let was_account = before.map(|before| account_of(platform, before).is_some());
+            let has_changed = was_account != Some(account.is_some())
                 || before.is_some_and(|before| is_mini(before) != is_mini(&record));
             if has_changed {
                 let key = Account::authorizer(&platform.account, &record.app_id, false).app_key();
                 let name = authorizer_name(platform, &record.app_id);
+                // Unlike an app that returns to the configuration, it does not get its values back: WeChat
+                // ended them, and a refresh that was in progress may have added one.
+                if account.is_none() || was_account == Some(false) {
+                    left.push(key.clone());
+                }
                 changed.push((key, account.map(|account| (name, account))));
             }
             known.authorizers.insert(record.app_id.clone(), record);
+        }
+        for app in left {
+            for kind in Kind::ALL {
+                let app = app.clone();
+                self.inner.current.forget(&CredentialKey { app, kind });
+            }
         }
         if !changed.is_empty() {
             // Under the lock of the platform: two tasks must not overwrite each other's accounts.

@@ -1,13 +1,14 @@
-//! Accounts that authorised an open platform, in several brokers that share a Redis: it is emptied.
+//! Accounts that authorised an open platform, in several brokers that share a Redis: it is emptied, it is down, and an
+//! account leaves and comes back at another node.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use wx_jssdk::account::Account;
 use wx_jssdk::broker::Broker;
-use wx_jssdk::platform::{EventKind, PushEvent};
+use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, OpenPlatform, Sandbox};
-use wx_jssdk::store::Store;
+use wx_jssdk::store::{Saved, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
 
 use crate::common::redis_server::Redis;
@@ -84,6 +85,17 @@ impl World {
         self.pushed(EventKind::Ticket(Secret::new(ticket))).await;
     }
 
+    /// The owner authorises the platform; the push goes to the first node.
+    async fn authorize(&self, app_id: &str) {
+        let code = self.sandbox.authorize(COMPONENT, app_id).await;
+        let code = AuthorizationCode {
+            authorizer: app_id.to_owned(),
+            code: Secret::new(code),
+            expires_at: None,
+        };
+        self.pushed(EventKind::Authorized(code)).await;
+    }
+
     async fn tend(&self) {
         for node in &self.nodes {
             node.tend().await;
@@ -148,4 +160,52 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
     world.until(again).await;
     let calls = [COMPONENT_TOKEN, LIST].map(|path| world.calls(path));
     assert_eq!(calls, [1, lists + 1], "the list restores what no node knew");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn an_account_that_left_and_came_back_has_a_living_token_at_every_node() {
+    let world = World::new(2).await;
+    let mut tokens = Vec::new();
+    for node in &world.nodes {
+        tokens.push(token(node, SHOP).await.unwrap().value.clone());
+    }
+    assert_eq!(tokens[0], tokens[1]);
+    world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+    let authorizer = SHOP.to_owned();
+    world.pushed(EventKind::Unauthorized { authorizer }).await;
+    world.until(|node| active(node) == 1).await;
+    for node in &world.nodes {
+        assert!(token(node, SHOP).await.is_err());
+    }
+    world.authorize(SHOP).await;
+    world.until(|node| active(node) == 2).await;
+    for node in &world.nodes {
+        let served = token(node, SHOP).await.unwrap();
+        assert_ne!(served.value, tokens[0]);
+        assert_eq!(Some(served.value.expose()), world.living(SHOP).as_deref());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_token_that_a_peer_node_has_ended_is_no_longer_served() {
+    let world = World::new(1).await;
+    let node = &world.nodes[0];
+    let served = token(node, SHOP).await.unwrap();
+    let accounts = node.accounts();
+    let (_, account) = accounts.of_authorizer(COMPONENT, SHOP).unwrap();
+    world.advance(60);
+    let ended = Credential {
+        expires_at: world.clock.now(),
+        ..(*served).clone()
+    };
+    let peer = Store::redis(&world.redis.url()).unwrap();
+    let saved = peer.save(&account.key(Kind::AccessToken), &ended).await;
+    assert_eq!(saved, Ok(Saved::Stored));
+    world.sandbox.revoke_authorizer_token(COMPONENT, SHOP);
+    world.tend().await;
+    let read = token(node, SHOP).await.unwrap();
+    assert_ne!(read.value, served.value);
+    assert_eq!(Some(read.value.expose()), world.living(SHOP).as_deref());
 }
