@@ -105,7 +105,10 @@ impl Broker {
         let slot = entry.slot(kind)?;
         slot.note_use();
         match self.current_credential(slot) {
-            Some(credential) => Ok(credential),
+            Some(credential) => {
+                slot.want();
+                Ok(credential)
+            }
             None => self.refresh(&entry, slot, Reason::Missing).await,
         }
     }

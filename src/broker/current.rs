@@ -249,7 +249,9 @@ mod tests {
 
     use super::*;
     use crate::account::Account;
+    use crate::broker::ConfigOptions;
     use crate::credential::{Kind, Secret};
+    use crate::sign::PageUrl;
 
     #[tokio::test]
     async fn a_life_that_was_cut_short_does_not_come_back_over_a_newer_value() {
@@ -313,6 +315,43 @@ mod tests {
         values.invalidate(&slot.key);
         values.run_pending_tasks();
         assert!(slot.view.load().is_none());
+    }
+
+    /// A token may arrive without a reader, with the redemption of a code.
+    #[tokio::test]
+    async fn a_value_that_a_reader_uses_is_refreshed_from_then_on() {
+        let account = Account::official("wx1", "s").js_safe_domain("example.com");
+        let broker = Broker::builder()
+            .account("main", account.unwrap())
+            .build()
+            .unwrap();
+        let entry = broker.entry("main").unwrap();
+        let slot = |kind| entry.slot(kind).unwrap();
+        let now = broker.clock().now();
+        for kind in Kind::ALL.into_iter().filter(|kind| entry.account.has(*kind)) {
+            let credential = Credential {
+                value: Secret::new("value"),
+                issued_at: now,
+                expires_at: now.plus(Duration::from_secs(7_200)),
+                generation: 1,
+            };
+            broker.publish_if_newest(slot(kind), &Arc::new(credential));
+        }
+        let unwanted = |kind| {
+            slot(kind).give_up();
+            slot(kind)
+        };
+        let token = unwanted(Kind::AccessToken);
+        broker.credential("main", Kind::AccessToken).await.unwrap();
+        assert!(token.is_wanted());
+        let page = PageUrl::parse("https://example.com/").unwrap();
+        let ticket = unwanted(Kind::JsapiTicket);
+        broker.js_config("main", &page).await.unwrap();
+        assert!(ticket.is_wanted());
+        let ticket = unwanted(Kind::JsapiTicket);
+        let options = ConfigOptions::default();
+        let text = broker.config_text("main", &page, &options).unwrap();
+        assert!(text.is_some() && ticket.is_wanted());
     }
 
     proptest! {

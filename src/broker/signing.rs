@@ -113,6 +113,7 @@ impl Broker {
         let Some(current) = current.as_ref() else {
             return Ok(None);
         };
+        slot.want();
         let text = entry.config_text(&current.signer, page, options, at.wall);
         Ok(Some((text, entry.answers.clone())))
     }
@@ -147,6 +148,7 @@ impl Broker {
             ..default_config(&entry.account, signer, page.as_str(), &nonce(), time)
         };
         if let Some(current) = self.current(slot, &at).as_ref() {
+            slot.want();
             return Ok(config(&current.signer, at.wall));
         }
         let ticket = self.refresh(entry, slot, Reason::Missing).await?;

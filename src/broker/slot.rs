@@ -143,15 +143,18 @@ impl Slot {
         }
     }
 
-    /// Whether the keeper refreshes this credential: one that an ordinary page needs, or one fetched at
-    /// least once.
+    /// Whether the keeper refreshes this credential: one that an ordinary page needs, or one that was fetched or
+    /// read at least once.
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
     }
 
     /// Makes the keeper refresh this credential from now on.
     pub(super) fn want(&self) {
-        self.wanted.store(true, Ordering::Relaxed);
+        // Readers call this: as in `note_use`, mostly a read.
+        if !self.is_wanted() {
+            self.wanted.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Records that a reader used the value.
