@@ -328,7 +328,10 @@ mod tests {
         let entry = broker.entry("main").unwrap();
         let slot = |kind| entry.slot(kind).unwrap();
         let now = broker.clock().now();
-        for kind in Kind::ALL.into_iter().filter(|kind| entry.account.has(*kind)) {
+        for kind in Kind::ALL
+            .into_iter()
+            .filter(|kind| entry.account.has(*kind))
+        {
             let credential = Credential {
                 value: Secret::new("value"),
                 issued_at: now,

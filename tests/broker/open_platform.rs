@@ -10,7 +10,7 @@ use wx_jssdk::broker::{Broker, Find, Health};
 use wx_jssdk::error::UpstreamError;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, Client, Fault, FaultKind, OpenPlatform, PreVerify, Sandbox};
-use wx_jssdk::store::Store;
+use wx_jssdk::store::{Document, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
 use crate::world::{START, page, upstream};
@@ -276,6 +276,36 @@ async fn a_restart_with_a_warm_store_asks_neither_list_nor_refresh() {
     // A cold account costs one token and one ticket.
     restarted.assert_signs(CAFE).await;
     assert_eq!(calls(), [1, 1, 2, 2]);
+}
+
+#[tokio::test]
+async fn a_list_whose_reading_a_restart_ended_is_read_again() {
+    let world = World::new(platform().authorized_by(SHOP)).await;
+    let _gate = world.sandbox.hold(LIST);
+    world.push_ticket().await;
+    world.until(|| world.calls(LIST) == 1).await;
+    let restarted = World {
+        broker: broker(&world.sandbox, &world.clock, &world.store),
+        sandbox: world.sandbox.clone(),
+        clock: world.clock.clone(),
+        store: world.store.clone(),
+    };
+    restarted.until(|| restarted.calls(LIST) == 2).await;
+}
+
+#[tokio::test]
+async fn a_list_that_was_read_by_a_clock_ahead_is_read_again() {
+    let world = World::new(platform().authorized_by(SHOP)).await;
+    let ahead = world.now().plus(Duration::from_secs(30 * 86_400));
+    let listed = Document::new(ahead.0.to_string());
+    let name = format!("platform:{COMPONENT}:listed");
+    let saved = world.store.save_document(&name, &listed, world.now());
+    assert_eq!(saved.await, Ok(Some(1)));
+    world.push_ticket().await;
+    world.until(|| world.platform().active == 1).await;
+    world
+        .until(|| world.platform().listed_at == Some(world.now()))
+        .await;
 }
 
 #[tokio::test]

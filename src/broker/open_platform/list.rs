@@ -14,6 +14,7 @@ use crate::clock::UnixTime;
 use crate::credential::Secret;
 use crate::error::Error;
 use crate::platform::authorizer::{Listed, State};
+use crate::store::StoreError;
 use crate::upstream::Upstream;
 
 impl Broker {
@@ -22,9 +23,11 @@ impl Broker {
         let (now, uptime) = (self.inner.clock.now(), self.inner.clock.uptime());
         {
             let mut known = state.known.lock();
-            let is_due = known.listed_at.is_none_or(|at| now.since(at) >= LIST_EVERY);
             // Without a ticket there is no token for the call.
-            if !is_due || uptime < known.next_list || known.usable_tickets(now).next().is_none() {
+            if !is_list_due(known.listed_at, now)
+                || uptime < known.next_list
+                || known.usable_tickets(now).next().is_none()
+            {
                 return;
             }
             known.next_list = uptime + LIST_RETRY;
@@ -40,7 +43,7 @@ impl Broker {
     async fn reconcile(&self, platform: &Arc<AccountEntry>) -> Result<(), Error> {
         // Before the claim: without the token no list can be read.
         self.platform_token(platform).await?;
-        match self.claim_list(platform, LIST_EVERY).await {
+        match self.claim_list(platform).await {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) => {
@@ -48,14 +51,7 @@ impl Broker {
                 return Ok(());
             }
         }
-        let listed = match self.read_list(platform).await {
-            Ok(listed) => listed,
-            Err(error) => {
-                // If the store fails here too, the list is read a day later.
-                self.note_listed(platform, UnixTime(0)).await;
-                return Err(error);
-            }
-        };
+        let listed = self.read_list(platform).await?;
         let now = self.inner.clock.now();
         let accounts = listed.len();
         // The push with the code of an account that has just authorised the platform is on its way.
@@ -63,16 +59,26 @@ impl Broker {
             |one: &Listed| one.refresh_token.is_none() && now.since(one.auth_time) < CODE_LIFE;
         let (expected, listed): (HashMap<_, _>, HashMap<_, _>) =
             listed.into_iter().partition(|(_, one)| is_expected(one));
-        let changed = self.apply_list(platform, &listed).await;
-        let listed_at = match expected.is_empty() {
-            true => now,
-            false => UnixTime(now.0.saturating_sub((LIST_EVERY - CODE_LIFE).as_secs())),
+        // Without a note, the list is read again in some minutes.
+        let applied = match self.apply_list(platform, &listed).await {
+            Ok(changed) => {
+                let listed_at = match expected.is_empty() {
+                    true => now,
+                    false => UnixTime(now.0.saturating_sub((LIST_EVERY - CODE_LIFE).as_secs())),
+                };
+                self.note_listed(platform, listed_at)
+                    .await
+                    .map(|()| changed)
+            }
+            Err(error) => Err(error),
         };
-        self.note_listed(platform, listed_at).await;
-        info!(
-            platform = platform.name,
-            accounts, changed, "WeChat's list of authorised accounts read"
-        );
+        match applied {
+            Ok(changed) => info!(
+                platform = platform.name,
+                accounts, changed, "WeChat's list of authorised accounts read"
+            ),
+            Err(error) => self.log_store_error(&platform.name, &error, RECORDS_FAILED),
+        }
         Ok(())
     }
 
@@ -152,9 +158,9 @@ impl Broker {
         &self,
         platform: &Arc<AccountEntry>,
         listed: &HashMap<String, Listed>,
-    ) -> usize {
+    ) -> Result<usize, StoreError> {
         let Some(state) = &platform.platform else {
-            return 0;
+            return Ok(0);
         };
         let news: Vec<_> = {
             let known = state.known.lock();
@@ -168,19 +174,28 @@ impl Broker {
                 .collect()
         };
         let (count, mut changing) = (news.len(), JoinSet::new());
+        let mut changed = Vec::with_capacity(count);
         for (app_id, one) in news {
             if changing.len() >= CHANGES_AT_ONCE {
-                changing.join_next().await;
+                changed.extend(changing.join_next().await.and_then(Result::ok));
             }
             let (broker, platform) = (self.clone(), platform.clone());
             let change = async move { broker.apply_listed(&platform, &app_id, &one).await };
             changing.spawn_on(change, &self.inner.runtime);
         }
-        changing.join_all().await;
-        count
+        changed.extend(changing.join_all().await);
+        match changed.into_iter().find_map(Result::err) {
+            Some(error) => Err(error),
+            None => Ok(count),
+        }
     }
 
-    async fn apply_listed(&self, platform: &Arc<AccountEntry>, app_id: &str, listed: &Listed) {
+    async fn apply_listed(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+        listed: &Listed,
+    ) -> Result<(), StoreError> {
         let change = |record: &mut Option<Authorizer>| match record {
             Some(record) => record.listed(Some(listed), None),
             None => {
@@ -193,22 +208,25 @@ impl Broker {
                 todo
             }
         };
-        match self.change_authorizer(platform, app_id, change).await {
-            Ok((_, Todo::Redeem)) => self.redeem(platform, app_id, true).await,
-            Ok((_, Todo::Alert)) => log_alert(platform, app_id),
+        match self.change_authorizer(platform, app_id, change).await? {
+            (_, Todo::Redeem) => self.redeem(platform, app_id, true).await,
+            (_, Todo::Alert) => log_alert(platform, app_id),
             // Access tokens are fetched at their first use: thousands of accounts would use up the quota.
-            Ok(_) => {}
-            Err(error) => {
-                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-            }
+            _ => {}
         }
+        Ok(())
     }
+}
+
+/// Whether the list is to be read again. A time in the future is by a wrong clock.
+pub(super) fn is_list_due(listed_at: Option<UnixTime>, now: UnixTime) -> bool {
+    listed_at.is_none_or(|at| now.since(at) >= LIST_EVERY || at > now.plus(LIST_RETRY))
 }
 
 /// How often WeChat's list is read, by one node.
 const LIST_EVERY: Duration = Duration::from_secs(86_400);
 
-/// When to try again after a failure.
+/// When to try again after a failure, and by how much the clocks of two nodes may differ.
 const LIST_RETRY: Duration = Duration::from_secs(300);
 
 /// Concurrent changes of records, so that a file store writes them in few commits.

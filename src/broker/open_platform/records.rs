@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::list::CHANGES_AT_ONCE;
+use super::list::{CHANGES_AT_ONCE, is_list_due};
 use super::{Known, PlatformState, Todo};
 use crate::broker::{AccountEntry, Broker};
 use crate::clock::UnixTime;
@@ -180,41 +180,44 @@ impl Broker {
         }
     }
 
-    /// Claims the daily reading of WeChat's list for this node. Returns whether it may read it now.
-    pub(super) async fn claim_list(
-        &self,
-        platform: &AccountEntry,
-        every: Duration,
-    ) -> Result<bool, StoreError> {
-        let (store, name) = (&self.inner.store, listed_name(platform));
-        let now = self.inner.clock.now();
-        let stored = store.load_document(&name, now).await?;
+    /// Claims the reading of WeChat's list for this node, for some minutes. Returns whether it is due and this
+    /// node may read it now.
+    pub(super) async fn claim_list(&self, platform: &AccountEntry) -> Result<bool, StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let stored = store.load_document(&listed_name(platform), now).await?;
         let last = stored.as_ref().and_then(read_time);
-        if last.is_some_and(|last| now.since(last) < every) {
+        if !is_list_due(last, now) {
             self.know(platform, |known| known.listed_at = last);
             return Ok(false);
         }
-        let document = Document {
-            version: stored.map_or(0, |stored| stored.version),
-            ..Document::new(now.0.to_string())
+        // Nothing but an earlier life of this process could have claimed it.
+        if !store.is_shared() {
+            return Ok(true);
+        }
+        let claim = Document {
+            expires_at: Some(now.plus(LIST_CLAIMED)),
+            ..Document::new("")
         };
-        Ok(store.save_document(&name, &document, now).await?.is_some())
+        let name = listing_name(platform);
+        Ok(store.save_document(&name, &claim, now).await?.is_some())
     }
 
-    /// Notes when the list was read, after it was claimed; long ago if it could not be read.
-    pub(super) async fn note_listed(&self, platform: &AccountEntry, at: UnixTime) {
+    /// Notes when the list was read, once all of it is in the records.
+    pub(super) async fn note_listed(
+        &self,
+        platform: &AccountEntry,
+        at: UnixTime,
+    ) -> Result<(), StoreError> {
         let (store, name) = (&self.inner.store, listed_name(platform));
         let now = self.inner.clock.now();
-        self.know(platform, |known| {
-            known.listed_at = Some(at).filter(|at| at.0 > 0)
-        });
-        if let Ok(Some(stored)) = store.load_document(&name, now).await {
-            let document = Document {
-                version: stored.version,
-                ..Document::new(at.0.to_string())
-            };
-            let _ = store.save_document(&name, &document, now).await;
-        }
+        self.know(platform, |known| known.listed_at = Some(at));
+        let stored = store.load_document(&name, now).await?;
+        let document = Document {
+            version: stored.map_or(0, |stored| stored.version),
+            ..Document::new(at.0.to_string())
+        };
+        // If another node was faster, its note is as good.
+        store.save_document(&name, &document, now).await.map(drop)
     }
 
     /// Claims a code among all nodes: the push and the browser bring the same one. Returns `None` if this node
@@ -341,6 +344,10 @@ fn listed_name(platform: &AccountEntry) -> String {
     format!("platform:{}:listed", platform.account.app_id())
 }
 
+fn listing_name(platform: &AccountEntry) -> String {
+    format!("platform:{}:listing", platform.account.app_id())
+}
+
 fn authorizer_group(platform: &AccountEntry) -> String {
     format!("platform:{}:authorizer", platform.account.app_id())
 }
@@ -358,6 +365,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The number of records that cost about as much as one look.
 const PAGE: usize = 500;
+
+/// How long a node may take to read the list and to apply it; less than the time after which it tries again.
+const LIST_CLAIMED: Duration = Duration::from_secs(240);
 
 /// A code lives for an hour at most.
 const CODE_KEPT: Duration = Duration::from_secs(86_400);

@@ -32,6 +32,13 @@ struct World {
 impl World {
     /// So many nodes that know the platform's ticket and both accounts.
     async fn new(nodes: usize) -> Self {
+        let world = Self::without_ticket(nodes).await;
+        world.push_ticket().await;
+        world.until(|node| active(node) == 2).await;
+        world
+    }
+
+    async fn without_ticket(nodes: usize) -> Self {
         let clock = Clock::manual(START);
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
         let platform = OpenPlatform::new(COMPONENT, SECRET).safe_domain("example.com");
@@ -46,8 +53,6 @@ impl World {
             nodes: Vec::new(),
         };
         world.nodes = (0..nodes).map(|_| world.node()).collect();
-        world.push_ticket().await;
-        world.until(|node| active(node) == 2).await;
         world
     }
 
@@ -208,4 +213,31 @@ async fn a_token_that_a_peer_node_has_ended_is_no_longer_served() {
     let read = token(node, SHOP).await.unwrap();
     assert_ne!(read.value, served.value);
     assert_eq!(Some(read.value.expose()), world.living(SHOP).as_deref());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_list_that_could_not_be_stored_is_read_again_after_five_minutes() {
+    let world = World::without_ticket(1).await;
+    let gate = world.sandbox.hold(LIST);
+    world.push_ticket().await;
+    world.tend().await;
+    world.sandbox.wait_for_calls(LIST, 1).await;
+    // Redis refuses to write, and answers reads.
+    world.redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    gate.release();
+    let refused = async {
+        while !world.redis.cli(&["INFO", "errorstats"]).contains("OOM") {
+            tokio::task::yield_now().await;
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(20), refused);
+    refused.await.expect("a change of a record was refused");
+    world.redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    world.advance(300);
+    world.until(|node| active(node) == 2).await;
+    world
+        .until(|node| node.platforms()[0].listed_at.is_some())
+        .await;
+    assert_eq!(world.calls(LIST), 2);
 }
