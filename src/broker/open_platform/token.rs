@@ -58,12 +58,7 @@ impl Flight {
         let app_id = self.entry.account.app_id();
         let mut refused: Option<UpstreamError> = None;
         loop {
-            let record = self.broker.authorizer(&platform, app_id).await;
-            let record = record.map_err(|error| UpstreamError {
-                endpoint: "the shared store",
-                failure: Failure::StoreUnreachable(error.to_string()),
-                ..self.blank()
-            })?;
+            let record = self.authorizer_record(&platform, app_id).await?;
             let (sent, is_described) = match record {
                 Some(record) => (
                     usable(&record).map_err(|problem| self.lacks(problem))?,
@@ -94,6 +89,28 @@ impl Flight {
                 return Err(error);
             }
             refused = Some(error);
+        }
+    }
+
+    /// Returns the record of the account. While the store fails, the last known one is good enough if it has a
+    /// refresh token: an outdated one costs a refusal, which changes nothing before the store answers.
+    async fn authorizer_record(
+        &self,
+        platform: &Arc<AccountEntry>,
+        app_id: &str,
+    ) -> Result<Option<Authorizer>, UpstreamError> {
+        let error = match self.broker.authorizer(platform, app_id).await {
+            Ok(record) => return Ok(record),
+            Err(error) => error,
+        };
+        let known = self.broker.known_authorizer(platform, app_id);
+        match known.filter(Authorizer::is_usable) {
+            Some(known) => Ok(Some(known)),
+            None => Err(UpstreamError {
+                endpoint: "the shared store",
+                failure: Failure::StoreUnreachable(error.to_string()),
+                ..self.blank()
+            }),
         }
     }
 

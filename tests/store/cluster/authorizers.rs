@@ -241,3 +241,33 @@ async fn a_list_that_could_not_be_stored_is_read_again_after_five_minutes() {
         .await;
     assert_eq!(world.calls(LIST), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn redis_down_past_the_end_of_a_token_stops_no_account_of_a_platform() {
+    let mut world = World::new(2).await;
+    for node in &world.nodes {
+        token(node, SHOP).await.unwrap();
+    }
+    world.redis.kill();
+    world.advance(7_200);
+    for node in &world.nodes {
+        let served = token(node, SHOP).await.unwrap();
+        assert_eq!(Some(served.value.expose()), world.living(SHOP).as_deref());
+    }
+    // The owner withdraws; a refusal changes nothing before the store answers.
+    world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+    world.advance(7_200);
+    for node in &world.nodes {
+        let refused = token(node, SHOP).await.unwrap_err();
+        let errcode = refused.upstream().and_then(|error| error.errcode());
+        assert_eq!(errcode, Some(61003));
+        assert_eq!(active(node), 2);
+    }
+    world.redis.restart();
+    world.advance(120);
+    for node in &world.nodes {
+        assert!(token(node, SHOP).await.is_err());
+    }
+    world.until(|node| active(node) == 1).await;
+}
