@@ -46,8 +46,7 @@ use crate::upstream::Upstream;
 #[derive(Default)]
 pub(super) struct PlatformState {
     known: Mutex<Known>,
-    /// Held while WeChat's list is read, so that a process reads it once at a time.
-    listing: tokio::sync::Mutex<()>,
+    readings: list::Readings,
 }
 
 #[derive(Default)]

@@ -496,6 +496,34 @@ async fn a_refused_refresh_token_alerts_only_after_the_list_was_asked() {
 }
 
 #[tokio::test]
+async fn a_hundred_accounts_that_ask_the_list_at_once_share_its_readings() {
+    let app_id = |account: usize| format!("wx{account:016x}");
+    let all = (0..100).fold(platform(), |platform, account| {
+        platform.authorized_by(app_id(account))
+    });
+    let world = World::ready(all).await;
+    world
+        .sandbox
+        .fault(Fault::always(AUTHORIZER_TOKEN, FaultKind::Errcode(61023)));
+    let (lists, gate) = (world.calls(LIST), world.sandbox.hold(LIST));
+    let asking: Vec<_> = (0..100)
+        .map(|account| {
+            let (broker, name) = (world.broker.clone(), name(&app_id(account)));
+            tokio::spawn(async move { broker.credential(&name, Kind::AccessToken).await })
+        })
+        .collect();
+    world.until(|| world.calls(AUTHORIZER_TOKEN) == 100).await;
+    world.until(|| world.calls(LIST) > lists).await;
+    gate.release();
+    for asked in asking {
+        assert!(asked.await.unwrap().is_err());
+    }
+    let read = world.calls(LIST) - lists;
+    assert!(read <= 5, "{read} readings");
+    assert_eq!(world.platform().needs_authorization.len(), 100);
+}
+
+#[tokio::test]
 async fn a_refused_ticket_is_tried_once_and_then_the_one_before() {
     let world = World::new(platform()).await;
     world.push_ticket().await;

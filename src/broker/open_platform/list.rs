@@ -1,12 +1,15 @@
 //! WeChat's list of authorised accounts: the source of what the store has lost.
 
-use std::collections::HashMap;
+mod reading;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use self::reading::Reading;
+pub(super) use self::reading::Readings;
 use super::pending_codes::CODE_LIFE;
 use super::{Authorizer, Broker, PlatformState, RECORDS_FAILED, Todo, log_alert};
 use crate::broker::AccountEntry;
@@ -51,31 +54,34 @@ impl Broker {
                 return Ok(());
             }
         }
-        let listed = self.read_list(platform).await?;
+        let Some(reading) = self.next_reading(platform).await else {
+            return Ok(());
+        };
         let now = self.inner.clock.now();
-        let accounts = listed.len();
         // The push with the code of an account that has just authorised the platform is on its way.
         let is_expected =
             |one: &Listed| one.refresh_token.is_none() && now.since(one.auth_time) < CODE_LIFE;
-        let (expected, listed): (HashMap<_, _>, HashMap<_, _>) =
-            listed.into_iter().partition(|(_, one)| is_expected(one));
+        let listed = reading.accounts.iter();
+        let (expected, listed): (Vec<_>, Vec<_>) = listed.partition(|(_, one)| is_expected(one));
         // Without a note, the list is read again in some minutes.
         let applied = match self.apply_list(platform, &listed).await {
             Ok(changed) => {
-                let listed_at = match expected.is_empty() {
+                let listed_at = match expected.is_empty() && reading.is_complete {
                     true => now,
+                    // Again in an hour.
                     false => UnixTime(now.0.saturating_sub((LIST_EVERY - CODE_LIFE).as_secs())),
                 };
-                self.note_listed(platform, listed_at)
-                    .await
-                    .map(|()| changed)
+                let noted = self.note_listed(platform, listed_at).await;
+                noted.map(|()| changed)
             }
             Err(error) => Err(error),
         };
         match applied {
             Ok(changed) => info!(
                 platform = platform.name,
-                accounts, changed, "WeChat's list of authorised accounts read"
+                accounts = reading.accounts.len(),
+                changed,
+                "WeChat's list of authorised accounts read"
             ),
             Err(error) => self.log_store_error(&platform.name, &error, RECORDS_FAILED),
         }
@@ -90,18 +96,13 @@ impl Broker {
         app_id: &str,
         refused: Option<&Secret>,
     ) -> Todo {
-        let Some(state) = &platform.platform else {
+        let Some(reading) = self.next_reading(platform).await else {
             return Todo::Nothing;
         };
-        let _reading = state.listing.lock().await;
-        let listed = match self.read_list(platform).await {
-            Ok(listed) => listed,
-            Err(error) => {
-                warn!(platform = platform.name, app_id, %error, "WeChat's list of authorised accounts cannot be read");
-                return Todo::Nothing;
-            }
-        };
-        let this = listed.get(app_id);
+        let this = reading.accounts.get(app_id);
+        if this.is_none() && !reading.is_complete {
+            return Todo::Nothing;
+        }
         let change = |record: &mut Option<Authorizer>| match record {
             Some(record) => record.listed(this, refused),
             None => {
@@ -123,41 +124,42 @@ impl Broker {
         }
     }
 
-    async fn read_list(
-        &self,
-        platform: &Arc<AccountEntry>,
-    ) -> Result<HashMap<String, Listed>, Error> {
-        let mut listed = HashMap::new();
-        let mut offset = 0;
-        loop {
-            let page = self.with_platform_token(
-                platform,
-                Upstream::LIST,
-                |upstream, platform, token| async move {
-                    upstream.authorizers(&platform, &token, offset).await
-                },
-            );
-            let page = page.await?;
-            let read = page.accounts.len() as u64;
-            for (app_id, refresh_token, auth_time) in page.accounts {
-                let one = Listed {
-                    refresh_token,
-                    auth_time,
-                };
-                listed.insert(app_id, one);
+    /// Returns a reading of the list that begins after this call; `None` if that fails.
+    async fn next_reading(&self, platform: &Arc<AccountEntry>) -> Option<Arc<Reading>> {
+        let read = || async {
+            let reading = Reading::of(|offset| {
+                self.with_platform_token(
+                    platform,
+                    Upstream::LIST,
+                    move |upstream, platform, token| async move {
+                        upstream.authorizers(&platform, &token, offset).await
+                    },
+                )
+            });
+            match reading.await {
+                Ok(reading) => {
+                    if !reading.is_complete {
+                        warn!(
+                            platform = platform.name,
+                            "WeChat's list of authorised accounts changed while it was read"
+                        );
+                    }
+                    Some(reading)
+                }
+                Err(error) => {
+                    warn!(platform = platform.name, %error, "WeChat's list of authorised accounts cannot be read");
+                    None
+                }
             }
-            offset += read;
-            if read == 0 || offset >= page.total {
-                return Ok(listed);
-            }
-        }
+        };
+        platform.platform.as_ref()?.readings.next(read).await
     }
 
     /// Applies the list to all records. Returns how many it changed.
     async fn apply_list(
         &self,
         platform: &Arc<AccountEntry>,
-        listed: &HashMap<String, Listed>,
+        listed: &[(&String, &Listed)],
     ) -> Result<usize, StoreError> {
         let Some(state) = &platform.platform else {
             return Ok(0);
@@ -170,7 +172,7 @@ impl Broker {
                 })
             };
             let news = listed.iter().filter(|(app_id, one)| !is_known(app_id, one));
-            news.map(|(app_id, one)| (app_id.clone(), one.clone()))
+            news.map(|&(app_id, one)| (app_id.clone(), one.clone()))
                 .collect()
         };
         let (count, mut changing) = (news.len(), JoinSet::new());

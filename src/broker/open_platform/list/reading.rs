@@ -1,0 +1,152 @@
+//! One reading of WeChat's list for all who ask about the same time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Mutex;
+
+use crate::platform::authorizer::Listed;
+use crate::upstream::AuthorizerPage;
+
+/// The readings of the list, one at a time.
+#[derive(Default)]
+pub(in crate::broker) struct Readings {
+    /// How many have begun.
+    begun: AtomicU64,
+    /// The result of the last one, with its number. Held while the list is read.
+    last: Mutex<(u64, Option<Arc<Reading>>)>,
+}
+
+/// The list as it was read.
+pub(super) struct Reading {
+    pub(super) accounts: HashMap<String, Listed>,
+    /// Whether it cannot lack an account that moved to another page while it was read.
+    pub(super) is_complete: bool,
+}
+
+impl Readings {
+    /// Returns a reading that began after this call: the next one, which all who wait for it share. `None` if
+    /// the list cannot be read.
+    pub(super) async fn next<F: Future<Output = Option<Reading>>>(
+        &self,
+        read: impl FnOnce() -> F,
+    ) -> Option<Arc<Reading>> {
+        let before = self.begun.load(Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        if last.0 <= before {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            *last = (number, read().await.map(Arc::new));
+        }
+        last.1.clone()
+    }
+}
+
+impl Reading {
+    /// Reads the list page by page. An account that comes or goes meanwhile moves the others, of which one may
+    /// be missed at the boundary of two pages: then reads it once more.
+    pub(super) async fn of<E, F: Future<Output = Result<AuthorizerPage, E>>>(
+        page: impl Fn(u64) -> F,
+    ) -> Result<Self, E> {
+        let first = Self::once(&page).await?;
+        match first.is_complete {
+            true => Ok(first),
+            false => Self::once(&page).await,
+        }
+    }
+
+    async fn once<E, F: Future<Output = Result<AuthorizerPage, E>>>(
+        page: &impl Fn(u64) -> F,
+    ) -> Result<Self, E> {
+        let (mut accounts, mut is_complete) = (HashMap::new(), true);
+        let (mut offset, mut total) = (0, None);
+        loop {
+            let page = page(offset).await?;
+            is_complete &= *total.get_or_insert(page.total) == page.total;
+            let read = page.accounts.len() as u64;
+            for (app_id, refresh_token, auth_time) in page.accounts {
+                let one = Listed {
+                    refresh_token,
+                    auth_time,
+                };
+                is_complete &= accounts.insert(app_id, one).is_none();
+            }
+            offset += read;
+            if read == 0 || offset >= page.total {
+                return Ok(Self {
+                    accounts,
+                    is_complete,
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::clock::UnixTime;
+
+    /// Reads pages that hold these accounts, in this order. Returns the reading and the number of pages read.
+    async fn read(pages: &[(u64, &str)]) -> (Reading, usize) {
+        let (left, all) = (RefCell::new(pages.iter()), pages.len());
+        let page = async |_| {
+            let (total, names) = *left.borrow_mut().next().unwrap();
+            let accounts = names.chars();
+            let accounts = accounts.map(|name| (name.to_string(), None, UnixTime(0)));
+            Ok::<_, Infallible>(AuthorizerPage {
+                total,
+                accounts: accounts.collect(),
+            })
+        };
+        let Ok(reading) = Reading::of(page).await;
+        (reading, all - left.borrow().len())
+    }
+
+    fn names(reading: &Reading) -> String {
+        let mut names: Vec<_> = reading.accounts.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names.concat()
+    }
+
+    #[tokio::test]
+    async fn a_list_whose_pages_move_while_it_is_read_is_read_once_more() {
+        let (reading, pages) = read(&[(4, "ab"), (4, "cd")]).await;
+        assert_eq!((names(&reading).as_str(), pages), ("abcd", 2));
+        assert!(reading.is_complete);
+        // `a` leaves, so that `c` moves to the first page.
+        let (reading, pages) = read(&[(4, "ab"), (3, "d"), (3, "bc"), (3, "d")]).await;
+        assert_eq!((names(&reading).as_str(), pages), ("bcd", 4));
+        assert!(reading.is_complete);
+        // One leaves and another comes, to the first page.
+        let (reading, pages) = read(&[(3, "ab"), (3, "b"), (3, "xa"), (3, "a"), (3, "")]).await;
+        assert_eq!(pages, 4);
+        assert!(!reading.is_complete);
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_share_a_reading_that_began_after_they_asked() {
+        let (readings, begun) = (Readings::default(), RefCell::new(0));
+        let read = || async {
+            *begun.borrow_mut() += 1;
+            tokio::task::yield_now().await;
+            let accounts = HashMap::new();
+            Some(Reading {
+                accounts,
+                is_complete: true,
+            })
+        };
+        let ask = || readings.next(read);
+        // The others ask while the first one reads: the next reading is for all of them.
+        let (first, second, third, fourth) = tokio::join!(ask(), ask(), ask(), ask());
+        assert_eq!(*begun.borrow(), 2);
+        let [first, second, third, fourth] = [first, second, third, fourth].map(Option::unwrap);
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert!(Arc::ptr_eq(&second, &third) && Arc::ptr_eq(&second, &fourth));
+        assert!(ask().await.is_some());
+        assert_eq!(*begun.borrow(), 3);
+    }
+}
