@@ -1,5 +1,6 @@
 //! The accounts by name, each with a slot for every credential.
 
+mod by_app_id;
 mod default_account;
 mod merge;
 mod source;
@@ -15,7 +16,7 @@ use super::open_platform::PlatformState;
 use super::signing::Template;
 use super::slot::Slot;
 use super::stats::StatusCounts;
-use crate::account::{AUTHORIZER, Account, Platform};
+use crate::account::{Account, Platform};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Kind};
 use crate::error::Error;
@@ -67,7 +68,7 @@ impl Eq for ByName {}
 pub struct Accounts {
     by_name: HashSet<ByName>,
     by_app: HashMap<AppKey, Arc<AccountEntry>>,
-    /// The open platforms.
+    /// The open platforms, sorted by name.
     platforms: Vec<Arc<AccountEntry>>,
     default_account: Option<Arc<AccountEntry>>,
     /// Whether the default account was derived from the accounts instead of named.
@@ -192,7 +193,8 @@ impl Accounts {
             by_app.insert(app, entry);
         }
         let platforms = by_app.values().filter(|entry| entry.platform.is_some());
-        let platforms = platforms.cloned().collect();
+        let mut platforms: Vec<_> = platforms.cloned().collect();
+        platforms.sort_unstable_by(|one: &Arc<AccountEntry>, other| one.name.cmp(&other.name));
         let is_implied = default_account.is_none();
         let default_account = match default_account {
             Some(name) => match by_name.get(name.as_str()) {
@@ -247,7 +249,7 @@ impl Accounts {
         }
     }
 
-    /// Returns the open platforms.
+    /// Returns the open platforms, sorted by name.
     pub(super) fn platforms(
         &self,
     ) -> impl Iterator<Item = (&Arc<AccountEntry>, &Arc<PlatformState>)> {
@@ -318,46 +320,6 @@ impl Accounts {
             }
         }
     }
-
-    /// Without an AgentId, returns a corp's only app.
-    fn entry_of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<&Arc<AccountEntry>> {
-        let weixin = |platform, component| {
-            self.by_app.get(&AppKey {
-                platform,
-                id: app_id.into(),
-                agent_id: None,
-                component,
-            })
-        };
-        if agent_id.is_none() {
-            let own = ["official", "mini", "component"].map(|platform| weixin(platform, None));
-            let authorized = self.platforms().find_map(|(platform, _)| {
-                let id = platform.account.app_key().id;
-                weixin(AUTHORIZER, Some(id))
-            });
-            if let Some(found) = own.into_iter().flatten().next().or(authorized) {
-                return Some(found);
-            }
-        }
-        let mut apps = self.entries_of_corp(app_id);
-        match agent_id {
-            Some(agent_id) => apps
-                .find(|(agent, _)| *agent == agent_id)
-                .map(|(_, entry)| entry),
-            None => apps
-                .next()
-                .filter(|_| apps.next().is_none())
-                .map(|(_, entry)| entry),
-        }
-    }
-
-    fn entries_of_corp(&self, corp_id: &str) -> impl Iterator<Item = (u64, &Arc<AccountEntry>)> {
-        let apps = self
-            .by_app
-            .iter()
-            .filter(move |(app, _)| app.platform == "work" && *app.id == *corp_id);
-        apps.filter_map(|(app, entry)| Some((app.agent_id?, entry)))
-    }
 }
 
 /// What others may ask.
@@ -379,36 +341,6 @@ impl Accounts {
     /// [`Error::UnknownAccount`], [`Error::AccountRequired`].
     pub fn get(&self, name: &str) -> Result<(&str, &Arc<Account>), Error> {
         self.find(name).map(|entry| entry.named_account())
-    }
-
-    /// Returns the name and the account for an AppID or CorpID. For WeCom the AgentId selects the app;
-    /// without it the corp must have exactly one app. `None` if no account matches.
-    #[must_use]
-    pub fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<(&str, &Arc<Account>)> {
-        self.entry_of_app(app_id, agent_id)
-            .map(|entry| entry.named_account())
-    }
-
-    /// Returns the name and the account that authorised the open platform with this component_appid.
-    #[must_use]
-    pub fn of_authorizer(
-        &self,
-        component_app_id: &str,
-        app_id: &str,
-    ) -> Option<(&str, &Arc<Account>)> {
-        let key = AppKey {
-            platform: AUTHORIZER,
-            id: app_id.into(),
-            agent_id: None,
-            component: Some(component_app_id.into()),
-        };
-        self.of_key(&key).map(|entry| entry.named_account())
-    }
-
-    /// Returns the names and AgentIds of the accounts that are apps of this WeCom corp, unordered.
-    pub fn of_corp(&self, corp_id: &str) -> impl Iterator<Item = (&str, u64)> {
-        self.entries_of_corp(corp_id)
-            .map(|(agent_id, entry)| (entry.name.as_str(), agent_id))
     }
 
     /// Returns the content of the domain verification file at this exact path (`/MP_verify_….txt`).

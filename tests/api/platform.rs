@@ -334,6 +334,27 @@ async fn the_admin_api_says_that_an_authorised_account_is_not_its_own() {
 }
 
 #[tokio::test]
+async fn of_two_accounts_with_one_appid_a_client_gets_the_one_that_its_key_opens() {
+    let own = format!(
+        "[accounts.own]\nplatform = \"official\"\napp_id = \"{SHOP}\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\n\
+         js_safe_domains = [\"example.com\"]\n"
+    );
+    let world = World::with(&own, |platform| platform).await;
+    world.sandbox.push_ticket(COMPONENT).await;
+    world.authorized(SHOP).await;
+    let dropin = format!("/cgi-bin/token?grant_type=client_credential&appid={SHOP}&secret={KEY}");
+    let token = world.admin(&dropin).await.json();
+    let right = world.sandbox.authorizer_token(COMPONENT, SHOP).unwrap();
+    assert_eq!(token["access_token"], right.as_str(), "{token}");
+    let call = format!("/cgi-bin/menu/get?appid={SHOP}");
+    let answer = world.admin(&call).await.json();
+    assert!(
+        answer.get("errcode").is_none_or(|code| *code == 0),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
 async fn a_key_of_one_platform_opens_none_of_its_siblings() {
     let world = World::ready().await;
     world.authorized(SHOP).await;

@@ -119,16 +119,18 @@ impl TokenRequest<'_> {
     ) -> Result<(String, Arc<ApiKey>), Refusal> {
         let app_id = self.app_id.ok_or(wire_errors::NO_APPID)?;
         let accounts = broker.accounts();
-        let found = accounts.of_app(app_id, None);
-        let weixins = found.filter(|(name, account)| {
+        let mut found = accounts.all_of_app(app_id, None);
+        found.retain(|(name, account)| {
             !matches!(account.platform(), Platform::Work { .. }) && is_base(request, name)
         });
-        let (account, _) = weixins.ok_or(wire_errors::BAD_APPID)?;
+        if found.is_empty() {
+            return Err(wire_errors::BAD_APPID.into());
+        }
         if self.grant_type != Some("client_credential") {
             return Err(wire_errors::BAD_GRANT_TYPE.into());
         }
         let (key, keys) = (self.key.ok_or(wire_errors::NO_SECRET)?, keys.load());
-        let Some(found) = Presenter::from(request).find(&keys, key)? else {
+        let Some(key) = Presenter::from(request).find(&keys, key)? else {
             return Err(not_a_key(
                 request.into(),
                 broker,
@@ -136,11 +138,12 @@ impl TokenRequest<'_> {
                 wire_errors::BAD_SECRET,
             ));
         };
-        let opens = Some(found)
-            .filter(|key| key.opens(account, Kind::AccessToken))
+        let mut names = found.into_iter().map(|(name, _)| name);
+        let account = names
+            .find(|name| key.opens(name, Kind::AccessToken))
             .ok_or(wire_errors::BAD_SECRET)?;
-        debug!(key = opens.name, account, "drop-in token call");
-        Ok((account.to_owned(), opens.clone()))
+        debug!(key = key.name, account, "drop-in token call");
+        Ok((account.to_owned(), key.clone()))
     }
 }
 

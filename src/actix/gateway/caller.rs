@@ -163,10 +163,9 @@ impl Shared {
         let app_id = id("component_appid").or_else(|| id("appid"));
         if let Some(app_id) = app_id.or_else(|| id("corpid")) {
             let agent_id = query.get("agentid").and_then(|agent| agent.parse().ok());
-            let (name, _) = accounts
-                .of_app(&app_id, agent_id)
-                .filter(|(name, _)| key.opens_account(name))
-                .ok_or(wire_errors::BAD_APPID)?;
+            let found = accounts.all_of_app(&app_id, agent_id).into_iter();
+            let mut opened = found.filter(|(name, _)| key.opens_account(name));
+            let (name, _) = opened.next().ok_or(wire_errors::BAD_APPID)?;
             return self.caller(incoming, key, name, &accounts);
         }
         let name = key.only_account(&accounts).ok_or_else(|| {
