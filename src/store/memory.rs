@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::document::group_of;
-use super::rules::{Force, block_name, calls_name, replaces, shanghai_day};
+use super::rules::{Force, KEPT, block_name, calls_name, replaces, shanghai_day};
 use super::{Claim, Document, Saved};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential};
@@ -193,7 +193,8 @@ impl Records {
         claim
     }
 
-    /// Once a day, removes the counts before yesterday, and the blocks and documents that have ended.
+    /// Once a day, removes the counts before yesterday, the blocks and documents that have ended, and the
+    /// credentials and forced refreshes that ended a week ago.
     fn prune(&mut self, now: UnixTime) -> Vec<String> {
         let today = shanghai_day(now);
         if today <= self.pruned {
@@ -204,11 +205,43 @@ impl Records {
             Entry::Calls { day, .. } => *day + 1 < today,
             Entry::Block(until) => *until <= now,
             Entry::Document(document) => document.expires_at.is_some_and(|end| end <= now),
-            Entry::Credential(_) | Entry::Force(_) => false,
+            Entry::Credential(credential) => credential.expires_at.plus(KEPT) < now,
+            Entry::Force(force) => force.last.plus(KEPT) < now,
         };
         self.entries
             .extract_if(|_, entry| over(entry))
             .map(|(name, _)| name)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Account;
+    use crate::credential::Secret;
+
+    #[test]
+    fn credentials_and_forced_refreshes_are_removed_a_week_after_their_end() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let app = Account::official("wx1", "s").app_key();
+        let start = UnixTime(1_704_067_200);
+        let mut records = Records::default();
+        let _ = records.claim_force("force:a".to_owned(), start, DAY, None);
+        let credential = Credential {
+            value: Secret::new("value"),
+            issued_at: start,
+            expires_at: start.plus(DAY),
+            generation: 1,
+        };
+        records.save("credential:a".to_owned(), &credential, None);
+        let mut left_after = |days| {
+            let (_, mut touched) = records.count_call(&app, "/", start.plus(DAY * days));
+            touched.retain(|name| !name.starts_with("calls:"));
+            touched
+        };
+        assert_eq!(left_after(7), [""; 0]);
+        assert_eq!(left_after(8), ["force:a"]);
+        assert_eq!(left_after(9), ["credential:a"]);
     }
 }

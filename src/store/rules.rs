@@ -45,6 +45,9 @@ pub(super) fn shanghai_day(now: UnixTime) -> u64 {
     now.next_shanghai_midnight().0 / 86_400
 }
 
+/// How long entries of the past are kept, for people who look them up.
+pub(super) const KEPT: Duration = Duration::from_secs(7 * 86_400);
+
 /// The forced refreshes of one credential: the time of the last one, and their number on one day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Force {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::credential::{CredentialKey, Kind};
-use wx_jssdk::store::{Document, Node, Saved, Store, StoreError};
+use wx_jssdk::store::{Claim, Document, Node, Saved, Store, StoreError};
 
 use crate::acceptance::{Fixture, accept, document};
 use crate::common::sql_server::{Kind as Server, Sql};
@@ -293,6 +293,11 @@ async fn old_rows_are_removed(tables: Tables) {
     store.save(&key(), &credential(1)).await.unwrap();
     store.set_block(&app(), TOKEN, NOW, NOW).await.unwrap();
     let later = NOW.plus(Duration::from_secs(10 * 86_400));
+    for (kind, at) in [(Kind::AccessToken, NOW), (Kind::JsapiTicket, later)] {
+        let key = CredentialKey { app: app(), kind };
+        let claim = store.claim_force(&key, at, GAP, None).await;
+        assert_eq!(claim, Ok(Claim::Granted));
+    }
     for (name, end) in [("kept", None), ("claim", Some(later))] {
         let document = Document {
             expires_at: end,
@@ -306,6 +311,7 @@ async fn old_rows_are_removed(tables: Tables) {
         ("calls", "1"),
         ("credentials", "0"),
         ("blocks", "0"),
+        ("refresh_limits", "1"),
         ("documents", "1"),
     ] {
         let count = tables.sql(&format!(

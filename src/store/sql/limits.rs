@@ -11,7 +11,7 @@ use super::{SqlStore, Text, number};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, CredentialKey};
 use crate::store::ignored::NoRecord;
-use crate::store::rules::{Force, block_name, calls_name, force_name, shanghai_day};
+use crate::store::rules::{Force, KEPT, block_name, calls_name, force_name, shanghai_day};
 use crate::store::{Claim, StoreError};
 
 impl SqlStore {
@@ -138,11 +138,18 @@ impl SqlStore {
     /// Removes rows that are no longer needed, once a day.
     async fn prune(&self, now: UnixTime) -> Result<(), Failure> {
         let yesterday = number(shanghai_day(now).saturating_sub(1));
-        let long_ago = number(now.0.saturating_sub(KEPT.as_secs()));
+        let long_ago = now.0.saturating_sub(KEPT.as_secs());
+        // A record begins with the time of the last refresh, in ten digits until the year 2286.
+        let oldest = long_ago.to_string();
+        let long_ago = number(long_ago);
         for (delete, value) in [
             ("DELETE FROM {}calls WHERE day < ?", yesterday),
             ("DELETE FROM {}blocks WHERE blocked_until < ?", long_ago),
             ("DELETE FROM {}credentials WHERE expires_at < ?", long_ago),
+            (
+                "DELETE FROM {}refresh_limits WHERE record < ?",
+                Text(&oldest),
+            ),
             (
                 "DELETE FROM {}documents WHERE expires_at <= ?",
                 number(now.0),
@@ -153,6 +160,3 @@ impl SqlStore {
         Ok(())
     }
 }
-
-/// How long rows of the past are kept, for people who look them up.
-const KEPT: Duration = Duration::from_secs(7 * 86_400);
