@@ -162,7 +162,14 @@ impl World {
                 tokio::task::yield_now().await;
             }
         });
-        waited.await.expect("it holds in time");
+        if waited.await.is_err() {
+            let calls = [QUERY_AUTH, LIST, COMPONENT_TOKEN, AUTHORIZER_TOKEN]
+                .map(|path| (path, self.calls(path)));
+            panic!(
+                "it does not hold in time: {:?}, calls {calls:?}",
+                self.broker.platforms()
+            );
+        }
     }
 
     async fn token(&self, app_id: &str) -> Result<Arc<Credential>, Error> {
@@ -352,6 +359,8 @@ async fn a_code_refused_for_the_browser_is_settled_when_the_push_brings_it() {
         .until(|| world.platform().needs_authorization == [SHOP])
         .await;
     assert_eq!(world.calls(QUERY_AUTH), 1);
+    // Two authorisations of one second have no order.
+    world.advance(10);
     world.authorized(SHOP).await;
     world.assert_signs(SHOP).await;
 }
