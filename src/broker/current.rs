@@ -204,7 +204,7 @@ impl Broker {
 
     /// Ends the current value of a slot, if it has one.
     pub(super) fn forget(&self, slot: &Slot) {
-        self.inner.current.0.invalidate(&slot.key);
+        self.inner.current.forget(&slot.key);
         slot.view.store(None);
     }
 

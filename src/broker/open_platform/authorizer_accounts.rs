@@ -137,10 +137,14 @@ impl Broker {
         let accounts = self.inner.accounts.load();
         for slot in accounts.of_key(&key).iter().flat_map(|entry| entry.slots()) {
             let mut state = slot.lock();
+            let is_about_authorization = |error: &UpstreamError| {
+                matches!(error.failure, Failure::Platform(_))
+                    || matches!(error.errcode(), Some(61003 | 61023))
+            };
             if let Some(failure) = state
                 .failure
                 .as_mut()
-                .filter(|failure| matches!(failure.error.failure, Failure::Platform(_)))
+                .filter(|failure| is_about_authorization(&failure.error))
             {
                 failure.end_by(now);
             }
