@@ -125,6 +125,11 @@ impl AccountEntry {
         self.account.has(Kind::JsapiTicket)
     }
 
+    /// Whether this account has the app of `before`, but neither its name nor its secret.
+    pub(super) fn has_taken_over(&self, before: &Self) -> bool {
+        self.name != before.name && self.account.secret() != before.account.secret()
+    }
+
     /// Whether both fetch their token in the same way, by the same proxy, with the same secret.
     pub(super) fn calls_like(&self, other: &Self) -> bool {
         self.account.secret() == other.account.secret()

@@ -36,7 +36,7 @@ use super::{AccountEntry, Broker};
 use crate::account::Account;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
-use crate::error::{Error, Failure, Paid, PlatformProblem, System, UpstreamError};
+use crate::error::{Error, Failure, PlatformProblem, UpstreamError};
 use crate::platform::authorizer::{State, Todo};
 use crate::platform::{AuthorizationCode, Authorizer, EventKind, PlatformTicket, PushEvent};
 use crate::store::StoreError;
@@ -206,7 +206,7 @@ impl Broker {
                 let _ = self.credential(&name, Kind::AccessToken).await;
             }
             Todo::AskList => {
-                if self.ask_list_for(platform, app_id, None).await == Todo::Redeem {
+                if self.ask_list_for(platform, app_id, None, None).await == Todo::Redeem {
                     self.redeem(platform, app_id, true).await;
                 }
             }
@@ -309,7 +309,8 @@ impl Broker {
             .map_err(|error| self.failed(platform, error))
     }
 
-    /// Counts the call and makes it, unless its quota is known to be spent.
+    /// Counts the call and makes it. No spent quota blocks these calls for others: a code lives for an hour at
+    /// most, and each has its own pauses.
     async fn counted_for_platform<T>(
         &self,
         platform: &AccountEntry,
@@ -317,28 +318,11 @@ impl Broker {
         call: impl Future<Output = Result<T, UpstreamError>>,
     ) -> Result<T, UpstreamError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
-        let app = platform.account.app_key();
-        if let Ok(Some(until)) = store.blocked_until(&app, path, now).await {
-            return Err(UpstreamError {
-                endpoint: path,
-                system: System::Weixin,
-                paid: Paid::WithComponentToken,
-                failure: Failure::spent_until(until, None),
-                also_seen: Vec::new(),
-            });
-        }
         // A store error costs a count, and is logged by whatever else the call is about.
-        let _ = store.count_call(&app, path, now).await;
-        let outcome = call.await;
-        let now = self.inner.clock.now();
-        if let Some(until) = outcome
-            .as_ref()
-            .err()
-            .and_then(|spent| spent.spent_until(now))
-        {
-            let _ = store.set_block(&app, path, until, now).await;
-        }
-        outcome
+        let _ = store
+            .count_call(&platform.account.app_key(), path, now)
+            .await;
+        call.await
     }
 
     fn failed(&self, platform: &AccountEntry, error: UpstreamError) -> Error {

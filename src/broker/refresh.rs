@@ -25,7 +25,7 @@ use super::slot::{Outcome, Reason, Slot};
 use super::{AccountEntry, Broker, stats};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
-use crate::error::{Error, UpstreamError};
+use crate::error::{Error, Failure, UpstreamError};
 use crate::store::Saved;
 
 impl Broker {
@@ -238,8 +238,23 @@ impl Flight {
             self.distrust_after(error).await;
         }
         let (credential, dates) = dated.map_err(Failed::Call)?;
+        self.check_owner().map_err(Failed::Call)?;
         let (credential, dates) = self.store(credential, dates).await;
         Ok(self.publish(Arc::new(credential), Some(dates)))
+    }
+
+    /// Fails if another account has taken over the app meanwhile: the API key that added it may not know the
+    /// AppSecret with which this value was fetched.
+    fn check_owner(&self) -> Result<(), UpstreamError> {
+        let accounts = self.broker.inner.accounts.load();
+        let owner = accounts.of_key(&self.slot.key.app);
+        match owner.filter(|owner| owner.has_taken_over(&self.entry)) {
+            None => Ok(()),
+            Some(_) => Err(UpstreamError {
+                failure: Failure::Unusable("another account has this app now".into()),
+                ..self.blank()
+            }),
+        }
     }
 
     /// Returns the credential that a peer node, or this process before its restart, has stored, if it

@@ -10,6 +10,7 @@ mod restore;
 mod takeover;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use self::restore::Mark;
 use super::accounts::Conflict;
 use super::{Accounts, Broker};
 use crate::account::Account;
+use crate::credential::Secret;
 use crate::store::{Document, StoreError};
 
 /// What this process knows of the stored accounts. The store has the truth.
@@ -35,9 +37,11 @@ pub(super) struct StoredAccounts {
 struct Known {
     accounts: BTreeMap<String, Arc<Account>>,
     /// The version of each, and of those that cannot be read.
-    versions: BTreeMap<String, u64>,
+    versions: BTreeMap<String, Version>,
     /// The state of the store: one with another id, or an earlier state, has lost documents.
     mark: Option<Mark>,
+    /// Whether this process has changed the accounts of a store that had lost documents.
+    has_lost: bool,
     /// Those that are not used, each logged once.
     conflicts: BTreeMap<String, Conflict>,
     /// Number of changes by this process: a look that a change overtook is out of date.
@@ -47,6 +51,24 @@ struct Known {
     is_failing: bool,
     /// When to look again, in uptime.
     next_look: Duration,
+}
+
+/// A version of a stored account. After a failover to an older copy, a number may come again with another text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Version {
+    number: u64,
+    text_hash: u64,
+}
+
+impl Version {
+    fn new(number: u64, text: &Secret) -> Self {
+        let mut hasher = DefaultHasher::new();
+        text.expose().hash(&mut hasher);
+        Self {
+            number,
+            text_hash: hasher.finish(),
+        }
+    }
 }
 
 /// A stored account.
@@ -75,7 +97,7 @@ impl Broker {
     ) -> Result<Option<StoredAccount>, StoreError> {
         let (found, now) = (document_name(name), self.inner.clock.now());
         let stored = self.inner.store.load_document(&found, now).await?;
-        let stored = stored.and_then(|stored| {
+        let stored = stored.filter(is_present).and_then(|stored| {
             let account = Arc::new(record::read(&stored.text)?);
             let version = stored.version;
             Some(StoredAccount { version, account })
@@ -168,12 +190,12 @@ impl Known {
             let name = document
                 .strip_prefix(GROUP)
                 .and_then(|rest| rest.strip_prefix(':'));
-            // An empty text is an account that a node whose clock is ahead has removed.
-            let Some(name) = name.filter(|_| !stored.text.expose().is_empty()) else {
+            let Some(name) = name.filter(|_| is_present(stored)) else {
                 continue;
             };
-            versions.insert(name.to_owned(), stored.version);
-            if self.versions.get(name) == Some(&stored.version) {
+            let version = Version::new(stored.version, &stored.text);
+            versions.insert(name.to_owned(), version);
+            if self.versions.get(name) == Some(&version) {
                 let known = self.accounts.get(name).cloned();
                 accounts.extend(known.map(|known| (name.to_owned(), known)));
                 continue;
@@ -208,6 +230,11 @@ impl Known {
         }
         self.conflicts = conflicts;
     }
+}
+
+/// Whether the document of an account has one: a node whose clock is ahead has removed it if the text is empty.
+fn is_present(document: &Document) -> bool {
+    !document.text.expose().is_empty()
 }
 
 fn document_name(name: &str) -> String {

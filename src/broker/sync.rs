@@ -291,7 +291,11 @@ impl Broker {
         let last = state.last.clone();
         match (stored, last) {
             (Some(stored), Some(last)) if stored == *last => None,
-            (Some(stored), Some(last)) if is_classic && are_rivals(&stored, &last) => {
+            (Some(stored), Some(last))
+                if is_classic
+                    && are_rivals(&stored, &last)
+                    && stored.expires_at > self.inner.clock.now() =>
+            {
                 let newer = if stored.generation > last.generation {
                     stored
                 } else {

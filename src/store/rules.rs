@@ -45,7 +45,7 @@ pub(super) fn shanghai_day(now: UnixTime) -> u64 {
     now.next_shanghai_midnight().0 / 86_400
 }
 
-/// How long entries of the past are kept, for people who look them up.
+/// How long entries of the past are kept, for operators who look into the store.
 pub(super) const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// The forced refreshes of one credential: the time of the last one, and their number on one day.

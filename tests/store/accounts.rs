@@ -130,12 +130,24 @@ async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
     );
     look().await;
     redis.restart();
+    // Before anyone looks. With this, the copy has as many changes as were known.
+    for (name, app_id) in [
+        ("new", "wx2222222222222222"),
+        ("newer", "wx3333333333333333"),
+    ] {
+        assert_eq!(put(name, app_id, "d.example.com").await, 201);
+    }
     for _ in 0..3 {
         look().await;
     }
     for service in [&one, &other] {
         let accounts = service.broker.accounts();
-        for (name, domain) in [("shop", "b.example.com"), ("late", "c.example.com")] {
+        for (name, domain) in [
+            ("shop", "b.example.com"),
+            ("late", "c.example.com"),
+            ("new", "d.example.com"),
+            ("newer", "d.example.com"),
+        ] {
             let (_, account) = accounts.get(name).unwrap();
             assert!(account.allows_page(domain, "/"), "{name} {domain}");
         }
@@ -144,4 +156,36 @@ async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
     assert_eq!(http::send(one.admin, removal.text()).await.status, 204);
     look().await;
     assert!(other.broker.accounts().get("late").is_err());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_change_after_a_loss_counts_though_its_version_was_there_before() {
+    let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
+    let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
+    let put = async |domain: &str| {
+        let body = json!({
+            "platform": "official", "app_id": "wx0123456789abcdef",
+            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": [domain],
+        });
+        let request = Request::new("PUT", "/accounts/shop").bearer(KEY).close();
+        http::send(one.admin, request.body(body)).await.status
+    };
+    let look = async || {
+        clock.advance(Duration::from_secs(6));
+        one.broker.tend().await;
+        other.broker.tend().await;
+    };
+    assert_eq!(put("a.example.com").await, 201);
+    look().await;
+    // It comes back empty.
+    redis.restart();
+    assert_eq!(put("b.example.com").await, 201);
+    look().await;
+    look().await;
+    for service in [&one, &other] {
+        let accounts = service.broker.accounts();
+        let (_, account) = accounts.get("shop").unwrap();
+        assert!(account.allows_page("b.example.com", "/"));
+    }
 }

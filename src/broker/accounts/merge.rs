@@ -83,10 +83,8 @@ impl Accounts {
             .filter(|entry| entry.source == AccountSource::Api);
         stored.filter_map(|entry| {
             let before = before.of_key(&entry.account.app_key());
-            let is_heir = before.is_some_and(|before| {
-                before.name == entry.name || before.account.secret() == entry.account.secret()
-            });
-            (!is_heir).then_some((entry, before.is_some()))
+            let is_new = before.is_none_or(|before| entry.has_taken_over(before));
+            is_new.then_some((entry, before.is_some()))
         })
     }
 

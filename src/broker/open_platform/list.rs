@@ -89,12 +89,14 @@ impl Broker {
     }
 
     /// Asks the list about one account, because its code or refresh token was refused, or its redemption was
-    /// lost. Returns what follows; [`Todo::Redeem`] says that its code was not redeemed, although it was claimed.
+    /// lost. `refused`: the refresh token, `ended`: the code, which leaves the record once the list was read.
+    /// Returns what follows; [`Todo::Redeem`] says that its code was not redeemed, although it was claimed.
     pub(super) async fn ask_list_for(
         &self,
         platform: &Arc<AccountEntry>,
         app_id: &str,
         refused: Option<&Secret>,
+        ended: Option<&Secret>,
     ) -> Todo {
         let Some(reading) = self.next_reading(platform).await else {
             return Todo::Nothing;
@@ -104,7 +106,10 @@ impl Broker {
             return Todo::Nothing;
         }
         let change = |record: &mut Option<Authorizer>| match record {
-            Some(record) => record.listed(this, refused),
+            Some(record) => {
+                let _ = ended.map(|code| record.code_refused(code));
+                record.listed(this, refused)
+            }
             None => {
                 *record = this.map(|this| Authorizer::from_list(app_id, this));
                 Todo::Nothing

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{
-    AccountEntry, Authorizer, Broker, Known, PlatformState, RECORDS_FAILED, Secret, Todo,
-    account_of,
-};
+use super::{AccountEntry, Broker, Known, PlatformState, Secret, Todo, account_of};
 use crate::platform::authorizer::code_id;
 
 impl Broker {
@@ -52,29 +49,37 @@ impl Broker {
             }
         }
         for (app_id, code, todo, is_over) in due {
-            if is_over {
-                self.give_up_later(platform, app_id, code);
-                continue;
-            }
-            if todo == Todo::AskList {
+            if todo == Todo::AskList || is_over {
                 self.note_try(platform, &app_id);
             }
-            self.act_later(platform, &app_id, todo);
+            match is_over {
+                true => self.give_up_later(platform, app_id, code),
+                false => self.act_later(platform, &app_id, todo),
+            }
         }
     }
 
-    /// Removes a code that could not be redeemed in its life, and asks the list, in a task of its own.
+    /// Asks the list about an account whose code could not be redeemed in its life, in a task of its own.
     fn give_up_later(&self, platform: &Arc<AccountEntry>, app_id: String, code: Secret) {
         let (broker, platform) = (self.clone(), platform.clone());
         self.inner.runtime.spawn(async move {
-            let change = |record: &mut Option<Authorizer>| match record {
-                Some(record) => record.code_refused(&code),
-                None => Todo::Nothing,
-            };
-            if let Err(error) = broker.change_and_act(&platform, &app_id, change).await {
-                broker.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            let asked = broker.ask_list_for(&platform, &app_id, None, Some(&code));
+            let todo = asked.await;
+            if todo == Todo::Refresh {
+                broker.act_later(&platform, &app_id, todo);
             }
         });
+    }
+
+    /// Gives another request or node, which has claimed the code, the time to redeem it.
+    pub(super) fn wait_for_claimer(&self, platform: &AccountEntry, app_id: &str) {
+        let uptime = self.inner.clock.uptime();
+        let Some(state) = &platform.platform else {
+            return;
+        };
+        if let Some(redemption) = state.known.lock().redemptions.get_mut(app_id) {
+            redemption.next_try = redemption.next_try.max(uptime + CLAIM_LIFE);
+        }
     }
 
     /// Notes a try to redeem the code in an account's record. Returns whether it is the first one of this

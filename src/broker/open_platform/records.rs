@@ -138,7 +138,7 @@ impl Broker {
             let lost = known.missing_in(platform, ticket.as_ref(), &records);
             let is_new = ticket.is_some() && known.ticket != ticket;
             known.ticket = ticket.or(known.ticket.take());
-            // Of the store alone: if it has lost this, the list restores what no node remembers.
+            // Not from memory: if the store has lost this, the list is due, and restores what no node knows.
             known.listed_at = listed.as_ref().and_then(read_time);
             known.is_loaded = true;
             (is_new, lost)

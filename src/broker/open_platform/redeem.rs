@@ -175,6 +175,9 @@ impl Broker {
             }
             None => Todo::Nothing,
         };
+        if claim.is_empty() && self.inner.store.is_shared() {
+            self.wait_for_claimer(platform, app_id);
+        }
         self.change_and_act(platform, app_id, leave).await
     }
 
@@ -295,7 +298,7 @@ impl Broker {
         match self.change_authorizer(platform, app_id, change).await {
             // If the list says that it was not redeemed, the keeper tries again.
             Ok((_, Todo::AskList)) => {
-                let _ = self.ask_list_for(platform, app_id, None).await;
+                let _ = self.ask_list_for(platform, app_id, None, None).await;
             }
             Ok(_) => {}
             Err(error) => {

@@ -136,7 +136,7 @@ impl Flight {
         match todo {
             Todo::Refresh => true,
             Todo::AskList => {
-                let asked = Box::pin(broker.ask_list_for(platform, app_id, Some(sent)));
+                let asked = Box::pin(broker.ask_list_for(platform, app_id, Some(sent), None));
                 if asked.await == Todo::Redeem {
                     broker.act_later(platform, app_id, Todo::Redeem);
                 }

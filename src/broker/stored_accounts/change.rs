@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::{StoredAccount, document_name, record};
+use super::{StoredAccount, Version, document_name, is_present, record};
 use crate::account::Account;
 use crate::broker::{AccountSource, Broker};
+use crate::credential::Secret;
 use crate::store::{Document, StoreError};
 
 /// Which stored version a change is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// Any, or none.
+    /// Any version, or no account.
     Any,
     /// Any, but there has to be one.
     Some,
@@ -86,7 +87,7 @@ impl Broker {
     /// changes meanwhile. `key` is the name of the API key, for the log.
     ///
     /// # Errors
-    /// [`ChangeRefused`]; the inner error is that of `account`. Nothing was changed then.
+    /// [`ChangeRefused`]; the inner error is that of `account`, and nothing was changed then.
     pub(crate) async fn put_account<E>(
         &self,
         name: &str,
@@ -99,10 +100,9 @@ impl Broker {
             self.check_source(name)?;
             let now = self.inner.clock.now();
             let before = self.inner.store.load_document(&document, now).await?;
-            expected.check(before.as_ref().map_or(0, |before| before.version))?;
-            let stored = before
-                .as_ref()
-                .and_then(|before| record::read(&before.text));
+            let present = before.as_ref().filter(|before| is_present(before));
+            expected.check(present.map_or(0, |present| present.version))?;
+            let stored = present.and_then(|present| record::read(&present.text));
             let account = match account(stored.as_ref()) {
                 Ok(account) => account,
                 Err(error) => return Ok(Err(error)),
@@ -131,13 +131,13 @@ impl Broker {
         }
         let (document, text) = (document_name(name), record::write(&account));
         let version = before.as_ref().map_or(0, |before| before.version);
-        let changed = match &before {
+        let changed = match before.as_ref().filter(|before| is_present(before)) {
             Some(before) if before.text == text => Changed::Unchanged,
             Some(_) => Changed::Replaced,
             None => Changed::Added,
         };
         if changed == Changed::Unchanged {
-            return Ok(Some((self.note(name, version, account), changed)));
+            return Ok(Some((self.note(name, version, &text, account), changed)));
         }
         let takes_app = stored.is_none_or(|stored| stored.app_key() != account.app_key());
         if takes_app {
@@ -146,7 +146,7 @@ impl Broker {
         }
         let new = Document {
             version,
-            ..Document::new(text)
+            ..Document::new(text.clone())
         };
         let Some(version) = store.save_document(&document, &new, now).await? else {
             return Ok(None);
@@ -159,15 +159,17 @@ impl Broker {
             store.save_document(&document, &undone, now).await?;
             return Err(same_app(&account, &other));
         }
-        self.count_change().await?;
-        Ok(Some((self.note(name, version, account), changed)))
+        let noted = self.note(name, version, &text, account);
+        self.count_change().await;
+        Ok(Some((noted, changed)))
     }
 
     /// Serves a stored version from now on.
-    fn note(&self, name: &str, version: u64, account: Account) -> StoredAccount {
+    fn note(&self, name: &str, version: u64, text: &Secret, account: Account) -> StoredAccount {
         let mut account = Arc::new(account);
+        let new = Version::new(version, text);
         self.change_known(|known| {
-            let is_known = known.versions.insert(name.to_owned(), version) == Some(version);
+            let is_known = known.versions.insert(name.to_owned(), new) == Some(new);
             match known.accounts.get(name).filter(|_| is_known) {
                 Some(known) => account = known.clone(),
                 None => {
@@ -188,7 +190,8 @@ impl Broker {
         let document = document_name(name);
         loop {
             let now = self.inner.clock.now();
-            let Some(before) = self.inner.store.load_document(&document, now).await? else {
+            let before = self.inner.store.load_document(&document, now).await?;
+            let Some(before) = before.filter(is_present) else {
                 self.check_source(name)?;
                 return Err(ChangeRefused::Unknown(name.to_owned()));
             };
@@ -198,12 +201,12 @@ impl Broker {
             if stored.is_none() {
                 continue;
             }
-            self.count_change().await?;
             let used = self.inner.accounts.load().find(name).ok().cloned();
             self.change_known(|known| {
                 known.accounts.remove(name);
                 known.versions.remove(name);
             });
+            self.count_change().await;
             info!(key, account = name, "account removed");
             if let Some(used) = used.filter(|used| used.source == AccountSource::Api) {
                 // If that fails, the next account of this app does it.

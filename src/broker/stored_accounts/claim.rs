@@ -1,10 +1,13 @@
 //! One stored account per app, among all nodes: a document for each app names the account that has it.
 //!
-//! Of two that are added at the same time, each writes before it looks: the name into the claim, then at the
-//! account that was named there; the account, then at the claim. So at least one sees the other.
+//! An account is added in two steps, and each one writes before it reads:
+//! 1. It writes its name into the claim, then reads the account that the claim named before.
+//! 2. It writes the account, then reads the claim.
+//!
+//! So of two accounts that are added at the same time, at least one sees the other.
 
 use super::change::{ChangeRefused, same_app};
-use super::{document_name, record};
+use super::{document_name, is_present, record};
 use crate::account::Account;
 use crate::broker::Broker;
 use crate::store::{Document, StoreError};
@@ -86,7 +89,7 @@ impl Broker {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         let stored = store.load_document(&document_name(name), now).await?;
         let identity = account.app_identity();
-        Ok(stored.is_some_and(|stored| {
+        Ok(stored.filter(is_present).is_some_and(|stored| {
             let stored = record::read(&stored.text);
             stored.is_none_or(|stored| stored.app_identity() == identity)
         }))

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::{document_name, record};
+use super::{Version, document_name, record};
 use crate::account::Account;
 use crate::broker::Broker;
 use crate::credential::Secret;
@@ -21,50 +21,83 @@ pub(super) struct Mark {
 }
 
 impl Broker {
-    /// Counts a change of the accounts in the store, which gets an id if it has none.
-    pub(super) async fn count_change(&self) -> Result<(), StoreError> {
+    /// Counts a change of the accounts in a shared store. If the store had lost documents before, the next look
+    /// restores them.
+    pub(super) async fn count_change(&self) {
+        if !self.inner.store.is_shared() {
+            return;
+        }
+        match self.next_mark().await {
+            Ok((before, mark)) => {
+                let mut known = self.inner.stored_accounts.known.lock();
+                known.has_lost |= known
+                    .mark
+                    .as_ref()
+                    .is_some_and(|known| !known.is_in(&before));
+                known.mark = Some(mark);
+            }
+            Err(error) => debug!(%error, "change of stored accounts not counted"),
+        }
+    }
+
+    /// Gives the store its next mark, and an id if it has none. Returns the mark before, and the new one.
+    async fn next_mark(&self) -> Result<(Option<Mark>, Mark), StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         loop {
-            let stored = store.load_document(MARK, now).await?;
-            let (version, id) = match stored {
-                Some(stored) => (stored.version, stored.text),
-                None => (0, Secret::new(format!("{:016x}", rand::random::<u64>()))),
+            let before = self.stored_mark().await?;
+            let id = match &before {
+                Some(before) => before.id.clone(),
+                None => Secret::new(format!("{:016x}", rand::random::<u64>())),
             };
             let next = Document {
-                version,
+                version: before.as_ref().map_or(0, |before| before.changes),
                 ..Document::new(id.clone())
             };
             if let Some(changes) = store.save_document(MARK, &next, now).await? {
-                self.inner.stored_accounts.known.lock().mark = Some(Mark { id, changes });
-                return Ok(());
+                return Ok((before, Mark { id, changes }));
             }
         }
     }
 
-    /// Stores the known accounts again if the store has lost them, or their last changes.
-    pub(super) async fn restore_lost_accounts(&self) -> Result<(), StoreError> {
+    async fn stored_mark(&self) -> Result<Option<Mark>, StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         let stored = store.load_document(MARK, now).await?;
-        let stored = stored.map(|stored| Mark {
+        Ok(stored.map(|stored| Mark {
             id: stored.text,
             changes: stored.version,
-        });
+        }))
+    }
+
+    /// Stores the known accounts again if the store has lost them, or their last changes.
+    pub(super) async fn restore_lost_accounts(&self) -> Result<(), StoreError> {
+        if !self.inner.store.is_shared() {
+            return Ok(());
+        }
+        // Before the store is read: a change by this process meanwhile is no loss.
+        let before = self.inner.stored_accounts.known.lock().mark.clone();
+        let stored = self.stored_mark().await?;
         let (lost, versions) = {
             let mut known = self.inner.stored_accounts.known.lock();
-            if known.mark.as_ref().is_none_or(|known| known.is_in(&stored)) {
-                known.mark = stored;
+            if !known.has_lost && before.as_ref().is_none_or(|before| before.is_in(&stored)) {
+                if known.mark == before {
+                    known.mark = stored;
+                }
                 return Ok(());
             }
-            let has_same_id = |known: &Mark| stored.is_some_and(|stored| stored.id == known.id);
+            let has_same_id = |before: &Mark| stored.is_some_and(|stored| stored.id == before.id);
             // The versions of another store say nothing about this one.
-            let versions = match known.mark.as_ref().is_some_and(has_same_id) {
+            let versions = match before.as_ref().is_some_and(has_same_id) {
                 true => known.versions.clone(),
                 false => BTreeMap::new(),
             };
             (known.accounts.clone(), versions)
         };
         let restored = self.restore(lost, &versions).await?;
-        self.count_change().await?;
+        let (_, mark) = self.next_mark().await?;
+        {
+            let mut known = self.inner.stored_accounts.known.lock();
+            (known.mark, known.has_lost) = (Some(mark), false);
+        }
         if restored > 0 {
             warn!(
                 restored,
@@ -78,7 +111,7 @@ impl Broker {
     async fn restore(
         &self,
         lost: BTreeMap<String, Arc<Account>>,
-        versions: &BTreeMap<String, u64>,
+        versions: &BTreeMap<String, Version>,
     ) -> Result<usize, StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         let mut restored = 0;
@@ -86,8 +119,9 @@ impl Broker {
             let document = document_name(&name);
             let stored = store.load_document(&document, now).await?;
             let version = stored.map_or(0, |stored| stored.version);
-            let known = versions.get(&name).copied().unwrap_or_default();
-            // Another node may have been faster.
+            let known = versions.get(&name).map_or(0, |known| known.number);
+            // Another node may have been faster. One that another node has removed since the last look comes back:
+            // the store that would tell has lost it.
             if version == 0 || version < known {
                 let again = Document {
                     version,

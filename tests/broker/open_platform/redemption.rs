@@ -84,17 +84,23 @@ async fn a_code_that_cannot_be_redeemed_is_tried_ever_more_rarely_for_an_hour() 
 }
 
 #[tokio::test]
-async fn a_spent_quota_of_redemptions_stops_them() {
-    let world = World::ready(platform().authorized_by(SHOP)).await;
-    world.advance(10);
-    world
-        .sandbox
-        .fault(Fault::always(QUERY_AUTH, FaultKind::Errcode(45009)));
+async fn a_code_that_ends_while_the_list_cannot_be_read_is_settled_when_it_can() {
+    let world = World::ready(platform()).await;
+    for endpoint in [QUERY_AUTH, LIST] {
+        let fault = Fault::always(endpoint, FaultKind::Errcode(-1));
+        world.sandbox.fault(fault);
+    }
     let code = world.authorize(SHOP).await;
-    world.pushed(EventKind::UpdateAuthorized(code)).await;
+    world.pushed(EventKind::Authorized(code)).await;
     world.until(|| world.calls(QUERY_AUTH) > 0).await;
-    world.pass(1_800).await;
-    assert_eq!(world.calls(QUERY_AUTH), 1);
+    world.pass(4_500).await;
+    assert!(world.platform().needs_authorization.is_empty());
+    let asked = world.calls(LIST);
+    assert!((2..10).contains(&asked), "{asked} calls");
+    world.sandbox.clear_faults();
+    world.pass(600).await;
+    assert_eq!(world.platform().needs_authorization, [SHOP]);
+    world.authorized(SHOP).await;
     world.assert_signs(SHOP).await;
 }
 

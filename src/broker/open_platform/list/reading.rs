@@ -21,8 +21,11 @@ pub(in crate::broker) struct Readings {
 /// The list as it was read.
 pub(super) struct Reading {
     pub(super) accounts: HashMap<String, Listed>,
-    /// Whether it cannot lack an account that moved to another page while it was read.
+    /// Whether it cannot lack an account: because one moved to another page while the list was read, or the list
+    /// ended early.
     pub(super) is_complete: bool,
+    /// How many accounts less than its total the list had.
+    missing: u64,
 }
 
 impl Readings {
@@ -49,10 +52,15 @@ impl Reading {
         page: impl Fn(u64) -> F,
     ) -> Result<Self, E> {
         let first = Self::once(&page).await?;
-        match first.is_complete {
-            true => Ok(first),
-            false => Self::once(&page).await,
+        if first.is_complete {
+            return Ok(first);
         }
+        let mut second = Self::once(&page).await?;
+        // WeChat's total is wrong if it is so twice.
+        second.is_complete |= second.missing > 0
+            && second.missing == first.missing
+            && second.accounts.len() == first.accounts.len();
+        Ok(second)
     }
 
     async fn once<E, F: Future<Output = Result<AuthorizerPage, E>>>(
@@ -73,9 +81,11 @@ impl Reading {
             }
             offset += read;
             if read == 0 || offset >= page.total {
+                let missing = page.total.saturating_sub(offset);
                 return Ok(Self {
                     accounts,
-                    is_complete,
+                    is_complete: is_complete && missing == 0,
+                    missing,
                 });
             }
         }
@@ -125,6 +135,12 @@ mod tests {
         let (reading, pages) = read(&[(3, "ab"), (3, "b"), (3, "xa"), (3, "a"), (3, "")]).await;
         assert_eq!(pages, 4);
         assert!(!reading.is_complete);
+        // A page comes back empty, once or always.
+        let (reading, _) = read(&[(3, "ab"), (3, ""), (3, "ab"), (3, "c")]).await;
+        assert_eq!(names(&reading), "abc");
+        assert!(reading.is_complete);
+        let (reading, _) = read(&[(3, "ab"), (3, ""), (3, "ab"), (3, "")]).await;
+        assert!(reading.is_complete, "the total is wrong");
     }
 
     #[tokio::test]
@@ -137,6 +153,7 @@ mod tests {
             Some(Reading {
                 accounts,
                 is_complete: true,
+                missing: 0,
             })
         };
         let ask = || readings.next(read);
