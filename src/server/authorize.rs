@@ -109,6 +109,8 @@ enum Body {
     /// The account's name here, and what its followers call it.
     Done(String, String),
     Failed(Text, Text),
+    /// What failed, and the platform whose page the visitor has to open again.
+    StartAgain(Text, String),
 }
 
 /// Shows the links, each for this visitor only.
@@ -161,7 +163,7 @@ async fn start(
             }
             response
         }
-        Err(error) => failed(&request, &error),
+        Err(error) => failed(&request, platform.into_inner(), &error),
     }
 }
 
@@ -188,26 +190,26 @@ async fn done(
     let is_kept = kept.any(|kept| kept.as_bytes().ct_eq(state.as_bytes()).into());
     let now = pages.broker.clock().now();
     if !is_kept || state::life_left(&state, &platform, &page.secret, now).is_none() {
-        let body = Body::Failed(WRONG_BROWSER, START_AGAIN);
+        let body = Body::StartAgain(WRONG_BROWSER, platform.into_inner());
         return answer(&request, StatusCode::FORBIDDEN, body);
     }
     let code = value("auth_code").map(Secret::new);
     let Some(code) = code.filter(|code| code.check().is_ok()) else {
-        let body = Body::Failed(NO_CODE, START_AGAIN);
+        let body = Body::StartAgain(NO_CODE, platform.into_inner());
         return answer(&request, StatusCode::BAD_REQUEST, body);
     };
     match pages.broker.redeem_from_browser(&platform, &code).await {
         Ok((name, nick_name)) => answer(&request, StatusCode::OK, Body::Done(name, nick_name)),
-        Err(error) => failed(&request, &error),
+        Err(error) => failed(&request, platform.into_inner(), &error),
     }
 }
 
 /// The operator finds the reason in the log and on the status page. The visitor can only do something about a code
 /// that WeChat does not accept.
-fn failed(request: &HttpRequest, error: &Error) -> HttpResponse {
+fn failed(request: &HttpRequest, platform: String, error: &Error) -> HttpResponse {
     if error.upstream().is_some_and(UpstreamError::refuses_code) {
         tracing::info!(%error, path = request.path(), "visitor brought a code that is not valid any more");
-        let body = Body::Failed(CODE_REFUSED, START_AGAIN);
+        let body = Body::StartAgain(CODE_REFUSED, platform);
         return answer(request, StatusCode::BAD_REQUEST, body);
     }
     tracing::warn!(%error, path = request.path(), "account could not be authorised");
@@ -302,8 +304,4 @@ const CODE_REFUSED: Text = Text::new("The code is no longer valid", "授权码�
 const WRONG_BROWSER: Text = Text::new(
     "This authorisation was not started in this browser, or too long ago",
     "此次授权不是在当前浏览器中发起的，或已超时",
-);
-const START_AGAIN: Text = Text::new(
-    "Open the authorisation page again and follow its link in the same browser.",
-    "请在同一浏览器中重新打开授权页，并点击页面中的链接。",
 );

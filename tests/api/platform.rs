@@ -506,6 +506,7 @@ async fn a_code_that_wechat_refused_is_named_and_not_sent_again() {
         let answer = world.visit(&done, &cookie).await;
         assert_eq!(answer.status, 400, "{answer:?}");
         assert!(answer.text.contains(text), "{}", answer.text);
+        assert!(answer.text.contains("href=\"../agency\""));
         assert_eq!(world.sandbox.calls(QUERY_AUTH), 1, "{lang}");
     }
     // The note of it does not stay.
