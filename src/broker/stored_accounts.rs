@@ -232,7 +232,7 @@ impl Known {
     }
 }
 
-/// Whether the document of an account has one: a node whose clock is ahead has removed it if the text is empty.
+/// Whether the document has an account. An empty text is a removal by a node with a fast clock.
 fn is_present(document: &Document) -> bool {
     !document.text.expose().is_empty()
 }

@@ -130,7 +130,7 @@ async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
     );
     look().await;
     redis.restart();
-    // Before anyone looks. With this, the copy has as many changes as were known.
+    // Before a node looks: then the copy has as many changes as were known.
     for (name, app_id) in [
         ("new", "wx2222222222222222"),
         ("newer", "wx3333333333333333"),

@@ -65,5 +65,5 @@ fn ended(credential: &Credential, now: UnixTime) -> Credential {
     }
 }
 
-/// A node whose clock is behind by less does not serve what ended.
+/// An ended value ends this much earlier, so that a node with a slow clock does not serve it.
 const LATE_CLOCK: Duration = Duration::from_secs(120);
