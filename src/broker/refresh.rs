@@ -22,7 +22,7 @@ pub(super) use self::limits::{QuotaReads, daily_quota};
 use self::call::Dates;
 use self::lease::Turn;
 use super::slot::{Outcome, Reason, Slot};
-use super::{AccountEntry, Broker, stats};
+use super::{AccountEntry, AccountSource, Broker, stats};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
 use crate::error::{Error, Failure, UpstreamError};
@@ -248,7 +248,10 @@ impl Flight {
     fn check_owner(&self) -> Result<(), UpstreamError> {
         let accounts = self.broker.inner.accounts.load();
         let owner = accounts.of_key(&self.slot.key.app);
-        match owner.filter(|owner| owner.has_taken_over(&self.entry)) {
+        let is_other = |owner: &&Arc<AccountEntry>| {
+            owner.source == AccountSource::Api && owner.has_taken_over(&self.entry)
+        };
+        match owner.filter(is_other) {
             None => Ok(()),
             Some(_) => Err(UpstreamError {
                 failure: Failure::Unusable("another account has this app now".into()),

@@ -27,16 +27,19 @@ impl Broker {
         if !self.inner.store.is_shared() {
             return;
         }
-        match self.next_mark().await {
-            Ok((before, mark)) => {
-                let mut known = self.inner.stored_accounts.known.lock();
-                known.has_lost |= known
-                    .mark
-                    .as_ref()
-                    .is_some_and(|known| !known.is_in(&before));
-                known.mark = Some(mark);
-            }
-            Err(error) => debug!(%error, "change of stored accounts not counted"),
+        // Before the store is read: a change by this process meanwhile is no loss.
+        let expected = self.inner.stored_accounts.known.lock().mark.clone();
+        let (before, mark) = match self.next_mark().await {
+            Ok(marks) => marks,
+            Err(error) => return debug!(%error, "change of stored accounts not counted"),
+        };
+        let mark = Some(mark);
+        let mut known = self.inner.stored_accounts.known.lock();
+        if expected.is_some_and(|expected| !expected.is_in(&before)) {
+            // The mark stays, so that the next look knows of which store the versions are.
+            known.has_lost = true;
+        } else if known.mark.as_ref().is_none_or(|known| known.is_in(&mark)) {
+            known.mark = mark;
         }
     }
 
@@ -120,9 +123,13 @@ impl Broker {
             let stored = store.load_document(&document, now).await?;
             let version = stored.map_or(0, |stored| stored.version);
             let known = versions.get(&name).map_or(0, |known| known.number);
+            let is_kept = {
+                let known = self.inner.stored_accounts.known.lock();
+                known.accounts.contains_key(&name)
+            };
             // Another node may have been faster. One that another node has removed since the last look comes back:
             // the store that would tell has lost it.
-            if version == 0 || version < known {
+            if is_kept && (version == 0 || version < known) {
                 let again = Document {
                     version,
                     ..Document::new(record::write(&account))
