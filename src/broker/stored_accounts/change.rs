@@ -248,27 +248,10 @@ fn log_change(key: &str, name: &str, stored: &StoredAccount, changed: Changed) {
     let account = &stored.account;
     let (platform, app_id) = (account.platform().as_str(), account.app_id());
     let version = stored.version;
-    match changed {
-        Changed::Added => {
-            info!(
-                key,
-                account = name,
-                platform,
-                app_id,
-                version,
-                "account added"
-            );
-        }
-        Changed::Replaced => {
-            info!(
-                key,
-                account = name,
-                platform,
-                app_id,
-                version,
-                "account changed"
-            );
-        }
-        Changed::Unchanged => {}
-    }
+    let what = match changed {
+        Changed::Added => "account added",
+        Changed::Replaced => "account changed",
+        Changed::Unchanged => return,
+    };
+    info!(key, account = name, platform, app_id, version, "{what}");
 }

@@ -9,8 +9,9 @@ use wx_jssdk::broker::Broker;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, OpenPlatform, Sandbox};
 use wx_jssdk::store::{Saved, Store};
-use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
+use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
+use super::world::impatient;
 use crate::common::redis_server::Redis;
 
 const COMPONENT: &str = "wxc0de0000000000c0";
@@ -61,13 +62,7 @@ impl World {
         let component = Account::component(COMPONENT, SECRET)
             .js_safe_domain("example.com")
             .unwrap();
-        let upstream = UpstreamOptions {
-            weixin: self.sandbox.url().to_owned(),
-            qyapi: self.sandbox.url().to_owned(),
-            connect_timeout: Duration::from_millis(500),
-            timeout: Duration::from_millis(500),
-            ..UpstreamOptions::default()
-        };
+        let upstream = impatient(&self.sandbox);
         Broker::builder()
             .account("agency", component)
             .clock(self.clock.clone())

@@ -84,13 +84,7 @@ impl<S: Shared> ClusterOn<S> {
             .token_mode(self.mode)
             .js_safe_domain("example.com")
             .unwrap();
-        let upstream = UpstreamOptions {
-            weixin: self.sandbox.url().to_owned(),
-            qyapi: self.sandbox.url().to_owned(),
-            connect_timeout: Duration::from_millis(500),
-            timeout: Duration::from_millis(500),
-            ..UpstreamOptions::default()
-        };
+        let upstream = impatient(&self.sandbox);
         let builder = Broker::builder()
             .account("main", account)
             .clock(self.clock.clone())
@@ -184,5 +178,16 @@ pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
+    }
+}
+
+/// The sandbox as upstream of a node that waits for half a second.
+pub(crate) fn impatient(sandbox: &Sandbox) -> UpstreamOptions {
+    UpstreamOptions {
+        weixin: sandbox.url().to_owned(),
+        qyapi: sandbox.url().to_owned(),
+        connect_timeout: Duration::from_millis(500),
+        timeout: Duration::from_millis(500),
+        ..UpstreamOptions::default()
     }
 }
