@@ -61,6 +61,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.state.check()?;
+        if self.state.is_closing() {
+            return Poll::Ready(Ok(()));
+        }
         let Some(budget) = self.state.may_read(context) else {
             return Poll::Pending;
         };

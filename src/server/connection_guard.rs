@@ -1,8 +1,9 @@
 //! Connection deadlines and eviction: no connection is held forever, and a new one always finds a place.
 //!
-//! actix-http bounds the first request's head and the wait for the next request. It does not bound a
-//! later head or a body that arrives drop by drop, nor a client that does not read its answer. So each
-//! worker checks its connections once a second and ends those that took too long. When all places are
+//! actix-http bounds the first request's head and, with a timer per request, the wait for the next one. It
+//! does not bound a later head or a body that arrives drop by drop, nor a client that does not read its
+//! answer. So each worker checks its connections once a second, closes the idle ones, and ends those that
+//! took too long. When all places are
 //! taken, it evicts connections at once to make room for a new one. A request costs a few stores: no
 //! timer is set and no clock is read.
 
@@ -32,7 +33,8 @@ pub(super) struct ConnectionLimits {
     pub(super) answer: u32,
     /// From the first blocked write of an answer until all of it is sent.
     pub(super) send: u32,
-    /// Without a request in progress.
+    /// Without a request in progress, until the connection is closed. One that is still open
+    /// [`CLOSING`] later is ended.
     pub(super) idle: u32,
     /// Connections of one worker.
     pub(super) places: usize,
@@ -85,6 +87,8 @@ pub(super) struct State {
     last_read: Cell<u32>,
     stuck_since: Cell<u32>,
     idle_since: Cell<u32>,
+    /// No request is read any more, so that actix-http closes the connection.
+    closing: Cell<bool>,
     over: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     /// Requests that the application is answering: one at most in HTTP/1.1.
@@ -121,6 +125,7 @@ impl Worker {
                 };
                 worker.second.set(worker.second.get() + 1);
                 rounds.fetch_add(1, Ordering::Relaxed);
+                worker.close_idle();
                 worker.end_late();
             }
         });
@@ -139,6 +144,7 @@ impl Worker {
             last_read: Cell::new(NEVER),
             stuck_since: Cell::new(NEVER),
             idle_since: Cell::new(self.second.get()),
+            closing: Cell::new(false),
             over: Cell::new(false),
             waker: RefCell::default(),
             answering: Cell::new(0),
@@ -155,6 +161,16 @@ impl Worker {
             id,
             state,
             worker: self.clone(),
+        }
+    }
+
+    fn close_idle(&self) {
+        let now = self.second.get();
+        for state in self.connections.borrow().values() {
+            if state.is_idle_for(now, self.limits.idle) {
+                state.closing.set(true);
+                state.wake();
+            }
         }
     }
 
@@ -180,7 +196,8 @@ impl Worker {
         let mut connections = self.connections.borrow_mut();
         let mut idle: Vec<_> = connections
             .iter()
-            .filter(|(_, state)| state.is_idle(now))
+            // A client that has just connected may be about to send a request.
+            .filter(|(_, state)| state.is_idle_for(now, 1))
             .map(|(id, state)| (state.idle_since.get(), *id))
             .collect();
         if !idle.is_empty() {
@@ -229,15 +246,18 @@ impl State {
         longer(request, self.last_read.get(), receive)
             || longer(request, now, limits.answer)
             || longer(self.stuck_since.get(), now, limits.send)
-            || longer(self.idle_since.get(), now, limits.idle)
+            || longer(
+                self.idle_since.get(),
+                now,
+                limits.idle.saturating_add(CLOSING),
+            )
     }
 
-    /// Returns whether the connection has been idle for at least a second: a client that has just
-    /// connected may be about to send a request.
-    fn is_idle(&self, now: u32) -> bool {
+    /// Returns whether the connection has had no request for longer than `limit` seconds.
+    fn is_idle_for(&self, now: u32, limit: u32) -> bool {
         self.idle_since.get() != NEVER
             && self.stuck_since.get() == NEVER
-            && now > self.idle_since.get() + 1
+            && now.saturating_sub(self.idle_since.get()) > limit
     }
 
     /// Returns since when the client has owed the rest of a request, or has not read its answer.
@@ -298,6 +318,11 @@ impl State {
             self.stuck_since.set(self.second.get());
         }
         self.wait(context);
+    }
+
+    /// Returns whether reads shall report the end of the stream.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
     }
 
     pub(super) fn check(&self) -> io::Result<()> {
@@ -384,6 +409,9 @@ impl State {
 
 /// Sentinel for a time that is not set. A worker's seconds reach it after 136 years.
 const NEVER: u32 = u32::MAX;
+
+/// Seconds for the orderly close of an idle connection: over TLS, the client has to take one more record.
+const CLOSING: u32 = 5;
 
 /// Bytes that are read before they are processed. Most requests are shorter; longer ones take several
 /// turns.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{ConnectionType, HttpService, Request, Response};
+use actix_http::{ConnectionType, HttpService, KeepAlive, Request, Response};
 use actix_service::{Service, ServiceFactoryExt as _, map_config};
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::Error;
@@ -182,7 +182,8 @@ where
     );
     HttpService::build()
         .graceful_shutdown_signal(ending)
-        .keep_alive(limits.keep_alive)
+        // The guard closes idle connections: actix-http would set and drop a timer for each request.
+        .keep_alive(KeepAlive::Os)
         .client_request_timeout(limits.request.min(FIRST_HEAD))
         .client_disconnect_timeout(DISCONNECT)
         .h1_write_buffer_size(WRITE_BUFFER)
@@ -211,7 +212,7 @@ impl ListenerLimits {
             request: seconds(self.request),
             answer: seconds(self.answer),
             send: seconds(self.request),
-            idle: seconds(self.keep_alive.saturating_add(Duration::from_secs(5))),
+            idle: seconds(self.keep_alive),
             places: at_most - at_most.div_ceil(10),
         };
         (limits, at_most)

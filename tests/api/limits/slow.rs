@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -124,7 +125,7 @@ async fn a_client_that_asks_and_never_reads_is_ended() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_ended_after_its_time() {
+async fn an_idle_connection_is_closed_after_its_time_and_does_not_count_as_late() {
     let world = World::new(SHORT, "").await;
     for first in [String::new(), kept()] {
         let mut stream = TcpStream::connect(world.public).await.unwrap();
@@ -134,6 +135,24 @@ async fn an_idle_connection_is_ended_after_its_time() {
             .expect("the service hangs up")
             .unwrap();
     }
+    assert_eq!(world.guard_stats.now().timed_out, 0);
+}
+
+#[tokio::test]
+async fn an_idle_connection_over_tls_is_closed_with_a_closing_record() {
+    let (_home, certificate, tls) = certificate();
+    let world = World::new(SHORT, &tls).await;
+    let request = kept();
+    let exchange = with_the_handshake(world.public, certificate, &request);
+    let (answer, closed) = timeout(BOUND, exchange)
+        .await
+        .expect("the service hangs up");
+    assert!(answer.starts_with(http::OK), "{answer:?}");
+    assert!(
+        closed,
+        "without it, the client could not tell an end from a cut"
+    );
+    assert_eq!(world.guard_stats.now().timed_out, 0);
 }
 
 #[tokio::test]
@@ -185,7 +204,7 @@ async fn when_the_places_are_taken_idle_connections_make_room() {
         }
     };
     timeout(BOUND, there).await.expect("connections");
-    // Whoever comes now gets a place that an idle connection leaves.
+    // A new client gets the place of an idle connection.
     for _ in 0..5 {
         assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200);
     }
@@ -224,6 +243,28 @@ async fn a_client_that_waits_for_wechat_is_no_slow_client() {
 
 #[tokio::test]
 async fn a_first_request_that_comes_with_the_end_of_its_handshake_may_wait_as_long() {
+    let (_home, certificate, tls) = certificate();
+    let world = World::new("request_seconds = 7\nkeep_alive_seconds = 1", &tls).await;
+    let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
+    let request = http::get(PAGE).close().text();
+    let public = world.public;
+    let waiting =
+        tokio::spawn(async move { with_the_handshake(public, certificate, &request).await.0 });
+    timeout(
+        BOUND,
+        world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
+    )
+    .await
+    .unwrap();
+    // Longer than an idle connection is left open: it is closed after one second here and ended after six.
+    ended(drip(world.admin, &(kept() + &half()), b'a')).await;
+    gate.release();
+    let answer = timeout(BOUND, waiting).await.unwrap().unwrap();
+    assert!(answer.starts_with(http::OK), "{answer:?}");
+}
+
+/// A certificate for `localhost`, and the line of the configuration that names its files in the directory.
+fn certificate() -> (tempfile::TempDir, CertificateDer<'static>, String) {
     let home = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
@@ -235,27 +276,16 @@ async fn a_first_request_that_comes_with_the_end_of_its_handshake_may_wait_as_lo
         home.path().join(name).display().to_string()
     });
     let tls = format!("tls = {{ cert = {:?}, key = {:?} }}", files[0], files[1]);
-    let world = World::new("request_seconds = 7\nkeep_alive_seconds = 1", &tls).await;
-    let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
-    let waiting = tokio::spawn(ask_with_the_handshake(world.public, cert.der().clone()));
-    timeout(
-        BOUND,
-        world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
-    )
-    .await
-    .unwrap();
-    // Longer than an idle connection is let be, which is six seconds here.
-    ended(drip(world.admin, &(kept() + &half()), b'a')).await;
-    gate.release();
-    let answer = timeout(BOUND, waiting).await.unwrap().unwrap();
-    assert!(answer.starts_with(http::OK), "{answer:?}");
+    (home, cert.der().clone(), tls)
 }
 
 /// Sends the last message of the handshake and the request in one piece, as clients that are not slow do.
-async fn ask_with_the_handshake(
+/// Returns what is answered until the connection ends, and whether it ends with TLS's closing record.
+async fn with_the_handshake(
     to: SocketAddr,
-    trusted: rustls::pki_types::CertificateDer<'static>,
-) -> String {
+    trusted: CertificateDer<'static>,
+    request: &str,
+) -> (String, bool) {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted).unwrap();
     let config = rustls::ClientConfig::builder_with_provider(
@@ -267,10 +297,9 @@ async fn ask_with_the_handshake(
     .with_no_client_auth();
     let mut tls =
         rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
-    let request = http::get(PAGE).close().text();
     tls.writer().write_all(request.as_bytes()).unwrap();
     let mut stream = TcpStream::connect(to).await.unwrap();
-    let (mut came, mut buffer) = (Vec::new(), [0; 4_096]);
+    let (mut came, mut buffer, mut closed) = (Vec::new(), [0; 4_096], false);
     loop {
         let mut piece = Vec::new();
         while tls.wants_write() {
@@ -283,11 +312,11 @@ async fn ask_with_the_handshake(
         let mut read = &buffer[..count];
         while !read.is_empty() {
             tls.read_tls(&mut read).unwrap();
-            tls.process_new_packets().unwrap();
+            closed = tls.process_new_packets().unwrap().peer_has_closed();
         }
         let _ = tls.reader().read_to_end(&mut came);
     }
-    String::from_utf8(came).unwrap()
+    (String::from_utf8(came).unwrap(), closed)
 }
 
 #[tokio::test]
