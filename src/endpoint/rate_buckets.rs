@@ -7,6 +7,7 @@
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -24,22 +25,27 @@ pub(crate) type Limiter = RateLimiter<u64, RateBuckets, Ticks, NoOpMiddleware<Du
 /// The table. Each process maps keys to cells differently.
 #[derive(Debug)]
 pub(crate) struct RateBuckets {
-    cells: Box<[AtomicU64]>,
+    count: usize,
+    /// Each page is allocated when one of its cells is first used.
+    pages: Box<[OnceLock<Box<[AtomicU64]>>]>,
     seed: RandomState,
 }
 
 impl RateBuckets {
     pub(crate) fn new(count: usize) -> Self {
         Self {
-            cells: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            count,
+            pages: (0..count.div_ceil(PAGE)).map(|_| OnceLock::new()).collect(),
             seed: RandomState::new(),
         }
     }
 
     /// Returns the number of this key.
     pub(crate) fn of(&self, key: impl Hash) -> &AtomicU64 {
-        let at = self.hash(key) % self.cells.len() as u64;
-        &self.cells[usize::try_from(at).expect("less than a length")]
+        let at = self.hash(key) % self.count as u64;
+        let at = usize::try_from(at).expect("less than a length");
+        let new_page = || (0..PAGE).map(|_| AtomicU64::new(0)).collect();
+        &self.pages[at / PAGE].get_or_init(new_page)[at % PAGE]
     }
 
     /// Returns a hash that is unpredictable outside this process.
@@ -72,6 +78,9 @@ impl StateStore for RateBuckets {
         }
     }
 }
+
+/// Cells per page: 4 KiB.
+const PAGE: usize = 512;
 
 /// Adapts [`Clock`] to governor.
 #[derive(Clone, Debug)]

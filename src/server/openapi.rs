@@ -14,7 +14,7 @@ mod problems;
 mod view;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -71,7 +71,10 @@ fn complete(operation: &mut Value, public: &str) {
 
 /// Adds `/openapi.json` and `/docs`, for the admin listener.
 pub(super) fn configure(public: &str) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
-    let description = Arc::new(Description::new(document(public)));
+    let description = Arc::new(Description {
+        public: public.to_owned(),
+        text: OnceLock::new(),
+    });
     move |services| {
         services
             .app_data(web::Data::from(description.clone()))
@@ -80,24 +83,24 @@ pub(super) fn configure(public: &str) -> impl Fn(&mut web::ServiceConfig) + Clon
     }
 }
 
-/// The document as a value and as text, built once.
+/// The document. As a value it takes 2.5 MiB, so it is built when it is read.
 struct Description {
-    document: Value,
-    text: web::Bytes,
-}
-
-impl Description {
-    fn new(document: Value) -> Self {
-        let text = document.to_string().into();
-        Self { document, text }
-    }
+    /// The public listener's URL.
+    public: String,
+    /// All answers share it.
+    text: OnceLock<web::Bytes>,
 }
 
 async fn json(description: web::Data<Description>) -> HttpResponse {
+    let write = || {
+        let text = document(&description.public).to_string();
+        // Without the spare capacity.
+        text.into_boxed_str().into_boxed_bytes().into()
+    };
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-cache"))
         .content_type("application/json")
-        .body(description.text.clone())
+        .body(description.text.get_or_init(write).clone())
 }
 
 #[cfg(test)]

@@ -48,13 +48,12 @@ pub(super) async fn show(
     let shows_errors = query.is_ok_and(|query| query.page.as_deref() == Some("errors"));
     let lang = Lang::of(&request);
     let admin = origin_of(&request, "127.0.0.1:8081");
-    let document = &description.document;
-    let public = &document["paths"]["/jssdk/config"]["get"]["servers"][0]["variables"]["public"];
     let bases = Bases {
-        public: public["default"].as_str().unwrap_or_default(),
+        public: &description.public,
         admin: &admin,
     };
-    let page = DocsPage::of(document, lang, &bases, shows_errors);
+    let document = super::document(bases.public);
+    let page = DocsPage::of(&document, lang, &bases, shows_errors);
     DOCS.answer(page.render(), lang)
 }
 

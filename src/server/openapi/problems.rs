@@ -62,7 +62,7 @@ pub(super) fn list() -> Value {
 /// Returns the code of this name.
 ///
 /// # Panics
-/// If no code has this name. The description is built when the service starts, and by every test.
+/// If no code has this name. A test builds the description.
 pub(super) fn named(name: &Value) -> ProblemCode {
     let mut codes = ProblemCode::ALL.iter();
     let code = codes.find(|code| name == code.as_str());
