@@ -21,7 +21,7 @@ pub(super) fn allow(
     origin: Option<&HeaderValue>,
     headers: &mut HeaderMap,
 ) {
-    headers.insert(VARY, HeaderValue::from_static("Origin"));
+    headers.append(VARY, HeaderValue::from_static("Origin"));
     let is_allowed = |origin: &&HeaderValue| {
         let origin = origin.to_str();
         origin.is_ok_and(|origin| may_read(broker, account, origin))

@@ -305,7 +305,8 @@ fn config_path(scope: &str) -> String {
 
 /// Adds the headers of a signed answer. `account` and `origin` are the request's.
 fn dress(broker: &Broker, account: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A new response has no headers; `insert` would also move out what it replaces.
+    headers.append(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     cors::allow(broker, account, origin, headers);
 }
