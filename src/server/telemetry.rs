@@ -7,37 +7,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::field::Field;
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::filter::{LevelFilter, Targets, dynamic_filter_fn};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer};
 
 use super::config::LogSettings;
 
 /// Starts logging for this process. A second call has no effect.
 pub fn start(settings: &LogSettings) {
-    let filter = EnvFilter::try_new(with_quiet_server(&settings.level))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter: Targets = with_quiet_server(&settings.level)
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let filtered = tracing_subscriber::registry()
+        .with(filter)
+        .with(without_ended_accepts());
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Lines)
         .log_internal_errors(false);
     // Fails only if the embedding program has installed a subscriber already.
     let _ = if settings.json {
-        let lines = lines.json().flatten_event(true).finish();
-        lines.with(without_ended_accepts()).try_init()
+        filtered.with(lines.json().flatten_event(true)).try_init()
     } else {
         let lines = lines
             .fmt_fields(format::debug_fn(logfmt).delimited(" "))
             .with_ansi(io::stderr().is_terminal())
-            .event_format(Logfmt)
-            .finish();
-        lines.with(without_ended_accepts()).try_init()
+            .event_format(Logfmt);
+        filtered.with(lines).try_init()
     };
 }
 

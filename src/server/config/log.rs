@@ -19,6 +19,8 @@ pub struct LogSettings {
 impl LogSettings {
     pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
         let level: Option<String> = section.text("level", problems);
+        // A filter compares targets byte by byte.
+        let level = level.map(|text| text.replace(char::is_whitespace, ""));
         if let Some(text) = level.as_ref().filter(|text| !is_filter(text)) {
             let (en, zh) = got(text);
             problems.add(
@@ -47,8 +49,8 @@ impl LogSettings {
 fn is_filter(text: &str) -> bool {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let good = |part: &str| {
-        part.contains(['=', '[']) || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part))
+        part.contains('=') || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part))
     };
-    text.split(',').all(|part| good(part.trim()))
-        && tracing_subscriber::EnvFilter::try_new(text).is_ok()
+    text.split(',').all(|part| good(part))
+        && text.parse::<tracing_subscriber::filter::Targets>().is_ok()
 }

@@ -193,6 +193,8 @@ fn a_misspelt_log_level_is_refused_instead_of_silencing_the_log() {
     ] {
         assert_eq!(good(&format!("log.level = \"{level}\"")).log.level, level);
     }
+    let spaced = good("log.level = \"info, wx_jssdk = debug\"").log.level;
+    assert_eq!(spaced, "info,wx_jssdk=debug");
     for level in [
         "",
         "inof",
