@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_covers_no_look_alike() {
+    fn a_domain_does_not_cover_lookalike_domains() {
         let account = official(&["example.com"]);
         for host in [
             "example.com.evil.com",
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wecom_domain_is_that_host_alone() {
+    fn a_wecom_domain_covers_only_its_exact_host() {
         let account = Account::work("ww12ab", 1, "s")
             .js_safe_domain("example.com")
             .unwrap();

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_stands_still_until_told() {
+    fn a_manual_clock_stands_still_until_advanced() {
         let clock = Clock::manual(UnixTime(1_000));
         let other_handle = clock.clone();
         assert_eq!(clock.now(), UnixTime(1_000));
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn one_look_says_what_three_would_say() {
+    fn one_snapshot_equals_three_separate_reads() {
         let manual = Clock::manual(UnixTime(10_000));
         assert!(manual.advance(Duration::from_millis(1_500)) && manual.set_wrong(-60));
         let moment = manual.moment();
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_written_as_people_read_it() {
+    fn a_time_is_formatted_for_people() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),

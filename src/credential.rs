@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_never_more_than_the_life_and_never_below_zero() {
+    fn the_remaining_life_is_never_negative_or_above_the_whole_life() {
         let c = credential(1_000, 7_200);
         assert_eq!(
             c.remaining(UnixTime(1_000 + 7_100)),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_prints_as_nothing_of_itself() {
+    fn a_secret_is_never_printed() {
         let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
         assert_eq!(
             format!("{secret} {secret:?} {:#?}", Some(&secret)),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_wechat_cannot_have_given_is_no_credential_and_the_reason_tells_no_value() {
+    fn an_impossible_credential_is_refused_without_quoting_its_value() {
         assert_eq!(credential(1_000, 7_200).check(), Ok(()));
         let valued = |value: &str| Credential {
             value: Secret::new(value),

@@ -157,7 +157,7 @@ const LINES_PER_ACCOUNT: usize = 18;
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_accounts_start_warm_in_little_memory_and_call_nobody() {
+async fn ten_thousand_accounts_start_warm_in_little_memory_and_make_no_call() {
     let sandbox = Sandbox::start(Clock::system()).await.unwrap();
     let home = tempfile::tempdir().unwrap();
     std::fs::write(
@@ -326,7 +326,7 @@ async fn every_read_of_ten_thousand_warm_accounts_is_answered_from_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: make bench"]
-async fn what_a_read_costs_with_one_account_and_with_ten_thousand() {
+async fn cost_of_a_read_with_one_account_and_with_ten_thousand() {
     let measure = Clock::system();
     for accounts in [1, ACCOUNTS] {
         let (clock, store) = (Clock::system(), Store::memory());

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_no_proxys_is_refused_with_the_reason() {
+    fn an_invalid_proxy_address_is_refused_with_the_reason() {
         for (url, why) in [
             ("http://u:geheim@proxy:1", ProxyError::Credentials),
             ("proxy:3128", ProxyError::Scheme),

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_that_the_console_would_refuse_is_refused_with_the_way_to_write_it() {
+    fn a_domain_the_console_would_refuse_is_refused_with_the_correct_form() {
         for (domain, word) in [
             ("https://example.com", "scheme"),
             ("example.com:8080", "port"),

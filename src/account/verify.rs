@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_wechats_names_are_names() {
+    fn only_file_names_that_wechat_issues_are_valid() {
         for name in ["MP_verify_AbCdEfGh12345678.txt", "WW_verify_0.txt"] {
             assert_eq!(
                 VerifyFile::new(name, "AbCdEfGh12345678").unwrap().name(),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_word_is_content() {
+    fn file_content_must_be_a_single_word() {
         for content in [
             "",
             "a b",

@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_taken_if_it_can_do_no_harm() {
+    fn a_harmless_request_id_is_accepted() {
         for id in [
             "a",
             "4bf92f3577b34da6a3ce929d0e0e4736",
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_may_be_a_credential_is_replaced() {
+    fn a_request_id_that_may_be_a_credential_is_replaced() {
         for id in [
             &super::super::keys::new_key(),
             "wxk_short",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_in_the_log_is_short_and_visible_and_holds_no_secret() {
+    fn a_logged_path_is_short_and_printable_and_holds_no_secret() {
         for (path, expected) in [
             ("/wp-login.php", "/wp-login.php"),
             ("/a\u{202e}b\u{7f}\u{85}/\u{200b}c", "/ab/c"),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn made_ids_are_sane_and_differ() {
+    fn generated_ids_are_valid_and_unique() {
         let ids: std::collections::HashSet<_> = (0..1_000).map(|_| made()).collect();
         assert_eq!(ids.len(), 1_000);
         assert!(

@@ -19,7 +19,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_an_objects_members_is_no_object() {
+    fn an_array_of_field_values_is_not_an_object() {
         let name = |text: &str| object::<Named>(text.as_bytes()).map(|named| named.name);
         assert_eq!(name(" {\"name\": \"n\"}").as_deref(), Some("n"));
         for text in [r#"["n"]"#, "", "{", "null", r#"{"name": 1}"#] {

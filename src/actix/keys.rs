@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_by_its_hash_and_by_nothing_else() {
+    fn a_key_is_found_only_by_its_hash() {
         let keys = ApiKeys::new(vec![key("crm", None, None), key("shop", None, None)]);
         assert_eq!(
             keys.find("key of shop").map(|key| key.name.as_str()),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_opens_its_accounts_and_kinds_only() {
+    fn a_key_grants_only_its_accounts_and_kinds() {
         let crm = key("crm", Some(&["main"]), Some(&[Kind::AccessToken]));
         assert!(crm.opens("main", Kind::AccessToken));
         assert!(!crm.opens("main", Kind::JsapiTicket) && !crm.opens("other", Kind::AccessToken));
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_are_read_as_they_are_written() {
+    fn hashes_round_trip() {
         let hash = KeyHash::of("abc");
         assert_eq!(
             hash.to_string(),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn new_keys_differ_and_need_no_escaping() {
+    fn new_keys_are_unique_and_need_no_escaping() {
         let (a, b) = (new_key(), new_key());
         assert_ne!(a, b);
         assert!(

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_worker_counted_that_has_ended_is_not_lost() {
+    fn counts_of_a_finished_worker_are_kept() {
         let stats = RequestStats::default();
         for _ in 0..5 {
             stats
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_beyond_reason_are_one() {
+    fn routes_beyond_the_limit_are_counted_as_other() {
         let stats = RequestStats::default();
         for n in 0..1_000 {
             stats

@@ -254,7 +254,7 @@ mod tests {
     use crate::sign::PageUrl;
 
     #[tokio::test]
-    async fn a_life_that_was_cut_short_does_not_come_back_over_a_newer_value() {
+    async fn a_shortened_lifetime_is_not_restored_over_a_newer_value() {
         let clock = Clock::manual(UnixTime(1_767_225_600));
         let broker = Broker::builder()
             .account("main", Account::official("wx1", "s"))
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_evicted_value_leaves_the_view_of_its_slot() {
+    async fn an_evicted_value_is_removed_from_the_view_of_its_slot() {
         let broker = Broker::builder()
             .account("main", Account::official("wx1", "s"))
             .build()
@@ -361,7 +361,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn the_thresholds_say_what_the_rule_says(
+        fn the_thresholds_match_the_rule(
             app in "[a-z0-9]{4}", life in 1u64..8_000, at in 0u64..9_000, ends_millis in 0u64..9_000_000, up_millis in 0u64..9_000_000,
         ) {
             const ISSUED: u64 = 1_700_000_000;

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_ten_accounts_are_told_in_full_and_the_others_once_a_minute() {
+    fn ten_accounts_are_logged_in_full_and_the_others_once_a_minute() {
         let throttle = Throttle::default();
         assert_eq!(admitted(&throttle, BUSY, 0..10_000, 0), 10);
         assert_eq!(
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn another_cause_is_told_in_full_in_the_middle_of_a_flood() {
+    fn a_new_cause_is_logged_in_full_during_a_flood() {
         let throttle = Throttle::default();
         admitted(&throttle, BUSY, 0..10_000, 0);
         assert_eq!(admitted(&throttle, "another", 42..43, 1), 1);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_well_again_makes_room_for_another() {
+    fn a_recovered_account_frees_its_place_for_another() {
         let throttle = Throttle::default();
         admitted(&throttle, BUSY, 0..10, 0);
         assert_eq!(admitted(&throttle, BUSY, 10..11, 1), 0);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_met_for_ten_minutes_is_news_again_and_takes_no_memory() {
+    fn a_cause_not_seen_for_ten_minutes_is_forgotten_and_logged_again() {
         let throttle = Throttle::default();
         admitted(&throttle, BUSY, 0..20, 0);
         assert_eq!(throttle.due(at(60)).len(), 1);
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_without_end_are_told_and_not_kept() {
+    fn an_endless_series_of_causes_is_logged_and_not_remembered() {
         let throttle = Throttle::default();
         for n in 0..2 * MOST_TOPICS {
             let topic = Topic {

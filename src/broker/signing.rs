@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_serdes_for_every_platform_and_for_names_that_look_like_fields() {
+    fn the_json_equals_serdes_for_all_platforms_and_field_like_names() {
         let official = Account::official("wx12ab", "s").js_api_list(["chooseImage", "scanQRCode"]);
         let work = Account::work("ww12ab", 7, "s").open_tag_list(["wx-open-audio"]);
         let odd = Account::official(r#"","timestamp":0,"url":""#, "s")
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_allows_the_pages_that_its_account_allows() {
+    fn a_template_allows_the_pages_of_its_account() {
         let domains = ["example.com", "shop.example.org/a", "localhost"];
         let pages = [
             ("example.com", "/"),
@@ -387,7 +387,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_text_is_serdes_for_every_visible_address(
+        fn the_json_equals_serdes_for_every_printable_address(
             app in "\\PC{1,12}", apis in prop::collection::vec("\\PC{0,8}", 0..4), url in "https://[!-~]{0,80}",
             time in 0u64..4_000_000_000,
         ) {

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_that_no_table_knows_share_one_label() {
+    fn unknown_errcodes_share_one_label() {
         assert_eq!(
             errcode_label(&refused(codes::all().next().unwrap().2)),
             codes::all().next().unwrap().2.to_string()
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_of_calls_is_unknown_then_todays_then_none_after_midnight() {
+    fn the_call_count_is_unknown_then_todays_then_zero_after_midnight() {
         let (counts, now) = (SlotCounts::default(), UnixTime(1_767_225_600));
         assert_eq!(counts.calls_today(now), None);
         counts.called(7, now);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keeper_that_never_looked_has_no_age() {
+    fn a_keeper_that_never_ran_has_no_age() {
         let counts = Counts::default();
         assert_eq!(counts.keeper_idle(Duration::from_secs(5)), None);
         counts.keeper_looked(Duration::ZERO);

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_was_replaced_lately_is_still_its_accounts() {
+    async fn a_recently_replaced_token_still_maps_to_its_account() {
         let broker = broker();
         give(&broker, "a1", "old");
         give(&broker, "a1", "new");

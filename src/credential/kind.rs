@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_read_by_the_names_they_are_written_with() {
+    fn kind_names_round_trip() {
         for kind in Kind::ALL {
             assert_eq!(kind.as_str().parse::<Kind>(), Ok(kind));
         }

@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_is_reached_by_its_own_words() {
+    fn each_row_matches_its_own_text() {
         for row in TABLE {
             for when in row.when {
                 let text = when.replace(" & ", " ").replace(['#', '$'], "");
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_in_unknown_words_is_told_from_a_known_one() {
+    fn an_unknown_refusal_text_is_not_taken_for_a_known_one() {
         for (text, wanted) in [
             ("config:fail, something new", "config_refused"),
             ("config:fail", "config_field_missing"),
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_no_errcode_explains_nothing() {
+    fn a_number_that_is_not_an_errcode_is_not_explained() {
         assert_eq!(explained("at 2019-12-04 15:50:27", ""), []);
         assert_eq!(explained("", ""), []);
     }

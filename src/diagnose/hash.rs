@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_are_those_of_the_standards() {
+    fn digests_match_the_published_test_vectors() {
         assert_eq!(
             hex(&Sha1::digest("abc")),
             "a9993e364706816aba3e25717850c26c9cd0d89d"
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_hash_is_not_taken_for_one() {
+    fn text_that_is_not_a_hash_is_not_taken_for_one() {
         for signature in [
             "",
             "undefined",

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_people_read_becomes_the_browsers() {
+    fn a_human_readable_address_becomes_the_browsers_address() {
         assert_eq!(
             href(" https://h.cn/商/1?q=a b&c=%2f+#/é "),
             "https://h.cn/%E5%95%86/1?q=a%20b&c=%2f+#/%C3%A9"
@@ -309,14 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn undoing_leaves_what_is_no_escape() {
+    fn unescaping_leaves_other_text_unchanged() {
         assert_eq!(decoded("%E5%BC%A0+%2F%zz%4"), "张+/%zz%4");
         assert_eq!(decoded_whole("%E5%BC%A0%2F"), "张%2F");
         assert_eq!(decoded("%FF"), "\u{fffd}");
     }
 
     #[test]
-    fn only_the_escapes_change_their_case() {
+    fn only_escapes_change_their_case() {
         assert_eq!(
             recased("/AbC%2f%zZ张%e5", |text| text.to_ascii_uppercase()),
             "/AbC%2F%zZ张%E5"

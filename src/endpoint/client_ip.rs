@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_from_anybody_but_a_named_proxy_is_not_read() {
+    fn a_forwarded_header_is_read_only_from_a_trusted_proxy() {
         let clients = clients(&["192.0.2.1/32"]);
         assert_eq!(
             single(&clients, "203.0.113.5", &["198.51.100.9"]).as_deref(),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_is_no_named_proxys_counts() {
+    fn the_last_address_that_is_not_a_trusted_proxy_is_the_client() {
         let clients = clients(&["127.0.0.0/8", "10.0.0.0/8", "2001:db8:1::/48"]);
         for (values, client) in [
             (&["198.51.100.9"][..], "198.51.100.9"),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_ends_in_no_address_stands_for_the_proxy_that_sent_it() {
+    fn a_list_that_ends_in_an_invalid_address_counts_as_the_proxy() {
         let clients = clients(&["127.0.0.0/8", "10.0.0.0/8"]);
         for values in [
             &["unknown"][..],
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unnamed_peer_nearby_may_be_a_proxy_and_stands_for_nobody() {
+    fn a_private_peer_that_is_not_trusted_yields_no_client_address() {
         let clients = clients(&[]);
         for peer in [
             "127.0.0.1",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn where_some_answer_is_needed_the_peer_will_do() {
+    fn the_peer_address_is_the_fallback() {
         let clients = clients(&["127.0.0.1/32"]);
         let likely = |peer: &str, values: &[&'static str]| {
             clients.likely(peer.parse().unwrap(), values).to_string()

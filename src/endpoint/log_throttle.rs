@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn once_in_a_while_and_then_again() {
+    fn a_line_is_logged_once_per_interval() {
         let throttle = LogThrottle::new(Duration::from_secs(60));
         let at = |seconds| throttle.now_is_the_time(Duration::from_secs(seconds));
         assert_eq!(

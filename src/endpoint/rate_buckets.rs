@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_one_is_shared_by_all_and_never_grows() {
+    fn a_table_of_one_bucket_is_shared_by_all_and_never_grows() {
         let cells = RateBuckets::new(1);
         for key in 0..1_000_u64 {
             cells.of(key).fetch_add(1, Ordering::Relaxed);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn which_key_has_which_cell_is_not_to_be_foreseen() {
+    fn the_bucket_of_a_key_is_unpredictable() {
         let (a, b) = (RateBuckets::new(1 << 16), RateBuckets::new(1 << 16));
         assert!((0..64_u64).any(|key| a.hash(key) != b.hash(key)));
     }

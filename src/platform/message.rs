@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_test_accounts_get_the_answers_of_the_test() {
+    fn only_the_test_accounts_get_the_test_replies() {
         for to in TEST_ACCOUNTS {
             let reply = GoingLive::Reply("TESTCOMPONENT_MSG_TYPE_TEXT_callback".to_owned());
             assert_eq!(text(to, TEST_TEXT).going_live(), Some(reply));

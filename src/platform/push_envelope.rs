@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_a_necessary_part_is_refused() {
+    fn an_event_without_a_required_field_is_refused() {
         for fields in [
             "",
             "<InfoType/>",
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_encrypted_push_or_too_large_is_refused() {
+    fn a_body_that_is_not_an_encrypted_push_or_is_too_large_is_refused() {
         let large = format!("<xml><Encrypt>{}</Encrypt></xml>", "a".repeat(MAX_PUSH));
         for (body, refusal) in [
             (&b""[..], PushRefusal::Envelope),

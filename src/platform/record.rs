@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_written() {
+    fn a_record_round_trips() {
         let first = PlatformTicket {
             previous: None,
             ..ticket("ticket@@@x")
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_with_an_impossible_value_is_no_record() {
+    fn a_record_with_an_impossible_value_is_rejected() {
         for value in ["", "a b", "a\nb"] {
             assert_eq!(PlatformTicket::read(&ticket(value).write()), None);
             let written = authorizer("wx1", value, State::Active);

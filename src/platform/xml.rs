@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slip_of_the_official_sample_is_refused() {
+    fn the_unclosed_element_of_the_official_sample_is_refused() {
         assert!(Fields::read("<xml><AppId>a</AppId><xml>").is_none());
     }
 }

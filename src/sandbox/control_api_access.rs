@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_pointed_here_is_not_its_own_though_host_says_the_same() {
+    fn a_rebound_host_name_is_not_an_own_page_despite_a_matching_host() {
         assert!(!own(
             "http://evil.example:8082",
             "127.0.0.1:8082",
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn at_every_address_of_the_machine_it_is_the_one_that_was_asked() {
+    fn on_a_wildcard_listener_an_own_page_has_the_requested_host() {
         assert!(own(
             "http://192.0.2.7:8082",
             "0.0.0.0:8082",

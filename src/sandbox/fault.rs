@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_of_one_endpoint_are_used_up_in_the_order_they_were_laid() {
+    fn faults_of_one_endpoint_are_consumed_in_the_order_added() {
         let mut faults = Faults::default();
         faults.lay("/a".into(), FaultKind::Errcode(-1), 2);
         faults.lay("/b".into(), FaultKind::Hang, 1);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_fault_lasts_until_it_is_cleared_and_one_of_no_times_does_nothing() {
+    fn an_endless_fault_lasts_until_cleared_and_a_zero_count_does_nothing() {
         let mut faults = Faults::default();
         faults.lay("/a".into(), FaultKind::Hang, 0);
         faults.lay("/a".into(), FaultKind::NotJson, u64::MAX);

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_never_was_has_no_fate() {
+    fn a_value_never_issued_has_no_state() {
         assert_eq!(rotated(&[("a", 0)], true).fate("z", at(0)), None);
     }
 

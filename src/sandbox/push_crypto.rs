@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_43_letters_and_digits_is_no_key() {
+    fn a_key_must_be_43_letters_and_digits() {
         let right = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
         assert!(PushKey::read(right).is_some());
         let with_plus = right.replace('j', "+");

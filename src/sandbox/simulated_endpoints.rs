@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_segment_decides_who_echoes_a_path() {
+    fn the_first_segment_decides_which_platform_echoes_a_path() {
         for (path, endpoint) in [
             ("/cgi-bin/token/", Some(Endpoint::OtherCgi)),
             ("/cgi-bin/message/send", Some(Endpoint::OtherCgi)),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn each_platform_may_call_its_own_systems_endpoints_and_the_one_that_both_have() {
+    fn each_platform_may_call_its_own_endpoints_and_the_shared_one() {
         let of = |platform| {
             Endpoint::SIMULATED
                 .into_iter()

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn json_of_a_length_is_json_and_never_shorter_than_its_fields() {
+    fn sized_json_is_valid_and_never_shorter_than_its_fields() {
         for (asked, length) in [(0, 40), (40, 40), (41, 41), (100_000, 100_000)] {
             let text = MadeBody::json(asked).collect();
             assert_eq!(text.len(), length);

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_let_through_and_one_more_blocks_for_an_hour_from_then() {
+    fn calls_up_to_the_limit_pass_and_one_more_blocks_for_an_hour() {
         let mut hourly = HourlyLimit::default();
         assert!(call(&mut hourly, 0) && call(&mut hourly, 100));
         assert!(!call(&mut hourly, 3_000));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_towards_a_block_begins_it_at_the_limit_itself() {
+    fn failures_counted_towards_a_block_start_it_at_the_limit() {
         let mut hourly = HourlyLimit::default();
         hourly.count_towards_block(2, at(0));
         assert!(!hourly.is_blocked(at(0)));

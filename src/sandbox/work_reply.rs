@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_begins_with_the_time_and_is_another_each_time() {
+    fn a_hint_begins_with_the_time_and_is_unique() {
         let errmsg =
             || Refusal::work(-1).work_errmsg(UnixTime(1_686_402_237), "::1".parse().unwrap());
         let digits = errmsg()
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_list_is_an_empty_list_with_its_errcode_behind_it() {
+    fn a_refused_list_is_an_empty_list_followed_by_its_errcode() {
         assert_eq!(
             Refusal::work(40014).work_body(Endpoint::ApiDomainIp, "invalid access_token"),
             r#"{"ip_list":[],"errcode":40014,"errmsg":"invalid access_token"}"#

@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_in_a_row_are_told_apart_by_their_empty_lines() {
+    fn pipelined_requests_are_separated_by_empty_lines() {
         let first = |text: &str, body| first_request(text.as_bytes(), body);
         let one = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         assert_eq!(first(one, false), one.len());

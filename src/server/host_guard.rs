@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_names_are_addresses_names_without_a_dot_and_what_is_configured() {
+    fn own_hosts_are_addresses_dotless_names_and_configured_names() {
         let names = HostNames::new(&["wx.internal".to_owned()]);
         for host in [
             "127.0.0.1:8081",

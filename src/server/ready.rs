@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_account_that_is_down_is_enough_for_all_and_no_signing_one_for_any() {
+    fn rule_all_fails_with_one_account_down_and_rule_any_with_none_signing() {
         // How many accounts sign and how many of those are down; the same for accounts that do not sign;
         // the results for `any` and `all`.
         for (signing, down_signing, others, down_others, any, all_of_them) in [

@@ -84,7 +84,7 @@ mod tests {
     use crate::error::Text;
 
     #[test]
-    fn an_applied_configuration_ends_the_refusal_before_it() {
+    fn an_applied_configuration_clears_the_previous_refusal() {
         let configuration = Configuration::new(UnixTime(10));
         let problem = |n: usize| Problem {
             path: format!("accounts.a{n}"),

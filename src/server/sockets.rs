@@ -213,7 +213,7 @@ mod tests {
     };
 
     #[test]
-    fn places_are_what_the_limit_of_open_files_leaves() {
+    fn the_connection_limit_follows_from_the_open_file_limit() {
         let fit = |limit| {
             fit(WANTED, limit, 112)
                 .ok()
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_admin_listener_all_places_are_public() {
+    fn without_an_admin_listener_all_connections_are_public() {
         let wanted = Places { admin: 0, ..WANTED };
         assert_eq!(fit(wanted, 1_024, 100).unwrap().public, 924);
         assert_eq!(fit(wanted, 110, 100).unwrap().public, 10);

@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_taken_by_itself_and_by_all_addresses() {
+    fn an_address_conflicts_with_itself_and_with_the_wildcard() {
         let collide = |a: &str, b: &str| collide(a.parse().unwrap(), b.parse().unwrap());
         assert!(collide("127.0.0.1:80", "127.0.0.1:80") && collide("0.0.0.0:80", "127.0.0.1:80"));
         assert!(collide("127.0.0.1:80", "0.0.0.0:80") && collide("[::]:80", "[::1]:80"));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_named_where_it_was_given_and_nowhere_else() {
+    fn a_flag_is_named_only_where_it_was_given() {
         let address = "127.0.0.1:80".parse().unwrap();
         let error = StartupError::SameAddress {
             settings: ["server.listen", "server.admin_listen"],

@@ -396,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_warned_of_two_weeks_ahead_or_a_fifth_of_its_life() {
+    fn the_expiry_warning_comes_two_weeks_or_a_fifth_of_the_life_ahead() {
         let day = 86_400;
         let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let key =

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_value_is_opened_by_its_key_and_shows_nothing() {
+    fn an_encrypted_value_decrypts_with_its_key_and_reveals_nothing() {
         let sealed = keys("a", "").seal("n", &credential());
         assert!(!sealed.value.expose().contains("value"));
         assert_eq!(sealed.check(), Ok(()));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_sealed_by_another_key_names_that_key() {
+    fn a_value_encrypted_with_another_key_names_that_key() {
         let sealed = keys("a", "").seal("n", &credential());
         for other in [keys("", ""), keys("b", "c")] {
             let opened = other.open("n", sealed.clone());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_value_name_date_or_generation_is_damage() {
+    fn a_changed_value_name_date_or_generation_is_detected() {
         let with = keys("a", "");
         let sealed = with.seal("n", &credential());
         let mut damaged = vec![

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_read_as_it_was_written_and_nothing_else_is() {
+    fn a_node_round_trips_and_other_text_is_refused() {
         for name in ["web-1", "a name with blanks", "机房二", ""] {
             let node = Node::new(name);
             assert_eq!(Node::read(&node.write()), Some(node));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_cut_and_loses_what_is_no_text() {
+    fn a_name_is_truncated_and_stripped_of_unprintable_characters() {
         let node = Node::new(&format!("a\n\u{7}b{}", "c".repeat(200)));
         assert!(
             node.name.starts_with("abc") && node.name.len() == LONGEST,
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn two_processes_of_one_machine_are_two() {
+    fn two_processes_on_one_machine_are_two_nodes() {
         assert_ne!(Node::new("web-1").id, Node::new("web-1").id);
     }
 }

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_written() {
+    fn a_record_round_trips() {
         for written in [
             credential(0, 1_001),
             credential(1_700_000_000_123, 8_200),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_with_any_byte_changed_or_missing_is_no_record() {
+    fn a_record_with_any_byte_changed_or_missing_is_rejected() {
         let text = write_credential("a", &credential(1_700_000_000_123, 8_200));
         let torn = || Err(NoRecord::torn());
         for at in 0..text.len() {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn generations_and_ends_are_ordered_as_text_as_they_are_as_numbers() {
+    fn generations_and_ends_sort_as_text_like_numbers() {
         let head = |generation, end| {
             write_credential("a", &credential(generation, end))[43..84].to_owned()
         };
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_limit_is_read_as_it_was_written_and_nothing_else_is() {
+    fn a_refresh_limit_round_trips_and_other_text_is_refused() {
         let force = Force {
             last: UnixTime(7),
             day: 19_000,

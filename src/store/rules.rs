@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_an_hour_ahead_blocks_nobody_for_an_hour() {
+    fn a_clock_that_was_an_hour_ahead_blocks_no_caller_for_an_hour() {
         let now = UnixTime(1_704_000_000);
         let ahead = Force::claim(None, now.plus(Duration::from_secs(3_600)), GAP, Some(20)).1;
         assert_eq!(Force::claim(ahead, now, GAP, Some(20)).0, Claim::Granted);

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn invisible_characters_of_a_foreign_text_are_dropped_and_seen_ones_kept() {
+    fn invisible_characters_are_dropped_and_visible_ones_kept() {
         let secret = Secret::new("0c79e1fa963cd80cc0be99b20a18faeb");
         for invisible in [
             '\u{200b}',

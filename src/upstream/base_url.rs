@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_that_is_no_url_is_refused_with_the_reason() {
+    fn an_invalid_base_url_is_refused_with_the_reason() {
         for (text, why) in [
             ("api.weixin.qq.com", "relative URL"),
             ("ftp://x", "https://"),

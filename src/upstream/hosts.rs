@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn three_failures_in_a_row_leave_a_host_out_for_a_minute() {
+    fn three_consecutive_failures_exclude_a_host_for_a_minute() {
         let (hosts, clock) = hosts(&["a", "b"]);
         hosts.failed("a");
         hosts.failed("a");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_nobody_reports_is_repeated_a_minute_later() {
+    fn an_unreported_probe_is_repeated_a_minute_later() {
         let (hosts, clock) = hosts(&["a", "b"]);
         (0..3).for_each(|_| hosts.failed("a"));
         clock.advance(Duration::from_secs(60));

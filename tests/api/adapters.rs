@@ -152,7 +152,7 @@ async fn actix_and_axum_let_the_same_origins_read() {
 }
 
 #[tokio::test]
-async fn both_sign_what_the_client_accepts() {
+async fn both_adapters_sign_pages_that_the_client_accepts() {
     let servers = Servers::start().await;
     for address in servers.both() {
         let config = send(address, http::get(PAGE)).await.ok();
@@ -166,7 +166,7 @@ async fn both_sign_what_the_client_accepts() {
 }
 
 #[tokio::test]
-async fn both_answer_304_to_the_tag_of_the_file() {
+async fn both_adapters_answer_304_to_a_matching_etag() {
     let servers = Servers::start().await;
     for address in servers.both() {
         let answer = send(address, http::get(SCRIPT)).await;
@@ -179,7 +179,7 @@ async fn both_answer_304_to_the_tag_of_the_file() {
 }
 
 #[tokio::test]
-async fn both_limit_the_clients_behind_a_trusted_proxy() {
+async fn both_adapters_rate_limit_clients_behind_a_trusted_proxy() {
     let servers = Servers::start().await;
     let client: Headers = &[("X-Forwarded-For", "203.0.113.9")];
     servers.compare("POST", PAGE, client, 405).await;

@@ -40,7 +40,7 @@ impl Sandboxed {
 }
 
 #[tokio::test]
-async fn the_description_is_openapi_3_1_and_names_where_pages_really_call() {
+async fn the_description_is_openapi_3_1_and_names_the_real_public_address() {
     let service = Sandboxed::start().await;
     let answer = service.get("/openapi.json").await;
     assert_eq!(
@@ -170,7 +170,7 @@ async fn the_page_is_in_the_readers_language() {
 }
 
 #[tokio::test]
-async fn the_page_needs_nothing_but_this_server_and_has_nothing_inline() {
+async fn the_page_loads_only_from_this_server_and_has_no_inline_code() {
     let service = Sandboxed::start().await;
     let answer = service.get("/docs").await;
     let policy = answer.header("content-security-policy").unwrap();
@@ -218,7 +218,7 @@ async fn the_page_needs_nothing_but_this_server_and_has_nothing_inline() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_none_comes_into_no_command() {
+async fn an_invalid_host_appears_in_no_command() {
     let service = Sandboxed::start().await;
     let request = http::get("/docs").header("Host", "a'$(id)");
     let page = service.send(request).await.text;
@@ -226,7 +226,7 @@ async fn a_host_that_is_none_comes_into_no_command() {
 }
 
 #[tokio::test]
-async fn a_path_that_leads_nowhere_is_a_problem_like_every_other() {
+async fn an_unknown_path_gets_an_ordinary_problem_document() {
     let service = Sandboxed::start().await;
     let answer = service.get("/nothing").await;
     answer.assert_problem(404, "not_found");

@@ -63,7 +63,7 @@ async fn a_relative_url() {
 }
 
 #[tokio::test]
-async fn what_javascript_makes_of_a_missing_value() {
+async fn a_missing_value_as_javascript_prints_it() {
     for page in [
         "null",
         "undefined",
@@ -160,7 +160,7 @@ async fn a_url_longer_than_16_kib() {
 }
 
 #[tokio::test]
-async fn a_request_longer_than_http_allows_is_refused_and_harms_nobody() {
+async fn an_oversized_request_is_refused_and_affects_no_other_client() {
     let app = spawn_app().await;
     for size in [70_000, 200_000, 2_000_000] {
         let answer = app
@@ -184,7 +184,7 @@ async fn an_unencoded_url() {
 }
 
 #[tokio::test]
-async fn an_unencoded_url_gets_the_cure_in_its_hint() {
+async fn an_unencoded_url_gets_the_fix_in_its_hint() {
     let app = spawn_app().await;
     let problem = app
         .query("url=https://example.com/p?a=1&b=2")
@@ -284,7 +284,7 @@ async fn an_unknown_account() {
 }
 
 #[tokio::test]
-async fn an_account_name_without_end_is_not_repeated() {
+async fn a_very_long_account_name_is_not_quoted() {
     let app = spawn_app().await;
     let query = format!(
         "url={}&account={}",
@@ -297,7 +297,7 @@ async fn an_account_name_without_end_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_host_name_without_end_is_not_repeated() {
+async fn a_very_long_host_name_is_not_quoted() {
     let app = spawn_app().await;
     let answer = app
         .config(&format!("https://{}/", "x".repeat(16_000)))
@@ -353,7 +353,7 @@ async fn a_list_of_more_names_than_wechat_has() {
 }
 
 #[tokio::test]
-async fn a_list_that_holds_something_else() {
+async fn a_list_with_invalid_names() {
     let url = encode("https://example.com/");
     for list in [
         "%3Cscript%3E",
@@ -368,7 +368,7 @@ async fn a_list_that_holds_something_else() {
 }
 
 #[tokio::test]
-async fn a_debug_that_is_no_flag() {
+async fn an_invalid_debug_flag() {
     refuses_query(
         &format!("url={}&debug=maybe", encode("https://example.com/")),
         400,
@@ -378,7 +378,7 @@ async fn a_debug_that_is_no_flag() {
 }
 
 #[tokio::test]
-async fn encoded_bytes_that_are_no_utf_8() {
+async fn encoded_bytes_that_are_not_utf_8() {
     let url = encode("https://example.com/");
     refuses_query("url=%FF%FE", 400, "bad_url").await;
     refuses_query(&format!("url={url}%FF"), 400, "bad_url").await;
@@ -387,13 +387,13 @@ async fn encoded_bytes_that_are_no_utf_8() {
 }
 
 #[tokio::test]
-async fn escapes_that_are_cut_short() {
+async fn truncated_escapes() {
     refuses_query("url=%", 400, "bad_url").await;
     refuses_query("url=%h%t%t%p", 400, "bad_url").await;
 }
 
 #[tokio::test]
-async fn raw_bytes_that_are_no_utf_8() {
+async fn raw_bytes_that_are_not_utf_8() {
     let app = spawn_app().await;
     for raw in [
         &b"\xff"[..],

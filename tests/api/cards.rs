@@ -106,7 +106,7 @@ async fn choose_card_is_what_wx_choose_card_takes() {
 }
 
 #[tokio::test]
-async fn a_card_without_id_is_asked_for() {
+async fn a_card_without_an_id_is_refused() {
     let app = spawn_app().await;
     app.get("/jssdk/card-ext?code=1")
         .await
@@ -114,7 +114,7 @@ async fn a_card_without_id_is_asked_for() {
 }
 
 #[tokio::test]
-async fn card_fields_that_nobody_means_are_refused() {
+async fn invalid_card_fields_are_refused() {
     let app = spawn_app().await;
     for query in [
         format!("cardId={}", "a".repeat(129)),

@@ -37,7 +37,7 @@ async fn the_script_and_its_types_are_served_with_their_types() {
 }
 
 #[tokio::test]
-async fn who_has_the_script_already_is_told_so_without_a_body() {
+async fn a_cached_script_is_answered_304_without_a_body() {
     let app = spawn_app().await;
     let tags: Vec<String> = tags_of(&app, ["/jssdk/wx-jssdk.js", "/jssdk/wx-jssdk.d.ts"]).await;
     assert_ne!(tags[0], tags[1]);
@@ -80,7 +80,7 @@ async fn a_version_in_the_query_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_script_is_read_and_nothing_else() {
+async fn the_script_accepts_only_get_and_head() {
     let app = spawn_app().await;
     let head = app.request("HEAD", "/jssdk/wx-jssdk.js", &[]).await;
     assert_eq!((head.status, head.text.as_str()), (200, ""));
@@ -109,7 +109,7 @@ async fn an_embedded_scope_serves_it_at_any_path() {
 }
 
 #[test]
-fn the_script_carries_no_path_of_this_server_but_the_usual_one() {
+fn the_script_contains_only_the_default_path_of_this_server() {
     assert!(
         SCRIPT
             .lines()

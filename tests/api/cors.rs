@@ -75,7 +75,7 @@ async fn pages_elsewhere_may_not() {
 }
 
 #[tokio::test]
-async fn an_origin_in_raw_bytes_is_nobodys() {
+async fn an_origin_in_raw_bytes_is_not_allowed() {
     let app = spawn_app().await;
     let request = http::get(PAGE).header("Origin", "https://RAW.example.com");
     let bytes = http::with_bytes(&request.close().text(), "RAW", b"\xff");
@@ -196,7 +196,7 @@ async fn a_preflight_from_elsewhere_allows_nothing() {
 }
 
 #[tokio::test]
-async fn a_preflight_calls_nobody() {
+async fn a_preflight_makes_no_upstream_call() {
     let app = spawn_app().await;
     app.get(PAGE).await.ok();
     let before = app.sandbox.calls_total();
@@ -229,7 +229,7 @@ async fn spawn_two() -> TestApp {
 }
 
 #[tokio::test]
-async fn the_account_that_is_asked_decides_who_may_read() {
+async fn the_requested_account_decides_which_origins_may_read() {
     let app = spawn_two().await;
     let news = "/jssdk/config?account=news&url=https%3A%2F%2Fnews.cn%2F";
     assert_eq!(
@@ -250,7 +250,7 @@ async fn the_account_that_is_asked_decides_who_may_read() {
 }
 
 #[tokio::test]
-async fn it_decides_about_bad_requests_as_well() {
+async fn the_requested_account_decides_for_bad_requests_too() {
     let app = spawn_two().await;
     for query in [
         "account=news",
@@ -278,7 +278,7 @@ async fn it_decides_about_bad_requests_as_well() {
 }
 
 #[tokio::test]
-async fn pages_of_any_site_may_read_why_they_are_refused_and_nothing_else() {
+async fn pages_of_any_site_may_read_only_why_they_are_refused() {
     let app = spawn_app().await;
     for (target, status, readable) in [
         ("/jssdk/config?url=https%3A%2F%2Fevil.com", 403, true),

@@ -110,7 +110,7 @@ async fn a_thousand_cold_requests_cause_one_token_and_one_ticket_call() {
 }
 
 #[tokio::test]
-async fn a_thousand_cold_requests_and_the_keeper_cause_one_of_each_as_well() {
+async fn a_thousand_cold_requests_and_the_keeper_cause_one_call_of_each_kind() {
     let app = spawn_app().await;
     let mut waiting = Vec::new();
     for _ in 0..1_000 {
@@ -132,7 +132,7 @@ async fn a_thousand_cold_requests_and_the_keeper_cause_one_of_each_as_well() {
 }
 
 #[tokio::test]
-async fn a_thousand_who_wait_for_a_failure_cause_one_call_and_all_hear_of_it() {
+async fn a_thousand_requests_share_one_failing_call_and_its_error() {
     let server = embed(2).await;
     let held = server.sandbox.hold(TOKEN_CALL);
     let refused = wx_jssdk::sandbox::FaultKind::Errcode(40125);
@@ -154,7 +154,7 @@ async fn a_thousand_who_wait_for_a_failure_cause_one_call_and_all_hear_of_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_aborts_nothing() {
+async fn a_client_that_disconnects_does_not_abort_the_refresh() {
     let server = embed(1).await;
     let held = server.sandbox.hold(TOKEN_CALL);
     let impatient = send(server.address).await;
@@ -177,7 +177,7 @@ async fn a_client_that_hangs_up_aborts_nothing() {
 }
 
 #[tokio::test]
-async fn those_who_stay_are_answered_when_the_first_one_hangs_up() {
+async fn waiting_clients_are_answered_when_the_first_one_disconnects() {
     let server = embed(1).await;
     let held = server.sandbox.hold(TOKEN_CALL);
     let first = send(server.address).await;
@@ -208,7 +208,7 @@ async fn bad_request(address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_before_the_service_ends() {
+async fn a_request_in_progress_is_answered_before_the_service_ends() {
     let config = format!("[server]\nshutdown_seconds = 60\n{MAIN}");
     let app = spawn(&config, |sandbox| sandbox.add_app(main_app())).await;
     let (address, sandbox) = (app.address, app.sandbox.clone());

@@ -64,7 +64,7 @@ fn backend_answer(signature: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_page_is_there_with_the_demo_and_not_without() {
+async fn the_page_is_served_only_with_the_demo() {
     let app = with_demo().await;
     for (target, lang, says) in [
         ("/doctor", "zh-CN", "签名"),
@@ -100,7 +100,7 @@ async fn the_page_is_there_with_the_demo_and_not_without() {
 }
 
 #[tokio::test]
-async fn the_page_runs_nothing_that_stands_in_it_and_asks_nobody_else() {
+async fn the_page_has_no_inline_code_and_contacts_no_other_server() {
     let app = with_demo().await;
     let page = app.get("/doctor").await;
     let policy = page.header("content-security-policy").unwrap();
@@ -215,7 +215,7 @@ async fn the_accounts_previous_ticket_is_recognised_and_is_in_no_answer() {
 }
 
 #[tokio::test]
-async fn wechats_answer_to_getticket_is_a_ticket_wherever_it_is_pasted() {
+async fn a_getticket_answer_is_read_as_a_ticket_in_every_field() {
     let app = with_demo().await;
     let answer =
         json!({"errcode": 0, "errmsg": "ok", "ticket": OWN_TICKET, "expires_in": 7200}).to_string();
@@ -239,7 +239,7 @@ async fn wechats_answer_to_getticket_is_a_ticket_wherever_it_is_pasted() {
 }
 
 #[tokio::test]
-async fn it_never_says_what_the_right_signature_would_be() {
+async fn the_correct_signature_is_never_disclosed() {
     let app = with_demo().await;
     let secrets = secrets(&app).await;
     // Anybody's page: the endpoint would not sign it, and the doctor does not either.
@@ -253,7 +253,7 @@ async fn it_never_says_what_the_right_signature_would_be() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_was_pasted_is_used_and_not_repeated() {
+async fn a_pasted_ticket_is_used_and_not_quoted() {
     let app = with_demo().await;
     let string =
         format!("jsapi_ticket={OWN_TICKET}&noncestr=n&timestamp=1414587457&url=https://h.cn/p");
@@ -316,7 +316,7 @@ async fn the_ticket_of_a_pasted_string_is_compared_with_the_current_one() {
 }
 
 #[tokio::test]
-async fn a_ticket_of_unsaid_kind_is_the_one_that_the_signature_takes() {
+async fn a_ticket_without_a_kind_gets_the_kind_of_the_signature() {
     let app = with_demo().await;
     let signature = signed(OWN_TICKET, "https://h.cn/p");
     for (words, tickets, code, is_agent) in [
@@ -363,7 +363,7 @@ async fn a_ticket_of_unsaid_kind_is_the_one_that_the_signature_takes() {
 }
 
 #[tokio::test]
-async fn what_was_pasted_is_read_back_for_the_form() {
+async fn pasted_values_are_returned_for_the_form() {
     let app = with_demo().await;
     let paste = "config:invalid signature\nwx.config({appId: 'wxforeign', timestamp: 1414587457, nonceStr: 'n', signature: '0f9de62fce790f9a083d5c99e95740ceb90c27ed'})\nhttps://h.cn/p#x";
     let json = ask(&app, &json!({"paste": paste})).await.ok();
@@ -384,7 +384,7 @@ async fn what_was_pasted_is_read_back_for_the_form() {
 }
 
 #[tokio::test]
-async fn words_alone_need_no_ticket() {
+async fn an_error_message_alone_needs_no_ticket() {
     let app = with_demo().await;
     for (paste, code) in [
         (
@@ -444,7 +444,7 @@ async fn without_wechat_it_says_that_nothing_could_be_computed() {
 }
 
 #[tokio::test]
-async fn another_method_or_type_or_too_long_a_body_is_a_problem_document() {
+async fn a_wrong_method_or_type_or_a_long_body_gets_a_problem_document() {
     let app = with_demo().await;
     for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
         let answer = app
@@ -486,7 +486,7 @@ async fn another_method_or_type_or_too_long_a_body_is_a_problem_document() {
 }
 
 #[tokio::test]
-async fn what_is_made_to_cost_much_is_refused() {
+async fn input_crafted_to_be_expensive_is_refused() {
     let app = with_demo().await;
     let tickets: serde_json::Map<String, Value> = (0..17)
         .map(|at| (at.to_string(), json!("ticket")))
@@ -505,7 +505,7 @@ async fn what_is_made_to_cost_much_is_refused() {
 }
 
 #[tokio::test]
-async fn who_asks_without_end_is_told_to_wait() {
+async fn a_client_over_the_doctors_rate_limit_is_told_to_wait() {
     let app = with_demo().await;
     let mut asked = 0;
     let refused = loop {

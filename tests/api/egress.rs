@@ -89,7 +89,7 @@ async fn wechat() -> Sandbox {
 }
 
 #[tokio::test]
-async fn with_a_dead_proxy_all_are_served_to_the_end_and_the_operator_is_told_of_the_proxy() {
+async fn with_a_dead_proxy_values_are_served_to_their_end_and_the_proxy_is_named() {
     let (world, proxy) = World::by_proxy(PASSWORD).await;
     assert_eq!(
         (world.page().await.status, world.client().await.status),
@@ -124,7 +124,7 @@ async fn with_a_dead_proxy_all_are_served_to_the_end_and_the_operator_is_told_of
 }
 
 #[tokio::test]
-async fn a_wrong_password_of_the_proxy_is_a_setup_fault_of_the_proxy() {
+async fn a_wrong_proxy_password_is_a_setup_fault_of_the_proxy() {
     let (world, proxy) = World::by_proxy("geheim-0815").await;
     world
         .page()
@@ -157,7 +157,7 @@ async fn a_wrong_password_of_the_proxy_is_a_setup_fault_of_the_proxy() {
 }
 
 #[tokio::test]
-async fn with_the_first_host_gone_all_go_on_by_the_fallback_and_the_status_says_so() {
+async fn with_the_first_host_down_calls_use_the_fallback_and_the_status_shows_it() {
     let world = World::by_two_hosts().await;
     assert_eq!(world.page().await.status, 200);
     let first = world.sandbox.host().calls();

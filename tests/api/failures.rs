@@ -22,7 +22,7 @@ fn retry_after(answer: &Answer) -> u64 {
 }
 
 #[tokio::test]
-async fn a_misconfigured_account_says_its_errcode_and_the_fix() {
+async fn a_misconfigured_account_reports_its_errcode_and_the_fix() {
     for errcode in [40013, 40125, 40243, 50004, 50007, 89503, 41004, 48001] {
         let app = spawn_refused(FaultKind::Errcode(errcode)).await;
         let answer = app.config(PAGE).await;
@@ -37,7 +37,7 @@ async fn a_misconfigured_account_says_its_errcode_and_the_fix() {
 }
 
 #[tokio::test]
-async fn an_address_outside_the_allow_list_is_told_to_the_operator_and_not_to_the_page() {
+async fn an_address_not_on_the_allow_list_is_shown_to_the_operator_only() {
     let seen: IpAddr = "203.0.113.77".parse().unwrap();
     let app = spawn_against(|sandbox| {
         sandbox.add_app(main_app().caller_ip(seen).allow_ips(["10.9.8.7"]))
@@ -52,7 +52,7 @@ async fn an_address_outside_the_allow_list_is_told_to_the_operator_and_not_to_th
 }
 
 #[tokio::test]
-async fn a_spent_daily_quota_says_when_it_is_tried_again() {
+async fn an_exhausted_daily_quota_says_when_it_is_retried() {
     let app = spawn_refused(FaultKind::Errcode(45009)).await;
     let answer = app.config(PAGE).await;
     let problem = answer.assert_problem(503, "upstream_quota");
@@ -64,7 +64,7 @@ async fn a_spent_daily_quota_says_when_it_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_spent_minute_quota_says_when_the_minute_turns() {
+async fn an_exhausted_minute_quota_says_when_it_resets() {
     let app = spawn_refused(FaultKind::Errcode(45011)).await;
     let answer = app.config(PAGE).await;
     answer.assert_problem(503, "upstream_unavailable");
@@ -72,7 +72,7 @@ async fn a_spent_minute_quota_says_when_the_minute_turns() {
 }
 
 #[tokio::test]
-async fn a_wechat_that_is_busy_is_asked_again_soon() {
+async fn a_busy_wechat_is_retried_soon() {
     let app = spawn_refused(FaultKind::Errcode(-1)).await;
     let answer = app.config(PAGE).await;
     let problem = answer.assert_problem(503, "upstream_unavailable");
@@ -81,7 +81,7 @@ async fn a_wechat_that_is_busy_is_asked_again_soon() {
 }
 
 #[tokio::test]
-async fn a_wechat_that_says_nothing_usable_has_no_errcode() {
+async fn an_unusable_wechat_answer_has_no_errcode() {
     for kind in [
         FaultKind::Status(502),
         FaultKind::NotJson,
@@ -106,7 +106,7 @@ async fn a_wechat_that_says_nothing_usable_has_no_errcode() {
 }
 
 #[tokio::test]
-async fn a_wechat_that_cannot_be_reached_says_so() {
+async fn an_unreachable_wechat_is_reported() {
     let app = spawn_refused(FaultKind::Errcode(-1)).await;
     app.config(PAGE)
         .await
@@ -133,7 +133,7 @@ async fn a_wechat_that_cannot_be_reached_says_so() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_is_refused_is_told_as_the_ticket() {
+async fn a_refused_ticket_call_names_the_ticket() {
     let app = spawn_against(|sandbox| {
         sandbox.fault(Fault::always(TICKET_CALL, FaultKind::Errcode(48001)))
     })
@@ -150,7 +150,7 @@ async fn a_ticket_that_is_refused_is_told_as_the_ticket() {
 }
 
 #[tokio::test]
-async fn wechat_is_left_alone_until_the_cooldown_is_over() {
+async fn wechat_is_not_called_during_the_cooldown() {
     let app = spawn_refused(FaultKind::Errcode(40125)).await;
     let first = app
         .config(PAGE)
@@ -179,7 +179,7 @@ async fn wechat_is_left_alone_until_the_cooldown_is_over() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_the_cooldown_counts_down() {
+async fn the_remaining_cooldown_counts_down() {
     let app = spawn_refused(FaultKind::Errcode(45009)).await;
     let first = retry_after(&app.config(PAGE).await);
     app.sandbox.advance(seconds(1_000));
@@ -188,7 +188,7 @@ async fn what_is_left_of_the_cooldown_counts_down() {
 }
 
 #[tokio::test]
-async fn once_wechat_is_well_again_pages_are_signed() {
+async fn pages_are_signed_once_wechat_recovers() {
     let app = spawn_refused(FaultKind::Errcode(40125)).await;
     app.config(PAGE)
         .await
@@ -203,7 +203,7 @@ async fn once_wechat_is_well_again_pages_are_signed() {
 }
 
 #[tokio::test]
-async fn a_dead_token_is_refreshed_on_the_way_to_the_ticket() {
+async fn a_dead_token_is_refreshed_before_the_ticket_is_fetched() {
     let app =
         spawn_against(|sandbox| sandbox.fault(Fault::once(TICKET_CALL, FaultKind::Errcode(40001))))
             .await;
@@ -213,7 +213,7 @@ async fn a_dead_token_is_refreshed_on_the_way_to_the_ticket() {
 }
 
 #[tokio::test]
-async fn no_public_answer_tells_what_is_inside() {
+async fn no_public_answer_discloses_internals() {
     let app = spawn_app().await;
     let mut answers = vec![
         app.config(PAGE).await,

@@ -6,7 +6,7 @@ use crate::common::http;
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fexample.com%2F";
 
 #[tokio::test]
-async fn other_methods_are_told_which_ones_there_are() {
+async fn a_wrong_method_is_told_the_allowed_ones() {
     let app = spawn_app().await;
     for method in ["POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"] {
         let answer = app.request(method, PAGE, &[("Content-Length", "0")]).await;
@@ -20,7 +20,7 @@ async fn other_methods_are_told_which_ones_there_are() {
 }
 
 #[tokio::test]
-async fn a_post_whose_body_is_a_form_is_told_the_same() {
+async fn a_form_post_is_told_the_allowed_methods() {
     let app = spawn_app().await;
     let body = "url=https%3A%2F%2Fexample.com%2F";
     let request = http::post("/jssdk/config").close().body(body);
@@ -65,7 +65,7 @@ async fn an_unknown_path_says_where_the_endpoint_is() {
 }
 
 #[tokio::test]
-async fn what_a_proxy_in_front_adds_changes_nothing() {
+async fn headers_added_by_a_proxy_do_not_change_the_answer() {
     let app = spawn_app().await;
     for headers in [
         &[("Host", "evil.com")][..],
@@ -109,7 +109,7 @@ async fn what_a_proxy_in_front_adds_changes_nothing() {
 }
 
 #[tokio::test]
-async fn no_header_stands_in_for_the_url() {
+async fn no_header_replaces_the_url_parameter() {
     let app = spawn_app().await;
     let headers = [
         ("Referer", "https://example.com/page"),
@@ -129,7 +129,7 @@ async fn many_requests_share_one_connection() {
 }
 
 #[tokio::test]
-async fn the_service_is_alive_whatever_wechat_does() {
+async fn healthz_is_200_whatever_wechat_answers() {
     let app = spawn_against(|sandbox| {
         sandbox.fault(wx_jssdk::sandbox::Fault::always(
             TOKEN_CALL,

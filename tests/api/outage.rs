@@ -77,7 +77,7 @@ async fn served_first(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_quota_that_is_spent_does_not_take_the_valid_ticket_away() {
+async fn an_exhausted_quota_does_not_take_away_the_valid_ticket() {
     let app = spawn_app().await;
     served_first(&app).await;
     for call in [TOKEN_CALL, TICKET_CALL] {

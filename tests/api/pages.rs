@@ -122,7 +122,7 @@ async fn the_page_forbids_inline_code_and_allows_exactly_what_jweixin_needs() {
 }
 
 #[tokio::test]
-async fn no_script_style_or_handler_stands_in_the_page_itself() {
+async fn the_page_has_no_inline_script_style_or_handler() {
     for sandbox in [false, true] {
         let html = text_of(get(Pages { sandbox, ..pages() }, "/").await).await;
         assert!(
@@ -178,7 +178,7 @@ async fn every_file_the_page_names_is_served() {
 }
 
 #[tokio::test]
-async fn every_module_is_served_and_named_in_the_head_so_that_they_come_side_by_side() {
+async fn every_module_is_served_and_preloaded_in_the_head() {
     let html = text_of(get(pages(), "/").await).await;
     let preloaded: Vec<&str> = html
         .split("rel=\"modulepreload\" href=\"static/")
@@ -207,7 +207,7 @@ async fn every_module_is_served_and_named_in_the_head_so_that_they_come_side_by_
 }
 
 #[tokio::test]
-async fn the_page_has_its_landmarks_a_way_to_the_doctor_and_one_first_heading() {
+async fn the_page_has_landmarks_a_link_to_the_doctor_and_one_h1() {
     for (lang, tag) in [("zh", "zh-CN"), ("en", "en")] {
         let html = text_of(
             get(
@@ -254,7 +254,7 @@ async fn the_page_has_its_landmarks_a_way_to_the_doctor_and_one_first_heading() 
 }
 
 #[tokio::test]
-async fn every_icon_that_is_used_is_drawn() {
+async fn every_icon_in_use_is_defined() {
     let html = text_of(get(pages(), "/").await).await;
     let mut used: Vec<String> = html
         .split("<use href=\"#")
@@ -366,7 +366,7 @@ async fn the_snippets_name_this_server_and_no_invalid_host() {
 }
 
 #[tokio::test]
-async fn only_the_sandbox_plays_a_client_and_it_says_so() {
+async fn only_the_sandbox_simulates_a_client_and_says_so() {
     let html = text_of(get(pages(), "/").await).await;
     assert!(!html.contains("wechat-client.js") && !html.contains("id=\"sandbox\""));
     for name in SANDBOX_FILES {
@@ -460,7 +460,7 @@ async fn a_name_is_never_looked_up_on_the_disk() {
 }
 
 #[tokio::test]
-async fn pages_are_read_and_nothing_else() {
+async fn pages_accept_only_get_and_head() {
     for path in [
         "/",
         "/static/demo.js",
@@ -567,7 +567,7 @@ async fn a_qr_code_is_refused_for_other_pages_and_for_bad_addresses() {
 }
 
 #[tokio::test]
-async fn the_sandboxes_phone_is_one_script_for_pages_that_are_not_ours() {
+async fn the_simulated_phone_is_one_script_for_pages_of_other_servers() {
     let response = get(
         Pages {
             sandbox: true,

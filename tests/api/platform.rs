@@ -214,7 +214,7 @@ async fn a_real_push_of_2015_is_stored_and_answered_success() {
 }
 
 #[tokio::test]
-async fn every_push_that_is_not_valid_gets_the_same_answer() {
+async fn every_invalid_push_gets_the_same_answer() {
     let world = World::new().await;
     let good = vector("open-ticket-2015");
     let mut answers = Vec::new();
@@ -269,7 +269,7 @@ async fn a_push_for_another_platform_or_path_is_not_stored() {
 }
 
 #[tokio::test]
-async fn an_authorised_account_has_every_path_that_others_have() {
+async fn an_authorised_account_has_the_same_paths_as_other_accounts() {
     let world = World::ready().await;
     let name = world.authorized(SHOP).await;
     let page = "url=https%3A%2F%2Fwww.example.com%2Fp";
@@ -311,7 +311,7 @@ async fn an_authorised_account_has_every_path_that_others_have() {
 }
 
 #[tokio::test]
-async fn the_admin_api_says_that_an_authorised_account_is_not_its_own() {
+async fn the_admin_api_refuses_to_change_an_authorised_account() {
     let operator = "wxk_an-operator";
     let key = format!(
         "[[server.api_keys]]\nname = \"operator\"\nsha256 = \"{}\"\nmanage = true",
@@ -334,7 +334,7 @@ async fn the_admin_api_says_that_an_authorised_account_is_not_its_own() {
 }
 
 #[tokio::test]
-async fn of_two_accounts_with_one_appid_a_client_gets_the_one_that_its_key_opens() {
+async fn of_two_accounts_with_one_appid_the_key_selects_one() {
     let own = format!(
         "[accounts.own]\nplatform = \"official\"\napp_id = \"{SHOP}\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\n\
          js_safe_domains = [\"example.com\"]\n"
@@ -355,7 +355,7 @@ async fn of_two_accounts_with_one_appid_a_client_gets_the_one_that_its_key_opens
 }
 
 #[tokio::test]
-async fn a_key_of_one_platform_opens_none_of_its_siblings() {
+async fn a_key_of_one_platform_grants_no_other_platform() {
     let world = World::ready().await;
     world.authorized(SHOP).await;
     for account in ["agency", "agencyx/wx1111111111111111", "agency2"] {
@@ -556,7 +556,7 @@ async fn an_owner_is_told_to_come_back_while_the_platform_has_no_ticket() {
 }
 
 #[tokio::test]
-async fn the_doctor_knows_the_component_app_id_in_the_place_of_the_accounts() {
+async fn the_doctor_recognises_a_component_app_id_used_for_the_accounts() {
     let world = World::ready().await;
     let name = world.authorized(SHOP).await;
     let page = "https://www.example.com/p";
@@ -601,7 +601,7 @@ async fn a_push_is_answered_success_before_the_work() {
 }
 
 #[tokio::test]
-async fn component_quota_gone_is_cleared_by_secret() {
+async fn an_exhausted_component_quota_is_cleared_by_secret() {
     const CLEAR: &str = "/cgi-bin/component/clear_quota/v2";
     let world = World::ready().await;
     let clear = async |account: &str, id: &str| {

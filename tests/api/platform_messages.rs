@@ -95,7 +95,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn the_whole_test_of_going_live_passes() {
+async fn wechats_whole_go_live_test_passes() {
     let world = World::with("", |platform| platform).await;
     let checked = world.sandbox.check_going_live(COMPONENT).await;
     assert_eq!(checked, Ok(()));
@@ -109,7 +109,7 @@ async fn the_whole_test_of_going_live_passes() {
 }
 
 #[tokio::test]
-async fn the_test_of_going_live_passes_while_messages_are_forwarded() {
+async fn wechats_go_live_test_passes_while_messages_are_forwarded() {
     let mut company = Company::start(Some(answer("200 OK", "", "mine"))).await;
     let world = World::with(&company.setting(), |platform| platform).await;
     let checked = world.sandbox.check_going_live(COMPONENT).await;
@@ -120,7 +120,7 @@ async fn the_test_of_going_live_passes_while_messages_are_forwarded() {
 }
 
 #[tokio::test]
-async fn a_message_is_forwarded_to_the_byte_and_its_answer_goes_back() {
+async fn a_message_is_forwarded_byte_for_byte_and_its_answer_returned() {
     let reply = "<xml><Encrypt>\u{4e2d}</Encrypt></xml>\r\n";
     let headers = "Content-Type: application/xml; charset=utf-8\r\nSet-Cookie: a=1\r\n";
     let mut company = Company::start(Some(answer("200 OK", headers, reply))).await;
@@ -168,7 +168,7 @@ async fn wechat_gets_success_in_time_while_the_other_server_does_not_answer() {
 }
 
 #[tokio::test]
-async fn without_a_server_of_the_company_messages_are_answered_success() {
+async fn without_a_message_server_messages_are_answered_success() {
     let world = World::with("", |platform| platform).await;
     let reply = world.write(SHOP, "TESTCOMPONENT_MSG_TYPE_TEXT").await;
     assert!(
@@ -199,7 +199,7 @@ async fn a_message_with_the_previous_keys_is_answered_with_them() {
 }
 
 #[tokio::test]
-async fn every_message_that_is_not_valid_gets_the_same_answer() {
+async fn every_invalid_message_gets_the_same_answer() {
     let mut company = Company::start(Some(answer("200 OK", "", "mine"))).await;
     let world = World::with(&company.setting(), |platform| platform).await;
     let message = || Push::message(SHOP, USER, "hello");
@@ -243,7 +243,7 @@ fn platform(name: &str, component: &str, setting: &str) -> String {
 }
 
 #[test]
-fn a_url_or_path_that_cannot_work_is_refused() {
+fn an_unusable_url_or_path_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let read = |setting: &str| {
         let text = format!(

@@ -71,7 +71,7 @@ async fn requests_are_counted_by_route_status_and_account() {
 }
 
 #[tokio::test]
-async fn no_client_chooses_a_label() {
+async fn clients_cannot_create_metric_labels() {
     let app = spawn_app().await;
     for n in 0..20 {
         assert_eq!(
@@ -113,7 +113,7 @@ async fn an_account_keeps_its_counts_through_a_reload() {
 }
 
 #[tokio::test]
-async fn a_failed_request_has_the_proxys_id_or_one_of_its_own() {
+async fn a_failed_request_has_the_proxys_id_or_a_generated_one() {
     let app = spawn_app().await;
     let failed = |id: &'static str| {
         app.request(
@@ -151,7 +151,7 @@ fn id_header(id: &'static str) -> &'static [(&'static str, &'static str)] {
 }
 
 #[tokio::test]
-async fn the_frameworks_own_refusals_are_problems_too() {
+async fn framework_errors_are_problem_documents_too() {
     let app = spawn_app().await;
     let answer = app.request("POST", "/healthz", &[]).await;
     answer.assert_problem(405, "method_not_allowed");
@@ -163,7 +163,7 @@ async fn the_frameworks_own_refusals_are_problems_too() {
 }
 
 #[tokio::test]
-async fn both_ways_give_the_same_fields_in_the_same_order() {
+async fn the_fast_path_and_the_router_give_the_same_fields_in_order() {
     let app = spawn_app().await;
     // The second one asks for the account's own list, and so takes the ordinary way.
     let lists = "jsApiList=chooseImage,scanQRCode";
@@ -252,7 +252,7 @@ async fn ask(address: std::net::SocketAddr, target: &str, headers: &[(&str, &str
 }
 
 #[tokio::test]
-async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
+async fn an_embedded_scope_counts_its_own_requests() {
     let (broker, stats, address, handle) = own_server(None).await;
     for target in [
         format!("/wx/config?{PAGE}"),
@@ -270,7 +270,7 @@ async fn a_scope_in_a_server_of_ones_own_counts_by_itself() {
 }
 
 #[tokio::test]
-async fn a_scope_in_a_server_of_ones_own_keeps_to_its_limit_on_the_quick_way_too() {
+async fn an_embedded_scope_enforces_its_limit_on_the_fast_path_too() {
     let clients = ClientIps::new(vec!["127.0.0.1/32".parse().unwrap()], "x-forwarded-for");
     let limit = RateLimit::new(1, 3, Arc::new(clients), wx_jssdk::Clock::manual(START));
     let (_, stats, address, handle) = own_server(Some(limit)).await;

@@ -71,8 +71,8 @@ struct Life {
 }
 
 #[tokio::test]
-async fn no_secret_is_ever_said() {
-    if !alone(no_secret_is_ever_said) {
+async fn no_secret_is_ever_disclosed() {
+    if !alone(no_secret_is_ever_disclosed) {
         return;
     }
     let log = Log::default();

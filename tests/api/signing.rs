@@ -90,7 +90,7 @@ async fn the_part_after_the_first_hash_is_not_signed() {
 }
 
 #[tokio::test]
-async fn percent_encoded_chinese_stays_as_it_stands() {
+async fn percent_encoded_chinese_stays_unchanged() {
     let app = spawn_app().await;
     signs_as_it_stands(
         &app,
@@ -102,7 +102,7 @@ async fn percent_encoded_chinese_stays_as_it_stands() {
 }
 
 #[tokio::test]
-async fn escapes_plus_signs_and_empty_pairs_stay_as_they_stand() {
+async fn escapes_plus_signs_and_empty_pairs_stay_unchanged() {
     let app = spawn_app().await;
     for page in [
         "https://example.com/a%2Fb%2fc",
@@ -124,27 +124,27 @@ async fn escapes_plus_signs_and_empty_pairs_stay_as_they_stand() {
 }
 
 #[tokio::test]
-async fn a_page_whose_address_holds_null_or_undefined_is_a_page_like_any_other() {
+async fn a_page_whose_address_contains_null_or_undefined_is_signed() {
     let app = spawn_app().await;
     signs_as_it_stands(&app, "https://example.com/null?a=null&b=undefined").await;
 }
 
 #[tokio::test]
-async fn an_address_without_a_path_gets_none() {
+async fn an_address_without_a_path_is_signed_without_one() {
     let app = spawn_app().await;
     signs_as_it_stands(&app, "https://example.com").await;
     signs_as_it_stands(&app, "https://example.com?a=1").await;
 }
 
 #[tokio::test]
-async fn a_port_is_signed_but_not_asked_about() {
+async fn a_port_is_signed_and_ignored_by_the_domain_check() {
     let app = spawn_app().await;
     signs_as_it_stands(&app, "http://example.com:8080/p").await;
     signs_as_it_stands(&app, "https://example.com:443/p").await;
 }
 
 #[tokio::test]
-async fn a_host_in_mixed_case_is_signed_as_it_stands_and_recognised() {
+async fn a_mixed_case_host_is_recognised_and_signed_unchanged() {
     let app = spawn_app().await;
     signs_as_it_stands(&app, "https://Shop.EXAMPLE.com/P").await;
     signs_as_it_stands(&app, "HTTPS://example.com/").await;
@@ -204,14 +204,14 @@ async fn a_long_address_is_signed_up_to_16_kib() {
 }
 
 #[tokio::test]
-async fn an_address_that_lost_nothing_by_not_being_encoded_is_signed() {
+async fn an_unencoded_address_that_lost_nothing_is_signed() {
     let app = spawn_app().await;
     let config = app.query("url=https://example.com/p?a=1").await.ok();
     assert_eq!(text(&config, "url"), "https://example.com/p?a=1");
 }
 
 #[tokio::test]
-async fn the_lists_are_the_requests_where_it_names_some() {
+async fn lists_in_the_request_replace_those_of_the_account() {
     let app = spawn_app().await;
     let url = encode("https://example.com/");
     let config = app
@@ -227,7 +227,7 @@ async fn the_lists_are_the_requests_where_it_names_some() {
 }
 
 #[tokio::test]
-async fn interfaces_that_nobody_knows_are_allowed() {
+async fn unknown_interfaces_are_allowed() {
     let app = spawn_app().await;
     let config = app
         .query(&format!(
@@ -243,7 +243,7 @@ async fn interfaces_that_nobody_knows_are_allowed() {
 }
 
 #[tokio::test]
-async fn debug_is_off_unless_it_is_asked_for() {
+async fn debug_is_off_by_default() {
     let app = spawn_app().await;
     let url = encode("https://example.com/");
     for (query, debug) in [
@@ -262,7 +262,7 @@ async fn debug_is_off_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn parameters_of_others_are_ignored() {
+async fn unknown_parameters_are_ignored() {
     let app = spawn_app().await;
     let config = app
         .query(&format!(
@@ -347,7 +347,7 @@ async fn an_account_does_not_sign_another_ones_pages() {
 }
 
 #[tokio::test]
-async fn among_several_accounts_one_has_to_be_named_unless_one_is_the_default() {
+async fn with_several_accounts_a_request_names_one_or_gets_the_default() {
     let page = encode("https://shop.example.com/");
     let app = spawn_three("").await;
     let problem = app
@@ -386,7 +386,7 @@ async fn a_mini_program_signs_no_pages() {
 }
 
 #[tokio::test]
-async fn an_address_that_no_browser_has_is_signed_as_it_is_with_a_warning() {
+async fn an_address_that_no_browser_has_is_signed_with_a_warning() {
     let app = spawn_app().await;
     for (url, code) in [
         ("HTTPS://example.com/p", "address_not_canonical"),
@@ -445,7 +445,7 @@ async fn a_misspelt_parameter_gets_the_accounts_list_and_a_warning() {
 }
 
 #[tokio::test]
-async fn lists_are_taken_in_every_form_that_client_libraries_send() {
+async fn lists_are_accepted_in_every_form_that_client_libraries_send() {
     let app = spawn_app().await;
     for query in [
         "jsApiList=a&jsApiList=b",

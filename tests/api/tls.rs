@@ -246,7 +246,7 @@ async fn a_new_certificate_in_the_same_files_is_served_and_open_connections_go_o
 }
 
 #[tokio::test]
-async fn a_bad_new_certificate_is_not_taken_and_the_one_before_goes_on() {
+async fn a_bad_new_certificate_is_rejected_and_the_previous_one_stays() {
     let home = Home::new();
     let (service, _) = serve(&home).await;
     let good = home.certificate("public");
@@ -281,7 +281,7 @@ async fn a_bad_new_certificate_is_not_taken_and_the_one_before_goes_on() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_tomorrow_is_used_from_tomorrow_on() {
+async fn a_certificate_that_is_valid_from_tomorrow_is_used_from_tomorrow() {
     let home = Home::new();
     let (service, clock) = serve(&home).await;
     let good = home.certificate("public");
@@ -295,7 +295,7 @@ async fn a_certificate_of_tomorrow_is_used_from_tomorrow_on() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_hangs_and_plain_http_hold_up_nobody() {
+async fn a_hanging_handshake_and_plain_http_block_no_client() {
     let home = Home::new();
     let (service, _) = serve(&home).await;
     let mut hanging = Vec::new();
@@ -322,7 +322,7 @@ async fn a_handshake_that_hangs_and_plain_http_hold_up_nobody() {
 }
 
 #[test]
-fn what_is_wrong_with_a_certificate_is_said_with_its_file_in_both_languages() {
+fn a_certificate_error_names_its_file_in_both_languages() {
     let home = Home::new();
     let (cert, key) = issue(90);
     let words = |cert: &str, key: &str| {
@@ -360,7 +360,7 @@ fn what_is_wrong_with_a_certificate_is_said_with_its_file_in_both_languages() {
 }
 
 #[test]
-fn half_a_setting_is_named() {
+fn an_incomplete_tls_setting_is_named() {
     for (text, path) in [
         ("[server.tls]\ncert = \"a.crt\"", "server.tls.key"),
         (
@@ -424,7 +424,7 @@ fn issue_now(days: u64) -> (String, String) {
 }
 
 #[tokio::test]
-async fn sighup_takes_a_new_certificate_and_says_until_when_it_is_good() {
+async fn sighup_applies_a_new_certificate_and_logs_its_expiry() {
     let home = Home::new();
     home.put("public", &issue_now(5));
     home.put("admin", &issue_now(300));
@@ -461,7 +461,7 @@ async fn sighup_takes_a_new_certificate_and_says_until_when_it_is_good() {
 }
 
 #[tokio::test]
-async fn an_expired_certificate_is_an_error_in_the_log_and_the_service_lives() {
+async fn an_expired_certificate_is_logged_as_an_error_and_the_service_runs() {
     let home = Home::new();
     home.put("public", &issue(1));
     home.put("admin", &issue_now(300));
@@ -487,7 +487,7 @@ async fn an_expired_certificate_is_an_error_in_the_log_and_the_service_lives() {
 }
 
 #[tokio::test]
-async fn the_command_line_trusts_the_given_certificate_and_sends_its_key_to_no_other() {
+async fn the_cli_sends_its_key_only_to_the_trusted_certificate() {
     let home = Home::new();
     home.put("public", &issue_now(300));
     home.put("admin", &issue_now(300));
@@ -559,7 +559,7 @@ async fn a_start_without_its_certificate_is_exit_code_2_with_the_setting_and_the
 // -- as a client --
 
 #[tokio::test]
-async fn whoever_answers_in_wechats_place_without_its_certificate_never_sees_the_secret() {
+async fn an_impostor_without_wechats_certificate_never_sees_the_secret() {
     use tokio_rustls::TlsAcceptor;
     use wx_jssdk::{Account, Broker, Kind, UpstreamOptions};
 

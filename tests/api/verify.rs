@@ -59,7 +59,7 @@ async fn a_configured_file_is_served_as_wechat_gave_it() {
 }
 
 #[tokio::test]
-async fn every_other_name_is_not_there() {
+async fn every_other_name_is_404() {
     let app = with_verify_files().await;
     for path in [
         "/MP_verify_abcdefgh12345678.txt",
@@ -86,7 +86,7 @@ async fn every_other_name_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_verify_file_is_read_and_nothing_else() {
+async fn a_verify_file_accepts_only_get_and_head() {
     let app = with_verify_files().await;
     for method in ["POST", "PUT", "DELETE"] {
         let answer = app.request(method, NAME, &[]).await;
@@ -145,7 +145,7 @@ async fn no_other_path_is_a_verify_file() {
 }
 
 #[tokio::test]
-async fn two_contents_under_one_name_build_no_broker() {
+async fn two_contents_for_one_name_are_refused_by_the_builder() {
     let with = |id: &str, content: &str| {
         Account::official(id, SECRET)
             .verify_file("MP_verify_a.txt", content)

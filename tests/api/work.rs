@@ -67,7 +67,7 @@ fn config_verdict(app: &TestApp, config: &Value, page: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_wecom_page_gets_a_config_with_beta_that_the_client_takes() {
+async fn a_wecom_page_gets_a_config_with_beta_that_the_client_accepts() {
     let app = spawn_work().await;
     let config = app.config(PAGE).await.ok();
     assert_eq!(
@@ -78,7 +78,7 @@ async fn a_wecom_page_gets_a_config_with_beta_that_the_client_takes() {
 }
 
 #[tokio::test]
-async fn agent_config_has_exactly_the_fields_of_wx_agent_config_and_is_taken() {
+async fn agent_config_has_exactly_the_fields_of_wx_agent_config() {
     let app = spawn_work().await;
     let answer = app
         .get(&format!("/jssdk/agent-config?url={}", encode(PAGE)))
@@ -192,7 +192,7 @@ async fn a_trusted_domain_of_wecom_does_not_cover_its_subdomains() {
 }
 
 #[tokio::test]
-async fn an_official_account_has_no_agent_config_and_the_answer_says_whose_it_is() {
+async fn an_official_account_has_no_agent_config_and_is_told_so() {
     let app = spawn_app().await;
     for path in ["agent-config", "work-config"] {
         let answer = app
@@ -249,7 +249,7 @@ async fn bad_addresses_are_refused_on_every_signing_path() {
 }
 
 #[tokio::test]
-async fn a_wrong_wecom_secret_is_a_setup_error_and_not_hammered() {
+async fn a_wrong_wecom_secret_is_a_setup_error_and_not_retried_rapidly() {
     let app = spawn(ACCOUNTS, |sandbox| {
         for agent in [1_000_002, 1_000_003] {
             sandbox

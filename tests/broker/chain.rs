@@ -23,7 +23,7 @@ async fn a_ticket_refused_because_of_its_token_refreshes_the_token_and_is_retrie
 }
 
 #[tokio::test]
-async fn the_second_try_carries_the_new_token() {
+async fn the_retry_carries_the_new_token() {
     // wx-rust, easywechat, silenceper: on 40001 the retry re-sent the same dead token.
     let world = World::stable().await;
     world.token().await.unwrap();
@@ -36,7 +36,7 @@ async fn the_second_try_carries_the_new_token() {
 }
 
 #[tokio::test]
-async fn there_is_never_a_third_try() {
+async fn there_is_never_a_second_retry() {
     let world = World::stable().await;
     world.always(TICKET, FaultKind::Errcode(40001));
     let error = world.ticket().await.unwrap_err();
@@ -83,7 +83,7 @@ async fn a_setup_error_of_a_ticket_refreshes_no_token() {
 }
 
 #[tokio::test]
-async fn a_ticket_outlives_the_token_that_bought_it() {
+async fn a_ticket_outlives_the_token_it_was_fetched_with() {
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
     world.sandbox.revoke(APP, Revoke::Token);
@@ -118,7 +118,7 @@ async fn without_its_token_a_ticket_fails_with_the_tokens_reason() {
 }
 
 #[tokio::test]
-async fn a_ticket_comes_as_soon_as_its_token_can_be_had_again() {
+async fn a_ticket_is_fetched_as_soon_as_its_token_is_available_again() {
     let world = World::stable().await;
     world.fault(STABLE, FaultKind::Errcode(-1));
     let error = world.ticket().await.unwrap_err();

@@ -158,7 +158,7 @@ async fn a_clock_set_an_hour_ahead_or_back_costs_at_most_one_call_of_each_kind()
 }
 
 #[tokio::test]
-async fn a_clock_that_was_ahead_and_is_set_right_again_prolongs_no_life() {
+async fn correcting_a_clock_that_was_ahead_prolongs_no_lifetime() {
     for mode in MODES {
         for (fetched_while_wrong, stays_wrong) in
             [(true, 60), (false, 60), (true, 3_000), (false, 5_000)]
@@ -178,7 +178,7 @@ async fn a_clock_that_was_ahead_and_is_set_right_again_prolongs_no_life() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_back_and_is_set_right_again_costs_at_most_one_call_of_each() {
+async fn correcting_a_clock_that_was_behind_costs_at_most_one_call_of_each() {
     for mode in MODES {
         let mut world = World::new(mode, -HOUR).await;
         world.live(1_000, 20).await;
@@ -224,7 +224,7 @@ async fn a_restart_while_the_clock_is_wrong_serves_nothing_dead() {
 }
 
 #[tokio::test]
-async fn a_restart_after_the_clock_was_set_right_again_serves_nothing_dead() {
+async fn a_restart_after_the_clock_was_corrected_serves_nothing_dead() {
     for mode in MODES {
         for wrong in [HOUR, -HOUR] {
             for (wrong_for, right_for) in
@@ -249,7 +249,7 @@ async fn a_restart_after_the_clock_was_set_right_again_serves_nothing_dead() {
 }
 
 #[tokio::test]
-async fn a_restart_at_the_moment_the_clock_is_set_right_serves_nothing_dead() {
+async fn a_restart_while_the_clock_is_corrected_serves_nothing_dead() {
     for mode in MODES {
         for wrong in [HOUR, -HOUR] {
             let mut world = World::new(mode, wrong).await;
@@ -288,7 +288,7 @@ async fn after_a_clock_jump_a_ticket_that_always_claims_7200_seconds_is_not_prol
 }
 
 #[tokio::test]
-async fn the_timestamp_that_is_signed_is_the_wall_clocks_and_the_lives_are_not() {
+async fn the_signed_timestamp_uses_the_wall_clock_and_lifetimes_do_not() {
     let mut world = World::new(TokenMode::Stable, 0).await;
     world.read().await;
     world.set(-HOUR);
@@ -329,7 +329,7 @@ async fn jumps_of_the_clock_are_counted_and_small_corrections_are_not() {
 }
 
 #[tokio::test]
-async fn a_failure_while_the_clock_was_ahead_costs_no_longer_wait_once_it_is_set_right() {
+async fn a_failure_while_the_clock_was_ahead_causes_no_longer_wait_afterwards() {
     for (seconds, fault) in [
         (HOUR, FaultKind::Errcode(40_125)),
         (HOUR, FaultKind::Status(502)),
@@ -371,7 +371,7 @@ async fn a_failure_while_the_clock_was_ahead_costs_no_longer_wait_once_it_is_set
 }
 
 #[tokio::test]
-async fn a_failure_is_not_said_to_be_from_the_future_once_the_clock_is_set_right() {
+async fn a_failure_is_not_dated_in_the_future_after_the_clock_is_corrected() {
     let mut world = World::new(TokenMode::Stable, HOUR).await;
     world.wrong = 0;
     world.clock = clock(START, 0);
@@ -416,7 +416,7 @@ async fn a_failure_is_not_said_to_be_from_the_future_once_the_clock_is_set_right
 }
 
 #[tokio::test]
-async fn a_requested_refresh_while_the_clock_was_ahead_limits_none_after_it_is_set_right() {
+async fn a_refresh_requested_while_the_clock_was_ahead_limits_none_afterwards() {
     for mode in MODES {
         let mut world = World::new(mode, 0).await;
         world.broker.tend().await;

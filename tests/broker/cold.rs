@@ -10,13 +10,13 @@ use wx_jssdk::{Account, Broker, Clock, Error, Kind, PageUrl};
 use crate::world::{APP, SECRET, STABLE, START, TICKET, World, account, app, page, upstream};
 
 #[tokio::test]
-async fn building_a_broker_calls_nobody() {
+async fn building_a_broker_makes_no_upstream_call() {
     let world = World::stable().await;
     assert_eq!(world.sandbox.calls_total(), 0);
 }
 
 #[tokio::test]
-async fn a_cold_read_buys_a_token_then_a_ticket() {
+async fn a_cold_read_fetches_a_token_then_a_ticket() {
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
     assert_eq!(
@@ -35,7 +35,7 @@ async fn a_cold_read_buys_a_token_then_a_ticket() {
 }
 
 #[tokio::test]
-async fn a_second_read_calls_nobody() {
+async fn a_second_read_makes_no_upstream_call() {
     let world = World::stable().await;
     let first = world.ticket().await.unwrap();
     let second = world.ticket().await.unwrap();
@@ -85,7 +85,7 @@ async fn readers_of_a_failing_credential_share_one_failure() {
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_aborts_nothing() {
+async fn a_cancelled_caller_does_not_abort_the_refresh() {
     let world = World::stable().await;
     let gate = world.sandbox.hold(STABLE);
     let broker = world.broker.clone();
@@ -137,7 +137,7 @@ async fn a_page_signed_by_the_broker_is_accepted_by_the_client() {
 }
 
 #[tokio::test]
-async fn a_page_elsewhere_is_not_signed_and_costs_no_call() {
+async fn a_page_on_a_foreign_domain_is_not_signed_and_costs_no_call() {
     let world = World::stable().await;
     let page = PageUrl::parse("https://example.com.evil.com/").unwrap();
     let error = world.broker.js_config("main", &page).await.unwrap_err();
@@ -189,7 +189,7 @@ async fn the_only_account_is_the_default_one() {
 }
 
 #[tokio::test]
-async fn among_several_accounts_the_default_must_be_named() {
+async fn with_several_accounts_the_default_must_be_named() {
     let world = World::stable().await;
     let second = Account::official("wx2222222222222222", "s")
         .js_safe_domain("two.example")
@@ -349,7 +349,7 @@ async fn two_apps_of_one_sandbox_never_see_each_others_values() {
 }
 
 #[tokio::test]
-async fn a_restart_with_the_same_store_calls_nobody() {
+async fn a_restart_with_the_same_store_makes_no_upstream_call() {
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
     world.advance(3_000);
@@ -391,7 +391,7 @@ async fn a_store_never_replaces_a_newer_value_in_memory_by_an_older_one() {
 }
 
 #[tokio::test]
-async fn nothing_is_called_for_a_kind_that_nobody_asked_for() {
+async fn no_call_is_made_for_a_kind_that_no_caller_requested() {
     let world = World::stable().await;
     world.broker.tend().await;
     assert_eq!(

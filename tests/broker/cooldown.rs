@@ -31,7 +31,7 @@ async fn fails_with(kind: FaultKind) -> (Error, &'static str, u64) {
 }
 
 #[tokio::test]
-async fn what_passes_by_itself_is_tried_again_in_a_second() {
+async fn a_transient_failure_is_retried_in_a_second() {
     for kind in [
         FaultKind::Errcode(-1),
         FaultKind::Status(500),
@@ -59,7 +59,7 @@ async fn what_passes_by_itself_is_tried_again_in_a_second() {
 }
 
 #[tokio::test]
-async fn what_a_person_must_mend_is_tried_again_in_a_minute() {
+async fn a_setup_failure_is_retried_in_a_minute() {
     for errcode in [
         40001, 40002, 40013, 40125, 40164, 40243, 41002, 41004, 48001, 50004, 50007, 61024, 89503,
         12345,
@@ -72,7 +72,7 @@ async fn what_a_person_must_mend_is_tried_again_in_a_minute() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_never_hammered() {
+async fn a_wrong_secret_is_never_retried_rapidly() {
     // WxJava #3043: a wrong secret retried without end; WeCom bans the IP for it.
     let world = World::stable().await;
     world.always(STABLE, FaultKind::Errcode(40125));
@@ -89,7 +89,7 @@ async fn a_wrong_secret_is_never_hammered() {
 }
 
 #[tokio::test]
-async fn a_spent_day_is_probed_once_an_hour_by_one_process_of_all() {
+async fn an_exhausted_day_is_probed_once_an_hour_by_one_of_all_processes() {
     let world = World::stable().await;
     let another = world.another(TokenMode::Stable);
     world.always(STABLE, FaultKind::Errcode(45009));
@@ -121,7 +121,7 @@ async fn a_spent_day_is_probed_once_an_hour_by_one_process_of_all() {
 }
 
 #[tokio::test]
-async fn a_quota_that_others_have_used_says_so() {
+async fn a_quota_used_up_by_other_servers_is_reported_as_such() {
     for (uptime, says_so) in [(0, false), (86_400, true)] {
         // A store in memory has not counted what an earlier process called today.
         let world = World::classic().await;
@@ -169,7 +169,7 @@ async fn a_quota_that_was_cleared_in_the_console_is_found_within_the_hour() {
 }
 
 #[tokio::test]
-async fn refresh_now_makes_one_call_in_spite_of_a_spent_quota_and_lifts_it_for_all() {
+async fn refresh_now_calls_once_despite_an_exhausted_quota_and_lifts_it_for_all() {
     let world = World::stable().await;
     let key = account(TokenMode::Stable).app_key();
     let blocked = || async {
@@ -221,7 +221,7 @@ async fn refresh_now_of_one_ticket_lifts_the_quota_of_the_other_ticket_too() {
 }
 
 #[tokio::test]
-async fn a_spent_minute_is_waited_out() {
+async fn an_exhausted_minute_is_waited_out() {
     let world = World::stable().await;
     world.fault(STABLE, FaultKind::Errcode(45011));
     let error = world.token().await.unwrap_err();
@@ -340,7 +340,7 @@ async fn a_reload_that_is_refused_leaves_every_cooldown_as_it_was() {
 }
 
 #[tokio::test]
-async fn lives_of_seconds_without_end_cost_a_few_calls_an_hour_and_are_told() {
+async fn repeated_lifetimes_of_seconds_cost_few_calls_an_hour_and_are_logged() {
     for life in [1, 6, 30, 59] {
         let life = Duration::from_secs(life);
         let short_token = crate::world::app().token_ttl(life);
@@ -371,7 +371,7 @@ async fn lives_of_seconds_without_end_cost_a_few_calls_an_hour_and_are_told() {
 }
 
 #[tokio::test]
-async fn one_short_life_is_served_to_its_end_and_the_next_call_comes_then() {
+async fn one_short_lifetime_is_served_to_its_end_before_the_next_call() {
     // stable_token answers with what is left: near its end that is little, and true.
     let world = World::stable().await;
     let short = r#"{"access_token":"85_short","expires_in":6}"#;
@@ -391,7 +391,7 @@ async fn one_short_life_is_served_to_its_end_and_the_next_call_comes_then() {
 }
 
 #[tokio::test]
-async fn lives_of_a_minute_and_more_are_refreshed_in_time_as_ever() {
+async fn lifetimes_of_a_minute_or_more_are_refreshed_in_time() {
     let app = crate::world::app().ttl(Duration::from_secs(90));
     let world = World::new(TokenMode::Stable, app).await;
     world.ticket().await.unwrap();

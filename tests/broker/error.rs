@@ -135,7 +135,7 @@ fn the_list_of_the_reference_above_is_complete() {
 }
 
 #[test]
-fn every_row_is_found_by_what_it_is_listed_under() {
+fn every_row_is_found_by_its_own_code() {
     for (system, paid, errcode, advice) in codes::all() {
         for paid in paid.map_or(vec![WithSecret, WithToken], |only| vec![only]) {
             assert!(
@@ -161,7 +161,7 @@ fn no_row_is_listed_twice() {
 }
 
 #[test]
-fn every_row_speaks_both_languages() {
+fn every_row_has_both_languages() {
     for (system, paid, errcode, advice) in codes::all() {
         speaks_both_languages(&format!("{system:?} {paid:?} {errcode}"), advice);
     }
@@ -184,7 +184,7 @@ fn every_fix_is_short_enough_to_be_read() {
 }
 
 #[test]
-fn a_stale_token_is_only_blamed_on_calls_paid_with_a_token() {
+fn a_stale_token_is_only_blamed_for_calls_made_with_a_token() {
     for (system, paid, errcode, advice) in codes::all() {
         if advice.class == Class::StaleToken {
             assert!(
@@ -196,7 +196,7 @@ fn a_stale_token_is_only_blamed_on_calls_paid_with_a_token() {
 }
 
 #[test]
-fn what_a_person_must_mend_is_never_tried_in_a_hurry() {
+fn setup_failures_are_never_retried_quickly() {
     for (system, _, errcode, advice) in codes::all().filter(|row| row.3.class == Class::Setup) {
         assert!(
             matches!(advice.wait, Wait::Slow | Wait::For(_)),
@@ -207,7 +207,7 @@ fn what_a_person_must_mend_is_never_tried_in_a_hurry() {
 }
 
 #[test]
-fn an_unknown_code_is_tried_rarely_and_says_where_to_look() {
+fn an_unknown_code_is_retried_rarely_and_says_where_to_look() {
     for system in [Weixin, Qyapi] {
         for errcode in [i64::MIN, -2, 1, 40_000, 1_234_567, i64::MAX] {
             for paid in [WithSecret, WithToken] {
@@ -230,7 +230,7 @@ fn an_unknown_code_is_tried_rarely_and_says_where_to_look() {
 // What to do about a code.
 
 #[test]
-fn forty_thousand_one_means_a_wrong_secret_or_a_dead_token_depending_on_what_paid() {
+fn errcode_40001_means_a_wrong_secret_or_a_dead_token_depending_on_the_call() {
     assert_eq!(
         policy(Weixin, WithSecret, 40001),
         (Class::Setup, Wait::Slow)
@@ -255,7 +255,7 @@ fn forty_thousand_one_means_a_wrong_secret_or_a_dead_token_depending_on_what_pai
 }
 
 #[test]
-fn a_wrong_secret_is_never_hammered() {
+fn a_wrong_secret_is_never_retried_rapidly() {
     for errcode in [40001, 40013, 40125, 41002, 41004] {
         assert_eq!(
             policy(Weixin, WithSecret, errcode),
@@ -299,13 +299,13 @@ fn a_dead_token_is_refreshed_once() {
 }
 
 #[test]
-fn a_forgotten_token_is_the_callers_fault_and_not_a_dead_one() {
+fn a_missing_token_is_the_callers_mistake_and_not_a_dead_token() {
     assert_eq!(policy(Weixin, WithToken, 41001).0, Class::Setup);
     assert_eq!(policy(Qyapi, WithToken, 41001).0, Class::Setup);
 }
 
 #[test]
-fn tokens_of_users_suites_and_platforms_do_not_refresh_ours() {
+fn errors_of_user_suite_and_platform_tokens_cause_no_account_refresh() {
     for errcode in [42002, 42003, 42006, 42007, 40029, 40030, 61023] {
         assert_eq!(
             policy(Weixin, WithToken, errcode).0,
@@ -352,7 +352,7 @@ fn a_code_of_one_system_is_unknown_to_the_other() {
 }
 
 #[test]
-fn a_used_up_day_waits_for_the_next_day_and_wecoms_block_for_an_hour() {
+fn an_exhausted_day_waits_for_the_next_and_a_wecom_block_for_an_hour() {
     for paid in [WithSecret, WithToken] {
         assert_eq!(policy(Weixin, paid, 45009), (Class::Quota, Wait::NextDay));
         assert_eq!(policy(Qyapi, paid, 45009), (Class::Quota, HOUR));
@@ -364,7 +364,7 @@ fn a_used_up_day_waits_for_the_next_day_and_wecoms_block_for_an_hour() {
 }
 
 #[test]
-fn what_passes_by_itself_is_tried_again_by_itself() {
+fn transient_failures_are_retried_automatically() {
     assert_eq!(
         policy(Weixin, WithSecret, -1),
         (Class::Transient, Wait::Backoff)
@@ -384,7 +384,7 @@ fn what_passes_by_itself_is_tried_again_by_itself() {
 }
 
 #[test]
-fn an_administrators_no_is_respected_as_long_as_wechat_respects_it() {
+fn an_administrators_refusal_is_respected_as_long_as_wechat_does() {
     assert_eq!(policy(Weixin, WithSecret, 89507), (Class::Setup, HOUR));
     assert_eq!(policy(Weixin, WithSecret, 89506), (Class::Setup, DAY));
     assert_eq!(
@@ -521,7 +521,7 @@ fn the_fix_names_the_ip_to_allow() {
 }
 
 #[test]
-fn several_addresses_are_all_named_and_the_egress_is_said_not_to_be_fixed() {
+fn several_addresses_are_all_named_and_reported_as_a_changing_egress() {
     let msg = "invalid ip 203.0.113.9 ipv6 ::ffff:203.0.113.9, not in whitelist rid: 1-2-3";
     let mut error = refused(Weixin, WithSecret, 40164, msg);
     let others = ["203.0.113.10", "203.0.113.9", "2001:db8::7"];
@@ -551,7 +551,7 @@ fn several_addresses_are_all_named_and_the_egress_is_said_not_to_be_fixed() {
 }
 
 #[test]
-fn hints_say_what_operators_did_not_find_out_by_themselves() {
+fn hints_name_the_causes_that_operators_overlook() {
     for (system, errcode, en, zh) in [
         (Qyapi, 60020, "trusted domain", "可信域名"),
         (Qyapi, 60020, "callback", "接收消息服务器"),
@@ -604,7 +604,7 @@ fn unanswered() -> [Failure; 7] {
 }
 
 #[test]
-fn a_store_that_does_not_answer_is_not_said_to_be_wechat() {
+fn a_store_that_does_not_answer_is_not_reported_as_wechat() {
     let error = failed(
         Weixin,
         WithSecret,
@@ -650,7 +650,7 @@ fn a_block_that_is_remembered_ends_at_its_own_time() {
 }
 
 #[test]
-fn a_failed_transport_is_tried_again_later_and_later() {
+fn a_transport_failure_is_retried_with_backoff() {
     for failure in unanswered() {
         for system in [Weixin, Qyapi] {
             let error = failed(system, WithSecret, failure.clone());
@@ -664,7 +664,7 @@ fn a_failed_transport_is_tried_again_later_and_later() {
 }
 
 #[test]
-fn a_failed_transport_is_explained_in_both_languages() {
+fn a_transport_failure_is_explained_in_both_languages() {
     let hints = |failure| {
         let error = failed(Weixin, WithSecret, failure);
         (error.cause(), error.fix())
@@ -688,7 +688,7 @@ fn a_failed_transport_is_explained_in_both_languages() {
 }
 
 #[test]
-fn only_a_call_whose_answer_was_spoilt_may_have_been_carried_out() {
+fn only_a_call_with_a_broken_answer_may_have_been_carried_out() {
     assert!(
         failed(Weixin, WithSecret, Failure::ReplyLost("timeout".into()))
             .may_have_been_carried_out()
@@ -874,7 +874,7 @@ fn a_caller_is_told_how_long_to_wait_only_where_waiting_helps() {
 }
 
 #[test]
-fn the_upstream_failure_stays_within_reach() {
+fn the_upstream_failure_is_kept_as_the_source_of_the_error() {
     let error = upstream(refused(Weixin, WithSecret, 40243, ""), 60);
     assert_eq!(
         error.upstream().and_then(UpstreamError::errcode),

@@ -10,7 +10,7 @@ use wx_jssdk::{Account, Broker, Clock, Kind};
 use crate::world::{APP, CLASSIC, SECRET, STABLE, START, TICKET, World, page, upstream};
 
 #[tokio::test]
-async fn the_keeper_fills_a_cold_broker_before_anybody_asks() {
+async fn the_keeper_fills_a_cold_broker_before_the_first_request() {
     let world = World::stable().await;
     let outcomes = world.broker.tend().await;
     assert_eq!(outcomes.len(), 2);
@@ -50,7 +50,7 @@ async fn a_day_of(world: &World, endpoint: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_day_in_stable_mode_costs_a_dozen_tokens_and_nobody_ever_waits() {
+async fn a_day_in_stable_mode_costs_a_dozen_tokens_and_no_caller_ever_waits() {
     let world = World::stable().await;
     let calls = a_day_of(&world, STABLE).await;
     assert!((12..=14).contains(&calls), "{calls}");
@@ -62,14 +62,14 @@ async fn a_day_in_stable_mode_costs_a_dozen_tokens_and_nobody_ever_waits() {
 }
 
 #[tokio::test]
-async fn a_day_in_classic_mode_costs_a_dozen_tokens_and_nobody_ever_waits() {
+async fn a_day_in_classic_mode_costs_a_dozen_tokens_and_no_caller_ever_waits() {
     let world = World::classic().await;
     let calls = a_day_of(&world, CLASSIC).await;
     assert!((12..=14).contains(&calls), "{calls}");
 }
 
 #[tokio::test]
-async fn a_failed_refresh_takes_nothing_away() {
+async fn a_failed_refresh_keeps_the_current_value() {
     // chanxuehong, co-wechat-api: an error on refresh nulls a token that still lived.
     let world = World::stable().await;
     let old = world.ticket().await.unwrap();
@@ -116,7 +116,7 @@ async fn with_wechat_down_every_request_is_answered_until_the_value_ends_and_non
 }
 
 #[tokio::test]
-async fn the_keeper_tries_again_later_and_later_and_heals_by_itself() {
+async fn the_keeper_retries_with_backoff_and_recovers() {
     // leoskey, Leo-GAsss: after a failed tick the next try is a whole period later, or never.
     let world = World::stable().await;
     world.always(STABLE, FaultKind::Status(502));
@@ -141,7 +141,7 @@ async fn the_keeper_tries_again_later_and_later_and_heals_by_itself() {
 }
 
 #[tokio::test]
-async fn an_unchanged_ticket_is_not_prolonged_and_is_fetched_again_at_a_calm_pace() {
+async fn an_unchanged_ticket_is_not_prolonged_and_is_refetched_at_a_slow_pace() {
     // Whether getticket answers a repeated call with 7200 or with what is left is not known: both must be safe.
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
@@ -175,7 +175,7 @@ async fn an_unchanged_ticket_is_not_prolonged_and_is_fetched_again_at_a_calm_pac
 }
 
 #[tokio::test]
-async fn a_stable_token_that_is_already_old_is_kept_for_what_is_left_of_it() {
+async fn an_old_stable_token_is_kept_for_its_remaining_life() {
     // silenceper: `expires_in - 1500` went below zero because stable mode answers with the remaining life.
     for already_old in [0, 60, 3_600, 6_000, 6_890] {
         let world = World::stable().await;
@@ -256,7 +256,7 @@ async fn the_loop_outlives_failures() {
 }
 
 #[tokio::test]
-async fn classic_mode_overlaps_so_that_a_peer_with_the_old_token_is_not_cut_off() {
+async fn in_classic_mode_the_old_token_stays_valid_for_a_while() {
     let world = World::new(
         TokenMode::Classic,
         App::official(APP, SECRET).safe_domain("example.com"),
@@ -274,7 +274,7 @@ async fn classic_mode_overlaps_so_that_a_peer_with_the_old_token_is_not_cut_off(
 }
 
 #[tokio::test]
-async fn what_an_account_may_not_have_is_not_kept_because_a_client_asked_once() {
+async fn a_kind_that_the_account_is_refused_is_not_kept_after_one_request() {
     // WeChat answers 48001 to whoever has no coupons: no trouble of the account's, and nothing for the keeper.
     let world = World::stable().await;
     world.broker.tend().await;
@@ -340,7 +340,7 @@ async fn what_an_account_may_not_have_is_not_kept_because_a_client_asked_once() 
 }
 
 #[tokio::test]
-async fn what_every_page_needs_is_kept_after_though_it_never_came() {
+async fn the_page_ticket_is_retried_even_if_it_was_never_fetched() {
     let world = World::stable().await;
     world.always(TICKET, FaultKind::Errcode(48_001));
     world.broker.tend().await;

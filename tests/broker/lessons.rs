@@ -5,29 +5,29 @@
 //! | seen elsewhere | the tests |
 //! |---|---|
 //! | a forced refresh ends the old token first; others find none | broker/reject.rs the_refused_value_is_served_until_a_new_one_is_there |
-//! | two nodes refresh, the older answer overwrites the newer | store/acceptance.rs a_lower_generation_never_replaces_a_higher_one, store/acceptance.rs of_many_savers_the_highest_wins, store/cluster/outages.rs a_failover_to_an_older_copy_brings_no_old_value_back |
+//! | two nodes refresh, the older answer overwrites the newer | store/acceptance.rs a_lower_generation_never_replaces_a_higher_one, store/acceptance.rs of_concurrent_saves_the_highest_generation_wins, store/cluster/outages.rs a_failover_to_an_older_copy_brings_no_old_value_back |
 //! | expiry checked before the lock and not after: N waiters, N refreshes | broker/cold.rs a_thousand_cold_readers_cause_one_token_and_one_ticket_call, store/cluster/processes.rs two_thousand_cold_readers_of_four_processes_cause_one_token_and_one_ticket_call |
 //! | lock waits of minutes, a lock never released | store/cluster/outages.rs a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis, store/cluster/processes.rs when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more, store/redis.rs a_lease_ends_by_itself_and_is_released_only_by_its_owner |
-//! | a lease of two milliseconds | store/cluster/life.rs the_lease_outlasts_the_calls_it_covers_and_not_by_minutes |
-//! | SETNX, then EXPIRE: a crash between the two locks for ever | store/redis.rs no_lease_stays_for_ever |
-//! | every start writes an empty token over the shared one | broker/lessons.rs a_start_reads_and_writes_nothing, broker/cold.rs building_a_broker_calls_nobody |
+//! | a lease of two milliseconds | store/cluster/life.rs the_lease_outlasts_the_calls_it_covers_but_not_by_minutes |
+//! | SETNX, then EXPIRE: a crash between the two locks for ever | store/redis.rs every_lease_expires |
+//! | every start writes an empty token over the shared one | broker/lessons.rs a_start_reads_and_writes_nothing, broker/cold.rs building_a_broker_makes_no_upstream_call |
 //! | a lock for each object; a map without a lock | broker/lessons.rs clones_of_a_broker_are_handles_on_the_same_one, broker/cold.rs two_apps_of_one_sandbox_never_see_each_others_values |
-//! | endless refresh on 40164, 40013, 40125; recursion without bound | broker/cooldown.rs a_wrong_secret_is_never_hammered, broker/cooldown.rs what_a_person_must_mend_is_tried_again_in_a_minute, broker/chain.rs there_is_never_a_third_try, broker/chain.rs an_endless_40001_does_not_burn_the_quota |
-//! | 40001, then broken for two hours | broker/reject.rs a_dead_token_is_replaced, broker/reject.rs fifty_callers_who_saw_the_same_refusal_cause_one_refresh, store/cluster/life.rs a_reject_in_one_process_is_seen_by_all_within_seconds |
-//! | an error on refresh nulls a token that still lived | broker/keeper.rs a_failed_refresh_takes_nothing_away, broker/reject.rs a_rejection_that_fails_takes_nothing_away |
-//! | the old token is cut to four minutes, but failures also lengthen a dying one | broker/lost_reply.rs a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_longer, broker/lost_reply.rs what_is_left_of_it_is_never_lengthened_by_a_lost_reply, broker/lost_reply.rs a_refusal_is_no_lost_reply, broker/lost_reply.rs a_stable_token_is_not_touched_by_a_lost_reply |
-//! | a fixed lead makes a short remaining life negative | ../src/credential/freshness.rs a_short_remaining_life_does_not_make_a_credential_due_at_once, broker/keeper.rs a_stable_token_that_is_already_old_is_kept_for_what_is_left_of_it |
-//! | after one forced refresh every later one is forced | broker/lessons.rs after_a_forced_refresh_the_later_ones_are_ordinary, broker/reject.rs nobody_can_burn_the_days_forced_refreshes |
-//! | the original 7200 is answered again and again | broker/lessons.rs what_is_answered_is_what_is_really_left |
-//! | the AppSecret in the cache key | store/redis.rs everything_in_redis_ends_by_itself_and_is_named_without_secrets, broker/lessons.rs a_key_holds_no_secret_and_no_nickname |
-//! | WeCom keys without corp or agent: tickets of two tenants mixed | store/acceptance.rs each_app_and_kind_has_its_own, broker/lessons.rs two_apps_of_one_corp_and_one_agent_of_two_corps_have_keys_of_their_own |
+//! | endless refresh on 40164, 40013, 40125; recursion without bound | broker/cooldown.rs a_wrong_secret_is_never_retried_rapidly, broker/cooldown.rs a_setup_failure_is_retried_in_a_minute, broker/chain.rs there_is_never_a_second_retry, broker/chain.rs an_endless_40001_does_not_burn_the_quota |
+//! | 40001, then broken for two hours | broker/reject.rs a_dead_token_is_replaced, broker/reject.rs fifty_callers_that_saw_the_same_refusal_cause_one_refresh, store/cluster/life.rs a_reject_in_one_process_is_seen_by_all_within_seconds |
+//! | an error on refresh nulls a token that still lived | broker/keeper.rs a_failed_refresh_keeps_the_current_value, broker/reject.rs a_failed_rejection_keeps_the_current_value |
+//! | the old token is cut to four minutes, but failures also lengthen a dying one | broker/lost_reply.rs a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_longer, broker/lost_reply.rs a_lost_reply_never_prolongs_the_remaining_life, broker/lost_reply.rs a_refusal_is_not_a_lost_reply, broker/lost_reply.rs a_stable_token_is_not_touched_by_a_lost_reply |
+//! | a fixed lead makes a short remaining life negative | ../src/credential/freshness.rs a_short_remaining_life_does_not_make_a_credential_due_at_once, broker/keeper.rs an_old_stable_token_is_kept_for_its_remaining_life |
+//! | after one forced refresh every later one is forced | broker/lessons.rs after_a_forced_refresh_the_later_ones_are_not_forced, broker/reject.rs no_caller_can_exhaust_the_days_forced_refreshes |
+//! | the original 7200 is answered again and again | broker/lessons.rs the_answered_life_is_the_real_remaining_life |
+//! | the AppSecret in the cache key | store/redis.rs every_redis_key_expires_and_holds_no_secret_in_its_name, broker/lessons.rs a_key_holds_no_secret_and_no_nickname |
+//! | WeCom keys without corp or agent: tickets of two tenants mixed | store/acceptance.rs each_app_and_kind_has_its_own, broker/lessons.rs two_apps_of_one_corp_and_one_agent_of_two_corps_have_distinct_keys |
 //! | a shared response buffer: app A stored with B's token | broker/cold.rs two_apps_of_one_sandbox_never_see_each_others_values |
 //! | an error body, an empty or a dead ticket is cached | broker/cooldown.rs nothing_that_failed_validation_is_ever_served_or_stored |
-//! | after a failed tick the next try is a whole period later, or never | broker/keeper.rs the_keeper_tries_again_later_and_later_and_heals_by_itself, broker/keeper.rs the_loop_outlives_failures |
-//! | the caller goes away: "refreshing" stays set for ever | broker/cold.rs a_caller_who_hangs_up_aborts_nothing |
-//! | the retry after 40001 sends the same dead token again | broker/chain.rs the_second_try_carries_the_new_token |
+//! | after a failed tick the next try is a whole period later, or never | broker/keeper.rs the_keeper_retries_with_backoff_and_recovers, broker/keeper.rs the_loop_outlives_failures |
+//! | the caller goes away: "refreshing" stays set for ever | broker/cold.rs a_cancelled_caller_does_not_abort_the_refresh |
+//! | the retry after 40001 sends the same dead token again | broker/chain.rs the_retry_carries_the_new_token |
 //! | Redis lost, everything lost | store/cluster/outages.rs a_redis_restarted_empty_is_filled_again_from_memory_and_costs_no_call, store/cluster/outages.rs redis_down_past_the_end_of_a_credential_costs_each_node_one_call_and_no_wait, broker/durability.rs kill_9_while_refreshing_loses_no_credential_and_costs_only_the_interrupted_call |
-//! | tokens in the log | cli/serve.rs no_secret_token_or_ticket_is_in_anything_that_is_printed_even_at_trace, broker/cold.rs a_broker_prints_no_secret |
+//! | tokens in the log | cli/serve.rs no_secret_token_or_ticket_is_printed_even_at_trace, broker/cold.rs a_broker_prints_no_secret |
 //! | WeChat's 40164 hidden behind an own error | broker/lessons.rs wechats_own_code_is_passed_on_with_cause_and_fix |
 //! | an allow-list against changing addresses | broker/lessons.rs the_address_that_wechat_saw_is_in_the_fix |
 
@@ -162,7 +162,7 @@ async fn clones_of_a_broker_are_handles_on_the_same_one() {
 }
 
 #[tokio::test]
-async fn after_a_forced_refresh_the_later_ones_are_ordinary() {
+async fn after_a_forced_refresh_the_later_ones_are_not_forced() {
     // One force a day: a second one would be refused with 45009, and the refresh with it.
     let quotas = Quotas {
         force_daily: 1,
@@ -190,7 +190,7 @@ async fn after_a_forced_refresh_the_later_ones_are_ordinary() {
 }
 
 #[tokio::test]
-async fn what_is_answered_is_what_is_really_left() {
+async fn the_answered_life_is_the_real_remaining_life() {
     let (sandbox, store) = (sandbox(App::official(APP, SECRET)).await, Store::memory());
     broker(&sandbox, &store)
         .credential("main", Kind::AccessToken)
@@ -219,7 +219,7 @@ fn a_key_holds_no_secret_and_no_nickname() {
 }
 
 #[test]
-fn two_apps_of_one_corp_and_one_agent_of_two_corps_have_keys_of_their_own() {
+fn two_apps_of_one_corp_and_one_agent_of_two_corps_have_distinct_keys() {
     let accounts = [
         Account::work("ww1", 1, "s"),
         Account::work("ww1", 2, "s"),

@@ -56,7 +56,7 @@ async fn a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_l
 }
 
 #[tokio::test]
-async fn what_is_left_of_it_is_never_lengthened_by_a_lost_reply() {
+async fn a_lost_reply_never_prolongs_the_remaining_life() {
     let world = due(World::classic().await, CLASSIC, FaultKind::LostReply).await;
     assert_eq!(world.token_left().await, 180);
     for _ in 0..10 {
@@ -81,7 +81,7 @@ async fn an_answer_that_cannot_be_read_counts_as_lost() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_no_lost_reply() {
+async fn a_refusal_is_not_a_lost_reply() {
     for errcode in [-1, 40125, 45009] {
         let world = World::classic().await;
         let left = left_after(&world, CLASSIC, FaultKind::Errcode(errcode)).await;
@@ -90,7 +90,7 @@ async fn a_refusal_is_no_lost_reply() {
 }
 
 #[tokio::test]
-async fn a_call_that_never_left_is_no_lost_reply() {
+async fn an_unsent_call_is_not_a_lost_reply() {
     let world = World::classic().await;
     let old = world.token().await.unwrap();
     world.sandbox.stop().await;
@@ -118,7 +118,7 @@ async fn the_shortened_life_is_stored_so_that_a_restart_does_not_lengthen_it() {
 }
 
 #[tokio::test]
-async fn after_a_lost_reply_the_keeper_gets_a_new_token_and_nobody_saw_a_dead_one() {
+async fn after_a_lost_reply_the_keeper_gets_a_new_token_before_the_old_one_dies() {
     let world = due(World::classic().await, CLASSIC, FaultKind::LostReply).await;
     world.sandbox.clear_faults();
     for _ in 0..60 {

@@ -266,7 +266,7 @@ async fn accounts_that_authorised_before_the_first_start_come_from_the_list() {
 }
 
 #[tokio::test]
-async fn a_restart_with_a_warm_store_asks_neither_list_nor_refresh() {
+async fn a_restart_with_a_warm_store_causes_no_list_and_no_refresh_call() {
     let world = World::ready(platform().authorized_by(SHOP).authorized_by(CAFE)).await;
     world.assert_signs(SHOP).await;
     let restarted = World {
@@ -286,7 +286,7 @@ async fn a_restart_with_a_warm_store_asks_neither_list_nor_refresh() {
 }
 
 #[tokio::test]
-async fn a_list_whose_reading_a_restart_ended_is_read_again() {
+async fn a_list_read_that_a_restart_interrupted_is_repeated() {
     let world = World::new(platform().authorized_by(SHOP)).await;
     let _gate = world.sandbox.hold(LIST);
     world.push_ticket().await;
@@ -301,7 +301,7 @@ async fn a_list_whose_reading_a_restart_ended_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_list_that_was_read_by_a_clock_ahead_is_read_again() {
+async fn a_list_read_while_the_clock_was_ahead_is_read_again() {
     let world = World::new(platform().authorized_by(SHOP)).await;
     let ahead = world.now().plus(Duration::from_secs(30 * 86_400));
     let listed = Document::new(ahead.0.to_string());
@@ -316,7 +316,7 @@ async fn a_list_that_was_read_by_a_clock_ahead_is_read_again() {
 }
 
 #[tokio::test]
-async fn one_code_is_redeemed_once_though_push_and_redirect_bring_it() {
+async fn a_code_delivered_by_push_and_redirect_is_redeemed_once() {
     for browser_is_first in [true, false] {
         let world = World::ready(platform()).await;
         let code = world.authorize(SHOP).await;
@@ -342,7 +342,7 @@ async fn one_code_is_redeemed_once_though_push_and_redirect_bring_it() {
 }
 
 #[tokio::test]
-async fn a_code_refused_for_the_browser_is_settled_when_the_push_brings_it() {
+async fn a_code_refused_for_the_browser_is_settled_by_the_push() {
     let minute = Duration::from_secs(60);
     let world = World::ready(platform().authorization_code_ttl(minute)).await;
     let code = world.authorize(SHOP).await;
@@ -448,7 +448,7 @@ async fn a_missed_withdrawal_is_noticed_at_the_next_refresh() {
 }
 
 #[tokio::test]
-async fn a_missed_authorisation_is_taken_from_the_list() {
+async fn a_missed_authorisation_is_found_in_the_list() {
     let world = World::ready(
         platform()
             .authorized_by(SHOP)
@@ -533,7 +533,7 @@ async fn a_hundred_accounts_that_ask_the_list_at_once_share_its_readings() {
 }
 
 #[tokio::test]
-async fn a_refused_ticket_is_tried_once_and_then_the_one_before() {
+async fn a_refused_ticket_is_tried_once_and_then_the_previous_one() {
     let world = World::new(platform()).await;
     world.push_ticket().await;
     world.advance(600);
@@ -581,7 +581,7 @@ async fn tickets_that_wechat_refused_are_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_stale_platform_token_is_renewed_once() {
+async fn a_stale_platform_token_is_refreshed_once() {
     let world = World::ready(platform().authorized_by(SHOP)).await;
     world.sandbox.revoke_component_token(COMPONENT);
     world.assert_signs(SHOP).await;
@@ -590,7 +590,7 @@ async fn a_stale_platform_token_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn a_stale_token_of_an_account_is_renewed_once() {
+async fn a_stale_token_of_an_account_is_refreshed_once() {
     let world = World::ready(platform().authorized_by(SHOP)).await;
     let token = world.token(SHOP).await.unwrap();
     world.sandbox.revoke_authorizer_token(COMPONENT, SHOP);
@@ -636,7 +636,7 @@ async fn a_reload_keeps_the_accounts_of_a_platform() {
 }
 
 #[tokio::test]
-async fn two_thousand_accounts_cost_one_list_and_no_refresh_and_a_restart_neither() {
+async fn two_thousand_accounts_cost_one_list_call_and_a_restart_costs_none() {
     const ACCOUNTS: usize = 2_000;
     let app_id = |account: usize| format!("wx{account:016x}");
     let all = (0..ACCOUNTS).fold(platform(), |platform, account| {

@@ -21,7 +21,7 @@ async fn a_dead_token_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_callers_who_saw_the_same_refusal_cause_one_refresh() {
+async fn fifty_callers_that_saw_the_same_refusal_cause_one_refresh() {
     for (world, endpoint) in [
         (World::stable().await, STABLE),
         (World::classic().await, CLASSIC),
@@ -56,7 +56,7 @@ async fn fifty_callers_who_saw_the_same_refusal_cause_one_refresh() {
 }
 
 #[tokio::test]
-async fn a_late_caller_with_an_old_value_causes_none() {
+async fn a_late_caller_with_an_old_value_causes_no_refresh() {
     let world = World::stable().await;
     let dead = world.token().await.unwrap();
     world.sandbox.revoke(APP, Revoke::Token);
@@ -76,7 +76,7 @@ async fn a_late_caller_with_an_old_value_causes_none() {
 }
 
 #[tokio::test]
-async fn a_valid_stable_token_is_forced_out_only_after_wechat_gave_it_once_more() {
+async fn a_valid_stable_token_is_forced_only_after_wechat_repeated_it() {
     let world = World::stable().await;
     let token = world.token().await.unwrap();
     let new = world.reject(Kind::AccessToken, &token.value).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_valid_stable_token_is_forced_out_only_after_wechat_gave_it_once_more(
 }
 
 #[tokio::test]
-async fn a_foreign_force_costs_no_force_of_ours() {
+async fn a_foreign_forced_refresh_does_not_use_our_limit() {
     let world = World::stable().await;
     let dead = world.token().await.unwrap();
     let theirs = world.sandbox.foreign_refresh(APP, Mode::Stable);
@@ -139,7 +139,7 @@ async fn rejections_are_limited_to_one_in_thirty_seconds() {
 }
 
 #[tokio::test]
-async fn nobody_can_burn_the_days_forced_refreshes() {
+async fn no_caller_can_exhaust_the_days_forced_refreshes() {
     // unservice: after one forced refresh every later one is forced; 20 a day are gone in ten minutes.
     let world = World::stable().await;
     let mut forced = 0;
@@ -174,7 +174,7 @@ async fn the_refused_value_is_served_until_a_new_one_is_there() {
 }
 
 #[tokio::test]
-async fn a_rejection_that_fails_takes_nothing_away() {
+async fn a_failed_rejection_keeps_the_current_value() {
     let world = World::stable().await;
     let old = world.token().await.unwrap();
     world.always(STABLE, FaultKind::Status(503));
@@ -187,7 +187,7 @@ async fn a_rejection_that_fails_takes_nothing_away() {
 }
 
 #[tokio::test]
-async fn a_rejected_ticket_that_wechat_gives_again_is_the_ticket() {
+async fn a_rejected_ticket_that_wechat_repeats_stays_current() {
     // A ticket cannot be forced: within its life WeChat gives the same one.
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
@@ -216,7 +216,7 @@ async fn a_revoked_ticket_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_rejection_that_meets_a_refresh_under_way_waits_for_it() {
+async fn a_rejection_during_a_refresh_waits_for_it() {
     let world = World::stable().await;
     let old = world.token().await.unwrap();
     world.advance(7_100);
@@ -264,7 +264,7 @@ async fn a_rejection_of_an_unknown_account_or_kind_is_an_error_and_no_call() {
 }
 
 #[tokio::test]
-async fn a_token_refused_near_its_end_is_no_foreign_refresh() {
+async fn a_token_refused_near_its_end_is_not_counted_as_a_foreign_refresh() {
     let world = World::stable().await;
     let old = world.token().await.unwrap();
     world.advance(7_200 - 200);
@@ -273,7 +273,7 @@ async fn a_token_refused_near_its_end_is_no_foreign_refresh() {
 }
 
 #[tokio::test]
-async fn the_keeper_repeats_a_rejection_that_failed_however_fresh_the_value_looks() {
+async fn the_keeper_repeats_a_failed_rejection_even_for_a_fresh_value() {
     for (world, endpoint) in [
         (World::stable().await, STABLE),
         (World::classic().await, CLASSIC),
@@ -319,7 +319,7 @@ async fn the_keeper_repeats_a_rejection_that_failed_however_fresh_the_value_look
 }
 
 #[tokio::test]
-async fn a_rejection_that_goes_on_failing_is_tried_within_the_days_limit_and_calms_down() {
+async fn a_rejection_that_keeps_failing_backs_off_within_the_days_limit() {
     let world = World::classic().await;
     let dead = world.token().await.unwrap();
     world.ticket().await.unwrap();
@@ -346,7 +346,7 @@ async fn a_rejection_that_goes_on_failing_is_tried_within_the_days_limit_and_cal
 }
 
 #[tokio::test]
-async fn a_refresh_that_a_person_asked_for_and_that_failed_is_made_up_for_too() {
+async fn a_failed_refresh_now_is_repeated_by_the_keeper_too() {
     let world = World::classic().await;
     let before = world.token().await.unwrap();
     world.ticket().await.unwrap();

@@ -80,7 +80,7 @@ async fn a_day_of_wecom_costs_a_sane_number_of_calls_and_serves_nothing_dead() {
 }
 
 #[tokio::test]
-async fn a_wrong_wecom_secret_is_not_hammered_into_a_ban() {
+async fn a_wrong_wecom_secret_is_not_retried_into_a_ban() {
     let (sandbox, clock, broker) = work().await;
     sandbox.fault(Fault::always(GETTOKEN, FaultKind::Errcode(40001)));
     for _ in 0..3_600 {
@@ -101,7 +101,7 @@ async fn a_dead_wecom_token_is_refreshed_for_the_ticket() {
 }
 
 #[tokio::test]
-async fn a_spent_hour_is_waited_out_and_no_longer() {
+async fn an_exhausted_hour_is_waited_out_and_no_longer() {
     let (sandbox, clock, broker) = work().await;
     sandbox.fault(Fault::once(
         "/cgi-bin/get_jsapi_ticket",

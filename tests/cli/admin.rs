@@ -21,7 +21,7 @@ async fn json_of(url: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn credentials_are_where_servers_call_and_nowhere_a_page_can() {
+async fn credentials_are_on_the_admin_listener_only() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, _) = serve_sandbox(home.path(), "info").await;
     let (admin, key) = (running.printed("admin"), running.printed("api key"));
@@ -63,7 +63,7 @@ async fn credentials_are_where_servers_call_and_nowhere_a_page_can() {
 }
 
 #[tokio::test]
-async fn each_start_of_the_sandbox_makes_another_key() {
+async fn each_start_of_the_sandbox_creates_a_new_key() {
     let home = tempfile::tempdir().unwrap();
     let (first, ..) = serve_sandbox(home.path(), "info").await;
     let (second, ..) = serve_sandbox(home.path(), "info").await;
@@ -72,7 +72,7 @@ async fn each_start_of_the_sandbox_makes_another_key() {
 }
 
 #[tokio::test]
-async fn there_is_no_admin_listener_where_its_address_is_empty() {
+async fn an_empty_address_disables_the_admin_listener() {
     let home = tempfile::tempdir().unwrap();
     let arguments = [
         "serve",
@@ -93,7 +93,7 @@ async fn there_is_no_admin_listener_where_its_address_is_empty() {
 }
 
 #[tokio::test]
-async fn two_listeners_on_one_address_are_refused_by_the_names_they_were_given() {
+async fn two_listeners_on_one_address_are_refused_by_their_setting_names() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(
         home.path().join("wx-jssdk.toml"),
@@ -249,7 +249,7 @@ async fn readiness_names_the_accounts_that_cannot_sign_and_why_without_wechats_w
 }
 
 #[tokio::test]
-async fn readiness_is_503_while_wechat_answers_nobody_and_200_again_afterwards() {
+async fn readiness_is_503_while_wechat_fails_and_200_again_afterwards() {
     let sandbox = Sandbox::start(Clock::shifted()).await.unwrap();
     let home = tempfile::tempdir().unwrap();
     sandbox.fault(Fault::always(

@@ -53,7 +53,7 @@ impl Company {
 }
 
 #[tokio::test]
-async fn token_prints_the_token_that_wechat_takes_and_nothing_else() {
+async fn token_prints_only_the_token_that_wechat_accepts() {
     let company = Company::start().await;
     let ended = company.ask(&["token", "demo"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
@@ -101,7 +101,7 @@ async fn ticket_prints_the_ticket_of_each_kind_that_the_account_has() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_no_is_exit_code_1_with_cause_and_fix_in_both_languages() {
+async fn a_refusal_is_exit_code_1_with_cause_and_fix_in_both_languages() {
     let company = Company::start().await;
     for (arguments, code) in [
         (&["token", "nobody"][..], "unknown_account"),
@@ -141,7 +141,7 @@ async fn a_server_that_says_no_is_exit_code_1_with_cause_and_fix_in_both_languag
 }
 
 #[tokio::test]
-async fn reject_refreshes_what_is_current_and_answers_the_newer_one_to_who_comes_late() {
+async fn reject_refreshes_the_current_value_and_gives_late_callers_the_newer_one() {
     let company = Company::start().await;
     let old = company.ask(&["token", "demo"]).await.stdout;
     let refreshed = company.reject(&["demo"], &old).await;
@@ -191,7 +191,7 @@ async fn the_key_may_be_in_a_file_and_the_address_in_the_configuration() {
 }
 
 #[tokio::test]
-async fn the_public_listener_is_told_from_the_admin_one() {
+async fn the_public_listener_is_distinguished_from_the_admin_listener() {
     let company = Company::start().await;
     let mut asking = command(
         company.home.path(),
@@ -222,7 +222,7 @@ async fn asked(home: &Path, arguments: &[&str], key: Option<&str>) -> Ended {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_run_is_exit_code_1_with_what_to_look_at() {
+async fn a_stopped_server_is_exit_code_1_with_advice() {
     let nobody = TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -250,7 +250,7 @@ async fn a_server_that_does_not_run_is_exit_code_1_with_what_to_look_at() {
 }
 
 #[tokio::test]
-async fn without_a_key_or_an_address_it_is_wrong_usage() {
+async fn a_missing_key_or_address_is_wrong_usage() {
     let home = tempfile::tempdir().unwrap();
     let server = "--server=http://127.0.0.1:1";
     for key in [None, Some(""), Some("a b"), Some("wxk_密钥")] {
@@ -298,7 +298,7 @@ async fn without_a_key_or_an_address_it_is_wrong_usage() {
 // -- keys --
 
 #[tokio::test]
-async fn keys_new_prints_a_key_and_a_line_that_the_configuration_takes_for_it() {
+async fn keys_new_prints_a_key_and_its_valid_configuration_line() {
     let ended = run(&["keys", "new", "--name", "crm"]).await;
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     let (key, lines) = ended.stdout.split_once('\n').unwrap();

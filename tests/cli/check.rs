@@ -87,7 +87,7 @@ async fn an_account_that_wechat_accepts_is_ok() {
 }
 
 #[tokio::test]
-async fn a_mini_program_is_asked_for_a_token_only() {
+async fn only_a_token_is_fetched_for_a_mini_program() {
     let sandbox = sandbox_with(App::mini(APP, SECRET)).await;
     let ended = check(
         &sandbox,
@@ -105,7 +105,7 @@ async fn a_mini_program_is_asked_for_a_token_only() {
 }
 
 #[tokio::test]
-async fn offline_calls_nobody() {
+async fn offline_makes_no_upstream_call() {
     let sandbox = sandbox_with(app()).await;
     let home = tempfile::tempdir().unwrap();
     write(
@@ -122,7 +122,7 @@ async fn offline_calls_nobody() {
 }
 
 #[tokio::test]
-async fn what_is_probably_a_mistake_is_warned_of_and_the_answer_stays_yes() {
+async fn probable_mistakes_are_warned_about_and_the_check_succeeds() {
     let home = tempfile::tempdir().unwrap();
     let text = format!(
         "{}js_api_list = [\"chooseImge\"]\n",
@@ -165,7 +165,7 @@ async fn what_is_probably_a_mistake_is_warned_of_and_the_answer_stays_yes() {
 }
 
 #[tokio::test]
-async fn several_accounts_that_sign_and_no_default_are_pointed_out() {
+async fn several_signing_accounts_without_a_default_are_pointed_out() {
     let mini = format!("{}platform = \"mini\"\n", account("applet", OTHER, SECRET));
     let shop = account("shop", "wx2222222222222222", SECRET);
     let main = account("main", APP, SECRET);
@@ -275,7 +275,7 @@ async fn a_quota_that_is_used_up_is_explained() {
 }
 
 #[tokio::test]
-async fn a_wechat_that_cannot_be_reached_or_talks_nonsense_is_explained() {
+async fn an_unreachable_or_malformed_wechat_is_explained() {
     let sandbox = sandbox_with(app()).await;
     for (fault, what) in [
         (FaultKind::NotJson, "cannot be used"),
@@ -318,7 +318,7 @@ async fn one_bad_account_of_two_fails_the_check_and_both_are_reported() {
 }
 
 #[tokio::test]
-async fn an_egress_that_is_not_fixed_is_found_out_and_every_address_named() {
+async fn a_changing_egress_address_is_detected_and_every_address_named() {
     let sandbox = sandbox_with(app()).await;
     for ip in ["203.0.113.1", "203.0.113.2", "2001:db8::7"] {
         let refusal = format!("invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist");
@@ -342,7 +342,7 @@ async fn an_egress_that_is_not_fixed_is_found_out_and_every_address_named() {
 }
 
 #[tokio::test]
-async fn the_way_by_which_calls_leave_is_named_without_the_password() {
+async fn the_egress_proxy_is_named_without_its_password() {
     let sandbox = sandbox_with(app().allow_ips(["203.0.113.7"])).await;
     sandbox.add_app(App::official(OTHER, OTHER_SECRET));
     let proxy = sandbox
@@ -383,7 +383,7 @@ async fn the_way_by_which_calls_leave_is_named_without_the_password() {
 }
 
 #[tokio::test]
-async fn the_environments_proxy_is_named_and_a_fallback_host_that_had_to_help() {
+async fn the_environments_proxy_and_a_used_fallback_host_are_named() {
     let home = tempfile::tempdir().unwrap();
     let sandbox = sandbox_with(app()).await;
     let proxy = sandbox.http_proxy(None).await.unwrap();

@@ -77,7 +77,7 @@ async fn a_right_signature_is_exit_code_0_and_an_unexplained_one_1() {
 }
 
 #[tokio::test]
-async fn words_about_agent_config_take_the_agents_ticket_without_a_flag() {
+async fn an_agent_config_error_selects_the_agent_ticket_without_a_flag() {
     let answer = format!(
         r#"{{"timestamp":1414587457,"nonceStr":"n","signature":"{}"}}"#,
         signed("https://h.cn/p")
@@ -101,7 +101,7 @@ async fn words_about_agent_config_take_the_agents_ticket_without_a_flag() {
 }
 
 #[tokio::test]
-async fn the_clients_words_alone_are_enough() {
+async fn the_clients_error_message_alone_is_enough() {
     let ended = run(&["diagnose", "--error", "config:invalid url domain"]).await;
     assert_eq!(ended.code, 0);
     assert!(
@@ -139,7 +139,7 @@ async fn a_foreign_backends_json_is_read_from_stdin() {
 }
 
 #[tokio::test]
-async fn too_little_or_no_json_is_wrong_usage() {
+async fn too_little_input_or_invalid_json_is_wrong_usage() {
     for (arguments, input) in [
         (&["diagnose"][..], ""),
         (&["diagnose", "--url", "https://h.cn/"], ""),
@@ -173,7 +173,7 @@ async fn too_little_or_no_json_is_wrong_usage() {
 }
 
 #[tokio::test]
-async fn whatever_there_is_may_be_given_in_one_text() {
+async fn all_input_may_be_given_in_one_text() {
     let answer = format!(
         "nonceStr: 'n', timestamp: 1414587457, signature: '{}'",
         signed("https://h.cn/p#top")
@@ -226,7 +226,7 @@ async fn the_commonest_texts_of_clients_and_of_wechat_are_explained() {
 }
 
 #[tokio::test]
-async fn wechats_whole_answer_is_taken_as_the_ticket() {
+async fn wechats_whole_answer_is_accepted_as_the_ticket() {
     let answer = format!(r#"{{"errcode":0,"errmsg":"ok","ticket":"{TICKET}","expires_in":7200}}"#);
     let ended = run_with_stdin(
         &arguments("https://h.cn/p#top", &signed("https://h.cn/p#top")),

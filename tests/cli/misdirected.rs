@@ -103,7 +103,7 @@ fn of_scheme(url: &str, scheme: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_a_matter_of_ca() {
+async fn an_untrusted_certificate_is_answered_with_the_ca_option() {
     let served = Served::start(true).await;
     advised(
         &served.token(&served.admin, &[]).await,
@@ -151,7 +151,7 @@ async fn http_to_an_https_port_and_https_to_an_http_port_are_told_the_right_addr
 }
 
 #[tokio::test]
-async fn healthcheck_says_which_way_to_ask_where_it_was_asked_the_wrong_way() {
+async fn healthcheck_names_the_right_scheme_after_the_wrong_one() {
     for tls in [true, false] {
         let served = Served::start(tls).await;
         let place = served.public.split_once("://").unwrap().1;
@@ -174,7 +174,7 @@ async fn healthcheck_says_which_way_to_ask_where_it_was_asked_the_wrong_way() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_refused_in_the_words_of_the_configuration() {
+async fn an_invalid_address_is_refused_with_the_configurations_message() {
     for arguments in [
         &["serve", "--listen"][..],
         &["serve", "--admin-listen"],

@@ -235,7 +235,7 @@ async fn nonce_and_timestamp_are_fresh_when_they_are_not_given() {
 }
 
 #[tokio::test]
-async fn an_address_that_no_page_has_is_refused_with_hints_in_both_languages() {
+async fn an_invalid_page_address_is_refused_with_hints_in_both_languages() {
     for url in [
         "",
         "#x",
@@ -260,7 +260,7 @@ async fn an_address_that_no_page_has_is_refused_with_hints_in_both_languages() {
 // -- configuration --
 
 #[tokio::test]
-async fn serve_and_check_without_accounts_say_the_way_out() {
+async fn serve_and_check_without_accounts_say_how_to_add_one() {
     for arguments in [&["serve"][..], &["check"], &["check", "--offline"]] {
         let ended = run(arguments).await;
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
@@ -321,7 +321,7 @@ async fn every_problem_of_a_configuration_is_named_at_once_by_every_command_that
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_not_there_or_no_toml_is_exit_code_2() {
+async fn a_missing_or_malformed_configuration_is_exit_code_2() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(
         home.path().join("broken.toml"),
@@ -346,7 +346,7 @@ async fn a_configuration_that_is_not_there_or_no_toml_is_exit_code_2() {
 }
 
 #[tokio::test]
-async fn a_foreign_variable_that_is_no_text_harms_nobody() {
+async fn a_foreign_variable_that_is_not_utf_8_is_ignored() {
     use std::os::unix::ffi::OsStrExt as _;
     let home = tempfile::tempdir().unwrap();
     let mut command = command(home.path(), &["check", "--offline"]);

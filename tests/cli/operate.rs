@@ -149,7 +149,7 @@ async fn a_down_account_is_exit_code_1_with_cause_fix_and_ip() {
 }
 
 #[tokio::test]
-async fn unblock_tries_what_waits_for_a_quota_and_nothing_else() {
+async fn unblock_retries_only_credentials_that_wait_for_a_quota() {
     let world = World::start(Some(45_009)).await;
     world.sandbox.clear_faults();
     let ended = world.run(&["unblock", "shop"]).await;

@@ -159,7 +159,7 @@ async fn an_account_that_is_removed_is_unknown_and_one_that_is_added_works_at_on
 }
 
 #[tokio::test]
-async fn an_app_that_stays_keeps_its_credentials_under_whatever_name() {
+async fn a_renamed_account_keeps_the_credentials_of_its_app() {
     let service = Service::start(&[A, B], &["k"]).await;
     let before = credential(&service.admin, "a", "jsapi_ticket", "k").await.1;
     assert_eq!(sign(&service.public, "b").await.0, 200);
@@ -184,7 +184,7 @@ async fn an_app_that_stays_keeps_its_credentials_under_whatever_name() {
 }
 
 #[tokio::test]
-async fn a_corrected_secret_heals_at_once_though_the_wrong_one_was_cooling_down() {
+async fn a_corrected_secret_heals_at_once_despite_the_cooldown() {
     let service = Service::start(&[("a", "wxa", "deadbeefdeadbeefdeadbeefdeadbeef")], &[]).await;
     assert_eq!(
         sign(&service.public, "a").await.1["code"],
@@ -324,7 +324,7 @@ async fn a_request_waiting_for_wechat_is_answered_though_a_reload_removes_its_ac
 }
 
 #[tokio::test]
-async fn what_only_a_restart_can_change_is_named_and_the_rest_is_taken() {
+async fn settings_that_need_a_restart_are_named_and_the_rest_is_applied() {
     let service = Service::start(&[A], &[]).await;
     let mut changed = text(&service.sandbox, &[B], &[]);
     changed = changed.replace(
@@ -390,7 +390,7 @@ async fn what_only_a_restart_can_change_is_named_and_the_rest_is_taken() {
 }
 
 #[tokio::test]
-async fn an_accounts_proxy_changes_at_once_and_that_of_all_is_named() {
+async fn an_accounts_proxy_changes_at_once_and_the_global_one_is_named() {
     let service = Service::start(&[A], &[]).await;
     let proxy = service.sandbox.socks5_proxy(None).await.unwrap();
     proxy.set_egress("203.0.113.7".parse().unwrap());
@@ -418,7 +418,7 @@ async fn an_accounts_proxy_changes_at_once_and_that_of_all_is_named() {
 const MINI: &str = "[accounts.mini]\nplatform = \"mini\"\napp_id = \"wxb\"\n";
 
 #[tokio::test]
-async fn a_mini_program_beside_the_only_account_leaves_pages_that_name_none_alone() {
+async fn adding_a_mini_program_keeps_the_implied_default_account() {
     let service = Service::start(&[A], &[]).await;
     assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
     let mini = format!("{MINI}secret = \"{SECRET}\"\n");
@@ -429,7 +429,7 @@ async fn a_mini_program_beside_the_only_account_leaves_pages_that_name_none_alon
 }
 
 #[tokio::test]
-async fn a_reload_that_would_take_the_implied_default_away_says_what_to_write() {
+async fn a_reload_that_would_remove_the_implied_default_says_what_to_write() {
     let service = Service::start(&[A], &["k"]).await;
     let refused = service.reloader.reload(service.settings(&[A, B], &["k"]));
     let error = refused.unwrap_err().to_string();
@@ -488,7 +488,7 @@ async fn the_default_account_changes_with_the_configuration() {
 }
 
 #[tokio::test]
-async fn accounts_have_a_moment_for_their_first_ticket_after_the_start_and_after_a_reload() {
+async fn a_new_account_counts_as_ready_for_a_moment_after_a_start_or_reload() {
     let service = Service::start(&[A], &[]).await;
     assert_eq!(sign(&service.public, "a").await.0, 200);
     // From here on nobody gets an answer from WeChat: what has no ticket yet gets none.
@@ -560,7 +560,7 @@ impl Process {
 }
 
 #[tokio::test]
-async fn sighup_takes_the_new_configuration_while_requests_go_on_and_none_of_them_fails() {
+async fn sighup_applies_the_new_configuration_without_failing_a_request() {
     let mut process = Process::start(&[A, B], &["k"]).await;
     let before = credential(&process.admin, "a", "access_token", "k").await.1;
     let over = Arc::new(AtomicBool::new(false));
@@ -682,7 +682,7 @@ async fn a_second_account_without_a_default_is_rejected_with_the_line_to_write()
 }
 
 #[tokio::test]
-async fn a_setting_that_needs_a_restart_is_said_to_and_one_that_a_flag_gave_is_not() {
+async fn a_setting_that_needs_a_restart_is_named_unless_a_flag_set_it() {
     let mut process = Process::start(&[A], &[]).await;
     let good = text(&process.sandbox, &[A], &[]);
     // The flag stands above the file, then as now.

@@ -62,7 +62,7 @@ fn summary(line: &Value) -> (String, u64, Option<String>) {
 }
 
 #[tokio::test]
-async fn by_default_failed_requests_and_all_on_the_admin_listener_get_a_line() {
+async fn by_default_failed_requests_and_all_admin_requests_are_logged() {
     let mut lines = lines_of("failed").await;
     // The first signature may have waited for a refresh for more than a second.
     lines.retain(|line| line["listener"] == "admin" || line["status"] != 200);
@@ -89,7 +89,7 @@ async fn by_default_failed_requests_and_all_on_the_admin_listener_get_a_line() {
 }
 
 #[tokio::test]
-async fn all_gets_a_line_for_each_signature_and_off_none() {
+async fn mode_all_logs_each_signature_and_mode_off_none() {
     let mut lines = lines_of("all").await;
     // The simulated WeChat pushes to the platform at some time.
     lines.retain(|line| line["method"] == "GET");
@@ -147,7 +147,7 @@ async fn behind_a_trusted_proxy_the_client_is_the_address_that_it_reports() {
 }
 
 #[tokio::test]
-async fn a_wrong_value_is_named_with_the_right_ones() {
+async fn a_wrong_value_is_named_with_the_valid_ones() {
     let home = tempfile::tempdir().unwrap();
     let mut command = command(home.path(), &["serve", "--sandbox"]);
     command.env("WX_JSSDK__LOG__REQUESTS", "some");
@@ -161,7 +161,7 @@ async fn a_wrong_value_is_named_with_the_right_ones() {
 }
 
 #[tokio::test]
-async fn a_failed_requests_line_says_why_and_never_a_key_that_came_as_its_id() {
+async fn a_failed_requests_line_says_why_and_never_a_key_sent_as_its_id() {
     let home = tempfile::tempdir().unwrap();
     let (running, public, admin) = serve(home.path(), "failed").await;
     for address in [

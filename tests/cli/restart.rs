@@ -200,7 +200,7 @@ async fn client(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_a_socket_passed_on_no_request_fails_in_either_order_of_stop_and_start() {
+async fn with_an_inherited_socket_no_request_fails_in_either_restart_order() {
     let home = Home::new("").await;
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut old, address) = home.serve_on(&socket).await;
@@ -286,7 +286,7 @@ async fn during_shutdown_an_idle_connection_gets_one_more_answer_with_connection
 }
 
 #[tokio::test]
-async fn systemd_hears_ready_reloading_and_stopping_and_that_all_threads_go_on() {
+async fn systemd_is_told_of_ready_reloading_stopping_and_live_threads() {
     let home = Home::new("listen = \"127.0.0.1:0\"").await;
     let path = home.directory.path().join("notify");
     let socket = StdDatagram::bind(&path).unwrap();
@@ -346,7 +346,7 @@ async fn the_limit_of_open_files_is_raised_to_what_the_connections_need() {
 }
 
 #[tokio::test]
-async fn where_it_cannot_be_raised_there_are_fewer_connections_and_the_log_says_so() {
+async fn a_limit_that_cannot_be_raised_reduces_connections_and_is_logged() {
     let home = Home::new("listen = \"127.0.0.1:0\"").await;
     let (mut running, address) = Home::served(Running::start(
         home.shell("ulimit -n 1500; exec \"$0\" serve"),
@@ -366,7 +366,7 @@ async fn where_it_cannot_be_raised_there_are_fewer_connections_and_the_log_says_
 }
 
 #[tokio::test]
-async fn where_too_few_files_may_be_open_it_does_not_start_and_says_what_to_raise() {
+async fn with_too_low_a_file_limit_it_does_not_start_and_says_what_to_raise() {
     let home = Home::new("listen = \"127.0.0.1:0\"").await;
     let running = Running::start(home.shell("ulimit -n 64; exec \"$0\" serve"));
     let ended = running.ended().await;
@@ -382,7 +382,7 @@ async fn where_too_few_files_may_be_open_it_does_not_start_and_says_what_to_rais
 }
 
 #[tokio::test]
-async fn more_clients_than_descriptors_are_no_error_and_all_are_served() {
+async fn more_clients_than_descriptors_cause_no_error_and_are_all_served() {
     let home = Home::new("listen = \"127.0.0.1:0\"\n[limits]\nmax_connections = 1000").await;
     let (running, address) = Home::served(Running::start(
         home.shell("ulimit -n 200; exec \"$0\" serve"),

@@ -171,7 +171,7 @@ async fn the_service_follows_the_sandboxs_clock() {
 }
 
 #[tokio::test]
-async fn serve_sandbox_ignores_the_file_here_and_takes_one_that_is_named() {
+async fn serve_sandbox_ignores_a_local_file_and_reads_a_named_one() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("wx-jssdk.toml"), "this is no TOML").unwrap();
     let (running, ..) = serve_sandbox(home.path(), "info").await;
@@ -243,7 +243,7 @@ async fn a_taken_port_is_named_with_its_setting_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_safe_domain_that_is_none_is_exit_code_2() {
+async fn an_invalid_safe_domain_is_exit_code_2() {
     let listen = [
         "serve",
         "--sandbox",
@@ -326,7 +326,7 @@ const ACCOUNTS: [(&str, &str); 2] = [
 ];
 
 #[tokio::test]
-async fn sigterm_refuses_new_connections_finishes_the_request_under_way_and_exits_with_0() {
+async fn sigterm_refuses_new_connections_finishes_open_requests_and_exits_with_0() {
     let (sandbox, home) = (
         Sandbox::start(Clock::shifted()).await.unwrap(),
         tempfile::tempdir().unwrap(),
@@ -391,7 +391,7 @@ async fn refused(address: &str) {
 }
 
 #[tokio::test]
-async fn no_secret_token_or_ticket_is_in_anything_that_is_printed_even_at_trace() {
+async fn no_secret_token_or_ticket_is_printed_even_at_trace() {
     let (sandbox, home) = (
         Sandbox::start(Clock::shifted()).await.unwrap(),
         tempfile::tempdir().unwrap(),
@@ -468,7 +468,7 @@ async fn the_simulated_service_prints_no_secret_at_trace_either() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_any_more_holds_up_no_refresh() {
+async fn a_log_that_is_no_longer_read_blocks_no_refresh() {
     let home = tempfile::tempdir().unwrap();
     let mut child = serve_sandbox_command(home.path()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

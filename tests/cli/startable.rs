@@ -44,7 +44,7 @@ fn tls(section: &str, cert: &str, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_serve_does_not_start_with_check_names_by_its_setting_in_both_languages() {
+async fn check_names_each_setting_that_keeps_serve_from_starting() {
     for (more, path, words) in [
         (
             tls("tls", "gone.crt", "public.key"),
@@ -144,7 +144,7 @@ async fn what_serve_does_not_start_with_check_names_by_its_setting_in_both_langu
 }
 
 #[tokio::test]
-async fn all_that_cannot_be_opened_is_named_at_once() {
+async fn every_resource_that_cannot_be_opened_is_named_at_once() {
     let home = home_with(&format!(
         "[store]\nkind = \"file\"\npath = \"gone/x\"\n{}{}",
         tls("tls", "junk", "junk"),
@@ -162,7 +162,7 @@ async fn all_that_cannot_be_opened_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn what_can_be_opened_is_ok_and_is_not_opened() {
+async fn an_openable_resource_is_ok_and_is_not_opened() {
     for more in [
         tls("tls", "public.crt", "public.key") + &tls("admin_tls", "admin.crt", "admin.key"),
         "[store]\nkind = \"file\"\npath = \"new.redb\"".into(),
@@ -182,7 +182,7 @@ async fn what_can_be_opened_is_ok_and_is_not_opened() {
 }
 
 #[tokio::test]
-async fn sighup_refuses_a_new_certificate_setting_that_no_restart_could_take() {
+async fn sighup_refuses_a_certificate_setting_that_would_prevent_a_restart() {
     let home = home_with(&tls("tls", "public.crt", "public.key"));
     let mut running = Running::start(command(home.path(), &["serve"]));
     running.line("admin").await;

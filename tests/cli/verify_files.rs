@@ -54,7 +54,7 @@ async fn check(address: SocketAddr, arguments: &[&str]) -> Ended {
 }
 
 #[tokio::test]
-async fn a_file_that_is_there_is_said_to_be_there() {
+async fn a_file_that_is_served_is_reported_as_ok() {
     let (address, mut asked) = domain(answer("200 OK", "", CONTENT)).await;
     let ended = check(address, &[]).await;
     assert_eq!(
@@ -76,7 +76,7 @@ async fn a_file_that_is_there_is_said_to_be_there() {
 }
 
 #[tokio::test]
-async fn each_thing_in_the_way_has_its_own_words_and_fix() {
+async fn each_obstacle_has_its_own_message_and_fix() {
     let around = |text: &str| answer("200 OK", "", text);
     for (answer, cause, fix) in [
         (
@@ -170,7 +170,7 @@ async fn each_thing_in_the_way_has_its_own_words_and_fix() {
 }
 
 #[tokio::test]
-async fn a_domain_where_nobody_answers_is_said_to_be_unreachable() {
+async fn a_domain_that_does_not_answer_is_reported_as_unreachable() {
     let nobody = TcpListener::bind(("127.0.0.1", 0))
         .await
         .unwrap()
@@ -186,7 +186,7 @@ async fn a_domain_where_nobody_answers_is_said_to_be_unreachable() {
 }
 
 #[tokio::test]
-async fn offline_asks_no_domain() {
+async fn offline_contacts_no_domain() {
     let (address, mut asked) = domain(answer("404 Not Found", "", "")).await;
     let ended = check(address, &["--offline"]).await;
     assert_eq!(ended.code, 0, "{}", ended.stdout);
@@ -194,7 +194,7 @@ async fn offline_asks_no_domain() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_wrong_usage() {
+async fn an_invalid_address_is_wrong_usage() {
     for resolve in [
         "example.com",
         "example.com=",

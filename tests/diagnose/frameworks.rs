@@ -24,7 +24,7 @@ fn codes(page: &str, signed: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn an_address_that_a_framework_rebuilt_is_recognised_by_what_it_did_to_it() {
+fn an_address_rebuilt_by_a_framework_is_recognised_by_its_change() {
     let mut wrong = Vec::new();
     for (by, page, signed, expected) in REBUILT {
         let found = codes(page, signed);
@@ -36,7 +36,7 @@ fn an_address_that_a_framework_rebuilt_is_recognised_by_what_it_did_to_it() {
 }
 
 #[test]
-fn behind_a_tls_proxy_the_scheme_is_named_beside_it() {
+fn behind_a_tls_proxy_the_scheme_is_named_too() {
     let mut wrong = Vec::new();
     let alone = REBUILT.iter().filter(|(.., expected)| expected.len() == 1);
     for (by, page, signed, expected) in alone.step_by(3) {

@@ -150,7 +150,7 @@ fn the_public_doctors_shorter_search_names_the_same_pairs() {
 }
 
 #[test]
-fn two_mistakes_that_undo_each_other_are_none() {
+fn two_mistakes_that_cancel_each_other_are_not_reported() {
     let encoded_and_decoded = Backend {
         address: vec![encode, decode],
         ..Backend::right()

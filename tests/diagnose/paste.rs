@@ -22,7 +22,7 @@ fn said(text: &str) -> &'static str {
 }
 
 #[test]
-fn the_values_are_found_in_whatever_language_they_are_written() {
+fn values_are_found_in_every_programming_language() {
     let s = signature();
     for text in [
         format!(r#"{{"appId":"wx1","timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{s}"}}"#),
@@ -61,7 +61,7 @@ fn the_values_are_found_in_whatever_language_they_are_written() {
 }
 
 #[test]
-fn names_that_wx_config_does_not_read_are_pointed_at() {
+fn names_that_wx_config_does_not_read_are_pointed_out() {
     let s = signature();
     for text in [
         format!(
@@ -75,7 +75,7 @@ fn names_that_wx_config_does_not_read_are_pointed_at() {
 }
 
 #[test]
-fn a_call_with_variables_is_source_and_holds_nothing() {
+fn a_call_with_variables_is_source_code_without_values() {
     for text in [
         "wx.config({ appId: res.data.appId, timestamp: res.data.timestamp, nonceStr: res.data.nonceStr, signature: res.data.signature })",
         "wx.config({appId, timestamp, nonceStr, signature, jsApiList: ['chooseImage']})",
@@ -88,7 +88,7 @@ fn a_call_with_variables_is_source_and_holds_nothing() {
 }
 
 #[test]
-fn the_string_that_was_hashed_is_enough() {
+fn the_hashed_string_alone_is_enough() {
     let wrong = string(TICKET, NONCE, TIME, "http://h.cn/p?a=1");
     for text in [
         wrong.clone(),
@@ -121,7 +121,7 @@ fn the_string_that_was_hashed_is_enough() {
 }
 
 #[test]
-fn the_clients_words_are_told_from_a_backends_answer() {
+fn the_clients_message_is_distinguished_from_a_backends_answer() {
     for (text, kinds, error) in [
         (
             "config:invalid signature",
@@ -169,7 +169,7 @@ fn the_clients_words_are_told_from_a_backends_answer() {
 }
 
 #[test]
-fn digits_of_an_answer_are_no_errcode() {
+fn digits_in_an_answer_are_not_taken_for_an_errcode() {
     let paste = Paste::read(&format!(
         r#"{{"timestamp":40001,"nonceStr":"40164","signature":"{}"}}"#,
         signature()
@@ -209,7 +209,7 @@ fn wechats_own_refusal_of_a_call_is_explained() {
 }
 
 #[test]
-fn a_backends_own_message_does_not_hide_the_clients_words() {
+fn a_backends_own_message_does_not_hide_the_clients_message() {
     let answer = |more: &str| {
         format!(
             r#"{{{more},"data":{{"timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{}"}}}}"#,
@@ -250,7 +250,7 @@ fn a_backends_own_message_does_not_hide_the_clients_words() {
 }
 
 #[test]
-fn the_address_that_the_client_checked_is_taken() {
+fn the_address_that_the_client_checked_is_used() {
     let paste = Paste::read(
         r#"{"errMsg":"config:invalid signature","realAuthUrl":["https://h.cn/landing?a=1"]}"#,
     );
@@ -388,7 +388,7 @@ fn the_checked_address_is_read_in_every_form_that_clients_print() {
 }
 
 #[test]
-fn a_constant_that_is_signed_is_called_one() {
+fn a_signed_constant_is_reported_as_a_constant() {
     let page = "https://h.cn/detail/7";
     for signed in ["https://h.cn/", "https://h.cn", "https://h.cn/index.html"] {
         let findings = diagnose(&case(page, &sha1(&string(TICKET, NONCE, TIME, signed))));
@@ -399,7 +399,7 @@ fn a_constant_that_is_signed_is_called_one() {
 }
 
 #[test]
-fn an_address_is_one_only_when_it_stands_alone() {
+fn an_address_is_recognised_only_if_it_stands_alone() {
     for (text, url) in [
         ("https://h.cn/p#x", Some("https://h.cn/p#x")),
         (
@@ -435,7 +435,7 @@ fn all_of_it_may_be_pasted_at_once() {
 }
 
 #[test]
-fn what_is_set_is_not_overwritten_by_the_paste() {
+fn pasted_text_does_not_overwrite_given_values() {
     let case = Case {
         error: Some("mine".into()),
         ..Case::new("https://mine/", "n", "1", "s")
@@ -461,7 +461,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn no_paste_makes_it_panic(text in prop_oneof![".{0,200}", "[{}\\[\\]\"':=,&a-z_ \\\\]{0,80}", "(jsapi_ticket=|noncestr=|&|timestamp=|url=|Ä|[a-z])*"]) {
+    fn no_pasted_text_causes_a_panic(text in prop_oneof![".{0,200}", "[{}\\[\\]\"':=,&a-z_ \\\\]{0,80}", "(jsapi_ticket=|noncestr=|&|timestamp=|url=|Ä|[a-z])*"]) {
         let _ = Paste::read(&text);
     }
 

@@ -55,7 +55,7 @@ fn a_string_does_not_prove_its_own_ticket() {
 }
 
 #[test]
-fn the_accounts_own_tickets_judge_the_one_in_the_string() {
+fn the_accounts_tickets_verify_the_ticket_in_the_string() {
     let known = [
         (Role::AccessToken, TOKEN),
         (Role::Current, TICKET),
@@ -84,7 +84,7 @@ fn the_accounts_own_tickets_judge_the_one_in_the_string() {
 }
 
 #[test]
-fn a_string_with_a_known_wrong_ticket_is_not_right_where_the_right_one_is_unknown() {
+fn a_string_with_a_known_wrong_ticket_is_wrong_without_the_right_one() {
     assert_eq!(
         codes(&said(
             &string(PREVIOUS, NONCE, TIME, URL),
@@ -102,7 +102,7 @@ fn a_string_with_a_known_wrong_ticket_is_not_right_where_the_right_one_is_unknow
 }
 
 #[test]
-fn the_signature_that_the_page_got_is_judged_by_the_string_that_stands_beside_it() {
+fn the_pages_signature_is_checked_against_the_string_beside_it() {
     let line = string(TICKET, NONCE, TIME, URL);
     let with = |signature: &str| {
         format!(
@@ -117,7 +117,7 @@ fn the_signature_that_the_page_got_is_judged_by_the_string_that_stands_beside_it
 }
 
 #[test]
-fn the_clients_words_say_which_ticket_it_takes() {
+fn the_clients_message_says_which_ticket_it_needs() {
     let known = [(Role::Agent, AGENT), (Role::Current, TICKET)];
     assert_eq!(
         codes(&said(&agent_answer(AGENT), &known)),
@@ -144,7 +144,7 @@ fn the_clients_words_say_which_ticket_it_takes() {
 }
 
 #[test]
-fn the_target_is_what_was_said_or_what_the_words_name() {
+fn the_target_is_the_given_one_or_that_of_the_message() {
     let case = |error: Option<&str>, target| Case {
         error: error.map(str::to_owned),
         target,

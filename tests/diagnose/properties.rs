@@ -75,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn what_is_signed_right_is_called_right(
+    fn a_correct_signature_is_reported_as_correct(
         page in page(), ticket in "[A-Za-z0-9_-]{20,120}", nonce in "[A-Za-z0-9-]{1,32}", time in 1_000_000_000_u64..4_000_000_000,
     ) {
         let time = time.to_string();
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn it_is_right_whatever_shape_the_answer_has(page in page(), shape in 0..5) {
+    fn a_correct_signature_is_recognised_in_every_answer_shape(page in page(), shape in 0..5) {
         let before = page.split('#').next().unwrap();
         let signature = sha1(&string(TICKET, NONCE, TIME, before));
         let bare = serde_json::json!({"appId": "wx1", "timestamp": TIME, "nonceStr": NONCE, "signature": signature});
@@ -111,7 +111,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn an_address_written_as_people_read_it_is_the_one_that_browsers_have((read, had) in read_page()) {
+    fn a_human_readable_address_equals_the_browsers_address((read, had) in read_page()) {
         let before = had.split('#').next().unwrap();
         for page in [&read, &had] {
             let right = diagnose(&case(page, &sha1(&string(TICKET, NONCE, TIME, before))));
@@ -133,7 +133,7 @@ proptest! {
 
     /// A mistake on a page for which it was not made up: whatever is said, it is not "right", unless nothing was changed.
     #[test]
-    fn what_is_signed_wrong_is_never_called_right(page in page(), row in 0..FAULTS.len()) {
+    fn a_wrong_signature_is_never_reported_as_correct(page in page(), row in 0..FAULTS.len()) {
         let fault = &FAULTS[row];
         // The table's rows for one page only cannot be made on another.
         prop_assume!(fault.page == PAGE && fault.code != "jsapi_ticket_for_agent");
@@ -153,7 +153,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4))]
 
     #[test]
-    fn a_signature_with_another_digit_is_never_called_right(page in page(), at in 0_usize..40) {
+    fn a_signature_with_a_changed_digit_is_never_reported_as_correct(page in page(), at in 0_usize..40) {
         let before = page.split('#').next().unwrap();
         let mut signature = sha1(&string(TICKET, NONCE, TIME, before)).into_bytes();
         signature[at] = if signature[at] == b'0' { b'1' } else { b'0' };
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(url in ".{0,60}", nonce in ".{0,20}", time in ".{0,20}", signature in "[0-9a-f]{40}|.{0,50}", ticket in ".{0,30}", error in ".{0,60}") {
+    fn no_text_causes_a_panic(url in ".{0,60}", nonce in ".{0,20}", time in ".{0,20}", signature in "[0-9a-f]{40}|.{0,50}", ticket in ".{0,30}", error in ".{0,60}") {
         let case = Case { error: Some(error), landing: Some(url.clone()), hosts: vec![nonce.clone()], ..Case::new(url, nonce, time, signature) };
         prop_assert!(!diagnose(&case.ticket(Role::Current, ticket)).is_empty());
     }

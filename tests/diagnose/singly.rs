@@ -25,7 +25,7 @@ fn each_mistake_is_named_first_alone_and_as_proven() {
 }
 
 #[test]
-fn the_evidence_is_what_was_hashed_and_what_should_have_been() {
+fn the_evidence_is_the_hashed_string_and_the_expected_one() {
     for fault in FAULTS
         .iter()
         .filter(|fault| fault.code != "jsapi_ticket_for_agent")
@@ -56,7 +56,7 @@ fn the_evidence_is_what_was_hashed_and_what_should_have_been() {
 }
 
 #[test]
-fn every_cause_that_the_doctor_knows_is_made_here() {
+fn every_cause_that_the_doctor_knows_is_covered() {
     let source = include_str!("../../src/diagnose/causes.rs");
     let known: BTreeSet<_> = source
         .split("row(\"")

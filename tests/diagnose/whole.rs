@@ -21,7 +21,7 @@ fn named_first(code: &str, page: &str, signed: &str) {
 }
 
 #[test]
-fn a_right_signature_is_called_right_and_the_reader_is_sent_elsewhere() {
+fn a_correct_signature_is_reported_with_other_things_to_check() {
     let findings = diagnose(&case(
         PAGE,
         &sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE))),
@@ -99,7 +99,7 @@ fn wechat_added_share_parameters_after_the_signing() {
 }
 
 #[test]
-fn parameters_that_any_page_may_have_tell_of_no_sharing_and_no_login() {
+fn common_parameters_do_not_suggest_sharing_or_a_login() {
     for (dropped, code) in [
         ("lang=en", "cut_at_ampersand"),
         ("version=2&scene=3", "cut_at_ampersand"),
@@ -225,7 +225,7 @@ fn milliseconds_on_both_sides_are_named_beside_a_right_signature() {
 }
 
 #[test]
-fn a_signature_that_lost_zeros_is_told_from_one_that_was_cut() {
+fn a_signature_that_lost_zeros_is_distinguished_from_a_truncated_one() {
     let page = |at: usize| format!("https://h.cn/p{at}");
     let whole = |at| sha1(&string(TICKET, NONCE, TIME, &page(at)));
     let at = (0..)
@@ -270,7 +270,7 @@ fn the_hash_or_its_spelling_is_wrong() {
 }
 
 #[test]
-fn a_signature_that_nothing_explains_is_not_explained_away() {
+fn an_unexplained_signature_gets_no_invented_cause() {
     let findings = diagnose(&case("https://h.cn/p", &sha1("something else")));
     assert_eq!(findings[0].code, "no_known_mistake_fits");
     assert!(!findings[0].explains());
@@ -278,7 +278,7 @@ fn a_signature_that_nothing_explains_is_not_explained_away() {
 }
 
 #[test]
-fn a_ticket_in_the_address_is_struck_out_too() {
+fn a_ticket_in_the_address_is_redacted_too() {
     let page = format!("https://h.cn/p?ticket={TICKET}");
     let findings = diagnose(&case(&page, &sha1(&string(TICKET, NONCE, TIME, &page))));
     assert_eq!(findings[0].code, "signature_is_right");
@@ -286,7 +286,7 @@ fn a_ticket_in_the_address_is_struck_out_too() {
 }
 
 #[test]
-fn without_a_ticket_the_clients_words_are_explained() {
+fn without_a_ticket_the_clients_message_is_explained() {
     for (code, words) in [
         ("domain_not_bound", "config:invalid url domain"),
         ("domain_not_bound", "config:fail,Error: invalid url domain"),
@@ -363,7 +363,7 @@ fn a_right_signature_with_a_refused_domain_names_the_domain_first() {
 }
 
 #[test]
-fn without_ticket_and_words_it_says_what_it_needs() {
+fn without_a_ticket_and_a_message_it_says_what_it_needs() {
     let findings = diagnose(&Case::new("https://h.cn/", NONCE, TIME, sha1("x")));
     assert_eq!(findings[0].code, "ticket_needed");
     assert!(!findings[0].explains());
@@ -451,7 +451,7 @@ fn an_address_decoded_and_hashed_in_the_platforms_charset_is_recognised() {
 }
 
 #[test]
-fn an_app_id_that_is_not_the_signing_accounts_comes_before_right() {
+fn a_wrong_app_id_is_reported_before_a_correct_signature() {
     let signature = sha1(&string(TICKET, NONCE, TIME, before_hash(PAGE)));
     let judged = |given: &str, account: &str| {
         let findings = diagnose(&Case {
@@ -530,7 +530,7 @@ fn the_hashes_of_payments_and_logins_are_recognised() {
 }
 
 #[test]
-fn a_port_that_nothing_tells_of_is_found_with_its_scheme() {
+fn an_unmentioned_port_is_found_with_its_scheme() {
     named_first(
         "port_changed",
         "https://h.cn/p?a=1",
@@ -546,7 +546,7 @@ fn a_port_that_nothing_tells_of_is_found_with_its_scheme() {
 }
 
 #[test]
-fn garbage_neither_panics_nor_explains() {
+fn garbage_causes_neither_a_panic_nor_an_explanation() {
     for url in [
         "%",
         "://",
@@ -562,7 +562,7 @@ fn garbage_neither_panics_nor_explains() {
 }
 
 #[test]
-fn an_address_made_to_be_slow_is_judged_in_bounded_time() {
+fn an_address_crafted_to_be_slow_is_analysed_in_bounded_time() {
     let many: String = (0..3_000).map(|at| format!("&a{at}=%E5%BC%A0+")).collect();
     for url in [
         format!("https://h.cn/p?x=1{many}#/r"),

@@ -27,7 +27,7 @@ fn is_said(error: &str, code: &str) {
 
 /// The same texts are read by the pages' script: tests/browser/client-errors.test.mjs.
 #[test]
-fn the_commonest_texts_are_known() {
+fn the_most_common_texts_are_known() {
     let texts: Vec<(String, String)> =
         serde_json::from_str(include_str!("client_errors.json")).unwrap();
     for (error, code) in &texts {
@@ -36,7 +36,7 @@ fn the_commonest_texts_are_known() {
 }
 
 #[test]
-fn case_blanks_width_and_punctuation_do_not_count() {
+fn case_blanks_width_and_punctuation_are_ignored() {
     for (text, code) in [
         ("config:fail", "config_field_missing"),
         ("config:invalid signature", "invalid_signature"),
@@ -171,7 +171,7 @@ fn a_refused_domain_is_named() {
 }
 
 #[test]
-fn another_port_is_pointed_at_where_the_signature_is_right_or_the_domain_refused() {
+fn another_port_is_named_if_the_signature_is_right_or_the_domain_refused() {
     let codes =
         |case: &Case| -> Vec<_> { diagnose(case).iter().map(|finding| finding.code).collect() };
     for (page, is_other) in [
@@ -262,7 +262,7 @@ fn an_interface_that_is_not_listed_is_the_cause_of_offline_verifying() {
 }
 
 #[test]
-fn a_case_that_the_ticket_does_not_solve_is_not_sent_for_the_ticket() {
+fn the_ticket_is_not_requested_if_it_cannot_help() {
     let unsolved = |error: &str, tickets: &[&str]| {
         let case = Case {
             error: Some(error.into()),
@@ -335,7 +335,7 @@ fn a_ticket_is_understood_in_quotes_and_as_the_whole_answer() {
 
 /// The documents' tables name texts that the doctor knows.
 #[test]
-fn what_the_readmes_explain_is_in_the_table() {
+fn every_error_that_the_readmes_explain_is_in_the_table() {
     for document in [
         include_str!("../../README.md"),
         include_str!("../../README.zh-CN.md"),
@@ -369,7 +369,7 @@ fn no_text_holds_markup() {
 }
 
 #[test]
-fn source_and_numbers_beside_an_answer_are_not_the_clients_words() {
+fn source_code_and_numbers_beside_an_answer_are_not_the_clients_message() {
     let signature = sha1(&string(TICKET, NONCE, TIME, URL));
     let answer = format!(
         r#"{{"timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{signature}","price":40093,"count":80001}}"#

@@ -53,7 +53,7 @@ fn labels(expression: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_panel_asks_for_metrics_and_labels_that_exist() {
+fn every_panel_queries_metrics_and_labels_that_exist() {
     let metrics = metrics();
     let mut shown = BTreeSet::new();
     for panel in panels() {
@@ -88,7 +88,7 @@ fn every_panel_asks_for_metrics_and_labels_that_exist() {
 }
 
 #[test]
-fn the_dashboard_imports_as_it_is_and_no_panel_covers_another() {
+fn the_dashboard_imports_unchanged_and_no_panels_overlap() {
     let text = file("examples/grafana/dashboard.json");
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     assert!(

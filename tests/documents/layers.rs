@@ -184,7 +184,7 @@ fn word(text: &str) -> String {
 }
 
 #[test]
-fn rooms_import_only_the_rooms_below_them() {
+fn modules_import_only_the_modules_below_them() {
     let mut wrong = Vec::new();
     for (room, path, code) in sources() {
         if ["lib", "main"].contains(&room.as_str()) {
@@ -252,7 +252,7 @@ fn every_test_that_an_invariant_names_exists() {
 
 /// The module table of the document: each name with what it may import.
 #[test]
-fn the_table_of_the_architecture_is_this_one() {
+fn the_architecture_table_matches_this_one() {
     let text = architecture();
     let table = text.split("## The modules").nth(1).unwrap();
     let table = table.split("\n## ").next().unwrap();
@@ -275,7 +275,7 @@ fn the_table_of_the_architecture_is_this_one() {
 }
 
 #[test]
-fn the_reader_of_imports_sees_what_it_should() {
+fn the_import_parser_finds_every_import() {
     assert_eq!(
         imports("use crate::a::B;\nuse crate::{c::{D, e::F}, g, h::I};\nlet x = crate::j::k();"),
         ["a", "c", "g", "h", "j"]
@@ -358,7 +358,7 @@ fn only_error_knows_errcodes() {
 }
 
 #[test]
-fn the_core_knows_no_web_framework() {
+fn the_core_uses_no_web_framework() {
     assert_eq!(
         elsewhere(
             &["actix", "sandbox", "server", "cli"],
@@ -370,7 +370,7 @@ fn the_core_knows_no_web_framework() {
 }
 
 #[test]
-fn only_the_server_knows_a_metrics_library() {
+fn only_the_server_uses_a_metrics_library() {
     assert_eq!(
         elsewhere(&["server"], &["prometheus_client"]),
         Vec::<String>::new()
@@ -378,7 +378,7 @@ fn only_the_server_knows_a_metrics_library() {
 }
 
 #[test]
-fn nobody_prints_to_stdout_but_the_command_line() {
+fn only_the_command_line_prints_to_stdout() {
     assert_eq!(
         elsewhere(&["cli", "main"], &["println!", "io::stdout"]),
         Vec::<String>::new()

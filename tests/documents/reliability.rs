@@ -65,7 +65,7 @@ fn has_test(text: &str, name: &str) -> bool {
 }
 
 #[test]
-fn a_helper_is_no_test() {
+fn a_helper_is_not_a_test() {
     let text = "/// Helps.\nasync fn a_peer(x: u8) {}\n\n#[tokio::test(flavor = \"multi_thread\")]\n#[ignore = \"needs …\"]\n// why\nasync fn a_page() {}\n
         #[test]\nfn pure() {}\nfn after() {}\ntest('in a browser', async () => {});\n";
     for name in ["a_page", "pure", "in a browser"] {
@@ -87,7 +87,7 @@ fn no_cell_is_empty_and_every_row_has_all_its_cells() {
 }
 
 #[test]
-fn every_cell_of_the_faults_of_this_house_names_a_test_that_exists() {
+fn every_cell_of_the_local_faults_names_a_test_that_exists() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     for row in rows().iter().filter(|row| row.len() == 4) {
         for cell in &row[1..] {

@@ -65,7 +65,7 @@ fn every_test_that_the_threat_model_names_exists() {
 }
 
 #[test]
-fn everybody_who_could_do_harm_is_in_it_and_it_is_said_where_to_report() {
+fn the_threat_model_lists_every_actor_and_where_to_report() {
     for who in [
         "visitor",
         "Another site's page",

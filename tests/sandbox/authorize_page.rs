@@ -109,7 +109,7 @@ async fn the_button_returns_with_a_code_that_is_pushed_as_well() {
 }
 
 #[tokio::test]
-async fn a_code_that_is_unknown_or_old_opens_nothing() {
+async fn an_unknown_or_expired_code_is_refused() {
     let sandbox = platform_sandbox().await;
     let token = component_token(&sandbox).await;
     let code = pre_auth_code(&sandbox, &token).await;
@@ -173,7 +173,7 @@ async fn an_account_that_is_not_offered_cannot_be_chosen() {
 }
 
 #[tokio::test]
-async fn what_a_link_brings_is_escaped_on_the_page() {
+async fn link_parameters_are_escaped_on_the_page() {
     let sandbox = platform_sandbox().await;
     let token = component_token(&sandbox).await;
     let code = pre_auth_code(&sandbox, &token).await;

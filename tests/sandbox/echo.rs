@@ -12,7 +12,7 @@ const SEND: &str = "/cgi-bin/message/custom/send";
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 #[tokio::test]
-async fn a_request_comes_back_as_it_was_received_but_for_its_secrets() {
+async fn a_request_is_echoed_as_received_without_its_secrets() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     let query = format!("b=%2f+x&access_token={token}&a=&a=2&secret=abcdef");
@@ -59,7 +59,7 @@ async fn a_request_comes_back_as_it_was_received_but_for_its_secrets() {
 }
 
 #[tokio::test]
-async fn every_first_segment_of_wechats_is_known() {
+async fn every_first_path_segment_of_wechat_is_known() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     for path in [
@@ -200,7 +200,7 @@ async fn a_long_body_of_a_simulated_call_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_in_an_upload_leaves_a_request_without_a_hash() {
+async fn an_upload_that_is_cut_off_is_recorded_without_a_hash() {
     let sandbox = sandbox().await;
     let begun = http::post(SEND).header("Content-Length", 100).text() + "hello";
     let mut stream = tokio::net::TcpStream::connect(sandbox.addr())
@@ -243,7 +243,7 @@ async fn a_gate_holds_an_echoed_call_before_its_body_is_read() {
 }
 
 #[tokio::test]
-async fn every_fault_can_be_laid_on_an_echoed_path() {
+async fn every_fault_can_be_added_to_an_echoed_path() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     let path = format!("{SEND}?access_token={token}");

@@ -16,7 +16,7 @@ async fn fetch(sandbox: &Sandbox) -> reqwest::Result<reqwest::Response> {
 }
 
 #[tokio::test]
-async fn an_errcode_comes_in_wechats_words_and_nothing_is_carried_out() {
+async fn an_errcode_fault_uses_wechats_message_and_changes_nothing() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(TOKEN, FaultKind::Errcode(-1)));
     let answer = classic(&sandbox).await;
@@ -35,7 +35,7 @@ async fn an_errcode_comes_in_wechats_words_and_nothing_is_carried_out() {
 }
 
 #[tokio::test]
-async fn an_errcode_may_have_words_of_its_own() {
+async fn an_errcode_fault_may_have_its_own_message() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(
         TOKEN,
@@ -52,7 +52,7 @@ async fn an_errcode_may_have_words_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_status_comes_with_a_page_of_html() {
+async fn a_status_fault_returns_an_html_page() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(TOKEN, FaultKind::Status(502)));
     let answer = fetch(&sandbox).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_status_comes_with_a_page_of_html() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_not_json_comes_with_200() {
+async fn a_not_json_fault_returns_200() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(TOKEN, FaultKind::NotJson));
     let answer = fetch(&sandbox).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_page_that_is_not_json_comes_with_200() {
 }
 
 #[tokio::test]
-async fn a_body_comes_word_for_word() {
+async fn a_body_fault_is_returned_verbatim() {
     let sandbox = sandbox().await;
     for body in [
         r#"{"access_token":"x","expires_in":-1}"#,
@@ -97,7 +97,7 @@ async fn a_body_comes_word_for_word() {
 }
 
 #[tokio::test]
-async fn a_cut_body_promises_more_than_it_brings() {
+async fn a_truncated_body_announces_more_than_it_sends() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(TOKEN, FaultKind::CutBody));
     let bytes = String::from_utf8(raw(&sandbox, &token_path()).await).unwrap();
@@ -123,7 +123,7 @@ async fn a_cut_body_promises_more_than_it_brings() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_was_carried_out_and_not_a_byte_of_it_comes() {
+async fn a_lost_reply_was_carried_out_and_not_a_byte_is_sent() {
     let sandbox = sandbox().await;
     let old = token_of(&classic(&sandbox).await);
     sandbox.fault(Fault::once(TOKEN, FaultKind::LostReply));
@@ -138,7 +138,7 @@ async fn a_lost_reply_was_carried_out_and_not_a_byte_of_it_comes() {
 }
 
 #[tokio::test]
-async fn a_huge_body_is_eight_mebibytes_and_does_not_say_so_beforehand() {
+async fn a_huge_body_is_eight_mebibytes_without_a_content_length() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(TOKEN, FaultKind::HugeBody));
     let answer = fetch(&sandbox).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_huge_body_is_eight_mebibytes_and_does_not_say_so_beforehand() {
 }
 
 #[tokio::test]
-async fn a_client_may_hang_up_in_the_middle_of_a_huge_body() {
+async fn a_client_may_disconnect_during_a_huge_body() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(TOKEN, FaultKind::HugeBody));
     let mut answer = fetch(&sandbox).await.unwrap();
@@ -185,7 +185,7 @@ async fn a_hang_does_not_answer_and_is_not_carried_out() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_is_carried_out_at_once_and_right_when_it_comes() {
+async fn a_slow_answer_is_carried_out_at_once_and_correct_on_arrival() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(
         TOKEN,
@@ -221,7 +221,7 @@ async fn stopping_ends_hanging_and_slow_calls() {
 }
 
 #[tokio::test]
-async fn faults_are_used_up_in_the_order_they_were_laid_each_as_often_as_it_says() {
+async fn faults_are_consumed_in_order_and_each_as_often_as_configured() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault {
         endpoint: TOKEN,
@@ -260,7 +260,7 @@ async fn an_endless_fault_lasts_until_the_faults_are_cleared() {
 
 #[tokio::test]
 #[should_panic(expected = "unknown endpoint \"/cgi/token\"; its first segment must be one of")]
-async fn a_fault_on_a_misspelt_endpoint_is_not_silently_without_effect() {
+async fn a_fault_on_a_misspelt_endpoint_panics() {
     sandbox()
         .await
         .fault(Fault::once("/cgi/token", FaultKind::Hang));

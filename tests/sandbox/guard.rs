@@ -58,7 +58,7 @@ async fn order(
 }
 
 #[tokio::test]
-async fn no_page_of_another_origin_may_steer() {
+async fn pages_of_other_origins_may_not_use_the_control_api() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     let (port, before) = (sandbox.addr().port(), sandbox.state());
@@ -82,7 +82,7 @@ async fn no_page_of_another_origin_may_steer() {
 }
 
 #[tokio::test]
-async fn one_own_origin_does_not_excuse_a_foreign_one_beside_it() {
+async fn a_foreign_origin_beside_an_own_one_is_refused() {
     let sandbox = sandbox().await;
     assert_eq!(
         order(
@@ -97,7 +97,7 @@ async fn one_own_origin_does_not_excuse_a_foreign_one_beside_it() {
 }
 
 #[tokio::test]
-async fn programs_and_the_sandboxs_own_pages_may_steer() {
+async fn programs_and_the_sandboxs_own_pages_may_use_the_control_api() {
     let sandbox = sandbox().await;
     let localhost = format!("http://localhost:{}", sandbox.addr().port());
     for order_given in ORDERS {
@@ -130,7 +130,7 @@ async fn pages_of_any_origin_may_still_ask_for_a_verdict() {
 }
 
 #[tokio::test]
-async fn wechats_own_paths_take_no_notice_of_an_origin() {
+async fn wechats_own_paths_ignore_the_origin() {
     let sandbox = sandbox().await;
     let request = client()
         .get(format!("{}{}", sandbox.url(), token_path()))

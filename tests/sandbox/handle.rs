@@ -9,7 +9,7 @@ use wx_jssdk::sandbox::{App, DEMO_APP_ID, Kind, Mode, PreVerify, Sandbox, demo_a
 use crate::support::*;
 
 #[tokio::test]
-async fn it_listens_on_loopback_at_the_address_it_names() {
+async fn the_sandbox_listens_on_loopback_at_its_reported_address() {
     let sandbox = sandbox().await;
     assert!(sandbox.addr().ip().is_loopback() && sandbox.addr().port() != 0);
     assert_eq!(sandbox.url(), format!("http://{}", sandbox.addr()));
@@ -17,7 +17,7 @@ async fn it_listens_on_loopback_at_the_address_it_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_serves_in_a_runtime_of_many_threads_too() {
+async fn the_sandbox_serves_in_a_multi_threaded_runtime_too() {
     assert_eq!(classic(&sandbox().await).await["expires_in"], 7_200);
 }
 
@@ -40,7 +40,7 @@ async fn a_port_that_is_taken_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_stopped_sandbox_serves_nobody_but_still_tells_what_happened() {
+async fn a_stopped_sandbox_serves_no_client_and_keeps_its_counts() {
     let sandbox = sandbox().await;
     let token = token_of(&classic(&sandbox).await);
     sandbox.stop().await;
@@ -57,7 +57,7 @@ async fn a_stopped_sandbox_serves_nobody_but_still_tells_what_happened() {
 }
 
 #[tokio::test]
-async fn the_last_handle_that_goes_stops_it() {
+async fn dropping_the_last_handle_stops_the_sandbox() {
     let sandbox = sandbox().await;
     let (other, addr) = (sandbox.clone(), sandbox.addr());
     drop(sandbox);
@@ -72,7 +72,7 @@ async fn the_last_handle_that_goes_stops_it() {
 }
 
 #[tokio::test]
-async fn calls_are_counted_by_endpoint_and_the_count_can_start_anew() {
+async fn calls_are_counted_by_endpoint_and_the_count_can_be_reset() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     ticket(&sandbox, &token, "jsapi").await;
@@ -91,7 +91,7 @@ async fn calls_are_counted_by_endpoint_and_the_count_can_start_anew() {
 
 #[tokio::test]
 #[should_panic(expected = "unknown endpoint \"/cgi/token\"")]
-async fn the_count_of_a_misspelt_endpoint_is_not_zero() {
+async fn counting_the_calls_of_a_misspelt_endpoint_panics() {
     let _ = sandbox().await.calls("/cgi/token");
 }
 
@@ -143,7 +143,7 @@ async fn two_gates_on_one_endpoint_must_both_be_released() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_at_a_gate_has_called_but_got_nothing_done() {
+async fn a_disconnect_at_a_gate_is_counted_and_not_carried_out() {
     let sandbox = sandbox().await;
     let gate = sandbox.hold("/cgi-bin/token");
     let call = tokio::spawn({
@@ -262,7 +262,7 @@ async fn another_server_that_forces_retires_the_stable_token() {
 
 #[tokio::test]
 #[should_panic(expected = "the sandbox has no app \"wxnobody\"")]
-async fn revoking_from_an_app_that_is_not_there_does_not_pass_silently() {
+async fn revoking_from_an_unknown_app_panics() {
     sandbox().await.revoke("wxnobody", Kind::Token);
 }
 
@@ -299,7 +299,7 @@ async fn after_a_reset_the_apps_are_there_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_clock_it_was_given_is_the_clock_it_moves() {
+async fn the_sandbox_moves_the_clock_it_was_given() {
     let clock = Clock::manual(UnixTime(1_000));
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     assert!(sandbox.advance(Duration::from_secs(60)));

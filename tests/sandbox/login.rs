@@ -120,7 +120,7 @@ async fn login_checks_the_app_then_the_grant_then_the_secret_then_the_code() {
 }
 
 #[tokio::test]
-async fn a_code_of_the_other_platform_is_not_a_code() {
+async fn a_code_of_the_other_platform_is_refused() {
     let sandbox = both().await;
     let code = sandbox.login_code(APP);
     let grant = "grant_type=authorization_code";
@@ -148,7 +148,7 @@ async fn the_answers_of_sns_are_plain_text() {
 }
 
 #[tokio::test]
-async fn a_users_token_opens_the_users_data_and_nothing_else() {
+async fn a_users_token_grants_the_users_data_and_nothing_else() {
     let sandbox = both().await;
     let answer = user_token(&sandbox, &sandbox.login_code(APP)).await;
     assert_eq!(answer["scope"], "snsapi_userinfo");
@@ -321,7 +321,7 @@ async fn the_request_of_a_rid_holds_a_token_that_is_alive() {
 }
 
 #[tokio::test]
-async fn secrets_and_tokens_of_logins_are_not_remembered() {
+async fn secrets_and_tokens_of_logins_are_not_recorded() {
     let sandbox = both().await;
     session(&sandbox, &sandbox.login_code(MINI)).await;
     let (_, shown) = http::fetch(&format!("{}/sandbox/requests", sandbox.url())).await;

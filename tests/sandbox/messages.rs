@@ -37,7 +37,7 @@ async fn a_message_goes_to_the_message_url_and_names_the_account() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_reply_has_its_problem() {
+async fn an_invalid_reply_is_reported_with_its_problem() {
     let (sandbox, receiver) = messaging().await;
     let unsigned = "<xml><Encrypt>x</Encrypt><MsgSignature>y</MsgSignature><TimeStamp>1</TimeStamp><Nonce>2</Nonce></xml>";
     for (body, problem) in [
@@ -57,7 +57,7 @@ async fn an_answer_that_is_no_reply_has_its_problem() {
 }
 
 #[tokio::test]
-async fn the_test_of_going_live_names_the_first_wrong_answer() {
+async fn the_go_live_test_names_the_first_wrong_answer() {
     let (sandbox, receiver) = messaging().await;
     receiver.answer(&[(500, "broken")]);
     let problem = sandbox.check_going_live(PLATFORM).await.unwrap_err();
@@ -95,7 +95,7 @@ async fn a_message_is_sent_by_the_control_api() {
 
 #[tokio::test]
 #[should_panic(expected = "$APPID$")]
-async fn a_message_url_must_have_a_place_for_the_appid() {
+async fn a_message_url_must_have_a_placeholder_for_the_appid() {
     let platform = platform().with_message_url("http://127.0.0.1:1/messages");
     platform_sandbox_with(platform).await;
 }

@@ -35,7 +35,7 @@ async fn token(sandbox: &Sandbox, proxy: &str) -> reqwest::Result<(u16, String)>
 }
 
 #[tokio::test]
-async fn the_second_host_serves_the_same_wechat_and_either_can_be_taken_away() {
+async fn the_second_host_serves_the_same_wechat_and_either_can_be_disabled() {
     let sandbox = sandbox().await;
     let second = sandbox.second_host().await.unwrap();
     let state = |url: String| async move {
@@ -57,7 +57,7 @@ async fn the_second_host_serves_the_same_wechat_and_either_can_be_taken_away() {
 }
 
 #[tokio::test]
-async fn hosts_are_steered_over_http_and_none_can_cut_itself_off() {
+async fn hosts_are_controlled_over_http_and_none_can_disable_itself() {
     let sandbox = sandbox().await;
     let api2 = order(&sandbox, "/sandbox/hosts", json!({ "name": "api2" })).await;
     let url = api2["url"].as_str().unwrap();

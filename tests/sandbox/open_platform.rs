@@ -151,7 +151,7 @@ async fn without_the_overlap_a_replaced_token_ends_at_once() {
 }
 
 #[tokio::test]
-async fn the_platforms_token_is_taken_by_both_its_names() {
+async fn the_platforms_token_is_accepted_under_both_names() {
     let sandbox = platform_sandbox().await;
     let token = component_token(&sandbox).await;
     for name in ["component_access_token", "access_token"] {
@@ -298,7 +298,7 @@ async fn authorising_again_ends_the_access_token_and_keeps_the_refresh_token() {
 }
 
 #[tokio::test]
-async fn the_list_gives_refresh_tokens_back_but_for_codes_that_were_never_redeemed() {
+async fn the_list_returns_refresh_tokens_except_for_unredeemed_codes() {
     let sandbox = platform_sandbox().await;
     let tokens = authorized(&sandbox, APP).await;
     sandbox.advance(seconds(60));
@@ -331,7 +331,7 @@ async fn the_list_gives_refresh_tokens_back_but_for_codes_that_were_never_redeem
 }
 
 #[tokio::test]
-async fn the_info_of_an_account_tells_mini_programs_apart() {
+async fn the_account_info_identifies_mini_programs() {
     let sandbox = platform_sandbox().await;
     let tokens = authorized(&sandbox, MINI).await;
     sandbox.authorize(PLATFORM, APP).await;
@@ -353,7 +353,7 @@ async fn the_info_of_an_account_tells_mini_programs_apart() {
 }
 
 #[tokio::test]
-async fn a_platforms_token_of_an_account_is_apart_from_the_accounts_own() {
+async fn a_platforms_token_is_independent_of_the_accounts_own() {
     let sandbox = platform_sandbox().await;
     let own = token_of(&classic(&sandbox).await);
     let tokens = authorized(&sandbox, APP).await;
@@ -373,7 +373,7 @@ async fn a_platforms_token_of_an_account_is_apart_from_the_accounts_own() {
 }
 
 #[tokio::test]
-async fn the_ticket_by_a_platforms_token_is_the_accounts() {
+async fn a_ticket_fetched_with_a_platforms_token_is_the_accounts() {
     let sandbox = platform_sandbox().await;
     let tokens = authorized(&sandbox, APP).await;
     for kind in ["jsapi", "wx_card"] {
@@ -471,7 +471,7 @@ async fn an_ordinary_token_call_refuses_a_platforms_app_id() {
 }
 
 #[tokio::test]
-async fn a_used_up_platform_quota_is_cleared_by_secret() {
+async fn an_exhausted_platform_quota_is_cleared_by_secret() {
     let quotas = Quotas {
         component_token_daily: 1,
         ..Quotas::default()
@@ -508,7 +508,7 @@ async fn a_platform_clears_the_quota_of_accounts_that_authorised_it() {
 }
 
 #[tokio::test]
-async fn faults_reach_the_platforms_calls() {
+async fn faults_apply_to_platform_calls() {
     let sandbox = platform_sandbox().await;
     for code in [48001, 61006, 45009] {
         sandbox.fault(Fault::once(PATH, FaultKind::Errcode(code)));

@@ -62,7 +62,7 @@ async fn a_platform_with_a_mistake_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn every_knob_of_a_push_is_there_over_http() {
+async fn every_option_of_a_push_is_available_over_http() {
     let (sandbox, mut receiver) = pushing().await;
     let reply = carried_out(&sandbox, "push", json!({ "what": "ticket" })).await;
     assert_eq!(
@@ -108,7 +108,7 @@ async fn a_push_order_with_a_mistake_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn an_owner_decides_over_http() {
+async fn an_owners_decisions_are_made_over_http() {
     let (sandbox, mut receiver) = pushing().await;
     let token = component_token(&sandbox).await;
     receiver.next().await;

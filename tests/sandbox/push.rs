@@ -216,7 +216,7 @@ async fn a_push_may_use_the_keys_before_the_current_ones() {
 }
 
 #[tokio::test]
-async fn a_push_may_be_cut_short() {
+async fn a_push_may_be_truncated() {
     let (sandbox, mut receiver) = pushing().await;
     sandbox.push(PLATFORM, Push::ticket().truncated()).await;
     let push = receiver.next().await;
@@ -263,7 +263,7 @@ async fn a_push_that_is_not_answered_in_time_has_failed() {
 }
 
 #[tokio::test]
-async fn a_lost_push_reaches_nobody_and_is_not_repeated() {
+async fn a_lost_push_is_never_delivered_or_repeated() {
     let (sandbox, mut receiver) = pushing().await;
     sandbox.lose_pushes(PLATFORM, true);
     sandbox.authorize(PLATFORM, APP).await;

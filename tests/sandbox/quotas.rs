@@ -111,7 +111,7 @@ async fn each_app_and_each_endpoint_has_a_quota_of_its_own() {
 }
 
 #[tokio::test]
-async fn calls_refused_after_the_secret_was_right_use_up_the_quota_too() {
+async fn calls_refused_after_a_correct_secret_use_the_quota_too() {
     let sandbox = sandbox_with(
         limited(Quotas {
             token_daily: 2,
@@ -126,7 +126,7 @@ async fn calls_refused_after_the_secret_was_right_use_up_the_quota_too() {
 }
 
 #[tokio::test]
-async fn who_does_not_know_the_secret_cannot_use_up_the_quota() {
+async fn a_caller_without_the_secret_cannot_exhaust_the_quota() {
     let sandbox = sandbox_with(limited(Quotas {
         token_daily: 1,
         ..Quotas::default()
@@ -193,7 +193,7 @@ async fn twenty_forced_refreshes_a_day_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_force_that_came_too_soon_is_not_one_of_the_twenty() {
+async fn a_force_that_came_too_soon_does_not_count_towards_the_twenty() {
     let sandbox = sandbox_with(limited(Quotas {
         force_daily: 2,
         ..Quotas::default()
@@ -228,7 +228,7 @@ async fn by_a_switch_a_force_over_the_quota_gives_the_unchanged_token() {
 }
 
 #[tokio::test]
-async fn clearing_gives_the_day_back_forced_refreshes_included() {
+async fn clearing_resets_the_day_including_forced_refreshes() {
     let sandbox = sandbox_with(limited(Quotas {
         token_daily: 1,
         force_daily: 1,
@@ -322,7 +322,7 @@ async fn the_quota_of_an_endpoint_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn the_quota_of_what_an_app_may_not_call_is_not_told() {
+async fn the_quota_of_an_endpoint_the_app_may_not_call_is_not_disclosed() {
     let sandbox = sandbox_with(App::mini(APP, SECRET)).await;
     let token = token_of(&stable(&sandbox).await);
     assert_eq!(

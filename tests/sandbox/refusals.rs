@@ -110,7 +110,7 @@ async fn the_stable_endpoint_checks_the_body_then_as_the_other() {
 }
 
 #[tokio::test]
-async fn what_is_post_only_refuses_get() {
+async fn post_only_endpoints_refuse_get() {
     let sandbox = sandbox().await;
     for path in [
         "/cgi-bin/stable_token",
@@ -129,14 +129,14 @@ async fn what_is_post_only_refuses_get() {
 }
 
 #[tokio::test]
-async fn the_stable_token_is_not_in_the_query() {
+async fn stable_token_parameters_in_the_query_are_ignored() {
     let sandbox = sandbox().await;
     let query = token_path().replace("/cgi-bin/token", "/cgi-bin/stable_token");
     assert_eq!(post(&sandbox, &query, "{}").await["errcode"], 41002);
 }
 
 #[tokio::test]
-async fn an_address_outside_the_allow_list_is_told_which_one_it_is() {
+async fn an_address_not_on_the_allow_list_is_named_in_the_refusal() {
     let listed = app()
         .allow_ips(["10.0.0.1"])
         .caller_ip("106.41.36.218".parse().unwrap());
@@ -151,7 +151,7 @@ async fn an_address_outside_the_allow_list_is_told_which_one_it_is() {
 }
 
 #[tokio::test]
-async fn without_an_override_the_callers_address_is_the_peers() {
+async fn without_an_override_the_callers_address_is_the_peer_address() {
     let sandbox = sandbox_with(app().allow_ips(["10.0.0.1"])).await;
     let answer = classic(&sandbox).await;
     assert_eq!(
@@ -165,7 +165,7 @@ async fn without_an_override_the_callers_address_is_the_peers() {
 }
 
 #[tokio::test]
-async fn an_address_of_no_allow_list_may_still_use_a_token_it_has() {
+async fn an_address_not_on_the_allow_list_may_still_use_its_token() {
     let sandbox = sandbox().await;
     let token = token_of(&classic(&sandbox).await);
     sandbox.add_app(app().allow_ips(["10.0.0.1"]));
@@ -173,7 +173,7 @@ async fn an_address_of_no_allow_list_may_still_use_a_token_it_has() {
 }
 
 #[tokio::test]
-async fn the_accounts_state_is_told_to_both_token_endpoints() {
+async fn both_token_endpoints_report_the_accounts_state() {
     let sandbox = sandbox().await;
     for (code, words, changed) in [
         (40243, "AppSecret frozen", app().frozen_secret(true)),
@@ -209,7 +209,7 @@ async fn the_accounts_state_is_told_to_both_token_endpoints() {
 }
 
 #[tokio::test]
-async fn only_who_knows_the_secret_learns_of_the_accounts_state() {
+async fn only_a_caller_with_the_secret_learns_the_accounts_state() {
     let sandbox = sandbox_with(app().frozen_secret(true).allow_ips(["10.0.0.1"])).await;
     let path = format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret=wrong");
     assert_eq!(get(&sandbox, &path).await["errcode"], 40125);
@@ -244,7 +244,7 @@ async fn by_a_switch_a_wrong_secret_is_the_historic_40001() {
 }
 
 #[tokio::test]
-async fn data_calls_tell_missing_unknown_displaced_and_expired_tokens_apart() {
+async fn data_calls_distinguish_missing_unknown_displaced_and_expired_tokens() {
     let sandbox = sandbox().await;
     let displaced = token_of(&classic(&sandbox).await);
     classic(&sandbox).await;
@@ -288,7 +288,7 @@ async fn data_calls_tell_missing_unknown_displaced_and_expired_tokens_apart() {
 }
 
 #[tokio::test]
-async fn a_token_is_taken_from_the_query_only() {
+async fn a_token_is_accepted_in_the_query_only() {
     let sandbox = sandbox().await;
     let body =
         json!({ "access_token": token_of(&stable(&sandbox).await), "type": "jsapi" }).to_string();
@@ -327,7 +327,7 @@ async fn a_path_below_an_unknown_first_segment_is_an_empty_404_and_not_counted()
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_are_refused_and_not_stumbled_over() {
+async fn bytes_that_are_not_utf_8_are_refused_without_a_panic() {
     let sandbox = sandbox().await;
     assert_eq!(
         get(&sandbox, "/cgi-bin/token?appid=%ff%fe&%00=&&==").await["errcode"],

@@ -35,7 +35,7 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_binary_answer_has_the_asked_length_and_the_same_bytes_each_time() {
+async fn a_binary_answer_has_the_requested_length_and_constant_bytes() {
     let sandbox = sandbox().await;
     for (length, more, content_type, file) in [
         (0, "", "image/jpeg", "sandbox.jpg"),
@@ -74,7 +74,7 @@ async fn a_binary_answer_has_the_asked_length_and_the_same_bytes_each_time() {
 }
 
 #[tokio::test]
-async fn a_json_answer_has_the_asked_length() {
+async fn a_json_answer_has_the_requested_length() {
     let sandbox = sandbox().await;
     for length in [100, 5_000_000] {
         let answer = call(&sandbox, &format!("{ANY}?sandbox_json={length}")).await;
@@ -106,7 +106,7 @@ async fn a_chunked_answer_announces_no_length() {
 }
 
 #[tokio::test]
-async fn a_gzip_answer_comes_to_clients_that_did_not_ask_for_it() {
+async fn a_gzip_answer_is_sent_to_clients_that_did_not_accept_it() {
     let sandbox = sandbox().await;
     for query in ["", "&sandbox_json=200000"] {
         let answer = call(&sandbox, &format!("{ANY}?sandbox_gzip=1{query}")).await;
@@ -133,7 +133,7 @@ fn stored(file: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_cut_answer_ends_after_the_asked_bytes_of_its_body() {
+async fn a_truncated_answer_ends_after_the_requested_bytes() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     for (cut, shape) in [
@@ -173,7 +173,7 @@ async fn an_errcode_may_come_as_plain_text() {
 }
 
 #[tokio::test]
-async fn a_dead_token_comes_before_every_shape() {
+async fn a_dead_token_is_refused_before_any_shape_applies() {
     let sandbox = sandbox().await;
     for shape in ["sandbox_bytes=10", "sandbox_errcode=-1", "sandbox_gzip=1"] {
         let answer = get(&sandbox, &format!("{ANY}?access_token=dead&{shape}")).await;
@@ -182,7 +182,7 @@ async fn a_dead_token_comes_before_every_shape() {
 }
 
 #[tokio::test]
-async fn a_shape_that_cannot_be_understood_is_told_what_there_is() {
+async fn an_invalid_shape_is_answered_with_the_valid_ones() {
     let sandbox = sandbox().await;
     for (told, query) in [
         (

@@ -68,7 +68,7 @@ async fn the_state_shows_everything_in_its_documented_shape() {
 }
 
 #[tokio::test]
-async fn the_state_shows_no_value_that_is_over() {
+async fn the_state_shows_no_expired_value() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     ticket(&sandbox, &token, "jsapi").await;
@@ -82,7 +82,7 @@ async fn the_state_shows_no_value_that_is_over() {
 }
 
 #[tokio::test]
-async fn steering_is_not_counted_as_calls_to_wechat() {
+async fn control_calls_are_not_counted_as_calls_to_wechat() {
     let sandbox = sandbox().await;
     get(&sandbox, "/sandbox/state").await;
     post(&sandbox, "/sandbox/reset", "").await;
@@ -90,7 +90,7 @@ async fn steering_is_not_counted_as_calls_to_wechat() {
 }
 
 #[tokio::test]
-async fn every_fault_can_be_laid_over_http_and_taken_away() {
+async fn every_fault_can_be_added_and_removed_over_http() {
     let sandbox = sandbox().await;
     let at = |fault: &str| json!({ "endpoint": "/cgi-bin/token", "fault": fault, "errcode": 50007, "status": 503, "seconds": 0.01, "body": "hi" });
     for fault in [
@@ -141,7 +141,7 @@ async fn every_fault_can_be_laid_over_http_and_taken_away() {
 }
 
 #[tokio::test]
-async fn a_fault_lasts_as_often_as_it_says() {
+async fn a_fault_applies_as_often_as_configured() {
     let sandbox = sandbox().await;
     lay(&sandbox, json!({ "endpoint": "/cgi-bin/token", "fault": "errcode", "errcode": -1, "errmsg": "busy", "times": 2 }))
         .await;
@@ -159,7 +159,7 @@ async fn a_fault_lasts_as_often_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_fault_that_cannot_be_understood_is_told_what_there_is() {
+async fn an_invalid_fault_is_answered_with_the_valid_ones() {
     let sandbox = sandbox().await;
     let (path, faults) = (
         "/sandbox/faults",
@@ -366,7 +366,7 @@ async fn an_account_is_added_over_http_with_all_its_settings() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_understood_is_told_what_would_be() {
+async fn an_invalid_account_is_answered_with_the_valid_settings() {
     let sandbox = sandbox().await;
     for (told, body) in [
         ("missing field `secret`", r#"{"app_id":"wx1"}"#),
@@ -412,7 +412,7 @@ async fn a_reset_over_http_forgets_all_but_the_apps() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_no_json_is_told_what_to_send() {
+async fn an_invalid_pre_verify_request_is_answered_with_the_valid_values() {
     let sandbox = sandbox().await;
     for (told, body) in [
         (
@@ -427,7 +427,7 @@ async fn a_page_that_is_no_json_is_told_what_to_send() {
 }
 
 #[tokio::test]
-async fn an_unknown_way_to_steer_is_404_and_lists_the_known_ones() {
+async fn an_unknown_control_path_is_404_and_lists_the_known_ones() {
     let sandbox = sandbox().await;
     for (method, path) in [
         ("GET", "/sandbox/stat"),

@@ -6,7 +6,7 @@ use wx_jssdk::sandbox::{App, ExpiresIn, Kind, Switches};
 use crate::support::*;
 
 #[tokio::test]
-async fn a_ticket_comes_with_errcode_zero_and_its_life_in_the_documented_order() {
+async fn a_ticket_has_errcode_zero_and_its_life_in_the_documented_order() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     let path = format!("/cgi-bin/ticket/getticket?access_token={token}&type=jsapi");
@@ -18,7 +18,7 @@ async fn a_ticket_comes_with_errcode_zero_and_its_life_in_the_documented_order()
 }
 
 #[tokio::test]
-async fn the_same_ticket_comes_again_with_what_is_left_of_its_life() {
+async fn the_same_ticket_is_repeated_with_its_remaining_life() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     let first = ticket(&sandbox, &token, "jsapi").await;
@@ -53,7 +53,7 @@ async fn by_a_switch_the_same_ticket_claims_its_whole_life_every_time() {
 }
 
 #[tokio::test]
-async fn a_ticket_outlives_the_token_that_bought_it() {
+async fn a_ticket_outlives_the_token_it_was_fetched_with() {
     let sandbox = sandbox().await;
     let first = token_of(&classic(&sandbox).await);
     let bought = ticket(&sandbox, &first, "jsapi").await;
@@ -137,7 +137,7 @@ async fn a_mini_program_has_a_token_and_no_tickets() {
 }
 
 #[tokio::test]
-async fn the_menu_is_there_or_was_never_made() {
+async fn the_menu_exists_or_was_never_created() {
     let sandbox = sandbox().await;
     let path = format!(
         "/cgi-bin/menu/get?access_token={}",

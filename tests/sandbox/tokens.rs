@@ -112,7 +112,7 @@ async fn by_a_switch_all_tokens_of_the_last_five_minutes_work() {
 }
 
 #[tokio::test]
-async fn stable_and_classic_tokens_know_nothing_of_each_other() {
+async fn stable_and_classic_tokens_are_independent() {
     let sandbox = sandbox().await;
     let kept = token_of(&stable(&sandbox).await);
     for _ in 0..3 {
@@ -157,7 +157,7 @@ async fn the_stable_token_rotates_in_its_last_five_minutes_and_both_work_until_t
 }
 
 #[tokio::test]
-async fn the_stable_token_does_not_rotate_while_nobody_asks() {
+async fn the_stable_token_does_not_rotate_without_calls() {
     let sandbox = sandbox().await;
     let old = token_of(&stable(&sandbox).await);
     sandbox.advance(seconds(10_000));
@@ -226,7 +226,7 @@ async fn a_short_lived_token_is_forced_once_and_not_twice() {
 }
 
 #[tokio::test]
-async fn tokens_of_one_app_are_not_another_apps() {
+async fn tokens_of_one_app_are_invalid_for_another_app() {
     let sandbox = sandbox().await;
     sandbox.add_app(App::official("wxother", "s"));
     let token = token_of(&classic(&sandbox).await);

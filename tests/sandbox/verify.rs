@@ -156,7 +156,7 @@ async fn the_domain_is_checked_before_the_signature() {
 }
 
 #[tokio::test]
-async fn ios_checks_the_landing_address_and_the_others_the_current_one() {
+async fn ios_checks_the_landing_address_and_other_clients_the_current_one() {
     let sandbox = sandbox().await;
     let ticket = jsapi(&sandbox).await;
     let (landing, current) = ("https://example.com/", "https://example.com/second");
@@ -424,7 +424,7 @@ async fn no_other_origin_may_read_the_secrets() {
 }
 
 #[tokio::test]
-async fn the_same_judge_can_be_mounted_on_another_server() {
+async fn the_same_verifier_can_be_mounted_on_another_server() {
     let sandbox = sandbox().await;
     let ticket = jsapi(&sandbox).await;
     let server = web_test::init_service(WebApp::new().service(sandbox.pre_verify_scope())).await;

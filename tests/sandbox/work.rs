@@ -56,7 +56,7 @@ async fn the_errcode_and_the_errmsg_stand_in_the_headers_too() {
 }
 
 #[tokio::test]
-async fn weixins_answers_have_none_of_wecoms_headers() {
+async fn weixins_answers_do_not_have_wecoms_headers() {
     let sandbox = sandbox().await;
     let answer = client()
         .get(format!("{}{}", sandbox.url(), token_path()))
@@ -75,7 +75,7 @@ async fn weixins_answers_have_none_of_wecoms_headers() {
 }
 
 #[tokio::test]
-async fn the_same_token_comes_again_with_what_is_left_until_its_last_second() {
+async fn the_same_token_is_repeated_with_its_remaining_life_to_the_end() {
     let sandbox = corp().await;
     let first = gettoken(&sandbox).await;
     sandbox.advance(seconds(7_199));
@@ -186,7 +186,7 @@ async fn gettoken_checks_the_secrets_presence_then_the_corp_then_the_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_of_another_corp_is_a_wrong_one() {
+async fn a_secret_of_another_corp_is_wrong() {
     let sandbox = corp().await;
     sandbox.add_app(App::work("wwother", AGENT, "of-another-corp"));
     assert_eq!(
@@ -196,7 +196,7 @@ async fn a_secret_of_another_corp_is_a_wrong_one() {
 }
 
 #[tokio::test]
-async fn data_calls_tell_missing_bad_and_expired_tokens_apart() {
+async fn data_calls_distinguish_missing_bad_and_expired_tokens() {
     let sandbox = corp().await;
     let old = token_of(&gettoken(&sandbox).await);
     let paths = [
@@ -260,7 +260,7 @@ async fn a_token_in_the_body_or_in_a_header_is_missing() {
 }
 
 #[tokio::test]
-async fn the_tokens_of_the_two_systems_are_nothing_to_each_other() {
+async fn tokens_of_one_system_are_invalid_on_the_other() {
     let sandbox = sandbox().await;
     sandbox.add_app(work_app());
     let (weixin, work) = (
@@ -292,7 +292,7 @@ async fn the_tokens_of_the_two_systems_are_nothing_to_each_other() {
 }
 
 #[tokio::test]
-async fn the_path_that_both_systems_have_answers_as_the_tokens_own_does() {
+async fn the_shared_path_answers_like_the_system_of_the_token() {
     let sandbox = sandbox().await;
     sandbox.add_app(work_app());
     let (weixin, work) = (
@@ -342,7 +342,7 @@ async fn the_path_that_both_systems_have_answers_as_the_tokens_own_does() {
 }
 
 #[tokio::test]
-async fn where_all_apps_are_wecoms_a_token_of_nobody_is_judged_by_wecom() {
+async fn with_only_wecom_apps_an_unknown_token_is_refused_by_wecom() {
     let sandbox = corp().await;
     assert_eq!(
         work_refusal(&sandbox, &ip_list(&sandbox, "nobodys").await).0,
@@ -359,7 +359,7 @@ async fn where_all_apps_are_wecoms_a_token_of_nobody_is_judged_by_wecom() {
 }
 
 #[tokio::test]
-async fn an_untrusted_address_gets_a_token_and_nothing_for_it() {
+async fn an_untrusted_address_gets_a_token_that_no_call_accepts() {
     let listed = work_app()
         .allow_ips(["10.0.0.1"])
         .caller_ip("106.41.36.218".parse().unwrap());
@@ -401,7 +401,7 @@ async fn by_a_switch_an_untrusted_address_does_not_even_get_a_token() {
 }
 
 #[tokio::test]
-async fn a_stopped_app_has_no_secret_and_no_use_for_its_token() {
+async fn the_secret_and_the_token_of_a_stopped_app_are_refused() {
     let sandbox = corp_of_two().await;
     let token = token_of(&gettoken(&sandbox).await);
     sandbox.add_app(work_app().frozen(true));
@@ -418,7 +418,7 @@ async fn a_stopped_app_has_no_secret_and_no_use_for_its_token() {
 }
 
 #[tokio::test]
-async fn faults_speak_wecoms_language_on_wecoms_paths() {
+async fn faults_use_wecoms_messages_on_wecoms_paths() {
     let sandbox = corp().await;
     sandbox.fault(Fault::once("/cgi-bin/gettoken", FaultKind::Errcode(-1)));
     assert_eq!(

@@ -45,7 +45,7 @@ async fn the_101st_corp_ticket_of_an_app_within_an_hour_blocks_it_for_an_hour() 
 }
 
 #[tokio::test]
-async fn the_apps_of_a_corp_share_its_four_hundred() {
+async fn the_apps_of_a_corp_share_its_limit_of_four_hundred() {
     let sandbox = corp().await;
     let mut tokens = vec![token_of(&gettoken(&sandbox).await)];
     for (agent, secret) in [(1, "s1"), (2, "s2"), (3, "s3"), (4, "s4")] {
@@ -67,7 +67,7 @@ async fn the_apps_of_a_corp_share_its_four_hundred() {
 }
 
 #[tokio::test]
-async fn what_one_app_may_not_have_the_others_still_may() {
+async fn the_limit_of_one_app_does_not_affect_the_others() {
     let sandbox = sandbox_with(limited(work_app(), 1, 3)).await;
     sandbox.add_app(limited(second_app(), 2, 3));
     let (first, second) = (
@@ -91,7 +91,7 @@ async fn what_one_app_may_not_have_the_others_still_may() {
 }
 
 #[tokio::test]
-async fn calls_refused_for_their_token_are_charged_to_nobody() {
+async fn calls_refused_for_their_token_are_not_counted() {
     let sandbox = sandbox_with(limited(work_app(), 1, 1)).await;
     for _ in 0..5 {
         assert_eq!(corp_ticket(&sandbox, "nobodys").await["errcode"], 40014);
@@ -166,7 +166,7 @@ async fn wrong_secrets_of_different_hours_do_not_add_up() {
 }
 
 #[tokio::test]
-async fn two_thousand_wrong_secrets_are_needed_where_nothing_else_is_set() {
+async fn the_default_ban_limit_is_two_thousand_wrong_secrets() {
     let (sandbox, client) = (corp().await, client());
     let url = format!("{}{}", sandbox.url(), gettoken_path("wrong"));
     for _ in 0..1_999 {
@@ -179,7 +179,7 @@ async fn two_thousand_wrong_secrets_are_needed_where_nothing_else_is_set() {
 }
 
 #[tokio::test]
-async fn a_ban_is_the_addresss_and_reaches_every_corp_it_calls_for() {
+async fn a_ban_applies_to_the_address_for_every_corp() {
     let sandbox = sandbox_with(banned_after(1)).await;
     sandbox.add_app(App::work("wwother", 1, "other"));
     sandbox

@@ -108,7 +108,7 @@ async fn each_kind_of_a_wecom_app_is_revoked_over_http() {
 }
 
 #[tokio::test]
-async fn an_order_that_leaves_the_agent_open_is_told_how_to_name_one() {
+async fn an_order_without_an_agent_is_told_how_to_name_one() {
     let sandbox = corp_of_two().await;
     let url = format!("{}/sandbox/revoke", sandbox.url());
     for (app, told) in [
@@ -145,7 +145,7 @@ async fn the_only_app_of_a_corp_may_be_named_by_the_corp_alone() {
 
 #[tokio::test]
 #[should_panic(expected = "has several apps: use the name of one")]
-async fn revoking_from_a_corp_without_naming_the_agent_does_not_pass_silently() {
+async fn revoking_from_a_corp_without_naming_the_agent_panics() {
     corp_of_two().await.revoke(CORP, Kind::Token);
 }
 

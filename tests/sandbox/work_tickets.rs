@@ -65,7 +65,7 @@ async fn the_apps_of_a_corp_share_its_ticket_and_have_their_own_beside_it() {
 }
 
 #[tokio::test]
-async fn two_corps_have_nothing_in_common_not_even_with_the_same_agent_id() {
+async fn two_corps_share_nothing_even_with_the_same_agent_id() {
     let sandbox = corp().await;
     sandbox.add_app(App::work("wwother", AGENT, "other-secret"));
     let ours = token_of(&gettoken(&sandbox).await);
@@ -138,7 +138,7 @@ async fn by_a_switch_a_ticket_claims_its_whole_life_every_time() {
 }
 
 #[tokio::test]
-async fn a_ticket_outlives_the_token_that_bought_it() {
+async fn a_ticket_outlives_the_token_it_was_fetched_with() {
     let sandbox = corp().await;
     let first = token_of(&gettoken(&sandbox).await);
     let (corp, agent) = (
@@ -177,7 +177,7 @@ async fn another_type_of_ticket_is_refused() {
 }
 
 #[tokio::test]
-async fn a_revoked_corp_ticket_is_over_for_every_app_and_an_agents_for_that_one() {
+async fn a_revoked_corp_ticket_ends_for_all_apps_and_an_agents_for_one() {
     let sandbox = corp_of_two().await;
     let (first, second) = tokens_of_two(&sandbox).await;
     let shared = value(&corp_ticket(&sandbox, &first).await);

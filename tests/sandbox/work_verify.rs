@@ -74,7 +74,7 @@ fn told(words: &str, code: u32) -> String {
 const CORPS: &str = "signed with the corp's jsapi ticket; wx.agentConfig requires the app's ticket (type agent_config)";
 
 #[tokio::test]
-async fn each_config_passes_with_the_ticket_that_is_its_own() {
+async fn each_config_passes_with_its_own_ticket() {
     let sandbox = corp().await;
     let (corp, agent) = tickets(&sandbox).await;
     let passed = sandbox.verify(&config(&corp, URL, URL));
@@ -116,7 +116,7 @@ async fn each_config_is_refused_with_the_ticket_of_the_other() {
 }
 
 #[tokio::test]
-async fn who_has_fetched_only_the_corps_ticket_is_told_of_the_other() {
+async fn a_backend_with_only_the_corps_ticket_is_told_of_the_agents() {
     let sandbox = corp().await;
     let token = token_of(&gettoken(&sandbox).await);
     let corp = text(&corp_ticket(&sandbox, &token).await, "ticket").to_owned();
@@ -158,7 +158,7 @@ async fn the_ticket_of_another_app_of_the_corp_signs_no_agent_config() {
 }
 
 #[tokio::test]
-async fn why_an_agent_config_is_unsigned_is_told() {
+async fn an_unsigned_agent_config_is_explained() {
     let sandbox = corp().await;
     let (_, agent) = tickets(&sandbox).await;
     let here = format!("{URL}#/route");
@@ -269,7 +269,7 @@ async fn wecom_on_ios_checks_the_current_address_too() {
 }
 
 #[tokio::test]
-async fn a_dead_or_a_strange_corp_ticket_is_recognised() {
+async fn a_dead_or_unknown_corp_ticket_is_recognised() {
     let sandbox = corp().await;
     sandbox.add_app(App::work("wwother", AGENT, "other"));
     let token = token_of(
@@ -422,7 +422,7 @@ async fn a_page_asks_for_both_verdicts_at_the_same_address() {
 }
 
 #[tokio::test]
-async fn a_question_of_no_known_kind_is_told_what_to_ask() {
+async fn an_unknown_config_kind_is_answered_with_the_known_ones() {
     let sandbox = corp().await;
     for (body, expected) in [
         (

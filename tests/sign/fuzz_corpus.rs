@@ -110,7 +110,7 @@ fn every_target_has_its_program_its_entry_and_its_corpus() {
 }
 
 #[test]
-fn the_page_url_target_knows_what_no_browser_has() {
+fn the_page_url_target_rejects_addresses_that_no_browser_has() {
     for refused in [
         "",
         "https://",

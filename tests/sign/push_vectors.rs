@@ -353,7 +353,7 @@ fn real_pushes_of_2015_are_read_from_body_to_event() {
 
 proptest! {
     #[test]
-    fn what_is_encrypted_is_decrypted(message in "\\PC{0,300}", random in any::<[u8; 16]>(), nonce in "[0-9]{1,10}") {
+    fn encrypted_messages_are_decrypted(message in "\\PC{0,300}", random in any::<[u8; 16]>(), nonce in "[0-9]{1,10}") {
         let keys = keys(&vector("open-ticket-2015"));
         let encrypt = keys.encrypt_with(random, &message);
         let msg_signature = keys.sign("1436881222", &nonce, &encrypt);

@@ -51,7 +51,7 @@ fn every_jsapi_vector_holds() {
 }
 
 #[test]
-fn no_negative_vector_comes_out() {
+fn every_negative_vector_is_refused() {
     let negative: Vec<_> = vectors()
         .into_iter()
         .filter(|v| v["kind"] == "negative")
@@ -134,7 +134,7 @@ fn a_card_ext_is_the_signed_fields_as_json_text() {
 }
 
 #[test]
-fn a_card_ext_leaves_out_what_is_empty() {
+fn a_card_ext_omits_empty_fields() {
     let card = CardExt {
         card_id: "p1".into(),
         timestamp: UnixTime(5),
@@ -183,7 +183,7 @@ fn a_choice_of_cards_is_signed_as_the_vectors_say() {
 }
 
 #[test]
-fn an_agent_config_has_the_names_that_wecom_takes() {
+fn an_agent_config_has_the_names_that_wecom_accepts() {
     let page = PageUrl::parse("https://example.com/").unwrap();
     let config = Signer::new("ww12ab", "agent-ticket").sign(&page, "n", UnixTime(7));
     let json = serde_json::to_value(AgentConfig::new(config.clone(), 1_000_002)).unwrap();
@@ -225,7 +225,7 @@ fn only_the_fragment_is_cut() {
 }
 
 #[test]
-fn what_no_browser_has_as_its_address_is_refused() {
+fn an_address_that_no_browser_has_is_refused() {
     for (href, error) in [
         ("", PageError::Empty),
         ("#/route", PageError::Empty),
@@ -371,7 +371,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_at_all_is_signed_or_refused_and_never_panics(text in "\\PC*") {
+    fn any_text_is_signed_or_refused_and_never_panics(text in "\\PC*") {
         if let Ok(page) = PageUrl::parse(&text) {
             prop_assert_eq!(page.as_str(), text.split('#').next().unwrap());
             prop_assert!(page.as_str().is_ascii());
@@ -395,6 +395,6 @@ proptest! {
 }
 
 #[test]
-fn nonces_come_fresh() {
+fn nonces_are_fresh() {
     assert_ne!(nonce(), nonce());
 }

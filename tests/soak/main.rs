@@ -28,7 +28,7 @@ const USUALLY: u64 = 600;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test (short), make soak (ten minutes)"]
-async fn under_load_and_every_fault_in_turn_all_signatures_are_right_and_none_is_withheld() {
+async fn under_load_and_every_fault_all_signatures_are_correct_and_available() {
     let seconds = std::env::var("SOAK_SECONDS").map_or(USUALLY, |text| {
         text.parse().expect("SOAK_SECONDS is a number")
     });

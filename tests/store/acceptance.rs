@@ -23,18 +23,18 @@ pub(crate) struct Fixture<G> {
 macro_rules! accept {
     ($fixture:expr $(, #[$attribute:meta])?) => {
         $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
-            an_empty_store_has_nothing, what_is_saved_is_loaded, many_are_loaded_at_once_in_their_order, a_lower_generation_never_replaces_a_higher_one,
-            an_equal_generation_can_only_shorten, saving_the_same_again_is_no_conflict, of_many_savers_the_highest_wins,
-            each_app_and_kind_has_its_own, an_expired_credential_is_still_there, a_lease_is_granted_and_released,
+            an_empty_store_has_nothing, a_saved_credential_is_loaded, many_credentials_are_loaded_at_once_in_order, a_lower_generation_never_replaces_a_higher_one,
+            an_equal_generation_can_only_shorten, saving_the_same_again_is_no_conflict, of_concurrent_saves_the_highest_generation_wins,
+            each_app_and_kind_has_its_own, an_expired_credential_stays_in_the_store, a_lease_is_granted_and_released,
             calls_are_counted_per_app_endpoint_and_day, the_call_counts_restart_at_midnight_in_shanghai,
             concurrent_calls_are_all_counted, a_block_lasts_until_the_day_turns, a_block_can_be_lifted,
-            forced_refreshes_are_limited_among_all, of_many_claims_at_once_one_is_granted, a_usable_store_says_so,
+            forced_refreshes_are_limited_across_all_handles, of_many_claims_at_once_one_is_granted, a_usable_store_reports_it,
         );
     };
     (documents: $fixture:expr $(, #[$attribute:meta])?) => {
         $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
-            a_document_is_saved_loaded_and_replaced_by_its_version, of_many_savers_of_a_document_each_change_is_kept,
-            of_many_savers_of_one_version_of_a_document_one_wins, a_document_is_no_credential,
+            a_document_is_saved_loaded_and_replaced_by_its_version, of_concurrent_saves_of_a_document_each_change_is_kept,
+            of_concurrent_saves_of_one_document_version_one_wins, a_document_is_not_a_credential,
             an_expired_document_counts_as_absent_and_its_successor_is_newer, the_documents_of_a_group_are_listed,
         );
     };
@@ -58,14 +58,14 @@ pub(crate) async fn an_empty_store_has_nothing(a: &Store, b: &Store) {
     assert_eq!(b.blocked_until(&app(), TOKEN, NOW).await, Ok(None));
 }
 
-pub(crate) async fn what_is_saved_is_loaded(a: &Store, b: &Store) {
+pub(crate) async fn a_saved_credential_is_loaded(a: &Store, b: &Store) {
     let saved = credential(1_704_067_200_123);
     assert_eq!(a.save(&key(), &saved).await, Ok(Saved::Stored));
     assert_eq!(a.load(&key()).await, Ok(Some(saved.clone())));
     assert_eq!(b.load(&key()).await, Ok(Some(saved)));
 }
 
-pub(crate) async fn many_are_loaded_at_once_in_their_order(a: &Store, b: &Store) {
+pub(crate) async fn many_credentials_are_loaded_at_once_in_order(a: &Store, b: &Store) {
     let keys: Vec<_> = (0..300)
         .map(|n| CredentialKey {
             app: AppKey {
@@ -125,7 +125,7 @@ pub(crate) async fn saving_the_same_again_is_no_conflict(a: &Store, b: &Store) {
     assert_eq!(b.save(&key(), &credential(7)).await, Ok(Saved::Stored));
 }
 
-pub(crate) async fn of_many_savers_the_highest_wins(a: &Store, b: &Store) {
+pub(crate) async fn of_concurrent_saves_the_highest_generation_wins(a: &Store, b: &Store) {
     let savers: Vec<_> = (1..=100_u64)
         .map(|n| (n * 37) % 101)
         .map(|generation| {
@@ -176,7 +176,7 @@ pub(crate) async fn each_app_and_kind_has_its_own(a: &Store, b: &Store) {
     }
 }
 
-pub(crate) async fn an_expired_credential_is_still_there(a: &Store, b: &Store) {
+pub(crate) async fn an_expired_credential_stays_in_the_store(a: &Store, b: &Store) {
     // Its life ended decades ago; whether it may be served is for the caller's clock to say.
     let old = wx_jssdk::credential::Credential {
         issued_at: UnixTime(0),
@@ -282,7 +282,7 @@ pub(crate) async fn a_block_can_be_lifted(a: &Store, b: &Store) {
     assert_eq!(a.blocked_until(&app(), TOKEN, NOW).await, Ok(None));
 }
 
-pub(crate) async fn forced_refreshes_are_limited_among_all(a: &Store, b: &Store) {
+pub(crate) async fn forced_refreshes_are_limited_across_all_handles(a: &Store, b: &Store) {
     let mut now = NOW;
     for n in 0..20 {
         let (this, that) = if n % 2 == 0 { (a, b) } else { (b, a) };
@@ -353,7 +353,7 @@ pub(crate) async fn of_many_claims_at_once_one_is_granted(a: &Store, b: &Store) 
     assert_eq!(granted, 1);
 }
 
-pub(crate) async fn a_usable_store_says_so(a: &Store, b: &Store) {
+pub(crate) async fn a_usable_store_reports_it(a: &Store, b: &Store) {
     assert_eq!(a.ping().await, Ok(()));
     assert_eq!(b.ping().await, Ok(()));
 }
@@ -386,7 +386,7 @@ pub(crate) async fn a_document_is_saved_loaded_and_replaced_by_its_version(a: &S
     assert_eq!(a.load_document("platform:wx1:ticket", NOW).await, Ok(None));
 }
 
-pub(crate) async fn of_many_savers_of_a_document_each_change_is_kept(a: &Store, b: &Store) {
+pub(crate) async fn of_concurrent_saves_of_a_document_each_change_is_kept(a: &Store, b: &Store) {
     let savers: Vec<_> = (0..20)
         .map(|n| (n, if n % 2 == 0 { a.clone() } else { b.clone() }))
         .map(|(n, store)| {
@@ -415,7 +415,7 @@ pub(crate) async fn of_many_savers_of_a_document_each_change_is_kept(a: &Store, 
 }
 
 /// With the same text: each has to know whether it was the one that saved it.
-pub(crate) async fn of_many_savers_of_one_version_of_a_document_one_wins(a: &Store, b: &Store) {
+pub(crate) async fn of_concurrent_saves_of_one_document_version_one_wins(a: &Store, b: &Store) {
     for version in 0..3 {
         let savers: Vec<_> = (0..50)
             .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
@@ -434,7 +434,7 @@ pub(crate) async fn of_many_savers_of_one_version_of_a_document_one_wins(a: &Sto
     }
 }
 
-pub(crate) async fn a_document_is_no_credential(a: &Store, b: &Store) {
+pub(crate) async fn a_document_is_not_a_credential(a: &Store, b: &Store) {
     let name = key().to_string();
     a.save(&key(), &credential(7)).await.unwrap();
     assert_eq!(b.load_document(&name, NOW).await, Ok(None));

@@ -27,7 +27,7 @@ async fn node(redis: &Redis, clock: &Clock) -> Service {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn an_account_that_one_node_adds_or_removes_is_so_at_the_others_within_seconds() {
+async fn an_account_change_on_one_node_reaches_the_others_within_seconds() {
     let (redis, clock) = (Redis::start(), Clock::manual(NOW));
     let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
     let domains = |service: &Service| {
@@ -64,7 +64,7 @@ async fn an_account_that_one_node_adds_or_removes_is_so_at_the_others_within_sec
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn while_the_store_is_down_accounts_stay_and_a_lost_store_gets_them_back() {
+async fn accounts_survive_a_store_outage_and_are_restored_to_an_empty_store() {
     let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
     let node = node(&redis, &clock).await;
     let put = async |name: &str, app_id: &str| {
@@ -160,7 +160,7 @@ async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn a_change_after_a_loss_counts_though_its_version_was_there_before() {
+async fn a_change_after_a_store_loss_counts_despite_a_reused_version() {
     let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
     let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
     let put = async |domain: &str| {

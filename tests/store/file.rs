@@ -34,7 +34,7 @@ accept!(fixture());
 accept!(documents: fixture());
 
 #[tokio::test]
-async fn everything_is_there_again_after_a_restart() {
+async fn all_values_survive_a_restart() {
     let (_directory, path) = place();
     let midnight = NOW.next_shanghai_midnight();
     let store = Store::file(&path).unwrap();
@@ -60,7 +60,7 @@ async fn everything_is_there_again_after_a_restart() {
 }
 
 #[tokio::test]
-async fn documents_are_there_again_after_a_restart() {
+async fn documents_survive_a_restart() {
     let (_directory, path) = place();
     let store = Store::file(&path).unwrap();
     for (version, text) in [(0, "{}"), (1, "{\"a\": \"第 二\"}")] {
@@ -76,7 +76,7 @@ async fn documents_are_there_again_after_a_restart() {
 }
 
 #[tokio::test]
-async fn the_days_before_yesterday_leave_the_file() {
+async fn days_before_yesterday_are_removed_from_the_file() {
     let (_directory, path) = place();
     let (mut day, mut days) = (NOW, vec![NOW]);
     for _ in 0..2 {
@@ -97,7 +97,7 @@ async fn the_days_before_yesterday_leave_the_file() {
 }
 
 #[tokio::test]
-async fn an_expired_document_leaves_the_file() {
+async fn an_expired_document_is_removed_from_the_file() {
     let (_directory, path) = place();
     let store = Store::file(&path).unwrap();
     let tomorrow = NOW.next_shanghai_midnight();
@@ -122,7 +122,7 @@ async fn an_expired_document_leaves_the_file() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn nobody_else_may_read_the_file() {
+async fn only_its_owner_may_read_the_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let (directory, path) = place();
@@ -138,7 +138,7 @@ async fn nobody_else_may_read_the_file() {
 }
 
 #[tokio::test]
-async fn a_second_process_is_told_who_has_the_file_and_what_to_do() {
+async fn a_second_process_is_told_which_process_has_the_file_and_what_to_do() {
     let (_directory, path) = place();
     let first = Store::file(&path).unwrap();
     first.save(&key(), &credential(1)).await.unwrap();
@@ -185,7 +185,7 @@ fn a_database_that_another_program_has_open_is_left_alone() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named_with_the_fix() {
+fn a_path_that_cannot_be_written_is_named_with_the_fix() {
     let (directory, path) = place();
     let says = |path: &Path, words: &[&str]| {
         let error = Store::file(path).unwrap_err().to_string();
@@ -348,7 +348,7 @@ async fn a_thousand_writes_at_once_are_all_kept() {
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_loses_nothing() {
+async fn a_cancelled_save_is_still_stored() {
     let (_directory, path) = place();
     let store = Store::file(&path).unwrap();
     let one = credential(1);
@@ -482,7 +482,7 @@ fn text_of(version: u64) -> String {
 /// A limit on the size of files stands in for a full disk: writes fail just so, and later do not.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again() {
+fn a_full_disk_is_reported_and_stored_values_stay_until_space_is_free() {
     if let Some(path) = role() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -492,7 +492,7 @@ fn a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again() {
     }
     let (_directory, path) = place();
     drop(Store::file(&path).unwrap());
-    let inner = again(a_full_disk_is_reported_and_what_was_kept_stays_until_there_is_room_again);
+    let inner = again(a_full_disk_is_reported_and_stored_values_stay_until_space_is_free);
     passes(
         Command::new("bash")
             .args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"])
@@ -640,7 +640,7 @@ async fn in_use(path: &Path) -> Store {
 }
 
 #[tokio::test]
-async fn a_file_that_others_delete_replace_cut_or_damage_is_written_again_from_memory() {
+async fn a_file_deleted_replaced_cut_or_damaged_is_rewritten_from_memory() {
     for (what, meddle) in meddling() {
         for by_a_write in [false, true] {
             let (_directory, path) = place();
@@ -672,7 +672,7 @@ async fn a_file_that_others_delete_replace_cut_or_damage_is_written_again_from_m
 }
 
 #[tokio::test]
-async fn what_happens_to_the_file_just_before_the_end_is_noticed_at_the_end() {
+async fn a_change_to_the_file_just_before_the_end_is_noticed_at_the_end() {
     for (what, meddle) in meddling() {
         let (_directory, path) = place();
         let store = in_use(&path).await;
@@ -822,7 +822,7 @@ fn damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort() {
 }
 
 #[tokio::test]
-async fn a_record_that_wechat_could_not_have_given_counts_as_absent() {
+async fn an_impossible_record_counts_as_absent() {
     for (what, credential) in impossible() {
         let (_directory, path) = place();
         let store = Store::file(&path).unwrap();

@@ -66,7 +66,7 @@ pub(crate) async fn until_usable(store: &Store) {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn of_many_who_ask_for_a_lease_one_gets_it() {
+async fn of_many_requests_for_a_lease_one_is_granted() {
     let Fixture { a, b, _alive } = fixture();
     let asking: Vec<_> = (0..50)
         .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
@@ -132,7 +132,7 @@ async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn no_lease_stays_for_ever() {
+async fn every_lease_expires() {
     let Fixture {
         a, _alive: redis, ..
     } = fixture();
@@ -152,7 +152,7 @@ async fn no_lease_stays_for_ever() {
 }
 
 #[tokio::test]
-async fn with_nothing_there_every_operation_errs_at_once() {
+async fn without_a_server_every_operation_fails_at_once() {
     let store = Store::redis("redis://127.0.0.1:1").expect("no server is needed to make a store");
     for (name, took, error) in try_all(&store).await {
         assert!(
@@ -163,7 +163,7 @@ async fn with_nothing_there_every_operation_errs_at_once() {
 }
 
 #[tokio::test]
-async fn with_a_server_that_never_answers_every_operation_ends_in_time() {
+async fn with_a_server_that_never_answers_every_operation_times_out() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let store = Store::redis(&format!("redis://{}", silent.local_addr().unwrap())).unwrap();
     for (name, took, error) in try_all(&store).await {
@@ -176,7 +176,7 @@ async fn with_a_server_that_never_answers_every_operation_ends_in_time() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn a_paused_redis_is_given_up_in_time_and_used_again_when_it_goes_on() {
+async fn a_paused_redis_times_out_and_is_used_again_when_it_resumes() {
     let Fixture {
         a, _alive: redis, ..
     } = fixture();
@@ -237,7 +237,7 @@ async fn a_redis_that_comes_up_after_the_store_is_found() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn what_cannot_be_read_counts_as_absent_and_is_replaced() {
+async fn an_unreadable_record_counts_as_absent_and_is_replaced() {
     let Fixture {
         a, _alive: redis, ..
     } = fixture();
@@ -295,7 +295,7 @@ async fn a_lease_key_of_another_type_counts_as_absent() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn call_counts_that_are_rubbish_start_again() {
+async fn invalid_call_counts_restart_at_zero() {
     let Fixture {
         a, _alive: redis, ..
     } = fixture();
@@ -318,7 +318,7 @@ async fn call_counts_that_are_rubbish_start_again() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn everything_in_redis_ends_by_itself_and_is_named_without_secrets() {
+async fn every_redis_key_expires_and_holds_no_secret_in_its_name() {
     let Fixture {
         a, _alive: redis, ..
     } = fixture();
@@ -359,7 +359,7 @@ async fn everything_in_redis_ends_by_itself_and_is_named_without_secrets() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn a_document_stays_in_redis_for_ever_or_until_its_end_with_the_list_of_names() {
+async fn a_document_and_its_listed_name_stay_in_redis_until_its_end_or_forever() {
     let Fixture {
         a, _alive: redis, ..
     } = fixture();
@@ -469,7 +469,7 @@ async fn a_shortened_life_stays_in_redis_as_long_as_the_whole_one() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn a_life_without_end_is_no_error_and_is_not_believed() {
+async fn an_endless_lifetime_is_not_an_error_and_is_not_trusted() {
     let Fixture { a, _alive, .. } = fixture();
     let endless = Credential {
         expires_at: UnixTime(u64::MAX),
@@ -522,7 +522,7 @@ async fn a_refused_password_is_explained_and_no_password_is_ever_shown() {
 }
 
 #[test]
-fn an_address_that_cannot_be_used_is_explained_and_not_repeated() {
+fn an_unusable_address_is_explained_and_not_quoted() {
     for bad in [
         "hunter2",
         "http://user:hunter2@localhost",
@@ -592,12 +592,12 @@ async fn a_cluster_keeps_every_rule() {
     crate::acceptance::a_lower_generation_never_replaces_a_higher_one(&a, &b).await;
     redis.cli(&["FLUSHALL"]);
     crate::acceptance::each_app_and_kind_has_its_own(&a, &b).await;
-    crate::acceptance::many_are_loaded_at_once_in_their_order(&a, &b).await;
-    crate::acceptance::forced_refreshes_are_limited_among_all(&a, &b).await;
+    crate::acceptance::many_credentials_are_loaded_at_once_in_order(&a, &b).await;
+    crate::acceptance::forced_refreshes_are_limited_across_all_handles(&a, &b).await;
     crate::acceptance::concurrent_calls_are_all_counted(&a, &b).await;
     crate::acceptance::a_lease_is_granted_and_released(&a, &b).await;
-    crate::acceptance::a_usable_store_says_so(&a, &b).await;
-    crate::acceptance::of_many_savers_of_one_version_of_a_document_one_wins(&a, &b).await;
+    crate::acceptance::a_usable_store_reports_it(&a, &b).await;
+    crate::acceptance::of_concurrent_saves_of_one_document_version_one_wins(&a, &b).await;
     crate::acceptance::the_documents_of_a_group_are_listed(&a, &b).await;
     let plain = Store::redis(&redis.url()).unwrap();
     assert_eq!(plain.ping().await, Ok(()));
@@ -763,7 +763,7 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn a_record_that_wechat_could_not_have_given_counts_as_absent_for_every_process() {
+async fn an_impossible_record_counts_as_absent_for_every_process() {
     for (what, credential) in impossible() {
         let Fixture { a, b, _alive } = fixture();
         a.save(&key(), &credential).await.unwrap();

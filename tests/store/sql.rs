@@ -165,9 +165,9 @@ macro_rules! on_every_database {
 }
 
 on_every_database!(
-    of_many_who_ask_for_a_lease_one_gets_it,
+    of_many_requests_for_a_lease_one_is_granted,
     a_lease_ends_by_itself_and_is_released_only_by_its_owner,
-    what_cannot_be_read_counts_as_absent_and_is_replaced,
+    an_unreadable_record_counts_as_absent_and_is_replaced,
     a_value_that_wechat_could_not_have_given_counts_as_absent,
     a_table_that_was_dropped_is_made_again,
     nodes_see_each_other_and_forget_silent_ones,
@@ -181,7 +181,7 @@ on_every_database!(
     the_longest_document_fits_and_a_missing_table_of_documents_is_made_again,
 );
 
-async fn of_many_who_ask_for_a_lease_one_gets_it(tables: Tables) {
+async fn of_many_requests_for_a_lease_one_is_granted(tables: Tables) {
     let Fixture { a, b, _alive } = fixture(tables);
     let asking: Vec<_> = (0..50)
         .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
@@ -218,7 +218,7 @@ async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner(tables: Tables
     assert!(a.lease(&key(), minute).await.unwrap().is_some());
 }
 
-async fn what_cannot_be_read_counts_as_absent_and_is_replaced(tables: Tables) {
+async fn an_unreadable_record_counts_as_absent_and_is_replaced(tables: Tables) {
     let store = tables.open();
     for rubbish in ["", "rubbish", "1", "2 0123 4 5 6 7"] {
         store.save(&key(), &credential(5)).await.unwrap();
@@ -560,13 +560,13 @@ async fn a_database_in_trouble_is_given_up_in_time_and_used_again(kind: Server) 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: make test"]
-async fn a_postgresql_in_trouble_is_given_up_in_time_and_used_again() {
+async fn a_failing_postgresql_times_out_and_is_used_again() {
     a_database_in_trouble_is_given_up_in_time_and_used_again(Server::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB: make test"]
-async fn a_mariadb_in_trouble_is_given_up_in_time_and_used_again() {
+async fn a_failing_mariadb_times_out_and_is_used_again() {
     a_database_in_trouble_is_given_up_in_time_and_used_again(Server::MariaDb).await;
 }
 
@@ -635,18 +635,18 @@ async fn who_may_create_no_table_is_told_what_to_do(kind: Server) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: make test"]
-async fn who_may_create_no_table_in_postgresql_is_told_what_to_do() {
+async fn a_postgresql_user_without_create_rights_is_told_what_to_do() {
     who_may_create_no_table_is_told_what_to_do(Server::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB: make test"]
-async fn who_may_create_no_table_in_mariadb_is_told_what_to_do() {
+async fn a_mariadb_user_without_create_rights_is_told_what_to_do() {
     who_may_create_no_table_is_told_what_to_do(Server::MariaDb).await;
 }
 
 #[tokio::test]
-async fn with_no_database_there_every_operation_errs_at_once() {
+async fn without_a_database_every_operation_fails_at_once() {
     for url in ["postgres://wx@127.0.0.1:1/wx", "mysql://wx@127.0.0.1:1/wx"] {
         let store = Store::sql(url, "wx_").expect("no server is needed to make a store");
         for (name, took, error) in try_all(&store).await {
@@ -657,7 +657,7 @@ async fn with_no_database_there_every_operation_errs_at_once() {
 }
 
 #[tokio::test]
-async fn with_a_database_that_never_answers_every_operation_ends_in_time() {
+async fn with_a_database_that_never_answers_every_operation_times_out() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = silent.local_addr().unwrap();
     for scheme in ["postgres", "mariadb"] {
@@ -672,7 +672,7 @@ async fn with_a_database_that_never_answers_every_operation_ends_in_time() {
 }
 
 #[test]
-fn an_address_of_a_database_that_cannot_be_used_is_explained_and_not_repeated() {
+fn an_unusable_database_address_is_explained_and_not_quoted() {
     for bad in [
         "hunter2",
         "http://user:hunter2@localhost/x",
@@ -718,7 +718,7 @@ fn every_address_of_a_database_is_described_without_its_password() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn nobody_else_may_read_the_sqlite_file() {
+async fn only_its_owner_may_read_the_sqlite_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let tables = Tables::sqlite();
     tables.open().save(&key(), &credential(1)).await.unwrap();

@@ -392,7 +392,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn questions_that_wait_for_a_search_are_bounded() {
+    async fn requests_waiting_for_a_search_are_bounded() {
         let broker = Broker::builder().build().expect("a broker");
         let clients = Arc::new(ClientIps::new(Vec::new(), "x-forwarded-for"));
         let doctor = Doctor::new(broker, clients);

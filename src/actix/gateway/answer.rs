@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_errcode_is_that_of_the_object_itself() {
+    fn only_a_top_level_errcode_is_read() {
         for (body, expected) in [
             (r#"{"errcode":40001,"errmsg":"e"}"#, Some(40001)),
             (r#" {"a":{"errcode":1},"errcode":42001}"#, Some(42001)),

@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_is_given_back() {
+    fn dropping_a_reservation_releases_its_budget() {
         let budget = ReplayBudget::default();
         let mut first = budget.reserve();
         assert!(first.add(MOST_KEPT));

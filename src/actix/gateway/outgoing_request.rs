@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_api_key_is_found_in_every_spelling_that_arrives() {
+    fn an_api_key_is_found_however_it_is_encoded() {
         let key = crate::actix::new_key();
         let encoded = key.replace('w', "%77");
         for query in [

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_that_no_api_has_are_refused() {
+    fn malformed_api_paths_are_refused() {
         for path in [
             "",
             "cgi-bin/menu",

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_covers_its_path_and_what_is_below_it_by_whole_segments() {
+    fn an_entry_covers_its_path_and_subpaths_by_whole_segments() {
         for (entry, path, granted) in [
             ("/cgi-bin/message/", "/cgi-bin/message/custom/send", true),
             ("/cgi-bin/message", "/cgi-bin/message/custom/send", true),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sensitive_path_needs_an_entry_of_its_own() {
+    fn a_sensitive_path_needs_an_explicit_entry() {
         for path in [
             "/cgi-bin/clear_quota",
             "/cgi-bin/clear_quota/",
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_issues_tokens_is_never_passed_on() {
+    fn a_token_issuing_path_is_never_forwarded() {
         for path in ISSUED_HERE {
             let upper = path.to_ascii_uppercase();
             for path in [path, &format!("{path}/"), upper.as_str()] {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_read_as_they_are_written() {
+    fn entries_round_trip() {
         for text in [
             "/cgi-bin/message/",
             "GET /wxa/",

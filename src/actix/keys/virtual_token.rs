@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_virtual_token_opens_for_its_key_and_account_only() {
+    async fn a_virtual_token_is_valid_only_for_its_key_and_account() {
         let (crm, shop) = (key("crm", &new_key()), key("shop", &new_key()));
         let broker = |secret: &str| {
             Broker::builder()

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_of_its_own_comes_first_then_the_platforms_by_their_names() {
+    fn a_configured_account_comes_first_and_platform_accounts_follow_by_name() {
         const APP: &str = "wx1111111111111111";
         let platforms = ["delta", "alpha", "charlie", "bravo", "echo"];
         let account = |name: &str| Account::component(format!("wxc0de{name}"), "s");

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_small_and_is_read_as_it_was_written() {
+    fn an_entry_is_small_and_round_trips() {
         assert!(size_of::<Entry>() <= 20, "{}", size_of::<Entry>());
         for refresh in [
             fetched(1_767_225_600),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_and_not_wrapped() {
+    fn out_of_range_values_are_clamped_and_do_not_wrap() {
         let long = Refresh {
             took: Duration::from_secs(600),
             times: 1 << 20,
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_make_room() {
+    fn the_oldest_entries_are_dropped_first() {
         let mut history = History::default();
         (0..40).for_each(|at| history.add(&fetched(at)));
         let all = history.all();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_one_kind_in_a_row_are_one_entry_and_push_nothing_out() {
+    fn consecutive_equal_failures_are_one_entry_and_displace_no_other() {
         let mut history = History::default();
         history.add(&fetched(10));
         (0..500).for_each(|n| history.add(&failed(100 + n, Class::Setup, Some(7))));

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_that_never_came_is_down_from_the_first_failure() {
+    fn a_credential_never_fetched_is_down_from_its_first_failure() {
         let mut hours = Hours::default();
         hours.note(at(0, 0), None);
         assert_eq!(last(&hours, at(1, 0)), [NoData, Down, Down]);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hours_of_a_slot_are_small() {
+    fn the_hours_of_a_slot_take_little_memory() {
         assert!(size_of::<Hours>() <= 32, "{}", size_of::<Hours>());
     }
 }

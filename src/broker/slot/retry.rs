@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transient_failures_are_retried_later_and_later_up_to_a_minute_and_a_half() {
+    fn transient_failures_are_retried_with_backoff_up_to_90_seconds() {
         for (failures, least, most) in [
             (1, 1, 1),
             (2, 2, 3),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_must_mend_is_tried_once_in_one_to_five_minutes() {
+    fn setup_failures_are_retried_every_one_to_five_minutes() {
         for (failures, least) in [(1, 60), (2, 120), (3, 240), (4, 300), (400, 300)] {
             let wait = retry_at(Wait::Slow, failures, UnixTime(0)).0;
             assert!(
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_that_failed_together_do_not_come_back_together() {
+    fn retries_of_nodes_that_failed_together_are_spread() {
         let times: std::collections::HashSet<_> = (0..200)
             .map(|_| retry_at(Wait::Backoff, 10, UnixTime(0)))
             .collect();

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_counted_at_itself_or_with_its_class() {
+    fn a_status_is_counted_by_code_or_by_class() {
         for status in STATUSES {
             assert_eq!(STATUSES[INDEX[usize::from(status)]], status);
         }

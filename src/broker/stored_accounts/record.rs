@@ -74,7 +74,7 @@ mod tests {
     const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 
     #[test]
-    fn an_account_is_read_as_it_was_written() {
+    fn an_account_round_trips() {
         let official = Account::official("wx0123456789abcdef", SECRET)
             .token_mode(TokenMode::Classic)
             .js_api_list(["scanQRCode"])
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_account_is_not_read() {
+    fn malformed_text_is_not_read_as_an_account() {
         let good = write(&Account::official("wx0123456789abcdef", SECRET));
         for (from, to) in [
             ("official", "component"),

@@ -97,7 +97,7 @@ async fn an_app_stays_with_the_account_that_another_node_added_first() {
 }
 
 #[tokio::test]
-async fn of_two_claims_before_an_account_is_stored_the_later_one_holds() {
+async fn of_two_claims_before_an_account_is_stored_the_later_one_wins() {
     let (store, now) = (Store::memory(), UnixTime(1_767_225_600));
     let (one, two) = (node(&store), node(&store));
     put(&one, "a", |_| Account::official(OTHER_APP, OLD))
@@ -123,7 +123,7 @@ async fn of_two_claims_before_an_account_is_stored_the_later_one_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_accounts_of_one_app_at_the_same_time_one_is_stored_at_most() {
+async fn of_two_concurrent_accounts_of_one_app_at_most_one_is_stored() {
     let store = Store::memory();
     let (one, two) = (node(&store), node(&store));
     let mut added = 0;

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recipients_are_told_apart_by_address_and_the_oldest_is_forgotten() {
+    fn recipients_are_keyed_by_address_and_the_oldest_is_dropped() {
         let recipients = Recipients::default();
         let from = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
         let recipient = |token, key: &str, n| Recipient {

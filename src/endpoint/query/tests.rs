@@ -13,7 +13,7 @@ fn the_address_is_decoded_once() {
 }
 
 #[test]
-fn an_address_that_was_not_encoded_is_told_from_one_that_was() {
+fn an_unencoded_address_is_distinguished_from_an_encoded_one() {
     assert_eq!(code("url=https://h.cn/p?a=1&b=2"), "url_not_encoded");
     assert_eq!(code("url=https://h.cn/p?a=1+2"), "url_not_encoded");
     assert_eq!(
@@ -47,7 +47,7 @@ fn a_known_parameter_twice_is_refused() {
 }
 
 #[test]
-fn lists_are_split_trimmed_and_freed_of_repetitions() {
+fn lists_are_split_trimmed_and_deduplicated() {
     let query =
         ConfigQuery::parse("url=http%3A%2F%2Fh&jsApiList=scanQRCode,%20chooseImage,,scanQRCode&openTagList=wx-open-audio")
             .unwrap();
@@ -62,7 +62,7 @@ fn lists_are_split_trimmed_and_freed_of_repetitions() {
 }
 
 #[test]
-fn lists_that_nobody_means_are_refused() {
+fn malformed_lists_are_refused() {
     assert_eq!(
         code(&format!(
             "url=http%3A%2F%2Fh&jsApiList={}",
@@ -86,7 +86,7 @@ fn lists_that_nobody_means_are_refused() {
 }
 
 #[test]
-fn lists_are_read_in_every_form_that_client_libraries_send() {
+fn lists_are_accepted_in_every_form_that_client_libraries_send() {
     for raw in [
         "jsApiList=a,b",
         "jsApiList=a&jsApiList=b",
@@ -123,7 +123,7 @@ fn a_misspelt_parameter_is_ignored_with_a_warning() {
 }
 
 #[test]
-fn form_encoding_is_undone_as_browsers_do() {
+fn form_encoding_is_decoded_as_browsers_do() {
     for text in [
         "",
         "a",

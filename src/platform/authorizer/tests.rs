@@ -65,7 +65,7 @@ fn a_replayed_unauthorized_does_not_remove_a_later_authorisation() {
 }
 
 #[test]
-fn a_replayed_authorisation_revives_no_withdrawn_account() {
+fn a_replayed_authorisation_does_not_revive_a_withdrawn_account() {
     let mut account = active();
     assert_eq!(account.unauthorized(UnixTime(200)), Todo::Stop);
     let tombstone = account.clone();
@@ -94,7 +94,7 @@ fn updateauthorized_redeems_and_the_new_refresh_token_replaces_the_old() {
 }
 
 #[test]
-fn one_code_is_redeemed_once_though_push_and_redirect_bring_it() {
+fn a_code_delivered_by_push_and_redirect_is_redeemed_once() {
     let mut account = Authorizer::from_event(&code("c"), UnixTime(100));
     assert_eq!(account.authorized(&code("c"), UnixTime(100)), Todo::Nothing);
     assert!(account.claim_code().is_some());
@@ -254,7 +254,7 @@ fn a_code_whose_process_died_is_redeemed_only_if_the_list_has_no_token() {
 }
 
 #[test]
-fn a_claimed_code_of_an_active_account_is_settled_by_one_look_at_the_list() {
+fn a_claimed_code_of_an_active_account_is_settled_by_one_list_call() {
     for (answer, todo) in [
         (Some(listed(Some("t"), 100)), Todo::Nothing),
         (Some(listed(Some("t"), 200)), Todo::Nothing),
@@ -272,7 +272,7 @@ fn a_claimed_code_of_an_active_account_is_settled_by_one_look_at_the_list() {
 }
 
 #[test]
-fn a_code_that_another_one_redeemed_leaves_the_record() {
+fn a_code_that_another_node_redeemed_is_removed_from_the_record() {
     let mut account = active();
     let _ = account.authorized(&code("d"), UnixTime(200));
     assert_eq!(account.code_redeemed_elsewhere(&token("d")), Todo::Nothing);

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_little_markdown_becomes_html_and_nothing_else_does() {
+    fn only_the_supported_markdown_becomes_html() {
         assert_eq!(
             marked("a `b<c` **d**\n\n- e\n- f"),
             "<p>a <code>b&lt;c</code> <strong>d</strong></p><ul><li>e</li><li>f</li></ul>"

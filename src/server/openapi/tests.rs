@@ -150,7 +150,7 @@ async fn the_public_routes_described_are_the_public_routes_mounted() {
 }
 
 #[tokio::test]
-async fn the_private_routes_described_are_the_private_routes_mounted() {
+async fn the_admin_routes_described_are_the_admin_routes_mounted() {
     let (settings, broker) = (settings(), Broker::builder().build().unwrap());
     let keys = Arc::new(ArcSwap::from_pointee(ApiKeys::default()));
     let guards = guards(&settings);
@@ -189,7 +189,7 @@ async fn the_private_routes_described_are_the_private_routes_mounted() {
 }
 
 #[test]
-fn every_code_is_an_answer_of_some_route() {
+fn every_problem_code_is_answered_by_some_route() {
     let document = document("http://pages.example.com");
     let text = document["paths"].to_string();
     // These two answer requests that match no described route or method.
@@ -206,7 +206,7 @@ fn every_code_is_an_answer_of_some_route() {
 }
 
 #[test]
-fn everything_is_said_in_both_languages() {
+fn every_text_is_in_both_languages() {
     fn in_both(place: &str, holder: &Value) {
         for name in ["summary", "description"] {
             let zh = holder[format!("x-{name}-zh")].as_str();
@@ -284,7 +284,7 @@ fn every_operation_is_listed_once_below_its_tag() {
 }
 
 #[test]
-fn every_schema_that_is_named_is_there() {
+fn every_referenced_schema_exists() {
     let document = document("http://pages.example.com");
     let text = document.to_string();
     let schemas = document["components"]["schemas"].as_object().unwrap();

@@ -358,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn get_and_post_that_are_described_alike_are_one_entry() {
+    fn get_and_post_with_the_same_description_are_one_entry() {
         let document = crate::server::openapi::document("http://public");
         let bases = Bases {
             public: "http://public",

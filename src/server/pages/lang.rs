@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readers_choice_beats_the_browsers_and_an_unknown_one_is_ignored() {
+    fn the_chosen_language_beats_the_browsers_and_an_unknown_one_is_ignored() {
         assert_eq!(of("lang=en", Some("zh-CN")), Lang::En);
         assert_eq!(of("lang=ZH-tw", Some("en")), Lang::Zh);
         assert_eq!(of("lang=fr", Some("en-GB,en;q=0.8")), Lang::En);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_browsers_languages_are_weighed() {
+    fn the_browsers_language_weights_are_respected() {
         for (accepts, lang) in [
             ("fr-FR,fr;q=0.9,en;q=0.8,zh;q=0.7", Lang::En),
             ("en;q=0.3, zh-Hans-CN;q=0.4", Lang::Zh),

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn only_this_pages_script_and_programs_may_change_something() {
+    fn only_this_pages_script_and_programs_may_change_state() {
         let mark = ("x-requested-with", "wx-jssdk");
         assert!(own(&[mark]));
         assert!(own(&[

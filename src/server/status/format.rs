@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_said_in_two_units_at_most() {
+    fn durations_have_at_most_two_units() {
         for (seconds, en, zh) in [
             (0, "0 s", "0 秒"),
             (59, "59 s", "59 秒"),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_due_is_now_and_not_in_0_s() {
+    fn a_due_event_is_shown_as_now_and_not_in_0_s() {
         for (seconds, en, zh) in [(0, "now", "进行中"), (1, "in 1 s", "1 秒后")] {
             assert_eq!(in_time(seconds, Lang::En), en);
             assert_eq!(in_time(seconds, Lang::Zh), zh);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_of_shanghai() {
+    fn times_are_shown_in_shanghai_time() {
         assert_eq!(time_of_day(UnixTime(1_767_225_600)), "08:00");
         assert_eq!(time_with_seconds(UnixTime(1_704_124_799)), "23:59:59");
     }

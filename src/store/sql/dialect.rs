@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_postgresql_are_told_by_what_to_do() {
+    fn postgresql_errors_are_classified_by_the_required_action() {
         for (state, failure) in [
             ("40P01", Failure::Busy as fn(String) -> Failure),
             ("25006", Failure::Lost),

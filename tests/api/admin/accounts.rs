@@ -380,7 +380,7 @@ async fn put_later(world: &World, secret: &str, domain: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn a_removed_app_leaves_no_token_to_a_key_that_does_not_know_its_secret() {
+async fn a_key_without_the_secret_gets_no_token_of_a_removed_app() {
     let wrong = "0".repeat(32);
     let token = async |world: &World, name: &str| {
         let target = format!("/credentials/{name}/access_token");
@@ -494,7 +494,7 @@ async fn an_account_survives_a_restart_and_its_secret_is_encrypted() {
 }
 
 #[tokio::test]
-async fn the_configuration_wins_until_it_gives_the_name_back() {
+async fn a_configured_account_overrides_a_stored_one_until_it_is_removed() {
     let world = World::new().await;
     assert_eq!(world.put("shop", &shop()).await.status, 201);
     assert_eq!(world.sign("shop", "shop.example.com").await.status, 200);

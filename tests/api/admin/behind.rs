@@ -234,12 +234,12 @@ async fn three_lives_cost_one_call_each(case: fn() -> Case) {
 }
 
 #[tokio::test]
-async fn an_official_account_behind_production_costs_wechat_one_call_a_life() {
+async fn an_official_account_behind_production_costs_one_call_per_lifetime() {
     three_lives_cost_one_call_each(official).await;
 }
 
 #[tokio::test]
-async fn a_wecom_app_behind_production_costs_one_call_a_life_and_always_has_a_token() {
+async fn a_wecom_app_behind_production_costs_one_call_per_lifetime() {
     three_lives_cost_one_call_each(work).await;
 }
 

@@ -5,7 +5,7 @@ use wx_jssdk::sandbox::{App, FaultKind};
 use crate::admin::world::*;
 
 #[tokio::test]
-async fn a_credential_comes_with_what_is_left_of_its_life() {
+async fn a_credential_is_returned_with_its_remaining_life() {
     let world = World::new().await;
     let first = world
         .get_with(KEY, "/credentials/main/access_token")
@@ -41,7 +41,7 @@ async fn a_credential_comes_with_what_is_left_of_its_life() {
 }
 
 #[tokio::test]
-async fn after_its_end_there_is_a_new_one_of_a_higher_generation() {
+async fn after_its_end_a_new_credential_has_a_higher_generation() {
     let world = World::new().await;
     let first = world
         .get_with(KEY, "/credentials/main/access_token")
@@ -85,7 +85,7 @@ async fn every_kind_of_an_account_is_served() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_none_is_unknown_to_a_key_that_opens_all() {
+async fn a_nonexistent_account_is_unknown_to_a_key_for_all_accounts() {
     let world = World::new().await;
     let problem = world
         .get_with(KEY, "/credentials/nobody/access_token")
@@ -100,7 +100,7 @@ async fn an_account_that_is_none_is_unknown_to_a_key_that_opens_all() {
 }
 
 #[tokio::test]
-async fn a_kind_that_the_account_has_not_or_that_nobody_has_is_an_error_before_any_call() {
+async fn an_unavailable_or_unknown_kind_is_an_error_before_any_call() {
     let world = World::new().await;
     let problem = world
         .get_with(KEY, "/credentials/mini/jsapi_ticket")
@@ -127,7 +127,7 @@ async fn a_kind_that_the_account_has_not_or_that_nobody_has_is_an_error_before_a
 }
 
 #[tokio::test]
-async fn what_wechat_refused_is_passed_on_with_cause_fix_and_the_ip_to_allow() {
+async fn a_wechat_refusal_is_returned_with_cause_fix_and_the_ip_to_allow() {
     // Senparc #2116: WeChat's 40164 hidden behind an own error.
     let world = World::new().await;
     world.sandbox.add_app(
@@ -177,7 +177,7 @@ async fn what_wechat_refused_is_passed_on_with_cause_fix_and_the_ip_to_allow() {
 }
 
 #[tokio::test]
-async fn a_wechat_that_cannot_be_heard_is_a_503_that_says_when_to_come_again() {
+async fn an_unreachable_wechat_is_a_503_that_says_when_to_retry() {
     let world = World::new().await;
     world.fault(STABLE, FaultKind::Status(502));
     let answer = world.get_with(KEY, "/credentials/main/access_token").await;
@@ -200,7 +200,7 @@ async fn a_wechat_that_cannot_be_heard_is_a_503_that_says_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_spent_quota_is_a_503_that_is_tried_once_an_hour() {
+async fn an_exhausted_quota_is_a_503_that_is_retried_once_an_hour() {
     let world = World::new().await;
     world.fault(STABLE, FaultKind::Errcode(45009));
     let answer = world.get_with(KEY, "/credentials/main/access_token").await;
@@ -227,7 +227,7 @@ async fn a_spent_quota_is_a_503_that_is_tried_once_an_hour() {
 }
 
 #[tokio::test]
-async fn other_methods_and_other_paths_are_told_what_there_is() {
+async fn wrong_methods_and_paths_are_answered_with_the_supported_ones() {
     let world = World::new().await;
     for (method, path, allowed) in [
         ("POST", "/credentials/main/access_token", "GET"),

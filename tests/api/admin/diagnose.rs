@@ -20,7 +20,7 @@ fn signed(ticket: &str, url: &str) -> String {
 }
 
 #[tokio::test]
-async fn nobody_asks_without_a_key() {
+async fn a_diagnosis_needs_an_api_key() {
     let world = World::new().await;
     let answer = world
         .send(
@@ -35,7 +35,7 @@ async fn nobody_asks_without_a_key() {
 }
 
 #[tokio::test]
-async fn the_accounts_valid_ticket_names_the_mistake_and_is_not_told() {
+async fn the_accounts_valid_ticket_finds_the_mistake_and_is_not_disclosed() {
     let world = World::new().await;
     let ticket = world
         .broker
@@ -71,7 +71,7 @@ async fn a_key_that_does_not_open_the_account_does_not_use_its_ticket() {
 }
 
 #[tokio::test]
-async fn tickets_and_a_foreign_answer_may_be_given_along() {
+async fn tickets_and_a_foreign_answer_may_be_included() {
     let world = World::new().await;
     let body = json!({"url": "https://h.cn/", "tickets": {"current": "ticket-one", "previous": "ticket-two"},
         "answer": {"data": {"nonceStr": "n", "timestamp": "1414587457", "signature": signed("ticket-two", "https://h.cn/")}}});
@@ -81,7 +81,7 @@ async fn tickets_and_a_foreign_answer_may_be_given_along() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_case_is_refused_and_not_quoted() {
+async fn a_malformed_body_is_refused_and_not_quoted() {
     let world = World::new().await;
     let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(70_000));
     for body in [
@@ -99,7 +99,7 @@ async fn a_body_that_is_no_case_is_refused_and_not_quoted() {
 }
 
 #[tokio::test]
-async fn too_long_a_body_and_another_method_are_problem_documents() {
+async fn an_oversized_body_and_a_wrong_method_get_problem_documents() {
     let world = World::new().await;
     let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(70_000));
     ask(&world, KEY, &long).await.problem(413, "body_too_large");
@@ -111,7 +111,7 @@ async fn too_long_a_body_and_another_method_are_problem_documents() {
 }
 
 #[tokio::test]
-async fn a_paste_is_read_here_too() {
+async fn pasted_text_is_accepted() {
     let world = World::new().await;
     let paste = format!(
         "config:invalid signature\nhttps://h.cn/\nnonceStr=n&timestamp=1414587457&signature={}",
@@ -125,7 +125,7 @@ async fn a_paste_is_read_here_too() {
 }
 
 #[tokio::test]
-async fn another_method_is_told_which_one_there_is() {
+async fn a_wrong_method_is_told_the_allowed_one() {
     let world = World::new().await;
     let answer = world.get_with(KEY, "/jssdk/diagnose").await;
     answer.problem(405, "method_not_allowed");

@@ -11,7 +11,7 @@ use crate::common::process::alone;
 const PATH: &str = "/credentials/main/access_token";
 
 #[tokio::test]
-async fn a_key_comes_as_bearer_token_or_in_a_header_of_its_own() {
+async fn a_key_is_accepted_as_bearer_token_or_in_its_own_header() {
     let world = World::new().await;
     for (name, value) in [
         ("Authorization", format!("Bearer {KEY}")),
@@ -74,7 +74,7 @@ async fn a_missing_and_a_wrong_key_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn a_key_in_the_query_opens_nothing() {
+async fn a_key_in_the_query_is_not_accepted() {
     // It would be in every access log.
     let world = World::new().await;
     for name in ["key", "api_key", "access_token", "secret"] {
@@ -86,7 +86,7 @@ async fn a_key_in_the_query_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_opens_its_accounts_and_kinds_and_no_others() {
+async fn a_key_grants_its_accounts_and_kinds_and_no_others() {
     let world = World::new().await;
     for (key, path, status) in [
         (MAIN_KEY, "main/access_token", 200),
@@ -117,7 +117,7 @@ async fn a_key_opens_its_accounts_and_kinds_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_key_that_may_not_see_an_account_is_not_told_whether_there_is_one() {
+async fn a_key_without_access_cannot_tell_whether_an_account_exists() {
     let world = World::new().await;
     let mut said = std::collections::HashSet::new();
     for account in [
@@ -141,7 +141,7 @@ async fn a_key_that_may_not_see_an_account_is_not_told_whether_there_is_one() {
 }
 
 #[tokio::test]
-async fn other_keys_take_effect_at_the_next_request() {
+async fn changed_keys_take_effect_at_the_next_request() {
     let world = World::new().await;
     world.get_with(KEY, PATH).await.ok();
     let new = ApiKey::new("new", KeyHash::of("wxk_new"));
@@ -166,8 +166,8 @@ async fn other_keys_take_effect_at_the_next_request() {
 }
 
 #[tokio::test]
-async fn each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is() {
-    if !alone(each_use_is_logged_by_the_name_of_the_key_and_no_key_or_value_ever_is) {
+async fn each_use_is_logged_by_key_name_without_keys_or_values() {
+    if !alone(each_use_is_logged_by_key_name_without_keys_or_values) {
         return;
     }
     let log = Log::new();

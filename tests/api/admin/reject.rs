@@ -9,7 +9,7 @@ use crate::admin::world::*;
 const PATH: &str = "/credentials/main/access_token";
 
 #[tokio::test]
-async fn a_dead_token_is_answered_with_the_one_to_use_instead() {
+async fn rejecting_a_dead_token_returns_the_token_to_use_instead() {
     let world = World::new().await;
     let dead = world.token("main").await;
     world.advance(1_000);
@@ -26,7 +26,7 @@ async fn a_dead_token_is_answered_with_the_one_to_use_instead() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_peers_who_saw_the_same_40001_cause_one_refresh_and_a_late_one_none() {
+async fn fifty_clients_that_saw_one_40001_cause_one_refresh_and_a_late_one_none() {
     for (account, app, endpoint) in [("main", APP, STABLE), ("classic", CLASSIC_APP, CLASSIC)] {
         let world = World::new().await;
         let path = format!("/credentials/{account}/access_token");
@@ -62,7 +62,7 @@ async fn fifty_peers_who_saw_the_same_40001_cause_one_refresh_and_a_late_one_non
 }
 
 #[tokio::test]
-async fn a_value_that_was_never_ours_causes_no_call() {
+async fn a_value_never_issued_here_causes_no_call() {
     let world = World::new().await;
     let token = world.token("main").await;
     let calls = world.sandbox.calls_total();
@@ -105,7 +105,7 @@ async fn a_dead_ticket_is_replaced_too() {
 }
 
 #[tokio::test]
-async fn a_reject_that_fails_passes_on_what_wechat_said_and_takes_nothing_away() {
+async fn a_failed_reject_returns_wechats_error_and_keeps_the_current_value() {
     let world = World::new().await;
     let token = world.token("main").await;
     world.fault(STABLE, FaultKind::Errcode(40125));
@@ -129,7 +129,7 @@ async fn a_reject_that_fails_passes_on_what_wechat_said_and_takes_nothing_away()
 }
 
 #[tokio::test]
-async fn a_body_that_names_no_value_is_a_400_that_repeats_nothing_of_it() {
+async fn a_body_without_a_value_is_a_400_that_does_not_quote_it() {
     let world = World::new().await;
     let token = world.token("main").await;
     let calls = world.sandbox.calls_total();
@@ -179,7 +179,7 @@ async fn a_body_of_more_than_eight_kibibytes_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_body_needs_no_content_type_and_may_hold_more_than_the_value() {
+async fn a_body_needs_no_content_type_and_may_have_other_fields() {
     let world = World::new().await;
     let token = world.token("main").await;
     let body = serde_json::json!({ "value": "old", "errcode": 40001 }).to_string();
@@ -195,7 +195,7 @@ async fn a_body_needs_no_content_type_and_may_hold_more_than_the_value() {
 }
 
 #[tokio::test]
-async fn an_unknown_account_or_kind_is_told_apart_from_a_dead_value() {
+async fn an_unknown_account_or_kind_is_distinguished_from_a_dead_value() {
     let world = World::new().await;
     world
         .reject("/credentials/nobody/access_token", "x")
@@ -213,7 +213,7 @@ async fn an_unknown_account_or_kind_is_told_apart_from_a_dead_value() {
 }
 
 #[tokio::test]
-async fn a_reported_value_with_a_line_break_at_its_end_is_the_value() {
+async fn a_trailing_line_break_in_a_reported_value_is_ignored() {
     let world = World::new().await;
     for end in ["\n", "\r\n", " "] {
         let dead = world.token("main").await;

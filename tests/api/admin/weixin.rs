@@ -39,7 +39,7 @@ fn without_rid(errmsg: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_token_comes_in_wechats_shape_and_lives_as_long_as_is_left_of_it() {
+async fn a_token_is_returned_in_wechats_shape_with_its_remaining_life() {
     let world = World::new().await;
     let answer = world.get(&token_call(APP, KEY)).await;
     let first = answer.ok();
@@ -106,7 +106,7 @@ async fn classic_accounts_and_mini_programs_have_tokens_on_both_paths() {
 }
 
 #[tokio::test]
-async fn token_calls_are_judged_in_wechats_order() {
+async fn token_calls_are_validated_in_wechats_order() {
     let world = World::new().await;
     let grant = "grant_type=client_credential";
     for (query, errcode, text) in [
@@ -170,7 +170,7 @@ async fn token_calls_are_judged_in_wechats_order() {
 }
 
 #[tokio::test]
-async fn stable_token_is_judged_in_wechats_order() {
+async fn stable_token_calls_are_validated_in_wechats_order() {
     let world = World::new().await;
     world
         .send("GET", &format!("{STABLE}?appid={APP}"), &[], "")
@@ -233,7 +233,7 @@ async fn force_refresh_is_a_limited_reject_and_beyond_the_limit_the_token_stays(
 }
 
 #[tokio::test]
-async fn tickets_are_bought_with_a_token_that_was_handed_out_here() {
+async fn tickets_are_issued_for_a_token_that_was_issued_here() {
     let world = World::new().await;
     let token = buy(&world, APP, KEY).await;
     for (kind, other) in [("jsapi", "wx_card"), ("wx_card", "jsapi")] {
@@ -263,7 +263,7 @@ async fn tickets_are_bought_with_a_token_that_was_handed_out_here() {
 }
 
 #[tokio::test]
-async fn a_key_that_opens_tokens_only_buys_no_ticket_with_one() {
+async fn a_tokens_only_key_gets_no_ticket_with_its_token() {
     let world = World::new().await;
     world.with_token_key();
     let token = buy(&world, APP, TOKEN_KEY).await;
@@ -291,7 +291,7 @@ async fn a_key_that_opens_tokens_only_buys_no_ticket_with_one() {
 }
 
 #[tokio::test]
-async fn where_a_key_is_limited_to_tokens_one_that_was_not_sold_here_buys_no_ticket() {
+async fn with_a_tokens_only_key_a_token_not_issued_here_gets_no_ticket() {
     let world = World::new().await;
     let token = world
         .broker
@@ -308,7 +308,7 @@ async fn where_a_key_is_limited_to_tokens_one_that_was_not_sold_here_buys_no_tic
 }
 
 #[tokio::test]
-async fn a_token_that_a_removed_key_bought_buys_no_ticket() {
+async fn a_token_issued_to_a_removed_key_gets_no_ticket() {
     let world = World::new().await;
     let token = buy(&world, APP, MAIN_KEY).await;
     let call = ticket_call(&token, "jsapi");
@@ -325,7 +325,7 @@ async fn a_token_that_a_removed_key_bought_buys_no_ticket() {
 }
 
 #[tokio::test]
-async fn ticket_calls_are_judged_token_first() {
+async fn ticket_calls_validate_the_token_first() {
     let world = World::new().await;
     let token = world.token("main").await;
     let mini = world.token("mini").await;
@@ -353,7 +353,7 @@ async fn ticket_calls_are_judged_token_first() {
 }
 
 #[tokio::test]
-async fn a_replaced_token_still_buys_tickets_for_four_minutes_and_a_dead_one_none() {
+async fn a_replaced_token_gets_tickets_for_four_more_minutes_and_a_dead_one_none() {
     let world = World::new().await;
     let old = world.token("main").await;
     let call = ticket_call(&old, "jsapi");
@@ -374,7 +374,7 @@ async fn a_replaced_token_still_buys_tickets_for_four_minutes_and_a_dead_one_non
 }
 
 #[tokio::test]
-async fn a_token_that_was_reported_dead_buys_no_ticket_from_then_on() {
+async fn a_token_reported_dead_gets_no_more_tickets() {
     let world = World::new().await;
     let dead = world.token("main").await;
     world.sandbox.revoke(APP, Revoke::Token);
@@ -394,7 +394,7 @@ async fn a_token_that_was_reported_dead_buys_no_ticket_from_then_on() {
 }
 
 #[tokio::test]
-async fn what_wechat_refused_is_passed_on_word_for_word() {
+async fn a_wechat_refusal_is_returned_verbatim() {
     let world = World::new().await;
     world.sandbox.add_app(
         App::official(APP, SECRET)
@@ -427,7 +427,7 @@ async fn what_wechat_refused_is_passed_on_word_for_word() {
 }
 
 #[tokio::test]
-async fn a_wechat_that_cannot_be_heard_is_busy() {
+async fn an_unreachable_wechat_is_reported_as_busy() {
     let world = World::new().await;
     for fault in [
         FaultKind::Status(502),
@@ -452,7 +452,7 @@ async fn a_wechat_that_cannot_be_heard_is_busy() {
 }
 
 #[tokio::test]
-async fn the_callers_token_is_not_blamed_for_a_ticket_call_whose_own_token_was_refused() {
+async fn the_callers_token_is_not_blamed_if_wechat_refuses_the_servers_token() {
     // An SDK takes 40001 for its own token's death, fetches it again, and again.
     let world = World::new().await;
     let token = world.token("main").await;
@@ -469,7 +469,7 @@ async fn the_callers_token_is_not_blamed_for_a_ticket_call_whose_own_token_was_r
 }
 
 #[tokio::test]
-async fn other_paths_are_not_here() {
+async fn other_paths_are_404() {
     let world = World::new().await;
     let token = world.token("main").await;
     for path in [
@@ -486,7 +486,7 @@ async fn other_paths_are_not_here() {
 }
 
 #[tokio::test]
-async fn of_a_parameter_that_comes_twice_the_first_counts() {
+async fn of_a_repeated_parameter_the_first_value_is_used() {
     let world = World::new().await;
     let call = format!("{}&secret={KEY}&appid={MINI_APP}", token_call(APP, "wrong"));
     world.get(&call).await.refused(40125);
@@ -505,7 +505,7 @@ async fn of_a_parameter_that_comes_twice_the_first_counts() {
 }
 
 #[tokio::test]
-async fn a_method_that_wechat_does_not_take_gets_no_token() {
+async fn a_method_that_wechat_does_not_accept_gets_no_token() {
     let world = World::new().await;
     let query = format!("grant_type=client_credential&appid={APP}&secret={KEY}");
     for method in ["PUT", "DELETE", "PATCH", "TRACE"] {
@@ -527,7 +527,7 @@ async fn a_method_that_wechat_does_not_take_gets_no_token() {
 }
 
 #[tokio::test]
-async fn values_with_a_line_break_at_their_end_are_the_values() {
+async fn trailing_line_breaks_in_values_are_ignored() {
     let world = World::new().await;
     let token = world.get(&token_call(APP, &format!("{KEY}%0A"))).await.ok();
     let token = token.text("access_token");

@@ -44,7 +44,7 @@ fn without_tail(errmsg: &str, errcode: i64) -> &str {
 }
 
 #[tokio::test]
-async fn a_token_comes_with_errcode_0_and_what_is_left_of_its_life() {
+async fn a_token_is_returned_with_errcode_0_and_its_remaining_life() {
     let world = world().await;
     world.advance(200);
     let answer = world.get(&token_call(CORP, SALES_KEY)).await;
@@ -72,7 +72,7 @@ async fn a_token_comes_with_errcode_0_and_what_is_left_of_its_life() {
 }
 
 #[tokio::test]
-async fn the_key_decides_which_app_of_the_corp_is_meant_else_the_agentid_does() {
+async fn the_key_or_else_the_agentid_selects_the_app_of_the_corp() {
     let world = world().await;
     let errmsg = world.get(&token_call(CORP, KEY)).await.refused(41011);
     assert!(
@@ -103,7 +103,7 @@ async fn the_key_decides_which_app_of_the_corp_is_meant_else_the_agentid_does() 
 }
 
 #[tokio::test]
-async fn a_key_that_opens_tokens_only_buys_neither_of_wecoms_tickets() {
+async fn a_tokens_only_key_gets_neither_of_wecoms_tickets() {
     let world = world().await;
     world.with_token_key();
     let sales = format!("{}&agentid=1000002", token_call(CORP, TOKEN_KEY));
@@ -117,7 +117,7 @@ async fn a_key_that_opens_tokens_only_buys_neither_of_wecoms_tickets() {
 }
 
 #[tokio::test]
-async fn token_calls_are_judged_in_wecoms_order() {
+async fn token_calls_are_validated_in_wecoms_order() {
     let world = world().await;
     for (query, errcode, text) in [
         (String::new(), 41004, "corpsecret missing"),
@@ -165,7 +165,7 @@ async fn token_calls_are_judged_in_wecoms_order() {
 }
 
 #[tokio::test]
-async fn the_corps_and_the_apps_ticket_are_different_ones_and_each_apps_own() {
+async fn the_corps_ticket_and_each_apps_ticket_differ() {
     let world = world().await;
     for (app, agent) in [("sales", 1_000_002), ("hr", 1_000_003)] {
         let token = world
@@ -198,7 +198,7 @@ async fn the_corps_and_the_apps_ticket_are_different_ones_and_each_apps_own() {
 }
 
 #[tokio::test]
-async fn ticket_calls_are_judged_token_first() {
+async fn ticket_calls_validate_the_token_first() {
     let world = world().await;
     let token = world.token("sales").await;
     let weixin = world.token("main").await;
@@ -252,7 +252,7 @@ async fn ticket_calls_are_judged_token_first() {
 }
 
 #[tokio::test]
-async fn what_is_handed_out_is_what_wecom_gave() {
+async fn the_returned_values_are_those_that_wecom_issued() {
     let wecom = Sandbox::start(Clock::manual(START)).await.unwrap();
     wecom.add_app(App::work(CORP, 1_000_002, SECRET));
     let world = World::with_wecom_at(wecom.url()).await;
@@ -301,7 +301,7 @@ async fn what_is_handed_out_is_what_wecom_gave() {
 }
 
 #[tokio::test]
-async fn what_wecom_refused_is_passed_on_word_for_word() {
+async fn a_wecom_refusal_is_returned_verbatim() {
     const REFUSAL: &str = r#"{"errcode":60020,"errmsg":"not allow to access from your ip, hint: [1686402237354962763423746], from ip: 203.0.113.7, more info at https://open.work.weixin.qq.com/devtool/query?e=60020"}"#;
     let world = World::with_wecom_at(&wecom_that_says(REFUSAL).await).await;
     let answer = world.get(&token_call(CORP, SALES_KEY)).await;
@@ -323,7 +323,7 @@ async fn what_wecom_refused_is_passed_on_word_for_word() {
 }
 
 #[tokio::test]
-async fn a_wecom_that_cannot_be_heard_is_busy() {
+async fn an_unreachable_wecom_is_reported_as_busy() {
     let world = World::new().await;
     let errmsg = world.get(&token_call(CORP, SALES_KEY)).await.refused(-1);
     assert_eq!(without_tail(&errmsg, -1), "system error");

@@ -36,7 +36,7 @@ async fn a_call_arrives_as_it_was_sent_with_the_accounts_token() {
 }
 
 #[tokio::test]
-async fn headers_of_the_hop_and_of_the_caller_stay_here() {
+async fn hop_by_hop_and_caller_headers_are_not_forwarded() {
     let world = World::new().await;
     let request = get(format!("/wx/main{USERS}"))
         .bearer(KEY)
@@ -68,7 +68,7 @@ async fn headers_of_the_hop_and_of_the_caller_stay_here() {
 }
 
 #[tokio::test]
-async fn the_account_follows_from_token_key_appid_or_base_url() {
+async fn the_account_is_derived_from_token_key_appid_or_base_url() {
     let world = World::new().await;
     let token = world.token(KEY).await;
     for target in [

@@ -35,7 +35,7 @@ async fn fifty_workers_that_start_cold_cost_one_check() {
 }
 
 #[tokio::test]
-async fn other_keys_later_requests_and_a_tokens_last_minutes_are_no_symptom() {
+async fn other_keys_late_requests_and_a_tokens_last_minutes_cause_no_check() {
     let world = World::new().await;
     world.token(NO_CALLS_KEY).await;
     world.token(KEY).await;
@@ -60,7 +60,7 @@ async fn a_token_is_checked_once_a_minute_at_most() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_without_end_gets_a_valid_token_soon() {
+async fn a_client_that_keeps_asking_gets_a_valid_token_soon() {
     let world = World::new().await;
     world.token(NO_CALLS_KEY).await;
     let token = world.token(NO_CALLS_KEY).await;
@@ -96,7 +96,7 @@ async fn a_wecom_client_that_asks_again_gets_a_valid_token() {
 }
 
 #[tokio::test]
-async fn force_refresh_is_understood_as_clients_write_it() {
+async fn force_refresh_is_accepted_in_every_form_that_clients_send() {
     let world = World::new().await;
     for (value, forces) in [
         ("true", true),
@@ -132,7 +132,7 @@ async fn force_refresh_is_understood_as_clients_write_it() {
 }
 
 #[tokio::test]
-async fn the_app_secret_in_the_keys_place_is_recognised() {
+async fn an_app_secret_sent_instead_of_an_api_key_is_recognised() {
     let world = World::new().await;
     let path = format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={SECRET}");
     refused(

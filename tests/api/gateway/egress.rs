@@ -35,7 +35,7 @@ fn assert_proxys(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn calls_leave_through_the_proxy_with_its_address_and_its_failures_are_its_own() {
+async fn calls_have_the_proxys_address_and_its_failures_are_attributed_to_it() {
     let sandbox = sandbox().await;
     let credentials = Some(("u", "geheim"));
     for proxy in [
@@ -72,7 +72,7 @@ async fn calls_leave_through_the_proxy_with_its_address_and_its_failures_are_its
 }
 
 #[tokio::test]
-async fn a_proxy_that_wants_another_password_is_named_for_it() {
+async fn a_proxy_that_refuses_the_password_is_named() {
     let sandbox = sandbox().await;
     let credentials = Some(("u", "geheim"));
     for proxy in [
@@ -90,7 +90,7 @@ async fn a_proxy_that_wants_another_password_is_named_for_it() {
 }
 
 #[tokio::test]
-async fn the_fallback_host_is_called_after_a_failed_connection_and_not_after_a_lost_answer() {
+async fn the_fallback_host_is_called_after_a_failed_connection_not_a_lost_answer() {
     let sandbox = sandbox().await;
     let second = sandbox.second_host().await.unwrap();
     let lines = format!("fallback = [\"{}\"]", second.url());

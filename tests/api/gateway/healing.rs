@@ -29,7 +29,7 @@ async fn a_dead_token_is_replaced_and_the_call_repeated_once() {
 }
 
 #[tokio::test]
-async fn each_token_error_of_wechat_heals() {
+async fn each_token_error_of_wechat_is_healed() {
     for code in [40001, 40014, 42001] {
         let world = World::new().await;
         let token = world.token(KEY).await;
@@ -73,7 +73,7 @@ async fn a_second_token_error_in_a_row_is_passed_on() {
 }
 
 #[tokio::test]
-async fn wecom_40001_refreshes_nothing_and_40014_heals() {
+async fn wecom_40001_causes_no_refresh_and_40014_is_healed() {
     let world = World::new().await;
     let target = format!("/wx/corp/cgi-bin/user/list?access_token={KEY}");
     let path = "/cgi-bin/user/list";
@@ -116,7 +116,7 @@ async fn a_body_over_the_buffer_is_not_repeated_but_the_next_call_succeeds() {
 }
 
 #[tokio::test]
-async fn a_limited_refresh_passes_the_original_answer_on() {
+async fn over_the_refresh_limit_the_original_answer_is_returned() {
     let world = World::new().await;
     let token = world.token(KEY).await;
     world.revoke();
@@ -172,7 +172,7 @@ async fn a_token_that_a_client_keeps_too_long_is_replaced() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_is_never_repeated() {
+async fn a_call_with_an_unknown_outcome_is_never_repeated() {
     let world = World::with("[gateway]\ntimeout_ms = 300\n").await;
     let token = world.token(KEY).await;
     let target = format!("/cgi-bin/message/custom/send?access_token={token}");
@@ -190,7 +190,7 @@ async fn an_unknown_outcome_is_never_repeated() {
 }
 
 #[tokio::test]
-async fn an_unreachable_wechat_is_said_and_nothing_was_sent() {
+async fn an_unreachable_wechat_is_reported_as_not_sent() {
     let world = World::new().await;
     let token = world.token(KEY).await;
     world.sandbox.stop().await;
@@ -203,7 +203,7 @@ async fn an_unreachable_wechat_is_said_and_nothing_was_sent() {
 }
 
 #[tokio::test]
-async fn callers_beside_ever_dying_tokens_get_right_answers_or_wechats_own() {
+async fn callers_with_tokens_that_keep_dying_get_correct_or_wechats_answers() {
     let world = shared(World::with("[gateway]\ncalls_per_second = 0\n").await);
     let token = world.token(KEY).await;
     world.sandbox.reset_calls();

@@ -4,7 +4,7 @@ use super::*;
 use crate::common::http::post;
 
 #[tokio::test]
-async fn a_keys_calls_in_progress_are_limited_and_others_go_on() {
+async fn a_keys_calls_in_progress_are_limited_and_other_keys_unaffected() {
     let world = World::with("[gateway]\ncalls_at_once = 1\n").await;
     let token = world.token(KEY).await;
     let gate = world.sandbox.hold("/cgi-bin/menu/get");

@@ -4,7 +4,7 @@ use super::*;
 use crate::common::http::post;
 
 #[tokio::test]
-async fn a_login_carries_the_accounts_secret_in_the_keys_place() {
+async fn a_login_is_forwarded_with_the_secret_in_place_of_the_key() {
     let world = World::new().await;
     for (path, app, code) in [
         ("/sns/oauth2/access_token", APP, "code"),
@@ -72,7 +72,7 @@ async fn sns_userinfo_keeps_the_users_token() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_in_a_login_is_refused_here() {
+async fn a_wrong_secret_in_a_login_is_refused_locally() {
     let world = World::new().await;
     let target = |secret: &str| {
         get(format!(
@@ -92,7 +92,7 @@ async fn a_wrong_secret_in_a_login_is_refused_here() {
 }
 
 #[tokio::test]
-async fn a_quota_is_cleared_with_the_secret_by_a_key_that_names_the_path() {
+async fn a_key_that_names_the_path_clears_a_quota_with_the_secret() {
     let world = World::new().await;
     let path = "/cgi-bin/clear_quota/v2";
     for request in [

@@ -24,7 +24,7 @@ async fn a_key_without_calls_is_told_what_to_set() {
 }
 
 #[tokio::test]
-async fn a_path_outside_the_keys_calls_asks_nobody() {
+async fn a_path_outside_the_keys_calls_makes_no_upstream_call() {
     let world = World::new().await;
     let token = world.token(CRM_KEY).await;
     for request in [
@@ -46,7 +46,7 @@ async fn a_path_outside_the_keys_calls_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_account_asks_nobody() {
+async fn a_key_of_another_account_makes_no_upstream_call() {
     let world = World::new().await;
     for target in ["/wx/mini/cgi-bin/message/x", "/wx/gone/cgi-bin/message/x"] {
         let answer = world
@@ -58,7 +58,7 @@ async fn a_key_of_another_account_asks_nobody() {
 }
 
 #[tokio::test]
-async fn odd_paths_are_refused_with_an_errcode() {
+async fn malformed_paths_are_refused_with_an_errcode() {
     let world = World::new().await;
     for path in [
         "/cgi-bin/../cgi-bin/user/get",
@@ -90,7 +90,7 @@ async fn odd_paths_are_refused_with_an_errcode() {
 }
 
 #[tokio::test]
-async fn sensitive_paths_and_those_that_issue_tokens_stay_here() {
+async fn sensitive_and_token_issuing_paths_are_not_forwarded() {
     let world = World::new().await;
     for (path, word) in [
         ("/cgi-bin/clear_quota", "exactly this path"),
@@ -177,7 +177,7 @@ async fn a_query_may_have_line_breaks_but_not_64_kilobytes() {
 }
 
 #[tokio::test]
-async fn a_call_that_comes_back_is_a_loop() {
+async fn a_call_that_comes_back_is_detected_as_a_loop() {
     let world = World::new().await;
     let token = world.token(KEY).await;
     world.get(&format!("{USERS}?access_token={token}")).await;

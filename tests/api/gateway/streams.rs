@@ -34,7 +34,7 @@ async fn direct(world: &World, query: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_binary_answer_streams_with_its_name() {
+async fn a_binary_answer_streams_with_its_file_name() {
     let world = World::new().await;
     let (headers, bytes) = bytes_of(&world, "sandbox_bytes=3000000").await;
     assert_eq!(headers["content-type"], "image/jpeg");
@@ -62,7 +62,7 @@ async fn an_answer_of_5_megabytes_that_starts_like_json_streams() {
 }
 
 #[tokio::test]
-async fn a_gzip_answer_passes_as_it_is() {
+async fn a_gzip_answer_is_passed_unchanged() {
     let world = World::new().await;
     let (headers, bytes) = bytes_of(&world, "sandbox_gzip=1&sandbox_json=1000").await;
     assert_eq!(headers["content-encoding"], "gzip");
@@ -70,7 +70,7 @@ async fn a_gzip_answer_passes_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_place_of_an_image_is_recognised() {
+async fn an_error_in_place_of_an_image_is_recognised() {
     let world = World::new().await;
     world
         .get(&format!("/wx/main{USERS}?access_token={KEY}"))
@@ -104,7 +104,7 @@ async fn a_head_request_has_no_body() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_is_cut_for_the_caller_too() {
+async fn a_truncated_answer_is_truncated_for_the_caller_too() {
     let world = World::new().await;
     let target = format!(
         "/wx/main/cgi-bin/media/x?access_token={KEY}&sandbox_bytes=100000&sandbox_cut=50000"

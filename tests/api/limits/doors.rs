@@ -10,7 +10,7 @@ async fn metrics(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn what_the_guards_count_stands_in_the_metrics() {
+async fn the_guards_counts_are_in_the_metrics() {
     let world = World::new(
         "requests_per_second = 1\nburst = 1",
         "trusted_proxies = [\"127.0.0.1\"]",
@@ -49,7 +49,7 @@ async fn what_the_guards_count_stands_in_the_metrics() {
 }
 
 #[tokio::test]
-async fn an_unknown_name_is_counted_as_what_it_was_answered() {
+async fn a_refused_host_is_counted_with_its_status() {
     let world = World::new("", "").await;
     ask(
         world.admin,
@@ -95,7 +95,7 @@ async fn a_preflight_is_not_counted_for_the_account_that_its_request_will_name()
 }
 
 #[tokio::test]
-async fn the_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_is_told_the_allowed_ones() {
     let world = World::new("", "").await;
     for (to, method, path, allow) in [
         (world.admin, "GET", "/status/refresh", "POST"),
@@ -124,7 +124,7 @@ async fn the_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn a_path_that_a_listener_has_not_is_answered_with_those_that_it_has() {
+async fn an_unknown_path_is_answered_with_the_listeners_paths() {
     let world = World::new("", "").await;
     for (to, path, names) in [
         (world.public, "/jssdk/confg", "/jssdk/config?url="),

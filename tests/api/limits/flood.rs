@@ -235,7 +235,7 @@ async fn ask_in_one(to: SocketAddr, requests: &str) -> String {
 }
 
 #[tokio::test]
-async fn requests_sent_at_once_are_all_answered_in_their_order() {
+async fn pipelined_requests_are_all_answered_in_order() {
     let world = World::new("requests_per_second = 0", "").await;
     for (count, path) in [(10, PAGE), (10, "/jssdk/wx-jssdk.js"), (1_000, "/healthz")] {
         let mut requests = http::get(path).text().repeat(count - 1);
@@ -251,7 +251,7 @@ async fn requests_sent_at_once_are_all_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn requests_behind_one_that_waits_for_wechat_are_answered_after_it() {
+async fn requests_pipelined_behind_one_that_waits_are_answered_after_it() {
     let world = World::new("", "").await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
     let mut requests = http::get(PAGE).text();
@@ -292,7 +292,7 @@ async fn bodies_are_read_whole_and_requests_behind_them_are_answered() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_takes_is_refused_early_and_the_answer_arrives() {
+async fn an_unwanted_body_is_refused_early_and_the_answer_arrives() {
     let world = World::new("", "").await;
     let head = http::post("/jssdk/config");
     let body = "x".repeat(1_000_000);

@@ -6,7 +6,7 @@ use crate::limits::world::*;
 const LOCAL_PROXY: &str = "trusted_proxies = [\"127.0.0.1\"]";
 
 #[tokio::test]
-async fn wrong_keys_lock_an_address_out_and_a_right_key_from_it_still_passes() {
+async fn wrong_keys_lock_out_an_address_and_a_valid_key_from_it_still_passes() {
     let world = World::new("wrong_keys = 5", LOCAL_PROXY).await;
     for n in 0..5 {
         world
@@ -43,7 +43,7 @@ async fn wrong_keys_lock_an_address_out_and_a_right_key_from_it_still_passes() {
 }
 
 #[tokio::test]
-async fn new_wrong_keys_now_and_then_never_refuse_the_right_key_of_a_shared_address() {
+async fn occasional_wrong_keys_never_lock_out_a_valid_key_on_the_same_address() {
     let world = World::new("wrong_keys = 10", "").await;
     for n in 0..11 {
         world.token("-", &format!("wxk_{n}")).await;
@@ -60,7 +60,7 @@ async fn new_wrong_keys_now_and_then_never_refuse_the_right_key_of_a_shared_addr
 }
 
 #[tokio::test]
-async fn one_outdated_key_repeated_without_end_locks_nobody_out() {
+async fn one_outdated_key_repeated_endlessly_locks_out_no_client() {
     // A server that was forgotten when the key changed, behind the same address as all others.
     let world = World::new("wrong_keys = 3", "").await;
     for _ in 0..100 {
@@ -73,7 +73,7 @@ async fn one_outdated_key_repeated_without_end_locks_nobody_out() {
 }
 
 #[tokio::test]
-async fn no_key_is_no_guess() {
+async fn a_missing_key_is_not_counted_as_a_guess() {
     let world = World::new("wrong_keys = 1", "").await;
     for _ in 0..20 {
         ask(world.admin, "GET", TOKEN, &[], "")
@@ -152,7 +152,7 @@ async fn wrong_keys_on_all_paths_count_together_and_each_path_answers_in_its_sha
 }
 
 #[tokio::test]
-async fn a_locked_out_address_still_learns_whether_the_service_is_alive_and_ready() {
+async fn a_locked_out_address_can_still_read_healthz_and_readyz() {
     let world = World::new("wrong_keys = 1", "").await;
     for n in 0..5 {
         world.token("-", &format!("wxk_{n}")).await;
@@ -168,7 +168,7 @@ async fn a_locked_out_address_still_learns_whether_the_service_is_alive_and_read
 }
 
 #[tokio::test]
-async fn an_ipv6_network_guesses_as_one() {
+async fn an_ipv6_network_is_locked_out_as_one_client() {
     let world = World::new("wrong_keys = 3", LOCAL_PROXY).await;
     let mut refused = 0;
     for n in 0..10 {
@@ -184,7 +184,7 @@ async fn an_ipv6_network_guesses_as_one() {
 }
 
 #[tokio::test]
-async fn a_limit_of_zero_is_no_limit() {
+async fn a_limit_of_zero_disables_the_lockout() {
     let world = World::new("wrong_keys = 0", "").await;
     for n in 0..30 {
         world
@@ -195,7 +195,7 @@ async fn a_limit_of_zero_is_no_limit() {
 }
 
 #[tokio::test]
-async fn guessing_is_one_line_in_the_log_with_the_address_and_without_a_key() {
+async fn guessing_is_logged_in_one_line_with_the_address_and_without_a_key() {
     let home = tempfile::tempdir().unwrap();
     let text = "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[store]\nkind = \"memory\"\n[limits]\nwrong_keys = 3\n
         [upstream]\nweixin = \"http://127.0.0.1:9\"\nqyapi = \"http://127.0.0.1:9\"\n
@@ -226,7 +226,7 @@ async fn guessing_is_one_line_in_the_log_with_the_address_and_without_a_key() {
 }
 
 #[tokio::test]
-async fn a_base_url_with_a_slash_at_its_end_reaches_wechats_paths_and_no_others() {
+async fn a_base_url_with_a_trailing_slash_reaches_only_wechats_paths() {
     let world = World::new("", "").await;
     let token = format!("cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}");
     let stable =

@@ -7,7 +7,7 @@ async fn get(world: &World, target: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn every_page_is_framed_nowhere_and_may_use_no_sensor_and_shares_no_window() {
+async fn every_page_forbids_framing_sensors_and_shared_windows() {
     let world = World::new("", "").await;
     for (listener, target) in [
         (world.public, "/"),
@@ -60,7 +60,7 @@ async fn every_page_is_framed_nowhere_and_may_use_no_sensor_and_shares_no_window
 }
 
 #[tokio::test]
-async fn a_file_is_no_page_and_only_pictures_and_the_client_script_are_for_other_sites() {
+async fn of_all_files_only_pictures_and_the_script_are_for_other_sites() {
     let world = World::new("", "").await;
     for (target, readers) in [
         ("/static/demo.js", "same-origin"),
@@ -95,7 +95,7 @@ async fn a_file_is_no_page_and_only_pictures_and_the_client_script_are_for_other
 }
 
 #[tokio::test]
-async fn every_answer_of_both_listeners_forbids_the_guessing_of_types() {
+async fn every_answer_of_both_listeners_forbids_mime_sniffing() {
     let world = World::new("", "").await;
     let (public, admin) = (world.public, world.admin);
     let script = "/jssdk/wx-jssdk.js";
@@ -132,7 +132,7 @@ async fn every_answer_of_both_listeners_forbids_the_guessing_of_types() {
 }
 
 #[tokio::test]
-async fn an_error_is_never_taken_for_something_else() {
+async fn error_answers_forbid_mime_sniffing_too() {
     let world = World::new("", "").await;
     for target in [
         "/jssdk/config",

@@ -71,21 +71,21 @@ async fn asks_beside_half_requests(world: &World, to: SocketAddr, count: usize) 
 }
 
 #[tokio::test]
-async fn beside_900_half_requests_on_400_places_another_address_is_answered() {
+async fn another_address_is_answered_despite_900_half_requests_on_400_places() {
     let _ = rlimit::increase_nofile_limit(8_192);
     let world = World::new("max_connections = 400\nrequest_seconds = 3600", "").await;
     asks_beside_half_requests(&world, world.public, 900).await;
 }
 
 #[tokio::test]
-async fn beside_half_requests_on_all_admin_places_another_address_is_answered() {
+async fn another_address_is_answered_despite_half_requests_on_all_admin_places() {
     let _ = rlimit::increase_nofile_limit(16_384);
     let world = World::new("request_seconds = 3600", "").await;
     asks_beside_half_requests(&world, world.admin, 2_300).await;
 }
 
 #[tokio::test]
-async fn half_requests_of_one_address_end_none_of_another() {
+async fn half_requests_of_one_address_evict_none_of_another() {
     let world = World::new("max_connections = 40\nrequest_seconds = 3600", "").await;
     let mut slow = connect_from(2, world.public).await;
     let whole = http::get("/healthz").text();
@@ -101,7 +101,7 @@ async fn half_requests_of_one_address_end_none_of_another() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_being_answered_is_not_ended_to_make_room() {
+async fn a_request_in_progress_is_not_evicted() {
     let world = World::new("max_connections = 20\nrequest_seconds = 3600", "").await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
     let mut waiting = connect_from(1, world.public).await;
@@ -118,7 +118,7 @@ async fn a_request_that_is_being_answered_is_not_ended_to_make_room() {
 }
 
 #[tokio::test]
-async fn connections_that_send_nothing_make_room_at_once() {
+async fn silent_connections_are_evicted_at_once() {
     let world = World::new("max_connections = 20\nkeep_alive_seconds = 3600", "").await;
     let mut silent = Vec::new();
     for _ in 0..100 {

@@ -13,7 +13,7 @@ const TWO_A_SECOND: &str = "requests_per_second = 2\nburst = 3";
 const LOCAL_PROXY: &str = "trusted_proxies = [\"127.0.0.1\"]";
 
 #[tokio::test]
-async fn who_asks_too_often_gets_429_with_retry_after_and_the_others_go_on() {
+async fn a_client_over_its_rate_limit_gets_429_and_others_are_unaffected() {
     let world = World::new(TWO_A_SECOND, LOCAL_PROXY).await;
     for _ in 0..3 {
         assert_eq!(world.get_for("198.51.100.1", PAGE).await.status, 200);
@@ -40,7 +40,7 @@ async fn who_asks_too_often_gets_429_with_retry_after_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_counted() {
+async fn refused_requests_are_counted() {
     let world = World::new(
         "requests_per_second = 1\nburst = 1\nwrong_keys = 1",
         LOCAL_PROXY,
@@ -61,7 +61,7 @@ async fn what_is_refused_is_counted() {
 }
 
 #[tokio::test]
-async fn signing_before_and_behind_the_router_costs_one_request_of_the_rate_limit_each() {
+async fn the_fast_path_and_the_router_each_cost_one_request_of_the_limit() {
     let world = World::new("requests_per_second = 1\nburst = 3", LOCAL_PROXY).await;
     // The first waits for a ticket, the last has a list of its own: both begin on the quick way and go on to the ordinary one.
     for target in [PAGE, PAGE, &format!("{PAGE}&jsApiList=scanQRCode")] {
@@ -95,7 +95,7 @@ async fn signing_before_and_behind_the_router_costs_one_request_of_the_rate_limi
 }
 
 #[tokio::test]
-async fn what_the_client_writes_into_the_header_itself_changes_nothing() {
+async fn addresses_that_the_client_adds_to_the_header_are_ignored() {
     let world = World::new(TWO_A_SECOND, LOCAL_PROXY).await;
     for forged in [
         "1.1.1.1, 198.51.100.1",
@@ -111,7 +111,7 @@ async fn what_the_client_writes_into_the_header_itself_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_list_that_ends_in_no_address_is_limited_as_the_proxy_that_sent_it() {
+async fn a_list_that_ends_in_an_invalid_address_is_limited_as_the_proxy() {
     let world = World::new(TWO_A_SECOND, LOCAL_PROXY).await;
     let mut refused = 0;
     for n in 0..10 {
@@ -123,7 +123,7 @@ async fn a_list_that_ends_in_no_address_is_limited_as_the_proxy_that_sent_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_the_doctor_without_end_leaves_the_others_their_turn() {
+async fn a_client_that_floods_the_doctor_does_not_block_others() {
     let world = World::new("", LOCAL_PROXY).await;
     let diagnose = |client: &'static str| {
         let headers = [
@@ -164,7 +164,7 @@ async fn a_client_that_asks_the_doctor_without_end_leaves_the_others_their_turn(
 }
 
 #[tokio::test]
-async fn every_signing_path_and_the_qr_code_count_and_being_alive_does_not() {
+async fn signing_paths_and_the_qr_code_are_limited_and_healthz_is_not() {
     let world = World::new("requests_per_second = 1\nburst = 1", LOCAL_PROXY).await;
     assert_eq!(world.get_for("198.51.100.1", PAGE).await.status, 200);
     for path in [
@@ -193,7 +193,7 @@ async fn every_signing_path_and_the_qr_code_count_and_being_alive_does_not() {
 }
 
 #[tokio::test]
-async fn a_page_on_another_host_can_read_that_it_asked_too_often() {
+async fn a_cross_origin_page_can_read_its_429() {
     let world = World::new("requests_per_second = 1\nburst = 1", LOCAL_PROXY).await;
     let headers = [
         ("X-Forwarded-For", "198.51.100.1"),
@@ -216,7 +216,7 @@ async fn a_page_on_another_host_can_read_that_it_asked_too_often() {
 }
 
 #[tokio::test]
-async fn a_proxy_nearby_that_nobody_named_is_not_limited_for_all_its_clients() {
+async fn an_unlisted_private_proxy_is_not_limited_for_all_its_clients() {
     let world = World::new("requests_per_second = 1\nburst = 1", "").await;
     for _ in 0..50 {
         assert_eq!(world.get_for("198.51.100.1", PAGE).await.status, 200);
@@ -224,7 +224,7 @@ async fn a_proxy_nearby_that_nobody_named_is_not_limited_for_all_its_clients() {
 }
 
 #[tokio::test]
-async fn another_header_may_be_named_and_then_counts_alone() {
+async fn a_configured_header_replaces_the_default_one() {
     let world = World::new(
         "requests_per_second = 1\nburst = 1",
         &format!("{LOCAL_PROXY}\nclient_ip_header = \"X-Real-IP\""),
@@ -264,7 +264,7 @@ fn check(limit: &RateLimit, peer: &str) -> Result<(), Problem> {
 }
 
 #[test]
-fn clients_on_public_addresses_need_no_proxy_to_be_told_apart() {
+fn clients_on_public_addresses_are_limited_without_a_proxy() {
     let (limit, _clock) = limit(1, 2);
     for peer in ["203.0.113.5", "::ffff:203.0.113.6", "2400:3200::1"] {
         assert!(
@@ -285,7 +285,7 @@ fn clients_on_public_addresses_need_no_proxy_to_be_told_apart() {
 }
 
 #[test]
-fn a_header_from_somebody_who_is_no_named_proxy_buys_nothing() {
+fn a_forwarded_header_from_an_untrusted_peer_is_ignored() {
     let (limit, _clock) = limit(1, 1);
     let peer: IpAddr = "203.0.113.5".parse().unwrap();
     let mut refused = 0;
@@ -299,7 +299,7 @@ fn a_header_from_somebody_who_is_no_named_proxy_buys_nothing() {
 }
 
 #[test]
-fn an_ipv6_client_has_one_allowance_for_all_the_addresses_in_its_network() {
+fn an_ipv6_network_shares_one_rate_limit() {
     let (limit, _clock) = limit(1, 5);
     let refused = (0..1_000)
         .filter(|n| check(&limit, &format!("2400:3200:1:2::{n:x}")).is_err())
@@ -312,7 +312,7 @@ fn an_ipv6_client_has_one_allowance_for_all_the_addresses_in_its_network() {
 }
 
 #[test]
-fn a_million_clients_take_no_more_memory_than_one_and_crowd_nobody_out() {
+fn a_million_clients_use_constant_memory_and_displace_no_client() {
     let (limit, clock) = limit(100, 500);
     for n in 0..1_000_000_u32 {
         let _ = check(&limit, &format!("2400:{:x}:{:x}::1", n >> 16, n & 0xffff));
@@ -327,13 +327,13 @@ fn a_million_clients_take_no_more_memory_than_one_and_crowd_nobody_out() {
 }
 
 #[test]
-fn no_limit_is_no_limit() {
+fn without_a_limit_every_request_is_answered() {
     let (limit, _clock) = limit(0, 1);
     assert!((0..100_000).all(|_| check(&limit, "203.0.113.5").is_ok()));
 }
 
 #[test]
-fn many_threads_together_get_exactly_the_allowance() {
+fn many_threads_together_get_exactly_the_limit() {
     let (limit, _clock) = limit(1, 1_000);
     let admitted: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)

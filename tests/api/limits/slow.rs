@@ -55,14 +55,14 @@ fn half() -> String {
 }
 
 #[tokio::test]
-async fn a_first_head_that_comes_in_drop_by_drop_is_ended() {
+async fn a_first_request_head_sent_byte_by_byte_is_timed_out() {
     let world = World::new(SHORT, "").await;
     let answer = ended(drip(world.public, &half(), b'a')).await;
     assert!(answer.starts_with(&http::status_line(408)), "{answer}");
 }
 
 #[tokio::test]
-async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
+async fn a_later_request_head_sent_byte_by_byte_is_timed_out() {
     let world = World::new(SHORT, "").await;
     let answer = ended(drip(world.public, &(kept() + &half()), b'a')).await;
     assert_eq!(answer.matches(http::OK).count(), 1, "{answer}");
@@ -82,7 +82,7 @@ async fn a_later_head_that_comes_in_drop_by_drop_is_ended_too() {
 }
 
 #[tokio::test]
-async fn a_body_that_comes_in_drop_by_drop_is_ended() {
+async fn a_body_sent_byte_by_byte_is_timed_out() {
     let world = World::new(SHORT, "").await;
     let reject = http::post(format_args!("{TOKEN}/reject")).bearer(KEY);
     let (length, chunked) = (("Content-Length", "8000"), ("Transfer-Encoding", "chunked"));
@@ -95,7 +95,7 @@ async fn a_body_that_comes_in_drop_by_drop_is_ended() {
 }
 
 #[tokio::test]
-async fn half_a_later_head_and_then_silence_is_ended() {
+async fn half_a_later_head_followed_by_silence_is_timed_out() {
     let world = World::new(SHORT, "").await;
     let mut stream = TcpStream::connect(world.public).await.unwrap();
     stream
@@ -111,7 +111,7 @@ async fn half_a_later_head_and_then_silence_is_ended() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_and_never_reads_is_ended() {
+async fn a_client_that_never_reads_its_answer_is_timed_out() {
     let world = World::new(SHORT, "").await;
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -125,7 +125,7 @@ async fn a_client_that_asks_and_never_reads_is_ended() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_after_its_time_and_does_not_count_as_late() {
+async fn an_idle_connection_is_closed_and_not_counted_as_timed_out() {
     let world = World::new(SHORT, "").await;
     for first in [String::new(), kept()] {
         let mut stream = TcpStream::connect(world.public).await.unwrap();
@@ -156,7 +156,7 @@ async fn an_idle_connection_over_tls_is_closed_with_a_closing_record() {
 }
 
 #[tokio::test]
-async fn three_hundred_slow_clients_keep_nobody_from_being_served() {
+async fn three_hundred_slow_clients_do_not_block_other_clients() {
     let world = World::new(SHORT, "").await;
     assert_eq!(
         ask(world.public, "GET", PAGE, &[], "").await.status,
@@ -190,7 +190,7 @@ async fn three_hundred_slow_clients_keep_nobody_from_being_served() {
 }
 
 #[tokio::test]
-async fn when_the_places_are_taken_idle_connections_make_room() {
+async fn at_the_connection_limit_idle_connections_are_evicted() {
     let world = World::new("max_connections = 20\nkeep_alive_seconds = 3600", "").await;
     let mut idle = Vec::new();
     for _ in 0..20 {
@@ -211,7 +211,7 @@ async fn when_the_places_are_taken_idle_connections_make_room() {
 }
 
 #[tokio::test]
-async fn few_places_are_not_taken_by_one_connection() {
+async fn one_connection_does_not_take_up_a_small_connection_limit() {
     let world = World::new("request_seconds = 2\nmax_connections = 10", "").await;
     let mut alone = TcpStream::connect(world.public).await.unwrap();
     for _ in 0..2 {
@@ -224,7 +224,7 @@ async fn few_places_are_not_taken_by_one_connection() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_wechat_is_no_slow_client() {
+async fn a_client_waiting_for_wechat_is_not_timed_out() {
     let world = World::new("request_seconds = 1\nkeep_alive_seconds = 1", "").await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
     let public = world.public;
@@ -242,7 +242,7 @@ async fn a_client_that_waits_for_wechat_is_no_slow_client() {
 }
 
 #[tokio::test]
-async fn a_first_request_that_comes_with_the_end_of_its_handshake_may_wait_as_long() {
+async fn a_request_sent_with_the_end_of_its_handshake_is_not_timed_out() {
     let (_home, certificate, tls) = certificate();
     let world = World::new("request_seconds = 7\nkeep_alive_seconds = 1", &tls).await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
@@ -320,7 +320,7 @@ async fn with_the_handshake(
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_and_harms_nobody() {
+async fn an_oversized_request_is_refused_and_affects_no_other_client() {
     let world = World::new("", "").await;
     let large = "x".repeat(100_000);
     let key = [("Authorization", "Bearer wxk_right")];

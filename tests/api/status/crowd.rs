@@ -34,7 +34,7 @@ async fn crowd() -> TestApp {
 }
 
 #[tokio::test]
-async fn ten_thousand_accounts_are_shown_a_page_at_a_time_and_what_fails_first() {
+async fn ten_thousand_accounts_are_paginated_with_failing_ones_first() {
     let app = crowd().await;
     let deadline = Clock::system();
     loop {

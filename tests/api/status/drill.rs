@@ -156,7 +156,7 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
 }
 
 #[tokio::test]
-async fn a_token_that_fails_while_the_ticket_lives_says_that_pages_still_work() {
+async fn a_failing_token_with_a_valid_ticket_says_that_pages_still_work() {
     // A ticket that is half an hour younger than its token.
     let world = World::cold(|sandbox| {
         sandbox.fault(wx_jssdk::sandbox::Fault::always(
@@ -198,7 +198,7 @@ async fn a_token_that_fails_while_the_ticket_lives_says_that_pages_still_work() 
 }
 
 #[tokio::test]
-async fn what_never_began_is_starting_and_what_fails_from_the_start_is_down() {
+async fn an_untried_account_is_starting_and_one_that_always_failed_is_down() {
     let world = World::cold(|sandbox| {
         for endpoint in [TOKEN, CLASSIC] {
             sandbox.fault(wx_jssdk::sandbox::Fault::always(endpoint, not_allowed()));
@@ -268,7 +268,7 @@ async fn before_the_first_answer_an_account_is_starting() {
 }
 
 #[tokio::test]
-async fn a_spent_quota_says_until_when() {
+async fn an_exhausted_quota_says_when_it_resets() {
     let world = World::healthy().await;
     world.fault(TICKET, FaultKind::Errcode(45_009));
     world.advance(7_050);
@@ -288,7 +288,7 @@ async fn a_spent_quota_says_until_when() {
 }
 
 #[tokio::test]
-async fn addresses_that_change_are_all_on_the_page_and_in_the_data() {
+async fn all_changing_egress_addresses_are_on_the_page_and_in_the_json() {
     let world = World::healthy().await;
     for ip in ["203.0.113.7", "203.0.113.8"] {
         let refusal = format!("invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist");

@@ -9,7 +9,7 @@ use crate::app::START;
 use crate::status::world::*;
 
 #[tokio::test]
-async fn the_life_of_a_credential_is_told_whole() {
+async fn all_dates_of_a_credential_are_reported() {
     let world = World::healthy().await;
     world.advance(600);
     let account = world.account("main").await;
@@ -88,7 +88,7 @@ async fn the_life_of_a_credential_is_told_whole() {
 }
 
 #[tokio::test]
-async fn what_is_around_the_accounts_is_told_too() {
+async fn service_store_and_configuration_are_reported_too() {
     let world = World::healthy().await;
     world.advance(75);
     let status = world.status().await;
@@ -153,7 +153,7 @@ async fn a_refresh_while_the_old_value_lives_is_the_second_in_the_history() {
 }
 
 #[tokio::test]
-async fn a_token_retired_by_somebody_else_is_counted_and_so_is_a_lost_reply() {
+async fn a_token_retired_by_another_server_and_a_lost_reply_are_counted() {
     let world = World::healthy().await;
     let token = world.served("classic", Kind::AccessToken).await;
     world
@@ -187,7 +187,7 @@ async fn a_token_retired_by_somebody_else_is_counted_and_so_is_a_lost_reply() {
 }
 
 #[tokio::test]
-async fn a_jump_of_the_clock_is_counted() {
+async fn a_clock_jump_is_counted() {
     let world = World::healthy().await;
     assert!(world.app.sandbox.clock().set_wrong(3_600));
     world.until(|status| status["clock_jumps"] == 1).await;
@@ -199,7 +199,7 @@ async fn a_jump_of_the_clock_is_counted() {
 }
 
 #[tokio::test]
-async fn a_refused_configuration_is_shown_until_one_is_taken() {
+async fn a_refused_configuration_is_shown_until_one_is_applied() {
     let world = World::healthy().await;
     let read = |text: &str| {
         Settings::read(
@@ -281,7 +281,7 @@ async fn a_refused_configuration_is_shown_until_one_is_taken() {
 }
 
 #[tokio::test]
-async fn the_revision_changes_with_what_is_seen_and_not_with_the_time() {
+async fn the_revision_changes_with_the_content_and_not_with_the_time() {
     let world = World::healthy().await;
     let before = world.get("/status.json?part=summary").await.ok();
     assert_eq!(before["accounts"], json!(null), "all but the accounts");

@@ -5,7 +5,7 @@ use wx_jssdk::server::config::Settings;
 use crate::status::world::*;
 
 #[tokio::test]
-async fn nothing_is_inline_and_everything_named_is_served() {
+async fn nothing_is_inline_and_every_referenced_file_is_served() {
     let world = World::healthy().await;
     let page = world.get("/status").await;
     assert_eq!(
@@ -38,7 +38,7 @@ async fn nothing_is_inline_and_everything_named_is_served() {
 }
 
 #[tokio::test]
-async fn it_speaks_the_readers_language() {
+async fn the_page_is_in_the_readers_language() {
     let world = World::healthy().await;
     for (target, accepts, lang, word) in [
         ("/status", "zh-CN", "zh-CN", "3 个账号全部正常"),
@@ -64,7 +64,7 @@ async fn it_speaks_the_readers_language() {
 }
 
 #[tokio::test]
-async fn the_live_part_is_what_is_in_the_page() {
+async fn the_live_fragment_equals_that_part_of_the_page() {
     let world = World::healthy().await;
     let (whole, live) = (
         world.get("/status?lang=en").await.text,
@@ -83,7 +83,7 @@ async fn the_live_part_is_what_is_in_the_page() {
 }
 
 #[tokio::test]
-async fn the_last_day_is_drawn_by_the_server_and_told_in_words() {
+async fn the_last_day_is_drawn_by_the_server_and_described_in_words() {
     let world = World::healthy().await;
     let page = world.get("/status?lang=en&account=main").await.text;
     assert_eq!(
@@ -110,7 +110,7 @@ async fn the_last_day_is_drawn_by_the_server_and_told_in_words() {
 }
 
 #[tokio::test]
-async fn what_is_searched_for_stays_text() {
+async fn the_search_term_is_escaped() {
     let world = World::healthy().await;
     let page = world
         .get("/status?q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E&lang=en")
@@ -125,7 +125,7 @@ async fn what_is_searched_for_stays_text() {
 }
 
 #[tokio::test]
-async fn wechats_own_words_stay_text() {
+async fn wechats_error_message_is_escaped() {
     let world = World::healthy().await;
     let odd = "<img src=x onerror=alert(1)> & \"quoted\"";
     world.fault(
@@ -141,7 +141,7 @@ async fn wechats_own_words_stay_text() {
 }
 
 #[tokio::test]
-async fn an_account_taken_away_is_gone_and_none_at_all_says_how_to_begin() {
+async fn a_removed_account_disappears_and_an_empty_list_says_how_to_begin() {
     let world = World::healthy().await;
     let read = |text: &str| {
         Settings::read(

@@ -25,7 +25,7 @@ async fn tells_no_value(world: &World, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_stable_token_that_is_well_comes_back_as_it_is() {
+async fn a_valid_stable_token_is_returned_unchanged() {
     let world = World::healthy().await;
     let before = world.served("main", Kind::AccessToken).await;
     let answer = world.refresh("main", "access_token").await;
@@ -119,7 +119,7 @@ async fn a_missing_or_wrong_key_refreshes_nothing() {
 }
 
 #[tokio::test]
-async fn another_sites_page_refreshes_nothing_even_with_the_key() {
+async fn a_page_of_another_site_refreshes_nothing_even_with_the_key() {
     let world = World::healthy().await;
     let calls = world.app.sandbox.calls_total();
     let key = ("X-Api-Key", KEY);
@@ -190,7 +190,7 @@ async fn another_sites_page_refreshes_nothing_even_with_the_key() {
 }
 
 #[tokio::test]
-async fn it_is_rate_limited_and_says_when_it_may_be_tried_again() {
+async fn refresh_now_is_rate_limited_and_says_when_to_retry() {
     let world = World::healthy().await;
     assert_eq!(world.refresh("classic", "access_token").await.status, 200);
     world.advance(10);
@@ -213,7 +213,7 @@ async fn it_is_rate_limited_and_says_when_it_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_day_of_pressing_leaves_the_quota() {
+async fn a_day_of_refresh_now_requests_leaves_quota() {
     let world = World::healthy().await;
     for _ in 0..1_440 {
         world.advance(60);
@@ -228,7 +228,7 @@ async fn a_day_of_pressing_leaves_the_quota() {
 }
 
 #[tokio::test]
-async fn who_has_mended_it_need_not_wait_and_the_ticket_heals_with_its_token() {
+async fn refresh_now_skips_the_wait_and_heals_the_ticket_with_its_token() {
     let world = World::cold(|sandbox| {
         for endpoint in [TOKEN, CLASSIC] {
             sandbox.fault(wx_jssdk::sandbox::Fault::always(endpoint, not_allowed()));
@@ -276,7 +276,7 @@ async fn who_has_mended_it_need_not_wait_and_the_ticket_heals_with_its_token() {
 }
 
 #[tokio::test]
-async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
+async fn refresh_now_calls_despite_an_exhausted_quota_and_ends_the_wait() {
     let world = World::healthy().await;
     world.fault(TICKET, FaultKind::Errcode(45_009));
     world.advance(60);
@@ -304,7 +304,7 @@ async fn refresh_now_asks_in_spite_of_a_spent_quota_and_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_is_running_is_now_on_the_page_and_not_in_0_s() {
+async fn a_running_refresh_is_shown_as_now_and_not_in_0_s() {
     let world = World::healthy().await;
     let (sandbox, broker) = (&world.app.sandbox, world.app.broker.clone());
     let gate = sandbox.hold(CLASSIC);
@@ -320,7 +320,7 @@ async fn a_refresh_that_is_running_is_now_on_the_page_and_not_in_0_s() {
 }
 
 #[tokio::test]
-async fn fifty_who_press_at_once_cause_one_call() {
+async fn fifty_simultaneous_refresh_now_requests_cause_one_call() {
     let world = World::healthy().await;
     world.advance(60);
     let (sandbox, broker) = (&world.app.sandbox, &world.app.broker);

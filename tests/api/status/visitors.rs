@@ -55,7 +55,7 @@ async fn every_answer_is_kept_from_other_sites_and_from_caches() {
 }
 
 #[tokio::test]
-async fn a_name_that_anyone_can_point_here_is_answered_nothing() {
+async fn a_dns_rebinding_host_name_is_refused() {
     let world = World::with(r#"admin_hosts = ["ops.example.com"]"#, |_| ()).await;
     for host in [
         "127.0.0.1:8081",
@@ -119,7 +119,7 @@ async fn a_page_of_another_site_may_link_here_and_not_fetch() {
 }
 
 #[tokio::test]
-async fn it_is_on_the_admin_listener_only() {
+async fn the_status_page_is_on_the_admin_listener_only() {
     let world = World::healthy().await;
     for page in [
         "/status",
@@ -147,7 +147,7 @@ async fn it_is_on_the_admin_listener_only() {
 }
 
 #[tokio::test]
-async fn a_query_that_makes_no_sense_is_refused_with_what_makes_some() {
+async fn an_invalid_query_is_refused_with_the_valid_values() {
     let world = World::healthy().await;
     for query in [
         "state=broken",

@@ -21,7 +21,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_a_known_accounts_code_costs_one_look_at_the_list() {
+async fn a_lost_answer_to_a_known_accounts_code_costs_one_list_call() {
     let world = World::ready(platform().authorized_by(SHOP)).await;
     world.assert_signs(SHOP).await;
     world.advance(10);
@@ -38,7 +38,7 @@ async fn a_lost_answer_to_a_known_accounts_code_costs_one_look_at_the_list() {
 }
 
 #[tokio::test]
-async fn a_code_whose_answer_a_browser_lost_is_settled_when_the_push_brings_it() {
+async fn a_code_whose_answer_was_lost_for_the_browser_is_settled_by_the_push() {
     let world = World::ready(platform()).await;
     let code = world.authorize(SHOP).await;
     world
@@ -59,7 +59,7 @@ async fn a_code_whose_answer_a_browser_lost_is_settled_when_the_push_brings_it()
 }
 
 #[tokio::test]
-async fn a_code_that_cannot_be_redeemed_is_tried_ever_more_rarely_for_an_hour() {
+async fn an_unredeemable_code_is_retried_with_backoff_for_an_hour() {
     let world = World::ready(platform().authorized_by(SHOP)).await;
     world.assert_signs(SHOP).await;
     world.advance(10);
@@ -105,7 +105,7 @@ async fn a_code_that_ends_while_the_list_cannot_be_read_is_settled_when_it_can()
 }
 
 #[tokio::test]
-async fn an_authorisation_that_a_slow_clock_puts_before_a_withdrawal_counts() {
+async fn an_authorisation_that_a_slow_clock_dates_before_a_withdrawal_counts() {
     let world = World::ready(platform()).await;
     world.authorized(SHOP).await;
     world.advance(10);
@@ -130,7 +130,7 @@ async fn an_authorisation_that_a_slow_clock_puts_before_a_withdrawal_counts() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_is_pushed_again_unchanged_lives_on() {
+async fn a_ticket_that_is_pushed_again_unchanged_is_prolonged() {
     let world = World::new(platform()).await;
     world.push_ticket().await;
     let ticket = world.sandbox.component_ticket(COMPONENT).unwrap();

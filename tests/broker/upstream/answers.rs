@@ -11,7 +11,7 @@ use wx_jssdk::upstream::Issued;
 use crate::upstream::support::*;
 
 #[tokio::test]
-async fn both_modes_bring_the_valid_token_of_their_own() {
+async fn each_mode_returns_its_own_valid_token() {
     let sandbox = sandbox().await;
     let upstream = upstream(sandbox.url(), PATIENT);
     let stable = upstream.token(&account(), false).await.unwrap();
@@ -35,7 +35,7 @@ async fn both_modes_bring_the_valid_token_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_stable_token_comes_with_what_is_left_of_its_life_until_it_is_forced() {
+async fn a_stable_token_is_returned_with_its_remaining_life_until_forced() {
     let sandbox = sandbox().await;
     let upstream = upstream(sandbox.url(), PATIENT);
     let first = upstream.token(&account(), false).await.unwrap();
@@ -55,7 +55,7 @@ async fn a_stable_token_comes_with_what_is_left_of_its_life_until_it_is_forced()
 }
 
 #[tokio::test]
-async fn each_type_of_ticket_is_its_own() {
+async fn each_ticket_type_has_its_own_value() {
     let sandbox = sandbox().await;
     let upstream = upstream(sandbox.url(), PATIENT);
     let token = upstream.token(&account(), false).await.unwrap().value;
@@ -70,7 +70,7 @@ async fn each_type_of_ticket_is_its_own() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_slow_but_in_time_is_taken() {
+async fn an_answer_that_is_slow_but_in_time_is_accepted() {
     assert!(
         token_meets(FaultKind::Slow(Duration::from_millis(100)), PATIENT)
             .await
@@ -87,7 +87,7 @@ async fn errcode_zero_with_a_value_is_a_success() {
 }
 
 #[tokio::test]
-async fn the_errcode_is_judged_and_not_the_http_status() {
+async fn the_errcode_decides_and_not_the_http_status() {
     for status in [
         "404 Not Found",
         "500 Internal Server Error",
@@ -117,7 +117,7 @@ async fn the_errcode_is_judged_and_not_the_http_status() {
 }
 
 #[tokio::test]
-async fn the_content_type_is_not_insisted_on() {
+async fn the_content_type_is_ignored() {
     let sandbox = sandbox().await;
     let upstream = upstream(sandbox.url(), PATIENT);
     for content_type in [

@@ -6,7 +6,7 @@ use crate::common::process::{again, passes};
 use crate::upstream::support::*;
 
 #[test]
-fn bases_that_are_none_are_refused() {
+fn invalid_base_urls_are_refused() {
     for base in [
         "",
         "api.weixin.qq.com",
@@ -51,7 +51,7 @@ fn in_a_process_with_proxy<T>(test: T, proxy: &str) {
 }
 
 #[test]
-fn an_egress_proxy_is_not_asked_for_a_simulator_on_this_machine() {
+fn an_egress_proxy_is_not_used_for_a_simulator_on_this_machine() {
     in_a_process_with_proxy(loopback_is_called_directly, "http://127.0.0.1:9");
 }
 
@@ -68,7 +68,7 @@ async fn loopback_is_called_directly() {
 }
 
 #[test]
-fn an_egress_proxy_is_asked_for_everything_else() {
+fn an_egress_proxy_is_used_for_everything_else() {
     let (proxy, asked) = server(answer("200 OK", "", GOOD));
     in_a_process_with_proxy(another_machine_is_called_through_the_proxy, &proxy);
     assert!(

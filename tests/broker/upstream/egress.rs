@@ -107,7 +107,7 @@ async fn wechat_sees_and_names_the_address_of_the_proxy() {
 }
 
 #[tokio::test]
-async fn an_account_may_have_a_way_of_its_own() {
+async fn an_account_may_have_its_own_proxy() {
     let sandbox = sandbox().await;
     let [http, socks] = proxies(&sandbox).await;
     let upstream = upstream_by(sandbox.url(), through(&http.url()), PATIENT);
@@ -145,7 +145,7 @@ async fn socks5_resolves_names_here_and_socks5h_at_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_named_as_the_proxys() {
+async fn a_wrong_password_is_attributed_to_the_proxy() {
     let sandbox = sandbox().await;
     for proxy in proxies(&sandbox).await {
         for base in bases(&sandbox) {
@@ -163,7 +163,7 @@ async fn a_wrong_password_is_named_as_the_proxys() {
 }
 
 #[tokio::test]
-async fn the_proxys_rules_and_its_failures_are_named_as_its_own() {
+async fn a_proxys_refusals_and_failures_are_attributed_to_it() {
     let sandbox = sandbox().await;
     for proxy in proxies(&sandbox).await {
         for (rule, problem, class) in [
@@ -187,7 +187,7 @@ async fn the_proxys_rules_and_its_failures_are_named_as_its_own() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_does_not_answer_is_named_with_the_call_unsent() {
+async fn a_proxy_that_does_not_answer_is_named_and_the_call_is_unsent() {
     let sandbox = sandbox().await;
     let tunnelled = sandbox.url().replace("http:", "https:");
     for proxy in proxies(&sandbox).await {
@@ -229,7 +229,7 @@ async fn a_proxy_that_refuses_connections_is_unreachable_and_not_wechat() {
 }
 
 #[tokio::test]
-async fn what_is_no_proxy_is_named_as_the_proxys_fault() {
+async fn a_server_that_is_not_a_proxy_is_reported_as_a_proxy_fault() {
     let sandbox = sandbox().await;
     let tunnelled = sandbox.url().replace("http:", "https:");
     for (scheme, problem) in [
@@ -255,7 +255,7 @@ async fn what_is_no_proxy_is_named_as_the_proxys_fault() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_intercepts_tls_is_told_with_the_way_to_trust_it() {
+async fn a_proxy_that_intercepts_tls_is_reported_with_how_to_trust_it() {
     let sandbox = sandbox().await;
     for proxy in proxies(&sandbox).await {
         let (base, serving) = untrusted_server();

@@ -70,7 +70,7 @@ async fn the_second_host_is_called_only_while_the_first_refuses_connections() {
 }
 
 #[tokio::test]
-async fn after_three_failures_the_first_is_left_out_until_a_probe_succeeds() {
+async fn after_three_failures_the_first_host_is_skipped_until_a_probe_succeeds() {
     let two = Two::new(Egress::Direct).await;
     assert_eq!(two.in_use(), (two.sandbox.url().to_owned(), false));
     two.sandbox.host().set_reachable(false).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_call_that_was_sent_is_not_repeated_on_another_host() {
 }
 
 #[tokio::test]
-async fn when_no_host_can_be_reached_the_failure_is_the_firsts() {
+async fn if_no_host_is_reachable_the_first_hosts_failure_is_reported() {
     let two = Two::new(Egress::Direct).await;
     two.sandbox.host().set_reachable(false).await.unwrap();
     two.second.set_reachable(false).await.unwrap();
@@ -137,7 +137,7 @@ async fn wecom_has_no_fallback() {
 }
 
 #[tokio::test]
-async fn a_host_that_the_proxy_cannot_reach_is_replaced_and_a_dead_proxy_is_not_the_hosts_fault() {
+async fn a_host_behind_a_proxy_is_replaced_only_if_the_proxy_cannot_reach_it() {
     let two = Two::new(Egress::Direct).await;
     let proxy = two.sandbox.socks5_proxy(None).await.unwrap();
     let by_proxy = account().egress(Egress::Proxy(Way::parse(&proxy.url()).unwrap()));

@@ -66,7 +66,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_is_unusable() {
+async fn an_invalid_token_is_unusable() {
     for (token, why) in [
         (r#""""#, "access_token is empty"),
         (r#""a b""#, "blanks"),
@@ -94,7 +94,7 @@ async fn a_token_that_is_none_is_unusable() {
 }
 
 #[tokio::test]
-async fn a_life_that_is_none_is_unusable() {
+async fn an_invalid_lifetime_is_unusable() {
     for life in [
         "0",
         "-1",
@@ -124,7 +124,7 @@ async fn a_life_that_is_none_is_unusable() {
 }
 
 #[tokio::test]
-async fn an_errcode_that_is_no_number_is_unusable() {
+async fn an_errcode_that_is_not_a_number_is_unusable() {
     for errcode in [
         r#""0""#,
         r#""40001""#,
@@ -139,7 +139,7 @@ async fn an_errcode_that_is_no_number_is_unusable() {
 }
 
 #[tokio::test]
-async fn a_key_that_comes_twice_is_unusable_whichever_of_the_two_is_the_better() {
+async fn a_duplicate_key_is_unusable_whichever_value_is_valid() {
     for (body, key) in [
         (
             r#"{"errcode":40001,"errmsg":"no","errcode":0,"access_token":"85_abc","expires_in":7200}"#,
@@ -174,7 +174,7 @@ async fn a_key_that_comes_twice_is_unusable_whichever_of_the_two_is_the_better()
 }
 
 #[tokio::test]
-async fn what_was_no_json_is_shown_by_its_first_words_without_anything_secret() {
+async fn a_non_json_answer_is_shown_by_its_first_words_without_secrets() {
     let portal = format!(
         "\r\n<html><head><title>Wi-Fi login\u{202e}</title></head>\r\n<a href=\"http://portal/?u=secret%3D{SECRET}\">{}",
         "x".repeat(500)
@@ -202,7 +202,7 @@ async fn what_was_no_json_is_shown_by_its_first_words_without_anything_secret() 
 }
 
 #[tokio::test]
-async fn a_page_of_html_with_404_asks_whether_the_base_is_right() {
+async fn an_html_page_with_404_suggests_a_wrong_base_url() {
     let (base, asked) = server(answer("404 Not Found", "", "<html>nginx</html>"));
     let base = format!("{base}/wechat");
     let error = upstream(&base, PATIENT).token(&account(), false).await;

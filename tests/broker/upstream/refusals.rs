@@ -30,7 +30,7 @@ async fn refusals_are_classed_by_their_errcode() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_told_from_a_refused_secret() {
+async fn a_refused_token_is_distinguished_from_a_refused_secret() {
     let sandbox = sandbox().await;
     let upstream = upstream(sandbox.url(), PATIENT);
     let refused = upstream
@@ -50,7 +50,7 @@ async fn a_refused_token_is_told_from_a_refused_secret() {
 }
 
 #[tokio::test]
-async fn an_errcode_that_nobody_knows_is_a_refusal_all_the_same() {
+async fn an_unknown_errcode_is_a_refusal_too() {
     let outcome =
         token_answered(r#"{"errcode":999999999999,"access_token":"85_abc","expires_in":7200}"#)
             .await;
@@ -58,7 +58,7 @@ async fn an_errcode_that_nobody_knows_is_a_refusal_all_the_same() {
 }
 
 #[tokio::test]
-async fn the_errmsg_is_kept_without_the_secret_it_repeats() {
+async fn a_secret_repeated_in_the_errmsg_is_redacted() {
     let echo = format!("invalid appsecret {SECRET}, you sent secret={SECRET}");
     let refused = token_meets(FaultKind::ErrcodeWith(40_125, echo), PATIENT).await;
     let error = assert_struck(refused, SECRET);
@@ -71,7 +71,7 @@ async fn the_errmsg_is_kept_without_the_secret_it_repeats() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_repeated_in_pieces_is_struck_out_too() {
+async fn a_secret_repeated_in_pieces_is_redacted_too() {
     let (left, right) = SECRET.split_at(9);
     let refused = token_meets(
         FaultKind::ErrcodeWith(40_125, format!("invalid {left}\u{1}\r\n{right}")),
@@ -82,7 +82,7 @@ async fn a_secret_that_is_repeated_in_pieces_is_struck_out_too() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_repeated_encoded_is_struck_out_too() {
+async fn a_secret_repeated_in_encoded_form_is_redacted_too() {
     let sandbox = sandbox().await;
     let odd = Account::official(APP, "a+b/c==&d").token_mode(TokenMode::Classic);
     let echo = "GET /cgi-bin/token?secret=a%2Bb%2Fc%3D%3D%26d".to_owned();
@@ -95,7 +95,7 @@ async fn a_secret_that_is_repeated_encoded_is_struck_out_too() {
 }
 
 #[tokio::test]
-async fn a_ticket_call_strikes_its_token_out() {
+async fn a_ticket_call_redacts_its_token() {
     let sandbox = sandbox().await;
     let upstream = upstream(sandbox.url(), PATIENT);
     let token = upstream.token(&account(), false).await.unwrap().value;

@@ -6,7 +6,7 @@ use wx_jssdk::credential::{Kind, Secret};
 use crate::upstream::support::*;
 
 #[tokio::test]
-async fn a_stable_token_is_asked_for_in_a_json_body() {
+async fn a_stable_token_is_requested_with_a_json_body() {
     for force in [false, true] {
         let (base, asked) = server(answer("200 OK", "", GOOD));
         let token = upstream(&base, PATIENT)
@@ -59,7 +59,7 @@ async fn line_of(account: &Account, kind: Kind, token: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_classic_token_is_asked_for_in_the_query() {
+async fn a_classic_token_is_requested_with_a_query() {
     let line = line_of(
         &account().token_mode(TokenMode::Classic),
         Kind::AccessToken,
@@ -73,7 +73,7 @@ async fn a_classic_token_is_asked_for_in_the_query() {
 }
 
 #[tokio::test]
-async fn tickets_are_asked_for_by_type() {
+async fn tickets_are_requested_by_type() {
     let jsapi = line_of(&account(), Kind::JsapiTicket, "85_t-T").await;
     assert_eq!(
         jsapi,
@@ -87,7 +87,7 @@ async fn tickets_are_asked_for_by_type() {
 }
 
 #[tokio::test]
-async fn wecom_has_paths_of_its_own() {
+async fn wecom_has_its_own_paths() {
     let work = Account::work("ww0123456789abcdef", 1_000_002, "a-b_C");
     let token = line_of(&work, Kind::AccessToken, "").await;
     assert_eq!(
@@ -116,7 +116,7 @@ async fn a_token_is_encoded_for_the_query() {
 }
 
 #[tokio::test]
-async fn a_base_may_have_a_path_and_a_slash_at_its_end() {
+async fn a_base_url_may_have_a_path_and_a_trailing_slash() {
     let (base, asked) = server(answer("200 OK", "", GOOD));
     upstream(&format!("{base}/egress/"), PATIENT)
         .token(&account(), false)

@@ -12,7 +12,7 @@ use wx_jssdk::sandbox::{Fault, FaultKind, Mode};
 use crate::upstream::support::*;
 
 #[tokio::test]
-async fn a_call_that_hangs_is_given_up_and_may_have_been_carried_out() {
+async fn a_hanging_call_times_out_and_may_have_been_carried_out() {
     assert_lost(token_meets(FaultKind::Hang, BRIEF).await);
 }
 
@@ -66,19 +66,19 @@ async fn a_reply_lost_on_a_connection_that_was_used_before_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_is_a_lost_reply() {
+async fn a_truncated_body_is_a_lost_reply() {
     assert_lost(token_meets(FaultKind::CutBody, PATIENT).await);
 }
 
 #[tokio::test]
-async fn a_body_shorter_than_it_was_promised_is_a_lost_reply() {
+async fn a_body_shorter_than_announced_is_a_lost_reply() {
     let (base, asked) = server(unfinished_answer(GOOD));
     assert_lost(upstream(&base, PATIENT).token(&account(), false).await);
     asked.join().unwrap();
 }
 
 #[tokio::test]
-async fn a_body_that_never_ends_is_given_up() {
+async fn a_body_that_never_ends_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let serving = thread::spawn(move || {
@@ -92,7 +92,7 @@ async fn a_body_that_never_ends_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_at_all_is_a_lost_reply() {
+async fn a_non_http_answer_is_a_lost_reply() {
     let (base, asked) = server("220 smtp.example.com ESMTP\r\n");
     assert_lost(upstream(&base, PATIENT).token(&account(), false).await);
     asked.join().unwrap();
@@ -157,7 +157,7 @@ pub(crate) fn untrusted_server() -> (String, thread::JoinHandle<()>) {
 }
 
 #[tokio::test]
-async fn a_certificate_of_an_unknown_authority_is_told_with_the_way_to_trust_it() {
+async fn an_untrusted_certificate_is_reported_with_how_to_trust_it() {
     let (base, serving) = untrusted_server();
     let outcome = upstream(&base, PATIENT).token(&account(), false).await;
     serving.join().unwrap();

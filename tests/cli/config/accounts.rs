@@ -5,7 +5,7 @@ use wx_jssdk::account::{Platform, TokenMode};
 use super::support::*;
 
 #[test]
-fn a_bad_domain_is_named_with_the_way_to_write_it() {
+fn a_bad_domain_is_named_with_the_correct_form() {
     for (domain, word) in [
         ("https://example.com", "scheme"),
         ("example.com:8080", "port"),
@@ -110,7 +110,7 @@ fn one_appid_as_official_account_and_as_mini_program_is_refused_with_both_names(
 }
 
 #[test]
-fn an_app_id_that_is_none_is_refused() {
+fn an_invalid_app_id_is_refused() {
     for id in ["", "wx 1", "wx/../1", "wx1?x", &"w".repeat(65)] {
         assert_eq!(
             paths(read(&MAIN.replace("wx0123456789abcdef", id))),
@@ -158,7 +158,7 @@ fn accounts_come_sorted_by_name() {
 }
 
 #[test]
-fn the_default_account_must_be_one_and_may_have_a_mistake_of_its_own() {
+fn the_default_account_must_exist_and_may_itself_be_invalid() {
     assert_eq!(
         good(&format!("server.default_account = \"main\"\n{MAIN}"))
             .server
@@ -210,7 +210,7 @@ fn accounts_inherit_the_account_defaults_key_by_key() {
 }
 
 #[test]
-fn a_mistake_in_the_account_defaults_is_named_there_and_once() {
+fn a_mistake_in_the_account_defaults_is_named_there_once() {
     for (line, key) in [
         ("platform = \"wrok\"", "platform"),
         ("token_mode = 1", "token_mode"),

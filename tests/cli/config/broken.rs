@@ -55,7 +55,7 @@ fn broken_toml_is_named_by_line_and_column_and_its_text_is_never_printed() {
 }
 
 #[test]
-fn a_file_that_is_not_there_or_no_text_is_named() {
+fn a_missing_or_non_text_file_is_named() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("no.toml");
     assert!(only(path.to_str().unwrap(), Settings::load(Some(&path))).contains("cannot be read"));
@@ -65,7 +65,7 @@ fn a_file_that_is_not_there_or_no_text_is_named() {
 }
 
 #[test]
-fn a_byte_order_mark_and_windows_line_ends_are_taken() {
+fn a_byte_order_mark_and_windows_line_ends_are_accepted() {
     assert_eq!(
         good(&format!("\u{feff}{}", MAIN.replace('\n', "\r\n")))
             .accounts
@@ -107,12 +107,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_text_is_taken_or_refused_with_a_reason(text in any::<String>()) {
+    fn any_text_is_accepted_or_refused_with_a_reason(text in any::<String>()) {
         settled(&text, HashMap::new());
     }
 
     #[test]
-    fn any_keys_and_values_are_taken_or_refused_with_a_reason(
+    fn any_keys_and_values_are_accepted_or_refused_with_a_reason(
         settings in proptest::collection::vec((
             prop_oneof!["server", "log", "store", "upstream", "account_defaults", "accounts", "accounts.main", "[a-z.\\[\\]0-9\"-]{0,12}"],
             prop_oneof!["listen", "workers", "kind", "level", "platform", "secret", "js_safe_domains", "\"[^\"\\\\\\n\\r]{0,8}\""],
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn a_valid_configuration_with_a_piece_replaced_is_taken_or_refused_with_a_reason(
+    fn a_configuration_with_a_piece_replaced_is_accepted_or_refused(
         at in any::<prop::sample::Index>(), length in 0_usize..40, piece in prop_oneof![any::<String>(), "[\\[\\]{}=\"'.,#0-9\\n]{0,6}"]
     ) {
         let mut characters: Vec<char> = whole().chars().collect();
@@ -135,7 +135,7 @@ proptest! {
     }
 
     #[test]
-    fn any_environment_is_taken_or_refused_with_a_reason(
+    fn any_environment_is_accepted_or_refused_with_a_reason(
         variables in proptest::collection::hash_map(prop_oneof!["(SERVER|ACCOUNTS|STORE|LOG|_)__[A-Z_]{0,12}", "[ -~]{0,20}", any::<String>()], any::<String>(), 0..6)
     ) {
         settled(MAIN, variables.into_iter().map(|(name, value)| (format!("WX_JSSDK__{name}"), value)).collect());

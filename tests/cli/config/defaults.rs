@@ -104,7 +104,7 @@ fn default_settings() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_setting_of_the_default_file_is_read_by_somebody() {
+fn every_setting_of_the_default_file_is_read() {
     let settings = default_settings();
     assert!(settings.len() >= 21, "{settings:?}");
     for (section, key) in settings {
@@ -120,7 +120,7 @@ fn every_setting_of_the_default_file_is_read_by_somebody() {
 }
 
 #[test]
-fn every_default_written_out_again_changes_nothing() {
+fn writing_out_every_default_changes_nothing() {
     assert_eq!(format!("{:?}", good(DEFAULTS)), format!("{:?}", good("")));
 }
 
@@ -165,7 +165,7 @@ fn the_documented_account_is_read_as_it_is_written() {
 }
 
 #[test]
-fn an_unknown_key_is_named_with_its_path_and_the_key_it_was_meant_to_be() {
+fn an_unknown_key_is_named_with_its_path_and_the_nearest_key() {
     for (text, path, meant) in [
         (
             "[server]\nlissten = \"127.0.0.1:1\"".to_owned(),
@@ -228,7 +228,7 @@ fn keys_keep_their_case() {
 }
 
 #[test]
-fn a_quoted_key_with_a_dot_or_an_index_is_one_unknown_key_and_no_path() {
+fn a_quoted_key_with_a_dot_or_an_index_is_one_unknown_key() {
     only("server.listen", read("\"server.listen\" = \"127.0.0.1:9\""));
     // Read as a path, this one would fill the memory with four billion values.
     only("accounts[4000000000]", read("\"accounts[4000000000]\" = 1"));

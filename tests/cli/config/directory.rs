@@ -47,7 +47,7 @@ fn account(id: &str) -> String {
 }
 
 #[test]
-fn each_file_is_the_account_of_its_name_beside_those_of_the_configuration() {
+fn each_file_adds_an_account_of_its_name_to_the_configured_ones() {
     let files = [
         ("shop-2.toml", account("wx2")),
         ("shop-1.toml", account("wx1")),
@@ -78,7 +78,7 @@ fn each_file_is_the_account_of_its_name_beside_those_of_the_configuration() {
 }
 
 #[test]
-fn other_files_hidden_ones_and_those_that_editors_leave_behind_are_passed_over() {
+fn other_files_hidden_files_and_editor_backups_are_skipped() {
     let good = account("wx1");
     let others = [
         ("README", "x"),
@@ -176,7 +176,7 @@ fn a_secret_file_is_relative_to_the_directory_of_the_account() {
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_named_and_an_empty_one_holds_no_accounts() {
+fn a_missing_directory_is_named_and_an_empty_one_holds_no_accounts() {
     let home = home("", &[]);
     assert!(load(home.path()).unwrap().accounts.is_empty());
     fs::remove_dir(home.path().join("accounts.d")).unwrap();
@@ -189,7 +189,7 @@ fn a_directory_that_is_not_there_is_named_and_an_empty_one_holds_no_accounts() {
 }
 
 #[test]
-fn what_ten_thousand_accounts_inherit_wrongly_is_said_once() {
+fn a_mistake_inherited_by_ten_thousand_accounts_is_reported_once() {
     let wrong = "[account_defaults]\njs_safe_domains = [\"https://example.com\"]\n";
     assert_eq!(
         paths(read(&format!(

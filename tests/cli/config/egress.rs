@@ -70,7 +70,7 @@ fn an_account_may_have_another_proxy_or_none() {
 }
 
 #[test]
-fn credentials_come_from_the_file_the_environment_or_a_file_of_their_own() {
+fn credentials_come_from_the_file_the_environment_or_their_own_file() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("password"), format!("{PASSWORD}\n")).unwrap();
     let read = |text: &str, environment: &[(&str, &str)]| {
@@ -123,7 +123,7 @@ fn a_password_in_the_address_is_refused_with_the_settings_to_use_and_not_quoted(
 }
 
 #[test]
-fn what_is_no_proxy_is_refused_with_the_ways_to_write_one() {
+fn an_invalid_proxy_is_refused_with_the_valid_forms() {
     for value in [
         "proxy:3128",
         "ftp://proxy",
@@ -210,7 +210,7 @@ fn a_fallback_host_is_not_this_server_itself() {
 }
 
 #[test]
-fn a_file_with_a_proxys_password_is_one_that_holds_a_secret() {
+fn a_file_with_a_proxy_password_counts_as_holding_a_secret() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("wx-jssdk.toml");

@@ -194,7 +194,7 @@ fn variables_of_other_programs_are_ignored() {
 }
 
 #[test]
-fn a_secret_in_the_environment_is_printed_by_no_problem() {
+fn no_problem_prints_a_secret_from_the_environment() {
     for name in [
         "WX_JSSDK__ACCOUNTS__MAIN__SECRETT",
         "WX_JSSDK__ACCOUNTS__MAIN",

@@ -27,7 +27,7 @@ fn cluster() -> Settings {
 }
 
 #[test]
-fn the_cluster_believes_its_nginx_about_who_asks() {
+fn the_cluster_trusts_its_nginx_for_client_addresses() {
     let proxies = cluster().server.proxies;
     let nginx = IpAddr::V4(Ipv4Addr::LOCALHOST);
     assert!(
@@ -38,7 +38,7 @@ fn the_cluster_believes_its_nginx_about_who_asks() {
 }
 
 #[test]
-fn the_compose_files_environment_is_a_configuration() {
+fn the_compose_files_environment_is_a_valid_configuration() {
     let text = fs::read_to_string(example("cluster/compose.yaml")).unwrap();
     let variables = text.lines().filter_map(|line| {
         let (name, value) = line.trim().split_once(": ")?;
@@ -68,7 +68,7 @@ fn the_compose_files_environment_is_a_configuration() {
 }
 
 #[test]
-fn the_kubernetes_manifest_holds_a_configuration() {
+fn the_kubernetes_manifest_holds_a_valid_configuration() {
     let text = fs::read_to_string(example("kubernetes/wx-jssdk.yaml")).unwrap();
     let map = text.split_once("  wx-jssdk.toml: |\n").unwrap().1;
     let lines = map.split("---").next().unwrap().lines();
@@ -88,7 +88,7 @@ fn before_any_server(conf: &str) -> &str {
 }
 
 #[test]
-fn each_nginx_says_who_asks_and_no_location_before_the_service_drops_it() {
+fn each_nginx_location_forwards_the_client_address() {
     const FORWARDS: &str = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
     for file in [
         "cluster/nginx.conf",

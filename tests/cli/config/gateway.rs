@@ -10,7 +10,7 @@ fn with_key(lines: &str) -> String {
 }
 
 #[test]
-fn a_key_makes_no_calls_and_gets_real_tokens_unless_it_is_written() {
+fn by_default_a_key_makes_no_calls_and_gets_real_tokens() {
     let keys = |lines: &str| {
         let settings = good(&with_key(lines));
         let key = settings.server.api_keys.find("wxk_x").unwrap().clone();
@@ -32,7 +32,7 @@ fn a_key_makes_no_calls_and_gets_real_tokens_unless_it_is_written() {
 }
 
 #[test]
-fn calls_that_are_no_paths_are_named() {
+fn invalid_call_paths_are_named() {
     for bad in [
         "wxa",
         "/wxa/../cgi-bin/",
@@ -58,7 +58,7 @@ fn calls_that_are_no_paths_are_named() {
 }
 
 #[test]
-fn the_gateways_limits_have_bounds() {
+fn the_gateways_limits_are_range_checked() {
     let gateway = good("").gateway;
     assert_eq!(
         (gateway.replay_limit, gateway.body_limit),

@@ -15,7 +15,7 @@ fn line(name: &str, key: &str) -> String {
 }
 
 #[test]
-fn the_admin_listener_is_on_loopback_elsewhere_or_nowhere() {
+fn the_admin_listener_is_on_loopback_by_default_and_can_be_disabled() {
     assert_eq!(
         good("server.admin_listen = \"[::1]:9\"")
             .server
@@ -40,7 +40,7 @@ fn the_admin_listener_is_on_loopback_elsewhere_or_nowhere() {
 }
 
 #[test]
-fn both_listeners_on_one_address_are_rejected_also_if_one_means_all_addresses() {
+fn both_listeners_on_one_address_or_its_wildcard_are_rejected() {
     for (listen, admin) in [
         ("127.0.0.1:8081", "127.0.0.1:8081"),
         ("0.0.0.0:8081", "127.0.0.1:8081"),
@@ -67,7 +67,7 @@ fn both_listeners_on_one_address_are_rejected_also_if_one_means_all_addresses() 
 }
 
 #[test]
-fn a_key_opens_what_its_line_says_and_everything_where_it_says_nothing() {
+fn a_key_grants_what_its_line_lists_and_everything_without_a_list() {
     let (wide, narrow) = (new_key(), new_key());
     let lines = format!(
         "{}[[server.api_keys]]\n{}accounts = [\"main\"]\nkinds = [\"access_token\", \"card_ticket\"]",
@@ -109,7 +109,7 @@ fn keys_may_be_written_inline() {
 }
 
 #[test]
-fn a_hash_that_is_none_is_refused_with_the_command_that_makes_one() {
+fn an_invalid_hash_is_refused_with_the_command_that_makes_one() {
     let key = new_key();
     for hash in ["", "9f86d081", &key, &"g".repeat(64), &"a".repeat(65)] {
         let result = read(&with_key(&format!("name = \"crm\"\nsha256 = \"{hash}\"")));
@@ -169,7 +169,7 @@ fn two_keys_with_one_name_or_one_hash_are_refused_and_the_first_is_named() {
 }
 
 #[test]
-fn accounts_and_kinds_of_a_key_must_be_there() {
+fn accounts_and_kinds_of_a_key_must_exist() {
     let limited = |limit: &str| read(&with_key(&format!("{}{limit}", line("crm", "a"))));
     let what = only(
         "server.api_keys[0].accounts",
@@ -199,7 +199,7 @@ fn accounts_and_kinds_of_a_key_must_be_there() {
 }
 
 #[test]
-fn an_account_with_a_mistake_of_its_own_may_be_named_by_a_key() {
+fn a_key_may_name_an_account_that_is_itself_invalid() {
     let text =
         with_key(&format!("{}accounts = [\"main\"]", line("crm", "a"))).replace("secret =", "#");
     only("accounts.main.secret", read(&text));
@@ -215,7 +215,7 @@ fn a_key_written_under_another_name_is_refused_and_not_printed() {
 }
 
 #[test]
-fn something_else_in_the_place_of_the_keys_is_one_problem() {
+fn a_wrong_type_for_the_keys_is_one_problem() {
     for value in ["1", "\"x\"", "{ name = \"crm\" }"] {
         assert!(
             only(

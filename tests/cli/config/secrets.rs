@@ -57,7 +57,7 @@ fn an_unreadable_secret_file_is_named_with_the_reason() {
 }
 
 #[test]
-fn a_secret_file_that_is_no_text_is_refused_without_its_bytes() {
+fn a_non_text_secret_file_is_refused_without_quoting_it() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("main"), b"\xff\xfe0c79e1fa").unwrap();
     let text = MAIN.replace(&format!("secret = \"{SECRET}\""), "secret_file = \"main\"");
@@ -69,7 +69,7 @@ fn a_secret_file_that_is_no_text_is_refused_without_its_bytes() {
 }
 
 #[test]
-fn a_secret_written_where_its_file_should_be_is_not_printed() {
+fn a_secret_given_in_place_of_its_file_name_is_not_printed() {
     let platform = "[platforms.agency]\napp_id = \"wx1111111111111111\"\nsecret = \"x\"\n\
         authorize_url = \"https://a.example.com/\"\n";
     for (path, set, value, advice) in [
@@ -140,7 +140,7 @@ fn secret_and_secret_file_together_are_refused() {
 }
 
 #[test]
-fn an_empty_or_blank_secret_is_refused_wherever_it_came_from() {
+fn an_empty_or_blank_secret_is_refused_from_every_source() {
     for (secret, why) in [
         ("", "empty"),
         ("  ", "empty"),

@@ -7,7 +7,7 @@ use wx_jssdk::server::config::StoreKind;
 use super::support::*;
 
 #[test]
-fn a_wrong_type_is_named_wherever_it_is() {
+fn a_wrong_type_is_named_with_its_path() {
     for (text, path) in [
         ("[server]\nlisten = 8080", "server.listen"),
         ("[server]\nworkers = \"many\"", "server.workers"),
@@ -51,7 +51,7 @@ fn a_wrong_type_is_named_wherever_it_is() {
 }
 
 #[test]
-fn something_else_in_the_place_of_a_section_is_one_problem() {
+fn a_wrong_type_for_a_section_is_one_problem() {
     for section in [
         "server",
         "log",
@@ -138,7 +138,7 @@ fn a_bad_listen_address_is_named_with_an_example_in_both_languages() {
 }
 
 #[test]
-fn a_bad_upstream_is_refused_and_a_good_one_loses_its_last_slash() {
+fn a_bad_upstream_is_refused_and_a_valid_one_loses_its_trailing_slash() {
     for url in [
         "",
         "api.weixin.qq.com",
@@ -166,7 +166,7 @@ fn a_bad_upstream_is_refused_and_a_good_one_loses_its_last_slash() {
 }
 
 #[test]
-fn each_store_needs_what_it_needs() {
+fn each_store_kind_requires_its_own_settings() {
     let kind = |text: &str| good(text).store.kind;
     assert_eq!(kind("store.kind = \"memory\""), StoreKind::Memory);
     assert!(
@@ -252,7 +252,7 @@ fn ten_mistakes_are_ten_named_paths() {
 }
 
 #[test]
-fn a_wrong_list_hides_no_other_problem_and_invents_none() {
+fn a_wrong_list_neither_hides_nor_adds_other_problems() {
     let text = MAIN.replace("[\"example.com\"]", "7").replace(SECRET, "");
     assert_eq!(
         paths(read(&text)),

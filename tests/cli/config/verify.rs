@@ -5,7 +5,7 @@ use super::support::*;
 const FILE: &str = r#"verify_files = { "MP_verify_AbCdEfGh12345678.txt" = "AbCdEfGh12345678" }"#;
 
 #[test]
-fn names_and_contents_are_kept_to_the_letter() {
+fn names_and_contents_are_kept_exactly() {
     let settings = good(&format!("{MAIN}{FILE}"));
     let files = settings.accounts[0].1.verify_files();
     assert_eq!(files.len(), 1);
@@ -17,7 +17,7 @@ fn names_and_contents_are_kept_to_the_letter() {
 }
 
 #[test]
-fn a_section_of_its_own_does_as_well() {
+fn a_separate_section_is_accepted_too() {
     let settings = good(&format!(
         "{MAIN}[accounts.main.verify_files]\n\"WW_verify_b.txt\" = \"b\"\n\"MP_verify_a.txt\" = \"a\"\n"
     ));
@@ -31,7 +31,7 @@ fn a_section_of_its_own_does_as_well() {
 }
 
 #[test]
-fn a_name_that_wechat_does_not_give_is_refused() {
+fn a_name_that_wechat_does_not_issue_is_refused() {
     for name in [
         "index.html",
         "a/MP_verify_a.txt",
@@ -50,7 +50,7 @@ fn a_name_that_wechat_does_not_give_is_refused() {
 }
 
 #[test]
-fn a_content_that_is_no_single_word_is_refused() {
+fn content_that_is_not_a_single_word_is_refused() {
     for content in ["", "a b", "a\\n", "/etc/passwd", "<html>"] {
         let text = format!("{MAIN}verify_files = {{ \"MP_verify_a.txt\" = \"{content}\" }}");
         assert!(
@@ -69,7 +69,7 @@ fn every_bad_file_is_named() {
 }
 
 #[test]
-fn something_else_than_a_table_is_refused() {
+fn anything_but_a_table_is_refused() {
     for value in ["\"MP_verify_a.txt\"", "[]", "1", "true"] {
         only(
             "accounts.main.verify_files",
@@ -79,7 +79,7 @@ fn something_else_than_a_table_is_refused() {
 }
 
 #[test]
-fn one_name_with_two_contents_is_a_problem_and_with_the_same_none() {
+fn one_name_may_be_repeated_only_with_the_same_content() {
     let other = named("other").replace("wx0123456789abcdef", "wxother");
     good(&format!("{MAIN}{FILE}\n{other}{FILE}"));
     let text = format!(
@@ -94,7 +94,7 @@ fn one_name_with_two_contents_is_a_problem_and_with_the_same_none() {
 }
 
 #[test]
-fn all_accounts_together_have_none() {
+fn account_defaults_have_no_verify_files() {
     let what = only(
         "account_defaults.verify_files",
         read(&format!("[account_defaults]\n{FILE}")),

@@ -32,7 +32,7 @@ fn paths_of(settings: &Settings) -> Vec<String> {
 }
 
 #[test]
-fn ids_and_secrets_as_wechat_has_them_are_no_reason_to_warn() {
+fn well_formed_ids_and_secrets_cause_no_warning() {
     let work = "[accounts.sales]\nplatform = \"work\"\ncorp_id = \"ww0123456789abcdef\"\nagent_id = 1000002\n\
         secret = \"y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY\"\njs_safe_domains = [\"example.com\"]\n\
         js_api_list = [\"selectExternalContact\", \"openUserProfile\"]\n";
@@ -41,7 +41,7 @@ fn ids_and_secrets_as_wechat_has_them_are_no_reason_to_warn() {
 }
 
 #[test]
-fn an_original_id_is_refused_as_no_app_id() {
+fn an_original_id_is_refused_as_an_app_id() {
     let text = MAIN.replace("wx0123456789abcdef", "gh_0123456789ab");
     let what = only("accounts.main.app_id", read(&text));
     assert!(
@@ -51,7 +51,7 @@ fn an_original_id_is_refused_as_no_app_id() {
 }
 
 #[test]
-fn an_id_or_a_secret_of_another_shape_is_warned_of_and_the_secret_not_shown() {
+fn a_malformed_id_or_secret_is_warned_about_and_the_secret_not_shown() {
     for id in [
         "wx1",
         "wx0123456789ABCDEF",
@@ -77,14 +77,14 @@ fn an_id_or_a_secret_of_another_shape_is_warned_of_and_the_secret_not_shown() {
 }
 
 #[test]
-fn another_server_of_this_kind_in_wechats_place_takes_an_api_key() {
+fn behind_another_wx_jssdk_the_secret_may_be_an_api_key() {
     let text = MAIN.replace(SECRET, "wxk_a-key-of-this-service");
     let upstream = "[upstream]\nweixin = \"https://wx.example.net:8081\"\n";
     assert_eq!(warnings(&good(&format!("{text}{upstream}"))), []);
 }
 
 #[test]
-fn a_misspelt_interface_or_tag_is_warned_of_with_the_one_that_was_meant() {
+fn a_misspelt_interface_or_tag_is_warned_about_with_the_nearest_name() {
     let lists = "js_api_list = [\"chooseImge\", \"scanQrcode\", \"previewImage\", \"doSomething\"]\nopen_tag_list = [\"wx-open-launch-weap\"]\n";
     let found = warnings(&good(&format!("{MAIN}{lists}")));
     let said = |path: &str, name: &str, meant: Option<&str>| {
@@ -111,7 +111,7 @@ fn a_misspelt_interface_or_tag_is_warned_of_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_name_that_many_accounts_inherit_is_warned_of_once() {
+fn a_name_inherited_by_many_accounts_is_warned_about_once() {
     let text = format!(
         "[account_defaults]\njs_api_list = [\"chooseImge\"]\nopen_tag_list = [\"wx-open-vidio\"]\n{MAIN}{}",
         named("other").replace("wx0123456789abcdef", "wx0123456789abcde0")
@@ -181,7 +181,7 @@ fn exposed(main: &str, mode: u32, account_mode: u32) -> Vec<String> {
 }
 
 #[test]
-fn a_file_with_a_secret_that_every_user_can_read_is_warned_of() {
+fn a_world_readable_file_with_a_secret_is_warned_about() {
     assert_eq!(exposed(MAIN, 0o644, 0o600), ["wx-jssdk.toml"]);
     assert_eq!(exposed(MAIN, 0o640, 0o644), ["other.toml"]);
     assert_eq!(exposed(MAIN, 0o604, 0o604), ["wx-jssdk.toml", "other.toml"]);
@@ -189,7 +189,7 @@ fn a_file_with_a_secret_that_every_user_can_read_is_warned_of() {
 }
 
 #[test]
-fn a_file_without_a_secret_may_be_read_by_every_user() {
+fn a_file_without_a_secret_may_be_world_readable() {
     let from_file = MAIN.replace(
         &format!("secret = \"{SECRET}\""),
         "secret_file = \"main.secret\"",

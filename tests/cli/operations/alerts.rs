@@ -108,7 +108,7 @@ fn every_alert_has_a_chinese_summary_and_the_place_of_its_runbook() {
 }
 
 #[test]
-fn every_alert_that_wakes_somebody_has_a_test_of_its_own_or_a_reason_to_have_none() {
+fn every_paging_alert_has_its_own_test_or_a_reason_for_having_none() {
     let (rules, tests) = (
         document(RULES),
         document("examples/prometheus/alerts.test.yml"),
@@ -187,7 +187,7 @@ async fn prometheus_loads_the_rules_and_they_fire_when_they_should() {
 
 #[tokio::test]
 #[ignore = "needs promtool: make test"]
-async fn prometheus_finds_nothing_to_mend_in_what_a_busy_service_shows() {
+async fn promtool_finds_no_fault_in_the_metrics_of_a_busy_service() {
     let service = Service::with(&["shop", "blog"]).await;
     service.warm("shop").await;
     service.warm("blog").await;

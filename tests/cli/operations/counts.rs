@@ -12,7 +12,7 @@ const TOKEN_OF_SHOP: [(&str, &str); 2] = [("account", "shop"), ("kind", "access_
 const TICKET_OF_SHOP: [(&str, &str); 2] = [("account", "shop"), ("kind", "jsapi_ticket")];
 
 #[tokio::test]
-async fn remaining_lives_count_down_and_the_last_success_stays() {
+async fn remaining_lifetimes_count_down_and_the_last_success_stays() {
     let service = Service::with(&["shop"]).await;
     service.warm("shop").await;
     for (later, left) in [(0, 7_195.0), (1_000, 6_195.0), (5_000, 1_195.0)] {
@@ -106,7 +106,7 @@ async fn a_refresh_that_fails_is_overdue_failing_and_cooling_until_it_succeeds()
 }
 
 #[tokio::test]
-async fn a_code_that_no_table_knows_is_other_and_no_answer_is_none() {
+async fn an_unknown_errcode_is_other_and_a_missing_answer_is_none() {
     for (fault, class, errcode) in [
         (FaultKind::Errcode(987_654), "setup", "other"),
         (FaultKind::Status(502), "transient", "none"),
@@ -181,7 +181,7 @@ async fn a_refresh_is_timed_from_its_start_to_its_end() {
 }
 
 #[tokio::test]
-async fn foreign_refreshes_stale_refusals_and_limited_reports_are_told_apart() {
+async fn foreign_refreshes_stale_refusals_and_limited_reports_are_distinct() {
     let text = accounts(["shop"]).replace("secret", "token_mode = \"classic\"\nsecret");
     let service = Service::start("", &text, |sandbox| sandbox.add_app(app("shop"))).await;
     let counts = |scrape: &Scrape| {
@@ -317,7 +317,7 @@ async fn the_keepers_last_step_has_an_age() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_is_counted() {
+async fn a_clock_jump_is_counted() {
     let service = Service::with(&["shop"]).await;
     service.warm("shop").await;
     assert_eq!(
@@ -337,7 +337,7 @@ async fn a_clock_that_was_set_is_counted() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_counted_by_what_was_wanted_of_it() {
+async fn store_failures_are_counted_by_operation() {
     let clock = Clock::manual(START);
     // Nobody listens there.
     let (broker, _sandbox) = broker(Store::redis("redis://127.0.0.1:1/0").unwrap(), &clock).await;
@@ -367,7 +367,7 @@ async fn a_store_that_is_gone_is_counted_by_what_was_wanted_of_it() {
 }
 
 #[tokio::test]
-async fn what_comes_from_the_store_is_no_call_and_keeps_its_own_date() {
+async fn a_value_from_the_store_is_not_a_call_and_keeps_its_own_date() {
     let (clock, store) = (Clock::manual(START), Store::memory());
     let (first, sandbox) = broker(store.clone(), &clock).await;
     first.credential("shop", Kind::JsapiTicket).await.unwrap();

@@ -120,7 +120,7 @@ async fn with_wechat_down_ten_accounts_are_logged_and_one_line_a_minute_counts_t
 }
 
 #[tokio::test]
-async fn a_new_cause_is_told_in_full_in_the_middle_of_an_outage() {
+async fn a_new_cause_is_logged_in_full_during_an_outage() {
     let crowd = Crowd::new(Store::memory()).await;
     crowd
         .sandbox
@@ -148,7 +148,7 @@ async fn a_new_cause_is_told_in_full_in_the_middle_of_an_outage() {
 }
 
 #[tokio::test]
-async fn an_account_that_gets_an_old_cause_after_the_others_are_well_is_told_in_full() {
+async fn an_old_cause_is_logged_in_full_after_the_other_accounts_recovered() {
     let crowd = Crowd::new(Store::memory()).await;
     let refuse = |n| {
         crowd
@@ -174,7 +174,7 @@ async fn an_account_that_gets_an_old_cause_after_the_others_are_well_is_told_in_
 }
 
 #[tokio::test]
-async fn a_summary_of_what_a_person_must_mend_is_an_error_and_says_how() {
+async fn a_summary_of_setup_failures_is_an_error_with_the_fix() {
     let crowd = Crowd::new(Store::memory()).await;
     (0..MANY).for_each(|n| {
         crowd
@@ -199,7 +199,7 @@ async fn a_summary_of_what_a_person_must_mend_is_an_error_and_says_how() {
 }
 
 #[tokio::test]
-async fn while_the_store_is_gone_the_log_stays_readable_too() {
+async fn while_the_store_is_down_the_log_stays_readable_too() {
     // Nobody listens there.
     let crowd = Crowd::new(Store::redis("redis://127.0.0.1:1/0").unwrap()).await;
     crowd.tend().await;

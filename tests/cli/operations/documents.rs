@@ -229,7 +229,7 @@ fn every_warning_and_error_of_the_log_is_documented_in_both_languages_and_no_oth
 }
 
 #[test]
-fn the_reader_of_messages_sees_what_it_should() {
+fn the_log_message_parser_finds_every_message() {
     assert_eq!(
         arguments(r#"a = f(b), "x \" y)", "z: {e}"); more"#),
         (

@@ -240,7 +240,7 @@ async fn an_outage_of_200_accounts_is_one_down_and_one_recovered_with_counts() {
 }
 
 #[tokio::test]
-async fn each_service_gets_its_documented_shape_and_no_secret_is_said() {
+async fn each_service_gets_its_documented_shape_without_secrets() {
     let (receiver, address) = Receiver::start().await;
     *receiver.0.refusals.lock().unwrap() = 1;
     let text = accounts(["shop"]) + &webhooks(address);
@@ -294,7 +294,7 @@ async fn each_service_gets_its_documented_shape_and_no_secret_is_said() {
 }
 
 #[tokio::test]
-async fn a_refused_reload_is_reported_without_what_was_written() {
+async fn a_refused_reload_is_reported_without_the_configured_values() {
     let (receiver, address) = Receiver::start().await;
     let text = accounts(["shop"]) + &own(address);
     let service = Service::start("", &text, |sandbox| sandbox.add_app(app("shop"))).await;
@@ -317,7 +317,7 @@ async fn a_refused_reload_is_reported_without_what_was_written() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_ends_soon_is_reported_once_and_its_successor_too() {
+async fn an_expiring_certificate_is_reported_once_and_its_successor_too() {
     let (receiver, address) = Receiver::start().await;
     let home = tempfile::tempdir().unwrap();
     let (cert, key) = (home.path().join("a.crt"), home.path().join("a.key"));

@@ -47,7 +47,7 @@ async fn a_node_with_fifty_accounts_stays_in_rotation_though_one_has_a_wrong_sec
 }
 
 #[tokio::test]
-async fn with_the_rule_all_one_account_that_cannot_sign_is_enough_for_a_503() {
+async fn with_rule_all_one_account_that_cannot_sign_causes_a_503() {
     let text = accounts(["shop"]) + &with_wrong_secret("broken");
     let service = Service::start("readiness = \"all\"", &text, |sandbox| {
         ["shop", "broken"]
@@ -117,7 +117,7 @@ async fn a_mini_program_without_a_token_is_listed_and_counts_in_both_rules() {
 }
 
 #[tokio::test]
-async fn a_node_that_can_sign_for_nobody_is_taken_out_and_comes_back_by_itself() {
+async fn a_node_that_can_sign_for_no_account_leaves_rotation_and_recovers() {
     let names = ["shop", "blog"];
     let service = Service::start("", &accounts(names), |sandbox| {
         names.iter().for_each(|name| sandbox.add_app(app(name)));
@@ -213,7 +213,7 @@ async fn an_account_whose_refresh_fails_is_named_with_details_while_it_still_sig
 }
 
 #[tokio::test]
-async fn what_is_in_the_tickets_own_way_is_named_too() {
+async fn a_failure_of_the_ticket_call_itself_is_named_too() {
     let service = Service::start("", &accounts(["shop"]), |sandbox| {
         sandbox.add_app(app("shop"));
         sandbox.fault(Fault::always(TICKET, FaultKind::Errcode(48_001)));
@@ -250,7 +250,7 @@ async fn a_hundred_accounts_are_listed_and_the_others_counted() {
 }
 
 #[tokio::test]
-async fn being_alive_depends_on_nobody() {
+async fn healthz_depends_on_no_other_system() {
     let text = with_wrong_secret("shop");
     let service = Service::start("", &text, |sandbox| sandbox.add_app(app("shop"))).await;
     down(&service, 1.0).await;

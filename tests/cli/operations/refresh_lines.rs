@@ -13,7 +13,7 @@ fn number(line: &Value, field: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_refresh_that_went_well_is_one_line_at_info() {
+async fn a_successful_refresh_is_one_line_at_info() {
     let service = Service::start("", &accounts(["shop"]), |sandbox| {
         sandbox.add_app(app("shop"))
     })
@@ -47,7 +47,7 @@ async fn a_refresh_that_went_well_is_one_line_at_info() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_failed_is_one_line_with_cause_and_fix_as_loud_as_its_class_asks() {
+async fn a_failed_refresh_is_one_line_with_cause_and_fix_at_its_class_level() {
     for (fault, level, outcome) in [
         (FaultKind::Errcode(-1), "WARN", "transient"),
         (FaultKind::Errcode(45_009), "WARN", "quota"),
@@ -105,7 +105,7 @@ async fn a_refresh_that_failed_is_one_line_with_cause_and_fix_as_loud_as_its_cla
 }
 
 #[tokio::test]
-async fn a_spent_quota_is_an_error_from_when_nothing_is_served_any_more() {
+async fn an_exhausted_quota_is_an_error_once_nothing_is_served_any_more() {
     let service = Service::with(&["shop"]).await;
     service.warm("shop").await;
     service.log.clear();
@@ -164,7 +164,7 @@ async fn a_spent_quota_is_an_error_from_when_nothing_is_served_any_more() {
 }
 
 #[tokio::test]
-async fn what_another_process_had_fetched_says_so() {
+async fn a_value_fetched_by_another_process_is_logged_as_such() {
     let (clock, store) = (wx_jssdk::Clock::manual(START), wx_jssdk::Store::memory());
     let sandbox = wx_jssdk::sandbox::Sandbox::start(clock.clone())
         .await

@@ -29,7 +29,7 @@ async fn ask(url: &str, accept: Option<&str>) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn prometheus_gets_openmetrics_and_everybody_else_the_older_text() {
+async fn prometheus_gets_openmetrics_and_other_clients_the_older_text() {
     let service = Service::with(&["shop"]).await;
     service.warm("shop").await;
     let url = format!("{}/metrics", service.admin);
@@ -78,7 +78,7 @@ async fn metrics_are_on_the_admin_listener_only_and_need_no_key() {
 }
 
 #[tokio::test]
-async fn every_metric_is_described_once_and_its_samples_stand_together() {
+async fn every_metric_is_described_once_and_its_samples_are_contiguous() {
     let service = Service::with(&["shop", "blog"]).await;
     service.always(TICKET, FaultKind::Errcode(-1));
     let scrape = service
@@ -119,7 +119,7 @@ async fn every_metric_is_described_once_and_its_samples_stand_together() {
 }
 
 #[tokio::test]
-async fn the_process_says_what_it_is_and_how_old() {
+async fn the_process_reports_its_version_and_start_time() {
     let service = Service::with(&["shop"]).await;
     service.advance(100);
     let scrape = service.scrape().await;
@@ -215,7 +215,7 @@ async fn an_account_that_is_removed_leaves_no_series_behind() {
 }
 
 #[tokio::test]
-async fn the_services_own_answers_name_no_account_that_a_client_made_up() {
+async fn metrics_name_no_account_that_a_client_made_up() {
     let service = Service::with(&["shop"]).await;
     for n in 0..50 {
         assert_eq!(service.sign(&format!("made-up-{n}")).await, 404);

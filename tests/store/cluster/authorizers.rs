@@ -164,7 +164,7 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn an_account_that_left_and_came_back_has_a_living_token_at_every_node() {
+async fn an_account_that_authorises_again_has_a_valid_token_on_every_node() {
     let world = World::new(2).await;
     let mut tokens = Vec::new();
     for node in &world.nodes {

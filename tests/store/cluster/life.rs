@@ -188,7 +188,7 @@ async fn a_lost_reply_in_classic_mode_cuts_the_old_tokens_life_in_every_process(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_process_that_starts_later_calls_nobody() {
+async fn a_process_that_starts_later_makes_no_upstream_call() {
     let cluster = Cluster::warm(Stable, 2).await;
     let late = cluster.another();
     assert!(
@@ -201,7 +201,7 @@ async fn a_process_that_starts_later_calls_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn the_lease_outlasts_the_calls_it_covers_and_not_by_minutes() {
+async fn the_lease_outlasts_the_calls_it_covers_but_not_by_minutes() {
     let cluster = Cluster::cold(Stable, 1).await;
     let gate = cluster.sandbox.hold(STABLE);
     let broker = cluster.brokers[0].clone();
@@ -251,7 +251,7 @@ async fn a_token_that_one_process_has_just_refreshed_is_known_to_every_other_at_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_spent_quota_is_probed_by_one_process_and_a_lifted_block_is_noticed_by_all() {
+async fn an_exhausted_quota_is_probed_by_one_process_and_lifted_for_all() {
     let cluster = Cluster::cold(Stable, 3).await;
     let spent = || Fault::always(TICKET, FaultKind::Errcode(45_009));
     cluster.sandbox.fault(spent());

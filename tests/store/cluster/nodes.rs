@@ -52,7 +52,7 @@ async fn processes_see_each_other_and_not_themselves() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn the_silent_are_forgotten_and_a_crowd_is_bounded() {
+async fn silent_nodes_are_forgotten_and_the_list_is_bounded() {
     let cluster = Cluster::cold(TokenMode::Stable, 0).await;
     let (store, now) = (
         Store::redis(&cluster.shared.url()).unwrap(),
@@ -96,7 +96,7 @@ async fn the_silent_are_forgotten_and_a_crowd_is_bounded() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn a_store_out_of_reach_is_told_with_since_when_until_it_is_back() {
+async fn an_unreachable_store_is_reported_with_its_start_until_it_is_back() {
     let mut cluster = Cluster::warm(TokenMode::Stable, 2).await;
     cluster.advance(11);
     cluster.brokers[0].tend().await;

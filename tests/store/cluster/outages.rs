@@ -9,7 +9,7 @@ use crate::cluster::world::{Cluster, STABLE, TICKET, at_once};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_paused_redis_is_noticed_by_no_reader_and_costs_no_call() {
+async fn a_paused_redis_affects_no_reader_and_costs_no_call() {
     let cluster = Cluster::warm(Stable, 4).await;
     cluster.shared.signal("STOP");
     cluster.live(60, 10).await;
@@ -20,7 +20,7 @@ async fn a_paused_redis_is_noticed_by_no_reader_and_costs_no_call() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_redis_that_is_slow_by_seconds_when_a_refresh_is_due_costs_no_call_too_many() {
+async fn a_redis_that_is_slow_by_seconds_during_a_refresh_costs_no_extra_call() {
     for mode in [Stable, Classic] {
         let cluster = Cluster::warm(mode, 4).await;
         cluster.live(7_200 - 240, 120).await;
@@ -265,7 +265,7 @@ async fn a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_refresh_that_waits_for_redis_says_so_and_blames_nobody_at_wechat() {
+async fn a_refresh_that_waits_for_redis_says_so_and_does_not_blame_wechat() {
     let mut cluster = Cluster::warm(Stable, 1).await;
     cluster.live(7_200 - 240, 120).await;
     cluster.shared.kill();

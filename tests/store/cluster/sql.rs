@@ -92,13 +92,13 @@ async fn trouble_of_the_database_costs_no_call_and_no_wait<const KIND: usize>() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: make test"]
-async fn trouble_of_postgresql_costs_no_call_and_no_wait() {
+async fn a_postgresql_outage_costs_no_call_and_no_wait() {
     trouble_of_the_database_costs_no_call_and_no_wait::<POSTGRES>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB: make test"]
-async fn trouble_of_mariadb_costs_no_call_and_no_wait() {
+async fn a_mariadb_outage_costs_no_call_and_no_wait() {
     trouble_of_the_database_costs_no_call_and_no_wait::<MARIADB>().await;
 }
 

@@ -126,7 +126,7 @@ fn sum(metrics: &str, name: &str) -> f64 {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn with_a_full_disk_all_are_served_from_memory_and_the_operator_is_told() {
+async fn with_a_full_disk_clients_are_served_from_memory_and_it_is_reported() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
     configure(home.path(), &sandbox, FILE);
     // Writes fail from now on, as they do on a full disk, whatever is in the file already.
@@ -174,7 +174,7 @@ async fn with_a_full_disk_all_are_served_from_memory_and_the_operator_is_told() 
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_opened_ends_the_start_with_the_fix() {
+async fn a_store_that_cannot_be_opened_aborts_the_start_with_the_fix() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
     configure(
         home.path(),
@@ -197,7 +197,7 @@ async fn a_store_that_cannot_be_opened_ends_the_start_with_the_fix() {
 }
 
 #[tokio::test]
-async fn a_damaged_store_is_moved_aside_and_all_are_served_with_new_values() {
+async fn a_damaged_store_is_moved_aside_and_clients_get_new_values() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
     configure(home.path(), &sandbox, FILE);
     let mut file = std::fs::File::create(home.path().join("wx-jssdk.redb")).unwrap();
@@ -214,7 +214,7 @@ async fn a_damaged_store_is_moved_aside_and_all_are_served_with_new_values() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn with_redis_down_paused_or_emptied_all_are_served_and_the_operator_is_told() {
+async fn with_redis_down_paused_or_emptied_clients_are_served_and_it_is_reported() {
     let (sandbox, home, mut redis) = (wechat().await, tempfile::tempdir().unwrap(), Redis::start());
     configure(
         home.path(),
@@ -286,7 +286,7 @@ async fn a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counte
 }
 
 #[tokio::test]
-async fn a_ticket_that_wechat_ended_early_is_replaced_as_soon_as_one_peer_reports_it() {
+async fn a_ticket_that_wechat_ended_early_is_replaced_once_a_client_reports_it() {
     let service = Service::warm().await;
     let dead = service.peer("jsapi_ticket").await.body["value"].clone();
     service.sandbox.revoke(APP, Revoked::JsapiTicket);
@@ -305,7 +305,7 @@ async fn a_ticket_that_wechat_ended_early_is_replaced_as_soon_as_one_peer_report
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_at_once_is_answered_without_a_call_and_the_operator_can_still_look() {
+async fn a_burst_is_answered_without_a_call_and_the_status_stays_reachable() {
     let service = std::sync::Arc::new(Service::warm().await);
     let (tokens, tickets) = (service.sandbox.calls(STABLE), service.sandbox.calls(TICKET));
     let pages = (0..200).map(|_| {
@@ -333,7 +333,7 @@ async fn a_crowd_at_once_is_answered_without_a_call_and_the_operator_can_still_l
 }
 
 #[tokio::test]
-async fn a_process_killed_at_any_moment_is_back_with_what_it_had_and_calls_nobody() {
+async fn a_process_killed_at_any_moment_restarts_with_its_values_and_no_call() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
     configure(home.path(), &sandbox, FILE);
     for _ in 0..3 {

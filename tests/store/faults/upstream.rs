@@ -174,17 +174,17 @@ macro_rules! faults {
             use super::*;
 
             #[tokio::test]
-            async fn a_page_is_signed_until_the_last_second_and_again_once_wechat_is_well() {
+            async fn a_page_is_signed_until_the_last_second_and_again_once_wechat_recovers() {
                 a_page($fault, $after).await;
             }
 
             #[tokio::test]
-            async fn a_peer_has_a_valid_token_to_its_end_and_then_the_reason() {
+            async fn a_client_has_a_valid_token_to_its_end_and_then_the_reason() {
                 a_peer($fault, $after).await;
             }
 
             #[tokio::test]
-            async fn the_operator_is_told_while_pages_still_work() {
+            async fn the_operator_is_warned_while_pages_still_work() {
                 an_operator($fault, $after).await;
             }
         })*
@@ -230,7 +230,7 @@ mod unreachable {
     }
 
     #[tokio::test]
-    async fn a_peer_has_a_valid_token_to_its_end_and_then_the_reason() {
+    async fn a_client_has_a_valid_token_to_its_end_and_then_the_reason() {
         let service = Service::warm().await;
         service.sandbox.stop().await;
         service.refresh_failed().await;
@@ -244,7 +244,7 @@ mod unreachable {
     }
 
     #[tokio::test]
-    async fn the_operator_is_told_while_pages_still_work() {
+    async fn the_operator_is_warned_while_pages_still_work() {
         let service = Service::warm().await;
         service.sandbox.stop().await;
         let error = service.refresh_failed().await.last_error.unwrap();

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_whose_pages_move_while_it_is_read_is_read_once_more() {
+    async fn a_list_that_changes_while_being_read_is_read_again() {
         let (reading, pages) = read(&[(4, "ab"), (4, "cd")]).await;
         assert_eq!((names(&reading).as_str(), pages), ("abcd", 2));
         assert!(reading.is_complete);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_share_a_reading_that_began_after_they_asked() {
+    async fn waiting_callers_share_a_read_that_began_after_their_request() {
         let (readings, begun) = (Readings::default(), RefCell::new(0));
         let read = || async {
             *begun.borrow_mut() += 1;

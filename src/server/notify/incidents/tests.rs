@@ -52,7 +52,7 @@ fn an_outage_of_200_accounts_is_one_message_and_its_end_another() {
 }
 
 #[test]
-fn a_flap_of_seconds_pages_nobody_in_either_direction() {
+fn a_flap_of_seconds_sends_no_message() {
     let mut incidents = Incidents::new(MINUTE);
     for seconds in 0..600 {
         let flapping = down((seconds % 30 < 10).then_some(1));
@@ -79,7 +79,7 @@ fn an_outage_that_grows_is_reported_again_after_the_time_set_for_it() {
 }
 
 #[test]
-fn what_fails_is_reported_once_and_once_more_when_it_is_down() {
+fn a_failure_is_reported_once_and_again_when_the_account_is_down() {
     let mut incidents = Incidents::new(MINUTE);
     let of = |severity| World {
         findings: vec![finding("shop", Cause::Ip, severity)],
@@ -97,7 +97,7 @@ fn what_fails_is_reported_once_and_once_more_when_it_is_down() {
 }
 
 #[test]
-fn another_cause_of_the_same_account_is_news_and_no_recovery() {
+fn a_new_cause_of_one_account_is_reported_and_is_no_recovery() {
     let mut incidents = Incidents::new(MINUTE);
     let of = |cause| World {
         findings: vec![finding("shop", cause, Severity::Down)],
