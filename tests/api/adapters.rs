@@ -1,4 +1,4 @@
-//! The scope for pages by each web framework: the same requests get the same answers.
+//! The signing scope in each web framework: the same requests get the same answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -194,7 +194,7 @@ async fn both_adapters_rate_limit_clients_behind_a_trusted_proxy() {
     servers.compare("GET", choose, other, 200).await;
 }
 
-/// The same broker behind both. Requests with `X-Forwarded-For` are limited to one a second.
+/// Both adapters with one broker. Requests with `X-Forwarded-For` are limited to one a second.
 struct Servers {
     actix: SocketAddr,
     axum: SocketAddr,
@@ -211,7 +211,7 @@ impl Servers {
             sandbox::App::work("ww0123456789abcdef", 7, "s").safe_domain("work.example.com"),
         );
         let broker = broker(&wechat, &clock);
-        // Both are then asked with the same remembered failure.
+        // Both then answer from the same cached failure.
         let _ = broker
             .credential("down", wx_jssdk::Kind::JsapiTicket)
             .await

@@ -1,4 +1,4 @@
-//! The admin listener over real HTTP: both scopes on a free port, the sandbox behind them, and a clock that stands still.
+//! The admin listener over real HTTP: both scopes on a free port, the sandbox as upstream, and a manual clock.
 
 mod accounts;
 mod behind;

@@ -1,4 +1,4 @@
-//! `/openapi.json` and `/docs` of the admin listener, over HTTP. What is in the document is held against the code beside it
+//! `/openapi.json` and `/docs` of the admin listener, over HTTP. The content of the document is checked against the code in
 //! (`src/server/openapi/tests.rs`), and against the running service by `tests/openapi`.
 
 use std::net::SocketAddr;
@@ -119,7 +119,7 @@ async fn the_errors_page_has_every_code_and_the_operations_link_to_it() {
         let code = row["code"].as_str().unwrap();
         assert!(page.contains(&format!("<tr id=\"{code}\"")), "{code}");
         let link = format!("href=\"docs?page=errors&#38;lang=en#{code}\"");
-        // The answer to a method that no operation has.
+        // The answer to an unsupported method.
         let is_answer = code != "method_not_allowed";
         assert_eq!(operations.contains(&link), is_answer, "{code}");
     }
@@ -190,7 +190,7 @@ async fn the_page_loads_only_from_this_server_and_has_no_inline_code() {
     let page = &answer.text;
     let scripts = page.matches("<script").count();
     assert_eq!(scripts, page.matches("<script src=\"static/").count());
-    // Without the script, nothing is shown that needs it.
+    // Controls that need the script are hidden without it.
     let buttons = page.matches("class=\"copy\"").count();
     assert!(buttons > 20);
     assert_eq!(buttons, page.matches("class=\"copy\" hidden>").count());
@@ -209,7 +209,7 @@ async fn the_page_loads_only_from_this_server_and_has_no_inline_code() {
     assert_eq!(
         service.get("/static/wechat-client.js").await.status,
         404,
-        "the sandbox's scripts are the public pages' matter"
+        "the sandbox's scripts belong to the public pages"
     );
     assert_eq!(
         service.send(Request::new("HEAD", "/docs")).await.status,

@@ -24,7 +24,7 @@ pub(crate) const TICKET_CALL: &str = "/cgi-bin/ticket/getticket";
 /// 2023-11-14T22:13:20Z: 06:13:20 in Shanghai.
 pub(crate) const START: UnixTime = UnixTime(1_700_000_000);
 
-/// The account that most tests are about.
+/// The AppID of the account that most tests use.
 pub(crate) const MAIN: &str = r#"
 [accounts.main]
 app_id = "wx0123456789abcdef"
@@ -33,10 +33,10 @@ js_safe_domains = ["example.com"]
 js_api_list = ["chooseImage", "scanQRCode"]
 "#;
 
-/// A running service and the WeChat behind it. It stops when it is dropped.
+/// A running service and the simulated WeChat. Stops when dropped.
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
-    /// Where the company's other servers call.
+    /// The admin listener.
     pub(crate) admin: SocketAddr,
     pub(crate) sandbox: Sandbox,
     pub(crate) broker: Broker,
@@ -45,12 +45,12 @@ pub(crate) struct TestApp {
     service: Service,
 }
 
-/// One account, `main`, and a WeChat that is well.
+/// Starts a service with one account, `main`, and a healthy WeChat.
 pub(crate) async fn spawn_app() -> TestApp {
     spawn(MAIN, |sandbox| sandbox.add_app(main_app())).await
 }
 
-/// The same, with something laid in WeChat's way before the service starts.
+/// Like [`spawn_app`], with faults added to WeChat before the service starts.
 pub(crate) async fn spawn_against(prepare: impl FnOnce(&Sandbox)) -> TestApp {
     spawn(MAIN, |sandbox| {
         sandbox.add_app(main_app());
@@ -59,7 +59,7 @@ pub(crate) async fn spawn_against(prepare: impl FnOnce(&Sandbox)) -> TestApp {
     .await
 }
 
-/// A service of this configuration; where it listens and where WeChat is is added.
+/// Starts a service with this configuration; the listeners and the upstream are added.
 pub(crate) async fn spawn(config: &str, prepare: impl FnOnce(&Sandbox)) -> TestApp {
     let sandbox = Sandbox::start(Clock::manual(START))
         .await
@@ -110,7 +110,7 @@ impl TestApp {
         self.request("GET", target, &[]).await
     }
 
-    /// From the admin listener.
+    /// Sends a request to the admin listener.
     pub(crate) async fn get_admin(&self, target: &str) -> Answer {
         self.send_admin(&request("GET", target, &[])).await
     }
@@ -129,7 +129,7 @@ impl TestApp {
         self.service.end().await;
     }
 
-    /// Sends these bytes and reads until the service hangs up.
+    /// Sends these bytes and reads until the service closes the connection.
     pub(crate) async fn send(&self, bytes: &[u8]) -> Answer {
         http::send(self.address, bytes).await
     }
@@ -139,7 +139,7 @@ impl TestApp {
         http::send(self.admin, bytes).await
     }
 
-    /// The client's judgement of this answer on this page.
+    /// Returns the client's verdict on this answer for this page.
     pub(crate) fn verdict(&self, config: &Value, page: &str) -> Verdict {
         self.sandbox.verify(&PreVerify {
             app_id: text(config, "appId").to_owned(),
@@ -152,7 +152,7 @@ impl TestApp {
         })
     }
 
-    /// Hashes on its own, with the ticket that WeChat gave out, over `signed`.
+    /// Computes the signature independently, with WeChat's ticket, over `signed`.
     pub(crate) fn expected_signature(&self, config: &Value, signed: &str) -> String {
         let ticket = self
             .sandbox
@@ -166,7 +166,7 @@ impl TestApp {
     }
 }
 
-/// The bytes of a request without a body, after which the service hangs up.
+/// Returns the bytes of a request without a body that closes the connection.
 pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let request = Request::new(method, target).headers(headers).close();
     request.text().into_bytes()

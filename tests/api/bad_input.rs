@@ -1,9 +1,9 @@
-//! Requests that a page gets wrong: each is told what is wrong and what to do, in English and Chinese, and WeChat hears of none.
+//! Invalid requests of pages: the answer names the mistake and the fix in English and Chinese, and no upstream call is made.
 
 use crate::app::*;
 use crate::common::http;
 
-/// Asks for `page`, encoded rightly, and expects this refusal.
+/// Requests a signature for `page`, correctly encoded, and expects this refusal.
 async fn refuses_page(page: &str, status: u16, code: &str) {
     refuses_query(&format!("url={}", encode(page)), status, code).await;
 }
@@ -11,7 +11,7 @@ async fn refuses_page(page: &str, status: u16, code: &str) {
 async fn refuses_query(query: &str, status: u16, code: &str) {
     let app = spawn_app().await;
     app.query(query).await.assert_problem(status, code);
-    // The service is as well as before.
+    // The service still works.
     app.config("https://example.com/").await.ok();
 }
 
@@ -156,7 +156,7 @@ async fn a_url_longer_than_16_kib() {
         .config(&format!("https://example.com/?a={}", "x".repeat(60_000)))
         .await
         .assert_problem(400, "bad_url");
-    assert!(text(&problem, "detail").len() < 200, "it is not repeated");
+    assert!(text(&problem, "detail").len() < 200, "it is not quoted");
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn a_refused_host_is_named() {
     );
     assert!(
         !problem.to_string().contains("secret-path"),
-        "the page's own parameters are nobody's business"
+        "the page's own parameters are not disclosed"
     );
 }
 

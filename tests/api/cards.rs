@@ -8,7 +8,7 @@ use crate::app::{APP, TestApp, spawn, spawn_app};
 fn ticket(app: &TestApp) -> String {
     app.sandbox
         .ticket(APP, "wx_card")
-        .expect("a card ticket was bought")
+        .expect("a card ticket was fetched")
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -47,7 +47,7 @@ async fn card_ext_is_one_entry_of_the_card_list_signed_with_the_card_ticket() {
         text(&ext, "nonce_str"),
     ];
     assert_eq!(text(&ext, "signature"), card_signature(values).to_string());
-    assert!(!card.to_string().contains(&ticket), "the ticket stays here");
+    assert!(!card.to_string().contains(&ticket), "the ticket is not in the answer");
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn time_and_nonce_are_new_for_each_card() {
     assert_ne!(a["nonce_str"], b["nonce_str"]);
     assert!(
         a.get("code").is_none() && a.get("openid").is_none(),
-        "what is empty is left out: {a}"
+        "empty fields are omitted: {a}"
     );
 }
 
@@ -132,7 +132,7 @@ async fn invalid_card_fields_are_refused() {
     assert_eq!(
         app.sandbox.ticket(APP, "wx_card"),
         None,
-        "and no ticket was bought for them"
+        "and no ticket was fetched for them"
     );
 }
 

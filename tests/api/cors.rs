@@ -1,4 +1,4 @@
-//! Who may read the answers across origins: pages on the accounts' safe domains.
+//! CORS: only pages on the accounts' safe domains may read the answers.
 
 use crate::app::*;
 use crate::common::http;
@@ -10,7 +10,7 @@ async fn allowed_origin(app: &TestApp, target: &str, origin: &str) -> Option<Str
     assert_eq!(
         answer.header("vary"),
         Some("Origin"),
-        "a cache must not mix the answers up"
+        "caches must keep the answers separate"
     );
     answer
         .header("access-control-allow-origin")
@@ -56,7 +56,7 @@ async fn pages_elsewhere_may_not() {
         "",
         "https://",
         "https://com",
-        // Right hosts, but in no browser's spelling.
+        // Allowed hosts, but not in the form that browsers send.
         "https://example.com/",
         "https://EXAMPLE.com",
         "HTTPS://example.com",
@@ -266,7 +266,7 @@ async fn the_requested_account_decides_for_bad_requests_too() {
             Some("https://news.cn"),
             "{query}"
         );
-        // An error holds nothing secret, and says more than the browser's own message.
+        // An error contains no secret, and says more than the browser's own message.
         assert_eq!(
             allowed_origin(&app, &target, "https://shop.cn")
                 .await

@@ -1,4 +1,4 @@
-//! Many at once, and those who go away.
+//! Many concurrent requests, and clients that disconnect.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -15,7 +15,7 @@ use crate::app::*;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fexample.com%2F";
 
-/// The scope alone in an application of somebody else's, with no keeper: whatever is fetched, a request asked for it.
+/// The scope embedded in another application, without a keeper: every fetch is caused by a request.
 struct Embedded {
     address: SocketAddr,
     sandbox: Sandbox,
@@ -161,10 +161,10 @@ async fn a_client_that_disconnects_does_not_abort_the_refresh() {
     server.sandbox.wait_for_calls(TOKEN_CALL, 1).await;
     impatient.set_zero_linger().unwrap();
     drop(impatient);
-    // The one worker has heard of the reset by the time it answers this.
+    // The only worker has seen the reset by the time it answers this request.
     bad_request(server.address).await;
     held.release();
-    // Nobody waits any more, and the chain goes on to its end all the same.
+    // No caller waits any more, but the refresh still runs to its end.
     server.sandbox.wait_for_calls(TICKET_CALL, 1).await;
     read(send(server.address).await).await.ok();
     assert_eq!(
@@ -213,11 +213,11 @@ async fn a_request_in_progress_is_answered_before_the_service_ends() {
     let app = spawn(&config, |sandbox| sandbox.add_app(main_app())).await;
     let (address, sandbox) = (app.address, app.sandbox.clone());
     read(send(address).await).await.ok();
-    // Dead for the request, and the refresh is held back.
+    // The ticket has expired, and the refresh is held at the gate.
     let held = sandbox.hold(TOKEN_CALL);
     sandbox.advance(seconds(8_000));
     let under_way = send(address).await;
-    bad_request(address).await; // the one worker has taken the request before this one
+    bad_request(address).await; // the only worker has read the previous request by now
     let ending = tokio::spawn(app.stop());
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The doctor: the page, and the question that anybody may ask. What it must never do is tell a ticket or sign.
+//! The doctor: the page and its public endpoint. It must never disclose a ticket or sign a page.
 
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
@@ -42,7 +42,7 @@ async fn ask(app: &TestApp, question: &Value) -> Answer {
     post(app, "application/json", &question.to_string()).await
 }
 
-/// The valid credentials of `main`: none of them may stand in an answer.
+/// The valid credentials of `main`, which must not appear in any answer.
 async fn secrets(app: &TestApp) -> Vec<String> {
     let mut secrets = Vec::new();
     for kind in [Kind::AccessToken, Kind::JsapiTicket] {
@@ -242,7 +242,7 @@ async fn a_getticket_answer_is_read_as_a_ticket_in_every_field() {
 async fn the_correct_signature_is_never_disclosed() {
     let app = with_demo().await;
     let secrets = secrets(&app).await;
-    // Anybody's page: the endpoint would not sign it, and the doctor does not either.
+    // A foreign page: the endpoint would not sign it, and neither does the doctor.
     for page in ["https://evil.example/pay", "https://www.example.com/"] {
         let right = signed(&secrets[1], page);
         let question = json!({"url": page, "nonceStr": "n0nce", "timestamp": "1700000000", "signature": sha1("a guess")});
@@ -261,7 +261,7 @@ async fn a_pasted_ticket_is_used_and_not_quoted() {
         json!({"paste": string, "url": "https://h.cn/p?ticket=1"}),
         json!({"paste": backend_answer(&signed(OWN_TICKET, "https://h.cn/p")).to_string(), "url": "https://h.cn/p?ticket=1",
             "tickets": {"current": OWN_TICKET}}),
-        // In the wrong field, and in the address.
+        // The ticket in the wrong field, and in the page's address.
         json!({"paste": format!("{OWN_TICKET} config:invalid signature"), "tickets": {"current": OWN_TICKET},
             "url": format!("https://h.cn/p?t={OWN_TICKET}"), "nonce": "n", "timestamp": "1", "signature": sha1("x")}),
     ] {
@@ -293,7 +293,7 @@ async fn the_ticket_of_a_pasted_string_is_compared_with_the_current_one() {
         );
         assert!(!answer.text.contains(ticket), "{}", answer.text);
     }
-    // Nobody's page that we know: the string may be right, and nobody can say it of its ticket.
+    // A page of no known account: the string may be correct, but its ticket cannot be verified.
     let elsewhere = line(OWN_TICKET).replace("www.example.com", "h.cn");
     let json = ask(
         &app,
@@ -311,7 +311,7 @@ async fn the_ticket_of_a_pasted_string_is_compared_with_the_current_one() {
     assert_eq!(
         ask(&app, &question).await.ok()["findings"][0]["code"],
         "ticket_not_current",
-        "an AppID says whose it is"
+        "the AppID names the account"
     );
 }
 
@@ -379,7 +379,7 @@ async fn pasted_values_are_returned_for_the_form() {
     }
     assert_eq!(
         json["ticket"], "none",
-        "no ticket of ours belongs to a foreign AppID"
+        "no ticket of this server belongs to a foreign AppID"
     );
 }
 
@@ -511,7 +511,7 @@ async fn a_client_over_the_doctors_rate_limit_is_told_to_wait() {
     let refused = loop {
         let answer = ask(&app, &json!({"error": "config:invalid url domain"})).await;
         asked += 1;
-        assert!(asked < 5_000, "the doctor answers without end");
+        assert!(asked < 5_000, "the doctor never refuses");
         if answer.status != 200 {
             break answer;
         }
@@ -519,6 +519,6 @@ async fn a_client_over_the_doctors_rate_limit_is_told_to_wait() {
     assert!(asked > 20, "a class of students may ask: {asked}");
     refused.assert_problem(429, "rate_limited");
     assert!(refused.header("retry-after").is_some());
-    // The pages' own endpoint has its own measure.
+    // The signing endpoint has its own rate limit.
     assert_eq!(app.config("https://example.com/").await.status, 200);
 }

@@ -1,4 +1,4 @@
-//! The way to WeChat is broken: its proxy, or the first of its hosts.
+//! The egress to WeChat is broken: the proxy or the first host.
 
 use std::net::SocketAddr;
 use std::path::Path;

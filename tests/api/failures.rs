@@ -1,4 +1,4 @@
-//! WeChat says no, or nothing: what the page is told, and what it is not.
+//! WeChat refuses or does not answer: what the public error contains, and what it hides.
 
 use std::net::IpAddr;
 
@@ -31,7 +31,7 @@ async fn a_misconfigured_account_reports_its_errcode_and_the_fix() {
         assert_eq!(
             answer.header("retry-after"),
             None,
-            "waiting does not mend it"
+            "waiting does not fix it"
         );
     }
 }
@@ -113,7 +113,7 @@ async fn an_unreachable_wechat_is_reported() {
         .assert_problem(503, "upstream_unavailable");
     app.sandbox.stop().await;
     app.sandbox.advance(seconds(120));
-    // This one may still meet a connection that was open and find it closed under its hands.
+    // This request may still use an open connection and find it closed.
     app.config(PAGE)
         .await
         .assert_problem(503, "upstream_unavailable");

@@ -1,4 +1,4 @@
-//! The gateway: the admin listener in front of the sandbox, as SDKs use it.
+//! The gateway: the admin listener in front of the sandbox, used as by SDKs.
 
 mod calls;
 mod chain;
@@ -137,7 +137,7 @@ impl World {
         self.send(get(path)).await.ok()
     }
 
-    /// The token that the drop-in gives this key for `main`.
+    /// Returns the drop-in token of `main` for this key.
     async fn token(&self, key: &str) -> String {
         let path = format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={key}");
         let answer = self.get(&path).await;
@@ -159,7 +159,7 @@ impl World {
         self.sandbox.token(APP, Mode::Stable).expect("a token")
     }
 
-    /// The number of calls that the gateway has passed on, whatever their path. The service's own calls have
+    /// Returns the number of forwarded calls on all paths. The service's own calls have
     /// no `Via`.
     async fn passed_on(&self) -> usize {
         let url = format!("{}/sandbox/requests", self.sandbox.url());
@@ -184,7 +184,7 @@ fn refused(answer: &Answer, code: i64, word: &str) {
     assert!(errmsg.contains(word), "{word}: {errmsg}");
 }
 
-/// Many requests at once with one client of their own.
+/// Sends many requests at once with one client.
 async fn all_at_once(url: &str, count: usize) -> Vec<Value> {
     let client = client();
     let tasks: Vec<_> = (0..count)

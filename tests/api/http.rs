@@ -1,4 +1,4 @@
-//! The endpoint among the rules of HTTP: methods, paths, proxies in front.
+//! HTTP behaviour of the endpoint: methods, paths, headers of proxies.
 
 use crate::app::*;
 use crate::common::http;

@@ -1,4 +1,4 @@
-//! What a client cannot do to the others: ask without end, guess keys, hold connections, borrow a browser.
+//! Limits on a single client: request rate, guessed keys, held connections, cross-site requests.
 #![allow(clippy::print_stdout)] // what was measured
 
 mod doors;

@@ -1,4 +1,4 @@
-//! WeChat is down: what lives is served to its last second, and what is dead never.
+//! WeChat is down: valid values are served to their last second, and expired ones never.
 
 use wx_jssdk::sandbox::{Fault, FaultKind};
 
@@ -6,14 +6,14 @@ use crate::app::*;
 
 const PAGE: &str = "https://example.com/?a=1";
 
-/// Two hours less the margin in which a signature still has to travel.
+/// Two hours less the safety margin for the way of a signature.
 const SERVED_FOR: u64 = 7_200 - 5;
 
 async fn served(app: &TestApp) {
     let ticket = app
         .sandbox
         .ticket(APP, "jsapi")
-        .expect("WeChat still takes it");
+        .expect("WeChat still accepts it");
     assert!(app.sandbox.accepts_ticket(APP, "jsapi", &ticket));
     let config = app.config(PAGE).await.ok();
     assert_eq!(
@@ -24,7 +24,7 @@ async fn served(app: &TestApp) {
     assert!(verdict.is_ok(), "{verdict:?}");
 }
 
-/// From a warm start through the whole life of the ticket, and beyond.
+/// Runs from a warm start through the whole life of the ticket and beyond.
 async fn lives_through(app: &TestApp) {
     for _ in 0..SERVED_FOR / 60 {
         served(app).await;
@@ -66,7 +66,7 @@ async fn with_wechat_unreachable_the_valid_ticket_is_served_to_its_end_and_no_lo
     lives_through(&app).await;
 }
 
-/// The first request fetches.
+/// Sends the first request, which fetches the credentials.
 async fn served_first(app: &TestApp) {
     let config = app.config(PAGE).await.ok();
     assert!(app.verdict(&config, PAGE).is_ok());

@@ -11,7 +11,7 @@ use wx_jssdk::server::pages::Pages;
 
 use crate::app::{MAIN, spawn};
 
-/// One of each kind, and every file that a page of another kind imports.
+/// One file of each kind, and every file that other pages import.
 const STATIC_FILES: [(&str, &str); 9] = [
     ("style.css", "text/css; charset=utf-8"),
     ("demo.css", "text/css; charset=utf-8"),
@@ -391,7 +391,7 @@ async fn only_the_sandbox_simulates_a_client_and_says_so() {
     );
     assert!(
         client < demo,
-        "the client is there before the page asks for it"
+        "the client is ready before the page calls it"
     );
     for name in SANDBOX_FILES {
         let response = get(sandbox.clone(), &format!("/static/{name}")).await;
@@ -441,7 +441,7 @@ async fn static_files_have_their_types_and_are_revalidated() {
     }
     tags.sort();
     tags.dedup();
-    assert_eq!(tags.len(), STATIC_FILES.len(), "each its own tag");
+    assert_eq!(tags.len(), STATIC_FILES.len(), "each file has its own ETag");
 }
 
 #[tokio::test]
@@ -601,7 +601,7 @@ async fn the_simulated_phone_is_one_script_for_pages_of_other_servers() {
     }
     assert!(
         parts > 0 && script.starts_with("// Sandbox only: simulates the WeChat client"),
-        "the bridge comes first"
+        "the bridge is loaded first"
     );
     assert_eq!(
         get(pages(), "/static/phone.js").await.status(),

@@ -71,7 +71,7 @@ impl World {
         Self::with("", |platform| platform).await
     }
 
-    /// The same with further settings of the platform, here and at WeChat.
+    /// Like `start`, with further settings of the platform here and at WeChat.
     pub(crate) async fn with(
         further: &str,
         at_wechat: impl FnOnce(OpenPlatform) -> OpenPlatform,
@@ -134,7 +134,7 @@ impl World {
         world
     }
 
-    /// An account that authorised the platform, once it can be used.
+    /// Has an account authorise the platform and waits until it is usable.
     async fn authorized(&self, app_id: &str) -> String {
         self.sandbox.authorize(COMPONENT, app_id).await;
         let name = format!("agency/{app_id}");
@@ -153,7 +153,7 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
-        waited.await.expect("it holds in time");
+        waited.await.expect("the condition holds in time");
     }
 
     /// Sends a captured push as WeChat did.
@@ -300,7 +300,7 @@ async fn an_authorised_account_has_the_same_paths_as_other_accounts() {
         call.json().get("errcode").is_none_or(|code| code == 0),
         "{call:?}"
     );
-    // Its AppSecret is the owner's: this server has none.
+    // Only the owner has its AppSecret, not this server.
     let login = format!("/wx/{name}/sns/jscode2session?js_code=1&secret={KEY}&appid={SHOP}");
     assert_eq!(world.admin(&login).await.json()["errcode"], 48001);
     let status = world.admin("/status.json").await.json();
@@ -470,7 +470,7 @@ async fn a_second_tab_keeps_the_authorisation_of_the_first() {
     assert!(age.contains("; Max-Age=1900;"), "{age}");
     let link = format!("done%3Fstate%3D{first}");
     assert!(second.text.contains(&link), "{}", second.text);
-    // WeChat's links in a new page would outlive the state.
+    // WeChat's links in a new page would be valid longer than the state.
     world.advance(200);
     let third = world.visit(page, &cookie).await;
     assert_ne!(cookie_and_state(&third).1, first);
@@ -509,7 +509,7 @@ async fn a_code_that_wechat_refused_is_named_and_not_sent_again() {
         assert!(answer.text.contains("href=\"../agency\""));
         assert_eq!(world.sandbox.calls(QUERY_AUTH), 1, "{lang}");
     }
-    // The note of it does not stay.
+    // The refusal is not kept.
     world.advance(700);
     let done = format!("/authorize/agency/done?state={state}&auth_code=x");
     assert_eq!(world.visit(&done, &cookie).await.status, 400);

@@ -1,4 +1,4 @@
-//! Messages of the users of accounts that authorised an open platform: WeChat's test of going live, and forwarding.
+//! User messages to accounts that authorised an open platform: WeChat's go-live test, and forwarding.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const TEST: &str = "wx570bc396a51b8ff8";
 const USER: &str = "oUser000000000000000000000000";
 const OLD_KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
 
-/// The company's own server, which answers each message with these bytes, or never.
+/// The company's message server, which answers each message with these bytes, or never.
 struct Company {
     address: SocketAddr,
     requests: mpsc::UnboundedReceiver<String>,
@@ -72,7 +72,7 @@ fn is_whole(request: &[u8]) -> bool {
 }
 
 impl World {
-    /// Sends what was captured on the URL for events to the one for messages.
+    /// Sends a captured event push to the message URL.
     async fn send_captured(&self, headers: &[(&str, &str)]) -> Answer {
         let (query, body) = captured(&vector("open-ticket-2015"));
         let target = format!("/platforms/agency/messages/{SHOP}?{query}");
@@ -115,7 +115,7 @@ async fn wechats_go_live_test_passes_while_messages_are_forwarded() {
     let checked = world.sandbox.check_going_live(COMPONENT).await;
     assert_eq!(checked, Ok(()));
     assert!(company.requests.try_recv().is_err(), "nothing is forwarded");
-    // Another text to a test account is a message like any other.
+    // Other texts to a test account are forwarded like any message.
     assert_eq!(world.write(TEST, "hello").await.body, "mine");
 }
 
@@ -212,7 +212,7 @@ async fn every_invalid_message_gets_the_same_answer() {
         let got = (reply.status, reply.body.as_str());
         assert_eq!(got, (Some(400), "the push is not valid"));
     }
-    // It was forwarded by this service, or one like it.
+    // The message was already forwarded by this service or another wx-jssdk.
     let again = world.send_captured(&[("wx-jssdk-forwarded", "1")]).await;
     let got = (again.status, again.text.as_str());
     assert_eq!(got, (400, "the push is not valid"));

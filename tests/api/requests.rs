@@ -1,4 +1,4 @@
-//! What the service says of its requests: counters, the request's id, and errors that are problem+json whoever makes them.
+//! Request counters, request ids, and problem+json for every error, including those of the framework.
 
 use std::sync::Arc;
 
@@ -142,7 +142,7 @@ async fn a_failed_request_has_the_proxys_id_or_a_generated_one() {
     assert_eq!(
         (signed.status, signed.header("x-request-id")),
         (200, None),
-        "what went well needs none"
+        "successful requests have no id"
     );
 }
 
@@ -165,7 +165,7 @@ async fn framework_errors_are_problem_documents_too() {
 #[tokio::test]
 async fn the_fast_path_and_the_router_give_the_same_fields_in_order() {
     let app = spawn_app().await;
-    // The second one asks for the account's own list, and so takes the ordinary way.
+    // The second one requests the account's own list, and so goes through the router.
     let lists = "jsApiList=chooseImage,scanQRCode";
     let (hot, ordinary) = (
         app.query(PAGE).await,
@@ -192,7 +192,7 @@ async fn the_fast_path_and_the_router_give_the_same_fields_in_order() {
     assert_eq!(headers(&hot), headers(&ordinary));
 }
 
-/// A server of one's own on two threads, with this scope in it.
+/// Starts an embedding server on two threads with this scope.
 async fn own_server(
     limit: Option<RateLimit>,
 ) -> (Broker, RequestStats, std::net::SocketAddr, ServerHandle) {
@@ -216,7 +216,7 @@ async fn own_server(
         .clock(sandbox.clock().clone())
         .build()
         .unwrap();
-    // So that the sandbox stays for as long as the broker may ask it.
+    // Keeps the sandbox alive as long as the broker may call it.
     let (served, limit) = (broker.clone(), limit.map(Data::new));
     let stats = RequestStats::default();
     let counted = stats.clone();

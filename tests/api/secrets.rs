@@ -1,4 +1,4 @@
-//! A whole life at trace level, and not one secret in any log line, HTTP answer or error.
+//! A whole credential life at trace level without a secret in any log line, HTTP answer or error.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -18,7 +18,7 @@ const STABLE_SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 /// Needs encoding in the query of a classic call.
 const CLASSIC_SECRET: &str = "5f+9d/1c=4b&8a72e63d0f51b49ce8a7";
 
-/// An operator's, for "refresh now".
+/// An operator's key, for "refresh now".
 const KEY: &str = "wxk_7n2Qx_an-operators-own-key";
 
 const ACCOUNTS: &str = r#"
@@ -52,14 +52,14 @@ const PROXY_USER: &str = "gateway-user";
 const PROXY_PASSWORD: &str = "p@ss:wörd/4711";
 const PROXY_FORMS: [&str; 2] = ["Z2F0ZXdheS11c2VyOn", "p%40ss%3Aw"];
 
-/// Account, call, and the secret that pays for it.
+/// Account, call, and the secret that it uses.
 const CALLS: [(&str, &str, &str); 3] = [
     ("calm", "/cgi-bin/stable_token", STABLE_SECRET),
     ("lively", "/cgi-bin/token", CLASSIC_SECRET),
     ("calm", TICKET_CALL, ""),
 ];
 
-/// Everything that was said, and everything that must not be.
+/// All collected output, and all secrets that must not be in it.
 struct Life {
     app: TestApp,
     /// Answers and errors, as text.
@@ -98,7 +98,7 @@ async fn no_secret_is_ever_disclosed() {
     ] {
         assert!(
             log.contains(line),
-            "the service's own lines are in it, {line} too"
+            "the log has the service's lines, including {line}"
         );
     }
     assert!(
@@ -158,7 +158,7 @@ impl Life {
         }
     }
 
-    /// Every endpoint, rightly and wrongly.
+    /// Calls every endpoint with valid and invalid requests.
     async fn ask_all(&mut self) {
         let page = encode("https://example.com/p?a=1");
         for target in ["/metrics", "/readyz"] {
@@ -187,7 +187,7 @@ impl Life {
         self.collect();
     }
 
-    /// The status page in both languages and as data, and "refresh now" with a key, rightly and wrongly.
+    /// Requests the status page in both languages and as JSON, and "refresh now" with valid and invalid keys.
     async fn ask_status(&mut self) {
         let host = ("Host", "127.0.0.1");
         for target in [
@@ -241,7 +241,7 @@ impl Life {
         answer.status
     }
 
-    /// Renewed by the keeper while they live, and by a request when they are dead.
+    /// Has credentials refreshed by the keeper while valid, and by a request after they expired.
     async fn refresh(&mut self) {
         for life in [7_050, 8_000] {
             self.app.sandbox.advance(seconds(life));
@@ -255,7 +255,7 @@ impl Life {
         }
     }
 
-    /// "WeChat refused this one", said of every kind, of values that live and of one that never was.
+    /// Rejects every kind, with valid values and with one that was never issued.
     async fn reject(&mut self) {
         for account in ["calm", "lively"] {
             for kind in [Kind::AccessToken, Kind::JsapiTicket, Kind::CardTicket] {
@@ -283,7 +283,7 @@ impl Life {
         self.collect();
     }
 
-    /// A ticket call refused in words that repeat the token it was paid with.
+    /// Has a ticket call refused with an errmsg that quotes its token.
     async fn repeat_the_token(&mut self) {
         for account in ["calm", "lively"] {
             let token = self
@@ -314,7 +314,7 @@ impl Life {
         }
     }
 
-    /// Every fault on every call, with the credentials dead, so that the failure is the answer.
+    /// Causes every fault on every call, with expired credentials, so that the failure is the answer.
     async fn fail_in_every_way(&mut self) {
         for (account, call, paid) in CALLS {
             for kind in self.every_fault(paid) {
@@ -339,7 +339,7 @@ impl Life {
         }
     }
 
-    /// Each proxy refuses, fails and ends, with the credentials dead.
+    /// Has each proxy refuse, fail and stop, with expired credentials.
     async fn fail_by_the_proxies(&mut self) {
         for rule in [ProxyRule::Deny, ProxyRule::Fail, ProxyRule::Pass] {
             for proxy in &self.proxies {
@@ -398,7 +398,7 @@ impl Life {
         };
     }
 
-    /// Every value that WeChat has given out by now.
+    /// Every value that WeChat has issued so far.
     fn collect(&mut self) {
         for app in self.app.sandbox.state().apps {
             for tokens in [app.tokens.stable, app.tokens.classic] {
@@ -421,7 +421,7 @@ fn form_encoded(text: &str) -> String {
         .to_owned()
 }
 
-/// What `tracing` and `log` are told by every crate of this process.
+/// Collects the `tracing` and `log` output of every crate in this process.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 

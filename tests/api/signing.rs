@@ -1,4 +1,4 @@
-//! What a page gets that asks rightly: the documented JSON, and a signature that WeChat's client takes.
+//! Answers to valid requests: the documented JSON, and a signature that WeChat's client accepts.
 
 use std::collections::HashSet;
 
@@ -61,7 +61,7 @@ async fn every_answer_has_a_nonce_of_its_own() {
     assert_eq!(nonces.len(), 50);
 }
 
-/// The page as the browser has it, with nothing decoded, encoded or tidied up on the way to the hash.
+/// Asserts that the page is signed exactly as the browser has it, without decoding, encoding or normalisation.
 async fn signs_as_it_stands(app: &TestApp, page: &str) {
     let config = app.config(page).await.ok();
     let signed = page.split('#').next().unwrap();

@@ -1,4 +1,4 @@
-//! The status page, over real HTTP: the service as `serve` starts it, a WeChat that fails on demand, a clock that stands still.
+//! The status page over real HTTP: the service as `serve` starts it, a WeChat with faults, a manual clock.
 
 mod crowd;
 mod drill;

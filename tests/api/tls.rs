@@ -1,4 +1,4 @@
-//! TLS on both listeners: certificates that are replaced while the service runs, and bad ones that are not taken.
+//! TLS on both listeners: certificates that are replaced while the service runs, and bad ones that are rejected.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ use crate::common::service::{Service, settings};
 const START: u64 = 1_767_225_600;
 const DAY: u64 = 86_400;
 
-/// A certificate for 127.0.0.1 and localhost with its key, good from a day before the start for so many days, as PEM.
+/// A certificate for 127.0.0.1 and localhost with its key, valid from a day before the start for this many days, as PEM.
 fn issue(days: i64) -> (String, String) {
     let mut params =
         CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
@@ -39,7 +39,7 @@ fn issue(days: i64) -> (String, String) {
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
-/// One that is good between two days.
+/// A certificate that is valid between two days.
 fn issue_between((y, m, d): (i32, u8, u8), (to_y, to_m, to_d): (i32, u8, u8)) -> (String, String) {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(y, m, d);
@@ -79,7 +79,7 @@ fn of_version_1(pem: &str) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
-/// Files for both listeners in a directory of their own.
+/// Files for both listeners in their own directory.
 struct Home(TempDir);
 
 impl Home {
@@ -115,7 +115,7 @@ impl Home {
     }
 }
 
-/// A configuration with TLS on both listeners and an account that is never asked for.
+/// A configuration with TLS on both listeners and an account that is never used.
 fn configuration() -> String {
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\n
@@ -275,7 +275,7 @@ async fn a_bad_new_certificate_is_rejected_and_the_previous_one_stays() {
     home.put("public", &(cert, key));
     assert!(
         service.certificates[0].look(),
-        "and a good one is taken after all"
+        "and a good one is applied afterwards"
     );
     assert!(connect(service.public, &good).await.is_err());
 }
@@ -289,7 +289,7 @@ async fn a_certificate_that_is_valid_from_tomorrow_is_used_from_tomorrow() {
     assert!(!service.certificates[0].look() && !service.certificates[0].look());
     assert!(connect(service.public, &good).await.is_ok());
     clock.advance(Duration::from_secs(DAY));
-    assert!(service.certificates[0].look(), "its time has come");
+    assert!(service.certificates[0].look(), "it has become valid");
     assert!(!service.certificates[0].look(), "once");
     assert!(connect(service.public, &good).await.is_err());
 }
@@ -413,7 +413,7 @@ async fn start(home: &Home) -> (Running, String, String) {
     (running, public, admin)
 }
 
-/// Certificates that are good today, whatever day that is.
+/// Certificates that are valid on the day of the test run.
 fn issue_now(days: u64) -> (String, String) {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let now = Clock::system().wall().0;
@@ -499,7 +499,7 @@ async fn the_cli_sends_its_key_only_to_the_trusted_certificate() {
         command.env("WX_JSSDK_API_KEY", "wxk_right");
         run_command(command)
     };
-    // WeChat is not there: the admin listener's own answer shows that the key arrived.
+    // WeChat is unreachable: the admin listener's own answer shows that the key arrived.
     let asked = token(&["--ca", "admin.crt"]).await;
     assert!(
         asked.code == 1 && asked.stderr.contains("upstream_unavailable"),

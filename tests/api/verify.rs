@@ -1,4 +1,4 @@
-//! The verify files of domains: exactly the configured names, exactly their contents, and nothing else.
+//! Domain verification files: only the configured names, with exactly their contents.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -44,7 +44,7 @@ async fn a_configured_file_is_served_as_wechat_gave_it() {
             assert_eq!(
                 (answer.status, answer.text.as_str()),
                 (200, content),
-                "{target}: no byte more"
+                "{target}: exactly the configured bytes"
             );
             assert_eq!(answer.header("content-type"), Some("text/plain"));
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
@@ -95,7 +95,7 @@ async fn a_verify_file_accepts_only_get_and_head() {
     }
 }
 
-/// Whatever is asked for: only the three addresses are there.
+/// Property: only the three configured paths exist.
 #[tokio::test]
 async fn no_other_path_is_a_verify_file() {
     let account = Account::official("wx1", SECRET)

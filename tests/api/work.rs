@@ -141,13 +141,13 @@ async fn work_config_gives_both_in_one_reply_each_with_its_own_ticket() {
     }
     assert!(
         agent_verdict(&app, &swapped, PAGE).contains("invalid signature"),
-        "the corp's ticket does not do"
+        "the corp's ticket is not accepted"
     );
 }
 
 #[tokio::test]
 async fn two_apps_of_one_corp_never_share_a_token_or_an_agent_ticket() {
-    // easywechat #2575, silenceper #706, wechatpy #190: keys without corp or agent.
+    // easywechat #2575, silenceper #706, wechatpy #190: cache keys without corp or agent.
     let app = spawn_work().await;
     for account in ["crm", "oa"] {
         let config = app

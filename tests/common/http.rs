@@ -12,13 +12,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// No answer takes so long, also on a machine that others share.
+/// Upper limit for an answer, also on a busy machine.
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
-/// How a successful answer begins.
+/// Status line of a successful answer.
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\n";
 
-/// How an answer with this status begins.
+/// Start of an answer with this status.
 pub(crate) fn status_line(status: u16) -> String {
     format!("HTTP/1.1 {status} ")
 }
@@ -94,19 +94,19 @@ impl Request {
         text + "0\r\n\r\n"
     }
 
-    /// The beginning of a request, up to within the value of a last header.
+    /// An incomplete request that ends inside the value of its last header.
     pub(crate) fn unfinished(self) -> String {
         self.head + "X-Unfinished: "
     }
 }
 
-/// The bytes of `request` with others in the place of its one `mark`.
+/// Returns the bytes of `request` with its only `mark` replaced.
 pub(crate) fn with_bytes(request: &str, mark: &str, bytes: &[u8]) -> Vec<u8> {
     let (before, after) = request.split_once(mark).expect("a mark");
     [before.as_bytes(), bytes, after.as_bytes()].concat()
 }
 
-/// An answer as a server sends it, which then hangs up. `headers` are whole lines.
+/// An answer of a server that then closes the connection. `headers` are whole lines.
 pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -114,12 +114,12 @@ pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
     )
 }
 
-/// An answer of which only this part is sent.
+/// An answer that ends after this part of its body.
 pub(crate) fn unfinished_answer(part: &str) -> String {
     format!("{OK}Content-Length: 9999\r\n\r\n{part}")
 }
 
-/// Sends these bytes and reads until the other side hangs up. What came before a reset counts.
+/// Sends these bytes and reads until the other side closes. Bytes received before a reset count.
 pub(crate) async fn exchange(to: SocketAddr, request: impl AsRef<[u8]>) -> Vec<u8> {
     let stream = TcpStream::connect(to).await.expect("a listener");
     exchange_over(stream, request).await
@@ -131,7 +131,7 @@ pub(crate) async fn exchange_over(
 ) -> Vec<u8> {
     let (mut from, mut into) = tokio::io::split(stream);
     let mut came = Vec::new();
-    // What is too large is answered before its end: both at once.
+    // An oversized request is answered before its end, so send and read at the same time.
     let _ = timeout(BOUND, async {
         tokio::join!(
             into.write_all(request.as_ref()),
@@ -147,12 +147,12 @@ pub(crate) async fn send(to: SocketAddr, request: impl AsRef<[u8]>) -> Answer {
     Answer::parse(&exchange(to, request).await)
 }
 
-/// The answer on this connection, on which the request was sent and which then ends.
+/// Reads the answer on this connection, whose request was sent and which then ends.
 pub(crate) async fn read(stream: impl AsyncRead + AsyncWrite) -> Answer {
     Answer::parse(&exchange_over(stream, "").await)
 }
 
-/// An answer as it came.
+/// An answer as it was received.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -246,7 +246,7 @@ impl Answer {
     }
 }
 
-/// A large answer comes in chunks: what is in them.
+/// Decodes the chunks of a large answer.
 fn unchunked(text: &str) -> String {
     let (mut rest, mut whole) = (text, String::new());
     while let Some((length, more)) = rest.split_once("\r\n") {
@@ -265,7 +265,7 @@ pub(crate) fn client() -> reqwest::Client {
     client_within(BOUND)
 }
 
-/// The same with another time limit for each request.
+/// Like [`client`], with another timeout for each request.
 pub(crate) fn client_within(limit: Duration) -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));

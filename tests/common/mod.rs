@@ -1,4 +1,4 @@
-//! Helpers that several test binaries share.
+//! Helpers shared by several test binaries.
 
 pub(crate) mod http;
 pub(crate) mod process;

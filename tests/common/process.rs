@@ -1,4 +1,4 @@
-//! Processes for tests that set what a process has only once (its logger, its environment), count its threads, or kill it.
+//! Child processes for tests that set global state (logger, environment), count threads, or kill the process.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ pub(crate) fn again<T>(_test: T) -> Command {
     command
 }
 
-/// Whether this test (its function) has the process to itself. If not, runs it in a new process, where it must pass.
+/// Returns whether this test (its function) is alone in its process. If not, runs it in a new process, where it must pass.
 pub(crate) fn alone<T>(test: T) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;

@@ -1,4 +1,4 @@
-//! Runs the binary in a directory and an environment of its own, and asks it over HTTP.
+//! Runs the binary in its own directory and environment, and sends it HTTP requests.
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -14,10 +14,10 @@ pub(crate) use super::http::{client, fetch as get};
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 
-/// No step takes a second; what has not come by then does not come.
+/// Upper limit for each step, which usually takes less than a second.
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
-/// The binary with nothing of this process's environment.
+/// The binary with an empty environment.
 pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
     command
@@ -142,7 +142,7 @@ impl Running {
         }
     }
 
-    /// The next line that begins with `name`, without it.
+    /// Returns the next line that begins with `name`, without the name.
     pub(crate) async fn line(&mut self, name: &str) -> String {
         loop {
             let line = timeout(BOUND, self.stdout.next_line())
@@ -161,7 +161,7 @@ impl Running {
         }
     }
 
-    /// What stands behind `name` in a line that was read before.
+    /// Returns the text after `name` in a line that was read before.
     pub(crate) fn printed(&self, name: &str) -> String {
         let line = self
             .printed
@@ -224,7 +224,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end; what it printed, from the start.
+    /// Waits for its end and returns its whole output.
     pub(crate) async fn ended(mut self) -> Ended {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         let status = timeout(BOUND, async {

@@ -7,12 +7,12 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A real redis-server of this test's own; ends with it.
+/// A real redis-server of this test. Ends when dropped.
 pub(crate) struct Redis {
     server: Child,
     pub(crate) port: u16,
     arguments: Vec<String>,
-    /// Where it works: a replica writes a file, which the next server there would read.
+    /// Its working directory: a replica writes a file, which the next server there would read.
     directory: TempDir,
 }
 
@@ -27,7 +27,7 @@ impl Redis {
             .map(|&argument| argument.to_owned())
             .collect();
         let directory = tempfile::tempdir().expect("there is a place for temporary files");
-        // Another process may take the port between here and there: then the next one.
+        // Another process may take the port in the meantime: then try the next one.
         let (server, port) = (0..20)
             .find_map(|_| {
                 let port = free_port();
@@ -60,14 +60,14 @@ impl Redis {
         self.server.wait().expect("it is ours");
     }
 
-    /// The same port, nothing in it.
+    /// Starts an empty server on the same port.
     pub(crate) fn restart(&mut self) {
         self.kill();
         self.server = run(self.port, &self.arguments, self.directory.path())
             .expect("redis-server starts again");
     }
 
-    /// Speaks to it past the store. Answers in redis-cli's raw words.
+    /// Runs a command, bypassing the store. Returns the raw output of redis-cli.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .arg("-p")
@@ -92,11 +92,11 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Starts it and waits until it says that it is ready; none when it did not like the port.
+/// Starts it and waits until it is ready. Returns `None` if the port was not available.
 fn run(port: u16, arguments: &[String], directory: &Path) -> Option<Child> {
     let port = port.to_string();
     let mut server = Command::new("redis-server")
-        // A file of settings comes before the settings.
+        // The configuration file precedes the other settings on the command line.
         .args(
             arguments
                 .iter()

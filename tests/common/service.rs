@@ -17,7 +17,7 @@ use wx_jssdk::server::{Application, GuardStats, Reloader};
 
 use super::http::BOUND;
 
-/// Both listeners and what tests look into. It stops when it is dropped.
+/// Both listeners and the parts that tests inspect. Stops when dropped.
 pub(crate) struct Service {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -30,13 +30,13 @@ pub(crate) struct Service {
     ended: oneshot::Receiver<()>,
 }
 
-/// Reads a configuration that has no mistake; its paths are relative to `home`.
+/// Reads a valid configuration; its paths are relative to `home`.
 pub(crate) fn settings(text: &str, home: &Path) -> Settings {
     Settings::read(text, home, HashMap::new()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 impl Service {
-    /// Starts it in a thread and a runtime of its own.
+    /// Starts it in its own thread and runtime.
     pub(crate) async fn start(settings: Settings, clock: Clock) -> Self {
         Self::build(async move || Application::build_on(&settings, clock).await).await
     }
@@ -64,7 +64,7 @@ impl Service {
             .expect("it starts")
     }
 
-    /// Starts it in the test's own runtime: what its tasks log goes to the subscriber of the test's thread.
+    /// Starts it in the test's runtime, so that its tasks log to the subscriber of the test's thread.
     pub(crate) async fn start_here(settings: &Settings, clock: Clock) -> Self {
         let application = Application::build_on(settings, clock)
             .await
@@ -89,7 +89,7 @@ impl Service {
             ended,
         };
         let running = async move {
-            // Dropping the sender is the order to stop.
+            // Dropping the sender stops it.
             application
                 .run_until_stopped(async { drop(stopped.await) })
                 .await

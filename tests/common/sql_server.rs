@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     MariaDb,
 }
 
-/// A real server of the tests' own; ends with it. It is run by `nobody`, because neither server is run by root.
+/// A real server that ends when dropped. It runs as the user `nobody`, because neither server runs as root.
 pub(crate) struct Sql {
     pub(crate) kind: Kind,
     server: Mutex<Child>,
@@ -28,7 +28,7 @@ pub(crate) struct Sql {
 static SHARED: [Mutex<Weak<Sql>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
 
 impl Sql {
-    /// A server that other tests may use too: choose other names of tables, and leave it running.
+    /// Returns a server that other tests use too: use your own table names and leave it running.
     pub(crate) fn shared(kind: Kind) -> Arc<Self> {
         let mut shared = SHARED[kind as usize].lock().expect("no start panicked");
         shared.upgrade().unwrap_or_else(|| {
@@ -42,12 +42,12 @@ impl Sql {
         Self::start_in(kind, installed(kind))
     }
 
-    /// A server that speaks TLS too, with this certificate.
+    /// Starts a server that also speaks TLS, with this certificate.
     pub(crate) fn start_with_tls(kind: Kind, certificate: &TlsCertificate) -> Self {
         let directory = installed(kind);
         let file = directory.path().join(CERTIFICATE);
         std::fs::write(&file, certificate.pem()).expect("a file can be written");
-        // PostgreSQL refuses a key that others may read.
+        // PostgreSQL refuses a key that other users may read.
         let mut own = Command::new("chmod");
         let owned = own.arg("600").arg(&file).status();
         assert!(owned.is_ok_and(|status| status.success()));
@@ -56,7 +56,7 @@ impl Sql {
     }
 
     fn start_in(kind: Kind, directory: TempDir) -> Self {
-        // Another process may take the port between here and there: then the next one.
+        // Another process may take the port in the meantime: then try the next one.
         let (server, port) = (0..20)
             .find_map(|_| {
                 let port = free_port();
@@ -89,7 +89,7 @@ impl Sql {
         format!("{scheme}://{user}@127.0.0.1:{}/wx", self.port)
     }
 
-    /// Speaks to it past the store, as its administrator. Answers with the rows, without heads and frames.
+    /// Runs SQL as the administrator, bypassing the store. Returns the rows without headers and borders.
     #[track_caller]
     pub(crate) fn admin(&self, statements: &str) -> String {
         let mut command = match self.kind {
@@ -141,7 +141,7 @@ impl Sql {
         let signal = format!("-{name}");
         let sent = Command::new("kill").args([&signal, &id]).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
-        // None if it has no processes of its own.
+        // Fails if it has no child processes.
         let _children = Command::new("pkill").args([&signal, "-P", &id]).status();
     }
 
@@ -155,9 +155,9 @@ impl Sql {
             .expect("it is ours");
     }
 
-    /// Starts it again, with what it had written.
+    /// Starts it again on its existing data.
     pub(crate) fn start_again(&self) {
-        // PostgreSQL waits for the last of its old processes.
+        // PostgreSQL waits until its last old process has ended.
         let started = (0..50).find_map(|_| run(self.kind, self.directory.path(), self.port));
         *self.server.lock().expect("it is ours") = started.expect("the database starts again");
     }
@@ -174,7 +174,7 @@ fn is_root() -> bool {
     id.is_ok_and(|id| id.stdout == b"0\n")
 }
 
-/// A command that is run by `nobody` if this process is root's.
+/// Returns a command that runs as the user `nobody` if this process runs as root.
 fn by_nobody(program: impl AsRef<std::ffi::OsStr>) -> Command {
     if !is_root() {
         return Command::new(program);
@@ -194,7 +194,7 @@ fn postgres(program: &str) -> PathBuf {
     newest.expect("PostgreSQL is installed")
 }
 
-/// The file with the server's certificate and key, if it speaks TLS.
+/// Returns the file with the server's certificate and key, if it speaks TLS.
 const CERTIFICATE: &str = "tls.pem";
 
 fn give_to_nobody(path: &Path) {
@@ -249,7 +249,7 @@ fn install(kind: Kind, directory: &Path) {
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{said}");
     if kind == Kind::Postgres {
-        // A database by the name of the other server's.
+        // A database with the same name as on the other server.
         let mut single = by_nobody(postgres("postgres"))
             .args(["--single", "-j", "-D"])
             .arg(directory.join("data"))
@@ -265,7 +265,7 @@ fn install(kind: Kind, directory: &Path) {
     }
 }
 
-/// Starts it and waits until it says that it is ready; none when it did not like the port.
+/// Starts it and waits until it is ready. Returns `None` if the port was not available.
 fn run(kind: Kind, directory: &Path, port: u16) -> Option<Child> {
     let data = directory.join("data");
     let mut command = match kind {

@@ -23,7 +23,7 @@ impl TlsCertificate {
         }
     }
 
-    /// Reads one that a test wrote to a file of its own.
+    /// Reads a certificate from a file.
     pub(crate) fn read(file: &Path) -> Self {
         let text = std::fs::read_to_string(file).unwrap();
         Self {

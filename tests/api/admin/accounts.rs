@@ -17,11 +17,11 @@ use crate::secrets::Log;
 const SHOP: &str = "wx1111111111111111";
 const SHOP_SECRET: &str = "5ec2e7000000000000000000000000aa";
 
-/// Manages all accounts.
+/// Key that manages all accounts.
 const KEY: &str = "wxk_an-operator";
-/// Manages `shop` and `later`.
+/// Key that manages `shop` and `later`.
 const SHOP_KEY: &str = "wxk_the-shops-own";
-/// Opens all accounts and manages none.
+/// Key for all accounts, without `manage`.
 const READER: &str = "wxk_a-reader";
 
 struct World {
@@ -157,7 +157,7 @@ async fn an_account_works_from_its_addition_to_its_removal() {
     let token = world.get("/credentials/shop/access_token").await;
     assert_eq!(token.status, 200, "{token:?}");
 
-    // What was answered can be sent back: the secret stays.
+    // The answer can be sent back as a request: the secret stays.
     let mut changed = world.get("/accounts/shop").await.json();
     changed["js_safe_domains"] = json!(["new.example.com"]);
     let answer = world.put("shop", &changed).await;
@@ -277,7 +277,7 @@ async fn accounts_of_the_configuration_are_shown_and_stay_as_they_are() {
     assert_eq!(sources, [("main", "configuration"), ("shop", "api")]);
     let page = world.get("/status?lang=en").await.text;
     assert!(page.contains("Added by the admin API."), "{page}");
-    // Pages that name no account still get the only one of the configuration.
+    // Requests that name no account still get the only configured one.
     assert_eq!(world.sign("", "example.com").await.json()["appId"], APP);
 }
 
@@ -301,7 +301,7 @@ async fn a_key_manages_its_accounts_and_only_with_manage() {
     }
     let other = send("PUT", "/accounts/other", SHOP_KEY, Some(&shop)).await;
     other.assert_problem(403, "forbidden");
-    // Not even whether it exists.
+    // The answer does not even disclose whether it exists.
     for name in ["main", "gone"] {
         let answer = send("GET", &format!("/accounts/{name}"), SHOP_KEY, None).await;
         answer.assert_problem(403, "forbidden");
@@ -369,7 +369,7 @@ async fn a_change_of_an_older_version_is_refused() {
     assert_eq!(world.send(request, KEY, None).await.status, 204);
 }
 
-/// Sends `later`, the shop's app with this secret, with the limited key.
+/// Puts `later`, the shop's app with this secret, with the limited key.
 async fn put_later(world: &World, secret: &str, domain: &str) -> u16 {
     let mut later = shop();
     later["secret"] = secret.into();

@@ -1,4 +1,4 @@
-//! A development server behind the production server: its `upstream` is production's admin listener, its secret an API key.
+//! A development server whose `upstream` is the production server's admin listener and whose secret is an API key.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::admin::world::*;
 
 const LIFE: u64 = 7_200;
 
-/// Seconds before the end of a value in which it may be renewed: the lead is at most 300.
+/// Seconds before its end in which a value may be refreshed: the lead is at most 300.
 const NEAR: u64 = 420;
 
 /// The step in seconds while nothing is due.
 const CALM: u64 = 20;
 
-/// What a call of an account costs WeChat, and how its values are judged there.
+/// An account, its calls to WeChat, and how its values are verified there.
 struct Case {
     account: Account,
     /// The account at the simulator.
@@ -50,7 +50,7 @@ fn work() -> Case {
     }
 }
 
-/// Production with the simulated WeChat behind it, and a development server that asks production in WeChat's place.
+/// Production with the simulated WeChat as upstream, and a development server with production as upstream.
 struct Chain {
     production: World,
     wechat: Sandbox,
@@ -60,7 +60,7 @@ struct Chain {
     case: Case,
 }
 
-/// The way from development to production.
+/// A proxy between development and production.
 struct Way {
     address: String,
     hangs: Arc<AtomicBool>,
@@ -68,7 +68,7 @@ struct Way {
 }
 
 impl Way {
-    /// On the way of the first `slow` calls a second passes.
+    /// A second passes during each of the first `slow` calls.
     async fn to(production: SocketAddr, clock: Clock, slow: u64) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -83,7 +83,7 @@ impl Way {
                 let hangs = hanging.load(SeqCst);
                 tokio::spawn(async move {
                     if hangs {
-                        // Read and never answered, until the client gives up.
+                        // The request is read and never answered, until the client times out.
                         let mut request = Vec::new();
                         let _ = client.read_to_end(&mut request).await;
                     } else if let Ok(mut server) = TcpStream::connect(production).await {
@@ -146,7 +146,7 @@ impl Chain {
         }
     }
 
-    /// Lets time pass until `end`, in seconds since the start: second by second while a value may be renewed.
+    /// Advances the clock to `end`, in seconds since the start: second by second while a value may be refreshed.
     async fn until(&self, end: u64) {
         while self.passed() < end {
             let left = end - self.passed();
@@ -161,7 +161,7 @@ impl Chain {
         }
     }
 
-    /// Whether no value ends soon, here or at production, whose value is the same.
+    /// Returns whether no value ends soon; production and development share the value.
     async fn is_quiet(&self) -> bool {
         let tickets = self.case.tickets.iter().map(|(kind, ..)| *kind);
         for kind in tickets.chain([Kind::AccessToken]) {
@@ -174,7 +174,7 @@ impl Chain {
         true
     }
 
-    /// Each keeper takes its step, and a page asks.
+    /// Runs one step of each keeper and one page request.
     async fn step(&self) {
         self.production.broker.tend().await;
         self.development.tend().await;
@@ -185,7 +185,7 @@ impl Chain {
         self.clock.now().0 - START.0
     }
 
-    /// Every ticket is there, and WeChat takes it.
+    /// Asserts that every ticket is available and accepted by WeChat.
     async fn signs(&self) {
         let page = PageUrl::parse("https://example.com/p").unwrap();
         let signed = self.development.js_config("dev", &page).await;
@@ -219,17 +219,17 @@ async fn three_lives_cost_one_call_each(case: fn() -> Case) {
     for slow in [0, 1, 2] {
         let chain = Chain::new(case(), slow).await;
         chain.until(3 * LIFE).await;
-        // The fourth value is there already: it came some minutes before the end of the third.
+        // The fourth value exists already: it was fetched some minutes before the end of the third.
         let calls = chain.wechat.calls(chain.case.token);
         assert!(calls <= 4, "{calls} token calls");
         for (kind, _, path) in chain.case.tickets {
             let calls = chain.wechat.calls(path);
             assert!(calls <= 4, "{calls} calls for a {kind}");
         }
-        // Of each value the first and, where production is renewing it at this very time, once more.
+        // One call for each value, and a second one if production is refreshing it at that time.
         let values = 1 + chain.case.tickets.len() as u64;
         let asked = chain.way.calls.load(SeqCst);
-        assert!(asked <= 8 * values, "production was asked {asked} times");
+        assert!(asked <= 8 * values, "production got {asked} requests");
     }
 }
 

@@ -30,7 +30,7 @@ async fn a_credential_is_returned_with_its_remaining_life() {
         assert_eq!(
             (again.number("expires_in"), again.number("expires_at")),
             (left, START.0 + 7_200),
-            "never 7200 once more"
+            "the remaining life, not 7200 again"
         );
         assert_eq!(
             (again.text("value"), again.number("generation")),
@@ -128,7 +128,7 @@ async fn an_unavailable_or_unknown_kind_is_an_error_before_any_call() {
 
 #[tokio::test]
 async fn a_wechat_refusal_is_returned_with_cause_fix_and_the_ip_to_allow() {
-    // Senparc #2116: WeChat's 40164 hidden behind an own error.
+    // Senparc #2116: WeChat's 40164 was hidden behind its own error.
     let world = World::new().await;
     world.sandbox.add_app(
         App::official(APP, SECRET)
@@ -193,7 +193,7 @@ async fn an_unreachable_wechat_is_a_503_that_says_when_to_retry() {
     let upstream = problem.0["upstream"].as_object().unwrap();
     assert!(
         !upstream.contains_key("errcode") && !upstream.contains_key("errmsg"),
-        "WeChat said nothing"
+        "WeChat did not answer"
     );
     assert_eq!(upstream["endpoint"], STABLE);
     assert!(problem.text("detail").contains("HTTP 502"), "{}", problem.0);

@@ -1,4 +1,4 @@
-//! `POST /jssdk/diagnose`: who may ask, and that a valid ticket is computed with but never told.
+//! `POST /jssdk/diagnose`: authorisation, and that a valid ticket is used and never disclosed.
 
 use serde_json::json;
 use sha1::{Digest as _, Sha1};

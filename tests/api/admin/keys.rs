@@ -1,4 +1,4 @@
-//! Who may call: keys, what they open, what the others learn.
+//! API keys: how they are sent, what they grant, and what callers without access learn.
 
 use std::sync::{Arc, Mutex};
 
@@ -75,7 +75,7 @@ async fn a_missing_and_a_wrong_key_get_the_same_answer() {
 
 #[tokio::test]
 async fn a_key_in_the_query_is_not_accepted() {
-    // It would be in every access log.
+    // A key in the query would be in every access log.
     let world = World::new().await;
     for name in ["key", "api_key", "access_token", "secret"] {
         world
@@ -129,7 +129,7 @@ async fn a_key_without_access_cannot_tell_whether_an_account_exists() {
         answer.problem(403, "forbidden");
         said.insert(answer.text.clone());
     }
-    // Not even a kind that the one has and the other has not.
+    // Also for a kind that only one of the accounts has.
     said.insert(
         world
             .get_with(MAIN_KEY, "/credentials/mini/jsapi_ticket")
@@ -266,7 +266,7 @@ async fn each_use_is_logged_by_key_name_without_keys_or_values() {
     }
 }
 
-/// What is logged in this process until it is read.
+/// The log of this process, until it is read.
 #[derive(Clone)]
 struct Log(Arc<Mutex<Option<Vec<u8>>>>);
 

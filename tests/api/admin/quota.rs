@@ -1,16 +1,16 @@
-//! Whoever holds a key cannot burn the account's quota: a day of callers who do nothing but complain.
+//! An API key holder cannot exhaust the account's quota: a day of callers that only report dead values.
 
 use serde_json::json;
 
 use crate::admin::world::*;
 
-/// The seconds between the calls of a day: for an hour as often as a reject is granted at all, then three times as often as it is
-/// granted after the first twenty.
+/// The seconds between the calls of a day: for an hour at the shortest interval of granted rejects, then three times as often as
+/// they are granted after the first twenty.
 fn a_day() -> impl Iterator<Item = u64> {
     std::iter::repeat_n(30, 120).chain(std::iter::repeat_n(300, 276))
 }
 
-/// Twenty, then four an hour, in each of the two Shanghai days that this day touches, and the natural refreshes: less than the 200
+/// Twenty, then four an hour, in each of the two Shanghai days that this day touches, plus scheduled refreshes: less than the 200
 /// classic token calls a day that WeChat grants even a test account.
 const BOUND: u64 = 2 * 20 + 4 * 24 + 14;
 
@@ -36,14 +36,14 @@ async fn a_day_of_rejects_forces_no_more_than_twenty_stable_tokens() {
         let current = world.token("main").await;
         assert!(
             world.sandbox.accepts_token(APP, &current),
-            "never a dead one"
+            "never a dead token"
         );
         world
             .reject("/credentials/main/access_token", &current)
             .await;
         tokens.insert(current);
     }
-    // Twenty forced in each of the two Shanghai days that this day touches, and the ends of twelve natural lives.
+    // Twenty forced in each of the two Shanghai days that this day touches, plus twelve ordinary expiries.
     assert!(tokens.len() <= 2 * 20 + 14, "{} tokens", tokens.len());
     let calls = world.sandbox.calls(STABLE);
     assert!(calls < 4 * a_day().count() as u64, "{calls} calls");

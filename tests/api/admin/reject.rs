@@ -56,7 +56,7 @@ async fn fifty_clients_that_saw_one_40001_cause_one_refresh_and_a_late_one_none(
         assert_eq!(
             world.sandbox.calls(endpoint),
             2,
-            "{account}: a late peer causes none"
+            "{account}: a late client causes no refresh"
         );
     }
 }
@@ -88,7 +88,7 @@ async fn a_second_reject_within_half_a_minute_is_told_to_wait() {
     answer.problem(429, "rate_limited");
     assert_eq!(answer.header("retry-after"), Some("20"));
     assert_eq!(world.sandbox.calls_total(), calls);
-    assert_eq!(world.token("main").await, second, "it is served on");
+    assert_eq!(world.token("main").await, second, "it is still served");
     world.advance(20);
     assert_ne!(world.reject(PATH, &second).await.ok().text("value"), second);
 }
@@ -117,7 +117,7 @@ async fn a_failed_reject_returns_wechats_error_and_keeps_the_current_value() {
     let detail = problem.text("detail");
     assert!(
         detail.starts_with("could not refresh the access_token of account \"main\": "),
-        "one is served on: {detail}"
+        "a value is still served: {detail}"
     );
     assert!(
         problem.0["upstream"]["errmsg"]

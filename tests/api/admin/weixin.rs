@@ -1,4 +1,4 @@
-//! `api.weixin.qq.com`'s own paths, with an API key in the place of the secret.
+//! `api.weixin.qq.com`'s own paths, with an API key in place of the secret.
 
 use serde_json::json;
 use wx_jssdk::Kind;
@@ -24,7 +24,7 @@ async fn buy(world: &World, app_id: &str, key: &str) -> String {
     answer.ok().text("access_token")
 }
 
-/// The errmsg without its rid, whose first group must be the time.
+/// Returns the errmsg without its rid, whose first group must be the time.
 fn without_rid(errmsg: &str) -> &str {
     let (text, rid) = errmsg
         .split_once(" rid: ")
@@ -101,7 +101,7 @@ async fn classic_accounts_and_mini_programs_have_tokens_on_both_paths() {
     assert_eq!(
         world.sandbox.calls(CLASSIC),
         1,
-        "however often it is asked for: each call would retire the one before"
+        "on every request: each upstream call would retire the previous token"
     );
 }
 
@@ -272,7 +272,7 @@ async fn a_tokens_only_key_gets_no_ticket_with_its_token() {
         without_rid(&world.get(&call).await.refused(48001)),
         "api unauthorized"
     );
-    // Nor with one that it has from the other paths.
+    // Nor with a token from the other paths.
     let value = world
         .get_with(TOKEN_KEY, "/credentials/classic/access_token")
         .await
@@ -281,12 +281,12 @@ async fn a_tokens_only_key_gets_no_ticket_with_its_token() {
     let classic = ticket_call(&value, "wx_card");
     world.get(&classic).await.refused(48001);
     assert_eq!(world.sandbox.calls(TICKET), 0);
-    // The same token in the hands of a client whose key opens tickets.
+    // The same token used by a client whose key grants tickets.
     let bought = world.get_from("127.0.0.2", &token_call(APP, KEY)).await;
     assert_eq!(bought.ok().text("access_token"), token);
     world.get_from("127.0.0.2", &call).await.ok();
     world.get(&call).await.refused(48001);
-    // Its servers share the token among themselves.
+    // The client's servers share the token.
     world.get_from("127.0.0.3", &call).await.ok();
 }
 
@@ -299,7 +299,7 @@ async fn with_a_tokens_only_key_a_token_not_issued_here_gets_no_ticket() {
         .await
         .unwrap();
     let call = ticket_call(token.value.expose(), "jsapi");
-    world.get(&call).await.ok(); // every key that opens the token opens the ticket
+    world.get(&call).await.ok(); // every key that grants the token grants the ticket
     world.with_token_key();
     let errmsg = world.get(&call).await.refused(40001);
     assert!(errmsg.starts_with(LONG_40001), "{errmsg}");
@@ -422,7 +422,7 @@ async fn a_wechat_refusal_is_returned_verbatim() {
     assert_eq!(
         world.sandbox.calls(CLASSIC),
         1,
-        "once told, WeChat is not asked again"
+        "after the report, WeChat is not called again"
     );
 }
 
@@ -453,7 +453,7 @@ async fn an_unreachable_wechat_is_reported_as_busy() {
 
 #[tokio::test]
 async fn the_callers_token_is_not_blamed_if_wechat_refuses_the_servers_token() {
-    // An SDK takes 40001 for its own token's death, fetches it again, and again.
+    // On 40001 an SDK assumes that its own token is dead and fetches it again and again.
     let world = World::new().await;
     let token = world.token("main").await;
     world.sandbox.fault(wx_jssdk::sandbox::Fault::always(
@@ -464,7 +464,7 @@ async fn the_callers_token_is_not_blamed_if_wechat_refuses_the_servers_token() {
     assert_eq!(
         world.sandbox.calls(TICKET),
         2,
-        "refreshed once, tried once more"
+        "refreshed once, retried once"
     );
 }
 

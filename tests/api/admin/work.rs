@@ -9,7 +9,7 @@ fn token_call(corp: &str, key: &str) -> String {
     format!("/cgi-bin/gettoken?corpid={corp}&corpsecret={key}")
 }
 
-/// A world in which both apps have all they need.
+/// A world in which all credentials of both apps are fetched.
 async fn world() -> World {
     let world = World::new().await;
     for app in ["sales", "hr"] {
@@ -26,7 +26,7 @@ async fn world() -> World {
     world
 }
 
-/// The errmsg without WeCom's tail, which must be right.
+/// Returns the errmsg without WeCom's suffix, which is verified.
 fn without_tail(errmsg: &str, errcode: i64) -> &str {
     let (text, tail) = errmsg
         .split_once(", hint: [")
@@ -247,7 +247,7 @@ async fn ticket_calls_validate_the_token_first() {
         .refused(40001);
     assert!(
         errmsg.contains("getStableAccessToken"),
-        "a WeCom token is none of weixin's: {errmsg}"
+        "a WeCom token is not valid for weixin: {errmsg}"
     );
 }
 

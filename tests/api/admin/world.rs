@@ -1,4 +1,4 @@
-//! An admin listener with one account of each kind, and a client that sends exactly what it is told.
+//! An admin listener with one account of each kind, and a client that sends exactly the given requests.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -31,15 +31,15 @@ pub(crate) const STABLE: &str = "/cgi-bin/stable_token";
 pub(crate) const CLASSIC: &str = "/cgi-bin/token";
 pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
 
-/// Opens everything.
+/// Key for all accounts and kinds.
 pub(crate) const KEY: &str = "wxk_all-of-it";
-/// Opens `main`, and an account that there is not.
+/// Key for `main` and a nonexistent account.
 pub(crate) const MAIN_KEY: &str = "wxk_main-only";
-/// Opens the jsapi_ticket of `main`.
+/// Key for the jsapi_ticket of `main`.
 pub(crate) const TICKET_KEY: &str = "wxk_tickets-only";
-/// Opens access tokens only, once it is among the keys: see [`World::with_token_key`].
+/// Key for access tokens only, after [`World::with_token_key`].
 pub(crate) const TOKEN_KEY: &str = "wxk_access-tokens-only";
-/// Opens `sales`.
+/// Key for `sales`.
 pub(crate) const SALES_KEY: &str = "wxk_sales-only";
 
 /// 2026-01-01T08:00:00 in Shanghai.
@@ -52,7 +52,7 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) keys: web::Data<ArcSwap<ApiKeys>>,
     pub(crate) store: Store,
-    /// Dropping it is the order to stop.
+    /// Stops the service when dropped.
     _stop: oneshot::Sender<()>,
 }
 
@@ -225,7 +225,7 @@ impl World {
         send(self.address, method, target, headers, body).await
     }
 
-    /// The same from another address of this machine.
+    /// Like `send`, from another address of this machine.
     pub(crate) async fn get_from(&self, source: &str, target: &str) -> Answer {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket
@@ -250,7 +250,7 @@ impl World {
         .await
     }
 
-    /// From now on [`TOKEN_KEY`] is a key too, limited to access tokens.
+    /// Adds [`TOKEN_KEY`] to the keys, limited to access tokens.
     pub(crate) fn with_token_key(&self) {
         let limited = ApiKey {
             kinds: Some(vec![Kind::AccessToken]),
@@ -271,7 +271,7 @@ impl World {
         self.send("POST", STABLE, &[], &body.to_string()).await
     }
 
-    /// The access token of an account, as `GET /credentials/` hands it out.
+    /// Returns the access token of an account from `GET /credentials/`.
     pub(crate) async fn token(&self, account: &str) -> String {
         self.get_with(KEY, &format!("/credentials/{account}/access_token"))
             .await
@@ -352,14 +352,14 @@ impl Json {
             .unwrap_or_else(|| panic!("no number {name}: {}", self.0))
     }
 
-    /// Whether these are all its members.
+    /// Asserts that the object has exactly these members.
     pub(crate) fn has_exactly(&self, names: &[&str]) -> bool {
         let members = self.0.as_object().unwrap();
         members.len() == names.len() && names.iter().all(|name| members.contains_key(*name))
     }
 }
 
-/// A WeCom that gives every call the same answer.
+/// A WeCom that answers every call alike.
 pub(crate) async fn wecom_that_says(body: &'static str) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

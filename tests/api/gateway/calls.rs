@@ -1,4 +1,4 @@
-//! What arrives at WeChat, and what comes back.
+//! Requests as they arrive at WeChat, and answers as they are returned.
 
 use sha2::{Digest as _, Sha256};
 

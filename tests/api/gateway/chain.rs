@@ -1,4 +1,4 @@
-//! A second wx-jssdk whose upstream is the first: development behind production.
+//! Two gateways in a chain: a second wx-jssdk with the first as upstream, like development behind production.
 
 use super::*;
 

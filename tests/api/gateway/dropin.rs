@@ -1,4 +1,4 @@
-//! Clients that only get their tokens here, and whose token dies at WeChat.
+//! Clients that only fetch tokens here, and whose token is revoked at WeChat.
 
 use super::*;
 use crate::common::http::post;
@@ -65,7 +65,7 @@ async fn a_client_that_keeps_asking_gets_a_valid_token_soon() {
     world.token(NO_CALLS_KEY).await;
     let token = world.token(NO_CALLS_KEY).await;
     assert_eq!(world.sandbox.calls(CHECK), 1, "a second worker has started");
-    // No ticket call finds the dead token first.
+    // No ticket call detects the dead token first.
     let ticket = format!("/cgi-bin/ticket/getticket?type=jsapi&access_token={token}");
     assert_eq!(world.get(&ticket).await["errcode"], 0);
     world.revoke();
@@ -81,7 +81,7 @@ async fn a_client_that_keeps_asking_gets_a_valid_token_soon() {
     assert_eq!(
         world.sandbox.calls(CHECK),
         2,
-        "the next takes twice as many"
+        "the next check needs twice as many"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Calls that leave through a proxy, or by a fallback host.
+//! Calls through a proxy or to a fallback host.
 
 use wx_jssdk::sandbox::{Fault, FaultKind, Proxy, ProxyRule};
 
@@ -23,7 +23,7 @@ fn users() -> String {
     format!("/wx/main{USERS}?access_token={KEY}")
 }
 
-/// Asserts that a call was not sent, and that the proxy is named for it.
+/// Asserts that a call was not sent, and that the proxy is named as the cause.
 #[track_caller]
 fn assert_proxys(answer: &Answer) {
     assert_eq!(answer.status, 502, "{answer:?}");
@@ -53,7 +53,7 @@ async fn calls_have_the_proxys_address_and_its_failures_are_attributed_to_it() {
                 .contains("proxy-authorization")
         );
         let calls = sandbox.calls(USERS);
-        // Idle connections of the gateway go on; new ones are refused.
+        // Idle connections of the gateway stay open; new ones are refused.
         sandbox.host().set_reachable(false).await.unwrap();
         sandbox.host().set_reachable(true).await.unwrap();
         if proxy.url().starts_with("socks5") {
@@ -108,14 +108,14 @@ async fn the_fallback_host_is_called_after_a_failed_connection_not_a_lost_answer
     sandbox.host().set_reachable(false).await.unwrap();
     assert_eq!(errcode(&call().await), 0);
     assert_eq!(second.calls(), 1);
-    // Larger than what is kept for a repetition: nothing of it was read yet.
+    // Larger than the replay buffer: nothing of it was read yet.
     let large = "x".repeat(2 * 1024 * 1024);
     let answer = world.send_text(post(users()).close().body(&large)).await;
     assert_eq!(errcode(&answer), 0);
     assert_eq!(second.calls(), 2);
     sandbox.host().set_reachable(true).await.unwrap();
     assert_eq!(errcode(&call().await), 0);
-    assert_eq!(second.calls(), 2, "back at the first");
+    assert_eq!(second.calls(), 2, "back to the first host");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn calls_are_encrypted_directly_and_through_every_kind_of_proxy() {
     let home = TempDir::new().unwrap();
     let file = home.path().join("certificate.pem");
     std::fs::write(&file, TlsCertificate::new().pem()).unwrap();
-    // In a process of its own, whose certificates the environment names.
+    // In its own process, because the environment names the trusted certificates.
     passes(again(calls_to_wechat_by_tls).env("SSL_CERT_FILE", &file));
 }
 

@@ -145,7 +145,7 @@ async fn two_hundred_calls_when_a_token_dies_cost_one_refresh() {
     for answer in &answers {
         assert_eq!(answer["errcode"], 0, "{answer}");
     }
-    // A stable token is asked for, found unchanged, and then forced: one refresh.
+    // A stable token is requested, found unchanged, and then forced: one refresh.
     assert!(
         world.sandbox.calls(STABLE) <= 2,
         "{}",
@@ -221,7 +221,7 @@ async fn callers_with_tokens_that_keep_dying_get_correct_or_wechats_answers() {
         refreshes = world.sandbox.calls(STABLE);
         world.clock.advance(Duration::from_secs(5));
     }
-    // A minute allows two refreshes on demand, and the one at the beginning.
+    // A minute allows two requested refreshes, after the initial one.
     assert!(refreshes <= 6, "{refreshes}");
     assert!(world.sandbox.calls(USERS) <= 2 * 12 * 40);
 }

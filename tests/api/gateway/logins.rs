@@ -56,7 +56,7 @@ async fn sns_userinfo_keeps_the_users_token() {
     assert_eq!(
         world.sandbox.calls("/sns/userinfo"),
         calls,
-        "nobody was asked"
+        "no upstream call was made"
     );
     // With a key it is passed on as it is, and WeChat refuses it.
     let answer = world

@@ -1,4 +1,4 @@
-//! What uploads make the process hold.
+//! Memory use of uploads.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::common::http::client_within;
 use crate::common::program::{Running, serve_sandbox_command};
 
 const UPLOADS: usize = 100;
-/// 20 MB in a release build. What is held at a time does not depend on the length.
+/// 20 MB in a release build. The memory in use does not depend on the length.
 const BYTES: usize = if cfg!(debug_assertions) {
     3_000_000
 } else {
@@ -16,7 +16,7 @@ const BYTES: usize = if cfg!(debug_assertions) {
 };
 const MIB: u64 = 1 << 20;
 
-/// Sends so many bodies at once; returns how much the memory grew. The simulated WeChat is in the same process.
+/// Sends this many bodies at once. Returns the growth of memory. The simulated WeChat is in the same process.
 async fn grown_by(chunked: bool) -> u64 {
     let home = tempfile::tempdir().unwrap();
     let mut running = Running::start(serve_sandbox_command(home.path()));
@@ -51,7 +51,7 @@ async fn grown_by(chunked: bool) -> u64 {
         tokio::select! {
             answer = uploads.join_next() => {
                 let answer = answer.unwrap().unwrap();
-                // Beyond calls_at_once there would be a 429.
+                // More than calls_at_once would get a 429.
                 assert!(answer.contains(&received), "{answer}");
                 done += 1;
             }

@@ -1,4 +1,4 @@
-//! Calls that never reach WeChat.
+//! Calls that are refused before they reach WeChat.
 
 use super::*;
 use crate::common::http::post;
@@ -141,7 +141,7 @@ async fn an_api_key_never_goes_upstream() {
     let chunks = post(&target).close().chunks([one, two]);
     refused(&world.send_text(chunks).await, 48001, "API key");
     assert_eq!(world.passed_on().await, 0);
-    // One that is too large to be kept is found on its way, and the call is broken off.
+    // A key in a body that is too large to buffer is found while streaming, and the call is aborted.
     let large = format!("{}{CRM_KEY}", "x".repeat(2_000_000));
     refused(
         &world.send_text(post(&target).close().body(large)).await,

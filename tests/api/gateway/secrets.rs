@@ -1,4 +1,4 @@
-//! Nothing that the gateway carries is in a log line at trace level, a metric, a status page, or at WeChat.
+//! No secret of a gateway call appears in the log at trace level, in metrics, on the status page, or at WeChat.
 
 use std::collections::BTreeSet;
 
@@ -72,7 +72,7 @@ async fn no_secret_of_a_call_is_logged_or_shown() {
     for target in ["/metrics", "/status", "/status.json", "/readyz"] {
         shown += &world.send(get(target)).await.text;
     }
-    // The sandbox masks credentials in its record; an API key there would be a key that went upstream.
+    // The sandbox masks credentials in its record; an API key there would have been sent upstream.
     let (_, received) = http::fetch(&format!("{}/sandbox/requests", world.sandbox.url())).await;
     assert!(
         !received.contains("wxk_") && !received.contains("wxv_"),

@@ -15,7 +15,7 @@ async fn bytes_of(world: &World, query: &str) -> (reqwest::header::HeaderMap, Ve
     (headers, answer.bytes().await.unwrap().to_vec())
 }
 
-/// What the sandbox answers without the gateway.
+/// Returns the sandbox's answer without the gateway.
 async fn direct(world: &World, query: &str) -> Vec<u8> {
     let url = format!(
         "{}/cgi-bin/media/x?access_token={}&{query}",
@@ -180,7 +180,7 @@ async fn an_upload_may_take_longer_than_other_requests() {
         .text();
     let mut stream = TcpStream::connect(world.service.admin).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
-    // Three seconds, of which others have one.
+    // Three seconds; other requests have one.
     let mut every = tokio::time::interval(Duration::from_millis(330));
     for _ in 0..10 {
         every.tick().await;

@@ -1,4 +1,4 @@
-//! What the doors count, and what they say to whoever is at the wrong one.
+//! Counters of both listeners, and their answers to wrong hosts, methods and paths.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -1,4 +1,4 @@
-//! A thousand clients that ask without end and read no answer, and what they make the process hold.
+//! Memory use with a thousand clients that send requests endlessly and read no answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::limits::world::{BOUND, PAGE, World};
 const CONNECTIONS: usize = 1_000;
 const MIB: u64 = 1 << 20;
 
-/// A second in a release build; the tests beside this one share its processors.
+/// Upper limit for one answer; it takes a second in a release build, but other tests share the processors.
 const SOON: Duration = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
 
-/// A process of its own, whose memory is its own, too.
+/// A service in its own process, so that its memory can be measured.
 struct Process {
     running: Running,
     public: SocketAddr,
@@ -74,7 +74,7 @@ impl Process {
         self.running.resident()
     }
 
-    /// A connection whose own end holds next to nothing.
+    /// A connection with a minimal receive buffer.
     async fn connect_small(&self, to: SocketAddr) -> Box<dyn Stream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4_096).unwrap();
@@ -105,7 +105,7 @@ impl Process {
         Box::new(connector.connect(name, stream).await.unwrap())
     }
 
-    /// One answer on a connection of its own, and how long it took.
+    /// Requests `path` on a new connection. Returns the answer and how long it took.
     async fn answered(&self, to: SocketAddr, path: &str, clock: &Clock) -> Duration {
         let begun = clock.uptime();
         let request = http::get(path).close().text();
@@ -133,7 +133,7 @@ fn certificate(home: &TempDir) -> (CertificateDer<'static>, String) {
     (certificate.der().clone(), lines)
 }
 
-/// Asks for `path` again and again on a thousand connections, until not one byte more is taken. The memory at most.
+/// Requests `path` repeatedly on a thousand connections until no more bytes are accepted. Returns the peak memory.
 async fn flood(process: &Process, to: SocketAddr, path: &str) -> u64 {
     let clock = Clock::system();
     let written = Arc::new(AtomicU64::new(0));
@@ -148,7 +148,7 @@ async fn flood(process: &Process, to: SocketAddr, path: &str) -> u64 {
             }
         });
     }
-    // Metrics are made for each request, and refused while too many are not read.
+    // Metrics are rendered for each request, and refused while too many answers are unread.
     let probe = if path == "/metrics" { "/healthz" } else { path };
     let (mut peak, mut slowest, mut last, mut still) = (0, Duration::ZERO, 0, 0);
     let mut looks = interval(Duration::from_millis(50));
@@ -169,8 +169,8 @@ async fn flood(process: &Process, to: SocketAddr, path: &str) -> u64 {
     peak
 }
 
-/// One flood after another. Each is measured from where the one before left the process: the allocator keeps a part for the next.
-/// The process, and its memory before.
+/// Runs the floods one after another. Each is measured from the memory that the previous one left allocated.
+/// The process, and its memory before the flood.
 async fn floods(tls: bool, paths: &[(bool, &str)]) -> (Process, u64) {
     rlimit::increase_nofile_limit(8_192).unwrap();
     let process = Process::start(tls).await;

@@ -1,4 +1,4 @@
-//! Wrong API keys are limited for each address; right ones always pass.
+//! Lockout of addresses that try many invalid API keys; valid keys always pass.
 
 use crate::common::program::{Running, command};
 use crate::limits::world::*;
@@ -21,7 +21,7 @@ async fn wrong_keys_lock_out_an_address_and_a_valid_key_from_it_still_passes() {
     assert_eq!(
         world.token("198.51.100.1", KEY).await.status,
         200,
-        "another server behind the same address"
+        "another client behind the same address"
     );
     world.advance(30);
     let refused = world.token("198.51.100.1", "wxk_0").await;
@@ -61,7 +61,7 @@ async fn occasional_wrong_keys_never_lock_out_a_valid_key_on_the_same_address() 
 
 #[tokio::test]
 async fn one_outdated_key_repeated_endlessly_locks_out_no_client() {
-    // A server that was forgotten when the key changed, behind the same address as all others.
+    // A client that still uses the old key, behind the same address as all others.
     let world = World::new("wrong_keys = 3", "").await;
     for _ in 0..100 {
         world
@@ -117,7 +117,7 @@ async fn wrong_keys_on_all_paths_count_together_and_each_path_answers_in_its_sha
     assert_eq!(
         refused.json()["errcode"],
         40125,
-        "no code of WeChat's quotas: the account's is not spent"
+        "not one of WeChat's quota codes: the account's quota is not exhausted"
     );
     let errmsg = refused.json()["errmsg"].as_str().unwrap().to_owned();
     assert!(

@@ -1,4 +1,4 @@
-//! What each kind of answer forbids the browser.
+//! Security headers of each kind of answer.
 
 use crate::limits::world::*;
 
@@ -69,7 +69,7 @@ async fn of_all_files_only_pictures_and_the_script_are_for_other_sites() {
         ("/static/icon.svg", "cross-origin"),
         ("/qr.svg?url=https%3A%2F%2Fexample.com%2F", "same-origin"),
     ] {
-        // The picture is no text: only the head is looked at.
+        // The picture is not text, so only the headers are checked.
         let answer = ask(world.public, "HEAD", target, &[("Host", "example.com")], "").await;
         assert_eq!(
             (answer.status, answer.header("cross-origin-resource-policy")),

@@ -1,4 +1,4 @@
-//! The admin listener and a browser on a machine that can reach it.
+//! Protection of the admin listener from web pages in a browser that can reach it.
 
 use crate::limits::world::*;
 
@@ -22,7 +22,7 @@ async fn a_page_that_uses_dns_rebinding_reads_nothing() {
                 .assert_problem(421, "foreign_host");
         }
     }
-    // A browser without Sec-Fetch-Site, and a script that names itself otherwise.
+    // A browser without Sec-Fetch-Site, and a script that sends another user agent.
     browse(&world, "evil.com", "/readyz", &[])
         .await
         .assert_problem(421, "foreign_host");

@@ -1,4 +1,4 @@
-//! Places run out: what makes room, how soon, and who is served beside it.
+//! The connection limit: which connections are evicted, how soon, and which clients are still served.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use wx_jssdk::Clock;
 
 use crate::limits::world::*;
 
-/// A client of its own: all of 127.0.0.0/8 is this machine.
+/// A client with its own address: all of 127.0.0.0/8 is this machine.
 async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     let from = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
@@ -19,7 +19,7 @@ async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
     socket.connect(to).await.unwrap()
 }
 
-/// `count` half requests from one address, each begun again when it is ended.
+/// Keeps `count` half requests open from one address and reopens each that is closed.
 fn half_requests(count: usize, from: u8, to: SocketAddr) -> JoinSet<()> {
     let mut clients = JoinSet::new();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! So many requests a second for each client.
+//! Rate limit in requests per second for each client.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ async fn refused_requests_are_counted() {
 #[tokio::test]
 async fn the_fast_path_and_the_router_each_cost_one_request_of_the_limit() {
     let world = World::new("requests_per_second = 1\nburst = 3", LOCAL_PROXY).await;
-    // The first waits for a ticket, the last has a list of its own: both begin on the quick way and go on to the ordinary one.
+    // The first waits for a ticket, the last has its own list: both start on the fast path and continue in the router.
     for target in [PAGE, PAGE, &format!("{PAGE}&jsApiList=scanQRCode")] {
         assert_eq!(
             world.get_for("198.51.100.1", target).await.status,
@@ -143,14 +143,14 @@ async fn a_client_that_floods_the_doctor_does_not_block_others() {
             assert_eq!(answer.retry_after(), 1);
         }
     }
-    assert_eq!(answered, 20, "its share");
+    assert_eq!(answered, 20, "within its limit");
     for _ in 0..20 {
         assert_eq!(diagnose("198.51.100.2").await.status, 200);
     }
     world.advance(1);
     assert_eq!(diagnose("198.51.100.1").await.status, 200, "one a second");
     assert_eq!(diagnose("198.51.100.1").await.status, 429);
-    // A form can be sent from any site: it uses up no share.
+    // A form can be sent from any site, so it does not count.
     let form = [
         ("X-Forwarded-For", "198.51.100.3"),
         ("Content-Type", "text/plain"),
@@ -249,7 +249,7 @@ async fn a_configured_header_replaces_the_default_one() {
     assert_eq!(from("198.51.100.2", "7.7.7.7").await, 200);
 }
 
-/// The limit by itself, on a clock that stands still.
+/// The rate limit alone, on a manual clock.
 fn limit(per_second: u32, burst: u32) -> (RateLimit, Clock) {
     let clock = Clock::manual(UnixTime(1_767_225_600));
     let clients = ClientIps::new(vec!["192.0.2.1/32".parse().unwrap()], "x-forwarded-for");
@@ -307,7 +307,7 @@ fn an_ipv6_network_shares_one_rate_limit() {
     assert_eq!(refused, 995);
     assert!(
         check(&limit, "2400:3200:1:3::1").is_ok(),
-        "the neighbour's is another"
+        "the neighbouring network has its own limit"
     );
 }
 
@@ -320,7 +320,7 @@ fn a_million_clients_use_constant_memory_and_displace_no_client() {
     assert_eq!(
         limit.refused(),
         0,
-        "a thirteenth of a million each at most, and each cell has an allowance of 500"
+        "about a thirteenth of a million each, and each bucket allows 500"
     );
     assert!(clock.advance(std::time::Duration::from_secs(5)));
     assert!(check(&limit, "203.0.113.77").is_ok());

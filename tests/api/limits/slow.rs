@@ -1,4 +1,4 @@
-//! Clients that send, or read, as slowly as they can: with real sockets, and with others who want to be served meanwhile.
+//! Clients that send or read as slowly as possible, on real sockets, while other clients must be served.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::limits::world::*;
 
 const SHORT: &str = "request_seconds = 2\nkeep_alive_seconds = 3\nmax_connections = 400";
 
-/// Sends `first`, then one byte of `then` again and again, until the other side has had enough. What came back.
+/// Sends `first`, then the byte `then` repeatedly until the other side closes. Returns the received bytes.
 fn drip(to: SocketAddr, first: &str, then: u8) -> JoinHandle<String> {
     let first = first.to_owned();
     tokio::spawn(async move {
@@ -40,16 +40,16 @@ fn drip(to: SocketAddr, first: &str, then: u8) -> JoinHandle<String> {
 async fn ended(dripping: JoinHandle<String>) -> String {
     timeout(BOUND, dripping)
         .await
-        .expect("the service hangs up")
+        .expect("the service closes the connection")
         .unwrap()
 }
 
-/// A request after whose answer the connection stays open.
+/// A request that keeps the connection open.
 fn kept() -> String {
     http::get("/healthz").text()
 }
 
-/// The beginning of a request, whose head is sent byte by byte.
+/// The beginning of a request whose head is then sent byte by byte.
 fn half() -> String {
     http::get("/healthz").unfinished()
 }
@@ -67,7 +67,7 @@ async fn a_later_request_head_sent_byte_by_byte_is_timed_out() {
     let answer = ended(drip(world.public, &(kept() + &half()), b'a')).await;
     assert_eq!(answer.matches(http::OK).count(), 1, "{answer}");
     assert_eq!(world.guard_stats.now().timed_out, 1);
-    // The same where the first answer was there before the second head began.
+    // The same if the first answer arrives before the second head begins.
     let mut stream = TcpStream::connect(world.public).await.unwrap();
     stream.write_all(kept().as_bytes()).await.unwrap();
     assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0);
@@ -78,7 +78,7 @@ async fn a_later_request_head_sent_byte_by_byte_is_timed_out() {
             drops.tick().await;
         }
     };
-    timeout(BOUND, hung_up).await.expect("the service hangs up");
+    timeout(BOUND, hung_up).await.expect("the service closes the connection");
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_body_sent_byte_by_byte_is_timed_out() {
     let head = |header| reject.clone().headers(&[header]).text();
     let whole = ended(drip(world.admin, &(head(length) + "{\"value\":\""), b'a')).await;
     assert!(!whole.contains(" 200 "), "{whole}");
-    // In chunks, each of which begins and does not end.
+    // In chunks, each of which is started and not finished.
     let chunked = ended(drip(world.admin, &(head(chunked) + "1f40\r\n"), b'a')).await;
     assert!(!chunked.contains(" 200 "), "{chunked}");
 }
@@ -105,7 +105,7 @@ async fn half_a_later_head_followed_by_silence_is_timed_out() {
     let mut came = Vec::new();
     timeout(BOUND, stream.read_to_end(&mut came))
         .await
-        .expect("the service hangs up")
+        .expect("the service closes the connection")
         .unwrap();
     assert!(came.starts_with(http::OK.as_bytes()));
 }
@@ -118,10 +118,10 @@ async fn a_client_that_never_reads_its_answer_is_timed_out() {
     socket.connect(&world.public.into()).unwrap();
     socket.set_nonblocking(true).unwrap();
     let mut stream = TcpStream::from_std(socket.into()).unwrap();
-    // Far more than the buffers between hold.
+    // Far more than the socket buffers hold.
     let ask = http::get("/jssdk/wx-jssdk.js").text().repeat(64);
     let asking = async { while stream.write_all(ask.as_bytes()).await.is_ok() {} };
-    timeout(BOUND, asking).await.expect("the service hangs up");
+    timeout(BOUND, asking).await.expect("the service closes the connection");
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn an_idle_connection_is_closed_and_not_counted_as_timed_out() {
         stream.write_all(first.as_bytes()).await.unwrap();
         timeout(BOUND, stream.read_to_end(&mut Vec::new()))
             .await
-            .expect("the service hangs up")
+            .expect("the service closes the connection")
             .unwrap();
     }
     assert_eq!(world.guard_stats.now().timed_out, 0);
@@ -146,11 +146,11 @@ async fn an_idle_connection_over_tls_is_closed_with_a_closing_record() {
     let exchange = with_the_handshake(world.public, certificate, &request);
     let (answer, closed) = timeout(BOUND, exchange)
         .await
-        .expect("the service hangs up");
+        .expect("the service closes the connection");
     assert!(answer.starts_with(http::OK), "{answer:?}");
     assert!(
         closed,
-        "without it, the client could not tell an end from a cut"
+        "without it, the client could not distinguish the end from a truncation"
     );
     assert_eq!(world.guard_stats.now().timed_out, 0);
 }
@@ -204,7 +204,7 @@ async fn at_the_connection_limit_idle_connections_are_evicted() {
         }
     };
     timeout(BOUND, there).await.expect("connections");
-    // A new client gets the place of an idle connection.
+    // A new client evicts an idle connection.
     for _ in 0..5 {
         assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200);
     }
@@ -217,7 +217,7 @@ async fn one_connection_does_not_take_up_a_small_connection_limit() {
     for _ in 0..2 {
         alone.write_all(kept().as_bytes()).await.unwrap();
         assert!(alone.read(&mut [0; 1_024]).await.unwrap() > 0, "still open");
-        // As long as an idle connection is let be at least: another one is ended meanwhile.
+        // Waits longer than the minimum idle time: another connection is timed out meanwhile.
         ended(drip(world.public, &(kept() + &half()), b'a')).await;
     }
     assert_eq!(world.guard_stats.now().evicted_idle, 0);
@@ -235,7 +235,7 @@ async fn a_client_waiting_for_wechat_is_not_timed_out() {
     )
     .await
     .unwrap();
-    // Longer than a slow client would be let be: another connection, begun after it, is ended meanwhile.
+    // Waits longer than a slow client may take: another connection, opened later, is timed out meanwhile.
     ended(drip(world.public, &(kept() + &half()), b'a')).await;
     gate.release();
     assert_eq!(timeout(BOUND, waiting).await.unwrap().unwrap(), 200);
@@ -256,14 +256,14 @@ async fn a_request_sent_with_the_end_of_its_handshake_is_not_timed_out() {
     )
     .await
     .unwrap();
-    // Longer than an idle connection is left open: it is closed after one second here and ended after six.
+    // Waits longer than an idle connection stays open: it is closed after one second here and cut off after six.
     ended(drip(world.admin, &(kept() + &half()), b'a')).await;
     gate.release();
     let answer = timeout(BOUND, waiting).await.unwrap().unwrap();
     assert!(answer.starts_with(http::OK), "{answer:?}");
 }
 
-/// A certificate for `localhost`, and the line of the configuration that names its files in the directory.
+/// Creates a certificate for `localhost`. Returns the configuration line that names its files.
 fn certificate() -> (tempfile::TempDir, CertificateDer<'static>, String) {
     let home = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
@@ -279,8 +279,8 @@ fn certificate() -> (tempfile::TempDir, CertificateDer<'static>, String) {
     (home, cert.der().clone(), tls)
 }
 
-/// Sends the last message of the handshake and the request in one piece, as clients that are not slow do.
-/// Returns what is answered until the connection ends, and whether it ends with TLS's closing record.
+/// Sends the last message of the handshake and the request in one write, as fast clients do.
+/// Returns the received answer, and whether the connection ended with TLS's close_notify.
 async fn with_the_handshake(
     to: SocketAddr,
     trusted: CertificateDer<'static>,
@@ -345,7 +345,7 @@ async fn an_oversized_request_is_refused_and_affects_no_other_client() {
     ask(world.public, "POST", "/jssdk/config", &[], &large)
         .await
         .assert_problem(405, "method_not_allowed");
-    // An address of 20 KB is refused with words; one of 70 KB, or 200 KB of headers, by the parser.
+    // A URL of 20 KB is refused by the service; one of 70 KB, or 200 KB of headers, by the HTTP parser.
     ask(
         world.public,
         "GET",

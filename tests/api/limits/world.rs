@@ -28,7 +28,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A service with these lines in its `[limits]` and these in its `[server]`, on a clock that stands still.
+    /// A service with these lines in `[limits]` and `[server]`, on a manual clock.
     pub(crate) async fn new(limits: &str, server: &str) -> Self {
         let clock = Clock::manual(UnixTime(1_767_225_600));
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Ten thousand accounts: what fails first, a page at a time, and no answer that is too large or too slow.
+//! Ten thousand accounts: failing ones first, paginated, with answers that are neither too large nor too slow.
 
 #![allow(clippy::print_stdout)] // what was measured
 
@@ -18,7 +18,7 @@ async fn get(app: &TestApp, target: &str) -> Answer {
         .await
 }
 
-/// Ten thousand accounts at a WeChat that lets nobody in: the first sixteen refreshes fail, the others wait their turn.
+/// Ten thousand accounts whose address WeChat refuses: the first sixteen refreshes fail, the others wait for their turn.
 async fn crowd() -> TestApp {
     let mut config = String::from("[account_defaults]\njs_safe_domains = [\"example.com\"]\n");
     for n in 0..ACCOUNTS {
@@ -80,10 +80,10 @@ async fn ten_thousand_accounts_are_paginated_with_failing_ones_first() {
         })
         .collect();
     assert!(keys.is_sorted(), "the worst first, then by name");
-    assert_eq!(keys[0].0, 0, "somebody is down: {:?}", keys[0]);
+    assert_eq!(keys[0].0, 0, "some accounts are down: {:?}", keys[0]);
     let page = get(&app, "/status").await;
     let rows = page.text.matches("<details id=\"account-").count();
-    // Apps that the sandbox does not know are another cause, once the fault is cleared.
+    // After the fault is cleared, apps that are unknown to the sandbox fail for another cause.
     assert!(
         [24, 36].contains(&rows),
         "{rows}: twelve of each cause, and twelve others"
@@ -96,7 +96,7 @@ async fn ten_thousand_accounts_are_paginated_with_failing_ones_first() {
     app.stop().await;
 }
 
-/// The same without a keeper: every account as it is when nobody has asked yet.
+/// The same without a keeper: no credential has been requested yet.
 #[tokio::test]
 async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() {
     let upstream = UpstreamOptions {
@@ -159,7 +159,7 @@ async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() 
     assert_eq!(
         snapshot.accounts[0].credentials.len(),
         2,
-        "what nobody wants is not shown"
+        "a kind that was never requested is not shown"
     );
     assert!(
         broker
@@ -170,7 +170,7 @@ async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() 
     assert_eq!(
         broker.snapshot(&exactly).accounts[0].credentials.len(),
         2,
-        "nor what was asked for and never came"
+        "nor is a kind that was requested and never fetched"
     );
     let clock = Clock::system();
     let _ = broker.snapshot(&find(0, 20));

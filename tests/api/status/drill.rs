@@ -1,4 +1,4 @@
-//! The operator's drill: WeChat answers 40164 at the next refresh. Which account, since when, until when, which IP; and it heals.
+//! The operator's drill: WeChat answers 40164 at the next refresh. The status names the account, the times and the IP; then it recovers.
 
 use serde_json::json;
 use wx_jssdk::sandbox::FaultKind;
@@ -10,7 +10,7 @@ use crate::status::world::*;
 async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_itself() {
     let world = World::healthy().await;
     world.fault(TICKET, not_allowed());
-    world.advance(7_050); // in everybody's lead
+    world.advance(7_050); // in the refresh lead of every account
     let failing_since = world.now();
     let status = world
         .until(|status| status["summary"]["degraded"] == 2)
@@ -28,7 +28,7 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
     assert_eq!(
         names,
         ["classic", "main", "mini"],
-        "what fails stands first, then by name"
+        "failing accounts first, then by name"
     );
     let account = world.account("main").await;
     assert_eq!(
@@ -95,7 +95,7 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
             "each account has its own, in its row: {page}"
         );
     }
-    // Nobody comes: the tickets end.
+    // No operator reacts: the tickets expire.
     world.advance(160);
     let again = |status: &serde_json::Value| {
         find(&status["accounts"][1], "jsapi_ticket")["error"]["failures"].as_u64() >= Some(2)
@@ -157,7 +157,7 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
 
 #[tokio::test]
 async fn a_failing_token_with_a_valid_ticket_says_that_pages_still_work() {
-    // A ticket that is half an hour younger than its token.
+    // The ticket is half an hour younger than its token.
     let world = World::cold(|sandbox| {
         sandbox.fault(wx_jssdk::sandbox::Fault::always(
             TICKET,
@@ -207,7 +207,7 @@ async fn an_untried_account_is_starting_and_one_that_always_failed_is_down() {
     .await;
     let status = world
         .until(|status| {
-            // Accounts that are down come first. The ticket learns of its token's failure a moment later.
+            // Accounts that are down come first. The ticket fails a moment after its token.
             let ticket = || find(&status["accounts"][1], "jsapi_ticket");
             status["summary"]["down"] == 3 && ticket()["error"].is_object()
         })
@@ -224,13 +224,13 @@ async fn an_untried_account_is_starting_and_one_that_always_failed_is_down() {
     );
     assert_eq!(
         ticket["error"]["kind"], "access_token",
-        "a ticket's failure is its token's"
+        "the ticket has the failure of its token"
     );
     let page = world.get("/status?lang=en&q=main").await.text;
     assert_eq!(
         page.matches("class=\"row-error\"").count(),
         1,
-        "and is told once: {page}"
+        "and the page shows it once: {page}"
     );
     assert!(page.contains("Nothing fetched yet."));
 }
@@ -283,7 +283,7 @@ async fn an_exhausted_quota_says_when_it_resets() {
     let in_an_hour = world.app.sandbox.clock().now().0 + 3_600;
     assert!(
         (in_an_hour - 60..=in_an_hour + 60).contains(&error["retry_at"].as_u64().unwrap()),
-        "the console may clear it, so it is tried once an hour: {error}"
+        "the console may clear it, so it is retried once an hour: {error}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Every field, of what is well and of what is not.
+//! Every field of the status, for healthy and failing accounts.
 
 use serde_json::json;
 use wx_jssdk::sandbox::FaultKind;
@@ -52,7 +52,7 @@ async fn all_dates_of_a_credential_are_reported() {
     assert_eq!(
         account["served_until"],
         START.0 + 7_195,
-        "less the margin in which it is not used any more"
+        "less the safety margin"
     );
     let history = ticket["history"].as_array().unwrap();
     assert_eq!(history.len(), 1);
@@ -240,7 +240,7 @@ async fn a_refused_configuration_is_shown_until_one_is_applied() {
         page.contains("新配置被拒绝") && page.contains("accounts.bad"),
         "{page}"
     );
-    // One that the broker refuses is one, too.
+    // A configuration that the broker refuses counts, too.
     let twice = "[accounts.a]\napp_id = \"wxdddddddddddddddd\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\njs_safe_domains = [\"example.com\"]\n";
     let mut settings = read(twice).unwrap();
     settings
@@ -261,7 +261,7 @@ async fn a_refused_configuration_is_shown_until_one_is_applied() {
         .unwrap();
     assert!(
         taken.needs_restart.contains(&"server.listen"),
-        "the tests' own port is in no file"
+        "the tests' port is not configured in a file"
     );
     let configuration = world.status().await["configuration"].clone();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The page itself: both languages, nothing inline, nothing that a name could break out of.
+//! The page itself: both languages, no inline code, every name escaped.
 
 use wx_jssdk::server::config::Settings;
 
@@ -60,7 +60,7 @@ async fn the_page_is_in_the_readers_language() {
         .chars()
         .filter(|c| ('\u{4e00}'..'\u{9fff}').contains(c))
         .collect();
-    assert_eq!(chinese, ['中', '文'], "only the switch of languages");
+    assert_eq!(chinese, ['中', '文'], "only the language switch");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! "Refresh now": with the right key, from the right page, and not too often.
+//! "Refresh now": authorisation, cross-site protection and rate limit.
 
 use serde_json::json;
 use wx_jssdk::Kind;
@@ -9,7 +9,7 @@ use crate::status::world::*;
 
 const MARK: (&str, &str) = ("X-Requested-With", "wx-jssdk");
 
-/// No value of a credential is in it.
+/// Asserts that the text contains no credential value.
 async fn tells_no_value(world: &World, answer: &Answer) {
     for app in world.app.sandbox.state().apps {
         let values = app
@@ -236,7 +236,7 @@ async fn refresh_now_skips_the_wait_and_heals_the_ticket_with_its_token() {
     })
     .await;
     world.until(|status| status["summary"]["down"] == 3).await;
-    // Not yet mended: the answer says what is still wrong. All this before the keeper's own next try.
+    // Not fixed yet: the answer names the failure. All this happens before the keeper's next attempt.
     let answer = world.refresh("main", "access_token").await;
     let problem = answer.assert_problem(502, "account_misconfigured");
     assert_eq!(problem["errcode"], 40_164);
@@ -267,7 +267,7 @@ async fn refresh_now_skips_the_wait_and_heals_the_ticket_with_its_token() {
                 == "ok"
         })
         .await;
-    // A ticket that is asked for takes its token along.
+    // Refreshing a ticket also refreshes its failed token.
     assert_eq!(
         world.refresh("classic", "jsapi_ticket").await.ok()["outcome"],
         "refreshed"
@@ -330,7 +330,7 @@ async fn fifty_simultaneous_refresh_now_requests_cause_one_call() {
         let broker = broker.clone();
         pressing.spawn(async move { broker.refresh_now("classic", Kind::AccessToken).await });
     }
-    // On this thread each of them comes as far as to wait for the call, which is held.
+    // On this thread each request gets as far as waiting for the call, which is held.
     while sandbox.calls(CLASSIC) < 2 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Who may look: anybody who comes to this page itself, and no other site's page.
+//! Access to the status page: direct visitors only, no pages of other sites.
 
 use crate::app::request;
 use crate::status::world::*;
@@ -10,7 +10,7 @@ const PAGES: [&str; 4] = [
     "/status.json?part=summary",
 ];
 
-/// A program need not say where it asks: DNS rebinding is a browser's affair.
+/// Programs need no valid Host header, because DNS rebinding affects only browsers.
 const BROWSER: (&str, &str) = ("User-Agent", "Mozilla/5.0");
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn the_status_page_is_on_the_admin_listener_only() {
     assert_eq!(
         world.get("/static/demo.js").await.status,
         404,
-        "the demo page is on the other one"
+        "the demo page is on the public listener"
     );
     let posted = world
         .app

@@ -1,4 +1,4 @@
-//! A service with one account of each platform, an operator's keys, and what it says of itself.
+//! A service with one account of each platform, an operator's keys, and its status.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use wx_jssdk::{Credential, Kind};
 
 use crate::app::{APP, Answer, SECRET, TestApp, main_app, request, spawn};
 
-/// Opens everything.
+/// Key for all accounts and kinds.
 pub(crate) const KEY: &str = "wxk_operator";
-/// Opens `other`, which is not there.
+/// Key for `other`, which does not exist.
 pub(crate) const OTHER_KEY: &str = "wxk_other";
-/// Opens the jsapi_ticket of `main`.
+/// Key for the jsapi_ticket of `main`.
 pub(crate) const TICKET_KEY: &str = "wxk_signer";
 
 pub(crate) const TOKEN: &str = "/cgi-bin/stable_token";
@@ -23,7 +23,7 @@ pub(crate) const CLASSIC: &str = "/cgi-bin/token";
 pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
 pub(crate) const CLASSIC_APP: &str = "wxcccccccccccccccc";
 
-/// Loads share two cores with whatever else is tested.
+/// Generous, because other tests share the two cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
@@ -65,12 +65,12 @@ impl World {
         world
     }
 
-    /// The service as it starts, with something laid in WeChat's way before.
+    /// Starts the service with faults added to WeChat before.
     pub(crate) async fn cold(prepare: impl FnOnce(&wx_jssdk::sandbox::Sandbox)) -> Self {
         Self::with("", prepare).await
     }
 
-    /// With more in its `[server]`.
+    /// Starts the service with further lines in `[server]`.
     pub(crate) async fn with(
         server: &str,
         prepare: impl FnOnce(&wx_jssdk::sandbox::Sandbox),
@@ -136,7 +136,7 @@ impl World {
         self.app.broker.credential(account, kind).await.unwrap()
     }
 
-    /// Looks until it is so: the keeper has its own steps.
+    /// Polls until the condition holds, because the keeper runs in the background.
     pub(crate) async fn until(&self, is_so: impl Fn(&Value) -> bool) -> Value {
         for _ in 0..PATIENCE.as_millis() / 50 {
             let status = self.status().await;
@@ -145,7 +145,7 @@ impl World {
             }
             tokio::time::sleep(TICK / 20).await;
         }
-        panic!("it never came to that: {}", self.status().await);
+        panic!("the condition never held: {}", self.status().await);
     }
 
     /// Asks for "refresh now" as the page's script does.
@@ -203,7 +203,7 @@ pub(crate) fn find(account: &Value, kind: &str) -> Value {
         .clone()
 }
 
-/// 40164 as WeChat says it to this server.
+/// WeChat's 40164 for this server's address.
 pub(crate) fn not_allowed() -> FaultKind {
     FaultKind::ErrcodeWith(
         40_164,
