@@ -54,7 +54,7 @@ async fn there_is_never_a_second_retry() {
 
 #[tokio::test]
 async fn an_endless_40001_does_not_burn_the_quota() {
-    // WxJava #1381: endless refresh; the day's quota gone.
+    // WxJava #1381: endless refresh; the day's quota exhausted.
     let world = World::classic().await;
     world.always(TICKET, FaultKind::Errcode(40001));
     for _ in 0..3_600 {
@@ -64,10 +64,10 @@ async fn an_endless_40001_does_not_burn_the_quota() {
     }
     assert!(
         world.calls(CLASSIC) <= 100,
-        "{} token calls in an hour of nonsense",
+        "{} token calls in an hour of 40001 answers",
         world.calls(CLASSIC)
     );
-    assert!(world.token().await.is_ok(), "the token itself lives");
+    assert!(world.token().await.is_ok(), "the token itself is valid");
 }
 
 #[tokio::test]

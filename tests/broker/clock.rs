@@ -1,8 +1,8 @@
-//! A machine whose wall clock is set an hour ahead or back: nothing dead is served, nobody is without for longer than a refresh
-//! takes, and the calls stay few. WeChat's clock (the sandbox's) is another one, and right.
+//! A machine whose wall clock is set an hour ahead or back: no expired value is served, no caller waits longer than a refresh
+//! takes, and the calls stay few. WeChat's clock (the sandbox's) is separate and correct.
 //!
-//! What no test can ask for: a machine that starts with its clock an hour back, and with a store of which nothing says so, takes
-//! what is in there for an hour younger than it is, until the clock is set right or somebody reports the dead value.
+//! Not covered, because it is impossible: a machine that starts with its clock an hour behind and a store that gives no hint of it
+//! takes the stored values for an hour younger than they are, until the clock is corrected or a client rejects the dead value.
 
 #![allow(clippy::print_stdout)] // what was measured, and the case that failed
 
@@ -20,11 +20,11 @@ const START: u64 = 1_767_225_600;
 const HOUR: i64 = 3_600;
 const MODES: [TokenMode; 2] = [TokenMode::Stable, TokenMode::Classic];
 
-/// A machine with a clock of its own, and WeChat with the right one.
+/// A machine with its own clock, and WeChat with the correct one.
 struct World {
     sandbox: Sandbox,
     clock: Clock,
-    /// By how much the machine's clock is wrong.
+    /// The error of the machine's clock.
     wrong: i64,
     store: Store,
     broker: Broker,
@@ -56,19 +56,19 @@ impl World {
         }
     }
 
-    /// The process ends and begins anew: what it knew of the clock is gone, the store is there.
+    /// Restarts the process: its knowledge of the clock is lost, the store remains.
     fn restart(&mut self) {
         self.clock = clock(self.sandbox.clock().now().0, self.wrong);
         self.broker = broker(&self.sandbox, &self.clock, &self.store, self.mode);
     }
 
-    /// Somebody sets the clock; no time passes.
+    /// Sets the clock; no time passes.
     fn set(&mut self, seconds: i64) {
         assert!(self.clock.set_wrong(seconds));
         self.wrong += seconds;
     }
 
-    /// Lets time pass in steps of so many seconds, with the keeper at work and both credentials read at each step.
+    /// Advances time in steps of this many seconds, with the keeper running and both credentials read at each step.
     async fn live(&self, seconds: u64, step: u64) {
         for _ in 0..seconds / step {
             self.pass(step);
@@ -84,7 +84,7 @@ impl World {
         );
     }
 
-    /// There is an answer, without a cooldown, and WeChat takes it.
+    /// Asserts that there is an answer, without a cooldown, that WeChat accepts.
     async fn read(&self) {
         let at = self.sandbox.clock().now().0 - START;
         let token = self
@@ -150,7 +150,7 @@ async fn a_clock_set_an_hour_ahead_or_back_costs_at_most_one_call_of_each_kind()
                 world.set(seconds);
                 world.live(7_200 - age, 20).await;
                 world.live(600, 20).await;
-                // A whole life is over: two of each, and one of each for the jump.
+                // A whole lifetime has passed: two calls of each kind, and one of each for the jump.
                 world.assert_calls(6, &format!("{seconds} s at {age}"));
             }
         }
@@ -213,7 +213,7 @@ async fn a_restart_while_the_clock_is_wrong_serves_nothing_dead() {
                 world.read().await;
                 world.live(age, 100).await;
                 world.set(wrong);
-                world.live(1, 1).await; // one step of the keeper: it sees the jump and says in the store what can be trusted
+                world.live(1, 1).await; // one keeper step: it detects the jump and stores the trusted dates
                 world.restart();
                 world.read().await;
                 world.live(9_000, 20).await;
@@ -274,7 +274,7 @@ async fn a_restart_while_the_clock_is_corrected_serves_nothing_dead() {
 
 #[tokio::test]
 async fn after_a_clock_jump_a_ticket_that_always_claims_7200_seconds_is_not_prolonged() {
-    // By this switch WeChat says 7200 of a ticket however old it is: then nobody knows what is left, and it is asked for by the minute.
+    // With this switch WeChat claims 7200 for a ticket of any age: its remaining life is unknown, so it is fetched every minute.
     let mut world = World::with(TokenMode::Stable, 0, ExpiresIn::Full).await;
     world.read().await;
     world.live(4_500, 100).await;

@@ -1,4 +1,4 @@
-//! Cold reads, shared reads, and what is refused before any call.
+//! Cold reads, shared reads, and refusals before any call.
 
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ async fn a_cancelled_caller_does_not_abort_the_refresh() {
     assert_eq!(
         (world.calls(STABLE), world.calls(TICKET)),
         (1, 1),
-        "the refresh he had begun went on"
+        "the refresh that it had begun continued"
     );
 }
 
@@ -111,7 +111,7 @@ async fn a_reader_of_a_valid_value_does_not_wait_for_the_refresh_under_way() {
     let broker = world.broker.clone();
     let keeper = tokio::spawn(async move { broker.tend().await });
     world.sandbox.wait_for_calls(STABLE, 2).await;
-    // The call hangs at the gate; this read would hang with it if it needed anything but memory.
+    // The call is held at the gate; this read would hang too if it needed more than memory.
     assert_eq!(world.ticket().await.unwrap().value, old.value);
     assert!(world.token().await.is_ok());
     gate.release();
@@ -244,7 +244,7 @@ async fn the_default_is_the_only_account_that_signs_pages() {
             .1
             .app_id(),
         "wx2222222222222222",
-        "a single account is meant, whatever it is"
+        "the only account is the default, whatever its name"
     );
 }
 
@@ -273,7 +273,7 @@ async fn an_appid_belongs_to_one_account_whatever_its_platform() {
         1,
         "nothing has changed"
     );
-    // The same AppID may change its platform: there is one account of it before and after.
+    // The platform of an AppID may change: there is one account of it before and after.
     let mini = vec![("applet".to_owned(), Account::mini(APP, "s"))];
     world.broker.reload(mini, None).unwrap();
 }
@@ -378,7 +378,7 @@ async fn a_store_never_replaces_a_newer_value_in_memory_by_an_older_one() {
     let other = world.another(TokenMode::Stable);
     world.advance(7_100);
     let new = other.credential("main", Kind::AccessToken).await.unwrap();
-    assert_eq!(new.value, old.value, "still valid, so nobody refreshed");
+    assert_eq!(new.value, old.value, "still valid, so not refreshed");
     other.tend().await;
     let new = other.credential("main", Kind::AccessToken).await.unwrap();
     assert_ne!(new.value, old.value);
@@ -397,7 +397,7 @@ async fn no_call_is_made_for_a_kind_that_no_caller_requested() {
     assert_eq!(
         world.calls(TICKET),
         1,
-        "the jsapi ticket; a card ticket is kept once somebody wanted one"
+        "the jsapi ticket; a card ticket is kept after its first request"
     );
     world
         .broker

@@ -1,4 +1,4 @@
-//! Failures: answered from memory, retried by class, told apart from each other.
+//! Failures: answered from memory, retried by class, and kept separate.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use wx_jssdk::{Account, Broker, Error, Kind, UnixTime};
 
 use crate::world::{APP, CLASSIC, STABLE, START, TICKET, World, account, upstream};
 
-/// The failure, its code, and the earliest and latest second at which it is tried again.
+/// The failure, its code, and the earliest and latest second at which it is retried.
 async fn fails_with(kind: FaultKind) -> (Error, &'static str, u64) {
     let world = World::stable().await;
     world.fault(STABLE, kind);
@@ -26,7 +26,7 @@ async fn fails_with(kind: FaultKind) -> (Error, &'static str, u64) {
     assert!(world.token().await.is_err(), "not a second too early");
     assert_eq!(world.calls(STABLE), 1);
     world.advance(1);
-    assert!(world.token().await.is_ok(), "and then at the first request");
+    assert!(world.token().await.is_ok(), "and then by the first request");
     (error.clone(), error.code(), wait)
 }
 
@@ -73,7 +73,7 @@ async fn a_setup_failure_is_retried_in_a_minute() {
 
 #[tokio::test]
 async fn a_wrong_secret_is_never_retried_rapidly() {
-    // WxJava #3043: a wrong secret retried without end; WeCom bans the IP for it.
+    // WxJava #3043: a wrong secret is retried endlessly, and WeCom bans the IP.
     let world = World::stable().await;
     world.always(STABLE, FaultKind::Errcode(40125));
     for _ in 0..3_600 {
@@ -83,7 +83,7 @@ async fn a_wrong_secret_is_never_retried_rapidly() {
     }
     assert!(
         (10..=16).contains(&world.calls(STABLE)),
-        "{} tries in an hour",
+        "{} attempts in an hour",
         world.calls(STABLE)
     );
 }
@@ -137,7 +137,7 @@ async fn a_quota_used_up_by_other_servers_is_reported_as_such() {
             assert_eq!(cause.zh.contains("其他服务"), says_so, "{cause:?}");
         }
     }
-    // 150 of a test account's 200 calls: that may be all.
+    // 150 calls may exhaust the 200 of a test account.
     let world = World::classic().await;
     world.advance(86_400);
     for _ in 0..150 {
@@ -157,7 +157,7 @@ async fn a_quota_that_was_cleared_in_the_console_is_found_within_the_hour() {
     world.token().await.unwrap_err();
     world.sandbox.clear_faults();
     world.advance(3_661);
-    // Also after a restart, which reads of the block in the store.
+    // Also after a restart, which reads the block from the store.
     assert!(
         world
             .another(TokenMode::Stable)
@@ -179,14 +179,14 @@ async fn refresh_now_calls_once_despite_an_exhausted_quota_and_lifts_it_for_all(
     world.always(STABLE, FaultKind::Errcode(45009));
     world.token().await.unwrap_err();
     world.ticket().await.unwrap_err();
-    // Not cleared yet: one call, and it stays as it is.
+    // Not cleared yet: one call, and the block stays.
     let still = world.broker.refresh_now("main", Kind::AccessToken).await;
     assert_eq!(still.unwrap_err().code(), "upstream_quota");
     assert_eq!(world.calls(STABLE), 2);
     assert!(blocked().await.is_some());
     world.sandbox.clear_faults();
     world.advance(31);
-    assert!(world.token().await.is_err(), "no reader tries");
+    assert!(world.token().await.is_err(), "readers make no attempt");
     world
         .broker
         .refresh_now("main", Kind::AccessToken)
@@ -266,7 +266,7 @@ async fn a_failure_is_remembered_with_its_time_and_forgotten_after_a_success() {
 
 #[tokio::test]
 async fn nothing_that_failed_validation_is_ever_served_or_stored() {
-    // wj-Mcat, easywechat #1580: an error body or an empty ticket is cached.
+    // wj-Mcat, easywechat #1580: an error body or an empty ticket was cached.
     for body in [
         r#"{"errcode":0,"errmsg":"ok","ticket":"","expires_in":7200}"#,
         r#"{"errcode":0,"errmsg":"ok","ticket":"two words","expires_in":7200}"#,
@@ -314,7 +314,7 @@ async fn a_refresh_begun_with_the_old_secret_does_not_undo_a_reload_with_the_new
         assert_eq!(
             error.code(),
             "account_misconfigured",
-            "the call that was under way had the old secret"
+            "the running call had the old secret"
         );
         // No time has passed: the clock stands still.
         let healed = broker.credential("main", Kind::JsapiTicket).await;
@@ -362,7 +362,7 @@ async fn repeated_lifetimes_of_seconds_cost_few_calls_an_hour_and_are_logged() {
             assert!(calls <= 20, "{kind} of {life:?}: {calls} calls in an hour");
             assert!(
                 told > 3_000,
-                "{kind} of {life:?}: told in {told} seconds of 3600"
+                "{kind} of {life:?}: reported in {told} seconds of 3600"
             );
             let error = world.status_of(kind).last_error.unwrap().error.to_string();
             assert!(error.contains(&format!("{} s", life.as_secs())), "{error}");
@@ -372,7 +372,7 @@ async fn repeated_lifetimes_of_seconds_cost_few_calls_an_hour_and_are_logged() {
 
 #[tokio::test]
 async fn one_short_lifetime_is_served_to_its_end_before_the_next_call() {
-    // stable_token answers with what is left: near its end that is little, and true.
+    // stable_token answers with the remaining life, which is short near its end, and correct.
     let world = World::stable().await;
     let short = r#"{"access_token":"85_short","expires_in":6}"#;
     world.fault(STABLE, FaultKind::Body(short.into()));
@@ -425,7 +425,7 @@ async fn every_address_that_wechat_refused_within_a_day_is_named_latest_first() 
         .map(|ip| ip.to_string())
         .collect();
     assert_eq!(ips, ["203.0.113.2", "203.0.113.1", "2001:db8::7"]);
-    // One of them was allowed, and the next call leaves by another: still the same fault.
+    // One address was allowed, and the next call leaves from another: still the same fault.
     assert!(world.token().await.is_ok());
     world.advance(6_000);
     let refusal = "invalid ip 203.0.113.9 ipv6 ::ffff:203.0.113.9, not in whitelist";

@@ -1,4 +1,4 @@
-//! The file store under kill -9, and with a file that is torn: through a broker in a process of its own, and through the real binary.
+//! The file store under kill -9 and with a damaged file: through a broker in its own process, and through the real binary.
 
 #![allow(clippy::print_stdout)] // what was measured, and the case that failed
 
@@ -24,7 +24,7 @@ const START: UnixTime = UnixTime(1_767_225_600);
 const KINDS: [Kind; 2] = [Kind::AccessToken, Kind::JsapiTicket];
 const ROUNDS: u64 = 200;
 
-/// The file to work on, in the child, with WeChat's address and time.
+/// Environment of the child: the store file, WeChat's address and its time.
 const ROLE: &str = "WX_JSSDK_TEST_DURABILITY";
 
 fn account() -> Account {
@@ -58,17 +58,17 @@ fn kill_9_while_refreshing_loses_no_credential_and_costs_only_the_interrupted_ca
         println!(
             "{ROUNDS} kills, {handed_out} credentials handed out, {interrupted} calls interrupted"
         );
-        assert!(handed_out > ROUNDS, "it refreshed all the time");
+        assert!(handed_out > ROUNDS, "it refreshed throughout");
         assert!(!corrupt(&path).exists(), "a crash is no corruption");
     });
 }
 
-/// A process from its start to its kill. Answers how many new credentials it handed out and how many calls were cut short.
+/// Runs a process from start to kill. Returns how many new credentials it issued and how many calls were interrupted.
 async fn one_life(sandbox: &Sandbox, path: &Path, round: u64) -> (u64, u64) {
     let before = stored(path).await;
     let calls = sandbox.calls_total();
     let mut process = Process::start(sandbox, path);
-    // Its first answers are what was stored, where that lives: nothing was lost, and nobody was called for it.
+    // Its first answers are the stored values that are still valid: nothing was lost, and no call was made.
     let first = process.first();
     let mut expected = 0;
     for (first, before) in first.iter().zip(&before) {
@@ -79,7 +79,7 @@ async fn one_life(sandbox: &Sandbox, path: &Path, round: u64) -> (u64, u64) {
             Some(before) => assert_eq!(
                 first,
                 &line(before),
-                "round {round}: valid, and not there again"
+                "round {round}: valid, and lost"
             ),
             None => expected += 1,
         }
@@ -96,7 +96,7 @@ async fn one_life(sandbox: &Sandbox, path: &Path, round: u64) -> (u64, u64) {
         .by_ref()
         .take(usize::try_from(round % 7).unwrap() + 1)
         .collect::<Vec<_>>();
-    // Somewhere in the next refresh: in a call, between a call and its commit, in a commit, after it.
+    // Killed at a random moment of the next refresh: during a call, between call and commit, during or after the commit.
     for _ in 0..round % 23 * 20_000 {
         std::hint::spin_loop();
     }
@@ -122,14 +122,14 @@ async fn one_life(sandbox: &Sandbox, path: &Path, round: u64) -> (u64, u64) {
             .unwrap_or_else(|| panic!("round {round}: no {kind} is there"));
         assert!(
             after.generation >= generation(last),
-            "round {round}: {last} was handed out, {} is there",
+            "round {round}: {last} was issued, {} is stored",
             after.generation
         );
         assert!(
             accepts(sandbox, kind, after),
             "round {round}: what is stored is valid"
         );
-        // Handed out, or stored and not yet handed out, or cut short.
+        // Each call was issued, or stored and not yet issued, or interrupted.
         let new = said
             .iter()
             .filter(|line| line.starts_with(kind.as_str()))
@@ -167,7 +167,7 @@ async fn stored(path: &Path) -> Vec<Option<Credential>> {
     store.load_many(&keys.each_ref()).await.unwrap()
 }
 
-/// A credential as the child tells of it.
+/// A credential as the child prints it.
 fn line(credential: &Credential) -> String {
     let kind = if credential.value.expose().len() > 100 {
         Kind::AccessToken
@@ -189,7 +189,7 @@ fn generation(line: &str) -> u64 {
         .unwrap()
 }
 
-/// This test in a process of its own.
+/// Runs this test in its own process.
 struct Process {
     child: Child,
     stdin: ChildStdin,
@@ -233,7 +233,7 @@ impl Process {
     }
 }
 
-/// The child: tells what it has, then lets life after life pass, with the keeper at work, and tells each credential it hands out.
+/// The child: prints its credentials, then lets lifetimes pass with the keeper running, and prints each issued credential.
 async fn refresh_for_ever(role: &str) {
     let [url, now, path] = role.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
     let clock = Clock::manual(UnixTime(now.parse().unwrap()));
@@ -253,7 +253,7 @@ async fn refresh_for_ever(role: &str) {
     std::io::stdin().read_line(&mut String::new()).unwrap();
     let client = client();
     loop {
-        // WeChat's clock first: were this process killed in between, its successor would only be late, and not early.
+        // WeChat's clock first: if this process is killed in between, its successor is late and not early.
         let advanced = client
             .post(format!("{url}/sandbox/advance"))
             .body(r#"{"seconds":7030}"#)
@@ -279,7 +279,7 @@ fn corrupt(path: &Path) -> PathBuf {
     PathBuf::from(format!("{}.corrupt-1", path.display()))
 }
 
-/// The real service on this file; its first signed answer, what it logged, and how it left the file.
+/// Runs the real service on this file. Returns its first signed answer, its log, and the resulting file.
 async fn serve(sandbox: &Sandbox, home: &Path) -> (String, String) {
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\n[store]\nkind = \"file\"\npath = \"store.redb\"\n[upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\n
@@ -287,7 +287,7 @@ async fn serve(sandbox: &Sandbox, home: &Path) -> (String, String) {
         url = sandbox.url()
     );
     std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
-    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600); // else a warning says that all can read it
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600); // otherwise a warning says that every user can read it
     std::fs::set_permissions(home.join("wx-jssdk.toml"), own).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
     command
@@ -360,7 +360,7 @@ async fn the_service_starts_on_a_damaged_or_foreign_file_reports_it_and_signs() 
             sandbox.calls(TICKET) - tickets,
         );
         if what == "torn" && !log.contains("moved aside") {
-            // The database may find all that was kept in the half that is left: then nobody is called, and nothing is moved.
+            // The database may find all values in the remaining half: then no call is made and the file is not moved.
             assert_eq!(called, (0, 0), "{log}");
             continue;
         }
@@ -368,7 +368,7 @@ async fn the_service_starts_on_a_damaged_or_foreign_file_reports_it_and_signs() 
             log.contains("moved aside") && log.contains("corrupt-1"),
             "{what}: {log}"
         );
-        // Kept for who wants to look. The database may have tried to mend one that once was its own.
+        // The damaged file is kept for inspection. The database may have tried to repair one of its own files.
         let aside = std::fs::read(corrupt(&home.path().join("store.redb"))).unwrap();
         assert!(
             aside == content || what == "torn" && !aside.is_empty(),
@@ -383,7 +383,7 @@ async fn the_service_starts_on_a_damaged_or_foreign_file_reports_it_and_signs() 
                 sandbox.calls(TICKET) - tickets
             ),
             (1, 1),
-            "{what}: the restart called nobody"
+            "{what}: the restart made no call"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What the program makes of WeChat's refusals: what it does next, when, and what it tells people.
+//! How WeChat's refusals are handled: the next action, its delay, and the texts for people.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ fn failed(system: System, paid: Paid, failure: Failure) -> UpstreamError {
     }
 }
 
-/// What the program does and when, for a code.
+/// The action for a code and its delay.
 fn policy(system: System, paid: Paid, errcode: i64) -> (Class, Wait) {
     let error = refused(system, paid, errcode, "");
     (error.class(), error.wait())
@@ -108,7 +108,7 @@ fn speaks_both_languages(what: &str, advice: &Advice) {
     );
 }
 
-// The table as a whole.
+// Checks of the whole table.
 
 #[test]
 fn every_code_of_the_reference_has_a_row() {
@@ -227,7 +227,7 @@ fn an_unknown_code_is_retried_rarely_and_says_where_to_look() {
     }
 }
 
-// What to do about a code.
+// Actions for codes.
 
 #[test]
 fn errcode_40001_means_a_wrong_secret_or_a_dead_token_depending_on_the_call() {
@@ -277,7 +277,7 @@ fn wecom_is_never_asked_for_a_new_token_because_of_a_bad_secret() {
     assert_eq!(
         policy(Qyapi, WithToken, 40001),
         (Class::Setup, Wait::Slow),
-        "refetching gets the IP banned for an hour"
+        "fetching again gets the IP banned for an hour"
     );
 }
 
@@ -541,7 +541,7 @@ fn several_addresses_are_all_named_and_reported_as_a_changing_egress() {
         "{}",
         fix.zh
     );
-    assert!(!error.fix().en.contains("203.0.113"), "fit for the public");
+    assert!(!error.fix().en.contains("203.0.113"), "safe for the public");
     let other = refused(Weixin, WithSecret, 40013, "invalid appid");
     let other = UpstreamError {
         also_seen: error.also_seen,
@@ -584,7 +584,7 @@ fn an_allow_list_fix_reads_well_when_wechat_names_no_ip() {
     );
 }
 
-// Failures in which WeChat did not speak.
+// Failures without an answer of WeChat.
 
 fn unanswered() -> [Failure; 7] {
     let why = || "x".to_owned();
@@ -683,7 +683,7 @@ fn a_transport_failure_is_explained_in_both_languages() {
     assert_eq!(
         causes.len(),
         6,
-        "each kind of failure has a cause of its own; a 404 has another fix"
+        "each kind of failure has its own cause; a 404 has another fix"
     );
 }
 
@@ -750,7 +750,7 @@ fn a_printed_refusal_carries_wechats_code_and_words() {
     );
 }
 
-// What the broker's callers get.
+// Errors that the broker returns to its callers.
 
 fn upstream(error: UpstreamError, retry_after: u64) -> Error {
     Error::Upstream {

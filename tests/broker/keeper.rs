@@ -70,7 +70,7 @@ async fn a_day_in_classic_mode_costs_a_dozen_tokens_and_no_caller_ever_waits() {
 
 #[tokio::test]
 async fn a_failed_refresh_keeps_the_current_value() {
-    // chanxuehong, co-wechat-api: an error on refresh nulls a token that still lived.
+    // chanxuehong, co-wechat-api: an error on refresh drops a token that is still valid.
     let world = World::stable().await;
     let old = world.ticket().await.unwrap();
     world.advance(7_000);
@@ -117,7 +117,7 @@ async fn with_wechat_down_every_request_is_answered_until_the_value_ends_and_non
 
 #[tokio::test]
 async fn the_keeper_retries_with_backoff_and_recovers() {
-    // leoskey, Leo-GAsss: after a failed tick the next try is a whole period later, or never.
+    // leoskey, Leo-GAsss: after a failed tick the next attempt is a whole period later, or never.
     let world = World::stable().await;
     world.always(STABLE, FaultKind::Status(502));
     for _ in 0..600 {
@@ -142,7 +142,7 @@ async fn the_keeper_retries_with_backoff_and_recovers() {
 
 #[tokio::test]
 async fn an_unchanged_ticket_is_not_prolonged_and_is_refetched_at_a_slow_pace() {
-    // Whether getticket answers a repeated call with 7200 or with what is left is not known: both must be safe.
+    // It is unknown whether getticket answers a repeated call with 7200 or with the remaining life: both must be safe.
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
     let again = format!(
@@ -167,7 +167,7 @@ async fn an_unchanged_ticket_is_not_prolonged_and_is_refetched_at_a_slow_pace() 
     assert_eq!(
         error.code(),
         "upstream_unavailable",
-        "its life was over, counted from when it was first seen"
+        "its life had ended, counted from the first fetch"
     );
     world.sandbox.clear_faults();
     world.advance(10);
@@ -243,7 +243,7 @@ async fn the_loop_outlives_failures() {
     let keeper = tokio::spawn(world.broker.clone().keep_fresh());
     world.sandbox.wait_for_calls(STABLE, 1).await;
     for calls in 2..=3 {
-        // Each failure is followed by a wait on this clock, which the test moves on.
+        // Each failure is followed by a wait on this clock, which the test advances.
         while world.calls(STABLE) < calls {
             world.advance(1);
             tokio::task::yield_now().await;
@@ -269,13 +269,13 @@ async fn in_classic_mode_the_old_token_stays_valid_for_a_while() {
     assert_ne!(old.value, new.value);
     assert!(
         world.sandbox.accepts_token(APP, old.value.expose()),
-        "a page or peer that still holds it goes on"
+        "a page or client that still holds it can use it"
     );
 }
 
 #[tokio::test]
 async fn a_kind_that_the_account_is_refused_is_not_kept_after_one_request() {
-    // WeChat answers 48001 to whoever has no coupons: no trouble of the account's, and nothing for the keeper.
+    // WeChat answers 48001 to accounts without coupons: not a fault of the account, and not retried by the keeper.
     let world = World::stable().await;
     world.broker.tend().await;
     world.always(TICKET, FaultKind::Errcode(48_001));
@@ -293,7 +293,7 @@ async fn a_kind_that_the_account_is_refused_is_not_kept_after_one_request() {
         world.advance(60);
         assert!(world.broker.tend().await.is_empty());
     }
-    assert_eq!(world.calls(TICKET), calls, "the keeper does not ask again");
+    assert_eq!(world.calls(TICKET), calls, "the keeper does not retry");
     let kinds: Vec<_> = world
         .status()
         .credentials
@@ -303,7 +303,7 @@ async fn a_kind_that_the_account_is_refused_is_not_kept_after_one_request() {
     assert_eq!(
         kinds,
         [Kind::AccessToken, Kind::JsapiTicket],
-        "and nobody is told of trouble"
+        "and no failure is reported"
     );
     let survey = world.broker.snapshot(&Find {
         limit: 1,
@@ -323,7 +323,7 @@ async fn a_kind_that_the_account_is_refused_is_not_kept_after_one_request() {
         "{figures:?}"
     );
     assert_eq!(figures.len(), 2);
-    // Who asks is answered: by memory at first, by WeChat when it is time again.
+    // Requests are still answered: from memory at first, by WeChat after the cooldown.
     world.sandbox.clear_faults();
     world
         .broker
@@ -335,7 +335,7 @@ async fn a_kind_that_the_account_is_refused_is_not_kept_after_one_request() {
     assert_eq!(
         world.broker.tend().await.len(),
         3,
-        "what came once is kept alive"
+        "a value that was fetched once is kept alive"
     );
 }
 
@@ -350,7 +350,7 @@ async fn the_page_ticket_is_retried_even_if_it_was_never_fetched() {
     assert_eq!(
         (first, world.calls(TICKET)),
         (1, 2),
-        "it is tried again by itself"
+        "it is retried automatically"
     );
     assert_eq!(
         world

@@ -1,4 +1,4 @@
-//! A token call whose answer was lost: was the old token retired or not?
+//! Token calls with a lost answer: the old token may or may not have been replaced.
 
 use wx_jssdk::Kind;
 use wx_jssdk::account::TokenMode;
@@ -6,7 +6,7 @@ use wx_jssdk::sandbox::{Fault, FaultKind};
 
 use crate::world::{APP, CLASSIC, STABLE, World};
 
-/// A world whose token is due and whose next token call fails like this.
+/// A world with a due token whose next token call fails like this.
 async fn due(world: World, endpoint: &'static str, fault: FaultKind) -> World {
     world.token().await.unwrap();
     world.advance(7_200 - 180);
@@ -15,7 +15,7 @@ async fn due(world: World, endpoint: &'static str, fault: FaultKind) -> World {
     world
 }
 
-/// Returns how long a token is still served after it was rejected and the call for another failed like this.
+/// Returns how long a token is still served after it was rejected and the call for a new one failed like this.
 async fn left_after(world: &World, endpoint: &'static str, fault: FaultKind) -> u64 {
     let old = world.token().await.unwrap();
     world.fault(endpoint, fault);
@@ -28,7 +28,7 @@ async fn left_after(world: &World, endpoint: &'static str, fault: FaultKind) -> 
 async fn a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_longer() {
     let world = World::classic().await;
     let old = world.token().await.unwrap();
-    // Somebody's reject forces a refetch in the middle of its life; the answer is lost.
+    // A client's reject forces a refresh in the middle of its life; the answer is lost.
     world.fault(CLASSIC, FaultKind::LostReply);
     world.advance(3_000);
     assert!(world.reject(Kind::AccessToken, &old.value).await.is_err());
@@ -51,7 +51,7 @@ async fn a_classic_token_is_trusted_for_four_minutes_after_a_lost_reply_and_no_l
     world.advance(6);
     assert!(
         world.token().await.is_err(),
-        "WeChat would take it for another minute; who knows whose clock is right"
+        "WeChat would accept it for another minute, but clocks may differ"
     );
 }
 
@@ -102,7 +102,7 @@ async fn an_unsent_call_is_not_a_lost_reply() {
 async fn a_stable_token_is_not_touched_by_a_lost_reply() {
     let world = World::stable().await;
     let left = left_after(&world, STABLE, FaultKind::LostReply).await;
-    assert_eq!(left, 7_200, "asking again gives the same one");
+    assert_eq!(left, 7_200, "a repeated call returns the same token");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The broker, its stores and its upstream calls against the sandbox, on a manual clock: nothing here sleeps.
+//! The broker, its stores and its upstream calls against the sandbox, on a manual clock, without sleeping.
 
 #![allow(unreachable_pub)] // one binary, shared by its modules
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers

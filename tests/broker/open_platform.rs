@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// A platform that has its ticket, and whose accounts are known.
+    /// A platform with a ticket and a known list of accounts.
     async fn ready(platform: OpenPlatform) -> Self {
         let world = Self::new(platform).await;
         world.push_ticket().await;
@@ -104,14 +104,14 @@ impl World {
             .unwrap();
     }
 
-    /// WeChat makes a ticket and pushes it.
+    /// Has WeChat create and push a ticket.
     async fn push_ticket(&self) {
         self.sandbox.push_ticket(COMPONENT).await;
         let ticket = self.sandbox.component_ticket(COMPONENT).unwrap();
         self.pushed(EventKind::Ticket(Secret::new(ticket))).await;
     }
 
-    /// An owner authorises the platform; the code is in the push.
+    /// Has an owner authorise the platform; the push contains the code.
     async fn authorize(&self, app_id: &str) -> AuthorizationCode {
         let code = self.sandbox.authorize(COMPONENT, app_id).await;
         AuthorizationCode {
@@ -242,7 +242,7 @@ async fn no_ticket_means_no_call() {
     world.until(|| world.calls(START_PUSH) == 2).await;
     world.push_ticket().await;
     let token = world.broker.credential("agency", Kind::AccessToken).await;
-    assert_eq!(world.calls(START_PUSH), 2, "asked once in ten minutes");
+    assert_eq!(world.calls(START_PUSH), 2, "called once in ten minutes");
     assert_eq!(
         Some(token.unwrap().value.expose()),
         world.sandbox.component_token(COMPONENT).as_deref()
@@ -402,7 +402,7 @@ async fn a_withdrawn_account_is_no_longer_served() {
         matches!(error, Err(Error::UnknownAccount { .. })),
         "{error:?}"
     );
-    // Nothing of it comes back from the store.
+    // The store does not bring it back.
     let restarted = broker(&world.sandbox, &world.clock, &world.store);
     restarted.tend().await;
     assert!(restarted.js_config(&name(SHOP), &page()).await.is_err());
@@ -457,7 +457,7 @@ async fn a_missed_authorisation_is_found_in_the_list() {
     .await;
     world.assert_signs(SHOP).await;
     world.advance(10);
-    // The owner authorises again; another server of the company redeems the code.
+    // The owner authorises again; another server redeems the code.
     let code = world.authorize(SHOP).await;
     let elsewhere = broker(&world.sandbox, &world.clock, &Store::memory());
     let ticket = world.sandbox.component_ticket(COMPONENT).unwrap();
@@ -474,7 +474,7 @@ async fn a_missed_authorisation_is_found_in_the_list() {
     world.push_ticket().await;
     let lists = world.calls(LIST);
     world.assert_signs(SHOP).await;
-    assert_eq!(world.calls(LIST), lists + 1, "61023 asks the list once");
+    assert_eq!(world.calls(LIST), lists + 1, "61023 causes one list call");
 }
 
 #[tokio::test]
@@ -501,7 +501,7 @@ async fn a_refused_refresh_token_alerts_only_after_the_list_was_asked() {
         world.broker.tend().await;
     }
     let refreshes = world.sandbox.calls_total() - calls;
-    assert!(refreshes <= 2, "it is not tried again: {refreshes}");
+    assert!(refreshes <= 2, "it is not retried: {refreshes}");
 }
 
 #[tokio::test]
@@ -684,7 +684,7 @@ async fn an_account_that_lost_its_refresh_token_is_shown_until_it_authorises_aga
         .authorized_by(SHOP)
         .list_without_refresh_tokens(true);
     let world = World::ready(platform).await;
-    // The push with its code may be on its way.
+    // The push with its code may still arrive.
     assert_eq!(world.platform().needs_authorization, [""; 0]);
     assert!(world.account(SHOP).is_none());
     world.advance(2 * 3_600);

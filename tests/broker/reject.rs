@@ -10,7 +10,7 @@ use crate::world::{APP, CLASSIC, STABLE, TICKET, World};
 
 #[tokio::test]
 async fn a_dead_token_is_replaced() {
-    // JasonBoy #46: 40001, then broken for two hours.
+    // JasonBoy #46: after a 40001, broken for two hours.
     let world = World::stable().await;
     let dead = world.token().await.unwrap();
     world.sandbox.revoke(APP, Revoke::Token);
@@ -124,7 +124,7 @@ async fn rejections_are_limited_to_one_in_thirty_seconds() {
         assert_eq!(
             world.token().await.unwrap().value,
             current.value,
-            "it is served on: WeChat has not confirmed anything"
+            "it is still served: WeChat has confirmed nothing"
         );
         world.advance(1);
         assert_ne!(
@@ -140,7 +140,7 @@ async fn rejections_are_limited_to_one_in_thirty_seconds() {
 
 #[tokio::test]
 async fn no_caller_can_exhaust_the_days_forced_refreshes() {
-    // unservice: after one forced refresh every later one is forced; 20 a day are gone in ten minutes.
+    // unservice: after one forced refresh every later one is forced; 20 a day are used up in ten minutes.
     let world = World::stable().await;
     let mut forced = 0;
     let mut current = world.token().await.unwrap();
@@ -160,7 +160,7 @@ async fn no_caller_can_exhaust_the_days_forced_refreshes() {
 
 #[tokio::test]
 async fn the_refused_value_is_served_until_a_new_one_is_there() {
-    // WxJava #324, easywechat: a forced refresh expires the old token first; others find none.
+    // WxJava #324, easywechat: a forced refresh ends the old token first; others find no token.
     let world = World::stable().await;
     let old = world.token().await.unwrap();
     let gate = world.sandbox.hold(STABLE);
@@ -188,7 +188,7 @@ async fn a_failed_rejection_keeps_the_current_value() {
 
 #[tokio::test]
 async fn a_rejected_ticket_that_wechat_repeats_stays_current() {
-    // A ticket cannot be forced: within its life WeChat gives the same one.
+    // A ticket cannot be forced: within its life WeChat repeats the same one.
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
     let again = world.reject(Kind::JsapiTicket, &ticket.value).await;
@@ -235,7 +235,7 @@ async fn a_rejection_during_a_refresh_waits_for_it() {
     assert_eq!(
         world.calls(STABLE),
         2,
-        "the refresh under way brought what was wanted"
+        "the running refresh returned the requested value"
     );
 }
 
@@ -314,7 +314,7 @@ async fn the_keeper_repeats_a_failed_rejection_even_for_a_fresh_value() {
             "{status:?}"
         );
         world.advance(100);
-        assert!(world.broker.tend().await.is_empty(), "and then it is done");
+        assert!(world.broker.tend().await.is_empty(), "and then it stops");
     }
 }
 
@@ -337,7 +337,7 @@ async fn a_rejection_that_keeps_failing_backs_off_within_the_days_limit() {
     );
     assert!(
         flights <= 40,
-        "{flights} tries: one that the rate limit forbids is put off, not repeated"
+        "{flights} attempts: one over the rate limit is postponed, not repeated"
     );
     world.sandbox.clear_faults();
     world.advance(900);

@@ -1,4 +1,4 @@
-//! Readers, metrics and the status agree on until when a value is served.
+//! Readers, metrics and the status report the same time until which a value is served.
 
 use wx_jssdk::Kind;
 use wx_jssdk::sandbox::FaultKind;
@@ -27,7 +27,7 @@ async fn every_view_knows_that_a_confirmed_value_is_served_to_its_very_end() {
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();
     world.advance(7_200 - 100);
-    // WeChat repeats the ticket, and so confirms it until shortly before its end.
+    // WeChat repeats the ticket until shortly before its end, which confirms it.
     let again = format!(
         r#"{{"errcode":0,"errmsg":"ok","ticket":"{}","expires_in":7200}}"#,
         ticket.value.expose()

@@ -1,4 +1,4 @@
-//! The calls to WeChat: what goes out, and what becomes of every answer that can come back.
+//! Calls to WeChat: the requests, and the handling of every possible answer.
 
 mod answers;
 mod client;

@@ -127,7 +127,7 @@ async fn a_block_read_from_the_store_ends_at_its_own_end() {
         .js_safe_domain("www.example.com")
         .unwrap();
     let (store, end) = (Store::memory(), START.plus(Duration::from_secs(3_600)));
-    // A peer was told so at START.
+    // A client got it at START.
     store
         .set_block(&account.key(Kind::AccessToken).app, GETTOKEN, end, START)
         .await

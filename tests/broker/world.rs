@@ -58,7 +58,7 @@ impl World {
         }
     }
 
-    /// The same account in a process of its own that shares the store.
+    /// The same account in another process that shares the store.
     pub fn another(&self, mode: TokenMode) -> Broker {
         broker(&self.sandbox, &self.clock, &self.store, mode)
     }
@@ -91,7 +91,7 @@ impl World {
         self.broker.credential("main", Kind::JsapiTicket).await
     }
 
-    /// How long the token is still served, in seconds.
+    /// Returns how long the token is still served, in seconds.
     pub async fn token_left(&self) -> u64 {
         let token = self.token().await.unwrap();
         token.remaining(self.now()).as_secs()
@@ -114,7 +114,7 @@ impl World {
             .unwrap()
     }
 
-    /// Every answer there is now would be taken by WeChat now.
+    /// Asserts that WeChat would accept every current answer.
     pub async fn assert_nothing_dead_is_served(&self) {
         if let Ok(token) = self.token().await {
             assert!(
@@ -144,7 +144,7 @@ fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store, mode: TokenMode) -> B
         .unwrap()
 }
 
-/// Short timeouts: what hangs must not make a test wait five seconds.
+/// Short timeouts, so that a hanging call does not delay a test by five seconds.
 pub fn upstream(sandbox: &Sandbox) -> UpstreamOptions {
     UpstreamOptions {
         weixin: sandbox.url().to_owned(),

@@ -1,4 +1,4 @@
-//! The admin listener of `serve`: where it is, what it answers, that it ends with the public one; and readiness.
+//! The admin listener of `serve`: its address, its answers, its shutdown together with the public one; and readiness.
 
 use std::path::Path;
 
@@ -168,7 +168,7 @@ async fn both_listeners_end_together_and_without_an_error() {
 
 // -- readiness --
 
-/// `serve` with an account that WeChat knows, one that signs nothing and one with a wrong secret; the admin listener's URL.
+/// Starts `serve` with a valid account, one that signs no pages and one with a wrong secret. Returns the admin listener's URL.
 async fn serve(sandbox: &Sandbox, home: &Path) -> (Running, String) {
     sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
     sandbox.add_app(App::official("wx1", SECRET).safe_domain("example.com"));
@@ -186,7 +186,7 @@ async fn serve(sandbox: &Sandbox, home: &Path) -> (Running, String) {
     (running, admin)
 }
 
-/// Until each of these was logged, in whatever order.
+/// Waits until each of these was logged, in any order.
 async fn settled(running: &mut Running, words: &[&str]) {
     let mut left: Vec<_> = words.to_vec();
     while !left.is_empty() {

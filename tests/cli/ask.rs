@@ -9,7 +9,7 @@ use wx_jssdk::actix::KeyHash;
 use super::serve::{demo_app, serve_sandbox};
 use crate::common::program::*;
 
-/// A running server, and how another server would ask it.
+/// A running server, and the settings for a client of it.
 struct Company {
     home: tempfile::TempDir,
     running: Running,
@@ -32,7 +32,7 @@ impl Company {
         }
     }
 
-    /// Asks with the key in the environment.
+    /// Runs a command with the key in the environment.
     async fn ask(&self, arguments: &[&str]) -> Ended {
         let arguments = [arguments, &["--server", &self.admin]].concat();
         let mut command = command(self.home.path(), &arguments);

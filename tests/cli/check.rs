@@ -1,4 +1,4 @@
-//! `check` against a simulated WeChat: what the operator is told.
+//! `check` against a simulated WeChat: its output for the operator.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,7 +39,7 @@ fn write(home: &Path, url: &str, accounts: &str) {
     std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
 }
 
-/// `check` with these accounts, at trace; nothing secret may be printed.
+/// Runs `check` with these accounts at trace level; no secret may be printed.
 async fn check(sandbox: &Sandbox, accounts: &str) -> Ended {
     let home = tempfile::tempdir().unwrap();
     write(home.path(), sandbox.url(), accounts);
@@ -210,7 +210,7 @@ async fn check_never_retires_the_token_of_a_running_classic_server() {
     );
 }
 
-/// The four lines about one account: what happened, cause and fix, in both languages.
+/// The four lines about one account: the error, cause and fix, in both languages.
 fn explained(ended: &Ended, name: &str, what: &str) -> String {
     assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);
     let (_, about) = ended

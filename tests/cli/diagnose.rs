@@ -1,4 +1,4 @@
-//! `wx-jssdk diagnose`: what it prints, and with which exit code.
+//! `wx-jssdk diagnose`: its output and exit codes.
 
 use crate::common::program::*;
 
@@ -186,7 +186,7 @@ async fn all_input_may_be_given_in_one_text() {
         "{}",
         ended.stdout
     );
-    // The string that was hashed has the ticket in it: it is used and not printed.
+    // The hashed string contains the ticket: it is used and not printed.
     let string = format!("jsapi_ticket={TICKET}&noncestr=n&timestamp=1414587457&url=http://h.cn/p");
     let ended = run_with_stdin(
         &["diagnose", "--paste", "-", "--url", "https://h.cn/p"],

@@ -1,4 +1,4 @@
-//! The real binary and what an operator has to do with it: its output and exit codes, configuration, reload, restart, metrics and log.
+//! The real binary as operators use it: output and exit codes, configuration, reload, restart, metrics and log.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 

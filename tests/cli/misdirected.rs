@@ -1,10 +1,10 @@
-//! A command that asks in the wrong place or in the wrong way is told which way is right, and not to look whether the service runs.
+//! A command with a wrong port or scheme names the right one, instead of suggesting that the service is down.
 
 use std::path::Path;
 
 use crate::common::program::*;
 
-/// A service whose listeners have certificates, or have none.
+/// A service with or without certificates on its listeners.
 struct Served {
     home: tempfile::TempDir,
     running: Running,
@@ -35,7 +35,7 @@ impl Served {
         }
     }
 
-    /// The admin listener is asked there, with these arguments more.
+    /// Runs a command against the admin listener there, with these additional arguments.
     async fn token(&self, server: &str, more: &[&str]) -> Ended {
         self.asked(&[&["token", "main", "--server", server], more].concat())
             .await
@@ -67,7 +67,7 @@ fn configure(home: &Path, public: &str, admin: &str, tls: bool) {
     std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
 }
 
-/// Exit code 1, and after what happened one line of advice in each language, both with these words.
+/// Asserts exit code 1, and after the error one line of advice in each language, both with these words.
 fn advised(ended: &Ended, words: &[&str]) {
     assert_eq!(
         (ended.code, ended.stdout.as_str()),
@@ -166,7 +166,7 @@ async fn healthcheck_names_the_right_scheme_after_the_wrong_one() {
         };
         advised(&served.asked(wrong).await, &["--tls"]);
         assert_eq!(served.asked(right).await.code, 0, "the advice helps");
-        // By a configuration that is another than the one it was started with.
+        // With a configuration that differs from that of the running service.
         configure(served.home.path(), place, "127.0.0.1:0", !tls);
         advised(&served.asked(&["healthcheck"]).await, &["--address", place]);
         served.end().await;

@@ -1,4 +1,4 @@
-//! What needs no network: help, sign, configuration mistakes, healthcheck.
+//! Commands without network: help, sign, configuration mistakes, healthcheck.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -1,4 +1,4 @@
-//! What an operator types at night: `status`, `refresh`, `unblock`, `reload`, and what a script learns from them.
+//! Commands of an operator: `status`, `refresh`, `unblock`, `reload`, with their output and exit codes.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ const TOKEN: &str = "/cgi-bin/stable_token";
 const KEY: &str = "wxk_an-operators-key-of-this-test";
 const LIMITED: &str = "wxk_a-key-for-one-account";
 
-/// `serve` with the account `shop`, an operator's key and one that is limited.
+/// `serve` with the account `shop`, an operator's key and a limited key.
 struct World {
     sandbox: Sandbox,
     home: tempfile::TempDir,

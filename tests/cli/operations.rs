@@ -1,4 +1,4 @@
-//! What an operator has: metrics, readiness, the log, the alert rules and the document that explains them.
+//! Tools of an operator: metrics, readiness, the log, the alert rules and their documentation.
 #![allow(clippy::print_stdout)] // what was measured
 
 mod alerts;

@@ -1,4 +1,4 @@
-//! A new configuration for a running service: what changes at once, what is lost (nothing), what is refused (all of it).
+//! A new configuration for a running service: applied at once without losses, or refused as a whole.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -83,7 +83,7 @@ async fn sign(public: &str, account: &str) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap())
 }
 
-// -- in this process, on a clock that stands still --
+// -- in this process, on a manual clock --
 
 /// The service in this process.
 struct Service {
@@ -448,7 +448,7 @@ async fn a_reload_that_would_remove_the_implied_default_says_what_to_write() {
     service.reloader.reload(with_default).unwrap();
     assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
     assert_eq!(sign(&service.public, "b").await.0, 200);
-    // What was written may be taken out again: that is a wish, and no accident.
+    // An explicit setting may be removed again: that is intended.
     service
         .reloader
         .reload(service.settings(&[A, B], &["k"]))
@@ -491,7 +491,7 @@ async fn the_default_account_changes_with_the_configuration() {
 async fn a_new_account_counts_as_ready_for_a_moment_after_a_start_or_reload() {
     let service = Service::start(&[A], &[]).await;
     assert_eq!(sign(&service.public, "a").await.0, 200);
-    // From here on nobody gets an answer from WeChat: what has no ticket yet gets none.
+    // From here on WeChat answers no call: accounts without a ticket get none.
     let gates = [service.sandbox.hold(STABLE), service.sandbox.hold(TICKET)];
     let mut both = service.settings(&[A, B], &[]);
     both.server.default_account = Some("a".into());
@@ -522,7 +522,7 @@ async fn a_new_account_counts_as_ready_for_a_moment_after_a_start_or_reload() {
 
 // -- the real binary --
 
-/// `serve` with its configuration in a directory of its own.
+/// `serve` with its configuration in its own directory.
 struct Process {
     home: tempfile::TempDir,
     sandbox: Sandbox,
@@ -551,7 +551,7 @@ impl Process {
         }
     }
 
-    /// Writes a configuration, sends SIGHUP, and waits for the line that says what became of it.
+    /// Writes a configuration, sends SIGHUP, and waits for the line that reports the result.
     async fn hang_up(&mut self, text: &str) -> String {
         std::fs::write(self.home.path().join("wx-jssdk.toml"), text).unwrap();
         self.running.signal("-HUP").await;
@@ -685,7 +685,7 @@ async fn a_second_account_without_a_default_is_rejected_with_the_line_to_write()
 async fn a_setting_that_needs_a_restart_is_named_unless_a_flag_set_it() {
     let mut process = Process::start(&[A], &[]).await;
     let good = text(&process.sandbox, &[A], &[]);
-    // The flag stands above the file, then as now.
+    // The flag still overrides the file.
     let listen = good.replace(
         "[server]\nlisten = \"127.0.0.1:0\"",
         "[server]\nworkers = 3\nlisten = \"127.0.0.1:1\"",

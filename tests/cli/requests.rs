@@ -1,4 +1,4 @@
-//! `[log] requests`: which requests get a line, and what stands in it.
+//! `[log] requests`: which requests are logged, and with which fields.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::common::program::*;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fsecret-page&account=demo";
 
-/// `serve --sandbox` that logs JSON lines of these requests: the process and the two addresses.
+/// Starts `serve --sandbox` with JSON logs of these requests. Returns the process and the two addresses.
 async fn serve(home: &std::path::Path, requests: &str) -> (Running, String, String) {
     let mut command = serve_sandbox_command(home);
     command
@@ -19,7 +19,7 @@ async fn serve(home: &std::path::Path, requests: &str) -> (Running, String, Stri
     (running, public, admin)
 }
 
-/// All request lines of a run that asked for a signature, an unknown account, and a credential without a key.
+/// Returns all request lines of a run with a signature, an unknown account, and a credential without a key.
 async fn lines_of(requests: &str) -> Vec<Value> {
     let home = tempfile::tempdir().unwrap();
     let (running, public, admin) = serve(home.path(), requests).await;

@@ -1,4 +1,4 @@
-//! A new process takes over from a running one; what systemd hears; how many files there may be open.
+//! Handover from a running process to a new one, systemd notifications, and the open file limit.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -50,12 +50,12 @@ impl Home {
         std::fs::write(self.directory.path().join("wx-jssdk.toml"), text).unwrap();
     }
 
-    /// A process that has been told to serve, once it does.
+    /// Starts `serve` and waits until it listens.
     async fn serve(&self) -> (Running, SocketAddr) {
         Self::served(Running::start(command(self.directory.path(), &["serve"]))).await
     }
 
-    /// The same with this socket as its third descriptor, as a service manager hands it over.
+    /// Like [`start`], with this socket as descriptor 3, as a service manager passes it.
     async fn serve_on(&self, socket: &TcpListener) -> (Running, SocketAddr) {
         let socket = Stdio::from(OwnedFd::from(socket.try_clone().unwrap()));
         let mut command =
@@ -88,7 +88,7 @@ impl Home {
     }
 }
 
-/// One request and its whole answer on this connection; whether it was the last there. Errors are what a client would see.
+/// Sends one request and reads its answer. Returns whether the connection ends. Errors are those that a client would see.
 async fn ask(stream: &mut TcpStream) -> Result<bool, String> {
     let said = |what: &str, error: std::io::Error| format!("{what}: {error}");
     stream
@@ -126,7 +126,7 @@ async fn ask(stream: &mut TcpStream) -> Result<bool, String> {
     }
 }
 
-/// Clients that ask without a pause: half of them keep their connection for as long as they may.
+/// Clients that send requests without a pause: half of them keep their connection open.
 struct Load {
     over: Arc<AtomicBool>,
     answered: Arc<AtomicU32>,
@@ -148,7 +148,7 @@ impl Load {
         }
     }
 
-    /// Until so many more requests were answered.
+    /// Waits until this many more requests were answered.
     async fn go_on(&self, more: u32) {
         let goal = self.answered.load(Ordering::Relaxed) + more;
         let there = async {
@@ -159,7 +159,7 @@ impl Load {
         timeout(BOUND, there).await.expect("answers");
     }
 
-    /// How many requests were answered, and what went wrong with the others: of those who keep connections, and of those who do not.
+    /// The number of answered requests, and the errors: of clients that keep connections, and of those that do not.
     async fn end(self) -> (u32, [Vec<String>; 2]) {
         self.over.store(true, Ordering::Relaxed);
         let mut failed = [Vec::new(), Vec::new()];
@@ -243,7 +243,7 @@ async fn with_reuse_port_two_processes_share_a_port_and_no_connection_loses_a_re
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     load.go_on(200).await;
     let (answered, [kept, fresh]) = load.end().await;
-    // A connection that reaches the old socket as it closes is reset, unless the system hands it on (tcp_migrate_req): seldom, and
+    // A connection that reaches the old socket as it closes is reset, unless the system migrates it (tcp_migrate_req): rarely, and
     // before anything was answered. docs/DEPLOYMENT.md says so.
     let reset = |failure: &&String| failure.contains("reset") || failure.contains("refused");
     assert!(
@@ -260,7 +260,7 @@ async fn with_reuse_port_two_processes_share_a_port_and_no_connection_loses_a_re
             .is_ok(),
         "by the new one"
     );
-    // Whoever does not share is told that the port is taken.
+    // A process without reuse_port reports that the port is in use.
     home.configure(&format!("listen = \"{address}\""));
     let refused = run_in(home.directory.path(), &["serve"]).await;
     assert!(
@@ -400,7 +400,7 @@ async fn more_clients_than_descriptors_cause_no_error_and_are_all_served() {
     assert!(!ended.stderr.contains("ERROR"), "{}", ended.stderr);
 }
 
-/// The units with the program where it is here, in a directory of their own.
+/// Copies the units, with the path of this binary, to their own directory.
 fn units() -> TempDir {
     let (home, from) = (
         tempfile::tempdir().unwrap(),

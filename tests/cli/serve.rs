@@ -16,7 +16,7 @@ use crate::common::program::*;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x";
 
-/// `serve --sandbox` on free ports: the service's base URL and the sandbox's.
+/// Starts `serve --sandbox` on free ports. Returns the base URLs of the service and the sandbox.
 pub(crate) async fn serve_sandbox(home: &Path, level: &str) -> (Running, String, String) {
     let mut command = serve_sandbox_command(home);
     command
@@ -34,7 +34,7 @@ async fn jsapi_ticket(sandbox: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// What the sandbox has of the official demo account.
+/// The sandbox's state of the official demo account.
 pub(crate) async fn demo_app(sandbox: &str) -> Value {
     let state = get_json(&format!("{sandbox}/sandbox/state")).await;
     state["apps"]
@@ -88,7 +88,7 @@ async fn serve_sandbox_answers_with_the_signature_over_the_sandboxs_ticket() {
     );
 }
 
-/// Without what differs from start to start: ports and the API key.
+/// Removes what differs between starts: ports and the API key.
 fn comparable(text: &str) -> String {
     let mut words = Vec::new();
     for word in text.trim().split_inclusive([' ', '\n', '\'']) {
@@ -317,7 +317,7 @@ async fn serve_on(sandbox: &Sandbox, home: &Path, level: &str) -> (Running, Stri
     (running, public)
 }
 
-/// Of an app that WeChat does not know.
+/// The secret of an app that WeChat does not know.
 const WRONG_SECRET: &str = "deadbeefdeadbeefdeadbeefdeadbeef";
 
 const ACCOUNTS: [(&str, &str); 2] = [
@@ -334,13 +334,13 @@ async fn sigterm_refuses_new_connections_finishes_open_requests_and_exits_with_0
     let gate = sandbox.hold("/cgi-bin/ticket/getticket");
     let (running, public) = serve_on(&sandbox, home.path(), "info").await;
     let address = public.strip_prefix("http://").unwrap();
-    // A browser's idle connection must not hold the end up.
+    // A browser's idle connection must not delay the shutdown.
     let mut idle = TcpStream::connect(address).await.unwrap();
     idle.write_all(http::get("/healthz").text().as_bytes())
         .await
         .unwrap();
     assert!(idle.read(&mut [0; 1_024]).await.unwrap() > 0);
-    // Two requests in one packet: once the first is answered, the second has been read, too. It waits for the ticket.
+    // Two requests in one packet: once the first is answered, the second has been read and waits for the ticket.
     let mut stream = TcpStream::connect(address).await.unwrap();
     let page = http::get("/jssdk/config?url=https%3A%2F%2Fexample.com%2F").close();
     stream
@@ -489,7 +489,7 @@ async fn a_log_that_is_no_longer_read_blocks_no_refresh() {
             .trim()
     };
     let (public, admin, sandbox) = (said("public"), said("admin"), said("sandbox"));
-    // As when the log's collector has died.
+    // As if the log collector had died.
     drop(child.stderr.take());
     for _ in 0..3 {
         let config = get_json(&format!("{public}{PAGE}")).await;

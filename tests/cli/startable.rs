@@ -1,4 +1,4 @@
-//! `check` says no to what `serve` would not start with, and to nothing else.
+//! `check` refuses exactly the configurations with which `serve` would not start.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn put_pair(home: &Path, name: &str) {
     .unwrap();
 }
 
-/// Listeners on free ports, a WeChat that is not there, and an account; a setting of the store or of TLS comes on top.
+/// Listeners on free ports, an unreachable WeChat and an account, plus these settings of the store or of TLS.
 fn configuration(more: &str) -> String {
     let store = if more.contains("[store]") {
         ""
@@ -107,7 +107,7 @@ async fn check_names_each_setting_that_keeps_serve_from_starting() {
         assert_eq!(
             (serve.code, serve.stdout.as_str()),
             (2, ""),
-            "the premise: {more}"
+            "precondition: {more}"
         );
         for check in [&["check", "--offline"][..], &["check"]] {
             let ended = run_in(home.path(), check).await;
@@ -199,7 +199,7 @@ async fn sighup_refuses_a_certificate_setting_that_would_prevent_a_restart() {
             .await
             .contains("refused")
     );
-    // A good one is taken, and said to wait for the restart.
+    // A valid one is accepted, and reported as waiting for the restart.
     write(configuration(
         &(tls("tls", "public.crt", "public.key") + &tls("admin_tls", "admin.crt", "admin.key")),
     ));
@@ -216,7 +216,7 @@ async fn sighup_refuses_a_certificate_setting_that_would_prevent_a_restart() {
             .await
             .contains("server.admin_tls")
     );
-    // What is in use and just being replaced keeps no account waiting: its own line says what is wrong.
+    // A certificate in use that is being replaced does not block account changes: its own line reports the fault.
     std::fs::write(home.path().join("public.key"), "nonsense").unwrap();
     running.signal("-HUP").await;
     running.log_line("new certificate refused").await;

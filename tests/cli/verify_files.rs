@@ -1,4 +1,4 @@
-//! `check` and the verify files of domains: a server of the test's own stands in for the domain, and answers as proxies and applications do.
+//! `check` and domain verification files: a test server stands in for the domain, and answers as proxies and applications do.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::common::program::*;
 const FILE: &str = "MP_verify_AbCdEfGh12345678.txt";
 const CONTENT: &str = "AbCdEfGh12345678";
 
-/// Answers every request with these bytes after the head; gives the first lines of what was asked.
+/// Answers every request with these bytes after the head. Returns the request lines.
 async fn domain(answer: String) -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -22,7 +22,7 @@ async fn domain(answer: String) -> (SocketAddr, tokio::sync::mpsc::UnboundedRece
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = vec![0; 4_096];
             let count = stream.read(&mut request).await.unwrap_or(0);
-            // A TLS greeting is no request: this domain has no https.
+            // A TLS hello is not a request: this domain has no https.
             if request[..count].starts_with(b"GET ") {
                 let _ = tell.send(String::from_utf8_lossy(&request[..count]).into_owned());
                 let _ = stream.write_all(answer.as_bytes()).await;
@@ -32,7 +32,7 @@ async fn domain(answer: String) -> (SocketAddr, tokio::sync::mpsc::UnboundedRece
     (address, asked)
 }
 
-/// `check` of an account with one domain and one file; `example.com` is at `address`.
+/// Runs `check` for an account with one domain and one file; `example.com` resolves to `address`.
 async fn check(address: SocketAddr, arguments: &[&str]) -> Ended {
     let sandbox = Sandbox::start(Clock::manual(UnixTime(1_700_000_000)))
         .await

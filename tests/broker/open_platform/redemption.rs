@@ -1,9 +1,9 @@
-//! Codes whose redemption fails, is lost, or is decided by a wrong clock.
+//! Codes whose redemption fails, is lost, or depends on a wrong clock.
 
 use super::*;
 
 impl World {
-    /// Ten seconds at a time, with the keeper's work in each.
+    /// Advances ten seconds at a time, with the keeper's work in each step.
     async fn pass(&self, seconds: u64) {
         for _ in 0..seconds / 10 {
             self.advance(10);

@@ -1,4 +1,4 @@
-//! What comes back when all is well.
+//! Successful answers.
 
 use std::time::Duration;
 

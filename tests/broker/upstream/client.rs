@@ -1,4 +1,4 @@
-//! The client itself: its bases and its proxies.
+//! The HTTP client: its base URLs and proxies.
 
 use wx_jssdk::upstream::{Upstream, UpstreamOptions};
 
@@ -34,7 +34,7 @@ fn invalid_base_urls_are_refused() {
     assert!(Upstream::new(&UpstreamOptions::default()).is_ok());
 }
 
-/// Runs one ignored test of this file in a process of its own, where the environment can be set.
+/// Runs one ignored test of this file in its own process, where the environment can be set.
 fn in_a_process_with_proxy<T>(test: T, proxy: &str) {
     let mut child = again(test);
     for name in [

@@ -1,4 +1,4 @@
-//! Calls through a proxy: which way they take, and how the proxy's failures are named.
+//! Calls through a proxy: the route they take, and how the proxy's failures are reported.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -310,7 +310,7 @@ async fn https_calls_pass_every_kind_of_proxy_when_its_root_is_trusted() {
         format!("https://{https}"),
     ] {
         let calls = sandbox.calls(STABLE);
-        // In a process of its own, whose certificates the environment names.
+        // In its own process, because the environment names the trusted certificates.
         let file = file.clone();
         let passed = tokio::task::spawn_blocking(move || {
             passes(

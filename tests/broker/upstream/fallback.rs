@@ -1,4 +1,4 @@
-//! The fallback hosts: used only if nothing was sent to those before them.
+//! Fallback hosts: used only if nothing was sent to the previous hosts.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Two {
         token.is_ok()
     }
 
-    /// Calls that reached the hosts.
+    /// Number of calls that reached each host.
     fn calls(&self) -> (u64, u64) {
         (self.sandbox.host().calls(), self.second.calls())
     }
@@ -66,7 +66,7 @@ async fn the_second_host_is_called_only_while_the_first_refuses_connections() {
     assert_eq!(two.calls(), (1, 1));
     two.sandbox.host().set_reachable(true).await.unwrap();
     assert!(two.token().await);
-    assert_eq!(two.calls(), (2, 1), "back when the first is");
+    assert_eq!(two.calls(), (2, 1), "the first host is used again once it is back");
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_call_that_was_sent_is_not_repeated_on_another_host() {
     assert_eq!(
         two.in_use().0,
         two.sandbox.url(),
-        "it is no failure to connect"
+        "this is not a connection failure"
     );
 }
 

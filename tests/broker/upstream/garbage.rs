@@ -1,4 +1,4 @@
-//! What comes back is no answer of WeChat's: it is told as unusable and never taken.
+//! Responses that are not valid WeChat answers are reported as unusable and never accepted.
 
 use wx_jssdk::account::Account;
 use wx_jssdk::sandbox::FaultKind;
@@ -169,7 +169,7 @@ async fn a_duplicate_key_is_unusable_whichever_value_is_valid() {
     assert_eq!(
         token_answered(body).await.unwrap(),
         issued("85_abc", 7_200),
-        "what nobody reads is nobody's concern"
+        "unused fields are ignored"
     );
 }
 
@@ -189,7 +189,7 @@ async fn a_non_json_answer_is_shown_by_its_first_words_without_secrets() {
         "{error}"
     );
     assert!(error.chars().count() < 300, "{error}");
-    // A JSON that was cut holds what it was to bring.
+    // Truncated JSON may contain the value.
     for cut in [
         r#"{"access_token":"85_abcdef","expires_in":72"#,
         r#"cb({"access_token":"85_abcdefghijklmnopqrstuvwxyz0123456789ABCDEF","expires_in":7200})"#,

@@ -1,4 +1,4 @@
-//! WeChat says no: the class, and the words without the secret.
+//! Refusals of WeChat: their class, and their text without the secret.
 
 use std::time::Duration;
 

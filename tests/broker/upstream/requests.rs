@@ -1,4 +1,4 @@
-//! What goes out: paths, parameters, bodies.
+//! Requests to WeChat: paths, parameters, bodies.
 
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::credential::{Kind, Secret};
@@ -30,7 +30,7 @@ async fn a_stable_token_is_requested_with_a_json_body() {
     }
 }
 
-/// The request line of one call, and what came of it.
+/// Makes one call. Returns its request line and its result.
 async fn line_of(account: &Account, kind: Kind, token: &str) -> String {
     let (base, asked) = server(answer(
         "200 OK",

@@ -1,4 +1,4 @@
-//! No answer comes back: whether the call may have been carried out.
+//! Calls without an answer: whether the call may have been carried out.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -44,7 +44,7 @@ async fn a_lost_reply_was_carried_out() {
     assert_eq!(
         sandbox.calls(STABLE),
         1,
-        "it is not repeated behind the broker's back"
+        "the HTTP client does not repeat it without the broker"
     );
 }
 
@@ -61,7 +61,7 @@ async fn a_reply_lost_on_a_connection_that_was_used_before_is_not_repeated() {
     assert_eq!(
         sandbox.calls("/cgi-bin/token"),
         2,
-        "a classic call made twice would retire the token before last"
+        "a repeated classic call would end the previous token"
     );
 }
 
@@ -137,7 +137,7 @@ async fn a_ticket_call_fails_in_the_same_ways() {
     );
 }
 
-/// Serves TLS with a certificate of its own making, as a company's egress proxy does.
+/// Serves TLS with a self-made certificate, as a company's egress proxy does.
 pub(crate) fn untrusted_server() -> (String, thread::JoinHandle<()>) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());

@@ -1,4 +1,4 @@
-//! A WeChat, a server that is none, and what every failure is checked for.
+//! A simulated WeChat, a server that is not WeChat, and checks of every failure.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -19,9 +19,9 @@ pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 pub(crate) const STABLE: &str = "/cgi-bin/stable_token";
 pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
 
-/// Long enough for anything that does answer.
+/// Timeout for calls that are answered.
 pub(crate) const PATIENT: Duration = Duration::from_secs(30);
-/// For what does not.
+/// Timeout for calls that are not answered.
 pub(crate) const BRIEF: Duration = Duration::from_millis(300);
 
 pub(crate) async fn sandbox() -> Sandbox {
@@ -48,7 +48,7 @@ pub(crate) fn upstream(base: &str, timeout: Duration) -> Upstream {
     .unwrap()
 }
 
-/// A stable token call that meets this fault.
+/// Makes a stable token call with this fault.
 pub(crate) async fn token_meets(
     kind: FaultKind,
     timeout: Duration,
@@ -66,7 +66,7 @@ pub(crate) async fn token_answered(body: &str) -> Result<Issued, UpstreamError> 
     token_meets(FaultKind::Body(body.to_owned()), PATIENT).await
 }
 
-/// A server that is no WeChat: answers one connection with these bytes, hangs up, and hands back what it was asked.
+/// A server that is not WeChat: answers one connection with these bytes, closes it, and returns the request.
 pub(crate) fn server(answer: impl Into<Vec<u8>>) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -114,7 +114,7 @@ pub(crate) fn issued(value: &str, seconds: u64) -> Issued {
     }
 }
 
-/// Checks a failure, and that it prints neither the secret nor the address that was called.
+/// Checks a failure, and that its text contains neither the secret nor the called URL.
 #[track_caller]
 pub(crate) fn assert_failed(
     outcome: Result<Issued, UpstreamError>,
@@ -138,7 +138,7 @@ pub(crate) fn assert_failed(
         "{error}"
     );
     let printed = format!("{error} {error:?} {error:#?}");
-    // In WeChat's own words there may be an address: 40164 names ours.
+    // WeChat's errmsg may contain an address: 40164 names this server's.
     assert!(
         variant == "refused" || !printed.contains("127.0.0.1"),
         "{printed}"

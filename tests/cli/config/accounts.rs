@@ -1,4 +1,4 @@
-//! `[accounts.NAME]` and what they inherit.
+//! `[accounts.NAME]` and their inherited settings.
 
 use wx_jssdk::account::{Platform, TokenMode};
 

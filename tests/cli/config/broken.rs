@@ -1,4 +1,4 @@
-//! Files that are none, and arbitrary input.
+//! Invalid files and arbitrary input.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What is set when nothing is written, and the keys that there are.
+//! Default settings and the known keys.
 
 use std::path::Path;
 use std::time::Duration;
@@ -108,7 +108,7 @@ fn every_setting_of_the_default_file_is_read() {
     let settings = default_settings();
     assert!(settings.len() >= 21, "{settings:?}");
     for (section, key) in settings {
-        // A wrong type is a problem at exactly this path only where somebody looks.
+        // A wrong type is a problem at exactly this path only if the setting is read.
         let path = if section.is_empty() {
             key.clone()
         } else {
@@ -230,7 +230,7 @@ fn keys_keep_their_case() {
 #[test]
 fn a_quoted_key_with_a_dot_or_an_index_is_one_unknown_key() {
     only("server.listen", read("\"server.listen\" = \"127.0.0.1:9\""));
-    // Read as a path, this one would fill the memory with four billion values.
+    // Read as a path, this key would fill the memory with four billion values.
     only("accounts[4000000000]", read("\"accounts[4000000000]\" = 1"));
     only(
         "accounts[-9223372036854775808]",

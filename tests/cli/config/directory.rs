@@ -1,4 +1,4 @@
-//! `accounts_dir`: an account a file.
+//! `accounts_dir`: one file per account.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn load(home: &Path) -> Result<Settings, Problems> {
     Settings::load(Some(&home.join("wx-jssdk.toml")))
 }
 
-/// How a problem in one of the files is named.
+/// Returns the path of a problem in one of the files.
 fn at(home: &TempDir, file: &str, key: &str) -> String {
     let file = home
         .path()
@@ -200,14 +200,14 @@ fn a_mistake_inherited_by_ten_thousand_accounts_is_reported_once() {
     );
 }
 
-/// That many accounts in one text.
+/// This many accounts in one text.
 fn many(count: usize) -> String {
     (0..count)
         .map(|n| format!("[accounts.shop-{n}]\n{}", account(&format!("wx{n:016x}"))))
         .collect()
 }
 
-/// What this thread has spent computing, in milliseconds: unlike the clock, it does not count what others do on this machine.
+/// CPU time of this thread in milliseconds: unlike the clock, it does not include other processes.
 fn spent_ms() -> u64 {
     let spent = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     spent.split(' ').next().unwrap().parse::<u64>().unwrap() / 1_000_000
@@ -232,7 +232,7 @@ fn ten_thousand_accounts_are_read_in_a_moment_from_one_file_and_from_as_many() {
     let start = spent_ms();
     assert_eq!(load(home.path()).unwrap().accounts.len(), 10_000);
     let directory = spent_ms() - start;
-    // Half a second each without optimisation, a tenth with it; something that looks at every account for every account takes minutes.
+    // Half a second each without optimisation, a tenth with it; a quadratic algorithm takes minutes.
     assert!(
         one_file < 3_000 && directory < 3_000,
         "{one_file} ms, {directory} ms"

@@ -1,4 +1,4 @@
-//! The way by which calls leave: `proxy` with its credentials, and `fallback`.
+//! The egress of calls: `proxy` with its credentials, and `fallback`.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The examples' configurations are ones, and what stands before the service tells it who asks.
+//! The examples' configurations are valid, and their proxies forward the client address.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -81,7 +81,7 @@ fn the_kubernetes_manifest_holds_a_valid_configuration() {
     good(&there);
 }
 
-/// What a block hands on to those in it that set no header of their own.
+/// Headers that a block passes to nested blocks without their own headers.
 fn before_any_server(conf: &str) -> &str {
     let http = conf.split_once("http {").expect("an http block").1;
     http.split_once("server {").expect("a server").0
@@ -97,7 +97,7 @@ fn each_nginx_location_forwards_the_client_address() {
     ] {
         let conf = fs::read_to_string(example(file)).unwrap();
         assert!(before_any_server(&conf).contains(FORWARDS), "{file}");
-        // A header of its own makes nginx forget all that were set around it.
+        // A block with its own headers inherits none from the enclosing block.
         let own = conf
             .split("location ")
             .skip(1)

@@ -5,7 +5,7 @@ use wx_jssdk::actix::{KeyHash, new_key};
 
 use super::support::*;
 
-/// A key of that name, its line, and MAIN below it.
+/// A configuration with a key of this name, this line, and `MAIN`.
 fn with_key(lines: &str) -> String {
     format!("[[server.api_keys]]\n{lines}\n{MAIN}")
 }

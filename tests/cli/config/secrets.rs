@@ -1,4 +1,4 @@
-//! Where secrets come from, and that nothing prints them.
+//! Sources of secrets, and that secrets are never printed.
 
 use std::collections::HashMap;
 

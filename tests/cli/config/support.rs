@@ -1,4 +1,4 @@
-//! A configuration to start from, and how problems are looked at.
+//! A base configuration, and checks of problems.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub(crate) fn good_with(text: &str, environment: &[(&str, &str)]) -> Settings {
     read_with(text, environment).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The paths of all problems, after looking at what every problem must have: both languages, and no secret.
+/// Returns the paths of all problems, after checking that each has both languages and no secret.
 pub(crate) fn paths(result: Result<Settings, Problems>) -> Vec<String> {
     let problems = result.expect_err("a configuration with a mistake");
     assert!(!problems.0.is_empty());
@@ -63,7 +63,7 @@ pub(crate) fn is_chinese(c: char) -> bool {
     ('\u{4e00}'..='\u{9fff}').contains(&c)
 }
 
-/// The English of the only problem, which is at this path.
+/// Returns the English text of the only problem, which is at this path.
 pub(crate) fn only(path: &str, result: Result<Settings, Problems>) -> String {
     let text = result
         .as_ref()

@@ -1,4 +1,4 @@
-//! `verify_files`: WeChat's files that prove who owns a domain, and nothing else that could be served under such a name.
+//! `verify_files`: WeChat's domain verification files, and only valid names and contents.
 
 use super::support::*;
 

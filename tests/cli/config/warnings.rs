@@ -1,4 +1,4 @@
-//! What a start accepts and `check` warns of.
+//! Settings that a start accepts and `check` warns about.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use wx_jssdk::server::config::Settings;
 
 use super::support::*;
 
-/// The paths and the English of all warnings, after looking at what every one must have: both languages, and no secret.
+/// Returns paths and English texts of all warnings, after checking that each has both languages and no secret.
 fn warnings(settings: &Settings) -> Vec<(String, String)> {
     let found = settings.warnings();
     for warning in &found {
@@ -138,7 +138,7 @@ fn every_interface_and_tag_of_the_demo_page_is_known() {
         let found = text
             .lines()
             .filter_map(|line| line.trim().strip_prefix("name: \"")?.strip_suffix("\","));
-        // These are no names for a list: what jweixin offers beside it, and WeCom's own.
+        // These names do not belong into a list: jweixin's other functions, and WeCom's own.
         let found = found.filter(|name| {
             !["invoke", "on", "agentConfig"].contains(name)
                 && !name.starts_with("wx-open-")
@@ -151,7 +151,7 @@ fn every_interface_and_tag_of_the_demo_page_is_known() {
     assert_eq!(warnings(&good(&format!("{MAIN}{list}"))), []);
 }
 
-/// Writes a configuration with this mode and one account file with that one, and returns which files are warned of.
+/// Writes a configuration and one account file with these modes, and returns which files are warned about.
 fn exposed(main: &str, mode: u32, account_mode: u32) -> Vec<String> {
     let home = tempfile::tempdir().unwrap();
     let (file, accounts) = (

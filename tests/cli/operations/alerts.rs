@@ -1,4 +1,4 @@
-//! The alert rules: what they use exists, what they say is documented, and Prometheus takes them (with its own tool).
+//! The alert rules: their metrics exist, their texts are documented, and promtool accepts them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -113,7 +113,7 @@ fn every_paging_alert_has_its_own_test_or_a_reason_for_having_none() {
         document(RULES),
         document("examples/prometheus/alerts.test.yml"),
     );
-    // One comparison each, of a number that only a machine under load has.
+    // One comparison each, of a value that only a loaded machine has.
     const PLAIN: [&str; 4] = [
         "WxJssdkManyCalls",
         "WxJssdkRejectsRateLimited",
@@ -128,7 +128,7 @@ fn every_paging_alert_has_its_own_test_or_a_reason_for_having_none() {
     }
 }
 
-/// Where Prometheus' tool is: in the `PATH`, or where `make deps` puts it when it may not write there.
+/// Path of promtool: in the `PATH`, or where `make deps` puts it without write access there.
 fn promtool(arguments: &[&str]) -> Command {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/promtool");
     let mut command = Command::new(if own.exists() {
@@ -145,7 +145,7 @@ fn promtool(arguments: &[&str]) -> Command {
     command
 }
 
-/// Its output, if it went well.
+/// Returns its output if it succeeded.
 async fn well(mut command: Command, input: &str) -> String {
     let mut child = command
         .stdin(Stdio::piped())

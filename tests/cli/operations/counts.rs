@@ -1,4 +1,4 @@
-//! What the metrics say of credentials and refreshes, each after something that happened.
+//! Metrics of credentials and refreshes after specific events.
 
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::{Broker, Find};
@@ -203,7 +203,7 @@ async fn foreign_refreshes_stale_refusals_and_limited_reports_are_distinct() {
         [0.0; 4],
         "they are there before they count"
     );
-    // Another server fetches tokens until ours is dead; the next ticket call finds out.
+    // Another server fetches tokens until this one's is dead; the next ticket call detects it.
     service
         .sandbox
         .foreign_refresh(&app_id("shop"), Mode::Classic);
@@ -277,7 +277,7 @@ async fn calls_are_counted_by_endpoint_until_midnight_in_shanghai() {
     service.end().await;
 }
 
-/// A broker without a keeper of its own.
+/// A broker without a background keeper.
 async fn broker(store: Store, clock: &Clock) -> (Broker, Sandbox) {
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     sandbox.add_app(app("shop"));
@@ -339,7 +339,7 @@ async fn a_clock_jump_is_counted() {
 #[tokio::test]
 async fn store_failures_are_counted_by_operation() {
     let clock = Clock::manual(START);
-    // Nobody listens there.
+    // No server listens there.
     let (broker, _sandbox) = broker(Store::redis("redis://127.0.0.1:1/0").unwrap(), &clock).await;
     broker.credential("shop", Kind::JsapiTicket).await.unwrap();
     let store = broker.snapshot(&Find::all()).stats.store;

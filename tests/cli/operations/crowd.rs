@@ -1,4 +1,4 @@
-//! One fault that hits many accounts: the log stays readable, and nothing new is hidden in it.
+//! One fault that affects many accounts: the log stays readable and shows every new cause.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::operations::world::*;
 
 const MANY: usize = 400;
 
-/// A broker with many accounts, which its test tends.
+/// A broker with many accounts, whose keeper steps the test runs.
 struct Crowd {
     sandbox: Sandbox,
     clock: Clock,
@@ -58,12 +58,12 @@ impl Crowd {
         assert!(self.clock.advance(Duration::from_secs(seconds)));
     }
 
-    /// Steps of the keeper until it has tried everybody.
+    /// Runs keeper steps until every account was tried.
     async fn tend(&self) {
         while !self.broker.tend().await.is_empty() {}
     }
 
-    /// The summaries so far: how many accounts each speaks of.
+    /// The summaries so far: the number of accounts in each.
     fn summaries(&self) -> Vec<u64> {
         self.log
             .about("more accounts")
@@ -127,7 +127,7 @@ async fn a_new_cause_is_logged_in_full_during_an_outage() {
         .fault(Fault::always(TOKEN, FaultKind::Status(502)));
     crowd.tend().await;
     crowd.log.clear();
-    // WeChat is well again, and has forgotten one account's secret.
+    // WeChat has recovered, and no longer knows one account's secret.
     crowd.sandbox.clear_faults();
     crowd.sandbox.add_app(App::official(
         app_id(&name(333)),
@@ -200,7 +200,7 @@ async fn a_summary_of_setup_failures_is_an_error_with_the_fix() {
 
 #[tokio::test]
 async fn while_the_store_is_down_the_log_stays_readable_too() {
-    // Nobody listens there.
+    // No server listens there.
     let crowd = Crowd::new(Store::redis("redis://127.0.0.1:1/0").unwrap()).await;
     crowd.tend().await;
     crowd.advance(61);

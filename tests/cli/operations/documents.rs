@@ -1,4 +1,4 @@
-//! The document says what there is, and there is what it says: metrics, messages of the log, alerts.
+//! Documentation and code agree: metrics, log messages, alerts.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ pub(crate) fn document(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The first cells of a table's rows, where they are code.
+/// Returns the first cells of a table's rows that are code.
 fn first_cells(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
@@ -139,7 +139,7 @@ fn sources() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// What stands between a bracket that was just opened and the one that closes it, strings apart.
+/// Returns the text up to the closing bracket, ignoring brackets in strings.
 fn arguments(text: &str) -> (&str, Vec<&str>) {
     let (mut depth, mut string, mut strings, mut escaped) = (1, None, Vec::new(), false);
     for (at, c) in text.char_indices() {
@@ -163,7 +163,7 @@ fn arguments(text: &str) -> (&str, Vec<&str>) {
     panic!("no end: {text}")
 }
 
-/// The messages that the code logs at WARN and ERROR, as far as they are fixed.
+/// The fixed parts of the messages that the code logs at WARN and ERROR.
 fn messages() -> BTreeSet<String> {
     let mut messages = BTreeSet::new();
     for (_, code) in sources() {
@@ -173,7 +173,7 @@ fn messages() -> BTreeSet<String> {
                 messages.extend(strings.last().map(|message| fixed_part(message)));
             }
         }
-        // A message that is too long for its call.
+        // A long message that is defined outside its call.
         let named = code
             .split("let what = \"")
             .skip(1)
@@ -184,7 +184,7 @@ fn messages() -> BTreeSet<String> {
     messages
 }
 
-/// Of a message with a part that varies, the longest part that does not.
+/// Returns the longest fixed part of a message with variable parts.
 fn fixed_part(message: &str) -> String {
     let parts = message
         .split(['{', '}'])
@@ -281,7 +281,7 @@ fn both_languages_have_the_same_sections_and_their_links_lead_somewhere() {
     }
 }
 
-/// As GitHub makes it of a heading.
+/// Returns GitHub's anchor of a heading.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     text.chars()

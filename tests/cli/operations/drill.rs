@@ -1,5 +1,5 @@
-//! The operator's drill: somebody takes this server's address off WeChat's allow-list. From the metrics, readiness and the log alone
-//! one can tell which account, since when, until when pages still work, and which address to allow; then it heals by itself.
+//! The operator's drill: this server's address is removed from WeChat's allow-list. The metrics, readiness and the log alone
+//! show which account, since when, until when pages still work, and which address to allow; then it recovers by itself.
 
 use serde_json::json;
 
@@ -21,10 +21,10 @@ async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_
     service.warm("shop").await;
     service.log.clear();
 
-    // 00:10: the allow-list is changed. Nobody notices: everything lives.
+    // 00:10: the allow-list is changed. Nothing fails yet: all values are valid.
     service.advance(600);
     service.sandbox.add_app(known(["198.51.100.1"]));
-    // 01:57:10: both accounts refresh. The shop's old token, which lives for three more minutes, buys its last ticket.
+    // 01:57:10: both accounts refresh. The shop's old token, valid for three more minutes, fetches its last ticket.
     service.advance(6_430);
     let (began, until) = (START.0 + 7_030, START.0 + 7_030 + 7_200 - 5);
     let alarm = |scrape: &Scrape| {
@@ -37,7 +37,7 @@ async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_
     let scrape = service.until("an alarm", alarm).await;
     service.advance(20);
 
-    // Which account, and what: of the two, only this one.
+    // Which account and which fault: only this one of the two.
     let alarmed: Vec<_> = service
         .scrape()
         .await
@@ -65,7 +65,7 @@ async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_
         .unwrap();
     assert_eq!(began as f64 + left, until as f64);
     assert_eq!(service.sign("shop").await, 200, "they do");
-    // Readiness says the same in words and times.
+    // Readiness reports the same as text and times.
     let (status, report) = service.ready().await;
     let account = &report["accounts"][0];
     assert_eq!(
@@ -94,7 +94,7 @@ async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_
     );
     assert!(lines.len() <= 2, "told once for each credential: {lines:?}");
 
-    // Nobody came: pages go on to the second that was said, and then stop; the node stays in rotation for the other account.
+    // No operator reacted: pages work until the announced second and then stop; the node stays in rotation for the other account.
     service.advance(7_200 - 20 - 6);
     assert_eq!(
         (service.clock.now().0, service.sign("shop").await),
@@ -120,7 +120,7 @@ async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_
         Some(1.0)
     );
 
-    // The address is allowed again. Within five minutes it is tried, and heals.
+    // The address is allowed again. Within five minutes a retry succeeds.
     service.sandbox.add_app(known(["203.0.113.7"]));
     service.advance(315);
     service.warm("shop").await;

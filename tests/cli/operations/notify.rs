@@ -1,4 +1,4 @@
-//! Messages to webhooks: a receiver that checks what WeCom, DingTalk and Feishu document, and what it gets.
+//! Webhook messages: a receiver that checks the documented format of WeCom, DingTalk and Feishu.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ const TOKEN_OF_DINGTALK: &str = "566cc69da782ec33a1b2c3d4e5f6";
 const HOOK: &str = "a1b2c3d4-0000-4444-8888-e5f6a7b8c9d0";
 const SIGNING: &str = "SEC0c79e1fa963cd80cc0be99b20a18faeb";
 
-/// What the services are, on this machine: each request, and how often they fail.
+/// A local stand-in for the webhook services: records requests and fails a given number of times.
 #[derive(Clone, Default)]
 struct Receiver(Arc<Got>);
 
@@ -82,12 +82,12 @@ impl Receiver {
         let _ = stream.write_all(reply.as_bytes()).await;
     }
 
-    /// Answers as the service behind this path documents it.
+    /// Answers as documented by the service of this path.
     fn judge(&self, target: &str, body: &Value) -> Value {
         let mut refusals = self.0.refusals.lock().unwrap();
         if *refusals > 0 {
             *refusals -= 1;
-            // It repeats the key, which must not get into a log.
+            // The answer repeats the key, which must not be logged.
             return json!({"errcode": 45_009, "errmsg": format!("api freq out of limit {KEY}")});
         }
         let length = |text: &Value| text.as_str().map_or(0, str::len);
@@ -168,7 +168,7 @@ fn webhooks(address: SocketAddr) -> String {
     )
 }
 
-/// One webhook for a program, with its messages in English.
+/// One generic webhook with messages in English.
 fn own(address: SocketAddr) -> String {
     format!(
         "[notify]\nlanguage = \"en\"\n[notify.webhooks.own]\ntype = \"json\"\nurl = \"http://{address}/own\"\n"
@@ -252,7 +252,7 @@ async fn each_service_gets_its_documented_shape_without_secrets() {
         ));
     })
     .await;
-    // One of the five is the repetition of the one that was refused.
+    // One of the five is the retry of the refused one.
     let requests = receiver.wait_for(5, &service).await;
     let sent = |scrape: &Scrape| {
         let sent = [("result", "sent")];

@@ -1,4 +1,4 @@
-//! `/readyz` and `/healthz`: what an orchestrator is told, and what a person who looks there learns.
+//! `/readyz` and `/healthz`: the status for orchestrators and the details for operators.
 
 use serde_json::{Value, json};
 use wx_jssdk::Kind;
@@ -102,7 +102,7 @@ async fn a_mini_program_without_a_token_is_listed_and_counts_in_both_rules() {
         assert_eq!(first["errcode"], json!(40_125));
         service.end().await;
     }
-    // With its token it is ready.
+    // It is ready once it has its token.
     let text = accounts(["applet"]) + "platform = \"mini\"\n";
     let service = Service::start("readiness = \"all\"", &text, |sandbox| {
         sandbox.add_app(mini("applet"));
@@ -148,7 +148,7 @@ async fn an_account_whose_refresh_fails_is_named_with_details_while_it_still_sig
             "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist".into(),
         ),
     );
-    service.always(TICKET, FaultKind::Errcode(-1)); // else the valid token would buy another one
+    service.always(TICKET, FaultKind::Errcode(-1)); // otherwise the valid token would fetch another one
     service.advance(7_000); // 01:56:40
     let failing =
         |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "degraded")]) == Some(1.0);
@@ -188,7 +188,7 @@ async fn an_account_whose_refresh_fails_is_named_with_details_while_it_still_sig
         !report.to_string().contains("203.0.113.7"),
         "nobody showed a key: {report}"
     );
-    // Then it is over: until when it signed, and since when it fails, stay.
+    // Then the ticket has expired: the end of signing and the start of the failure stay.
     service.advance(200);
     down(&service, 1.0).await;
     let (status, report) = service.ready().await;
@@ -237,7 +237,7 @@ async fn a_hundred_accounts_are_listed_and_the_others_counted() {
     let names: Vec<_> = (0..130).map(|n| format!("a{n}")).collect();
     let text = accounts(names.iter().map(String::as_str)) + &with_wrong_secret("zz");
     let service = Service::start("", &text, |sandbox| sandbox.add_app(app("zz"))).await;
-    down(&service, 131.0).await; // nobody but zz is known there at all
+    down(&service, 131.0).await; // WeChat knows only zz
     let report = service.ready().await.1;
     assert_eq!(
         (

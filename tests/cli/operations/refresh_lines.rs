@@ -1,4 +1,4 @@
-//! One line for each refresh, with what one looks for in it, at the level that fits.
+//! One log line for each refresh, with the fields that an operator needs, at the right level.
 
 use serde_json::{Value, json};
 use wx_jssdk::Kind;
@@ -118,7 +118,7 @@ async fn an_exhausted_quota_is_an_error_once_nothing_is_served_any_more() {
         assert_eq!(line["level"], "WARN", "pages are signed: {line}");
     }
     assert!(service.log.about("no longer served").is_empty());
-    // The next try is an hour away: the end is told when it comes, once for each.
+    // The next attempt is an hour away: the expiry is logged when it happens, once for each credential.
     service.advance(200);
     let down =
         |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(1.0);
@@ -143,7 +143,7 @@ async fn an_exhausted_quota_is_an_error_once_nothing_is_served_any_more() {
             "{line}"
         );
     }
-    // And from then on each failed try is an error.
+    // From then on each failed attempt is an error.
     service.log.clear();
     service.advance(3_600);
     let tried = |scrape: &Scrape| {

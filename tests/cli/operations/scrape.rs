@@ -1,4 +1,4 @@
-//! `GET /metrics` as an HTTP endpoint: who gets it, in which shape, and what it says of the process.
+//! `GET /metrics` as an HTTP endpoint: access, format, and process metrics.
 
 use wx_jssdk::sandbox::FaultKind;
 use wx_jssdk::server::config::{Problem, Problems};

@@ -1,4 +1,4 @@
-//! The whole service in this process, on a clock that stands still, with what it logs and what it shows.
+//! The whole service in this process, on a manual clock, with its log and metrics.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -27,7 +27,7 @@ pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
 /// 2026-01-01T00:00:00Z: 08:00 in Shanghai.
 pub(crate) const START: UnixTime = UnixTime(1_767_225_600);
 
-/// The AppID of an account of this name.
+/// Returns the AppID of the account with this name.
 pub(crate) fn app_id(name: &str) -> String {
     format!("wx{name:0>16}")
 }
@@ -142,7 +142,7 @@ impl Service {
         Scrape::of(text)
     }
 
-    /// Scrapes until this is so: the keeper is at work meanwhile.
+    /// Scrapes until the condition holds, while the keeper runs.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
         let looking = async {
             loop {
@@ -158,7 +158,7 @@ impl Service {
             .unwrap_or_else(|_| panic!("it never came to: {what}\n{}", self.log.text()))
     }
 
-    /// Until this account has its ticket.
+    /// Waits until this account has its ticket.
     pub(crate) async fn warm(&self, account: &str) -> Scrape {
         let valid = |scrape: &Scrape| {
             scrape.value(
@@ -221,7 +221,7 @@ impl Scrape {
         Some(first)
     }
 
-    /// All that are described, whether there is a sample or not: name and type.
+    /// Name and type of all described metrics, with or without samples.
     pub(crate) fn described(&self) -> BTreeMap<&str, &str> {
         self.text
             .lines()
@@ -230,7 +230,7 @@ impl Scrape {
     }
 }
 
-/// `name{label="value",…} 1.5`; no label of ours holds a quote or a comma.
+/// `name{label="value",…} 1.5`; no label value contains a quote or a comma.
 fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
     let (series, value) = line
         .rsplit_once(' ')
@@ -253,12 +253,12 @@ fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
     )
 }
 
-/// What this thread's part of the service logs, at `info`, as JSON lines.
+/// Log of the service's tasks on this thread, at `info`, as JSON lines.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Until the guard is dropped.
+    /// Captures the log until the guard is dropped.
     pub(crate) fn listen(&self) -> DefaultGuard {
         let writer = self.clone();
         let lines = tracing_subscriber::fmt()
