@@ -1,6 +1,6 @@
-//! Ten thousand accounts: a warm start calls nobody, memory stays small, refreshes are spread, and reading costs what it costs with one.
+//! Ten thousand accounts: a warm start makes no call, memory stays small, refreshes are spread, and a read costs as much as with one account.
 //!
-//! Counts and memory are asserted. Times are printed: they say more about the machine than about the program.
+//! Counts and memory are asserted. Times are only printed, because they depend on the machine.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 #![allow(clippy::print_stdout)] // what was measured, and the case that failed
@@ -27,14 +27,14 @@ use common::http::client;
 const ACCOUNTS: usize = 10_000;
 const MIB: u64 = 1 << 20;
 
-/// What is resident of a release build's binary and of the C library.
+/// Resident memory of a release build's binary and of the C library.
 const BINARY: u64 = 9 * MIB;
 
 fn app_id(n: usize) -> String {
     format!("wx{n:016x}")
 }
 
-/// A token or a ticket of the usual length, an eighth of its life old, as if it came at its own time in the last quarter of an hour.
+/// A token or a ticket of the usual length, an eighth of its life old, as if fetched at a random time in the last quarter of an hour.
 fn credential(n: usize, kind: Kind, now: UnixTime) -> Credential {
     let issued_at = UnixTime(now.0 - (n as u64 * 7) % 900);
     let value = match kind {
@@ -98,7 +98,7 @@ async fn sign(address: &str, n: usize) -> serde_json::Value {
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
 }
 
-/// The process, and where it serves pages and everybody else.
+/// The process, and the addresses of its two listeners.
 fn start(home: &Path) -> (Child, String, String) {
     let mut command = Command::new(
         std::env::var_os("WX_JSSDK_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wx-jssdk").into()),
@@ -123,7 +123,7 @@ fn start(home: &Path) -> (Child, String, String) {
     (child, public, admin)
 }
 
-/// What `GET /metrics` costs: so many lines for each account, and no more.
+/// Checks the cost of `GET /metrics`: a fixed number of lines for each account.
 async fn scrape(admin: &str, clock: &Clock) -> String {
     let client = client();
     let (mut took, mut text) = (Vec::new(), String::new());
@@ -152,7 +152,7 @@ async fn scrape(admin: &str, clock: &Clock) -> String {
     )
 }
 
-/// Of an official account with a token and a jsapi_ticket, in a good day's scrape.
+/// Lines for an official account with a token and a jsapi_ticket, in a scrape without failures.
 const LINES_PER_ACCOUNT: usize = 18;
 
 #[cfg(target_os = "linux")]
@@ -202,7 +202,7 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_make_no_call() {
     );
     assert_eq!(sandbox.calls_total(), 0, "all of it was in the store");
     // The pages of the binary itself are resident too, and there are twice as many of them in a debug build.
-    assert!(own + BINARY <= 68 * MIB, "{own} bytes beside the binary");
+    assert!(own + BINARY <= 68 * MIB, "{own} bytes in addition to the binary");
 }
 
 fn broker(accounts: usize, store: Store, clock: Clock, url: &str) -> Broker {
@@ -226,7 +226,7 @@ fn broker(accounts: usize, store: Store, clock: Clock, url: &str) -> Broker {
     builder.build().unwrap()
 }
 
-/// All came in the same second, as after a cold start: the worst there is.
+/// All were fetched in the same second, as after a cold start: the worst case.
 async fn fill_in_one_second(store: &Store, accounts: usize, now: UnixTime) {
     for n in 0..accounts {
         for kind in [Kind::AccessToken, Kind::JsapiTicket] {
@@ -258,7 +258,7 @@ async fn refreshes_of_two_thousand_accounts_started_at_once_are_spread_over_a_mi
         clock.now(),
     );
     for n in 0..MANY {
-        // They all came in one second, as after a cold start: the worst there is.
+        // All were fetched in one second, as after a cold start: the worst case.
         let account = Account::mini(app_id(n), "secret");
         let token = Credential {
             issued_at: now,
@@ -316,7 +316,7 @@ async fn every_read_of_ten_thousand_warm_accounts_is_answered_from_memory() {
     for n in 0..ACCOUNTS {
         let name = format!("a{n}");
         let read = std::pin::pin!(broker.credential(&name, Kind::JsapiTicket));
-        // The steps of a read are the same for one account and for the last of ten thousand: it is done when it is polled once.
+        // A read takes the same steps for one account and for the last of ten thousand: it completes at the first poll.
         let Poll::Ready(answer) = read.poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("{name} waits")
         };

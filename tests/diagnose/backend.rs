@@ -1,5 +1,5 @@
-//! A backend as people write them, and the mistakes they make in it. Nothing here is the doctor's: each mistake is made anew, the way a
-//! language or framework makes it.
+//! A typical backend and its typical mistakes. This code shares nothing with the doctor: each mistake is implemented independently, the
+//! way a language or framework makes it.
 
 use md5::Md5;
 use serde_json::{Value, json};
@@ -20,10 +20,10 @@ pub(crate) const NONCE: &str = "Wm3WZYTPz0wzccnW";
 pub(crate) const TIME: &str = "1414587457";
 pub(crate) const PAGE: &str = "https://www.example.com/app/list?name=%E5%BC%A0%2F1&b=2+3&a=#/route";
 
-/// What a backend does with the address, the values, the string and the hash; right, until a fault is put in.
+/// How a backend handles the address, the values, the string and the hash: correct until a fault is added.
 #[derive(Clone)]
 pub(crate) struct Backend {
-    /// In turn, after the fragment was cut where `cuts`.
+    /// Applied in order, after the fragment was cut if `cuts`.
     pub(crate) address: Vec<fn(&str) -> String>,
     pub(crate) cuts: bool,
     pub(crate) ticket: fn() -> String,
@@ -31,7 +31,7 @@ pub(crate) struct Backend {
     pub(crate) time: fn(&str) -> String,
     pub(crate) string: fn(&[&str; 4]) -> String,
     pub(crate) hash: fn(&str) -> String,
-    /// What is known beside the ticket.
+    /// Other known tickets.
     pub(crate) known: fn(Case) -> Case,
 }
 
@@ -49,7 +49,7 @@ impl Backend {
         }
     }
 
-    /// What it hashes for a page.
+    /// Returns the string that it hashes for a page.
     pub(crate) fn hashes(&self, page: &str) -> String {
         let came = if self.cuts {
             page.split('#').next().unwrap()
@@ -68,13 +68,13 @@ impl Backend {
         ])
     }
 
-    /// What it answers to a page that asks.
+    /// Returns its answer to a page.
     pub(crate) fn answer(&self, page: &str) -> Value {
         let signature = (self.hash)(&self.hashes(page));
         json!({"code": 0, "data": {"timestamp": TIME, "nonceStr": NONCE, "signature": signature}})
     }
 
-    /// The case that it makes of a page.
+    /// Returns the case for the doctor.
     pub(crate) fn case(&self, page: &str) -> Case {
         let case = Case {
             url: page.into(),
@@ -84,14 +84,14 @@ impl Backend {
         (self.known)(with_tickets(case))
     }
 
-    /// What the doctor says to that answer.
+    /// Returns the doctor's findings on that answer.
     pub(crate) fn examined(&self, page: &str) -> Vec<Finding> {
         let findings = diagnose(&self.case(page));
         no_ticket_is_shown(&findings);
         findings
     }
 
-    /// The codes of that.
+    /// Returns the codes of these findings.
     pub(crate) fn codes(&self, page: &str) -> Vec<&'static str> {
         self.examined(page)
             .iter()
@@ -109,7 +109,7 @@ impl Backend {
 /// One mistake.
 pub(crate) struct Fault {
     pub(crate) code: &'static str,
-    /// A page on which it shows.
+    /// A page on which the mistake has an effect.
     pub(crate) page: &'static str,
     pub(crate) make: fn(&mut Backend),
 }
@@ -170,7 +170,7 @@ pub(crate) fn decode(text: &str) -> String {
     .unwrap()[..] else {
         panic!("one name in {text}")
     };
-    // The two that would have ended the name were put aside, in their order.
+    // The two characters that would have ended the name are restored, in their order.
     let mut aside = text.chars().filter(|c| matches!(c, '&' | '='));
     name.chars()
         .map(|c| {

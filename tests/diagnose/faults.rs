@@ -1,4 +1,4 @@
-//! Every mistake, made by a backend: first those with the address, then with the ticket, the values, the string and the hash.
+//! Every mistake of a backend: with the address, the ticket, the values, the string and the hash.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::{Digest as _, Sha1};

@@ -1,11 +1,11 @@
-//! The addresses that frameworks give as "the current one", letter for letter as they gave them (PHP 8.2, Laravel's request, Tomcat 10,
-//! Spring, Express 4, Koa 3, Next 14, h3, vue-router 3 and 4, Flask, Django 5, FastAPI, Go, nginx): the mistake is named first.
+//! The addresses that frameworks return as "the current one", copied verbatim (PHP 8.2, Laravel's request, Tomcat 10,
+//! Spring, Express 4, Koa 3, Next 14, h3, vue-router 3 and 4, Flask, Django 5, FastAPI, Go, nginx): the mistake is reported first.
 
 use wx_jssdk::diagnose::{Confidence, diagnose};
 
 use crate::backend::*;
 
-/// What gave it, the page, what it gave, and what is said to it.
+/// The framework, the page, the returned address, and the expected finding.
 type Row = (
     &'static str,
     &'static str,

@@ -1,4 +1,4 @@
-//! The doctor: a faulty backend makes a mistake, and the doctor names it first.
+//! The doctor: a faulty backend makes a mistake, and the doctor reports it first.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 

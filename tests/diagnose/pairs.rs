@@ -7,7 +7,7 @@ use crate::faults::FAULTS;
 
 const PAIRED_PAGE: &str = "https://www.example.com/app/list?name=%E5%BC%A0&b=2+3#/route";
 
-/// Mistakes with the address that leave the others' room.
+/// Mistakes with the address that can be combined with others.
 const ADDRESS: [&str; 8] = [
     "fragment_kept",
     "percent_decoded",
@@ -19,7 +19,7 @@ const ADDRESS: [&str; 8] = [
     "www_changed",
 ];
 
-/// Mistakes with something else, by what it is.
+/// Mistakes with other parts, grouped by part.
 const TICKETS: [&str; 3] = [
     "previous_ticket",
     "ticket_of_another_account",
@@ -48,7 +48,7 @@ fn of(code: &str) -> &'static crate::backend::Fault {
     FAULTS
         .iter()
         .find(|fault| fault.code == code)
-        .unwrap_or_else(|| panic!("{code} is made nowhere"))
+        .unwrap_or_else(|| panic!("{code} is not covered by any fault"))
 }
 
 fn wrong_pairs(first: &[&str], second: &[&str]) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Whatever a person pastes: what is recognised, and what comes of it.
+//! Pasted text: what is recognised in it, and the resulting findings.
 
 use proptest::prelude::*;
 use wx_jssdk::diagnose::{Case, Paste, PasteKind, Role, diagnose};
@@ -11,7 +11,7 @@ fn signature() -> String {
     sha1(&string(TICKET, NONCE, TIME, URL))
 }
 
-/// What is said to this text, with the page's address and the ticket.
+/// Returns the findings on this text, with the page's address and the ticket.
 fn said(text: &str) -> &'static str {
     let case = Case {
         url: URL.into(),
@@ -115,7 +115,7 @@ fn the_hashed_string_alone_is_enough() {
         assert_eq!(findings[0].code, "scheme_swapped", "{text}");
         no_ticket_is_shown(&findings);
     }
-    // Its own mistakes are found in it, too.
+    // Mistakes in the string itself are found, too.
     let renamed = string(TICKET, NONCE, TIME, URL).replace("noncestr", "nonceStr");
     assert_eq!(said(&renamed), "nonce_name");
 }
@@ -236,7 +236,7 @@ fn a_backends_own_message_does_not_hide_the_clients_message() {
         }
         assert_eq!(said(&answer(more)), "signature_is_right", "{more}");
     }
-    // A refusal of the backend's own is none of the client's.
+    // An error of the backend itself is not one of the client's.
     assert_eq!(
         Paste::read(&answer(r#""errcode":1001,"errmsg":"please log in""#)).error,
         None
@@ -270,8 +270,8 @@ fn the_address_that_the_client_checked_is_used() {
     assert_eq!(diagnose(&case)[0].code, "current_url_signed");
 }
 
-/// What the doctor says first to a client's words that name the address it checked, beside a backend's answer that names the one it
-/// signed: with the ticket, and without it.
+/// The first finding for a client's message that names the checked address, beside a backend's answer that names the
+/// signed address: with the ticket, and without it.
 fn beside_an_answer(
     checked: &str,
     page: Option<&str>,
@@ -320,7 +320,7 @@ fn the_address_that_the_client_checked_decides_what_should_have_been_signed() {
             "https://h.cn/list",
             "landing_url_signed",
         ),
-        // A constant.
+        // A constant address was signed.
         (None, None, "https://h.cn/", "origin_only"),
         (None, None, "https://h.cn", "origin_only"),
         (None, None, "https://h.cn/index.html", "origin_only"),
@@ -338,7 +338,7 @@ fn the_address_that_the_client_checked_decides_what_should_have_been_signed() {
         let first = beside_an_answer(&home, page, landing, signed);
         assert_eq!(first, [code, code], "{page:?} {landing:?} {signed}");
     }
-    // It was signed: whatever the landing page and the page are, the address is not the reason.
+    // The checked address was signed: whatever the landing page and the page are, the address is not the cause.
     let right = beside_an_answer(
         &home,
         Some("https://h.cn/now"),

@@ -1,4 +1,4 @@
-//! A pasted string brings its own ticket, and the client's words say what it is for: neither proves more than it can.
+//! A pasted string contains its own ticket, and the client's message names its purpose: neither is trusted further than that.
 
 use wx_jssdk::diagnose::{Case, Confidence, Finding, Paste, Role, Target, diagnose};
 
@@ -44,7 +44,7 @@ fn a_string_does_not_prove_its_own_ticket() {
         findings[0].evidence.as_deref(),
         Some(&*string("[jsapi_ticket]", NONCE, TIME, URL))
     );
-    // A mistake in it is one whosever the ticket is.
+    // A mistake in the string is reported with any ticket.
     assert_eq!(
         codes(&said(
             &string(TICKET, NONCE, TIME, "http://h.cn/p?a=1"),

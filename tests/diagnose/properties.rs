@@ -1,4 +1,4 @@
-//! Random pages: signed right they are called right, signed wrong never.
+//! Random pages: correct signatures are reported as correct, wrong ones never.
 
 use proptest::prelude::*;
 use wx_jssdk::diagnose::{Answer, Case, Role, diagnose};
@@ -37,7 +37,7 @@ fn page() -> impl Strategy<Value = String> {
         })
 }
 
-/// An address as people read it, and as browsers have it.
+/// An address in human-readable form, and as browsers have it.
 fn read_page() -> impl Strategy<Value = (String, String)> {
     let part = "([a-z0-9%2F]|张三|商品|é|ß|😀| ){1,6}";
     (
@@ -82,7 +82,7 @@ proptest! {
         let before = page.split('#').next().unwrap();
         let signature = sha1(&string(&ticket, &nonce, &time, before));
         let findings = diagnose(&case_of(&page, [&ticket, &nonce, &time], &signature));
-        // A page's port is pointed at beside its signature.
+        // A page's port is reported in addition to its signature.
         let codes: Vec<_> = findings.iter().map(|finding| finding.code).filter(|code| *code != "port_not_supported").collect();
         prop_assert_eq!(codes, ["signature_is_right"]);
         let shown = format!("{findings:?}");
@@ -119,7 +119,7 @@ proptest! {
             let kept = diagnose(&case(page, &sha1(&string(TICKET, NONCE, TIME, &had))));
             prop_assert_eq!(kept[0].code, if *before == *had { "signature_is_right" } else { "fragment_kept" }, "{}", page);
         }
-        // The client has no other: what was signed as people read it was decoded on the way.
+        // The client only has the encoded form: a signature of the readable form was made over a decoded address.
         let landed = Case { landing: Some(read.clone()), ..case("https://www.example.cn/now", &sha1(&string(TICKET, NONCE, TIME, before))) };
         prop_assert_eq!(diagnose(&landed)[0].code, "landing_url_signed");
         let raw = read.split('#').next().unwrap();
@@ -131,11 +131,11 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, max_global_rejects: 20_000, ..ProptestConfig::default() })]
 
-    /// A mistake on a page for which it was not made up: whatever is said, it is not "right", unless nothing was changed.
+    /// A mistake on a page for which it was not designed: it is never reported as correct, unless the mistake changed nothing.
     #[test]
     fn a_wrong_signature_is_never_reported_as_correct(page in page(), row in 0..FAULTS.len()) {
         let fault = &FAULTS[row];
-        // The table's rows for one page only cannot be made on another.
+        // Faults that need one specific page cannot be applied to another.
         prop_assume!(fault.page == PAGE && fault.code != "jsapi_ticket_for_agent");
         let backend = Backend::right().with(fault);
         let before = page.split('#').next().unwrap();

@@ -1,4 +1,4 @@
-//! One mistake at a time: it is named first and alone, as proven, with both strings.
+//! One mistake at a time: it is reported first and alone, as proven, with both strings.
 
 use std::collections::BTreeSet;
 
@@ -41,7 +41,7 @@ fn the_evidence_is_the_hashed_string_and_the_expected_one() {
             fault.code
         );
         let hashed = backend.hashes(fault.page);
-        // Where the right ticket was used as it is, the two differ in nothing else.
+        // If the correct ticket was used unchanged, the two strings differ in nothing else.
         if hashed.contains(TICKET) && !hashed.contains('\0') {
             assert_eq!(
                 shown

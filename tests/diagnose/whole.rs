@@ -1,4 +1,4 @@
-//! The case as a whole: what is right, what only the client's words tell, what is given in whatever shape.
+//! Whole cases: correct signatures, findings from the client's message alone, input in every shape.
 
 use serde_json::json;
 use wx_jssdk::diagnose::{Answer, Case, Confidence, Role, diagnose};
@@ -85,7 +85,7 @@ fn wechat_added_share_parameters_after_the_signing() {
         "https://h.cn/p?from=timeline",
         "https://h.cn/p",
     );
-    // Its own stay, though they have the names of some that come along.
+    // The page's own parameters stay, even with the names of share parameters.
     named_first(
         "share_parameters_added",
         "https://h.cn/p?lang=en&from=timeline&scene=2",
@@ -132,7 +132,7 @@ fn common_parameters_do_not_suggest_sharing_or_a_login() {
         "https://h.cn/list?id=7&lang=en&b=2",
         "https://h.cn/list?id=7&b=2",
     );
-    // Where both are missing it is the cut that explains it all.
+    // If both are missing, the truncation alone explains it.
     named_first(
         "cut_at_ampersand",
         "https://h.cn/list?id=7&b=2&from=timeline",
@@ -514,7 +514,7 @@ fn the_hashes_of_payments_and_logins_are_recognised() {
         codes(&hmac_sha256(&swapped)),
         ["scheme_swapped", "hmac_for_sha1"]
     );
-    // The rule by which WeChat proves itself to a server.
+    // The signature with which WeChat authenticates itself to a server.
     let mut values = [TICKET, NONCE, TIME];
     values.sort_unstable();
     assert_eq!(codes(&sha1(&values.concat())), ["values_only"]);
@@ -570,7 +570,7 @@ fn an_address_crafted_to_be_slow_is_analysed_in_bounded_time() {
         format!("https://h.cn/?{}", "&".repeat(40_000)),
         format!("https://h.cn/?{}", "%".repeat(40_000)),
         format!("https://h.cn/?{}", "?".repeat(40_000)),
-        // Most mistakes give one text here: what is put together counts, not only what is hashed.
+        // Most mistakes give the same text here: the number of built strings counts, not only of hashed ones.
         format!("https://h.cn/?{}", "a[]=1&".repeat(330)),
         format!("https://h.cn/?{}", "a[]=1&".repeat(2_700)),
     ] {
@@ -581,7 +581,7 @@ fn an_address_crafted_to_be_slow_is_analysed_in_bounded_time() {
             ..case(&url, &sha1("something else"))
         };
         std::thread::spawn(move || tell.send(diagnose(&case)));
-        // A loaded machine and no optimisation: the bound is generous, yet what grows with the square of the length breaks it.
+        // The bound is generous for a loaded machine without optimisation, but a quadratic algorithm exceeds it.
         let findings = told
             .recv_timeout(std::time::Duration::from_secs(60))
             .expect("an answer in time");

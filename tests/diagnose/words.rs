@@ -1,4 +1,4 @@
-//! The client's words and WeChat's: what each text means, however it was copied.
+//! Error messages of clients and of WeChat: the meaning of each text, however it was copied.
 
 use wx_jssdk::diagnose::{Case, Confidence, Finding, Paste, Role, diagnose};
 
@@ -132,7 +132,7 @@ fn wechats_numbers_are_known_with_their_texts_and_without() {
         let fix = &said(text)[0].fix;
         assert!(fix.zh.contains(words), "{text}: {}", fix.zh);
     }
-    // WeCom's own script names a code of -1 that says nothing.
+    // WeCom's own script reports a code of -1, which has no meaning.
     is_said(
         r#"{"errMsg":"preVerifyJSAPI:invalid signature","errCode":-1}"#,
         "invalid_signature",
@@ -161,7 +161,7 @@ fn a_refused_domain_is_named() {
             "{paste:?}"
         );
     }
-    // Where the words do not name it, the page's own is.
+    // If the message does not name the domain, the page's own is reported.
     let case = Case {
         url: URL.into(),
         error: Some("config:invalid url domain".into()),
@@ -351,7 +351,7 @@ fn every_error_that_the_readmes_explain_is_in_the_table() {
     }
 }
 
-/// The pages and the terminal show a text as it is.
+/// The pages and the terminal print the texts unescaped.
 #[test]
 fn no_text_holds_markup() {
     for source in [

@@ -1,4 +1,4 @@
-//! The Grafana dashboard shows metrics that exist, with labels that they have, and imports as it is.
+//! The Grafana dashboard uses existing metrics and labels, and imports unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -93,7 +93,7 @@ fn the_dashboard_imports_unchanged_and_no_panels_overlap() {
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     assert!(
         dashboard["id"].is_null(),
-        "an id would replace somebody's dashboard"
+        "an id would replace an existing dashboard"
     );
     let variables = dashboard["templating"]["list"].as_array().unwrap();
     let variables: Vec<_> = variables

@@ -1,9 +1,9 @@
-//! Who may import whom: the rooms of `src/` in their order, and the three rooms that alone may do a thing.
+//! Import rules: the modules of `src/` in their order, and the responsibilities that only one module has.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms, and for each the rooms it may import. A room may always import itself.
+/// The modules, and for each the modules it may import. A module may always import itself.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("credential", &["clock"]),
@@ -110,7 +110,7 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every source file with the room it belongs to.
+/// Every source file with its module.
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -149,7 +149,7 @@ fn code_of(text: &str) -> String {
         .join("\n")
 }
 
-/// The rooms named after each `crate::` in the code, groups included: `use crate::{a::X, b}`.
+/// The modules named after each `crate::` in the code, groups included: `use crate::{a::X, b}`.
 fn imports(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for rest in code.split("crate::").skip(1) {
@@ -290,7 +290,7 @@ fn the_import_parser_finds_every_import() {
     );
 }
 
-/// The files of other rooms in which one of the words stands.
+/// The files of other modules that contain one of the words.
 fn elsewhere(home: &[&str], words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (room, path, code) in sources() {
@@ -327,7 +327,7 @@ fn only_upstream_uses_the_http_client_and_knows_wechats_paths() {
             && !path.ends_with("src/sandbox/push_queue.rs")
     });
     assert_eq!(users, Vec::<String>::new());
-    // The drop-in scope stands in WeChat's place: one file knows where, and one describes it. Three
+    // The drop-in scope replaces WeChat: one file has its paths, and one describes them. Three
     // say which paths a key may call.
     let mut knowing = elsewhere(&["upstream", "sandbox"], &["\"/cgi-bin"]);
     knowing.retain(|path| {

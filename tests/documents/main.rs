@@ -1,4 +1,4 @@
-//! What the documents promise: the table of modules, the tests that they name, and the defaults that they state.
+//! Statements of the documents: the table of modules, the named tests, and the stated defaults.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 

@@ -1,4 +1,4 @@
-//! `docs/RELIABILITY.md` says nothing without a test behind it.
+//! `docs/RELIABILITY.md`: every statement names an existing test.
 
 use std::collections::HashSet;
 use std::fs;
@@ -20,7 +20,7 @@ fn rows() -> Vec<Vec<String>> {
     .collect()
 }
 
-/// What stands between backticks.
+/// Returns the text between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -33,7 +33,7 @@ fn named_tests(cell: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Whether there is a test of this name: a function marked as one, and no helper of others; or one of the browser's.
+/// Returns whether this name is a test: a function marked as one, not a helper; or a browser test.
 fn has_test(text: &str, name: &str) -> bool {
     if [format!("test(\"{name}\""), format!("test('{name}'")]
         .iter()

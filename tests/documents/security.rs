@@ -1,4 +1,4 @@
-//! `docs/SECURITY.md` claims nothing without a test: each one that it names exists, and is a test.
+//! `docs/SECURITY.md`: each test that it names exists and is a test.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn document() -> String {
     read("docs/SECURITY.md")
 }
 
-/// The rows of the table: who, and the tests.
+/// The rows of the table: the actor and the tests.
 fn rows() -> Vec<(String, Vec<String>)> {
     let document = document();
     let table = document

@@ -1,5 +1,5 @@
-//! Every kept input of the fuzz targets (`fuzz/corpus`), through the same functions that `make fuzz` feeds: what once broke
-//! something stays a test.
+//! Every kept input of the fuzz targets (`fuzz/corpus`), run through the same functions as in `make fuzz`: inputs that once
+//! caused a failure stay tests.
 
 #![allow(dead_code, unreachable_pub)] // the targets are a crate of their own
 
@@ -13,7 +13,7 @@ fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
 }
 
-/// The kept inputs of a target: what a longer run added beside them is not in git.
+/// The kept inputs of a target, without those that a longer run added and that are not in git.
 fn corpus(target: &str) -> Vec<PathBuf> {
     let kept = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy();
@@ -44,7 +44,7 @@ fn replay(target: &str) {
         let bytes = fs::read(&file).unwrap();
         eprintln!("{}", file.display()); // shown when it fails
         run(&bytes);
-        // Cut anywhere and with a byte changed, it may be refused, but it must not break anything either.
+        // A truncated or changed input may be refused, but it must not cause a failure either.
         for cut in (0..bytes.len()).step_by(1 + bytes.len() / cuts(target)) {
             run(&bytes[..cut]);
             let mut other = bytes.clone();

@@ -1,4 +1,4 @@
-//! Push encryption to the byte: the vectors of the field, both ways, and what must be refused.
+//! Push encryption, byte for byte: published vectors in both directions, and inputs that must be refused.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,7 +12,7 @@ use wx_jssdk::platform::{EventKind, MAX_PUSH, PushEvent, PushKeys, PushRefusal};
 fn list(name: &str) -> Vec<Value> {
     let file: Value = serde_json::from_str(include_str!("push_vectors.json")).unwrap();
     let list = file[name].as_array().unwrap().clone();
-    assert!(!list.is_empty(), "there are vectors: {name}");
+    assert!(!list.is_empty(), "vectors exist: {name}");
     list
 }
 
@@ -58,7 +58,7 @@ fn refusal(keys: &PushKeys, push: &SignedPush<'_>) -> PushRefusal {
     error.refusal
 }
 
-/// The 32 bytes of the key by a decoder that is strict about everything but the trailing bits.
+/// Decodes the 32 bytes of the key, strictly except for the trailing bits.
 fn aes_key_bytes(key: &str) -> [u8; 32] {
     let last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let index = last.find(&key[42..]).unwrap() & !3;
@@ -309,7 +309,7 @@ fn previous_token_and_key_are_accepted_in_any_combination() {
     assert_eq!(
         reason,
         PushRefusal::OtherReceiver,
-        "the key that got further"
+        "the key that passed more checks"
     );
 }
 

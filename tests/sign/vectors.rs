@@ -1,4 +1,4 @@
-//! Signing to the byte: the vectors of the field, and properties over arbitrary addresses.
+//! Signing, byte for byte: published vectors, and properties over arbitrary addresses.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -121,7 +121,7 @@ fn a_card_ext_is_the_signed_fields_as_json_text() {
         assert_eq!(
             json["timestamp"],
             text(vector, "timestamp"),
-            "a string, as WeChat's own example has it"
+            "a string, as in WeChat's own example"
         );
         assert_eq!(json["outer_str"], "shelf 3");
         assert_eq!(
@@ -272,7 +272,7 @@ fn an_address_of_sixteen_kib_is_signed_and_one_byte_more_is_not() {
     assert!(PageUrl::parse(&longest).is_ok());
     assert!(
         PageUrl::parse(&format!("{longest}#{longest}")).is_ok(),
-        "the fragment does not count"
+        "the fragment is not signed"
     );
     assert_eq!(
         PageUrl::parse(&format!("{longest}a")),
@@ -324,7 +324,7 @@ fn every_page_error_says_what_to_do_in_both_languages() {
 const OFFICIAL_TICKET: &str =
     "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 
-/// The signature by the book: one string, one hash, no state kept.
+/// Reference implementation of the signature: one string, one hash, no saved state.
 fn by_the_book(ticket: &str, nonce: &str, timestamp: u64, url: &str) -> String {
     use sha1::{Digest, Sha1};
     let string1 = format!("jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={url}");
