@@ -1,4 +1,4 @@
-//! The authorisation page: who may see it, and where it returns to.
+//! The authorisation page: access, and the allowed return addresses.
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -38,7 +38,7 @@ async fn page(sandbox: &Sandbox, path: &str, query: &str, referer: Option<&str>)
     answer.text().await.unwrap()
 }
 
-/// Presses the button of an account: the status, where it leads, and the page if it leads nowhere.
+/// Presses the button of an account. Returns the status, the redirect target, and the page if there is none.
 async fn press(sandbox: &Sandbox, form: String) -> (StatusCode, Option<Url>, String) {
     let client = reqwest::Client::builder()
         .tls_certs_only([])

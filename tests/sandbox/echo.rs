@@ -1,4 +1,4 @@
-//! Paths without a simulation of their own: the token is checked, and the request comes back.
+//! Paths that are not simulated: the token is checked, and the request is echoed.
 
 use serde_json::{Value, json};
 use wx_jssdk::sandbox::{Fault, FaultKind, Kind, ReceivedRequest};
@@ -8,7 +8,7 @@ use crate::support::*;
 
 const SEND: &str = "/cgi-bin/message/custom/send";
 
-/// SHA-256 of nothing.
+/// SHA-256 of an empty body.
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn a_gate_holds_an_echoed_call_before_its_body_is_read() {
         &format!("/cgi-bin/user/info?access_token={token}"),
     )
     .await;
-    assert_eq!(other["errcode"], 0, "other paths are open");
+    assert_eq!(other["errcode"], 0, "other paths are not held");
     gate.release();
     assert_eq!(call.await.unwrap()["errcode"], 0);
 }

@@ -1,4 +1,4 @@
-//! What goes wrong on the way, on demand.
+//! Transport faults on demand.
 
 use std::time::Duration;
 
@@ -215,7 +215,7 @@ async fn stopping_ends_hanging_and_slow_calls() {
         let error = call.await.unwrap().unwrap_err();
         assert!(
             !error.is_timeout(),
-            "the sandbox hung up, the client did not tire of waiting: {error:?}"
+            "the sandbox closed the connection, the client did not time out: {error:?}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Who may steer over HTTP: programs, and no page of another site.
+//! Access to the control API: programs, but no pages of other sites.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};

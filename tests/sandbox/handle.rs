@@ -1,4 +1,4 @@
-//! The handle: start and stop, counts, gates, and what only the platform can do.
+//! The handle: start and stop, counts, gates, and actions of WeChat itself.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -108,7 +108,7 @@ async fn a_gate_holds_calls_that_are_counted_but_not_carried_out() {
     assert_eq!(
         stable(&sandbox).await["expires_in"],
         7_200,
-        "other endpoints are open"
+        "other endpoints are not held"
     );
     assert!(!call.is_finished());
     gate.release();
@@ -153,7 +153,7 @@ async fn a_disconnect_at_a_gate_is_counted_and_not_carried_out() {
     sandbox.wait_for_calls("/cgi-bin/token", 1).await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
-    // The same worker serves this one, so that it has seen the other end by then.
+    // The same worker serves this call, so it has seen the disconnect by then.
     stable(&sandbox).await;
     gate.release();
     let token = token_of(&classic(&sandbox).await);
@@ -246,7 +246,7 @@ async fn another_server_with_the_same_secret_retires_the_classic_token() {
     assert_eq!(
         sandbox.calls("/cgi-bin/token"),
         1,
-        "it is none of our calls"
+        "it is not counted as a call of this server"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Login of users: codes, users' tokens, and the calls that carry a secret or a token in another way.
+//! User login: codes, user tokens, and calls that carry a secret or a token in another way.
 
 use serde_json::{Value, json};
 use wx_jssdk::sandbox::{App, Mode, Quotas, Sandbox};
@@ -44,7 +44,7 @@ async fn user_info(sandbox: &Sandbox, token: &str, openid: &str) -> Value {
     .await
 }
 
-/// The errcode and the words before the comma and the rid.
+/// The errcode, and the errmsg before the comma and the rid.
 #[track_caller]
 fn refusal(answer: &Value) -> (i64, &str) {
     let (words, rid) = text(answer, "errmsg").split_once(", rid: ").unwrap();

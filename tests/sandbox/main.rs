@@ -1,4 +1,4 @@
-//! The sandbox over real HTTP: it must answer as WeChat does, to the letter, and break on demand.
+//! The sandbox over real HTTP: it must answer exactly as WeChat does, and fail on demand.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 

@@ -1,4 +1,4 @@
-//! Messages of users to the accounts of an open platform, and the test of a platform that goes live.
+//! User messages to the accounts of an open platform, and WeChat's go-live test.
 
 use serde_json::json;
 use wx_jssdk::sandbox::{Push, Sandbox};

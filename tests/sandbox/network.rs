@@ -27,7 +27,7 @@ fn through(proxy: &str) -> reqwest::Client {
         .unwrap()
 }
 
-/// What a classic token call through this proxy answers.
+/// Returns the answer of a classic token call through this proxy.
 async fn token(sandbox: &Sandbox, proxy: &str) -> reqwest::Result<(u16, String)> {
     let url = format!("{}{}", sandbox.url(), token_path());
     let answer = through(proxy).get(url).send().await?;
@@ -167,7 +167,7 @@ async fn a_proxy_connects_to_this_machine_only() {
         assert_eq!(
             answer.status(),
             502,
-            "{target}: allowed, but nobody listens"
+            "{target}: allowed, but no server listens"
         );
     }
 }

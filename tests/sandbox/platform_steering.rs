@@ -6,7 +6,7 @@ use wx_jssdk::sandbox::{App, Push, Sandbox, State, demo_platform};
 use crate::platform_support::*;
 use crate::support::*;
 
-/// The status and the answer of an order.
+/// Returns status and answer of a control request.
 async fn order(sandbox: &Sandbox, path: &str, body: Value) -> (u16, Value) {
     let answer = client()
         .post(format!("{}/sandbox/{path}", sandbox.url()))

@@ -111,7 +111,7 @@ pub(crate) struct Received {
     pub(crate) body: String,
 }
 
-/// Receives pushes on a free port, and answers as it is told.
+/// Receives pushes on a free port, with configurable answers.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     pub(crate) pushes: mpsc::UnboundedReceiver<Received>,
@@ -172,7 +172,7 @@ impl Receiver {
         self.pushes.recv().await.unwrap()
     }
 
-    /// Whether nothing has been received that was not asked for.
+    /// Returns whether nothing else has been received.
     pub(crate) fn is_empty(&mut self) -> bool {
         self.pushes.try_recv().is_err()
     }

@@ -1,4 +1,4 @@
-//! Pushes to an open platform: what they contain, when they come, and how they are spoilt.
+//! Pushes to an open platform: their content, their timing, and their faults.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ async fn started_pushes_come_every_ten_minutes_of_the_sandboxs_clock() {
     assert!(receiver.is_empty());
     sandbox.advance(seconds(1));
     let first = receiver.next().await;
-    // After a jump there is one push, and the next period begins.
+    // After a clock jump there is one push, and the next period begins.
     sandbox.advance(seconds(6_000));
     let second = receiver.next().await;
     assert_ne!(first, second);

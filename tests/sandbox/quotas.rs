@@ -1,4 +1,4 @@
-//! How often an app may call what, and when that starts anew.
+//! Quotas of an app for each endpoint, and their resets.
 
 use serde_json::{Value, json};
 use wx_jssdk::sandbox::{App, Quotas, Switches};
@@ -45,7 +45,7 @@ async fn the_days_tokens_are_used_up_until_midnight_in_shanghai() {
     assert_eq!(errmsg(&sandbox, &answer), "reach max api daily quota limit");
     assert!(
         sandbox.accepts_token(APP, &last),
-        "a refused call retires nothing"
+        "a refused call ends no token"
     );
     sandbox.advance(seconds(TO_MIDNIGHT - 1));
     assert_eq!(classic(&sandbox).await["errcode"], 45009);
@@ -162,7 +162,7 @@ async fn stable_calls_are_limited_by_the_minute_and_by_the_day() {
     assert_eq!(
         stable(&sandbox).await["errcode"],
         Value::Null,
-        "the refused ones were not charged"
+        "refused calls were not counted"
     );
     assert_eq!(stable(&sandbox).await["errcode"], 45009);
 }
@@ -186,7 +186,7 @@ async fn twenty_forced_refreshes_a_day_and_no_more() {
     assert_eq!(
         stable(&sandbox).await["expires_in"],
         7_170,
-        "asking without force goes on"
+        "calls without force still work"
     );
     sandbox.advance(seconds(TO_MIDNIGHT));
     assert_eq!(force(&sandbox).await["expires_in"], 7_200);

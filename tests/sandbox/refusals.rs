@@ -1,11 +1,11 @@
-//! What is refused, in which order, in which words.
+//! Refusals: their order and their texts.
 
 use serde_json::json;
 use wx_jssdk::sandbox::Switches;
 
 use crate::support::*;
 
-/// Words for every row: errcode, errmsg, query of `/cgi-bin/token`.
+/// Every refusal: errcode, errmsg, query of `/cgi-bin/token`.
 #[tokio::test]
 async fn the_token_endpoint_checks_the_app_then_the_grant_then_the_secret() {
     let sandbox = sandbox().await;
@@ -204,7 +204,7 @@ async fn both_token_endpoints_report_the_accounts_state() {
     assert_eq!(
         classic(&sandbox).await["expires_in"],
         7_200,
-        "and no longer when it is over"
+        "and no longer after its end"
     );
 }
 

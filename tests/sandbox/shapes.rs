@@ -1,4 +1,4 @@
-//! Answers of a shape that the caller asks for, and the endpoints that answer files.
+//! Answers of a requested shape, and the endpoints that return files.
 
 use reqwest::Response;
 use wx_jssdk::sandbox::{Fault, FaultKind, Sandbox};

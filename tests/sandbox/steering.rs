@@ -1,4 +1,4 @@
-//! Steering over HTTP.
+//! The control API over HTTP.
 
 use serde_json::{Value, json};
 use wx_jssdk::clock::Clock;
@@ -6,7 +6,7 @@ use wx_jssdk::sandbox::{Mode, Sandbox};
 
 use crate::support::*;
 
-/// The explanation that a 400 comes with.
+/// Returns the explanation of a 400.
 async fn bad(sandbox: &Sandbox, path: &str, body: &str) -> String {
     let answer = client()
         .post(format!("{}{path}", sandbox.url()))
@@ -63,7 +63,7 @@ async fn the_state_shows_everything_in_its_documented_shape() {
     );
     assert!(
         serde_json::from_value::<wx_jssdk::sandbox::State>(state).unwrap() == sandbox.state(),
-        "the handle tells the same"
+        "the handle reports the same"
     );
 }
 
@@ -215,7 +215,7 @@ async fn an_invalid_fault_is_answered_with_the_valid_ones() {
     assert_eq!(
         classic(&sandbox).await["expires_in"],
         7_200,
-        "and nothing was laid"
+        "and no fault was added"
     );
 }
 

@@ -1,4 +1,4 @@
-//! A sandbox with one app, and the calls that a server makes, to WeChat and to WeCom.
+//! A sandbox with one app, and the calls of a server to WeChat and to WeCom.
 
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ pub(crate) async fn ticket(sandbox: &Sandbox, token: &str, kind: &str) -> Value 
     .await
 }
 
-/// A data call with this token: 0 when it is taken, the errcode when not.
+/// Makes a data call with this token. Returns 0 if it is accepted, otherwise the errcode.
 pub(crate) async fn try_token(sandbox: &Sandbox, token: &str) -> i64 {
     let answer = get(
         sandbox,
@@ -115,7 +115,7 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The errmsg without its rid, which is checked: three groups of eight hex digits, the first of them the time.
+/// Returns the errmsg without its rid, which is checked: three groups of eight hex digits, the first of them the time.
 pub(crate) fn errmsg(sandbox: &Sandbox, answer: &Value) -> String {
     let (words, rid) = text(answer, "errmsg")
         .split_once(" rid: ")
@@ -133,7 +133,7 @@ pub(crate) fn errmsg(sandbox: &Sandbox, answer: &Value) -> String {
     words.to_owned()
 }
 
-/// Every byte that comes back for a GET, headers included, until the connection ends.
+/// Returns every received byte of a GET, including headers, until the connection ends.
 pub(crate) async fn raw(sandbox: &Sandbox, path_and_query: &str) -> Vec<u8> {
     http::exchange(sandbox.addr(), http::get(path_and_query).close().text()).await
 }
@@ -192,7 +192,7 @@ pub(crate) async fn agent_ticket(sandbox: &Sandbox, token: &str) -> Value {
     .await
 }
 
-/// WeCom's errmsg without its tail, which is checked: the time and fifteen digits, the address, where to read more.
+/// Returns WeCom's errmsg without its suffix, which is checked: the time and fifteen digits, the address, the help link.
 pub(crate) fn work_errmsg(sandbox: &Sandbox, answer: &Value, from: &str) -> String {
     let (words, tail) = text(answer, "errmsg")
         .split_once(", hint: [")
@@ -215,7 +215,7 @@ pub(crate) fn work_errmsg(sandbox: &Sandbox, answer: &Value, from: &str) -> Stri
     words.to_owned()
 }
 
-/// The errcode and the words of WeCom's refusal of a call from this machine.
+/// Returns errcode and errmsg of WeCom's refusal of a call from this machine.
 pub(crate) fn work_refusal(sandbox: &Sandbox, answer: &Value) -> (i64, String) {
     (
         answer["errcode"].as_i64().unwrap(),

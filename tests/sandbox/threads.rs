@@ -1,4 +1,4 @@
-//! A sandbox that ends leaves no thread behind. In a process of its own, where no other test starts threads.
+//! A stopped sandbox leaves no thread behind. Runs in its own process, where no other test starts threads.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// The sandbox's own thread has ended when `drop` or `stop` returns; its worker's ends within a moment of it.
+/// The sandbox's own thread has ended when `drop` or `stop` returns; its worker's thread ends shortly after.
 fn wait_until_gone(before: usize, how: &str) {
     let (clock, patience) = (Clock::system(), Duration::from_secs(10));
     let start = clock.now();

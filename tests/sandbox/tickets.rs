@@ -1,4 +1,4 @@
-//! Tickets, and the other calls that a token buys.
+//! Tickets, and other calls with a token.
 
 use serde_json::json;
 use wx_jssdk::sandbox::{App, ExpiresIn, Kind, Switches};
@@ -48,7 +48,7 @@ async fn by_a_switch_the_same_ticket_claims_its_whole_life_every_time() {
     sandbox.advance(seconds(1_200));
     assert!(
         !sandbox.accepts_ticket(APP, "jsapi", text(&again, "ticket")),
-        "it does not live longer for saying so"
+        "the claim does not prolong its life"
     );
 }
 

@@ -1,11 +1,11 @@
-//! The two lineages of tokens.
+//! Stable and classic tokens.
 
 use wx_jssdk::sandbox::{App, Mode, Sandbox, Switches};
 
 use crate::common::http;
 use crate::support::*;
 
-/// What WeChat answers to calls with two tokens.
+/// Returns WeChat's answers to calls with two tokens.
 async fn try_both(sandbox: &Sandbox, one: &str, other: &str) -> (i64, i64) {
     (
         try_token(sandbox, one).await,
@@ -213,7 +213,7 @@ async fn by_a_switch_a_force_too_soon_is_an_error() {
 
 #[tokio::test]
 async fn a_short_lived_token_is_forced_once_and_not_twice() {
-    // Within its last five minutes from the start, so that every plain call rotates it.
+    // In its last five minutes from the start, so that every call without force rotates it.
     let sandbox = sandbox_with(app().ttl(seconds(60))).await;
     let old = token_of(&stable(&sandbox).await);
     let answer = force(&sandbox).await;
@@ -221,7 +221,7 @@ async fn a_short_lived_token_is_forced_once_and_not_twice() {
     assert_eq!(
         try_token(&sandbox, &old).await,
         0,
-        "one rotation leaves the one before it"
+        "one rotation keeps the previous token"
     );
 }
 

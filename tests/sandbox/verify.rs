@@ -1,4 +1,4 @@
-//! The client's half: whether a page's `wx.config` succeeds.
+//! The client side: whether a page's `wx.config` succeeds.
 
 use actix_web::{App as WebApp, test as web_test};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ fn page(ticket: &str, signed: &str, url: &str) -> PreVerify {
     }
 }
 
-/// What the page is told, and the reason that people are given.
+/// The error that the page gets, and the reason for people.
 fn refused(sandbox: &Sandbox, page: &PreVerify) -> (String, String) {
     let verdict = sandbox.verify(page);
     assert!(!verdict.is_ok(), "{page:?}");
@@ -334,7 +334,7 @@ async fn a_missing_field_is_a_plain_failure_that_names_it() {
                 ..right
             })
             .is_ok(),
-        "an empty list is no mistake"
+        "an empty list is valid"
     );
 }
 

@@ -1,4 +1,4 @@
-//! WeCom's tokens: how they are fetched, how long they live, what they are refused with.
+//! WeCom's tokens: fetching, lifetimes and refusals.
 
 use serde_json::json;
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Kind, Mode, Switches};
@@ -280,7 +280,7 @@ async fn tokens_of_one_system_are_invalid_on_the_other() {
         &format!("/cgi-bin/token?grant_type=client_credential&appid={CORP}&secret={WORK_SECRET}"),
     )
     .await;
-    assert_eq!(token["errcode"], 40013, "a corp is no app");
+    assert_eq!(token["errcode"], 40013, "a corp is not an app");
     assert_eq!(
         get(
             &sandbox,
@@ -413,7 +413,7 @@ async fn the_secret_and_the_token_of_a_stopped_app_are_refused() {
     assert_eq!(
         get(&sandbox, &gettoken_path(WORK_SECRET_2)).await["errcode"],
         0,
-        "the corp's other app goes on"
+        "the corp's other app is unaffected"
     );
 }
 

@@ -1,4 +1,4 @@
-//! How often WeCom may be asked: tickets by the hour, wrong secrets by the hour.
+//! WeCom's hourly limits on ticket calls and wrong secrets.
 
 use wx_jssdk::sandbox::{App, Quotas, Sandbox, Switches};
 
@@ -32,7 +32,7 @@ async fn the_101st_corp_ticket_of_an_app_within_an_hour_blocks_it_for_an_hour() 
     assert_eq!(
         agent_ticket(&sandbox, &token).await["errcode"],
         0,
-        "the other ticket has a count of its own"
+        "the other ticket has its own count"
     );
     sandbox.advance(seconds(3_599));
     assert_eq!(
@@ -86,7 +86,7 @@ async fn the_limit_of_one_app_does_not_affect_the_others() {
     assert_eq!(
         codes,
         [0, 45009, 45009, 0, 0, 45009],
-        "refused calls are charged to nobody"
+        "refused calls are not counted"
     );
 }
 
@@ -142,7 +142,7 @@ async fn repeated_wrong_secrets_ban_the_address_for_an_hour_even_with_the_right_
     assert_eq!(
         corp_ticket(&sandbox, &token).await["errcode"],
         0,
-        "a token that is there still buys"
+        "an existing token still fetches tickets"
     );
     sandbox.advance(seconds(3_599));
     assert_eq!(gettoken(&sandbox).await["errcode"], 45009);
@@ -151,7 +151,7 @@ async fn repeated_wrong_secrets_ban_the_address_for_an_hour_even_with_the_right_
     assert_eq!(
         [wrong(&sandbox).await, wrong(&sandbox).await],
         [40001, 40001],
-        "and the count starts anew"
+        "and the count restarts"
     );
     assert_eq!(gettoken(&sandbox).await["errcode"], 0);
 }

@@ -1,4 +1,4 @@
-//! The state and the steering of WeCom's apps, and how the handle names them.
+//! State and control of WeCom apps, and their names in the handle.
 
 use serde_json::json;
 use wx_jssdk::sandbox::{
@@ -41,7 +41,7 @@ async fn the_state_shows_a_wecom_app_with_its_agent_id_its_token_and_its_tickets
     );
     assert!(
         serde_json::from_value::<State>(state).unwrap() == sandbox.state(),
-        "the handle tells the same"
+        "the handle reports the same"
     );
 }
 
@@ -171,7 +171,7 @@ async fn another_server_with_the_same_secret_gets_the_same_token_or_by_a_switch_
             sandbox.calls("/cgi-bin/gettoken")
         ),
         (0, 1),
-        "none of our calls"
+        "not counted as a call of this server"
     );
     sandbox.advance(seconds(300));
     assert_eq!(try_token(&sandbox, &ours).await, 40014);

@@ -1,4 +1,4 @@
-//! WeCom's client: whether a page's `wx.config` and `wx.agentConfig` succeed.
+//! The client side of WeCom: whether a page's `wx.config` and `wx.agentConfig` succeed.
 
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
@@ -32,7 +32,7 @@ async fn second_agent_ticket(sandbox: &Sandbox) -> String {
     text(&agent_ticket(sandbox, &token).await, "ticket").to_owned()
 }
 
-/// What `wx.config` was given: at `url`, signed for `signed`.
+/// The parameters of `wx.config` on a page at `url`, signed for `signed`.
 fn config(ticket: &str, signed: &str, url: &str) -> PreVerify {
     PreVerify {
         app_id: CORP.into(),
@@ -386,7 +386,7 @@ async fn a_missing_field_is_a_plain_failure_that_names_it() {
     }
 }
 
-/// The question of a page, as its script sends it.
+/// The verdict request of a page, as its script sends it.
 fn question(ticket: &str) -> Value {
     json!({
         "kind": "agentConfig", "corpid": CORP, "agentid": AGENT, "timestamp": 1_700_000_000, "nonceStr": NONCE,

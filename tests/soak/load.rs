@@ -1,4 +1,4 @@
-//! The pages: clients that ask without end, and have each answer judged.
+//! The load: clients that request pages continually and have each answer verified.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::nodes::Node;
 use crate::results::{Results, Wrong};
 use crate::world::{TENANTS, Tenant, World};
 
-/// Pages whose addresses are easily signed wrong, and a plain one.
+/// Pages whose addresses are often signed incorrectly, and a plain one.
 const PAGES: [&str; 5] = [
     "https://www.example.com/goods?id=1",
     "https://www.example.com/%E5%95%86%E5%93%81?name=%E5%BC%A0+%2F%20b&",
@@ -25,10 +25,10 @@ const PAGES: [&str; 5] = [
     "https://WWW.example.com/A%2fb?q=%25&q=+",
 ];
 
-/// Clients of each node; as many again ten times when there is a crowd.
+/// Clients of each node; ten times as many are added in a load peak.
 const CLIENTS: usize = 6;
 
-/// Between two questions of one client: some thousands a second in all, which leaves the machine room for the troubles.
+/// The pause between two requests of one client: some thousands a second in all, which leaves capacity for the faults.
 const PACE: Duration = Duration::from_millis(4);
 
 pub(crate) fn start(world: &World) -> Vec<JoinHandle<()>> {
@@ -39,7 +39,7 @@ pub(crate) fn start(world: &World) -> Vec<JoinHandle<()>> {
                 let visitor = Visitor {
                     tenant,
                     number,
-                    // Those who are there only in a crowd.
+                    // Clients of the load peak only.
                     only_in: (place >= CLIENTS / tenant.nodes.len()).then(|| world.crowd.clone()),
                     node: world.nodes[number].clone(),
                     sandbox: world.sandbox.clone(),
@@ -79,9 +79,9 @@ impl Visitor {
         }
     }
 
-    /// One page, asked for and judged.
+    /// Requests one page and verifies the answer.
     async fn visit(&self, page: &str) {
-        // Whoever replaces a node politely waits for us here; whoever kills it does not.
+        // A graceful replacement of the node waits for this lock; a kill does not.
         let node = self.node.read().await;
         let begun = Instant::now();
         let query =
@@ -124,7 +124,7 @@ impl Visitor {
         }
     }
 
-    /// Whether the ticket in force at WeChat is one that this node has signed with, with time left.
+    /// Returns whether WeChat's current ticket is one that this node has signed with, with time left.
     fn known_to_live(&self) -> bool {
         let now = self.sandbox.clock().now();
         let Some(app) = self
@@ -157,7 +157,7 @@ impl Visitor {
             js_api_list: Some(Vec::new()),
             ..PreVerify::default()
         });
-        // The service counts five seconds for the way to WeChat: who takes longer may find the ticket over.
+        // The service allows five seconds for the way to WeChat: a slower client may find the ticket expired.
         if begun.elapsed() > WAY {
             return self.results.came_late();
         }
@@ -195,8 +195,8 @@ pub(crate) fn client() -> Client {
     client_within(Duration::from_secs(20))
 }
 
-/// From question to judgement: less than the service's margin, by the second to which clocks are cut.
+/// Maximum time from request to verification: the service's margin less the one second of clock rounding.
 const WAY: Duration = Duration::from_secs(4);
 
-/// The margin in which nothing is signed any more, the seconds that clocks are cut to, and the way there.
+/// The safety margin, the rounding of clocks to seconds, and the transfer time.
 const SPARE: Duration = Duration::from_secs(9);

@@ -1,9 +1,9 @@
-//! `make soak`: three processes under load while everything goes wrong in turn. Each answer is judged by the WeChat behind them.
+//! `make soak`: three processes under load with one fault after another. The simulated WeChat verifies each answer.
 //!
 //! Two nodes share a Redis, a third has a file; tokens live 90 seconds and tickets 400, so that ten minutes hold many refreshes. What must hold
 //! is in [`results`]: no wrong signature, nothing dead, no failure while a valid value is there, an answer in time, memory flat.
 //!
-//! Not played here is what lasts until midnight: a spent daily quota. That is in `tests/store/faults` and `tests/broker`, on a manual clock.
+//! An exhausted daily quota, which lasts until midnight, is not included: it is tested in `tests/store/faults` and `tests/broker`.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 #![allow(clippy::disallowed_methods)] // real processes, real time
@@ -50,7 +50,7 @@ async fn under_load_and_every_fault_all_signatures_are_correct_and_available() {
             trouble.name(),
             begun.elapsed()
         );
-        // Well again for a moment: what heals is seen to heal.
+        // A pause without faults, so that recovery is observed.
         tokio::time::sleep(trouble::CALM).await;
     }
     world.stop();

@@ -1,4 +1,4 @@
-//! The nodes: real processes of the real binary, and the memory that they take.
+//! The nodes: real processes of the real binary, and their memory use.
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader};
@@ -12,7 +12,7 @@ use wx_jssdk::actix::KeyHash;
 
 use crate::world::{KEY, SECRET, TENANTS, World};
 
-/// What a node is told of its surroundings.
+/// The environment of a node.
 pub(crate) struct Shared {
     /// The lines of `[store]`.
     pub(crate) store: String,
@@ -69,7 +69,7 @@ impl Node {
         }
     }
 
-    /// Ends it, by `-9` or as a service manager does, and starts another in its place, on the same files.
+    /// Stops the node, by `-9` or as a service manager does, and starts a new one on the same files.
     pub(crate) fn restart(&mut self, signal: &str) {
         self.signal(signal);
         self.child.wait().unwrap();
@@ -84,7 +84,7 @@ impl Node {
         assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
     }
 
-    /// Writes another configuration, of which the node hears at the next SIGHUP; `None` puts the right one back.
+    /// Writes another configuration, which the node reads at the next SIGHUP; `None` restores the valid one.
     pub(crate) fn configure(&self, config: Option<&str>) {
         std::fs::write(
             self.home.path().join("wx-jssdk.toml"),
@@ -99,7 +99,7 @@ impl Node {
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
-            .expect("Linux says it");
+            .expect("Linux reports it");
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }
@@ -130,7 +130,7 @@ fn spawn(home: &TempDir, config: &str) -> (Child, String, String) {
     let mut find = |name: &str| {
         let line =
             lines.find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
-        line.unwrap_or_else(|| panic!("it did not say \"{name}\""))
+        line.unwrap_or_else(|| panic!("it did not print \"{name}\""))
     };
     let (public, admin) = (find("public "), find("admin "));
     std::thread::spawn(move || lines.for_each(drop));
@@ -139,7 +139,7 @@ fn spawn(home: &TempDir, config: &str) -> (Child, String, String) {
 
 /// The memory of the two nodes that are never restarted: one with Redis, one with a file.
 pub(crate) struct Memory {
-    /// When, in parts of the whole run; node 1's and node 2's KiB.
+    /// The time as a fraction of the whole run, and the KiB of node 1 and node 2.
     samples: Vec<(f64, [u64; 2])>,
 }
 
@@ -169,7 +169,7 @@ pub(crate) fn watch_memory(world: &World) -> JoinHandle<Memory> {
 }
 
 impl Memory {
-    /// The most that was taken from the fifth `from` to the fifth `to` of the run.
+    /// The maximum from the fifth `from` to the fifth `to` of the run.
     fn peak(&self, node: usize, from: f64, to: f64) -> u64 {
         let within = self
             .samples
@@ -181,7 +181,7 @@ impl Memory {
             .unwrap_or_default()
     }
 
-    /// Every trouble has been played once after two fifths of a long run: what is taken later than that would be taken for ever.
+    /// After two fifths of a long run every fault has occurred once: memory that grows later would grow for ever.
     pub(crate) fn assert_flat(&self) {
         for (node, number) in LASTING.iter().enumerate() {
             let (early, late) = (self.peak(node, 0.0, 0.6), self.peak(node, 0.8, f64::MAX));

@@ -1,4 +1,4 @@
-//! What was seen: answers, mistakes, troubles.
+//! Results: answers, violations, faults.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::nodes::Memory;
 
-/// What must never be.
+/// A violation of the guarantees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     /// The client refuses a signature.
     Signature,
     /// A failure although this node has a valid ticket.
     Withheld,
-    /// A status that has no place here.
+    /// An unexpected status.
     Status,
 }
 
@@ -28,9 +28,9 @@ struct Seen {
     /// Connections that ended without an answer, by node.
     lost: BTreeMap<usize, u64>,
     mistakes: Vec<String>,
-    /// The ticket that a node last signed with, for each account.
+    /// The last ticket that a node signed with, for each account.
     signed: HashMap<(usize, &'static str), String>,
-    /// Accounts whose ticket was ended at WeChat behind our back: nobody can know before somebody reports it.
+    /// Accounts whose ticket was ended at WeChat: no node can know before a client rejects it.
     revoked: HashMap<&'static str, Instant>,
     /// Nodes that are being killed.
     dying: HashSet<usize>,
@@ -74,7 +74,7 @@ impl Results {
         }
     }
 
-    /// An answer that took too long on its way to be judged.
+    /// An answer that took too long to be verified.
     pub(crate) fn came_late(&self) {
         self.seen().late += 1;
     }
@@ -97,12 +97,12 @@ impl Results {
             .is_some_and(|known| known == ticket)
     }
 
-    /// For so long a dead ticket of this account is nobody's fault.
+    /// Tolerates a dead ticket of this account for this long.
     pub(crate) fn revoked(&self, account: &'static str, grace: Duration) {
         self.seen().revoked.insert(account, Instant::now() + grace);
     }
 
-    /// This node answers nobody now, and has forgotten what only it knew.
+    /// Marks this node as stopped, with its own state lost.
     pub(crate) fn dying(&self, node: usize, yes: bool) {
         let mut seen = self.seen();
         if yes {
@@ -138,15 +138,15 @@ impl Results {
         let first: Vec<_> = seen.mistakes.iter().take(20).collect();
         assert!(
             first.is_empty(),
-            "{} mistakes, the first of them: {first:#?}",
+            "{} violations, the first of them: {first:#?}",
             seen.mistakes.len()
         );
         assert!(
             seen.answers.get(&200).is_some_and(|signed| *signed > 1_000),
-            "hardly anything was signed: {:?}",
+            "too few pages were signed: {:?}",
             seen.answers
         );
-        // Nobody waits longer than a refresh with all its tries may take.
+        // No client waits longer than a refresh with all its attempts may take.
         assert!(seen.slowest < Duration::from_secs(15), "{:?}", seen.slowest);
     }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong, one after the other.
+//! The faults, one after another.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use wx_jssdk::sandbox::{Fault, FaultKind, Kind, Mode};
 use crate::load::client;
 use crate::world::{KEY, TENANTS, World};
 
-/// Between two troubles.
+/// The pause between two faults.
 pub(crate) const CALM: Duration = Duration::from_secs(2);
 
-/// How long most of them last.
+/// The duration of most faults.
 const LASTS: Duration = Duration::from_secs(5);
 
-/// The calls that get credentials.
+/// The calls that fetch credentials.
 const CALLS: [&str; 6] = [
     "/cgi-bin/stable_token",
     "/cgi-bin/token",
@@ -105,17 +105,17 @@ async fn upstream(world: &World, kind: FaultKind) {
     world.sandbox.clear_faults();
 }
 
-/// WeChat ends a ticket before its time, as happens; a peer that meets the refusal reports it.
+/// WeChat ends a ticket early; a client that gets the refusal rejects it.
 async fn revoked(world: &World) {
     let tenant = &TENANTS[0];
     let node = world.nodes[0].read().await;
     let url = format!("{}/credentials/{}/jsapi_ticket", node.admin, tenant.name);
     let held = client().get(&url).bearer_auth(KEY).send().await.unwrap();
     if held.status() != 200 {
-        return; // nothing lives: nothing can be revoked
+        return; // there is no valid ticket to revoke
     }
     let held: Value = serde_json::from_str(&held.text().await.unwrap()).unwrap();
-    // Peers learn of it from the store, five seconds later at most; a refresh may be in its cooldown.
+    // Other nodes read it from the store within five seconds; a refresh may be in its cooldown.
     world.results.revoked(tenant.name, Duration::from_secs(30));
     world.sandbox.revoke(tenant.handle, Kind::JsapiTicket);
     let body = serde_json::json!({ "value": held["value"] }).to_string();
@@ -139,14 +139,14 @@ async fn redis_paused(world: &World) {
     world.redis.lock().unwrap().signal("CONT");
 }
 
-/// Gone, and back with nothing in it.
+/// Redis is killed and restarted empty.
 async fn redis_gone(world: &World) {
     world.redis.lock().unwrap().kill();
     sleep(LASTS * 2).await;
     world.redis.lock().unwrap().restart();
 }
 
-/// kill -9 in the middle of whatever it does. Pages that are under way are lost, and no others.
+/// kill -9 at a random moment. Only pages in progress are lost.
 async fn killed(world: &World) {
     world.results.dying(0, true);
     world.nodes[0].read().await.signal("-KILL");
@@ -156,7 +156,7 @@ async fn killed(world: &World) {
     world.results.dying(0, false);
 }
 
-/// SIGTERM between two questions: nobody loses an answer.
+/// SIGTERM between two requests: no client loses an answer.
 async fn terminated(world: &World) {
     let mut node = world.nodes[0].write().await;
     world.results.dying(0, true);

@@ -1,4 +1,4 @@
-//! WeChat, Redis, three nodes, and what is known of them.
+//! WeChat, Redis, three nodes, and their state.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ pub(crate) const KEY: &str = "wxk_the-peers-key";
 pub(crate) struct Tenant {
     pub(crate) name: &'static str,
     pub(crate) app_id: &'static str,
-    /// What the sandbox's handle calls it.
+    /// Its name in the sandbox's handle.
     pub(crate) handle: &'static str,
     pub(crate) nodes: &'static [usize],
 }
@@ -51,17 +51,17 @@ pub(crate) const TENANTS: [Tenant; 4] = [
     },
 ];
 
-/// Many refreshes in ten minutes, and yet a lead (a quarter of it) that is longer than most troubles.
+/// Short enough for many refreshes in ten minutes, with a lead (a quarter of it) that is longer than most faults.
 const TOKEN_LIFE: Duration = Duration::from_secs(90);
 
-/// WeChat gives the same ticket again until five minutes before its end. With a shorter life each call would make another, and
+/// WeChat repeats the same ticket until five minutes before its end. With a shorter life each call would create a new one, and
 /// the third end the first, as never happens in two hours.
 const TICKET_LIFE: Duration = Duration::from_secs(400);
 
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) redis: Arc<Mutex<Redis>>,
-    /// Clients read-lock a node while they ask it: it is replaced only between two questions, or under their eyes on purpose.
+    /// Clients read-lock a node during a request: it is replaced only between two requests, or during one on purpose.
     pub(crate) nodes: Vec<Arc<RwLock<Node>>>,
     pub(crate) results: Arc<Results>,
     pub(crate) length: Duration,

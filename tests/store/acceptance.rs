@@ -1,5 +1,5 @@
-//! What every store does, whatever it is made of. Each rule is tried through two handles, of which the second is, where the store
-//! can be shared, that of another process.
+//! The rules that every store keeps. Each rule is tested through two handles, of which the second belongs, if the store
+//! can be shared, to another process.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use wx_jssdk::store::{Claim, Document, Saved, Store};
 
 use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, ending, key, other_app};
 
-/// The highest generation that a store hands out.
+/// The highest generation that a store returns.
 const LATEST: u64 = u64::MAX / 2;
 
-/// Two handles on one empty store, and whatever must live as long as they do.
+/// Two handles on one empty store, and a guard that must live as long.
 pub(crate) struct Fixture<G> {
     pub(crate) a: Store,
     pub(crate) b: Store,
     pub(crate) _alive: G,
 }
 
-/// Makes a test of each rule, for a store that `$fixture` makes. `documents:` makes those about documents.
+/// Defines a test for each rule, with a store that `$fixture` creates. `documents:` defines those about documents.
 macro_rules! accept {
     ($fixture:expr $(, #[$attribute:meta])?) => {
         $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
@@ -110,13 +110,13 @@ pub(crate) async fn an_equal_generation_can_only_shorten(a: &Store, b: &Store) {
     assert_eq!(
         a.save(&key(), &credential(7)).await,
         Ok(Saved::Newer(shortened.clone())),
-        "nothing prolongs a life"
+        "a life is never prolonged"
     );
     assert_eq!(a.load(&key()).await, Ok(Some(shortened)));
     assert_eq!(
         a.save(&key(), &credential(8)).await,
         Ok(Saved::Stored),
-        "the next refresh is welcome"
+        "the next refresh is stored"
     );
 }
 
@@ -147,7 +147,7 @@ pub(crate) async fn of_concurrent_saves_the_highest_generation_wins(a: &Store, b
         if let Saved::Newer(newer) = saved {
             assert!(
                 newer.generation > generation,
-                "{generation} was told of {}",
+                "{generation} was refused because of {}",
                 newer.generation
             );
         }
@@ -177,7 +177,7 @@ pub(crate) async fn each_app_and_kind_has_its_own(a: &Store, b: &Store) {
 }
 
 pub(crate) async fn an_expired_credential_stays_in_the_store(a: &Store, b: &Store) {
-    // Its life ended decades ago; whether it may be served is for the caller's clock to say.
+    // Its life ended decades ago; the caller's clock decides whether it may be served.
     let old = wx_jssdk::credential::Credential {
         issued_at: UnixTime(0),
         expires_at: UnixTime(7_200),
@@ -265,7 +265,7 @@ pub(crate) async fn a_block_lasts_until_the_day_turns(a: &Store, b: &Store) {
     assert_eq!(
         b.blocked_until(&app(), TICKET, NOW).await,
         Ok(None),
-        "the other endpoint has a quota of its own"
+        "the other endpoint has its own quota"
     );
     assert_eq!(
         b.blocked_until(&other_app(), TOKEN, NOW).await,
@@ -358,7 +358,7 @@ pub(crate) async fn a_usable_store_reports_it(a: &Store, b: &Store) {
     assert_eq!(b.ping().await, Ok(()));
 }
 
-/// The name of a document, as an account of a platform has it.
+/// The name of a document, as for an account of a platform.
 pub(crate) const DOCUMENT: &str = "platform:wxbbd3f07e2945cf2a:authorizer:wx570bc396a51b8ff8";
 
 pub(crate) fn document(version: u64, text: &str) -> Document {
@@ -414,7 +414,7 @@ pub(crate) async fn of_concurrent_saves_of_a_document_each_change_is_kept(a: &St
     assert_eq!(changes, (0..20).collect::<Vec<_>>());
 }
 
-/// With the same text: each has to know whether it was the one that saved it.
+/// With the same text: each handle must know whether it saved the version.
 pub(crate) async fn of_concurrent_saves_of_one_document_version_one_wins(a: &Store, b: &Store) {
     for version in 0..3 {
         let savers: Vec<_> = (0..50)
@@ -468,7 +468,7 @@ pub(crate) async fn an_expired_document_counts_as_absent_and_its_successor_is_ne
     assert_eq!(a.load_documents(group, before).await.unwrap().len(), 1);
     assert_eq!(a.load_documents(group, end).await, Ok(Vec::new()));
     let version = save(b, &Document::new("kept"), end).await.unwrap();
-    assert_eq!(version, 2, "who has version 1 cannot replace it");
+    assert_eq!(version, 2, "a handle with version 1 cannot replace it");
     let later = end.plus(Duration::from_secs(1_000 * 86_400));
     let kept = document(2, "kept");
     assert_eq!(a.load_document(DOCUMENT, later).await, Ok(Some(kept)));
@@ -489,7 +489,7 @@ pub(crate) async fn the_documents_of_a_group_are_listed(a: &Store, b: &Store) {
         let saved = a.save_document(other, &Document::new("other"), NOW).await;
         assert_eq!(saved, Ok(Some(1)));
     }
-    // More than a page of each store, saved some at a time.
+    // More than a page of each store, saved in batches.
     let names: Vec<_> = (0..1_100).map(|n| format!("{GROUP}:账号_{n:04}")).collect();
     for names in names.chunks(50) {
         let savers: Vec<_> = names

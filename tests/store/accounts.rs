@@ -118,7 +118,7 @@ async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
         put("shop", "wx0123456789abcdef", "a.example.com").await,
         201
     );
-    // What the next server in its directory starts with.
+    // The next server in its directory starts with this copy.
     assert_eq!(redis.cli(&["SAVE"]), "OK");
     assert_eq!(
         put("shop", "wx0123456789abcdef", "b.example.com").await,
@@ -130,7 +130,7 @@ async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
     );
     look().await;
     redis.restart();
-    // Before a node looks: then the copy has as many changes as were known.
+    // Before a node reads it: then the copy has as many changes as the node knew.
     for (name, app_id) in [
         ("new", "wx2222222222222222"),
         ("newer", "wx3333333333333333"),

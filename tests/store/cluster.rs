@@ -1,6 +1,6 @@
-//! Many processes on one real Redis: one call for all, nothing dead from any, and what each way of losing Redis costs.
+//! Many processes on one real Redis: one call for all, no expired value from any, and the cost of each kind of Redis outage.
 //!
-//! The Redis is this test's own and is paused, killed and emptied; the sandbox counts the calls and judges each answer.
+//! Each test pauses, kills and empties its own Redis; the sandbox counts the calls and verifies each answer.
 
 mod authorizers;
 mod counters;

@@ -1,4 +1,4 @@
-//! Values at rest: encrypted in every store, readable after a change of keys, and refused with the wrong key.
+//! Encryption at rest: in every store, readable after a change of keys, refused with the wrong key.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -107,14 +107,14 @@ async fn read(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What every store has to pass. `open` makes a handle, `content` returns all that is stored.
+/// The test of every store. `open` makes a handle, `content` returns everything that is stored.
 pub(crate) async fn keys_are_turned_on_changed_and_turned_off(
     open: impl Fn() -> Store,
     content: impl AsyncFn() -> String,
 ) {
     save(&open()).await;
     assert!(content().await.contains("value-of-7"), "in plain text");
-    // Each step starts with what the step before has written. `true`: the content is encrypted afterwards.
+    // Each step starts with the content of the previous step. `true`: the content is encrypted afterwards.
     for (with, encrypted) in [
         (keys("a", ""), true),
         (keys("b", "a"), true),
@@ -194,7 +194,7 @@ async fn a_refresh_token_in_a_document_is_encrypted_and_survives_a_change_of_key
     let saved = store.save_document(DOCUMENT, &document, NOW).await;
     assert_eq!(saved, Ok(Some(1)));
     drop(store);
-    // Each change of keys writes it again, as one more version.
+    // Each change of keys rewrites it as a new version.
     for (with, version) in [
         (keys("a", ""), 2),
         (keys("a", ""), 2),

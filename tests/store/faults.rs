@@ -1,6 +1,6 @@
-//! The rows of `docs/RELIABILITY.md`: each fault laid on a running service, seen by a page, by a peer server and by the operator.
+//! The rows of `docs/RELIABILITY.md`: each fault on a running service, seen by a page, by a client and by the operator.
 //!
-//! A refresh meets the fault, the values live on to their end, they end, the fault goes, and everything heals. Nothing is restarted.
+//! A refresh fails, the values are served to their end and expire, the fault ends, and the service recovers without a restart.
 
 #![allow(clippy::disallowed_methods)] // real processes, real time
 

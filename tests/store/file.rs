@@ -1,4 +1,4 @@
-//! The file store: durable, admin, alone, and never fooled by what is in the file.
+//! The file store: durable, readable only by its owner, used by one process, and robust against damaged files.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -107,7 +107,7 @@ async fn an_expired_document_is_removed_from_the_file() {
     };
     for (now, version) in [(NOW, 1), (tomorrow, 1)] {
         store.count_call(&app(), TOKEN, now).await.unwrap();
-        // Not the successor of one that is still there.
+        // The successor of an existing document does not count as expired.
         let saved = store.save_document(DOCUMENT, &claim, now).await;
         assert_eq!(saved, Ok(Some(version)));
     }
@@ -131,7 +131,7 @@ async fn only_its_owner_may_read_the_file() {
         let file = file.unwrap().path();
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
-    // Restored from somewhere, with the rights it had there.
+    // A file that was restored with other permissions.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let _store = Store::file(&path).unwrap();
     assert_eq!(mode(&path), 0o600);
@@ -202,7 +202,7 @@ fn a_path_that_cannot_be_written_is_named_with_the_fix() {
     says(&path, &["choose a file in it"]);
 }
 
-/// The start of the file's life with three credentials in it, and its bytes.
+/// Creates a file with three credentials. Returns its bytes.
 async fn written(path: &Path) -> Vec<u8> {
     let store = Store::file(path).unwrap();
     for (generation, key) in (1..).zip(keys()) {
@@ -218,7 +218,7 @@ fn keys() -> Vec<CredentialKey> {
         .to_vec()
 }
 
-/// Opens a store on these bytes: whatever it serves must be what was saved, and it must take new ones.
+/// Opens a store on these bytes: it may serve only saved values, and must accept new ones.
 async fn survives(bytes: &[u8], what: &str) -> (usize, bool) {
     let (_directory, path) = place();
     fs::write(&path, bytes).unwrap();
@@ -297,7 +297,7 @@ async fn foreign_files_are_moved_aside_each_to_a_name_of_its_own() {
         fs::read_to_string(moved_aside(&path))
             .unwrap()
             .starts_with("[store]"),
-        "nothing of it is lost"
+        "no value is lost"
     );
     fs::remove_file(&path).unwrap();
     let other = redb::Database::create(&path).unwrap();
@@ -369,7 +369,7 @@ async fn a_cancelled_save_is_still_stored() {
     );
 }
 
-/// The path to work on, in a process that a test started of itself.
+/// The store path, in a child process of a test.
 fn role() -> Option<PathBuf> {
     std::env::var_os(ROLE).map(PathBuf::from)
 }
@@ -402,7 +402,7 @@ fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
             .take(round + 1)
             .collect();
         child.kill().unwrap();
-        // What it still said before it died was acknowledged too.
+        // Its last output before the kill was acknowledged too.
         said.extend(lines.filter(|line| line.starts_with("saved")));
         child.wait().unwrap();
         let last = said.last().expect("the child saves until it is killed");
@@ -418,7 +418,7 @@ fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
             let kept = store.load_document(DOCUMENT, NOW).await.unwrap().unwrap();
             assert!(
                 kept.version >= version,
-                "round {round}: version {version} was acknowledged, {} is there",
+                "round {round}: version {version} was acknowledged, {} is stored",
                 kept.version
             );
             let whole = document(kept.version, &text_of(kept.version));
@@ -430,7 +430,7 @@ fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
                 .map_or(0, |kept| kept.generation);
             assert!(
                 kept >= generation,
-                "round {round}: {generation} was acknowledged, {kept} is there"
+                "round {round}: {generation} was acknowledged, {kept} is stored"
             );
             assert!(
                 store.calls(&app(), TOKEN, NOW).await.unwrap() >= calls,
@@ -444,11 +444,11 @@ fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
     }
     assert!(
         generation >= 30 * 31 / 2,
-        "each round went on from the one before"
+        "each round continued from the previous one"
     );
 }
 
-/// Says so only after each save has been acknowledged.
+/// Prints each save after it has been acknowledged.
 async fn save_for_ever(path: &Path) {
     let store = Store::file(path).unwrap();
     let first = store
@@ -474,12 +474,12 @@ async fn save_for_ever(path: &Path) {
     }
 }
 
-/// The text of a document that is changed for ever.
+/// The text of a document that is changed continually.
 fn text_of(version: u64) -> String {
     format!("{{\"refresh_token\":\"refreshtoken@@@{version}\"}}")
 }
 
-/// A limit on the size of files stands in for a full disk: writes fail just so, and later do not.
+/// A file size limit stands in for a full disk: writes fail alike, and succeed after the limit is lifted.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_reported_and_stored_values_stay_until_space_is_free() {
@@ -524,7 +524,7 @@ async fn fill(path: &Path) {
             assert_eq!(
                 store.load(&key).await,
                 Ok(None),
-                "what is not on disk is not shown"
+                "values that are not on disk are not returned"
             );
             failed = Some((key, error));
             break;
@@ -541,7 +541,7 @@ async fn fill(path: &Path) {
     assert_eq!(
         store.load(&key()).await,
         Ok(Some(credential(1))),
-        "a failed write takes nothing away"
+        "a failed write removes no value"
     );
     assert!(store.ping().await.is_err());
     assert!(store.claim_force(&key(), NOW, GAP, Some(20)).await.is_err());
@@ -550,13 +550,13 @@ async fn fill(path: &Path) {
         Ok(Claim::TooSoon {
             retry_at: NOW.plus(GAP)
         }),
-        "limited all the same"
+        "still limited"
     );
     limit("unlimited");
-    assert_eq!(store.ping().await, Ok(()), "there is room again");
+    assert_eq!(store.ping().await, Ok(()), "there is space again");
     assert!(
         store.load(&failed).await.unwrap().is_some(),
-        "and what waited is on disk"
+        "and the pending values are on disk"
     );
     drop(store);
     let store = Store::file(path).unwrap();
@@ -577,8 +577,8 @@ fn limit(bytes: &str) {
     );
 }
 
-/// What other programs do to the file of a store that is in use; beside it lies an older copy.
-/// What was done to the file, and the doing.
+/// Actions of other programs on the file of a store in use, with an older copy beside it.
+/// The name of the action, and the action.
 type Meddling = (&'static str, fn(&Path));
 
 fn meddling() -> Vec<Meddling> {
@@ -617,7 +617,7 @@ fn lock_of(path: &Path) -> PathBuf {
     PathBuf::from(format!("{}.lock", path.display()))
 }
 
-/// Writes over every page but the first.
+/// Overwrites every page but the first.
 fn damage(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     for (at, byte) in bytes.iter_mut().enumerate().skip(4_096) {
@@ -629,7 +629,7 @@ fn damage(path: &Path) {
     file.write_all(&bytes[4_096..]).unwrap();
 }
 
-/// A store with two generations of one credential; the first lies beside it as a copy.
+/// A store with two generations of one credential, and a copy of the file with the first.
 async fn in_use(path: &Path) -> Store {
     let store = Store::file(path).unwrap();
     store.save(&key(), &credential(1)).await.unwrap();
@@ -698,11 +698,11 @@ async fn with_file_and_lock_gone_a_second_process_cannot_own_the_path_unnoticed(
     assert_eq!(
         first.save(&key(), &credential(10)).await,
         Err(in_use),
-        "what the second one has is left alone"
+        "the second process's file is left alone"
     );
     assert_eq!(second.ping().await, Ok(()));
     drop(second);
-    // The path is free again: the first takes it back, and writes all it has.
+    // The path is free again: the first process takes it back and writes all its values.
     assert_eq!(first.ping().await, Ok(()));
     assert!(Store::file(&path).is_err());
     drop(first);
@@ -710,7 +710,7 @@ async fn with_file_and_lock_gone_a_second_process_cannot_own_the_path_unnoticed(
     assert_eq!(kept, Ok(Some(credential(10))));
 }
 
-/// In the child: everything that can be done to the file, the last word of which is the destructor's.
+/// In the child: performs every action on the file; the last write is the destructor's.
 async fn meddled_with(path: &Path) {
     for (what, meddle) in meddling() {
         for unnoticed in [false, true] {
@@ -719,7 +719,7 @@ async fn meddled_with(path: &Path) {
             let before = fs::metadata(path).unwrap().modified().unwrap();
             meddle(path);
             if unnoticed && path.exists() {
-                // As if the medium had done it: no date says so, and redb runs into it.
+                // Like a failing disk: the modification time is unchanged, and redb reads the damage.
                 let file = fs::File::options().write(true).open(path).unwrap();
                 file.set_modified(before).unwrap();
             }
@@ -733,7 +733,7 @@ async fn meddled_with(path: &Path) {
             assert_eq!(kept, Ok(Some(credential(39))), "{what}");
         }
     }
-    // More than redb keeps in memory: it comes upon the damaged pages in the middle of a write.
+    // More than redb caches: it reads the damaged pages during a write.
     let _ = fs::remove_file(path);
     let store = Store::file(path).unwrap();
     save_many(&store, 1).await;
@@ -801,12 +801,12 @@ fn damage_while_running_is_one_warning_and_neither_a_panic_nor_an_abort() {
     assert!(!said.contains("panicked"), "{said}");
     let mut cases = 0;
     for case in said.split("case: ").skip(1) {
-        // That others could read what lies there now is another matter.
+        // The permissions of the current file are tested elsewhere.
         let warnings: Vec<_> = case
             .lines()
             .filter(|line| line.contains(" WARN ") && !line.contains("its mode is now"))
             .collect();
-        // With the date and length of the last write nothing shows it, until redb reads there; and nothing is lost.
+        // With the time and length of the last write it is undetected until redb reads there; and no value is lost.
         let in_place = case.starts_with("written over") || case.starts_with("damaged,");
         let shows = !(in_place && case.contains("unnoticed: true"));
         assert_eq!(warnings.len(), usize::from(shows), "{case}");

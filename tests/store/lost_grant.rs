@@ -1,4 +1,4 @@
-//! The answer to a command is lost with its connection, and the command is sent once more.
+//! The answer to a command is lost with its connection, and the command is sent again.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use wx_jssdk::store::Store;
 use crate::common::redis_server::Redis;
 use crate::support::key;
 
-/// A way to Redis on which the answer to the first command about a lease is lost, and the connection with it.
+/// A proxy to Redis that drops the connection before the answer to the first lease command.
 async fn losing_the_answer_to_a_lease(redis: u16) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -57,7 +57,7 @@ async fn a_lease_whose_grant_was_lost_on_the_way_is_granted_to_its_owner_once_mo
             .await
             .unwrap()
             .is_none(),
-        "and nobody else has it"
+        "and no other store holds it"
     );
     store.release(lease.unwrap()).await.unwrap();
     assert!(

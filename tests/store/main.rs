@@ -1,4 +1,4 @@
-//! The stores: one acceptance suite for all three, and what is particular to each; many processes on one Redis; and the faults of
+//! The stores: one acceptance suite for all, and tests of each; many processes on one Redis; and the faults of
 //! `docs/RELIABILITY.md`.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers

@@ -1,4 +1,4 @@
-//! The Redis store against real servers: shared, bounded in time, and of use again as soon as Redis is.
+//! The Redis store against real servers: shared, with timeouts, and usable again as soon as Redis is.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::support::{
     GAP, NOW, TICKET, TOKEN, app, credential, ending, impossible, key, other_app,
 };
 
-/// Two stores on one server, as two processes have them.
+/// Two stores on one server, like two processes.
 pub(crate) fn fixture() -> Fixture<Redis> {
     let redis = Redis::start();
     Fixture {
@@ -28,10 +28,10 @@ pub(crate) fn fixture() -> Fixture<Redis> {
 accept!(fixture(), #[ignore = "needs redis-server: make test"]);
 accept!(documents: fixture(), #[ignore = "needs redis-server: make test"]);
 
-/// What [`wx_jssdk::store`] promises, and as much again for a busy machine.
+/// Twice the limit that [`wx_jssdk::store`] promises, for a busy machine.
 const BOUND: u64 = 500;
 
-/// Every operation, each with how long it took in milliseconds and its error.
+/// Runs every operation. Returns its duration in milliseconds and its error.
 pub(crate) async fn try_all(store: &Store) -> Vec<(&'static str, u64, Option<StoreError>)> {
     let clock = Clock::system();
     let mut tried = Vec::new();
@@ -54,7 +54,7 @@ pub(crate) async fn try_all(store: &Store) -> Vec<(&'static str, u64, Option<Sto
     tried
 }
 
-/// Asks until the answer is a good one; a store that is never of use again fails the test.
+/// Repeats an operation until it succeeds; fails the test if the store does not recover.
 pub(crate) async fn until_usable(store: &Store) {
     let clock = Clock::system();
     let start = clock.now_millis();
@@ -111,7 +111,7 @@ async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner() {
     };
     assert!(
         clock.now_millis() - start >= 199,
-        "it was held for its time: a lease of seconds is no lease of milliseconds"
+        "it was held for its time: the unit is seconds, not milliseconds"
     );
     a.release(of_a).await.unwrap();
     assert!(
@@ -119,7 +119,7 @@ async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner() {
             .await
             .unwrap()
             .is_none(),
-        "b still has it"
+        "b still holds it"
     );
     b.release(of_b).await.unwrap();
     assert!(
@@ -214,7 +214,7 @@ async fn a_redis_restarted_empty_is_used_again_without_an_error() {
     assert_eq!(
         b.save(&key(), &credential(3)).await,
         Ok(Saved::Stored),
-        "whatever it held before"
+        "despite its previous content"
     );
     assert_eq!(a.load(&key()).await, Ok(Some(credential(3))));
     assert_eq!(b.count_call(&app(), TOKEN, NOW).await, Ok(1));
@@ -244,7 +244,7 @@ async fn an_unreadable_record_counts_as_absent_and_is_replaced() {
     let name = "wx-jssdk:credential:official:wx0123456789abcdef:access_token";
     a.save(&key(), &credential(5)).await.unwrap();
     let good = redis.cli(&["GET", name]);
-    // Another value under the same checksum, with a generation nobody could beat.
+    // Another value with the same checksum and the highest possible generation.
     let forged = good.replacen("00000000000000000005", "99999999999999999999", 1);
     assert_ne!(good, forged);
     for rubbish in [
@@ -265,7 +265,7 @@ async fn an_unreadable_record_counts_as_absent_and_is_replaced() {
         );
         assert_eq!(a.load(&key()).await, Ok(Some(credential(1))));
     }
-    // No text at all, and no string at all.
+    // Not UTF-8, and not a Redis string.
     let bytes = "return redis.call('SET', KEYS[1], '1 ' .. string.rep('0', 40) .. ' ' .. string.rep('9', 20) .. ' ' .. string.rep('9', 20) .. ' \\255\\0')";
     for other in [vec!["EVAL", bytes, "1", name], vec!["LPUSH", name, "x"]] {
         redis.cli(&["DEL", name]);
@@ -385,7 +385,7 @@ async fn a_document_and_its_listed_name_stay_in_redis_until_its_end_or_forever()
     save("platform:wx1:code:2", &Document::new("kept")).await;
     assert_eq!([ttl(group), ttl(two)], [-1, -1]);
     assert!(ttl(one) > 0);
-    // Its name goes with the next change in its group.
+    // The list drops its name with the next change in its group.
     redis.cli(&["ZADD", group, "1", "long ago"]);
     let again = Document {
         version: 1,
@@ -393,7 +393,7 @@ async fn a_document_and_its_listed_name_stay_in_redis_until_its_end_or_forever()
     };
     save("platform:wx1:code:2", &again).await;
     assert_eq!(redis.cli(&["ZRANGE", group, "0", "-1"]), "1\n2");
-    assert!(ttl(group) > 0, "nothing is kept for ever");
+    assert!(ttl(group) > 0, "no key stays for ever");
     let mut names: Vec<_> = redis
         .cli(&["KEYS", "*"])
         .lines()
@@ -448,7 +448,7 @@ async fn a_document_that_cannot_be_read_counts_as_absent_and_is_replaced() {
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn a_shortened_life_stays_in_redis_as_long_as_the_whole_one() {
-    // Else the longer life of the same generation could come back when the shorter record is gone.
+    // Otherwise the longer life of the same generation could return after the shorter record has expired.
     let Fixture {
         a, _alive: redis, ..
     } = fixture();
@@ -612,7 +612,7 @@ async fn a_cluster_keeps_every_rule() {
     until_writable(&a).await;
 }
 
-/// Asks until a write is taken: a cluster or a failover takes a moment to agree on who may.
+/// Repeats a write until it is accepted: a cluster or a failover takes a moment to elect a master.
 async fn until_writable(store: &Store) {
     let clock = Clock::system();
     let start = clock.now_millis();
@@ -646,7 +646,7 @@ async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
     );
     std::fs::write(&settings, watch).unwrap();
     let sentinel = Redis::with(&[settings.to_str().unwrap(), "--sentinel"]);
-    // A sentinel that is gone comes first in the list.
+    // An unreachable sentinel comes first in the list.
     let url = format!(
         "redis+sentinel://:word@127.0.0.1:1,127.0.0.1:{}/main",
         sentinel.port
@@ -668,7 +668,7 @@ async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
             "the replica was never seen"
         );
     }
-    // Not killed: its port would go to another test's server, of which the sentinel would make a replica.
+    // Not killed: another test's server could get its port, and the sentinel would make it a replica.
     master.signal("STOP");
     until_writable(&store).await;
     assert_eq!(
@@ -684,7 +684,7 @@ async fn after_a_failover_the_sentinels_lead_to_the_new_master() {
     );
 }
 
-/// In a child process, because which roots are trusted is a matter of its environment.
+/// In a child process, because its environment determines the trusted roots.
 #[test]
 #[ignore = "needs redis-server and openssl: make test"]
 fn rediss_speaks_tls_and_trusts_only_known_roots() {
@@ -748,7 +748,7 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
             .env("WX_JSSDK_TEST_STORE_URL", &url)
             .env("SSL_CERT_FILE", &certificate),
     );
-    // Here the certificate is nobody's.
+    // Here the certificate is not trusted.
     let error = runtime.block_on(async {
         let store = Store::redis(&url).unwrap();
         loop {

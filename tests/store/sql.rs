@@ -1,5 +1,5 @@
-//! The SQL store against real servers and against SQLite: shared, bounded in time, of use again as soon as the
-//! database is, and clear about what an operator has to do.
+//! The SQL store against real servers and against SQLite: shared, with timeouts, usable again as soon as the
+//! database is, and with clear instructions for the operator.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Tables {
         Store::sql(&self.url, &self.prefix).unwrap()
     }
 
-    /// A handle that a busy machine does not hurry.
+    /// A handle with a long timeout, for a busy machine.
     pub(crate) fn open(&self) -> Store {
         Store::sql_within(&self.url, &self.prefix, Duration::from_secs(20)).unwrap()
     }
@@ -213,7 +213,7 @@ async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner(tables: Tables
         "it was held for its time"
     );
     a.release(of_a.expect("it was free")).await.unwrap();
-    assert!(a.lease(&key(), minute).await.unwrap().is_none(), "b has it");
+    assert!(a.lease(&key(), minute).await.unwrap().is_none(), "b holds it");
     b.release(of_b).await.unwrap();
     assert!(a.lease(&key(), minute).await.unwrap().is_some());
 }

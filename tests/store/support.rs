@@ -27,7 +27,7 @@ pub(crate) fn key() -> CredentialKey {
     }
 }
 
-/// A credential of two hours, whose value tells its generation.
+/// A credential of two hours whose value contains its generation.
 pub(crate) fn credential(generation: u64) -> Credential {
     Credential {
         value: Secret::new(format!("value-of-{generation}")),
@@ -44,7 +44,7 @@ pub(crate) fn ending(credential: Credential, seconds: u64) -> Credential {
     }
 }
 
-/// What no answer of WeChat's holds, and no store may hand out.
+/// Values that WeChat never issues, and that no store may return.
 pub(crate) fn impossible() -> Vec<(&'static str, Credential)> {
     let valued = |value: &str| Credential {
         value: Secret::new(value),

@@ -1,5 +1,5 @@
-//! Accounts that authorised an open platform, in several brokers that share a Redis: it is emptied, it is down, and an
-//! account leaves and comes back at another node.
+//! Accounts that authorised an open platform, in several brokers that share a Redis: Redis is emptied or down, and an
+//! account is withdrawn and authorised again at another node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ struct World {
 }
 
 impl World {
-    /// So many nodes that know the platform's ticket and both accounts.
+    /// Starts this many nodes that know the platform's ticket and both accounts.
     async fn new(nodes: usize) -> Self {
         let world = Self::without_ticket(nodes).await;
         world.push_ticket().await;
@@ -57,7 +57,7 @@ impl World {
         world
     }
 
-    /// One more node, which knows nothing yet.
+    /// Starts one more node, without any values.
     fn node(&self) -> Broker {
         let component = Account::component(COMPONENT, SECRET)
             .js_safe_domain("example.com")
@@ -106,7 +106,7 @@ impl World {
         assert!(self.clock.advance(Duration::from_secs(seconds)));
     }
 
-    /// Runs the keepers, in steps that let each of them look into the store, until this holds at every node.
+    /// Runs the keepers, in steps that let each of them read the store, until the condition holds at every node.
     async fn until(&self, holds: impl Fn(&Broker) -> bool) {
         let waited = tokio::time::timeout(Duration::from_secs(20), async {
             while !self.nodes.iter().all(&holds) {
@@ -114,7 +114,7 @@ impl World {
                 self.tend().await;
             }
         });
-        waited.await.expect("it holds in time");
+        waited.await.expect("the condition holds in time");
     }
 
     fn calls(&self, endpoint: &str) -> u64 {
@@ -143,7 +143,7 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
     let lists = world.calls(LIST);
     world.redis.restart();
     world.advance(6);
-    // Before the keeper has looked: the store is read, and has nothing.
+    // Before the keeper has run: the store is read and is empty.
     let read = token(&world.nodes[0], SHOP).await.unwrap();
     assert_eq!(Some(read.value.expose()), world.living(SHOP).as_deref());
     world.tend().await;
@@ -151,7 +151,7 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
     world.nodes = vec![late];
     world.tend().await;
     assert_eq!(active(&world.nodes[0]), 2);
-    // With the ticket that memory had.
+    // With the ticket from memory.
     for app_id in [SHOP, CAFE] {
         let read = token(&world.nodes[0], app_id).await.unwrap();
         assert_eq!(Some(read.value.expose()), world.living(app_id).as_deref());

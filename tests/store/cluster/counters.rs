@@ -1,4 +1,4 @@
-//! What is counted where processes share a Redis.
+//! Counters of processes that share a Redis.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn waiting_for_another_nodes_refresh_is_counted_and_ends_with_the_stored_v
     let calling = tokio::spawn(async move { first.credential("main", Kind::AccessToken).await });
     cluster.sandbox.wait_for_calls(STABLE, 1).await;
     let waiting = tokio::spawn(async move { second.credential("main", Kind::AccessToken).await });
-    // Until it has asked for the lease and did not get it.
+    // Until it has been refused the lease.
     let asks = || {
         cluster.brokers[1]
             .snapshot(&Find::all())
@@ -79,7 +79,7 @@ async fn every_process_knows_within_a_minute_what_all_of_them_called_today() {
     let tokens = cluster.calls(STABLE);
     assert!(
         tokens >= 2,
-        "a reported token is asked for again, and forced if need be"
+        "a rejected token is fetched again, and forced if necessary"
     );
     cluster.live(65, 5).await;
     for broker in &cluster.brokers {

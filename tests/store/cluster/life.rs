@@ -1,4 +1,4 @@
-//! With Redis there: one call for all, and what one process learns the others learn before it matters.
+//! With a working Redis: one call for all, and every process gets new values in time.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ async fn a_new_value_reaches_every_process_before_the_old_one_dies() {
     for mode in [Stable, Classic] {
         let cluster = Cluster::warm(mode, 4).await;
         for lives in 1..=3 {
-            // No reader waits and nothing dead is read at any step: `live` looks.
+            // `live` asserts that no reader waits and no expired value is read at any step.
             cluster.live(7_200 - 240, 60).await;
             cluster.live(240, 5).await;
             assert!(
@@ -105,7 +105,7 @@ async fn a_node_with_a_replaced_token_has_the_new_one_before_the_old_one_ends() 
         .read(&cluster.brokers[0], Kind::AccessToken)
         .await
         .unwrap();
-    // It lives: somebody was wrong about it. The refetch retires it in five minutes, and three processes serve it.
+    // The rejected token is still valid. The refresh ends it in five minutes, and three processes serve it.
     cluster.brokers[0]
         .reject("main", Kind::AccessToken, &old.value)
         .await
@@ -126,7 +126,7 @@ async fn a_foreign_refresh_costs_the_whole_cluster_one_call_and_is_counted() {
     cluster.advance(301);
     assert!(
         !cluster.sandbox.accepts_token(APP, old.value.expose()),
-        "retired by somebody else"
+        "replaced by another server"
     );
     let reports: Vec<_> = cluster
         .brokers
@@ -169,12 +169,12 @@ async fn a_lost_reply_in_classic_mode_cuts_the_old_tokens_life_in_every_process(
         .reject("main", Kind::AccessToken, &old.value)
         .await
         .unwrap_err();
-    // Retired by a call whose answer nobody got: `live` finds it dead after five minutes, unless every process lets it go before.
+    // Replaced by a call whose answer was lost: `live` fails after five minutes unless every process drops it before.
     cluster.live(900, 5).await;
     assert_eq!(
         cluster.calls(CLASSIC),
         3,
-        "the first, the lost, and the one that made up for it"
+        "the first call, the lost one, and its repetition"
     );
     let lost: u64 = cluster
         .brokers
@@ -193,7 +193,7 @@ async fn a_process_that_starts_later_makes_no_upstream_call() {
     let late = cluster.another();
     assert!(
         late.tend().await.is_empty(),
-        "it looked at the store once, and found all"
+        "it read the store once and found all values"
     );
     assert!(crate::cluster::world::at_once(cluster.read(&late, Kind::JsapiTicket)).is_some());
     assert_eq!(cluster.sandbox.calls_total(), 2);
@@ -213,13 +213,13 @@ async fn the_lease_outlasts_the_calls_it_covers_but_not_by_minutes() {
     assert!((1_000..=5_000).contains(&left), "{left} ms");
     gate.release();
     reader.await.unwrap().unwrap();
-    assert_eq!(cluster.shared.cli(&["EXISTS", &lease]), "0", "given back");
+    assert_eq!(cluster.shared.cli(&["EXISTS", &lease]), "0", "released");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
 async fn a_token_that_one_process_has_just_refreshed_is_known_to_every_other_at_once() {
-    // Behind a load balancer the token comes from one node, and buys its ticket at another.
+    // Behind a load balancer a client gets its token from one node and its ticket from another.
     let cluster = Cluster::warm(Stable, 4).await;
     let dead = cluster.revoke_token().await;
     let new = cluster.brokers[0]
@@ -246,7 +246,7 @@ async fn a_token_that_one_process_has_just_refreshed_is_known_to_every_other_at_
             .await
             .is_none()
     );
-    assert_eq!(cluster.calls(STABLE), 2, "nobody called WeChat for it");
+    assert_eq!(cluster.calls(STABLE), 2, "no call to WeChat was made for it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Who shares the store sees who else does; what is silent or too much is forgotten; a store out of reach is told, with since when.
+//! Nodes that share a store see each other; silent and excess nodes are forgotten; an unreachable store is reported with its start.
 
 use wx_jssdk::account::TokenMode;
 use wx_jssdk::store::{Node, Store};
@@ -21,7 +21,7 @@ async fn processes_see_each_other_and_not_themselves() {
         .cluster;
     assert!(
         first.peer_nodes.is_empty() && first.trouble.is_none() && first.shared,
-        "nobody was there yet: {first:?}"
+        "no other node existed yet: {first:?}"
     );
     assert_eq!(
         cluster.brokers[2]
@@ -46,7 +46,7 @@ async fn processes_see_each_other_and_not_themselves() {
     let keys = cluster.shared.cli(&["PTTL", "wx-jssdk:nodes"]);
     assert!(
         (1..=60_000).contains(&keys.trim().parse::<i64>().unwrap()),
-        "it is forgotten by itself: {keys}"
+        "it expires by itself: {keys}"
     );
 }
 
@@ -84,13 +84,13 @@ async fn silent_nodes_are_forgotten_and_the_list_is_bounded() {
         .cli(&["ZADD", "wx-jssdk:nodes", "99999999999999", "no node at all"]);
     assert!(
         store.announce(&me, now).await.unwrap().len() < 64,
-        "what cannot be read is nobody"
+        "an unreadable entry is not a node"
     );
     cluster.shared.cli(&["SET", "wx-jssdk:nodes", "a text"]);
     assert_eq!(
         names(&store.announce(&me, now).await.unwrap()),
         ["me"],
-        "what is no list is replaced"
+        "an invalid list is replaced"
     );
 }
 
@@ -122,12 +122,12 @@ async fn an_unreachable_store_is_reported_with_its_start_until_it_is_back() {
     assert_eq!(
         (told, around.peer_nodes.len()),
         (since, 1),
-        "since the first time; who was there is still known"
+        "since the first failure; the known nodes are kept"
     );
     assert!(error.to_string().contains("127.0.0.1"), "{error}");
     cluster.shared.restart();
     for _ in 0..200 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await; // it connects anew in the background
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await; // it reconnects in the background
         cluster.advance(11);
         cluster.brokers[0].tend().await;
         if cluster.brokers[0]

@@ -1,4 +1,4 @@
-//! Redis paused, slow, gone, empty, failed over: no reader with a valid value waits, nothing dead is read, and the price is counted.
+//! Redis paused, slow, down, empty, failed over: no reader with a valid value waits, no expired value is read, calls are counted.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ async fn a_redis_that_pauses_during_the_call_gets_the_value_afterwards() {
     gate.release();
     cluster.assert_valid(Kind::JsapiTicket, &reader.await.unwrap().unwrap());
     cluster.shared.signal("CONT");
-    // The paused commands are carried out late or never; the keeper sees to it that the store has what memory has.
+    // The paused commands are carried out late or never; the keeper makes sure that the store has the values of memory.
     for _ in 0..3 {
         cluster.advance(5);
         cluster.tend().await;
@@ -114,7 +114,7 @@ async fn a_process_that_finds_redis_just_emptied_costs_one_call_and_the_others_f
     let late = cluster.another();
     cluster.read(&late, Kind::AccessToken).await.unwrap();
     cluster.brokers.push(late);
-    // In classic mode that call retired the token of the other three.
+    // In classic mode that call ended the token of the other three.
     cluster
         .read(&cluster.brokers[3], Kind::JsapiTicket)
         .await
@@ -163,7 +163,7 @@ async fn redis_down_past_the_end_of_a_credential_costs_each_node_one_call_and_no
     cluster.live(7_200 - 300, 60).await;
     cluster.shared.kill();
     cluster.live(600, 5).await;
-    // Nobody to ask: each process asks WeChat itself, once, and stable_token gives all of them the same.
+    // No store: each process calls WeChat once itself, and stable_token gives all of them the same token.
     assert!(cluster.assert_all_answer_at_once().is_some());
     assert!((2..=5).contains(&cluster.calls(STABLE)) && (2..=5).contains(&cluster.calls(TICKET)));
     let calls = cluster.sandbox.calls_total();
@@ -172,7 +172,7 @@ async fn redis_down_past_the_end_of_a_credential_costs_each_node_one_call_and_no
     assert_eq!(
         cluster.sandbox.calls_total(),
         calls,
-        "Redis is back and agreed upon: nothing until the next end"
+        "Redis is back and synchronised: no call until the next end"
     );
     cluster.live(600, 5).await;
     assert_eq!(
@@ -192,14 +192,14 @@ async fn two_nodes_in_classic_mode_agree_again_after_redis_was_down() {
     assert_eq!(
         cluster.token_calls(),
         3,
-        "each has one of its own: the first of the two dies in five minutes"
+        "each has its own token: the first of the two ends in five minutes"
     );
     cluster.shared.restart();
     cluster.advance(5);
     cluster.tend().await;
     cluster.live(600, 5).await;
-    assert!(cluster.assert_all_answer_at_once().is_some(), "they agree");
-    // Fetched at about the same time: nobody knows which of the two was retired, and one more call settles it.
+    assert!(cluster.assert_all_answer_at_once().is_some(), "both have the same token");
+    // Fetched at about the same time: it is unknown which of the two was replaced, and one more call settles it.
     assert!(
         (3..=4).contains(&cluster.token_calls()),
         "{}",
@@ -221,7 +221,7 @@ async fn a_failover_to_an_older_copy_brings_no_old_value_back() {
     cluster.live(120, 5).await;
     let [new, _] = cluster.assert_all_answer_at_once().unwrap();
     assert_ne!(new, old.value.expose());
-    // The replica that was made master had not got the last writes.
+    // The promoted replica had not received the last writes.
     cluster.shared.restart();
     cluster
         .store()

@@ -60,7 +60,7 @@ impl Process {
                 let url = line.strip_prefix(what)?.trim();
                 Some(url.to_owned())
             });
-            found.next().expect("it says where it listens")
+            found.next().expect("it prints its address")
         };
         let (public, admin) = (url("public "), url("admin "));
         Self {
@@ -75,7 +75,7 @@ impl Process {
         serde_json::from_slice(&answer.bytes().await.ok()?).ok()
     }
 
-    /// Signs a page of the account, as the phone takes it.
+    /// Signs a page of the account, after asserting that the client accepts it.
     async fn signs(&self, app_id: &str, sandbox: &Sandbox) -> bool {
         let url = format!(
             "{}/jssdk/config?account=agency/{app_id}&url=https%3A%2F%2Fwww.example.com%2Fpage",
@@ -192,7 +192,7 @@ async fn a_cold_account_costs_one_token_and_one_ticket_among_four_processes() {
     assert_eq!(calls, [1, 1, 1, 1]);
 }
 
-/// Kills the process at any moment while it is pushed to, redeems codes and fetches tokens. Returns what is left.
+/// Kills the process at random moments while it receives pushes, redeems codes and fetches tokens. Returns the stored state.
 async fn killed_all_the_time(home: &Path, store: &str) -> (Sandbox, Process) {
     let sandbox = sandbox(ROUNDS * PER_ROUND).await;
     let mut process = Process::start(home, store, &sandbox);
@@ -201,10 +201,10 @@ async fn killed_all_the_time(home: &Path, store: &str) -> (Sandbox, Process) {
     for round in 0..ROUNDS {
         for account in round * PER_ROUND..(round + 1) * PER_ROUND {
             let (sandbox, app_id) = (sandbox.clone(), app_id(account));
-            // The push is lost with the process, or its answer is; WeChat repeats it.
+            // The push or its answer is lost with the process; WeChat repeats it.
             tokio::spawn(async move { sandbox.authorize(COMPONENT, &app_id).await });
         }
-        // Somewhere in a push, a redemption or a refresh.
+        // At a random moment of a push, a redemption or a refresh.
         let moment = Duration::from_millis(u64::try_from(round * 37 % 190).unwrap());
         tokio::time::sleep(moment).await;
         process.kill();
@@ -287,7 +287,7 @@ async fn with_a_key_no_refresh_token_or_ticket_stands_in_clear_in_the_file() {
     ];
     let file = std::fs::read(home.path().join("store.redb")).unwrap();
     let text = String::from_utf8_lossy(&file);
-    assert!(text.contains("platform:"), "its records are there");
+    assert!(text.contains("platform:"), "its records are stored");
     for secret in secrets {
         assert!(!text.contains(&secret), "a secret in clear");
     }

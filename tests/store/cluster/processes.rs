@@ -16,7 +16,7 @@ use crate::cluster::world::{APP, SECRET, STABLE, TICKET};
 use crate::common::http;
 use crate::common::redis_server::Redis;
 
-/// Longer than thousands of readers take to ask while the first call is held.
+/// Longer than thousands of readers need to send their requests while the first call is held.
 const PATIENT: Duration = Duration::from_secs(30);
 
 /// A killed owner's lease ends this long after its call began.
@@ -59,7 +59,7 @@ impl Process {
             .next();
         Self {
             child,
-            address: address.expect("it says where it listens"),
+            address: address.expect("it prints its address"),
             _home: home,
         }
     }
@@ -87,7 +87,7 @@ impl Drop for Process {
     }
 }
 
-/// The signed page, which the client takes.
+/// Returns the signed page, after asserting that the client accepts it.
 async fn answer(mut stream: TcpStream, sandbox: &Sandbox) {
     let mut text = String::new();
     timeout(Duration::from_secs(60), stream.read_to_string(&mut text))
@@ -133,7 +133,7 @@ pub(crate) async fn cold_readers_of_four_processes_cause_one_token_and_one_ticke
     for reader in 0..readers {
         reading.push(processes[reader % 4].ask().await);
     }
-    // All have asked, and the first call has not been answered.
+    // All requests are sent, and the first call has not been answered.
     sandbox.wait_for_calls(STABLE, 1).await;
     gate.release();
     for reader in reading {

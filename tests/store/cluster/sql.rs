@@ -1,4 +1,4 @@
-//! The same promises with processes that share a database.
+//! The same guarantees with processes that share a database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,17 +37,17 @@ impl<const KIND: usize> Shared for On<KIND> {
     }
 
     fn open(&self) -> Store {
-        // Patience for a busy machine; a stopped database takes all of it.
+        // A long timeout for a busy machine; a stopped database uses all of it.
         let second = Duration::from_secs(1);
         Store::sql_within(&self.0.url(), "wx_jssdk_", second).unwrap()
     }
 }
 
-/// One server of its own for all of them, since starting one takes seconds.
+/// One server for all of them, since starting one takes seconds.
 async fn trouble_of_the_database_costs_no_call_and_no_wait<const KIND: usize>() {
     let mut cluster: ClusterOn<On<KIND>> = ClusterOn::warm(TokenMode::Stable, 3).await;
     let calls = |cluster: &ClusterOn<On<KIND>>| (cluster.calls(STABLE), cluster.calls(TICKET));
-    // `live` looks that no reader waits and that nothing dead is read.
+    // `live` asserts that no reader waits and that no expired value is read.
     cluster.shared.0.signal("STOP");
     cluster.live(30, 10).await;
     cluster.shared.0.signal("CONT");
@@ -57,7 +57,7 @@ async fn trouble_of_the_database_costs_no_call_and_no_wait<const KIND: usize>() 
     cluster.live(30, 5).await;
     assert_eq!(calls(&cluster), (1, 1));
 
-    // Without its tables it gets what memory has.
+    // After its tables are lost it is filled from memory.
     let server = cluster.shared.0.clone();
     let admin = |statements: &str| match server.kind {
         Server::Postgres => server.admin(statements),
@@ -70,7 +70,7 @@ async fn trouble_of_the_database_costs_no_call_and_no_wait<const KIND: usize>() 
     assert!(cluster.assert_all_answer_at_once().is_some());
     assert_eq!(calls(&cluster), (1, 1));
 
-    // What one process refreshes reaches all before the old value ends.
+    // A refreshed value reaches all processes before the old one ends.
     admin("CREATE TABLE older_copy AS SELECT * FROM wx_jssdk_credentials");
     cluster.live(7_200 - 180, 60).await;
     cluster.live(240, 5).await;
@@ -79,7 +79,7 @@ async fn trouble_of_the_database_costs_no_call_and_no_wait<const KIND: usize>() 
     let nodes = cluster.brokers[0].snapshot(&Find::all()).cluster.peer_nodes;
     assert_eq!(nodes.len(), 3);
 
-    // A failover to an older copy brings no old value back.
+    // A failover to an older copy restores no old value.
     admin(
         "DELETE FROM wx_jssdk_credentials; INSERT INTO wx_jssdk_credentials SELECT * FROM older_copy",
     );

@@ -1,4 +1,4 @@
-//! Some brokers, each with a handle of its own on one store, as processes have; one sandbox; one clock that stands still.
+//! Several brokers, each with its own handle on one store, like processes; one sandbox; one manual clock.
 
 use std::future::Future;
 use std::pin::pin;
@@ -21,7 +21,7 @@ pub(crate) const CLASSIC: &str = "/cgi-bin/token";
 pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
 const START: UnixTime = UnixTime(1_767_225_600);
 
-/// What the processes share.
+/// The shared store.
 pub(crate) trait Shared {
     fn start() -> Self;
 
@@ -50,7 +50,7 @@ pub(crate) struct ClusterOn<S> {
 }
 
 impl<S: Shared> ClusterOn<S> {
-    /// So many cold processes.
+    /// Starts this many cold processes.
     pub(crate) async fn cold(mode: TokenMode, processes: usize) -> Self {
         let clock = Clock::manual(START);
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
@@ -66,7 +66,7 @@ impl<S: Shared> ClusterOn<S> {
         cluster
     }
 
-    /// So many processes that all have a token and a ticket.
+    /// Starts this many processes that all have a token and a ticket.
     pub(crate) async fn warm(mode: TokenMode, processes: usize) -> Self {
         let cluster = Self::cold(mode, processes).await;
         for broker in &cluster.brokers {
@@ -78,7 +78,7 @@ impl<S: Shared> ClusterOn<S> {
         cluster
     }
 
-    /// One more process, which knows nothing yet.
+    /// Starts one more process, without any values.
     pub(crate) fn another(&self) -> Broker {
         let account = Account::official(APP, SECRET)
             .token_mode(self.mode)
@@ -92,7 +92,7 @@ impl<S: Shared> ClusterOn<S> {
         builder.store(self.shared.open()).build().unwrap()
     }
 
-    /// An answer of one process, which WeChat would take now.
+    /// Returns an answer of one process, after asserting that WeChat would accept it.
     pub(crate) async fn read(&self, broker: &Broker, kind: Kind) -> Result<Arc<Credential>, Error> {
         broker
             .credential("main", kind)
@@ -116,7 +116,7 @@ impl<S: Shared> ClusterOn<S> {
         assert!(valid, "a dead {kind} at {}", self.clock.now());
     }
 
-    /// Every process answers at once, from memory, and with valid values; they are all the same (then they are the answer).
+    /// Asserts that every process answers at once, from memory, with valid values. Returns the values if all are the same.
     pub(crate) fn assert_all_answer_at_once(&self) -> Option<[String; 2]> {
         let mut answers: Vec<_> = self
             .brokers
@@ -146,7 +146,7 @@ impl<S: Shared> ClusterOn<S> {
         }
     }
 
-    /// Lets time pass in steps, with the keepers at work and readers at each step.
+    /// Advances time in steps, with the keepers running and readers at each step.
     pub(crate) async fn live(&self, seconds: u64, step: u64) {
         for _ in 0..seconds / step {
             self.advance(step);
@@ -167,13 +167,13 @@ impl<S: Shared> ClusterOn<S> {
         self.calls(STABLE) + self.calls(CLASSIC)
     }
 
-    /// A handle of our own on what they share.
+    /// Returns another handle on the shared store.
     pub(crate) fn store(&self) -> Store {
         self.shared.open()
     }
 }
 
-/// What this comes to without waiting for anything: it is polled once.
+/// Polls the future once and returns its output if it is ready.
 pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),

@@ -1,4 +1,4 @@
-//! This machine is not well: the disk, the store, Redis, somebody else's token calls, a crowd. Real processes where it matters.
+//! Local faults: the disk, the store, Redis, another server's token calls, a load peak. Real processes where it matters.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -61,7 +61,7 @@ impl Process {
         }
     }
 
-    /// A page of this process and a peer of it are both served, at once, with what WeChat takes.
+    /// Asserts that a page and a client of this process get valid values at once.
     async fn serves(&self, sandbox: &Sandbox) {
         let begun = Instant::now();
         let (status, config) = ask(&format!("{}{PAGE}", self.public)).await;
@@ -74,12 +74,12 @@ impl Process {
         );
         assert!(
             begun.elapsed() < Duration::from_secs(10),
-            "nobody waits for a store: {:?}",
+            "no request waits for the store: {:?}",
             begun.elapsed()
         );
     }
 
-    /// Has the token refreshed, as a peer does that met a 40001.
+    /// Has the token refreshed, as a client does after a 40001.
     async fn refresh(&self, sandbox: &Sandbox) {
         let (_, token) = ask(&format!("{}/credentials/main/access_token", self.admin)).await;
         sandbox.revoke(APP, Revoked::Token);
@@ -129,7 +129,7 @@ fn sum(metrics: &str, name: &str) -> f64 {
 async fn with_a_full_disk_clients_are_served_from_memory_and_it_is_reported() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
     configure(home.path(), &sandbox, FILE);
-    // Writes fail from now on, as they do on a full disk, whatever is in the file already.
+    // Writes fail from now on, as on a full disk.
     let mut patient = Command::new("bash");
     patient
         .args([
@@ -190,7 +190,7 @@ async fn a_store_that_cannot_be_opened_aborts_the_start_with_the_fix() {
     );
     assert!(
         !ended.stdout.contains("http://"),
-        "it listens nowhere: {}",
+        "it does not listen: {}",
         ended.stdout
     );
     assert_eq!(sandbox.calls_total(), 0);
@@ -209,7 +209,7 @@ async fn a_damaged_store_is_moved_aside_and_clients_get_new_values() {
     let kept = std::fs::read_dir(home.path())
         .unwrap()
         .any(|file| std::fs::read(file.unwrap().path()).unwrap() == [7; 50_000]);
-    assert!(kept, "what was there is kept, beside the new store");
+    assert!(kept, "the old file is kept beside the new store");
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn with_redis_down_paused_or_emptied_clients_are_served_and_it_is_reported
     while sum(&process.metrics().await, "wx_jssdk_store_errors_total") <= paused {
         assert!(
             begun.elapsed() < Duration::from_secs(60),
-            "nobody counted that Redis is gone"
+            "the Redis outage was not counted"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -259,7 +259,7 @@ async fn with_redis_down_paused_or_emptied_clients_are_served_and_it_is_reported
 async fn a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counted() {
     let service = Service::warm().await;
     let dead = service.peer("access_token").await.body["value"].clone();
-    // Another server forces the stable token, twice: the one that was handed out here is dead.
+    // Another server forces the stable token twice: the one issued here is dead.
     for _ in 0..2 {
         service.sandbox.foreign_refresh(APP, Mode::Stable);
     }
@@ -292,7 +292,7 @@ async fn a_ticket_that_wechat_ended_early_is_replaced_once_a_client_reports_it()
     service.sandbox.revoke(APP, Revoked::JsapiTicket);
     assert!(
         !service.verdict(&service.page().await.body).is_empty(),
-        "nobody can know of it yet"
+        "it cannot be detected yet"
     );
     assert_eq!(service.report_dead("jsapi_ticket", &dead).await.status, 200);
     service.signs().await;
@@ -362,7 +362,7 @@ async fn one_wrong_secret_of_fifty_fails_only_the_clients_of_its_account() {
         .map(|(n, name)| (name.as_str(), secret(n)))
         .collect();
     let service = Service::beside(&others).await;
-    // At the first fetch, and from memory.
+    // On the first fetch, and from memory.
     for _ in 0..2 {
         service.peer_is_served().await;
         for (name, secret) in &others {

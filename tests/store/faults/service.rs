@@ -1,4 +1,4 @@
-//! A service with one official account, on a clock that stands still, and the WeChat behind it.
+//! A service with one official account and a simulated WeChat, on a manual clock.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -24,10 +24,10 @@ const KEY: &str = "wxk_the-peers-key";
 /// 2026-01-01T08:00:00 in Shanghai.
 const START: UnixTime = UnixTime(1_767_225_600);
 
-/// Both values are fetched at [`START`] and live so long.
+/// Lifetime of both values, which are fetched at [`START`].
 const LIFE: u64 = 7_200;
 
-/// Seconds before its end from which nothing is signed with a ticket any more.
+/// Seconds before its end from which a ticket is no longer used for signing.
 const MARGIN: u64 = 5;
 
 pub(crate) struct Service {
@@ -52,7 +52,7 @@ impl Service {
         Self::beside(&[]).await
     }
 
-    /// The same, beside accounts of these names and secrets, all known to WeChat by [`SECRET`].
+    /// The same, with further accounts of these names and secrets; WeChat knows all by [`SECRET`].
     pub(crate) async fn beside(others: &[(&str, &str)]) -> Self {
         let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
         sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
@@ -87,21 +87,21 @@ impl Service {
         service
     }
 
-    /// This goes wrong on every call to WeChat from now on.
+    /// Adds this fault to every later call to WeChat.
     pub(crate) fn lay(&self, kind: &FaultKind) {
         for endpoint in [STABLE, TICKET] {
             self.sandbox.fault(Fault::always(endpoint, kind.clone()));
         }
     }
 
-    /// Moves the clock to so many seconds before the end of what was fetched at the start.
+    /// Moves the clock to this many seconds before the end of the values fetched at the start.
     pub(crate) fn leave(&self, seconds: u64) {
         let now = self.sandbox.clock().now();
         let then = START.plus(Duration::from_secs(LIFE - seconds));
         assert!(self.sandbox.advance(then.since(now)));
     }
 
-    /// Moves the clock to where a value may just not be used any more.
+    /// Moves the clock to the first second in which a value is not used any more.
     pub(crate) fn end_of_life(&self) {
         self.leave(MARGIN);
     }
@@ -111,7 +111,7 @@ impl Service {
         self.leave(MARGIN + 1);
     }
 
-    /// Moves it to the middle of the time in which the keeper refreshes, and waits until a refresh has met the fault.
+    /// Moves the clock to the middle of the refresh lead, and waits until a refresh has failed with the fault.
     pub(crate) async fn refresh_failed(&self) -> CredentialSnapshot {
         self.leave(120);
         self.eventually("a failed refresh", || async {
@@ -142,7 +142,7 @@ impl Service {
         assert!(self.sandbox.advance(Duration::from_secs(86_400)));
     }
 
-    /// A page is signed again, by itself: a call that was under way while WeChat healed may have cost one short wait more.
+    /// Asserts that a page is signed again: a call that was running while WeChat recovered may cost one more short wait.
     pub(crate) async fn signs_again(&self) {
         let signed = || async {
             let signed = self.page().await.status == 200;
@@ -165,7 +165,7 @@ impl Service {
         .await
     }
 
-    /// A page is signed, and the client takes the signature.
+    /// Asserts that a page is signed and that the client accepts the signature.
     #[track_caller]
     pub(crate) fn signs(&self) -> impl Future<Output = ()> {
         let at = std::panic::Location::caller();
@@ -177,7 +177,7 @@ impl Service {
         }
     }
 
-    /// What the client has against this answer; empty: nothing.
+    /// The client's objections to this answer; empty if it accepts it.
     pub(crate) fn verdict(&self, config: &Value) -> String {
         let text = |name: &str| config[name].as_str().unwrap().to_owned();
         let verdict = self.sandbox.verify(&PreVerify {
@@ -196,7 +196,7 @@ impl Service {
         }
     }
 
-    /// `GET /credentials/main/{kind}` as a peer server does.
+    /// `GET /credentials/main/{kind}` as a client does.
     pub(crate) async fn peer(&self, kind: &str) -> Answer {
         self.peer_of("main", kind).await
     }
@@ -207,7 +207,7 @@ impl Service {
             .await
     }
 
-    /// The token that a peer gets is one that WeChat takes, and lives as long as it says.
+    /// Asserts that a client gets a token that WeChat accepts, with the correct lifetime.
     pub(crate) async fn peer_is_served(&self) {
         let answer = self.peer("access_token").await;
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -223,7 +223,7 @@ impl Service {
         assert_eq!(json!(left), answer.body["expires_at"], "{}", answer.body);
     }
 
-    /// The token call of WeChat's own shape, with the peer's key as its secret.
+    /// The token call in WeChat's own shape, with the client's key as secret.
     pub(crate) async fn dropin(&self) -> Value {
         self.ask(&format!(
             "{}/cgi-bin/token?grant_type=client_credential&appid={APP}&secret={KEY}",
@@ -238,7 +238,7 @@ impl Service {
         self.ask(&format!("{}{path}", self.admin)).await
     }
 
-    /// `POST /credentials/main/{kind}/reject`, as a peer does whom WeChat refused this value.
+    /// `POST /credentials/main/{kind}/reject`, as a client does after WeChat refused this value.
     pub(crate) async fn report_dead(&self, kind: &str, value: &Value) -> Answer {
         let url = format!("{}/credentials/main/{kind}/reject", self.admin);
         let request = self
@@ -253,7 +253,7 @@ impl Service {
         Answer::of(self.client.get(url).bearer_auth(KEY).send().await.unwrap()).await
     }
 
-    /// Asks again and again until there is an answer; gives up after a minute.
+    /// Repeats the request until there is an answer; gives up after a minute.
     pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
         &self,
         what: &str,
@@ -288,7 +288,7 @@ impl Answer {
         }
     }
 
-    /// A problem of this status and code that hides what only the operator may know.
+    /// Asserts a problem of this status and code without operator details.
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, code: &str) {
         assert_eq!(
@@ -306,7 +306,7 @@ impl Answer {
                 self.body
             );
         }
-        // What passes by itself says when to come again.
+        // Transient failures have a Retry-After.
         assert!(
             status != 503 || self.retry_after.is_some_and(|seconds| seconds > 0),
             "{}",

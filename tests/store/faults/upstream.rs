@@ -1,6 +1,6 @@
-//! WeChat is not well: every class of answer and of silence, at the next refresh and beyond the end of a life.
+//! Faults of WeChat: every class of failed answer and of silence, at the next refresh and beyond the end of a value.
 //!
-//! Each fault is a module of three tests: what a page sees, what a peer server sees, what the operator sees.
+//! Each fault is a module of three tests: for pages, for clients of the token server, and for the operator.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use wx_jssdk::sandbox::FaultKind;
 
 use crate::faults::service::{SECRET, Service};
 
-/// What comes of a fault once nothing lives any more.
+/// The effect of a fault after all values have expired.
 struct After {
     status: u16,
     code: &'static str,
     /// `transient`, `quota` or `setup`.
     class: &'static str,
-    /// What the operator's cause or fix speaks of.
+    /// A word of the operator's cause or fix.
     word: &'static str,
 }
 
-/// Until the last second a page is signed, then told why not and when to come again; it is signed once WeChat is well.
+/// A page is signed until the last second, then gets the reason and when to retry; it is signed again once WeChat recovers.
 async fn a_page(fault: FaultKind, after: After) {
     let service = Service::warm().await;
     service.lay(&fault);
@@ -38,7 +38,7 @@ async fn a_page(fault: FaultKind, after: After) {
     service.signs_again().await;
 }
 
-/// A peer has a token that WeChat takes until its end, in both shapes; then the reason; then a token again.
+/// A client has a valid token until its end, on both APIs; then the reason; then a token again.
 async fn a_peer(fault: FaultKind, after: After) {
     let service = Service::warm().await;
     service.lay(&fault);
@@ -74,7 +74,7 @@ async fn a_peer(fault: FaultKind, after: After) {
     service.peer_is_served().await;
 }
 
-/// The operator is told at the first failure, while pages still work: what it is, what to do, when it is tried again.
+/// The operator sees the first failure while pages still work: the cause, the fix, and the time of the retry.
 async fn an_operator(fault: FaultKind, after: After) {
     let service = Service::warm().await;
     service.lay(&fault);
@@ -99,7 +99,7 @@ async fn an_operator(fault: FaultKind, after: After) {
     assert_eq!(
         service.admin("/readyz").await.status,
         200,
-        "as long as pages are signed"
+        "until pages are no longer signed"
     );
     let labels = format!(
         r#"account="main",kind="access_token",class="{}""#,
@@ -192,16 +192,16 @@ macro_rules! faults {
 }
 
 faults! {
-    /// "system error": come again.
+    /// "system error": retry later.
     busy_wechat: FaultKind::Errcode(-1) => busy("busy");
     wrong_secret: FaultKind::Errcode(40125) => setup("AppSecret");
     wrong_app_id: FaultKind::Errcode(40013) => setup("AppID");
     address_not_allowed: FaultKind::Errcode(40164) => setup("IP");
     frozen_secret: FaultKind::Errcode(40243) => setup("frozen");
     spent_day: FaultKind::Errcode(45009) => spent("quota");
-    /// Over in a minute: no spent day.
+    /// Exhausted for a minute, not for the day.
     spent_minute: FaultKind::Errcode(45011) => busy("minute");
-    /// A refusal that nobody has explained yet: a person has to look.
+    /// An unknown errcode: an operator has to investigate.
     unknown_errcode: FaultKind::Errcode(987_654) => setup("");
     gateway_error: FaultKind::Status(502) => busy("");
     page_of_html: FaultKind::NotJson => busy("");
