@@ -14,7 +14,7 @@ while read -r file; do
 # Except pictures that no document shows, and the benchmark's bare server, which is a separate package.
 done < <(git ls-files src templates static openapi docs examples benches wx-jssdk.default.toml | grep -Ev '^(docs/images|benches/bare)/')
 
-# No other files: no tests (they need Redis, a browser, SDKs), no fuzzing, no leftovers.
+# No other files: no tests (they need Redis, a browser, SDKs), no fuzzing, no temporary files.
 allowed='^(src|templates|static|openapi|docs|examples|benches)/|^(Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json|README(\.zh-CN)?\.md|(CHANGELOG|CONTRIBUTING)\.md|LICENSE-(MIT|APACHE)|wx-jssdk\.default\.toml)$'
 while read -r file; do
   complain "$file does not belong in it"

@@ -1,4 +1,4 @@
-// An owner authorises an open platform by clicks, and the demo page then signs on behalf of the account.
+// An owner authorises an open platform in the browser, and the demo page then signs on behalf of the account.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -17,7 +17,7 @@ async function expectWellFormed(page) {
   assert.deepEqual(violations.map((one) => `${one.id}: ${one.nodes[0].html}`), []);
 }
 
-/** The page has no script, so that axe needs leave to run there. */
+/** The page forbids scripts, so axe needs an exception to run there. */
 const OPTIONS = { bypassCSP: true };
 
 describe("the authorisation page", () => {

@@ -1,4 +1,4 @@
-// The table of the pages against the texts that the Rust tests hold the doctor to (tests/diagnose/words.rs).
+// The error table of the pages, with the same texts as the Rust tests of the doctor (tests/diagnose/words.rs).
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

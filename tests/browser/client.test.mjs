@@ -1,4 +1,4 @@
-// The client script wx-jssdk.js in a real browser, with the real jweixin, against the real service: signatures are checked
+// The client script wx-jssdk.js in a real browser, with the real jweixin, against the real service: signatures are verified
 // by a WeChat client of the test's own, over the address the page really has.
 
 import assert from "node:assert/strict";
@@ -16,7 +16,7 @@ useServiceAndBrowser();
 
 const CLASSIC = '<script src="/jssdk/wx-jssdk.js"></script>';
 
-/** A page under /t/ whose head is `head`, in this client. What was asked of the endpoint is in `page.asked`. */
+/** A page under /t/ whose head is `head`, in this client. Requests to the endpoint are in `page.asked`. */
 function withPage({ userAgent = ANDROID_WECHAT, head = CLASSIC, client = {}, ...options }, work) {
   return inPage(browser, { ...(userAgent && { userAgent }), ...options }, async (page) => {
     page.asked = [];
@@ -38,7 +38,7 @@ function withPage({ userAgent = ANDROID_WECHAT, head = CLASSIC, client = {}, ...
   });
 }
 
-/** What comes of one call of the script: "ok" and the value, or the error's fields. */
+/** The result of one call of the script: "ok" and the value, or the error's fields. */
 const outcome = (page, name, ...args) =>
   page.evaluate(
     async ([called, given]) => {
@@ -96,7 +96,7 @@ describe("the first load", () => {
         expectQuiet(page);
       }));
 
-    test(`${name} accepts it after a route was pushed and replaced before ready`, () =>
+    test(`${name} accepts the signature after a route was pushed and replaced before ready`, () =>
       withPage({ userAgent, client: { checks } }, async (page) => {
         await page.open("/t/landing?a=1");
         await page.evaluate(() => {
@@ -110,7 +110,7 @@ describe("the first load", () => {
       }));
   }
 
-  test("a script that comes after a replaceState still knows the landing page", () =>
+  test("a script that is loaded after a replaceState still knows the landing page", () =>
     withPage({ userAgent: IOS_WECHAT, client: { checks: "landing" }, head: "" }, async (page) => {
       await page.open("/t/landing?a=1#x");
       await page.evaluate(() => history.replaceState(null, "", "/t/route"));
@@ -119,7 +119,7 @@ describe("the first load", () => {
       assert.deepEqual(page.asked, [`${service.url}/t/landing?a=1`]);
     }));
 
-  test("where the browser keeps no record, the script's first line does", () =>
+  test("without a record of the browser, the script's first line records the landing page", () =>
     withPage({ userAgent: IOS_WECHAT, client: { checks: "landing" } }, async (page) => {
       await page.addInitScript(() => (performance.getEntriesByType = undefined));
       await page.open("/t/landing");
@@ -128,7 +128,7 @@ describe("the first load", () => {
       assert.deepEqual(page.asked, [`${service.url}/t/landing`]);
     }));
 
-  test("a module import does the same", () =>
+  test("a module import records the landing page too", () =>
     withPage({ head: '<script type="module">import "/jssdk/wx-jssdk.js"; window.imported = true;</script>' }, async (page) => {
       await page.open();
       await page.waitForFunction(() => window.imported);
@@ -136,7 +136,7 @@ describe("the first load", () => {
       expectQuiet(page);
     }));
 
-  test("the sandbox's own client accepts it too", () =>
+  test("the sandbox's own client accepts the signature too", () =>
     withPage({ userAgent: null, client: null, head: `<script src="/static/wechat-client.js"></script>${CLASSIC}` }, async (page) => {
       await page.open("/t/page?client=ios");
       await expectReady(page);
@@ -157,7 +157,7 @@ describe("where the endpoint is", () => {
     ["a classic script", '<script src="/deep/er/wx-jssdk.js?v=2"></script>'],
     ["a module", '<script type="module" src="/deep/er/wx-jssdk.js?v=2"></script>'],
   ]) {
-    test(`${kind} finds it beside itself, at any path`, () =>
+    test(`${kind} finds the endpoint at its own path, under any prefix`, () =>
       withPage({ head: tag }, async (page) => {
         let asked = 0;
         await page.route("**/deep/er/**", async (route) => {
@@ -170,7 +170,7 @@ describe("where the endpoint is", () => {
         assert.equal(asked, 1);
       }));
 
-    test(`${kind} from another host of ours works across origins`, () =>
+    test(`${kind} from another host works across origins`, () =>
       withPage({ head: tag.replace("/deep/er/", "http://api.example/jssdk/") }, async (page) => {
         await page.route("http://api.example/**", async (route) => {
           const url = route.request().url().replace("http://api.example", service.url);
@@ -193,7 +193,7 @@ describe("where the endpoint is", () => {
       }));
   }
 
-  test("two copies of the script are one", () =>
+  test("two copies of the script share one instance", () =>
     withPage({ head: CLASSIC + CLASSIC.replace(".js", ".js?2") }, async (page) => {
       await page.open();
       await expectReady(page);
@@ -202,7 +202,7 @@ describe("where the endpoint is", () => {
 });
 
 describe("a refusal", () => {
-  /** The endpoint's nonce is changed on its way: nothing can satisfy the client. */
+  /** The endpoint's nonce is changed in transit, so the client must refuse. */
   const breakNonce = (page) =>
     page.route("**/jssdk/config?**", async (route) => {
       const answer = await (await route.fetch()).json();
@@ -230,7 +230,7 @@ describe("a refusal", () => {
     ["an iPhone that checks the current address", IOS_WECHAT, "current", "/t/route"],
     ["an Android that checks the landing page", ANDROID_WECHAT, "landing", "/t/landing"],
   ]) {
-    test(`by ${name} is mended by the other address, which is remembered`, () =>
+    test(`by ${name} is resolved by the other address, which is remembered`, () =>
       withPage({ userAgent, client: { checks } }, async (page) => {
         await page.open("/t/landing");
         await page.evaluate(() => history.pushState(null, "", "/t/route"));
@@ -242,7 +242,7 @@ describe("a refusal", () => {
       }));
   }
 
-  test("is learnt from rightly though the page moves during the second try", () =>
+  test("selects the right address even if the page navigates during the retry", () =>
     withPage({ userAgent: IOS_WECHAT, client: { checks: "current" } }, async (page) => {
       await page.open("/t/landing");
       await page.evaluate(() => {
@@ -264,7 +264,7 @@ describe("a refusal", () => {
       assert.deepEqual(page.verified.map((one) => one.good), [false, true, true, true]);
     }));
 
-  test("of both addresses is final: one retry and no more", () =>
+  test("of both addresses is final after one retry", () =>
     withPage({}, async (page) => {
       await breakNonce(page);
       await page.open("/t/landing");
@@ -303,7 +303,7 @@ describe("a refusal", () => {
       assert.equal(await page.evaluate(() => window.bridgeIsItself()), true, "nothing stays in the client's bridge");
     }));
 
-  /** The page's own config, with a signature that no client accepts; done when the client has answered, to nobody's ears. */
+  /** The page's own config with an invalid signature; done when the client has answered, before any listener exists. */
   const configureWrongly = (page) =>
     page.evaluate(async () => {
       const answer = await (await fetch(`/jssdk/config?url=${encodeURIComponent(location.href)}`)).json();
@@ -313,20 +313,20 @@ describe("a refusal", () => {
   const withJweixin = `<script src="https://res.wx.qq.com/open/js/jweixin-1.6.0.js"></script>${CLASSIC}`;
 
   for (const frozen of [false, true]) {
-    test(`of the page's own earlier config is none of ours${frozen ? ", though nobody may touch the bridge" : ""}`, () =>
+    test(`of the page's own earlier config is ignored${frozen ? ", even with a frozen bridge" : ""}`, () =>
       withPage({ client: { frozen }, head: withJweixin }, async (page) => {
         await page.open();
         await configureWrongly(page);
         await page.evaluate(() => window.refused);
         assert.equal((await outcome(page, "ready", {})).code, "ok");
         assert.deepEqual(page.verified.map((one) => one.good), [false, true]);
-        if (frozen) return; // there nobody tells us
+        if (frozen) return; // a frozen bridge gives no notification
         await breakNonce(page);
         expectError(await outcome(page, "reconfigure"), "invalid_signature");
       }));
   }
 
-  test("of the page's own config beside ours is none of ours", () =>
+  test("of the page's own concurrent config is ignored", () =>
     withPage({ client: { held: true }, head: withJweixin }, async (page) => {
       await page.open();
       const ready = expectReady(page);
@@ -347,7 +347,7 @@ describe("a refusal", () => {
     }));
 
   for (const refused of [false, true]) {
-    test(`by a bridge that nobody may touch is ${refused ? "heard" : "not made up"} all the same`, () =>
+    test(`by a frozen bridge is ${refused ? "still detected" : "not invented"}`, () =>
       withPage({ client: { frozen: true } }, async (page) => {
         if (refused) await breakNonce(page);
         await page.open();
@@ -358,7 +358,7 @@ describe("a refusal", () => {
 });
 
 describe("onStep", () => {
-  test("hears each step with its data, and may change what wx.config gets", () =>
+  test("gets each step with its data, and may change the parameters of wx.config", () =>
     withPage({}, async (page) => {
       await page.open();
       const steps = await page.evaluate(async () => {
@@ -380,7 +380,7 @@ describe("onStep", () => {
       assert.deepEqual([config.jsApiList, config.debug], [["chooseImage"], false]);
     }));
 
-  test("hears of the second address, with the error of the first", () =>
+  test("gets the retry with the second address and the error of the first", () =>
     withPage({ userAgent: IOS_WECHAT, client: { checks: "current" } }, async (page) => {
       await page.open("/t/landing");
       const steps = await page.evaluate(async () => {
@@ -394,7 +394,7 @@ describe("onStep", () => {
 });
 
 describe("a single-page application", () => {
-  test("a second config is ready when the client says so, not at once", () =>
+  test("a second config is ready when the client confirms it, not at once", () =>
     withPage({ client: { held: true } }, async (page) => {
       await page.open();
       const answer = async () => {
@@ -442,7 +442,7 @@ describe("a single-page application", () => {
       expectQuiet(page);
     }));
 
-  test("a route that went round what is watched is signed at the next call", () =>
+  test("a route change that bypasses the watched functions is signed at the next call", () =>
     withPage({}, async (page) => {
       await page.open("/t/one");
       await expectReady(page, { autoReconfigure: true });
@@ -451,7 +451,7 @@ describe("a single-page application", () => {
       assert.deepEqual(page.verified, ["one", "two"].map((path) => ({ url: `${service.url}/t/${path}`, good: true })));
     }));
 
-  test("a router that hears of the way back before us waits for its signature all the same", () => {
+  test("a router that handles popstate before the script still waits for its signature", () => {
     const router = '<script>addEventListener("popstate", () => (window.shared = wxJssdk.share({ title: "back" })));</script>';
     return withPage({ head: router + CLASSIC }, async (page) => {
       await page.open("/t/one");
@@ -476,7 +476,7 @@ describe("a single-page application", () => {
       assert.equal(page.asked.length, 1);
     }));
 
-  test("a route pushed while the signature is fetched is signed after all", () =>
+  test("a route pushed while a signature is being fetched is signed too", () =>
     withPage({}, async (page) => {
       let release;
       const held = new Promise((resolve) => (release = resolve));
@@ -495,7 +495,7 @@ describe("a single-page application", () => {
 });
 
 describe("outside WeChat", () => {
-  test("every promise rejects at once, and nothing is asked", () =>
+  test("every promise rejects at once without a request", () =>
     withPage({ userAgent: null, client: null }, async (page) => {
       await page.open();
       for (const [name, ...args] of [["ready", {}], ["reconfigure"], ["call", "getLocation"], ["share", { title: "t" }], ["agentReady"]]) {
@@ -505,7 +505,7 @@ describe("outside WeChat", () => {
       expectQuiet(page);
     }));
 
-  test("a failure nobody handles is reported by the browser", () =>
+  test("an unhandled failure is reported by the browser", () =>
     withPage({ userAgent: null, client: null }, async (page) => {
       await page.open();
       await page.evaluate(() => void window.wxJssdk.ready({}));
@@ -521,17 +521,17 @@ describe("outside WeChat", () => {
 
 describe("a slow or silent client", () => {
   for (const refused of [false, true]) {
-    test(`a bridge that comes late is waited for${refused ? ", and its refusal is heard" : ""}`, () =>
+    test(`a late bridge is waited for${refused ? ", and its refusal is detected" : ""}`, () =>
       withPage({ client: { late: true, replies: refused ? { preVerifyJSAPI: "fail_invalid url domain" } : {} } }, async (page) => {
         await page.open();
         const came = outcome(page, "ready", {});
-        await page.waitForFunction(() => window.wx && window.wx.invoke); // wx.config was called, and nobody is there
+        await page.waitForFunction(() => window.wx && window.wx.invoke); // wx.config was called, and there is no bridge
         await page.evaluate(() => window.bridgeComes());
         assert.equal((await came).code, refused ? "domain_not_bound" : "ok");
       }));
   }
 
-  test("a config that is never answered is given up after ten seconds", () =>
+  test("a config without an answer times out after ten seconds", () =>
     withPage({ client: { replies: { preVerifyJSAPI: null } } }, async (page) => {
       await page.clock.install();
       await page.open();
@@ -552,7 +552,7 @@ describe("a slow or silent client", () => {
       assert.equal((await came).code, "ok");
     }));
 
-  test("a call that is never answered too, but not one where the user chooses", () =>
+  test("a call without an answer times out too, but not one that waits for the user", () =>
     withPage({ client: { replies: { checkJsApi: null, chooseImage: null } } }, async (page) => {
       await page.clock.install();
       await page.open();
@@ -588,7 +588,7 @@ describe("calls", () => {
       assert.deepEqual(sent.verifyOpenTagList, ["wx-open-launch-weapp"]);
     }));
 
-  test("nor do the lists of a call", () =>
+  test("the lists of a call stay as they were too", () =>
     withPage({}, async (page) => {
       await page.open();
       await expectReady(page);
@@ -651,7 +651,7 @@ describe("calls", () => {
       }));
   }
 
-  test("an interface that jweixin does not have is too new, and does not hang", () =>
+  test("an interface that jweixin does not have is reported as too new, and does not hang", () =>
     withPage({}, async (page) => {
       await page.open();
       await expectReady(page);
@@ -662,7 +662,7 @@ describe("calls", () => {
 describe("loading jweixin", () => {
   for (const kind of ["a property that may be redefined", "a global variable, as of RequireJS"]) {
     const declare = kind.startsWith("a property") ? "window.define =" : "var define =";
-    test(`beside an AMD loader whose define is ${kind}`, () => {
+    test(`with an AMD loader whose define is ${kind}`, () => {
       const loader = `<script>window.defined = []; ${declare} function () { defined.push([].slice.call(arguments)); }; define.amd = { jQuery: true };</script>`;
       return withPage({ head: loader + CLASSIC }, async (page) => {
         await page.open();
@@ -718,7 +718,7 @@ describe("loading jweixin", () => {
       await ready;
     }));
 
-  test("both down is said, and tried again when asked again", () =>
+  test("both hosts down is reported, and the next call retries", () =>
     withPage({ cdn: [] }, async (page) => {
       await page.open();
       expectError(await outcome(page, "ready", {}), "sdk_not_loaded");
@@ -731,7 +731,7 @@ describe("loading jweixin", () => {
       await expectReady(page);
     }));
 
-  test("a page that has loaded it already keeps its own", () =>
+  test("a page that has already loaded jweixin keeps its copy", () =>
     withPage({ cdn: ["res2.wx.qq.com"], head: `<script src="https://res2.wx.qq.com/open/js/jweixin-1.6.0.js"></script>${CLASSIC}` }, async (page) => {
       let loads = 0;
       page.on("request", (request) => (loads += request.url().includes("jweixin") ? 1 : 0));
@@ -790,7 +790,7 @@ describe("the endpoint", () => {
     ["a page of a single-page application", { status: 200, contentType: "text/html", body: "<h1>app</h1>" }, "endpoint_unreachable"],
     ["a path that leads nowhere", { status: 404, contentType: "text/html", body: "nginx" }, "endpoint_unreachable"],
   ]) {
-    test(`${name} is not asked twice: ${code}`, () =>
+    test(`${name} is not retried: ${code}`, () =>
       withPage({}, async (page) => {
         let answers = 0;
         await page.route("**/jssdk/config?**", (route) => {
@@ -806,7 +806,7 @@ describe("the endpoint", () => {
       }));
   }
 
-  test("out of reach is endpoint_unreachable", () =>
+  test("unreachable: endpoint_unreachable", () =>
     withPage({}, async (page) => {
       await page.route("**/jssdk/config?**", (route) => route.abort("connectionrefused"));
       await page.open();
@@ -815,7 +815,7 @@ describe("the endpoint", () => {
       assert.equal(came.status, 0);
     }));
 
-  test("one that hangs is given up after fifteen seconds", () =>
+  test("a hanging endpoint times out after fifteen seconds", () =>
     withPage({}, async (page) => {
       await page.clock.install();
       const wanted = new Promise((asked) => page.route("**/jssdk/config?**", () => asked()));
@@ -865,7 +865,7 @@ describe("WeCom", () => {
       expectQuiet(page);
     }));
 
-  test("a refused agentConfig is named, and the config before it stays", () =>
+  test("a refused agentConfig is reported, and the previous config stays valid", () =>
     withPage({ userAgent: WECOM, client: { replies: { agentConfig: "fail_invalid signature" } } }, async (page) => {
       await page.open();
       await expectReady(page, { account });
@@ -875,7 +875,7 @@ describe("WeCom", () => {
       assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
     }));
 
-  test("an account that has no agent is told so by the endpoint", () =>
+  test("for an account without an agent the endpoint's error is reported", () =>
     withPage({ userAgent: WECOM }, async (page) => {
       await page.open();
       expectError(await outcome(page, "agentReady", { account: "demo" }), "unsupported_credential");
@@ -887,7 +887,7 @@ describe("WeCom", () => {
       expectError(await outcome(page, "agentReady", { account }), "not_in_wechat");
     }));
 
-  test("share uses the names that WeCom knows", () =>
+  test("share uses WeCom's interface names", () =>
     withPage({ userAgent: WECOM_IOS }, async (page) => {
       await page.open();
       await expectReady(page, { account, apis: ["updateAppMessageShareData"] });

@@ -1,5 +1,5 @@
-// WeChat's clients, as far as a page can tell: what they call themselves, which address they check a signature against, and in
-// which words they refuse. Only the bridge is played; jweixin, @wecom/jssdk, the service and the browser are real.
+// WeChat's clients as seen by a page: their user agent, the address that they verify a signature against, and the
+// texts of their refusals. Only the bridge is simulated; jweixin, @wecom/jssdk, the service and the browser are real.
 
 import { createHash } from "node:crypto";
 import { ANDROID_WECHAT, IOS_WECHAT } from "./harness.mjs";
@@ -23,8 +23,8 @@ const DEVTOOLS_WORDS = {
 };
 
 /**
- * `checks`: the address a client looks at.
- * `sandbox`: no bridge of ours, but the service's own simulated client.
+ * `checks`: the address that a client verifies.
+ * `sandbox`: the service's own simulated client instead of a test bridge.
  * `twin`: differs from the one before it, or from Android WeChat, in nothing but its name.
  */
 export const CLIENTS = [
@@ -43,7 +43,7 @@ export const CLIENTS = [
 
 export const clientNamed = (name) => CLIENTS.find((client) => client.name === name);
 
-/** Puts the client into the page. What it verified is in `page.verified`: the address it looked at, and whether it was content. */
+/** Adds the client to the page. Its verifications are in `page.verified`: the address, and whether the signature was valid. */
 export async function become(page, service, client, { late = false, refuseDomain = false } = {}) {
   if (client.sandbox) return listenToTheSandbox(page, client);
   if (client.outside) {
@@ -57,9 +57,9 @@ export async function become(page, service, client, { late = false, refuseDomain
 }
 
 /**
- * A client that computes the signature itself. `checks`: the address it looks at; `replies`: what it says to a bridge call,
- * in place of ok; `refusal`: its words for a wrong signature; `late`: it comes on the page's call of `bridgeComes()`; `frozen`:
- * nobody may lay hands on it; `held`: it answers a config on the page's call of `clientAnswers()`.
+ * A client that computes the signature itself. `checks`: the address it verifies; `replies`: its answers to bridge calls,
+ * instead of ok; `refusal`: its text for a wrong signature; `late`: it appears on the page's call of `bridgeComes()`; `frozen`:
+ * the bridge object is frozen; `held`: it answers a config on the page's call of `clientAnswers()`.
  */
 export async function installClient(page, service, options = {}) {
   const { checks = "current", replies = {}, late = false, frozen = false, held = false, platform } = options;
@@ -120,7 +120,7 @@ function playBridge({ replies, late, frozen, held, platform }) {
   if (!late) window.WeixinJSBridge = bridge;
 }
 
-/** The simulated client asks the sandbox; what came of it is read from the network. */
+/** The simulated client asks the sandbox; the verdict is read from the network. */
 function listenToTheSandbox(page, client) {
   page.verified = [];
   page.on("response", async (response) => {
@@ -135,7 +135,7 @@ function listenToTheSandbox(page, client) {
 /** The calls of one interface that reached the bridge, each with its parameters. */
 export const callsOf = (page, name) => page.evaluate((asked) => window.bridgeCalls.filter(([one]) => one === asked), name);
 
-/** The card that a friend would get now. */
+/** The card that a share would send now. */
 export async function sharedCard(page, client) {
   if (client.wecom) {
     // WeCom asks for the card when the user shares.

@@ -1,5 +1,5 @@
-// What the tests of the demo page's interfaces do again and again: press a button, agree, read the result; and a client of
-// their own that records what reaches the bridge.
+// Helpers for the tests of the demo page's interfaces: press a button, agree, read the result; and a client of
+// the tests that records the calls of the bridge.
 
 export const cardOf = (page, name) => page.locator(`[data-card="${name}"]`);
 export const resultOf = (page, name) => cardOf(page, name).locator(".result");
@@ -54,7 +54,7 @@ export async function read(page, name) {
   };
 }
 
-/** A WeChat client of the test's own: config passes; it records every call, and answers as told (`silent`: not at all). */
+/** A WeChat client of the test: config passes; it records every call, and answers as configured (`silent`: never). */
 export async function installRecorder(page, { replies = {}, silent = false, userAgent } = {}) {
   await page.addInitScript(
     ({ replies, silent, userAgent }) => {
@@ -81,7 +81,7 @@ export async function installRecorder(page, { replies = {}, silent = false, user
 export const lastCall = (page, name) =>
   page.evaluate((asked) => window.bridgeCalls.filter((one) => one.name === asked).pop()?.params, name);
 
-/** The page as an account of one's own gets it: nothing in it of the sandbox. */
+/** The page as served for a real account, without the sandbox. */
 export const withoutSandbox = (page) =>
   page.route(
     (url) => url.pathname === "/",

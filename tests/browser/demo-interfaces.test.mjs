@@ -1,4 +1,4 @@
-// Every interface of the demo page, pressed: with the real jweixin, in each client that the sandbox plays.
+// Every interface of the demo page is called: with the real jweixin, in each client that the sandbox simulates.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -23,8 +23,8 @@ const withPage = (options, work) =>
     await work(page);
   });
 
-describe("what there is", () => {
-  test("nothing that jweixin has is missing, and every open tag is there", () =>
+describe("the list of interfaces", () => {
+  test("every interface of jweixin and every open tag is listed", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/`);
       await expectVerdict(page, "ok");
@@ -42,7 +42,7 @@ describe("what there is", () => {
       assert.ok(functions.length > 50 && shown.length >= 68);
     }));
 
-  test("a card has its title, its call as code, a labelled button, and says what it needs and what replaces it", () =>
+  test("a card has its title, its call as code, a labelled button, its requirements and its replacement", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
@@ -76,7 +76,7 @@ describe("what there is", () => {
     }));
 });
 
-/** What a press must come to, in a client that the sandbox plays. */
+/** The expected result of a call, in a client that the sandbox simulates. */
 function expected(client, { name, via, client: only, signs }) {
   const wecom = client === "wecom";
   if (via === "listen" || via === "menu" || via === "rawOn") return "armed";
@@ -91,7 +91,7 @@ function expected(client, { name, via, client: only, signs }) {
   return "ok";
 }
 
-describe("every button, pressed", () => {
+describe("every button when pressed", () => {
   const clients = [
     ["android", "en", {}],
     ["ios", "zh", {}],
@@ -114,7 +114,7 @@ describe("every button, pressed", () => {
         for (const entry of await interfaces(page)) {
           wanted[entry.name] = expected(client, entry);
           if (wanted[entry.name] === "timeout") {
-            // Their patience runs while the others are pressed.
+            // Their timeouts run while the other buttons are pressed.
             await cardOf(page, entry.name).locator(".run").click();
             tags.push(entry.name);
             continue;
@@ -137,7 +137,7 @@ describe("every button, pressed", () => {
       }));
   }
 
-  test("the marks before the names are what checkJsApi says", () =>
+  test("the marks before the names are the result of checkJsApi", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?client=wecom&lang=en`);
       await expectVerdict(page, "ok");
@@ -151,7 +151,7 @@ describe("every button, pressed", () => {
       assert.equal(await cardOf(page, "chooseImage").locator(".support .unseen").innerText(), "supported by this client");
     }));
 
-  test("cancelling is no failure", () =>
+  test("cancelling is not a failure", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
@@ -162,7 +162,7 @@ describe("every button, pressed", () => {
       expectQuiet(page);
     }));
 
-  test("what one call brings, the next one takes up: images, sounds, a place", () =>
+  test("the result of one call is used by the next one: images, sounds, a place", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?client=ios`);
       await expectVerdict(page, "ok");
@@ -194,7 +194,7 @@ describe("every button, pressed", () => {
 });
 
 describe("listeners and tags", () => {
-  test("a listener says that it waits, and answers when its event comes", () =>
+  test("a listener shows that it waits, and its result when the event occurs", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
@@ -210,7 +210,7 @@ describe("listeners and tags", () => {
       expectQuiet(page);
     }));
 
-  test("the simulated menu shares the card that was set, and rings the old listeners", () =>
+  test("the simulated menu shares the card that was set, and calls the old listeners", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
@@ -249,7 +249,7 @@ describe("listeners and tags", () => {
       expectQuiet(page);
     }));
 
-  test("an open tag is rendered by the client, and what the user does with it is heard", () =>
+  test("an open tag is rendered by the client, and its events are received", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
@@ -268,7 +268,7 @@ describe("listeners and tags", () => {
       expectQuiet(page);
     }));
 
-  test("a client that refuses open tags is heard, even if it said so before anybody asked", () =>
+  test("a client's refusal of open tags is shown, even if it was sent before the first listener", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await installRecorder(page);
       await page.goto(`${service.url}/?lang=en`);

@@ -1,4 +1,4 @@
-// The demo page around its interfaces: banner, log, search, keyboard, languages, and what a screen reader is told.
+// The demo page around its interfaces: banner, log, search, keyboard, languages, and accessibility.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -57,7 +57,7 @@ describe("the banner", () => {
       }));
   }
 
-  test("inside, the QR code waits until it is asked for", () =>
+  test("inside WeChat, the QR code is shown only on request", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
@@ -78,7 +78,7 @@ describe("the banner", () => {
       assert.ok(await page.locator("#outside ol").isHidden(), "there is nothing to scan");
     }));
 
-  test("a changed address is set against the signed one, and the difference is marked", () =>
+  test("a changed address is compared with the signed one, and the difference is marked", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await installBridge(page, service);
       await page.goto(`${service.url}/?lang=en&step=one#part`);
@@ -95,7 +95,7 @@ describe("the banner", () => {
       assert.equal(await page.locator("mark").count(), 0);
     }));
 
-  test("on iOS a changed address is no fault: the landing one was signed", () =>
+  test("on iOS a changed address is not a fault, because the landing address was signed", () =>
     withPage({ userAgent: IOS_WECHAT }, async (page) => {
       await installBridge(page, service, { checksLanding: true });
       await page.goto(`${service.url}/?lang=en`);
@@ -105,7 +105,7 @@ describe("the banner", () => {
       assert.equal(await page.locator("#same-url").getAttribute("data-same"), "true");
     }));
 
-  test("a refused signature leads to the doctor, who gets what was signed in the fragment and nowhere else", () =>
+  test("a refused signature links to the doctor, with the signed values only in the fragment", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en&break=signature&q=%2B`);
       await expectVerdict(page, "error", "Invalid signature");
@@ -125,7 +125,7 @@ describe("the banner", () => {
       expectQuiet(page);
     }));
 
-  test("an endpoint that gives no signature leads to the doctor as well, with nothing in its hands", () =>
+  test("an endpoint without a signature links to the doctor without values", () =>
     withPage({}, async (page) => {
       await page.route("**/jssdk/config?**", (route) => route.abort("connectionrefused"));
       await page.goto(`${service.url}/?lang=zh`);
@@ -174,7 +174,7 @@ describe("the log", () => {
       expectQuiet(page);
     }));
 
-  test("one button copies it as text, with the page, the signature's fate and the client", () =>
+  test("one button copies it as text, with the page, the result of the signature and the client", () =>
     withOpenPage({ permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
       await page.goto(`${service.url}/?lang=en&client=ios`);
       await expectVerdict(page, "ok");
@@ -194,7 +194,7 @@ describe("the log", () => {
       assert.match(copied, /← ok \(\d+ ms\) \{ "errMsg": "getNetworkType:ok", "networkType": "wifi" \}/);
     }));
 
-  test("where no page may copy, the text is there to be selected", () =>
+  test("where copying is not allowed, the text can be selected", () =>
     withPage({}, async (page) => {
       await page.addInitScript(() => {
         Object.defineProperty(navigator, "clipboard", { value: undefined });
@@ -207,7 +207,7 @@ describe("the log", () => {
       assert.match(await page.locator("#log-text").inputValue(), /wx\.config/);
     }));
 
-  test("is emptied with one button, and a picture's data does not bury it", () =>
+  test("is emptied with one button, and picture data is shortened", () =>
     withOpenPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=zh`);
       await expectVerdict(page, "ok");
@@ -234,7 +234,7 @@ describe("the log", () => {
 });
 
 describe("finding an interface", () => {
-  test("by its name or by a word of either language, whatever group it is in", () =>
+  test("by its name or by a word of either language, in every group", () =>
     withPage({ viewport: PHONE }, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
@@ -257,7 +257,7 @@ describe("finding an interface", () => {
       assert.equal(await page.locator(".group[open]").count(), 0, "what the search unfolded is folded again");
     }));
 
-  test("by what the client knows, by what needs nothing more, by what was tried", () =>
+  test("by client support, by missing requirements, and by calls already made", () =>
     withOpenPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en&client=wecom`);
       await expectVerdict(page, "ok");
@@ -276,7 +276,7 @@ describe("finding an interface", () => {
     }));
 });
 
-describe("without a mouse, and without eyes", () => {
+describe("keyboard and screen reader", () => {
   test("by keyboard alone: skip, search, unfold, edit, call, agree, copy", () =>
     withPage({ permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
@@ -307,7 +307,7 @@ describe("without a mouse, and without eyes", () => {
       await page.keyboard.type("2");
       await page.keyboard.press("Enter");
       await page.locator("dialog.phone-sheet").waitFor();
-      await page.keyboard.press("Enter"); // the sheet's button has the focus
+      await page.keyboard.press("Enter"); // the focus is on the sheet's button
       await outcome(page, "chooseImage", "ok");
       assert.match(await page.locator("#live").textContent(), /^chooseImage\. ok\. 2 chosen/, "and it is said aloud");
       assert.equal(await focused(), "p-chooseImage-count", "the focus is where it was");
@@ -318,7 +318,7 @@ describe("without a mouse, and without eyes", () => {
       expectQuiet(page);
     }));
 
-  test("groups and snippets work by keyboard, and the plain snippet works as it is", () =>
+  test("groups and snippets work by keyboard, and the plain snippet works unchanged", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
       await expectVerdict(page, "ok");
@@ -403,7 +403,7 @@ describe("without a mouse, and without eyes", () => {
           .evaluateAll((all) => all.filter((one) => one.checkVisibility()).map((one) => one.innerText.trim()));
         assert.ok(texts.length > 200);
         const han = /[\u4e00-\u9fff]/;
-        // In English, what the Chinese console calls it may stand beside in brackets.
+        // In English, the Chinese console's term may follow in brackets.
         const bare = texts.map((one) => one.replace(/\([\u4e00-\u9fff]+\)/g, "")).filter(Boolean);
         const foreign = bare.filter((one) => (lang === "en" ? han.test(one) : !han.test(one)));
         // Names that are the same in both.

@@ -1,4 +1,4 @@
-// What the demo page sends to the bridge, and what it says when the client refuses or is silent: in clients of the test's own.
+// The demo page's calls of the bridge, and its messages when the client refuses or is silent: in clients of the test.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -36,7 +36,7 @@ const withPage = (options, work) =>
   });
 
 describe("parameters", () => {
-  test("edited, they reach the bridge: text, number, choice, several, list, JSON", () =>
+  test("edited parameters reach the bridge: text, number, choice, multiple choice, list, JSON", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await installRecorder(page);
       await page.goto(`${service.url}/?lang=en`);
@@ -137,7 +137,7 @@ describe("parameters", () => {
       }));
   }
 
-  test("coupons go out with this server's signature", () =>
+  test("coupons are sent with this server's signature", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await installRecorder(page, { replies: { batchAddCard: { card_list: "[]" } } });
       await page.goto(`${service.url}/?lang=en`);
@@ -157,7 +157,7 @@ describe("parameters", () => {
     ["en", /merchant number[^]*prepay_id/],
     ["zh", /商户号[^]*prepay_id/],
   ]) {
-    test(`with an account of one's own, what needs more than a signature says what, in ${lang}`, () =>
+    test(`for a real account, interfaces that need more than a signature name the requirement, in ${lang}`, () =>
       withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
         await withoutSandbox(page);
         await installRecorder(page);
@@ -203,7 +203,7 @@ describe("a client that refuses or is silent", () => {
       }));
   }
 
-  test("a call that nobody answers ends with an explanation, and a late answer still counts", () =>
+  test("a call without an answer ends with an explanation, and a late answer still counts", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await installRecorder(page, { silent: true });
       await page.clock.install();
@@ -225,7 +225,7 @@ describe("a client that refuses or is silent", () => {
       assert.equal((await read(page, "chooseImage")).outcome, "timeout");
     }));
 
-  test("no button hangs on a client that never answers", () =>
+  test("no button hangs if the client never answers", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await installRecorder(page, { silent: true });
       await page.clock.install();

@@ -17,13 +17,13 @@ import {
 
 useServiceAndBrowser();
 
-/** Runs one test in a page of its own. */
+/** Runs one test in a new page. */
 const withPage = (options, work) => inPage(browser, options, work);
 
 const text = (page, id) => page.locator(`#${id}`).innerText();
 
 describe("in the sandbox, in an ordinary browser", () => {
-  test("the page as it is reaches config:ok with the real jweixin", () =>
+  test("the unchanged page reaches config:ok with the real jweixin", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/`);
       await expectVerdict(page, "ok", "config:ok");
@@ -35,7 +35,7 @@ describe("in the sandbox, in an ordinary browser", () => {
       expectQuiet(page);
     }));
 
-  test("the buttons are locked until config:ok, and say why", () =>
+  test("the buttons are disabled until config:ok, with the reason", () =>
     withPage({}, async (page) => {
       let release;
       const held = new Promise((resolve) => (release = resolve));
@@ -54,7 +54,7 @@ describe("in the sandbox, in an ordinary browser", () => {
       assert.equal(await buttons.first().getAttribute("aria-describedby"), null);
     }));
 
-  test("with both script hosts out of reach the sandbox simulates jweixin too, and the page says so", () =>
+  test("with both script hosts unreachable the sandbox simulates jweixin too, and the page says so", () =>
     withPage({ cdn: [] }, async (page) => {
       await withGroupsOpen(page);
       await page.goto(`${service.url}/?lang=en`);
@@ -66,7 +66,7 @@ describe("in the sandbox, in an ordinary browser", () => {
       expectQuiet(page);
     }));
 
-  test("the simulated jweixin shows an error once and does not call it ready", () =>
+  test("the simulated jweixin reports an error once and does not call ready", () =>
     withPage({ cdn: [] }, async (page) => {
       await page.goto(`${service.url}/?break=signature&client=ios`);
       await expectVerdict(page, "error", "签名无效");
@@ -83,7 +83,7 @@ describe("in the sandbox, in an ordinary browser", () => {
     }));
 
   for (const lang of ["zh", "en"]) {
-    test(`a broken signature shows cause and fix in ${lang}, and no button wakes up`, () =>
+    test(`a broken signature shows cause and fix in ${lang}, and no button is enabled`, () =>
       withPage({}, async (page) => {
         await page.goto(`${service.url}/?lang=${lang}&break=signature`);
         await expectVerdict(page, "error", lang === "en" ? "Invalid signature" : "签名无效");
@@ -153,7 +153,7 @@ describe("in the sandbox, in an ordinary browser", () => {
     }));
 });
 
-describe("in a WeChat client of the test's own", () => {
+describe("in a WeChat client of the test", () => {
   for (const [name, userAgent, checksLanding] of [
     ["Android", ANDROID_WECHAT, false],
     ["iOS", IOS_WECHAT, true],
@@ -200,7 +200,7 @@ describe("in a WeChat client of the test's own", () => {
       }));
   }
 
-  test("a browser that only claims to be WeChat is named as that, on a desktop system at once", () =>
+  test("a browser that only claims to be WeChat is recognised, on a desktop system at once", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await page.clock.install();
       await page.goto(`${service.url}/?lang=en`);
@@ -217,7 +217,7 @@ describe("in a WeChat client of the test's own", () => {
       await expectVerdict(page, "error", "This browser is not WeChat");
     }));
 
-  test("an answer that comes after it was given up still counts", () =>
+  test("an answer after the timeout still counts", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await page.addInitScript(() => {
         window.WeixinJSBridge = {
@@ -236,7 +236,7 @@ describe("in a WeChat client of the test's own", () => {
       assert.equal(await page.locator("#next-step").isVisible(), true);
     }));
 
-  test("a refusal that comes after it was given up stays a refusal", () =>
+  test("a refusal after the timeout is still a refusal", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await page.addInitScript(() => {
         const refusal = { err_msg: "preVerifyJSAPI:fail_invalid signature" };
@@ -309,7 +309,7 @@ describe("when it cannot work", () => {
       assert.match(await text(page, "fixes"), /把该 IP 加入白名单/);
     }));
 
-  test("an answer that is a proxy's HTML, or lacks a field, is told apart", () =>
+  test("an answer that is a proxy's HTML or lacks a field is recognised", () =>
     withPage({}, async (page) => {
       await page.route("**/jssdk/config?**", (route) =>
         route.fulfill({ status: 504, contentType: "text/html", body: "<h1>504 Gateway Time-out</h1>" }),
@@ -324,7 +324,7 @@ describe("when it cannot work", () => {
       assert.equal(await text(page, "says"), "HTTP 200 without timestamp, nonceStr, signature");
     }));
 
-  test("inside a real WeChat the sandbox does not pretend", () =>
+  test("inside a real WeChat the sandbox simulates nothing", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await page.addInitScript(() => {
         window.WeixinJSBridge = {

@@ -49,7 +49,7 @@ describe("the API description", () => {
       }));
   }
 
-  test("on a phone, the first group ends within five screens and the contents are a button away", () =>
+  test("on a phone, the first group ends within five screens and a button opens the contents", () =>
     atDocs({ viewport: PHONE }, "docs?lang=en", async (page) => {
       const end = await page.locator("#signing").evaluate((group) => group.getBoundingClientRect().bottom);
       assert.ok(end <= 5 * PHONE.height, `${end} px`);
@@ -83,7 +83,7 @@ describe("the API description", () => {
 
   test("a copy button copies the tab that is shown, also without TLS", () =>
     atDocs({ viewport: WIDE }, "docs?lang=en", async (page) => {
-      // What the browser copies where the page may not write to the clipboard.
+      // The browser's copy event, where the page may not write to the clipboard.
       await page.evaluate(() => {
         Object.defineProperty(navigator, "clipboard", { value: undefined });
         document.execCommand = () => Boolean((window.copied = document.activeElement.value));
@@ -95,7 +95,7 @@ describe("the API description", () => {
       assert.match(await page.evaluate(() => window.copied), /^const url = encodeURIComponent/);
     }));
 
-  test("the contents mark what is read; an address opens what it names", () =>
+  test("the contents mark the visible section; a link opens its target", () =>
     atDocs({ viewport: WIDE }, "docs?lang=en#agentConfig", async (page) => {
       await page.locator("#agentConfig[open]").waitFor();
       await isMarked(page, "agentConfig");
@@ -104,7 +104,7 @@ describe("the API description", () => {
       await isMarked(page, "readCredential");
     }));
 
-  test("without a script the operations, tabs and folds work, and no button is dead", () =>
+  test("without scripts the operations, tabs and folds work, and there is no dead button", () =>
     inPage(browser, { viewport: PHONE, javaScriptEnabled: false }, async (page) => {
       await page.goto(`${service.admin}/docs?lang=en`);
       assert.equal(await page.locator(".copy:visible, .search:visible").count(), 0);

@@ -1,4 +1,4 @@
-// Takes the pictures of the doctor page anew: npm run doctor-images [folder].
+// Recreates the pictures of the doctor page: npm run doctor-images [folder].
 
 import { join } from "node:path";
 import { DESKTOP, PHONE, openPage, startBrowser, startService } from "./harness.mjs";

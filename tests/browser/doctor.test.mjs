@@ -1,4 +1,4 @@
-// The doctor page in a browser: every kind of paste, the right cause first, and nothing that leaks or shouts.
+// The doctor page in a browser: every kind of paste, the right cause first, no leaks and no console errors.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -12,7 +12,7 @@ const PAGE = "https://h.cn/p?name=%E5%BC%A0&b=2";
 
 useServiceAndBrowser();
 
-/** The string over which a backend hashes. */
+/** The string that a backend hashes. */
 const stringOf = (url, ticket = TICKET) => `jsapi_ticket=${ticket}&noncestr=${NONCE}&timestamp=${TIME}&url=${url}`;
 const sign = (url, ticket) => createHash("sha1").update(stringOf(url, ticket)).digest("hex");
 const json = (signature, names = {}) =>
@@ -21,7 +21,7 @@ const json = (signature, names = {}) =>
     data: { appId: "wxforeign", [names.timestamp || "timestamp"]: TIME, [names.nonceStr || "nonceStr"]: NONCE, signature },
   });
 
-/** A doctor page of its own; at the end nothing may have been complained of or asked of others. */
+/** A new doctor page; at the end there may be no console errors and no requests to other hosts. */
 const atDoctor = (options, work, { hash = "", lang = "en" } = {}) =>
   inPage(browser, { viewport: DESKTOP, ...options }, async (page) => {
     await page.goto(`${service.url}/doctor?lang=${lang}${hash}`);
@@ -35,7 +35,7 @@ async function fill(page, { paste = "", url = "", ticket = "" }) {
   await page.locator("#ticket").fill(ticket);
 }
 
-/** Asks, and gives the code of the first finding. */
+/** Submits the form and returns the code of the first finding. */
 async function diagnosed(page, question) {
   if (question) await fill(page, question);
   const answered = page.waitForResponse((response) => response.url().endsWith("/doctor/diagnose"));
@@ -82,13 +82,13 @@ describe("what may be pasted", () => {
       }));
   }
 
-  test("a call with variables is told to be source", () =>
+  test("a call with variables is reported as source code", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: "wx.config({ appId: res.appId, signature: res.signature })" });
       assert.match(await page.locator("#read").innerText(), /source code with variables/);
     }));
 
-  test("pasting is asking", () =>
+  test("pasting submits the form", () =>
     atDoctor({}, async (page) => {
       await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
       await page.evaluate(() => navigator.clipboard.writeText("config:invalid url domain"));
@@ -99,7 +99,7 @@ describe("what may be pasted", () => {
 });
 
 describe("the answer", () => {
-  test("both strings are compared line by line, and exactly the difference is marked", () =>
+  test("both strings are compared line by line, and only the difference is marked", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: json(sign(decodeURIComponent(PAGE))), url: PAGE, ticket: TICKET });
       const marks = (kind) => page.locator(`.diff .${kind} mark`).allInnerTexts();
@@ -110,13 +110,13 @@ describe("the answer", () => {
       assert.match(await page.locator("#fix").innerText(), /byte for byte/);
     }));
 
-  test("a line break that was hashed along can be seen", () =>
+  test("a hashed line break is visible", () =>
     atDoctor({}, async (page) => {
       assert.equal(await diagnosed(page, { paste: json(sign(`${PAGE}\n`)), url: PAGE, ticket: TICKET }), "newline_or_blank");
       assert.deepEqual(await page.locator(".diff .minus mark").allInnerTexts(), ["␊"]);
     }));
 
-  test("a wrong hash over the right string is said so", () =>
+  test("a wrong hash of the right string is reported as such", () =>
     atDoctor({}, async (page) => {
       const string = `jsapi_ticket=${TICKET}&noncestr=${NONCE}&timestamp=${TIME}&url=${PAGE}`;
       const md5 = createHash("md5").update(string).digest("hex");
@@ -125,7 +125,7 @@ describe("the answer", () => {
       assert.equal(await page.locator(".diff .plus").count(), 0);
     }));
 
-  test("two mistakes are both named", () =>
+  test("two mistakes are both reported", () =>
     atDoctor({}, async (page) => {
       const url = decodeURIComponent(PAGE).replace("https", "http");
       const code = await diagnosed(page, { paste: json(sign(url)), url: PAGE, ticket: TICKET });
@@ -134,7 +134,7 @@ describe("the answer", () => {
       assert.equal(await page.locator("#other-list li").count(), 1);
     }));
 
-  test("a right signature is called right, with a list of what to look at", () =>
+  test("a correct signature is reported as correct, with a list of other things to check", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: json(sign(PAGE)), url: `${PAGE}#x`, ticket: TICKET });
       assert.match(await page.locator("#result-title").innerText(), /^The signature is correct; check/);
@@ -143,7 +143,7 @@ describe("the answer", () => {
       assert.ok(!(await page.locator("#code-part").isVisible()));
     }));
 
-  test("a right signature with something before it is still said to be right", () =>
+  test("a correct signature after another finding is still reported as correct", () =>
     atDoctor({}, async (page) => {
       const milliseconds = `${TIME}000`;
       const signature = createHash("sha1").update(stringOf(PAGE).replace(TIME, milliseconds)).digest("hex");
@@ -156,14 +156,14 @@ describe("the answer", () => {
       assert.equal(await page.locator("#right").isVisible(), false, "it is the title there");
     }));
 
-  test("a string whose ticket nobody knows is not called a cause", () =>
+  test("a string with an unknown ticket is not reported as a cause", () =>
     atDoctor({}, async (page) => {
       assert.equal(await diagnosed(page, { paste: stringOf(PAGE), url: PAGE }), "string_is_right");
       assert.equal(await page.locator("#result").getAttribute("data-tone"), "unknown");
       assert.equal(await page.locator("#confidence").innerText(), "No cause yet");
     }));
 
-  test("what an error is about counts for that one question, and the field holds its ticket", () =>
+  test("the target of an error applies to that request only, and the field keeps its ticket", () =>
     atDoctor({}, async (page) => {
       const paste = `agentConfig:fail,invalid signature\n${json(sign(PAGE))}`;
       assert.equal(await diagnosed(page, { paste, url: PAGE, ticket: TICKET }), "signature_is_right");
@@ -174,7 +174,7 @@ describe("the answer", () => {
       assert.match(await page.locator("#diff").innerText(), /^jsapi_ticket=\[jsapi_ticket\]/);
     }));
 
-  test("what was read of one text does not stay for the next", () =>
+  test("values read from one text are not kept for the next", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: `config:invalid signature\n${PAGE}\n${json(sign(PAGE))}` });
       const shown = () => page.evaluate(() => ["url", "signature", "errMsg"].map((id) => document.getElementById(id).placeholder));
@@ -194,7 +194,7 @@ describe("the answer", () => {
       assert.equal(seen.size, 6);
     }));
 
-  test("markup in what was pasted stays text", () =>
+  test("pasted markup is escaped", () =>
     atDoctor({}, async (page) => {
       const url = "https://h.cn/p?q=<img src=x onerror=alert(1)>";
       await diagnosed(page, { paste: json(sign(`${url}#x`)), url, ticket: TICKET });
@@ -202,7 +202,7 @@ describe("the answer", () => {
       assert.equal(await page.locator("#result img, #result-title b, #diff b, #fix b, #read b").count(), 0);
     }));
 
-  test("the valid ticket of this server proves the mistake, and stands nowhere", () =>
+  test("the valid ticket of this server proves the mistake and is not shown", () =>
     atDoctor({}, async (page) => {
       const config = await (await fetch(`${service.url}/jssdk/config?url=${encodeURIComponent("https://demo.example.com/p")}`)).json();
       const code = await diagnosed(page, { paste: JSON.stringify(config), url: "http://demo.example.com/p" });
@@ -212,7 +212,7 @@ describe("the answer", () => {
       assert.ok(!(await page.content()).includes(ticket));
     }));
 
-  test("the server's refusals are told in words", () =>
+  test("the server's refusals are explained", () =>
     atDoctor({}, async (page) => {
       await page.route("**/doctor/diagnose", (route) =>
         route.fulfill({ status: 429, contentType: "application/problem+json", body: JSON.stringify({ code: "rate_limited", title: "Too many questions", hint: { en: "Try again later.", zh: "请稍后再试。" } }) }),
@@ -233,10 +233,10 @@ describe("the answer", () => {
       await page.route("**/doctor/diagnose", (route) => route.abort());
       await page.locator("#ask").click();
       await page.getByText("The server does not answer").waitFor();
-      page.complaints.length = 0; // the browser's own lines about the two
+      page.complaints.length = 0; // the browser's own messages about the two
     }));
 
-  test("the examples work, and clearing clears", () =>
+  test("the examples work, and the clear button empties the form", () =>
     atDoctor({}, async (page) => {
       for (const [name, code] of [
         ["json", "percent_decoded"],
@@ -267,7 +267,7 @@ describe("a link to it", () => {
     .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
     .join("&")}`;
 
-  test("fills the form from its fragment and asks at once; the server never sees the fragment", () =>
+  test("fills the form from its fragment and submits it; the server never gets the fragment", () =>
     inPage(browser, { viewport: DESKTOP }, async (page) => {
       const asked = [];
       page.on("request", (request) => asked.push(request.url()));
@@ -276,19 +276,19 @@ describe("a link to it", () => {
       assert.equal(await page.locator("#url").inputValue(), "https://demo.example.com/p?q=a+b&c=%E4%BD%A0#/x");
       assert.equal(await page.locator("#errMsg").inputValue(), "config:invalid signature");
       assert.ok(await page.locator("#more").evaluate((more) => more.open));
-      // The ticket is all that is missing.
+      // Only the ticket is missing.
       assert.equal(await diagnosed(page, { ticket: TICKET, url: await page.locator("#url").inputValue() }), "plus_to_space");
       assert.ok(asked.every((url) => !url.includes("signature=")), asked.join("\n"));
       expectQuiet(page);
     }));
 
-  test("another fragment on the same page is read, too", () =>
+  test("another fragment on the same page is read too", () =>
     atDoctor({}, async (page) => {
       await page.evaluate(() => (location.hash = "errMsg=config%3Ainvalid%20url%20domain"));
       assert.equal(await firstCode(page), "domain_not_bound");
     }));
 
-  test("the other language keeps what was entered, without the ticket", () =>
+  test("switching the language keeps the input, without the ticket", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: "config:invalid url domain", url: PAGE, ticket: TICKET });
       await page.locator('[data-set="lang=zh"]').click();
@@ -301,7 +301,7 @@ describe("a link to it", () => {
     }));
 });
 
-describe("everybody can use it", () => {
+describe("accessibility", () => {
   test("with the keyboard alone", () =>
     atDoctor({}, async (page) => {
       const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.dataset.example || "");

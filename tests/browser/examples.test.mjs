@@ -1,5 +1,5 @@
-// The examples, started as their READMEs say (on free ports) and opened in a browser: first as a newcomer does, in an ordinary one,
-// where the sandbox plays the phone; then in a client that computes signatures itself.
+// The examples, started as described in their READMEs (on free ports) and opened first in an ordinary browser,
+// where the sandbox simulates the phone; then in a client that computes signatures itself.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -19,7 +19,7 @@ const ANDROID = clientNamed("Android WeChat");
 
 useServiceAndBrowser();
 
-/** Starts a program and gives the first address it prints, and the way to end it. */
+/** Starts a program. Returns the first address it prints, and a function that stops it. */
 async function start(command, args, options = {}) {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
   const stop = stopping(child);
@@ -68,7 +68,7 @@ const expectInBrowser = (url, selector, words) =>
     expectQuiet(page);
   });
 
-/** The same in a client of the test's own; `more` looks closer. */
+/** The same in a client of the test; `more` makes further checks. */
 const expectInClient = (client, service, url, selector, words, more = async () => {}) =>
   inPage(browser, { userAgent: client.userAgent }, async (page) => {
     await become(page, service, client);
@@ -90,7 +90,7 @@ describe("the plain page", () => {
       });
     }));
 
-  test("says outside WeChat that it is outside", () =>
+  test("says outside WeChat that WeChat is required", () =>
     running(startServe("plain"), (url) =>
       inPage(browser, {}, async (page) => {
         await become(page, service, clientNamed("a desktop browser"));
@@ -127,7 +127,7 @@ const cachingPage = (service) => `<!doctype html>
   })();
 </script></html>`;
 
-test("a page on another port needs one line for the phone, and learns why its config fails", async () => {
+test("a page on another port needs one line for the phone, and shows why its config fails", async () => {
   const server = createHttpServer((_, answer) => {
     answer.writeHead(200, { "Content-Type": "text/html; charset=utf-8" }).end(cachingPage(service.url));
   });
@@ -154,7 +154,7 @@ test("a page on another port needs one line for the phone, and learns why its co
 });
 
 describe("the folder server", () => {
-  test("serves files and routes, nothing above its folder, and says when the service is away", async () => {
+  test("serves files and routes, nothing above its folder, and reports when the service is down", async () => {
     const args = [join(EXAMPLES, "serve.mjs"), join(EXAMPLES, "plain"), "--port", "0", "--service", "http://127.0.0.1:9"];
     await running(start(process.execPath, args), async (url) => {
       const get = async (path) => {
@@ -173,7 +173,7 @@ describe("the folder server", () => {
   });
 });
 
-test("the folder server uses no connection twice: the service may have closed it in this moment", async () => {
+test("the folder server reuses no connection, because the service may just have closed it", async () => {
   const closing = createHttpServer((asked, answer) => {
     if (asked.socket.used) return asked.socket.destroy();
     asked.socket.used = true;
@@ -227,7 +227,7 @@ for (const [name, folder] of [
 
 describe("WeCom in a single-page example", () => {
   for (const folder of ["vue", "react"]) {
-    test(`agentReady signs the address of the moment (${folder})`, async () => {
+    test(`agentReady signs the current address (${folder})`, async () => {
       const site = await startBuilt(folder, service);
       const client = clientNamed("WeCom on Android");
       try {
@@ -246,7 +246,7 @@ describe("WeCom in a single-page example", () => {
       }
     });
 
-    test(`without the service the page says so, and works once it is there (${folder})`, async () => {
+    test(`without the service the page says so, and works once the service runs (${folder})`, async () => {
       const site = await startBuilt(folder, service);
       try {
         await inPage(browser, { userAgent: ANDROID.userAgent }, async (page) => {
@@ -267,7 +267,7 @@ describe("WeCom in a single-page example", () => {
 
 describe("an application that embeds the scope", () => {
   for (const example of ["embed", "axum"]) {
-    test(`${example} signs its own pages, beside its own routes`, async () => {
+    test(`${example} signs its own pages and keeps its own routes`, async () => {
       const binary = process.env.WX_JSSDK_BIN || join(EXAMPLES, "..", "target", "debug", "wx-jssdk");
       const path = join(dirname(binary), "examples", example);
       const shop = start(path, [], { env: { ...process.env, LISTEN: "127.0.0.1:0" } });
@@ -291,11 +291,11 @@ describe("nginx in front", () => {
     if (nginx) await nginx.stop();
   });
 
-  /** A copy of the example with free ports in the place of its own. */
+  /** A copy of the example with free ports instead of its own. */
   async function startNginx() {
     const folder = mkdtempSync(join(tmpdir(), "wx-jssdk-nginx-"));
     cpSync(join(EXAMPLES, "nginx"), folder, { recursive: true });
-    chmodSync(folder, 0o755); // nginx's workers are somebody else when root starts it
+    chmodSync(folder, 0o755); // nginx's workers run as another user if root starts it
     const ports = { 8080: new URL(service.url).port, 8093: await freePort(), 8094: await freePort() };
     for (const name of readdirSync(folder, { recursive: true }).filter((one) => /\.(conf|html)$/.test(one))) {
       const path = join(folder, name);

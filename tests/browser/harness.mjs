@@ -28,7 +28,7 @@ export const ANDROID_WECHAT =
 export const IOS_WECHAT =
   "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 MicroMessenger/8.0.50(0x18003231) NetType/WIFI Language/zh_CN";
 
-/** The service and the browser of a test file that asked for them: each file is a process of its own. */
+/** The service and the browser of a test file; each file runs in its own process. */
 export let service;
 export let browser;
 
@@ -50,7 +50,7 @@ export function outFile(name) {
   return join(here, "out", name);
 }
 
-/** The service in sandbox mode: its public, admin and sandbox address, and the way to end it. */
+/** Starts the service in sandbox mode. Returns its public, admin and sandbox address, and a function that stops it. */
 export async function startService({ listen = "127.0.0.1:0" } = {}) {
   const { WX_JSSDK_URL: url, WX_JSSDK_SANDBOX_URL: sandbox } = process.env;
   if (url) return { url, sandbox, stop: async () => {} };
@@ -66,7 +66,7 @@ export async function startService({ listen = "127.0.0.1:0" } = {}) {
   }
 }
 
-/** The way to end a program: asked first. */
+/** Returns a function that stops a program, with SIGTERM first. */
 export function stopping(child) {
   const gone = new Promise((resolve) => child.once("close", resolve));
   return async () => {
@@ -115,9 +115,9 @@ export function startBrowser() {
 }
 
 /**
- * A page of its own, with WeChat's hosts played. `cdn` says which hosts serve jweixin; the others refuse.
- * Everything that would leave loopback is refused and noted in `page.strayed`; what the console complains of in
- * `page.complaints` (a refused host's own complaint is left out where the test asked for the refusal).
+ * A new page, with WeChat's hosts simulated. `cdn` lists the hosts that serve jweixin; the others refuse.
+ * Requests outside loopback are refused and recorded in `page.strayed`, console errors in
+ * `page.complaints` (without the error of a host that the test configured to refuse).
  */
 export async function openPage(browser, { cdn = ["res.wx.qq.com", "res2.wx.qq.com"], viewport = PHONE, ...options } = {}) {
   const context = await browser.newContext({ viewport, locale: "zh-CN", ...options });
@@ -128,7 +128,7 @@ export async function openPage(browser, { cdn = ["res.wx.qq.com", "res2.wx.qq.co
   page.on("console", (message) => {
     const expected =
       /net::ERR_(FAILED|BLOCKED)/.test(message.text()) && /(res2?\.wx\.qq\.com|:\d+\/)/.test(message.location().url);
-    // The simulated phone explains a refusal, which is a test's own doing.
+    // The simulated phone explains a refusal that the test itself caused.
     const explained = message.text().startsWith("wx-jssdk sandbox: wx.config fails");
     if (["error", "warning"].includes(message.type()) && !(expected && page.refusals) && !explained) page.complaints.push(message.text());
   });
@@ -155,7 +155,7 @@ export async function openPage(browser, { cdn = ["res.wx.qq.com", "res2.wx.qq.co
   return page;
 }
 
-/** Does the work in a page of its own. */
+/** Runs the work in a new page. */
 export async function inPage(browser, options, work) {
   const page = await openPage(browser, options);
   try {
@@ -165,7 +165,7 @@ export async function inPage(browser, options, work) {
   }
 }
 
-/** Waits until the page has come to a verdict, and gives it. */
+/** Waits until the page has a verdict, and returns it. */
 export async function verdict(page) {
   const state = page.locator("#state");
   await state.and(page.locator(':not([data-state="loading"])')).waitFor({ timeout: 25_000 });
@@ -177,21 +177,21 @@ export async function expectVerdict(page, state, title) {
   assert.deepEqual(came, { state, title: title || came.title }, await page.locator("#state").innerText());
 }
 
-/** Nothing in the console, nothing refused by the policy, nothing asked of the outside world. */
+/** Asserts: no console errors, no violation of the security policy, no request outside loopback. */
 export function expectQuiet(page) {
   assert.deepEqual(page.complaints, []);
   assert.deepEqual(page.strayed, []);
 }
 
-/** The valid jsapi ticket of an app, as the sandbox tells it to tests. */
+/** The valid jsapi ticket of an app, from the sandbox. */
 export async function jsapiTicket(service, appId) {
   const state = await (await fetch(`${service.sandbox}/sandbox/state`)).json();
   return state.apps.find((app) => app.app_id === appId).tickets.jsapi.value;
 }
 
 /**
- * A WeChat client of the test's own: a bridge that computes the signature itself, from the sandbox's ticket and the
- * address the page really has, and shares no line with the page's simulated client.
+ * A WeChat client of the test: a bridge that computes the signature itself, from the sandbox's ticket and the
+ * page's actual address, independent of the page's simulated client.
  */
 export async function installBridge(page, service, { checksLanding = false } = {}) {
   await page.exposeFunction("testVerify", async (asked) => {

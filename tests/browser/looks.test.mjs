@@ -1,4 +1,4 @@
-// How the demo page looks in each of its states: pictures for the eye (in out/), and what a machine can tell.
+// The appearance of the demo page in each of its states: screenshots (in out/), and automatic checks.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -10,7 +10,7 @@ useServiceAndBrowser();
 const withPage = (options, work) => inPage(browser, options, work);
 
 describe("how it looks", () => {
-  test("the keyboard reaches every control, and one sees where it is", () =>
+  test("the keyboard reaches every control, and the focus is visible", () =>
     withPage({ viewport: DESKTOP }, async (page) => {
       await withGroupsOpen(page);
       await page.goto(`${service.url}/`);
@@ -84,7 +84,7 @@ describe("how it looks", () => {
   }
 });
 
-/** Of every visible text the contrast with what lies behind it; WCAG AA asks 4.5, of large text 3. */
+/** The contrast of every visible text with its background; WCAG AA requires 4.5, and 3 for large text. */
 function faintTexts() {
   const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", {
     willReadFrequently: true,

@@ -1,4 +1,4 @@
-// The demo page where its own code decides, with its explanations of a refusal: matrix.mjs has the table.
+// The demo page in the cases that depend on its own code, with its explanations of a refusal: matrix.mjs has the table.
 
 import { siteMatrix } from "./matrix.mjs";
 

@@ -1,4 +1,4 @@
-// The React example where its own code decides: matrix.mjs has the table.
+// The React example in the cases that depend on its own code: matrix.mjs has the table.
 
 import { siteMatrix } from "./matrix.mjs";
 import { spa } from "./spa.mjs";

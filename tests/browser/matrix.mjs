@@ -1,16 +1,16 @@
-// Clients against everything a page goes through. Each cell of the table is a named test; a cell that makes no sense says why it is
-// left out. One site has the whole table; the others have the cells that their own code decides.
+// Clients against all situations of a page. Each cell of the table is a named test; a cell that does not apply says why it is
+// left out. One site has the whole table; the others have the cells that depend on their own code.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { CLIENTS, become, clientNamed, sharedCard } from "./clients.mjs";
 import { expectQuiet, openPage, startBrowser, startService } from "./harness.mjs";
 
-const NOBODY = { outside: "nobody is there who would check anything: see the first cell" };
-const NOT_PLAYED = { ...NOBODY, sandbox: "the sandbox's client is there from the start and refuses in one way: see demo.test.mjs" };
+const NO_CLIENT = { outside: "there is no client that verifies anything: see the first cell" };
+const NOT_PLAYED = { ...NO_CLIENT, sandbox: "the sandbox's client is there from the start and refuses in one way: see demo.test.mjs" };
 
 /**
- * The cases: `run` gets the page, the client and the site; `without` says for which kinds of clients there is none, and why.
+ * The cases: `run` gets the page, the client and the site; `without` names the kinds of clients that are left out, and why.
  * Addresses are paths below the site; `at` makes them full ones.
  */
 const CASES = {
@@ -24,7 +24,7 @@ const CASES = {
     },
   },
   "a #hash": {
-    without: NOBODY,
+    without: NO_CLIENT,
     async run({ page, at, open, settled, site }) {
       await open("/#/路由?x=1");
       expectOk(await settled());
@@ -33,7 +33,7 @@ const CASES = {
     },
   },
   "Chinese, %2F and + in path and query": {
-    without: NOBODY,
+    without: NO_CLIENT,
     async run({ page, at, open, settled, site }) {
       const query = "?q=你好&p=a%2Fb%2fc&plus=1+1&from=singlemessage&&empty=";
       await open(`/${query}`);
@@ -43,7 +43,7 @@ const CASES = {
     },
   },
   "routes pushed, and the way back": {
-    without: NOBODY,
+    without: NO_CLIENT,
     async run({ page, client, at, open, settled, site }) {
       await open("/");
       expectOk(await settled());
@@ -68,7 +68,7 @@ const CASES = {
     },
   },
   "replaceState before the config": {
-    without: NOBODY,
+    without: NO_CLIENT,
     async run({ page, client, at, open, settled, site }) {
       // As an analytics script does: after the classic scripts of the head, before any module.
       await page.addInitScript(() => {
@@ -90,7 +90,7 @@ const CASES = {
     options: { late: true },
     async run({ page, at, open, settled, status, site }) {
       await open("/");
-      await page.waitForFunction(() => window.wx && window.wx.invoke); // wx.config was called, and nobody heard it
+      await page.waitForFunction(() => window.wx && window.wx.invoke); // wx.config was called without a bridge
       assert.equal(await status(), "loading");
       await page.evaluate(() => window.bridgeComes());
       expectOk(await settled());
@@ -99,7 +99,7 @@ const CASES = {
     },
   },
   "jweixin's first host down": {
-    without: NOBODY,
+    without: NO_CLIENT,
     page: { cdn: ["res2.wx.qq.com"] },
     async run({ page, at, open, settled, site }) {
       await open("/");
@@ -109,7 +109,7 @@ const CASES = {
     },
   },
   "the endpoint down, then up": {
-    without: NOBODY,
+    without: NO_CLIENT,
     async run({ page, at, open, settled, site }) {
       await page.route("**/jssdk/config?**", (route) => route.abort("connectionrefused"));
       await open("/");
@@ -124,7 +124,7 @@ const CASES = {
     },
   },
   "a refused signature": {
-    without: NOBODY,
+    without: NO_CLIENT,
     async run({ page, at, open, settled }) {
       await page.route("**/jssdk/config?**", async (route) => {
         const answer = await (await route.fetch()).json();
@@ -150,7 +150,7 @@ const CASES = {
     },
   },
   "a domain that the service refuses": {
-    without: NOBODY,
+    without: NO_CLIENT,
     async run({ page, open, settled }) {
       // The service itself answers, as it would to this page on a foreign host.
       await page.route("**/jssdk/config?**", async (route) => {
@@ -188,34 +188,34 @@ function expectOutside(page, { status, words }) {
   expectQuiet(page);
 }
 
-/** What the sandbox answered is read from the network, and may be heard after the page has heard it. */
+/** The sandbox's answer is read from the network, and may be read later than by the page. */
 async function seen(page, count) {
   const deadline = Date.now() + 10_000;
   while (page.verified.length < count && Date.now() < deadline) await page.evaluate(() => new Promise(requestAnimationFrame));
 }
 
-/** The client saw these addresses, each with a signature that is right for it. */
+/** Asserts that the client verified these addresses, each with a valid signature. */
 async function expectSigned(page, addresses, site) {
   await seen(page, addresses.length);
   assert.deepEqual(page.verified, addresses.map((url) => ({ url, good: true })), site.name);
 }
 
-/** Some cells wait for the script's own patience: meanwhile others run. */
+/** Some cells wait for the script's timeouts, so others run meanwhile. */
 const AT_ONCE = 2;
 
-/** What a client does differently shows in these; a twin of another client needs no more. */
+/** The cases in which clients differ; the twin of another client runs only these. */
 const ADDRESS_CASES = ["the first load", "routes pushed, and the way back"];
 
-/** What the code of a site decides, and not wx-jssdk.js: when it configures, what it does on a new route, how it tries again. */
+/** The cases that depend on a site's code and not on wx-jssdk.js: first config, route changes, retries. */
 const SITE_CASES = ["the first load", "routes pushed, and the way back", "replaceState before the config", "the endpoint down, then up"];
 
-/** The two addresses that a client may check, WeCom's way to share, and no client at all. */
+/** One client for each address that a client may verify, WeCom for its share interfaces, and an ordinary browser. */
 const SITE_CLIENTS = ["iOS WeChat", "Android WeChat", "WeCom on iOS", "a desktop browser"].map(clientNamed);
 
 /** Every client in every case. */
 export const wholeMatrix = (site) => matrix(site, CLIENTS, (client) => (client.twin ? ADDRESS_CASES : Object.keys(CASES)));
 
-/** The cells that the site's own code decides, and `more` cases. */
+/** The cells that depend on the site's own code, and `more` cases. */
 export const siteMatrix = (site, more = []) => matrix(site, SITE_CLIENTS, () => [...SITE_CASES, ...more]);
 
 /**
@@ -269,7 +269,7 @@ async function inClient({ service, browser, running, site, client, options, wish
   }
 }
 
-/** The sandbox plays the client that the query names. */
+/** The sandbox simulates the client that the query names. */
 function forSandbox({ sandbox }, path) {
   if (!sandbox) return path;
   const [, query, hash = ""] = path.match(/^\/(?:\?([^#]*))?(#.*)?$/);

@@ -1,4 +1,4 @@
-// The npm package of the client script: what is in it, and that it can be imported where there is no page.
+// The npm package of the client script: its files, and its import without a page.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

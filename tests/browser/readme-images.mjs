@@ -1,4 +1,4 @@
-// Takes the documents' pictures of the demo page anew: npm run readme-images (port 8080 must be free).
+// Recreates the documents' pictures of the demo page: npm run readme-images (port 8080 must be free).
 //
 // docs/images/demo-{phone,desktop}-{zh,en}-{light,dark}.png.
 
@@ -21,7 +21,7 @@ try {
   await service.stop();
 }
 
-/** A phone shows the top as it is; on a desktop some interfaces have been tried, so that one sees what comes of it. */
+/** A phone shows the top of the page; on a desktop some interfaces have been called, so that results are visible. */
 async function take(size, lang, colorScheme) {
   const phone = size === "phone";
   const page = await openPage(browser, {

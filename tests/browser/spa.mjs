@@ -1,4 +1,4 @@
-// The two single-page examples: built once, served as a site would serve them.
+// The two single-page examples: built once, and served like a site.
 
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";

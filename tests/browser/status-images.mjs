@@ -1,4 +1,4 @@
-// Takes the pictures of the status page anew: npm run status-images (port 8081 must be free).
+// Recreates the pictures of the status page: npm run status-images (port 8081 must be free).
 
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// The status page in a browser: it draws, it follows what happens without loading anew, it refreshes on demand, it is quiet.
+// The status page in a browser: it renders, updates without a reload, refreshes on demand, and logs no errors.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -19,7 +19,7 @@ after(async () => {
   if (browser) await browser.close();
 });
 
-/** A service of its own for each test: they break it. */
+/** A new service for each test, because the tests add faults. */
 async function onPage(options, work) {
   service = await startStatus();
   try {
@@ -44,7 +44,7 @@ async function untilVerdict(page, wanted) {
 }
 
 describe("the status page", () => {
-  test("shows every account and credential, and nothing complains", () =>
+  test("shows every account and credential without console errors", () =>
     onPage({ viewport: DESKTOP }, async (page) => {
       await open(page);
       await untilVerdict(page, "ok");
@@ -62,7 +62,7 @@ describe("the status page", () => {
       expectQuiet(page);
     }));
 
-  test("follows a fault and its end without being loaded anew, and leaves open and focused what was", () =>
+  test("follows a fault and its end without a reload, and keeps open and focused elements", () =>
     onPage({ viewport: DESKTOP, locale: "en-US" }, async (page) => {
       await open(page);
       await untilVerdict(page, "ok");
@@ -93,7 +93,7 @@ describe("the status page", () => {
       expectQuiet(page);
     }));
 
-  test("says when the connection is lost, and when it is back", () =>
+  test("shows when the connection is lost and restored", () =>
     onPage({ viewport: PHONE }, async (page) => {
       await open(page);
       await page.route("**/status.json**", (route) => route.abort());
@@ -104,7 +104,7 @@ describe("the status page", () => {
       assert.deepEqual(page.complaints.filter((one) => !/net::ERR_FAILED/.test(one)), []);
     }));
 
-  test("asks nothing while nobody looks", () =>
+  test("sends no requests while the page is hidden", () =>
     onPage({ viewport: PHONE }, async (page) => {
       await open(page);
       let asked = 0;
@@ -123,7 +123,7 @@ describe("the status page", () => {
       expectQuiet(page);
     }));
 
-  test("refreshes on demand: a wrong key, the right one, and too soon", () =>
+  test("refreshes on demand: with a wrong key, the right one, and too soon", () =>
     onPage({ viewport: PHONE, locale: "en-US" }, async (page) => {
       await open(page);
       await untilVerdict(page, "ok");
@@ -157,7 +157,7 @@ describe("the status page", () => {
       assert.deepEqual(page.complaints.filter((one) => !/status of (401|429)/.test(one)), []);
     }));
 
-  test("tells a refusal in the page's own language", () =>
+  test("shows a refusal in the language of the page", () =>
     onPage({ viewport: PHONE, locale: "zh-CN" }, async (page) => {
       await open(page);
       await untilVerdict(page, "ok");
@@ -175,7 +175,7 @@ describe("the status page", () => {
       assert.doesNotMatch(said, /store cannot/);
     }));
 
-  test("whoever has mended it presses once and sees it heal", () =>
+  test("after the fault is fixed, one press of the button recovers the account", () =>
     onPage({ viewport: DESKTOP, locale: "en-US" }, async (page) => {
       await open(page);
       await untilVerdict(page, "ok");
@@ -193,7 +193,7 @@ describe("the status page", () => {
       expectQuiet(page);
     }));
 
-  test("finds by name and by state without being loaded anew", () =>
+  test("filters by name and by state without a reload", () =>
     onPage({ viewport: DESKTOP, locale: "en-US" }, async (page) => {
       await open(page, "?q=demo");
       await untilVerdict(page, "ok");

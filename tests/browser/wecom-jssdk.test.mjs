@@ -1,4 +1,4 @@
-// @wecom/jssdk, the real one, signed by the service: its example, its getters, and its company with our own script.
+// The real @wecom/jssdk, signed by the service: its example, its getters, and its use together with wx-jssdk.js.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -32,7 +32,7 @@ after(async () => {
   if (service) await service.stop();
 });
 
-/** A page in this client, with the package of this folder in the place of the example's own: the same file. */
+/** A page in this client, with this folder's copy of the package instead of the example's: the same file. */
 async function inClient(client, options, work) {
   const { userAgent } = client;
   const page = await openPage(browser, { ...(userAgent && { userAgent }) });
@@ -50,7 +50,7 @@ async function inClient(client, options, work) {
   }
 }
 
-/** A bare page that registers when told, with getters that note what they are asked and pass it on. */
+/** An empty page that registers on demand, with getters that record their parameters and forward the call. */
 async function bare(page, path = "/bare?a=%2F#x", head = "") {
   await page.route(`${origin}/bare*`, (route) =>
     route.fulfill({
@@ -65,7 +65,7 @@ async function bare(page, path = "/bare?a=%2F#x", head = "") {
   await page.waitForFunction(() => window.ww);
 }
 
-/** What ww.register and its config came to. */
+/** The result of ww.register and its config. */
 const register = (page, { corpId, account, agent = false, wrong = false }) =>
   page.evaluate(
     ([corpId, account, agent, wrong]) => {
@@ -96,7 +96,7 @@ const IN_WECHAT = CLIENTS.filter((client) => client.userAgent && !client.wecom);
 
 describe("the example", () => {
   for (const client of IN_WECOM) {
-    test(`in ${client.name} agentConfig succeeds, and it alone is asked`, () =>
+    test(`in ${client.name} agentConfig succeeds, and only its signature is requested`, () =>
       inClient(client, {}, async (page) => {
         await page.goto(`${origin}/?q=你好&p=a%2Fb&plus=1+1#/x`);
         await page.locator("#agentConfig", { hasText: "agentConfig:ok" }).waitFor();
@@ -117,14 +117,14 @@ describe("the example", () => {
       }));
   }
 
-  test("in an ordinary browser the sandbox plays WeChat", () =>
+  test("in an ordinary browser the sandbox simulates WeChat", () =>
     inClient(clientNamed("a browser in which the sandbox plays Android"), {}, async (page) => {
       await page.goto(`${origin}/`);
       await page.locator("#config", { hasText: ":ok" }).waitFor();
       expectQuiet(page);
     }));
 
-  test("outside it says where to open it", () =>
+  test("outside WeChat it says where to open the page", () =>
     inClient(clientNamed("a desktop browser"), {}, async (page) => {
       await page.goto(`${origin}/`);
       await page.locator("#config", { hasText: "请在企业微信或微信中打开" }).waitFor();
@@ -144,13 +144,13 @@ describe("the example", () => {
 
 describe("the getters", () => {
   for (const name of ["iOS WeChat", "Android WeChat"]) {
-    test(`in ${name} getConfigSignature is given the address as it was when the SDK loaded`, () =>
+    test(`in ${name} getConfigSignature gets the address at the time the SDK was loaded`, () =>
       inClient(clientNamed(name), {}, async (page) => {
         await bare(page);
         await page.evaluate(() => history.pushState(null, "", "/bare/route"));
         const came = await register(page, { corpId: OFFICIAL, account: "demo" });
         assert.deepEqual(page.asked, [["config", `${origin}/bare?a=%2F`]]);
-        // iOS checks just that. Whether Android does too is known by this SDK's word only: ours checks the current one.
+        // iOS verifies this address. That Android does too is only this SDK's claim: the test client verifies the current one.
         const good = name === "iOS WeChat";
         assert.equal(page.verified[0].good, good);
         assert.equal(came.errMsg, good ? "preVerifyJSAPI:ok" : "preVerifyJSAPI:invalid signature");
@@ -158,7 +158,7 @@ describe("the getters", () => {
   }
 
   for (const client of CLIENTS.filter((one) => one.desktop)) {
-    test(`in ${client.name} getConfigSignature is given the current address`, () =>
+    test(`in ${client.name} getConfigSignature gets the current address`, () =>
       inClient(client, {}, async (page) => {
         await bare(page);
         await page.evaluate(() => history.pushState(null, "", "/bare/route"));
@@ -171,7 +171,7 @@ describe("the getters", () => {
   for (const client of IN_WECOM) {
     for (const agent of [true, false]) {
       const getter = agent ? "getAgentConfigSignature" : "getConfigSignature";
-      test(`in ${client.name} ${getter} is given the current address, and asked again after a route`, () =>
+      test(`in ${client.name} ${getter} gets the current address, and is called again after a route change`, () =>
         inClient(client, {}, async (page) => {
           await bare(page);
           await page.evaluate(() => history.pushState(null, "", "/bare/route"));
@@ -198,7 +198,7 @@ describe("the getters", () => {
     });
   });
 
-  test("a refused signature is told by onConfigFail, and thrown once more by the SDK itself", () =>
+  test("a refused signature calls onConfigFail, and the SDK also throws it", () =>
     inClient(clientNamed("Android WeChat"), {}, async (page) => {
       await bare(page);
       const came = await register(page, { corpId: OFFICIAL, account: "demo", wrong: true });
@@ -216,11 +216,11 @@ describe("the getters", () => {
     }));
 });
 
-describe("beside wx-jssdk.js on one page", () => {
+describe("together with wx-jssdk.js on one page", () => {
   const OURS = '<script src="/jssdk/wx-jssdk.js"></script>';
 
   for (const client of CLIENTS.filter((one) => one.userAgent)) {
-    test(`both are content in ${client.name}`, () =>
+    test(`both work in ${client.name}`, () =>
       inClient(client, {}, async (page) => {
         await bare(page, "/bare?a=%2F", OURS);
         const [corpId, account] = client.wecom ? [CORP, "demo-work"] : [OFFICIAL, "demo"];
@@ -236,10 +236,10 @@ describe("beside wx-jssdk.js on one page", () => {
       }));
   }
 
-  test("a refusal of theirs is not taken for ours", () =>
+  test("a refusal of @wecom/jssdk is not taken for one of wx-jssdk.js", () =>
     inClient(clientNamed("Android WeChat"), { held: true }, async (page) => {
       await bare(page, "/bare", OURS);
-      // Ours is asked and waits; theirs, with a wrong signature, is answered first.
+      // The config of wx-jssdk.js waits; that of @wecom/jssdk, with a wrong signature, is answered first.
       await page.evaluate(() => {
         window.answers = [];
         const { invoke } = window.WeixinJSBridge;

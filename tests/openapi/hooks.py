@@ -1,4 +1,4 @@
-"""What never reaches the application: the server ends a request whose line is too long, without a body."""
+"""Requests that never reach the application: the server ends a request whose line is too long, without a body."""
 
 from urllib.parse import urlencode
 

@@ -10,7 +10,7 @@ binary=${WX_JSSDK_BIN:-../../target/debug/wx-jssdk}
 [ -x "$binary" ] || { echo "no $binary: build it (cargo build) or set WX_JSSDK_BIN"; exit 1; }
 binary=$(realpath "$binary")
 
-# The tools, in an environment of their own, made anew when the requirements change.
+# The tools, in their own environment, recreated when the requirements change.
 venv=../../target/openapi-venv
 if ! cmp -s requirements.txt $venv/installed; then
   rm -rf $venv
@@ -23,7 +23,7 @@ venv=$(realpath $venv)
 
 work=$(mktemp -d)
 cd "$work"
-# Keys are guessed below, on purpose: nobody is to be locked out for it.
+# Keys are guessed below on purpose, so the lockout is disabled.
 WX_JSSDK__LIMITS__WRONG_KEYS=0 "$binary" serve --sandbox --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --sandbox-listen 127.0.0.1:0 >out 2>err &
 service=$!
 finish() {
@@ -33,7 +33,7 @@ finish() {
 }
 trap finish EXIT
 
-# What it says once it listens: `admin     http://…`, `api key   wxk_…`.
+# Its output once it listens: `admin     http://…`, `api key   wxk_…`.
 said() { sed -n "s/^$1  *\([^ ]*\)$/\1/p" out; }
 for _ in $(seq 300); do
   [ -n "$(said 'api key')" ] && break
@@ -43,7 +43,7 @@ done
 SANDBOX_KEY=$(said 'api key')
 [ -n "$SANDBOX_KEY" ] || { echo "the service named no key:"; cat out err; exit 1; }
 export SANDBOX_KEY
-# Everything is on loopback, whatever proxy this machine has.
+# Everything is on loopback, so proxies of this machine are ignored.
 unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 
 "$venv/bin/python" - "$(said admin)/openapi.json" <<'PY'
@@ -52,7 +52,7 @@ open("openapi.json", "wb").write(urllib.request.urlopen(sys.argv[1], timeout=30)
 PY
 "$venv/bin/openapi-spec-validator" --schema 3.1 openapi.json
 
-# The ids of the operations that the document places at one of its servers.
+# The ids of the operations of one of the document's servers.
 operations() {
   "$venv/bin/python" - "$1" <<'PY'
 import json, sys
@@ -63,7 +63,7 @@ for item in json.load(open("openapi.json"))["paths"].values():
 PY
 }
 
-# ask BASE SERVER: every operation of this listener.
+# ask BASE SERVER: tests every operation of this listener.
 ask() {
   local base=$1 tags=() operation
   for operation in $(operations "$2"); do tags+=(--include-operation-id "$operation"); done
@@ -73,7 +73,7 @@ ask() {
     --seed "${SEED:-1}" --max-time "${SECONDS_EACH:-50}" --request-timeout 30 --suppress-health-check all --warnings off --no-color
 }
 failed=0
-# Python's own order of sets chooses questions too.
+# Python's set order also influences the generated requests.
 export PYTHONHASHSEED=${SEED:-1}
 export SCHEMATHESIS_HOOKS=hooks PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
 ask "$(said public)" '{public}' >public.log 2>&1 &

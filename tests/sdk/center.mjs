@@ -61,7 +61,7 @@ export async function credential(kind, account = "demo") {
   return answer.json();
 }
 
-/** A case starts with valid credentials and without a past: no rate limit of an earlier case counts. */
+/** Starts a case with valid credentials and without the rate limits of earlier cases. */
 export async function fresh() {
   await steer("advance", { seconds: 3 * 3600 });
   // Nothing else is due while upstream calls are counted. A ticket brings its token with it.
@@ -71,7 +71,7 @@ export async function fresh() {
 }
 
 /**
- * Returns what gives the requests that reached the simulated WeChat since, without those of the demo platform: they come
+ * Returns a function that returns the later requests to the simulated WeChat, without those of the demo platform, which come
  * when they are due.
  */
 export async function upstream() {

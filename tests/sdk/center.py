@@ -1,4 +1,4 @@
-"""The service, its sandbox, and what leads an SDK there instead of to WeChat."""
+"""The service, its sandbox, and adapters that send an SDK's calls there instead of to WeChat."""
 
 import os
 import unittest
@@ -17,7 +17,7 @@ AT_THE_CENTER = ["cgi-bin/token", "cgi-bin/stable_token", "cgi-bin/ticket/", "cg
 
 
 class Host(HTTPAdapter):
-    """Sends what is meant for one host to another."""
+    """Sends the requests for one host to another."""
 
     def __init__(self, base, calls):
         super().__init__()
@@ -31,7 +31,7 @@ class Host(HTTPAdapter):
 
 
 def split(session):
-    """Leads token and ticket calls to the center and all others to the sandbox; returns the calls of both."""
+    """Sends token and ticket calls to the center and all others to the sandbox; returns the calls of both."""
     center, wechat = [], []
     session.trust_env = False
     for host in (WEIXIN, QYAPI):
@@ -42,7 +42,7 @@ def split(session):
 
 
 def through_the_gateway(session):
-    """Leads all calls to the center; returns them."""
+    """Sends all calls to the center; returns them."""
     calls = []
     session.trust_env = False
     for host in (WEIXIN, QYAPI):
@@ -69,7 +69,7 @@ def admin(method, path, **options):
 
 
 class Upstream:
-    """The calls that reach the simulated WeChat from now on, without those of the demo platform: they come when they are due."""
+    """The later calls to the simulated WeChat, without those of the demo platform, which come when they are due."""
 
     def __init__(self):
         self.marker = f"marker={uuid.uuid4()}"
@@ -85,7 +85,7 @@ class Upstream:
 
 
 class Healing(unittest.TestCase):
-    """a case that starts with valid credentials and without a past: no rate limit of an earlier case counts."""
+    """a case that starts with valid credentials and without the rate limits of earlier cases."""
 
     def setUp(self):
         steer("advance", {"seconds": 3 * 3600})

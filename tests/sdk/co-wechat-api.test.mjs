@@ -29,12 +29,12 @@ async function reject(value) {
   return (await answer.json()).value;
 }
 
-test("with the center as its base it gets the center's token, with what is left of its life", async () => {
+test("with the center as its base it gets the center's token with its remaining life", async () => {
   const api = client(center);
   const now = await credential("access_token");
   const { accessToken, expireTime } = await api.ensureAccessToken();
   assert.equal(accessToken, now.value);
-  // It takes ten seconds off by itself.
+  // The library subtracts ten seconds itself.
   assert.ok(Math.abs((expireTime - Date.now()) / 1000 - (now.expires_in - 10)) < 5, `${expireTime} ${now.expires_in}`);
 });
 
@@ -44,7 +44,7 @@ test("with the center as its base it signs a page that WeChat accepts", async ()
   assert.equal((await answer.json()).err_msg, "preVerifyJSAPI:ok");
 });
 
-test("it gets the card ticket, which is another one", async () => {
+test("it gets the card ticket, which differs from the jsapi ticket", async () => {
   const api = client(center);
   const [card, jsapi] = [await api.getTicket("wx_card"), await api.getTicket()];
   assert.equal(card.ticket, (await credential("card_ticket")).value);
@@ -66,13 +66,13 @@ test("its own next request after a reject carries the new token", async () => {
   assert.notEqual(fresher, dead);
   proxy.calls.length = 0;
   assert.deepEqual(await api.getMenu(), { menu: { button: [] } });
-  // 40001 for the dead one, one question to the center, the same call with the new one.
+  // 40001 for the dead token, one request to the center, the same call with the new token.
   const menu = (token) => `wechat /cgi-bin/menu/get?access_token=${token}`;
   assert.deepEqual([proxy.calls[0], proxy.calls[1].split("?")[0], proxy.calls[2]], [menu(dead), "center /cgi-bin/token", menu(fresher)]);
   assert.equal(proxy.calls.length, 3);
 });
 
-test("a dead token buys no ticket: it asks for the new one and goes on", async () => {
+test("a dead token gets no ticket: the library fetches the new token and continues", async () => {
   const api = client();
   const { accessToken: dead } = await api.ensureAccessToken();
   await revoke(APP);
@@ -82,7 +82,7 @@ test("a dead token buys no ticket: it asks for the new one and goes on", async (
   assert.equal((await api.ensureAccessToken()).accessToken, fresher);
 });
 
-test("a wrong key is what a wrong secret is", async () => {
+test("a wrong key is reported like a wrong secret", async () => {
   await assert.rejects(client(center, "wxk_wrong").getAccessToken(), (error) => {
     assert.deepEqual([error.name, error.code], ["WeChatAPIError", 40125]);
     assert.match(error.message, /^invalid appsecret rid: [0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}$/);
@@ -90,7 +90,7 @@ test("a wrong key is what a wrong secret is", async () => {
   });
 });
 
-test("through the gateway its next call after a token died succeeds, and it does not notice", async () => {
+test("through the gateway its next call after a token died succeeds without an error", async () => {
   const api = client(center);
   await api.getMenu();
   const { accessToken: dead } = await api.ensureAccessToken();
@@ -102,7 +102,7 @@ test("through the gateway its next call after a token died succeeds, and it does
   assert.equal((await api.sendText("openid", "hello")).errcode, 0);
 });
 
-test("without the gateway its next call after a token died succeeds too: the center looks at a token that is asked for again", async () => {
+test("without the gateway its next call after a token died succeeds too: the center checks a token that is requested again", async () => {
   const api = client();
   await api.getMenu();
   await revoke(APP);

@@ -15,7 +15,7 @@ HELLO = TextMessage(touser="user", agentid=AGENT, text=TextContent(content="hell
 
 
 class Split(httpx.BaseTransport):
-    """Leads the token calls to the center and all others to the sandbox."""
+    """Sends the token calls to the center and all others to the sandbox."""
 
     def __init__(self):
         self.transport, self.calls = httpx.HTTPTransport(), []
@@ -42,7 +42,7 @@ class WorkApp(Healing):
         self.assertEqual(client.send(HELLO).errcode, 0)
         self.assertEqual(upstream.paths(), ["/cgi-bin/message/send", "/cgi-bin/gettoken", "/cgi-bin/message/send"])
 
-    def test_its_fixed_cache_life_does_no_harm(self):
+    def test_its_fixed_cache_lifetime_causes_no_failure(self):
         client = self.client(agentid=AGENT, base_url=CENTER)
         client.send(HELLO)
         steer("advance", {"seconds": 3 * 3600})

@@ -29,7 +29,7 @@ finish() {
 }
 trap finish EXIT
 
-# What it says once it listens: `admin     http://…`, `sandbox   http://…`, `api key   wxk_…`.
+# Its output once it listens: `admin     http://…`, `sandbox   http://…`, `api key   wxk_…`.
 said() { sed -n "s/^$1  *\([^ ]*\)$/\1/p" "$work/out"; }
 for _ in $(seq 200); do
   [ -n "$(said 'api key')" ] && break
@@ -39,7 +39,7 @@ done
 WX_CENTER=$(said admin) WX_SANDBOX=$(said sandbox) WX_API_KEY=$(said 'api key')
 [ -n "$WX_API_KEY" ] || { echo "the service named no key:"; cat "$work/out" "$work/err"; exit 1; }
 export WX_CENTER WX_SANDBOX WX_API_KEY
-# Everything is on loopback, whatever proxy this machine has.
+# Everything is on loopback, so proxies of this machine are ignored.
 unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 
 .venv/bin/python -m unittest --verbose wechatpy_test weixin_python_test py_wecom_toolkit_test

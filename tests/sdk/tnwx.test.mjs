@@ -12,7 +12,7 @@ const { QyAccessTokenApi, QyApiConfigKit, QySendMsgApi } = tnwx;
 
 const TOKEN_CALL = /\/cgi-bin\/(token|gettoken)\?/;
 
-/** Leads token calls to the center, and all others there too or to another address. */
+/** Sends token calls to the center, and all others there too or to another address. */
 class Address extends AxiosHttpKit {
   constructor(others) {
     super();
@@ -64,7 +64,7 @@ beforeEach(fresh);
 for (const [name, { id, refresh, token, call, path, isRight, refused }] of Object.entries(KINDS)) {
   test(`${name}: through the gateway its next call after a token died succeeds`, async () => {
     HttpKit.setHttpDelegate = new Address(center);
-    await refresh(); // its cache is one for all tests
+    await refresh(); // all tests share its cache
     isRight(await call());
     await revoke(id);
     const since = await upstream();

@@ -41,7 +41,7 @@ test("through the gateway it sends a message and gets a ticket", async () => {
   assert.ok((await api.getTicket()).ticket);
 });
 
-test("what its key may not call is an error and no success", async () => {
+test("a call that its key may not make is an error", async () => {
   const since = await upstream();
   await assert.rejects(client(center).clearQuota(APP), { code: 48001 });
   assert.deepEqual(await since(), []);

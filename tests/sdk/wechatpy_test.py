@@ -33,7 +33,7 @@ def verdict(config):
 
 
 class OfficialAccount(Healing):
-    def test_gets_the_centers_token_with_what_is_left_of_its_life(self):
+    def test_gets_the_centers_token_with_its_remaining_life(self):
         client, center, _ = redirected(WeChatClient(APP, KEY))
         before = admin("GET", "demo/access_token")
         self.assertEqual(client.access_token, before["value"])
@@ -77,12 +77,12 @@ class OfficialAccount(Healing):
         self.assertNotEqual(new["value"], dead)
         center.clear(), wechat.clear()
         self.assertEqual(client.menu.get(), {"menu": {"button": []}})
-        # 40001 for the dead one, one question to the center, the same call with the new one.
+        # 40001 for the dead token, one request to the center, the same call with the new token.
         self.assertEqual([call.split("access_token=")[1] for call in wechat], [dead, new["value"]])
         self.assertEqual(len(center), 1)
         self.assertEqual(client.access_token, new["value"])
 
-    def test_a_wrong_key_is_what_a_wrong_secret_is(self):
+    def test_a_wrong_key_is_reported_like_a_wrong_secret(self):
         client, _, _ = redirected(WeChatClient(APP, "wxk_wrong"))
         with self.assertRaises(WeChatClientException) as refused:
             client.fetch_access_token()
@@ -118,7 +118,7 @@ class WorkApp(Healing):
 
 
 class WithoutTheGateway(Healing):
-    """Nobody calls `reject`: the center looks at a token that is asked for again."""
+    """Without calls of `reject`: the center checks a token that is requested again."""
 
     def test_its_next_call_after_a_token_died_succeeds(self):
         client, center, wechat = redirected(WeChatClient(APP, KEY))
@@ -128,7 +128,7 @@ class WithoutTheGateway(Healing):
         upstream = Upstream()
         self.assertEqual(client.menu.get(), {"menu": {"button": []}})
         self.assertEqual((len(center), len(wechat)), (1, 2))
-        # What it calls itself, and the center's look at the token.
+        # Its own calls, and the center's check of the token.
         self.assertEqual(upstream.paths(), ["/cgi-bin/menu/get", "/cgi-bin/get_api_domain_ip", "/cgi-bin/stable_token", "/cgi-bin/menu/get"])
 
     def test_a_token_that_died_long_after_it_was_fetched_costs_one_more_round(self):
@@ -140,10 +140,10 @@ class WithoutTheGateway(Healing):
         self.assertEqual(client.menu.get(), {"menu": {"button": []}})
         self.assertEqual((len(center), len(wechat)), (2, 3))
 
-    def test_a_token_that_died_just_after_a_look_at_it_is_no_endless_loop(self):
+    def test_a_token_that_died_just_after_its_check_causes_no_endless_loop(self):
         client, center, wechat = redirected(WeChatClient(APP, KEY))
         client.menu.get()
-        redirected(WeChatClient(APP, KEY))[0].menu.get()  # another worker asks: the token is still well
+        redirected(WeChatClient(APP, KEY))[0].menu.get()  # another worker's request: the token is still valid
         steer("revoke", {"app_id": APP, "kind": "token"})
         center.clear(), wechat.clear()
         self.assertEqual(client.menu.get(), {"menu": {"button": []}})
@@ -206,7 +206,7 @@ class ThroughTheGateway(Healing):
         direct = requests.get(f"{SANDBOX}/cgi-bin/media/get", params={"access_token": token}, timeout=10)
         self.assertEqual((len(file), file), (1024, direct.content))
 
-    def test_what_the_key_may_not_call_is_an_error_and_no_loop(self):
+    def test_a_call_that_the_key_may_not_make_is_an_error_and_no_loop(self):
         client = self.client(WeChatClient(APP, KEY))
         with self.assertRaises(WeChatClientException) as refused:
             client.get("clear_quota")

@@ -45,7 +45,7 @@ class OfficialAccount(Healing):
         with self.assertRaisesRegex(WeixinMPError, "^48001 api unauthorized"):
             self.through_the_gateway().post("/clear_quota", {"appid": APP})
 
-    def test_without_the_gateway_its_file_has_to_go_first(self):
+    def test_without_the_gateway_its_token_file_must_be_removed_first(self):
         client = self.client()
         split(client.session)
         client.menu_get()
