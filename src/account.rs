@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_path_covers_what_is_below_it() {
+    fn a_bound_path_covers_its_subpaths() {
         let account = official(&["example.com/app/"]);
         assert!(account.allows_page("example.com", "/app"));
         assert!(account.allows_page("www.example.com", "/app/page"));

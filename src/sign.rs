@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_is_what_wx_config_takes() {
+    fn the_answer_has_the_fields_of_wx_config() {
         let page = PageUrl::parse("https://example.com/#x").unwrap();
         let config = Signer::new("wx12ab", "t").sign(&page, "n", UnixTime(1_414_587_457));
         let json = serde_json::to_string(&config).unwrap();

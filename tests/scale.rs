@@ -1,4 +1,5 @@
-//! Ten thousand accounts: a warm start makes no call, memory stays small, refreshes are spread, and a read costs as much as with one account.
+//! Ten thousand accounts: a warm start makes no call, memory stays small, refreshes are spread, and a read costs as much as with
+//! one account.
 //!
 //! Counts and memory are asserted. Times are only printed, because they depend on the machine.
 
@@ -200,9 +201,16 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_make_no_call() {
         own as f64 / MIB as f64,
         peak as f64 / MIB as f64
     );
-    assert_eq!(sandbox.calls_total(), 0, "all of it was in the store");
+    assert_eq!(
+        sandbox.calls_total(),
+        0,
+        "everything was read from the store"
+    );
     // The pages of the binary itself are resident too, and there are twice as many of them in a debug build.
-    assert!(own + BINARY <= 68 * MIB, "{own} bytes in addition to the binary");
+    assert!(
+        own + BINARY <= 68 * MIB,
+        "{own} bytes in addition to the binary"
+    );
 }
 
 fn broker(accounts: usize, store: Store, clock: Clock, url: &str) -> Broker {

@@ -47,7 +47,10 @@ async fn card_ext_is_one_entry_of_the_card_list_signed_with_the_card_ticket() {
         text(&ext, "nonce_str"),
     ];
     assert_eq!(text(&ext, "signature"), card_signature(values).to_string());
-    assert!(!card.to_string().contains(&ticket), "the ticket is not in the answer");
+    assert!(
+        !card.to_string().contains(&ticket),
+        "the ticket is not in the answer"
+    );
 }
 
 #[tokio::test]
@@ -66,7 +69,7 @@ async fn time_and_nonce_are_new_for_each_card() {
 }
 
 #[tokio::test]
-async fn choose_card_is_what_wx_choose_card_takes() {
+async fn choose_card_has_the_fields_of_wx_choose_card() {
     let app = spawn_app().await;
     let choice = app
         .get("/jssdk/choose-card?cardType=GROUPON&shopId=7")

@@ -30,7 +30,7 @@ async fn embed(workers: usize) -> Embedded {
     let (upstream, clock) = (
         UpstreamOptions {
             weixin: sandbox.url().to_owned(),
-            ..patient()
+            ..long_timeout()
         },
         sandbox.clock().clone(),
     );
@@ -70,7 +70,7 @@ async fn embed(workers: usize) -> Embedded {
     }
 }
 
-fn patient() -> UpstreamOptions {
+fn long_timeout() -> UpstreamOptions {
     UpstreamOptions {
         timeout: seconds(60),
         ..UpstreamOptions::default()

@@ -193,7 +193,7 @@ async fn the_fast_path_and_the_router_give_the_same_fields_in_order() {
 }
 
 /// Starts an embedding server on two threads with this scope.
-async fn own_server(
+async fn embedding_server(
     limit: Option<RateLimit>,
 ) -> (Broker, RequestStats, std::net::SocketAddr, ServerHandle) {
     let sandbox = wx_jssdk::sandbox::Sandbox::start(wx_jssdk::Clock::manual(START))
@@ -253,7 +253,7 @@ async fn ask(address: std::net::SocketAddr, target: &str, headers: &[(&str, &str
 
 #[tokio::test]
 async fn an_embedded_scope_counts_its_own_requests() {
-    let (broker, stats, address, handle) = own_server(None).await;
+    let (broker, stats, address, handle) = embedding_server(None).await;
     for target in [
         format!("/wx/config?{PAGE}"),
         format!("/wx/config?{PAGE}"),
@@ -273,7 +273,7 @@ async fn an_embedded_scope_counts_its_own_requests() {
 async fn an_embedded_scope_enforces_its_limit_on_the_fast_path_too() {
     let clients = ClientIps::new(vec!["127.0.0.1/32".parse().unwrap()], "x-forwarded-for");
     let limit = RateLimit::new(1, 3, Arc::new(clients), wx_jssdk::Clock::manual(START));
-    let (_, stats, address, handle) = own_server(Some(limit)).await;
+    let (_, stats, address, handle) = embedding_server(Some(limit)).await;
     let page = format!("/wx/config?{PAGE}");
     for _ in 0..3 {
         assert_eq!(

@@ -46,7 +46,7 @@ async fn the_timestamp_is_the_clocks_second() {
 }
 
 #[tokio::test]
-async fn every_answer_has_a_nonce_of_its_own() {
+async fn every_answer_has_its_own_nonce() {
     let app = spawn_app().await;
     let mut nonces = HashSet::new();
     for _ in 0..50 {

@@ -294,7 +294,7 @@ async fn the_signed_timestamp_uses_the_wall_clock_and_lifetimes_do_not() {
     world.set(-HOUR);
     assert_eq!(world.clock.wall().0, START - 3_600);
     world.live(7_400, 20).await;
-    world.assert_calls(4, "as if nobody had touched the clock");
+    world.assert_calls(4, "as if the clock had not changed");
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn a_cancelled_caller_does_not_abort_the_refresh() {
 }
 
 #[tokio::test]
-async fn a_reader_of_a_valid_value_does_not_wait_for_the_refresh_under_way() {
+async fn a_reader_of_a_valid_value_does_not_wait_for_a_running_refresh() {
     let world = World::stable().await;
     let old = world.ticket().await.unwrap();
     world.advance(7_200 - 100);

@@ -76,11 +76,7 @@ async fn one_life(sandbox: &Sandbox, path: &Path, round: u64) -> (u64, u64) {
             .as_ref()
             .filter(|before| before.expires_at > sandbox.clock().now().plus(Duration::from_secs(5)))
         {
-            Some(before) => assert_eq!(
-                first,
-                &line(before),
-                "round {round}: valid, and lost"
-            ),
+            Some(before) => assert_eq!(first, &line(before), "round {round}: valid, and lost"),
             None => expected += 1,
         }
     }

@@ -576,7 +576,7 @@ fn an_ip_that_needs_no_allowing_stays_out_of_the_fix() {
 }
 
 #[test]
-fn an_allow_list_fix_reads_well_when_wechat_names_no_ip() {
+fn an_allow_list_fix_is_grammatical_when_wechat_names_no_ip() {
     let error = refused(Weixin, WithSecret, 40164, "not in whitelist");
     assert_eq!(
         error.fix_for_operator(),

@@ -73,7 +73,7 @@ async fn a_day_of_wecom_costs_a_sane_number_of_calls_and_serves_nothing_dead() {
     }
     assert_eq!(
         refused, 0,
-        "the value that WeCom gives once more is served to its end"
+        "the value that WeCom repeats is served to its end"
     );
     let calls = sandbox.calls(GETTOKEN);
     assert!(calls <= 2 * 12 * 9, "{calls} calls in a day for two apps");

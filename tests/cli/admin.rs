@@ -57,7 +57,7 @@ async fn credentials_are_on_the_admin_listener_only() {
     assert!(ended.stdout.contains(&curl), "{}", ended.stdout);
     assert!(
         !ended.stderr.contains(&key),
-        "printed for its user, never logged: {}",
+        "printed for the user, never logged: {}",
         ended.stderr
     );
 }
@@ -222,7 +222,7 @@ async fn readiness_names_the_accounts_that_cannot_sign_and_why_without_wechats_w
     assert_eq!(
         (&accounts[0]["account"], &accounts[0]["ready"]),
         (&json!("broken"), &json!(false)),
-        "the unready come first"
+        "accounts that are not ready come first"
     );
     assert_eq!(
         (&accounts[0]["reason"], &accounts[0]["errcode"]),

@@ -223,7 +223,7 @@ async fn asked(home: &Path, arguments: &[&str], key: Option<&str>) -> Ended {
 
 #[tokio::test]
 async fn a_stopped_server_is_exit_code_1_with_advice() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
+    let unused = TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
         .local_addr()
@@ -236,7 +236,7 @@ async fn a_stopped_server_is_exit_code_1_with_advice() {
     ] {
         let ended = asked(
             home.path(),
-            &[arguments, &["--server", &format!("http://{nobody}")]].concat(),
+            &[arguments, &["--server", &format!("http://{unused}")]].concat(),
             Some("k"),
         )
         .await;

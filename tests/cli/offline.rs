@@ -194,7 +194,7 @@ async fn an_empty_ticket_is_refused_in_both_languages() {
 }
 
 #[tokio::test]
-async fn json_is_the_object_that_wx_config_takes() {
+async fn json_is_the_object_that_wx_config_accepts() {
     let ended = run(&official(TICKET, &["--json", "--app-id", APP])).await;
     assert_eq!(ended.code, 0);
     let config: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -396,7 +396,7 @@ async fn healthcheck_is_0_when_the_service_answers_and_1_when_it_does_not() {
         "{}",
         ended.stderr
     );
-    let nobody = {
+    let unused = {
         TcpListener::bind("127.0.0.1:0")
             .await
             .unwrap()
@@ -404,7 +404,7 @@ async fn healthcheck_is_0_when_the_service_answers_and_1_when_it_does_not() {
             .unwrap()
             .to_string()
     };
-    let ended = run(&["healthcheck", "--address", &nobody]).await;
+    let ended = run(&["healthcheck", "--address", &unused]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
     assert!(
         ended.stderr.contains("refused") && ended.stderr.contains("server.listen"),

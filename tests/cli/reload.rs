@@ -178,7 +178,7 @@ async fn a_renamed_account_keeps_the_credentials_of_its_app() {
     assert_eq!(
         (service.sandbox.calls(STABLE), service.sandbox.calls(TICKET)),
         (0, 0),
-        "WeChat is not asked again"
+        "WeChat is not called again"
     );
     service.end().await;
 }
@@ -299,7 +299,7 @@ async fn keys_are_replaced_at_the_next_request() {
     assert_eq!(
         (status("new").await, status("stays").await),
         (401, 401),
-        "without keys it is closed to everybody"
+        "without keys every caller is refused"
     );
     service.end().await;
 }
@@ -312,7 +312,7 @@ async fn a_request_waiting_for_wechat_is_answered_though_a_reload_removes_its_ac
     let waiting = tokio::spawn(async move { tokio::join!(sign(&public, "a"), sign(&public, "b")) });
     timeout(BOUND, service.sandbox.wait_for_calls(TICKET, 2))
         .await
-        .expect("both ask for a ticket");
+        .expect("both requests need a ticket");
     service
         .reloader
         .reload(service.settings(&[B], &[]))
@@ -375,7 +375,7 @@ async fn settings_that_need_a_restart_are_named_and_the_rest_is_applied() {
     assert_eq!(
         sign(&service.public, "b").await.0,
         200,
-        "on the listener and the upstream from before"
+        "on the previous listener and upstream"
     );
     let reloaded = service
         .reloader
@@ -441,7 +441,7 @@ async fn a_reload_that_would_remove_the_implied_default_says_what_to_write() {
     assert_eq!(
         sign(&service.public, "b").await.1["code"],
         "unknown_account",
-        "what is refused changes nothing"
+        "a refused reload changes nothing"
     );
     let mut with_default = service.settings(&[A, B], &["k"]);
     with_default.server.default_account = Some("a".into());
@@ -477,7 +477,7 @@ async fn the_default_account_changes_with_the_configuration() {
     assert_eq!(
         sign(&service.public, "").await.1["appId"],
         "wxb",
-        "what is refused changes nothing"
+        "a refused reload changes nothing"
     );
     assert_eq!(
         credential(&service.admin, "a", "access_token", "k").await.0,
@@ -512,7 +512,7 @@ async fn a_new_account_counts_as_ready_for_a_moment_after_a_start_or_reload() {
     assert_eq!(
         service.ready().await.0,
         503,
-        "a reload that adds no account gives nobody more time"
+        "a reload that adds no account extends no grace period"
     );
     gates.into_iter().for_each(|gate| gate.release());
     assert_eq!(sign(&service.public, "b").await.0, 200);
@@ -630,7 +630,7 @@ async fn a_reload_with_mistakes_is_rejected_as_a_whole_and_every_problem_is_name
     assert_eq!(
         sign(&process.public, "b").await.1["code"],
         "unknown_account",
-        "nothing of it is taken"
+        "no part of it is applied"
     );
     assert_eq!(
         credential(&process.admin, "a", "access_token", "k").await.0,
@@ -643,7 +643,10 @@ async fn a_reload_with_mistakes_is_rejected_as_a_whole_and_every_problem_is_name
         assert_eq!(sign(&process.public, "a").await.0, 200);
     }
     let line = process.hang_up(&good).await;
-    assert!(line.contains("applied"), "a corrected one is taken: {line}");
+    assert!(
+        line.contains("applied"),
+        "a corrected one is applied: {line}"
+    );
     assert_eq!(sign(&process.public, "b").await.0, 200);
     let ended = process.running.stop().await;
     assert_eq!(ended.code, 0);

@@ -198,7 +198,7 @@ async fn a_failed_requests_line_says_why_and_never_a_key_sent_as_its_id() {
     assert_eq!(
         paths,
         ["/nothing"],
-        "of the public listener, where no route says what was asked for"
+        "of the public listener, for a path without a route"
     );
     let reasons: Vec<_> = lines
         .iter()

@@ -258,7 +258,7 @@ async fn with_reuse_port_two_processes_share_a_port_and_no_connection_loses_a_re
         ask(&mut TcpStream::connect(address).await.unwrap())
             .await
             .is_ok(),
-        "by the new one"
+        "by the new process"
     );
     // A process without reuse_port reports that the port is in use.
     home.configure(&format!("listen = \"{address}\""));
@@ -310,7 +310,7 @@ async fn systemd_is_told_of_ready_reloading_stopping_and_live_threads() {
         };
         timeout(BOUND, hearing)
             .await
-            .unwrap_or_else(|_| panic!("nothing of {words}"))
+            .unwrap_or_else(|_| panic!("no notification of {words}"))
     };
     heard("READY=1").await;
     heard("WATCHDOG=1").await;
@@ -323,7 +323,7 @@ async fn systemd_is_told_of_ready_reloading_stopping_and_live_threads() {
 }
 
 #[tokio::test]
-async fn the_limit_of_open_files_is_raised_to_what_the_connections_need() {
+async fn the_open_file_limit_is_raised_for_the_connections() {
     let home = Home::new("listen = \"127.0.0.1:0\"\n[limits]\nmax_connections = 500").await;
     let (running, _) = Home::served(Running::start(
         home.shell("ulimit -S -n 300; echo pid $$; exec \"$0\" serve"),

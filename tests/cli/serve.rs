@@ -355,7 +355,7 @@ async fn sigterm_refuses_new_connections_finishes_open_requests_and_exits_with_0
         sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
     )
     .await
-    .expect("somebody asks for a ticket");
+    .expect("a ticket is requested");
     running.terminate().await;
     timeout(BOUND, refused(address))
         .await

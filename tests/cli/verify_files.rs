@@ -171,12 +171,12 @@ async fn each_obstacle_has_its_own_message_and_fix() {
 
 #[tokio::test]
 async fn a_domain_that_does_not_answer_is_reported_as_unreachable() {
-    let nobody = TcpListener::bind(("127.0.0.1", 0))
+    let unused = TcpListener::bind(("127.0.0.1", 0))
         .await
         .unwrap()
         .local_addr()
         .unwrap();
-    let ended = check(nobody, &[]).await;
+    let ended = check(unused, &[]).await;
     assert_eq!(ended.code, 1);
     assert!(
         ended.stdout.contains("the domain does not answer") && ended.stdout.contains("域名解析"),

@@ -51,7 +51,7 @@ impl Sql {
         let mut own = Command::new("chmod");
         let owned = own.arg("600").arg(&file).status();
         assert!(owned.is_ok_and(|status| status.success()));
-        give_to_nobody(&file);
+        chown_to_unprivileged_user(&file);
         Self::start_in(kind, directory)
     }
 
@@ -175,7 +175,7 @@ fn is_root() -> bool {
 }
 
 /// Returns a command that runs as the user `nobody` if this process runs as root.
-fn by_nobody(program: impl AsRef<std::ffi::OsStr>) -> Command {
+fn as_unprivileged_user(program: impl AsRef<std::ffi::OsStr>) -> Command {
     if !is_root() {
         return Command::new(program);
     }
@@ -197,7 +197,7 @@ fn postgres(program: &str) -> PathBuf {
 /// Returns the file with the server's certificate and key, if it speaks TLS.
 const CERTIFICATE: &str = "tls.pem";
 
-fn give_to_nobody(path: &Path) {
+fn chown_to_unprivileged_user(path: &Path) {
     if is_root() {
         let owned = Command::new("chown").arg("nobody").arg(path).status();
         assert!(owned.is_ok_and(|status| status.success()));
@@ -211,13 +211,13 @@ fn installed(kind: Kind) -> TempDir {
 }
 
 fn install(kind: Kind, directory: &Path) {
-    give_to_nobody(directory);
+    chown_to_unprivileged_user(directory);
     let data = directory.join("data");
     let mut command = match kind {
         Kind::Postgres => {
             let password = directory.join("password");
             std::fs::write(&password, "word").expect("a file can be written");
-            let mut command = by_nobody(postgres("initdb"));
+            let mut command = as_unprivileged_user(postgres("initdb"));
             command
                 .args([
                     "--no-sync",
@@ -236,7 +236,7 @@ fn install(kind: Kind, directory: &Path) {
             command
         }
         Kind::MariaDb => {
-            let mut command = by_nobody("mariadb-install-db");
+            let mut command = as_unprivileged_user("mariadb-install-db");
             command
                 .args(["--no-defaults", "--auth-root-authentication-method=normal"])
                 .args(["--skip-test-db", "--innodb-log-file-size=4M"])
@@ -250,7 +250,7 @@ fn install(kind: Kind, directory: &Path) {
     assert!(done.status.success(), "{said}");
     if kind == Kind::Postgres {
         // A database with the same name as on the other server.
-        let mut single = by_nobody(postgres("postgres"))
+        let mut single = as_unprivileged_user(postgres("postgres"))
             .args(["--single", "-j", "-D"])
             .arg(directory.join("data"))
             .arg("postgres")
@@ -270,7 +270,7 @@ fn run(kind: Kind, directory: &Path, port: u16) -> Option<Child> {
     let data = directory.join("data");
     let mut command = match kind {
         Kind::Postgres => {
-            let mut command = by_nobody(postgres("postgres"));
+            let mut command = as_unprivileged_user(postgres("postgres"));
             command.arg("-D").arg(data).arg("-p").arg(port.to_string());
             for setting in [
                 "listen_addresses=127.0.0.1",
@@ -285,7 +285,7 @@ fn run(kind: Kind, directory: &Path, port: u16) -> Option<Child> {
             command
         }
         Kind::MariaDb => {
-            let mut command = by_nobody("mariadbd");
+            let mut command = as_unprivileged_user("mariadbd");
             command
                 .args([
                     "--no-defaults",

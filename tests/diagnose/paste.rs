@@ -12,7 +12,7 @@ fn signature() -> String {
 }
 
 /// Returns the findings on this text, with the page's address and the ticket.
-fn said(text: &str) -> &'static str {
+fn findings_on(text: &str) -> &'static str {
     let case = Case {
         url: URL.into(),
         ..Case::default()
@@ -52,7 +52,7 @@ fn values_are_found_in_every_programming_language() {
         format!("2026-11-21 10:00:00 INFO sign - nonceStr={NONCE} timestamp={TIME} signature={s}"),
     ] {
         assert_eq!(
-            said(&text),
+            findings_on(&text),
             "signature_is_right",
             "{text}\n{:?}",
             Paste::read(&text)
@@ -70,7 +70,7 @@ fn names_that_wx_config_does_not_read_are_pointed_out() {
         format!(r#"{{"appId":"wx1","timestamp":{TIME},"noncestr":"{NONCE}","signature":"{s}"}}"#),
         format!("{{timeStamp={TIME}, nonceStr={NONCE}, signature={s}}}"),
     ] {
-        assert_eq!(said(&text), "fields_misnamed", "{text}");
+        assert_eq!(findings_on(&text), "fields_misnamed", "{text}");
     }
 }
 
@@ -117,7 +117,7 @@ fn the_hashed_string_alone_is_enough() {
     }
     // Mistakes in the string itself are found, too.
     let renamed = string(TICKET, NONCE, TIME, URL).replace("noncestr", "nonceStr");
-    assert_eq!(said(&renamed), "nonce_name");
+    assert_eq!(findings_on(&renamed), "nonce_name");
 }
 
 #[test]
@@ -232,9 +232,9 @@ fn a_backends_own_message_does_not_hide_the_clients_message() {
                 Some("config:invalid url domain"),
                 "{text}"
             );
-            assert_eq!(said(&text), "domain_not_bound", "{text}");
+            assert_eq!(findings_on(&text), "domain_not_bound", "{text}");
         }
-        assert_eq!(said(&answer(more)), "signature_is_right", "{more}");
+        assert_eq!(findings_on(&answer(more)), "signature_is_right", "{more}");
     }
     // An error of the backend itself is not one of the client's.
     assert_eq!(
@@ -294,10 +294,10 @@ fn beside_an_answer(
 }
 
 #[test]
-fn the_address_that_the_client_checked_decides_what_should_have_been_signed() {
-    let said =
+fn the_checked_address_decides_which_address_should_be_signed() {
+    let message =
         |url: &str| format!(r#"{{"errMsg":"config:invalid signature","realAuthUrl":"{url}"}}"#);
-    let home = said("https://h.cn/home?a=1");
+    let home = message("https://h.cn/home?a=1");
     for (page, landing, signed, code) in [
         // Another route of the same site: the page's current one, whether the page's address is known or not.
         (None, None, "https://h.cn/detail/7", "current_url_signed"),

@@ -7,7 +7,7 @@ use crate::backend::*;
 const URL: &str = "https://h.cn/p?a=1";
 
 /// The findings on a pasted text, for the page, with these tickets known.
-fn said(text: &str, tickets: &[(Role, &str)]) -> Vec<Finding> {
+fn findings_on(text: &str, tickets: &[(Role, &str)]) -> Vec<Finding> {
     let case = Case {
         url: URL.into(),
         ..Case::default()
@@ -34,7 +34,7 @@ fn agent_answer(ticket: &str) -> String {
 
 #[test]
 fn a_string_does_not_prove_its_own_ticket() {
-    let findings = said(&string(TICKET, NONCE, TIME, URL), &[]);
+    let findings = findings_on(&string(TICKET, NONCE, TIME, URL), &[]);
     assert_eq!(
         (codes(&findings), findings[0].confidence),
         (vec!["string_is_right"], Confidence::Possible)
@@ -46,7 +46,7 @@ fn a_string_does_not_prove_its_own_ticket() {
     );
     // A mistake in the string is reported with any ticket.
     assert_eq!(
-        codes(&said(
+        codes(&findings_on(
             &string(TICKET, NONCE, TIME, "http://h.cn/p?a=1"),
             &[]
         )),
@@ -67,13 +67,13 @@ fn the_accounts_tickets_verify_the_ticket_in_the_string() {
         (CARD, "card_ticket_for_jsapi"),
         (PASTED, "ticket_not_current"),
     ] {
-        let findings = said(&string(ticket, NONCE, TIME, URL), &known);
+        let findings = findings_on(&string(ticket, NONCE, TIME, URL), &known);
         assert_eq!(
             (codes(&findings), findings[0].confidence),
             (vec![code], Confidence::Proven)
         );
     }
-    let both = codes(&said(
+    let both = codes(&findings_on(
         &string(PASTED, NONCE, TIME, "http://h.cn/p?a=1"),
         &known,
     ));
@@ -86,14 +86,14 @@ fn the_accounts_tickets_verify_the_ticket_in_the_string() {
 #[test]
 fn a_string_with_a_known_wrong_ticket_is_wrong_without_the_right_one() {
     assert_eq!(
-        codes(&said(
+        codes(&findings_on(
             &string(PREVIOUS, NONCE, TIME, URL),
             &[(Role::Previous, PREVIOUS)]
         )),
         ["previous_ticket"]
     );
     assert_eq!(
-        codes(&said(
+        codes(&findings_on(
             &string(TICKET, NONCE, TIME, URL),
             &[(Role::Previous, PREVIOUS)]
         )),
@@ -110,29 +110,35 @@ fn the_pages_signature_is_checked_against_the_string_beside_it() {
         )
     };
     assert_eq!(
-        codes(&said(&with(&sha1(&line)), &[])),
+        codes(&findings_on(&with(&sha1(&line)), &[])),
         ["signature_is_right"]
     );
-    assert_eq!(codes(&said(&with(&md5(&line)), &[])), ["md5_for_sha1"]);
+    assert_eq!(
+        codes(&findings_on(&with(&md5(&line)), &[])),
+        ["md5_for_sha1"]
+    );
 }
 
 #[test]
 fn the_clients_message_says_which_ticket_it_needs() {
     let known = [(Role::Agent, AGENT), (Role::Current, TICKET)];
     assert_eq!(
-        codes(&said(&agent_answer(AGENT), &known)),
+        codes(&findings_on(&agent_answer(AGENT), &known)),
         ["signature_is_right"]
     );
     assert_eq!(
-        codes(&said(&agent_answer(TICKET), &known)),
+        codes(&findings_on(&agent_answer(TICKET), &known)),
         ["jsapi_ticket_for_agent"]
     );
     let of_string = format!(
         "agentConfig:fail,invalid signature\n{}",
         string(AGENT, NONCE, TIME, URL)
     );
-    assert_eq!(codes(&said(&of_string, &known)), ["signature_is_right"]);
-    let alone = said(&of_string, &[]);
+    assert_eq!(
+        codes(&findings_on(&of_string, &known)),
+        ["signature_is_right"]
+    );
+    let alone = findings_on(&of_string, &[]);
     let right = alone
         .iter()
         .find(|finding| finding.code == "string_is_right")

@@ -6,7 +6,7 @@ use crate::backend::*;
 
 const URL: &str = "https://h.cn/p?a=1";
 
-fn said(error: &str) -> Vec<Finding> {
+fn findings_on(error: &str) -> Vec<Finding> {
     diagnose(&Case {
         error: Some(error.into()),
         ..Case::default()
@@ -14,8 +14,8 @@ fn said(error: &str) -> Vec<Finding> {
 }
 
 #[track_caller]
-fn is_said(error: &str, code: &str) {
-    let findings = said(error);
+fn is_found(error: &str, code: &str) {
+    let findings = findings_on(error);
     assert_eq!(
         (findings[0].code, findings[0].confidence),
         (code, Confidence::Likely),
@@ -31,7 +31,7 @@ fn the_most_common_texts_are_known() {
     let texts: Vec<(String, String)> =
         serde_json::from_str(include_str!("client_errors.json")).unwrap();
     for (error, code) in &texts {
-        is_said(error, code);
+        is_found(error, code);
     }
 }
 
@@ -72,7 +72,7 @@ fn case_blanks_width_and_punctuation_are_ignored() {
             format!("{{errMsg: '{text}'}}"),
             format!("Error: {text}\n    at wx.error (index.js:12)"),
         ] {
-            is_said(&error, code);
+            is_found(&error, code);
         }
     }
 }
@@ -128,12 +128,12 @@ fn wechats_numbers_are_known_with_their_texts_and_without() {
         ),
         (r#"{"errcode":-1,"errmsg":"system error"}"#, "自动重试"),
     ] {
-        is_said(text, "wechat_errcode");
-        let fix = &said(text)[0].fix;
+        is_found(text, "wechat_errcode");
+        let fix = &findings_on(text)[0].fix;
         assert!(fix.zh.contains(words), "{text}: {}", fix.zh);
     }
     // WeCom's own script reports a code of -1, which has no meaning.
-    is_said(
+    is_found(
         r#"{"errMsg":"preVerifyJSAPI:invalid signature","errCode":-1}"#,
         "invalid_signature",
     );
@@ -147,7 +147,7 @@ fn a_refused_domain_is_named() {
         r#"{"errMsg":"config:invalid url domain, https://shop.h.cn/p"}"#,
         "config:not match any reliable domain. https://shop.h.cn/ more info at https://open.work.weixin.qq.com/devtool/query?e=80001",
     ] {
-        let cause = &said(error)[0].cause;
+        let cause = &findings_on(error)[0].cause;
         assert!(
             cause.en.ends_with(": shop.h.cn") && cause.zh.ends_with("：shop.h.cn"),
             "{error}: {cause:?}"
@@ -203,7 +203,7 @@ fn another_port_is_named_if_the_signature_is_right_or_the_domain_refused() {
         );
     }
     assert_eq!(
-        said("config:invalid url domain, https://h.cn:8443/p")[0].code,
+        findings_on("config:invalid url domain, https://h.cn:8443/p")[0].code,
         "port_not_supported"
     );
 }
@@ -345,7 +345,7 @@ fn every_error_that_the_readmes_explain_is_in_the_table() {
             .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
             .filter(|text| text.starts_with("config:") || text.starts_with('…'));
         for text in texts {
-            let known = said(&text.replace('…', "chooseImage"));
+            let known = findings_on(&text.replace('…', "chooseImage"));
             assert!(known[0].explains(), "{text}");
         }
     }

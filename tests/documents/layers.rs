@@ -115,7 +115,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     walk(&root, &mut found);
-    let room = |path: &Path| {
+    let module = |path: &Path| {
         let first = path
             .strip_prefix(&root)
             .unwrap()
@@ -133,7 +133,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
         .into_iter()
         .map(|path| {
             (
-                room(&path),
+                module(&path),
                 path.clone(),
                 code_of(&fs::read_to_string(path).unwrap()),
             )
@@ -186,24 +186,24 @@ fn word(text: &str) -> String {
 #[test]
 fn modules_import_only_the_modules_below_them() {
     let mut wrong = Vec::new();
-    for (room, path, code) in sources() {
-        if ["lib", "main"].contains(&room.as_str()) {
+    for (module, path, code) in sources() {
+        if ["lib", "main"].contains(&module.as_str()) {
             continue;
         }
         let (_, allowed) = MAY_IMPORT
             .iter()
-            .find(|(name, _)| *name == room)
-            .unwrap_or_else(|| panic!("{room} has no place in the order"));
+            .find(|(name, _)| *name == module)
+            .unwrap_or_else(|| panic!("{module} is missing in the order"));
         for import in imports(&code) {
-            let is_room = MAY_IMPORT.iter().any(|(name, _)| *name == import);
-            if !is_room && import.chars().next().is_some_and(char::is_uppercase) {
+            let is_module = MAY_IMPORT.iter().any(|(name, _)| *name == import);
+            if !is_module && import.chars().next().is_some_and(char::is_uppercase) {
                 wrong.push(format!(
-                    "{}: imports {import} from the crate's root: name its room",
+                    "{}: imports {import} from the crate's root: name its module",
                     path.display()
                 ));
-            } else if import != room && !allowed.contains(&import.as_str()) {
+            } else if import != module && !allowed.contains(&import.as_str()) {
                 wrong.push(format!(
-                    "{}: {room} may not import {import}",
+                    "{}: {module} may not import {import}",
                     path.display()
                 ));
             }
@@ -293,9 +293,9 @@ fn the_import_parser_finds_every_import() {
 /// The files of other modules that contain one of the words.
 fn elsewhere(home: &[&str], words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    for (room, path, code) in sources() {
+    for (module, path, code) in sources() {
         let code = code.split("#[cfg(test)]").next().unwrap();
-        if !home.contains(&room.as_str()) && words.iter().any(|word| code.contains(word)) {
+        if !home.contains(&module.as_str()) && words.iter().any(|word| code.contains(word)) {
             found.push(path.display().to_string());
         }
     }

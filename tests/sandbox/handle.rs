@@ -325,7 +325,7 @@ async fn answers_may_come_with_another_content_type() {
 }
 
 #[tokio::test]
-async fn the_demo_app_has_a_secret_of_its_own_each_time() {
+async fn the_demo_app_has_a_new_secret_each_time() {
     let (a, b) = (demo_app(), demo_app());
     assert_eq!(
         (a.app_id(), a.safe_domains()),

@@ -22,7 +22,11 @@ async fn starting_the_ticket_pushes_is_ok_once_and_then_in_a_normal_state() {
     assert_eq!(start().await, json!({ "errcode": 0, "errmsg": "ok" }));
     let again = json!({ "errcode": 0, "errmsg": "in a normal state" });
     assert_eq!(start().await, again);
-    assert_eq!(sandbox.component_ticket(PLATFORM), None, "not at once");
+    assert_eq!(
+        sandbox.component_ticket(PLATFORM),
+        None,
+        "the ticket is not pushed at once"
+    );
 }
 
 #[tokio::test]

@@ -276,7 +276,7 @@ async fn a_lost_push_is_never_delivered_or_repeated() {
 }
 
 #[tokio::test]
-async fn a_platform_without_a_push_url_gets_a_ticket_all_the_same() {
+async fn a_platform_without_a_push_url_still_gets_a_ticket() {
     let sandbox = platform_sandbox().await;
     let reply = sandbox.push_ticket(PLATFORM).await;
     assert_eq!(reply.status, None);

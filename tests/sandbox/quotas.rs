@@ -87,7 +87,7 @@ async fn a_normal_account_has_two_thousand_classic_tokens_a_day() {
 }
 
 #[tokio::test]
-async fn each_app_and_each_endpoint_has_a_quota_of_its_own() {
+async fn each_app_and_each_endpoint_has_its_own_quota() {
     let quotas = Quotas {
         token_daily: 1,
         ticket_daily: 1,

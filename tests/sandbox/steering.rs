@@ -19,7 +19,7 @@ async fn bad(sandbox: &Sandbox, path: &str, body: &str) -> String {
     answer["error"].as_str().unwrap().to_owned()
 }
 
-async fn lay(sandbox: &Sandbox, fault: Value) {
+async fn add_fault(sandbox: &Sandbox, fault: Value) {
     assert_eq!(
         post(sandbox, "/sandbox/faults", fault.to_string()).await,
         json!({ "ok": true })
@@ -104,7 +104,7 @@ async fn every_fault_can_be_added_and_removed_over_http() {
         "body",
         "hang",
     ] {
-        lay(&sandbox, at(fault)).await;
+        add_fault(&sandbox, at(fault)).await;
     }
     assert_eq!(classic(&sandbox).await["errcode"], 50007);
     let fetch = || {
@@ -143,7 +143,7 @@ async fn every_fault_can_be_added_and_removed_over_http() {
 #[tokio::test]
 async fn a_fault_applies_as_often_as_configured() {
     let sandbox = sandbox().await;
-    lay(&sandbox, json!({ "endpoint": "/cgi-bin/token", "fault": "errcode", "errcode": -1, "errmsg": "busy", "times": 2 }))
+    add_fault(&sandbox, json!({ "endpoint": "/cgi-bin/token", "fault": "errcode", "errcode": -1, "errmsg": "busy", "times": 2 }))
         .await;
     for _ in 0..2 {
         let answer = classic(&sandbox).await;

@@ -214,7 +214,7 @@ async fn an_app_added_again_is_the_one_with_the_same_corp_and_agent() {
 }
 
 #[tokio::test]
-async fn the_demo_has_one_app_of_each_platform_with_a_secret_of_its_own() {
+async fn the_demo_has_one_app_of_each_platform_with_its_own_secret() {
     let (apps, others) = (demo_apps(), demo_apps());
     let ids = apps
         .each_ref()

@@ -65,7 +65,7 @@ fn refused(verdict: Verdict) -> (String, String) {
     (verdict.err_msg, reason.en)
 }
 
-fn told(words: &str, code: u32) -> String {
+fn refusal(words: &str, code: u32) -> String {
     format!(
         "agentConfig:{words} more info at https://open.work.weixin.qq.com/devtool/query?e={code}"
     )
@@ -111,7 +111,7 @@ async fn each_config_is_refused_with_the_ticket_of_the_other() {
     let (err_msg, why) = refused(sandbox.verify_agent(&agent_config(&corp, URL, URL)));
     assert_eq!(
         (err_msg, why.as_str()),
-        (told("invalid signature", 40093), CORPS)
+        (refusal("invalid signature", 40093), CORPS)
     );
 }
 
@@ -140,7 +140,7 @@ async fn the_ticket_of_another_app_of_the_corp_signs_no_agent_config() {
     assert_eq!(
         (err_msg, why.as_str()),
         (
-            told("invalid signature", 40093),
+            refusal("invalid signature", 40093),
             "signed with the agent_config ticket of another app"
         )
     );
@@ -224,7 +224,7 @@ async fn a_trusted_domain_is_that_host_alone() {
         let (err_msg, _) = refused(sandbox.verify_agent(&agent_config(&agent, url, url)));
         assert_eq!(
             err_msg,
-            told("not match any reliable domain.", 80001),
+            refusal("not match any reliable domain.", 80001),
             "{url}"
         );
     }
@@ -305,7 +305,7 @@ async fn an_unknown_corp_and_an_unknown_app_are_refused_in_this_order() {
         };
         assert_eq!(
             refused(sandbox.verify_agent(&page)).0,
-            told("invalid corpId", 40013)
+            refusal("invalid corpId", 40013)
         );
     }
     let (err_msg, why) = refused(sandbox.verify_agent(&AgentVerify {
@@ -316,7 +316,7 @@ async fn an_unknown_corp_and_an_unknown_app_are_refused_in_this_order() {
     assert_eq!(
         (err_msg, why.as_str()),
         (
-            told("invalid agentid", 40056),
+            refusal("invalid agentid", 40056),
             "this corp has no app with agentid 9"
         )
     );
@@ -409,7 +409,7 @@ async fn a_page_asks_for_both_verdicts_at_the_same_address() {
     text_ids["timestamp"] = json!("1700000000");
     assert_eq!(ask(text_ids).await["err_msg"], "agentConfig:ok");
     let swapped = ask(question(&corp)).await;
-    assert_eq!(swapped["err_msg"], told("invalid signature", 40093));
+    assert_eq!(swapped["err_msg"], refusal("invalid signature", 40093));
     assert!(swapped["reason"]["en"].is_string() && swapped["reason"]["zh"].is_string());
     for kind in [json!({ "kind": "config" }), json!({})] {
         let mut asked = json!(config(&corp, URL, URL));

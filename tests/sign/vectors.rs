@@ -94,7 +94,7 @@ fn every_vector_is_of_a_kind_that_a_test_reads() {
         let algorithm = vector["algorithm"].as_str().unwrap();
         assert!(
             ["jsapi", "card_ext", "choose_card"].contains(&algorithm),
-            "nobody reads {algorithm}: {}",
+            "no test reads {algorithm}: {}",
             vector["id"]
         );
     }

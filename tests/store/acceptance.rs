@@ -24,7 +24,7 @@ macro_rules! accept {
     ($fixture:expr $(, #[$attribute:meta])?) => {
         $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
             an_empty_store_has_nothing, a_saved_credential_is_loaded, many_credentials_are_loaded_at_once_in_order, a_lower_generation_never_replaces_a_higher_one,
-            an_equal_generation_can_only_shorten, saving_the_same_again_is_no_conflict, of_concurrent_saves_the_highest_generation_wins,
+            an_equal_generation_can_only_shorten, saving_the_same_credential_again_is_not_a_conflict, of_concurrent_saves_the_highest_generation_wins,
             each_app_and_kind_has_its_own, an_expired_credential_stays_in_the_store, a_lease_is_granted_and_released,
             calls_are_counted_per_app_endpoint_and_day, the_call_counts_restart_at_midnight_in_shanghai,
             concurrent_calls_are_all_counted, a_block_lasts_until_the_day_turns, a_block_can_be_lifted,
@@ -120,7 +120,7 @@ pub(crate) async fn an_equal_generation_can_only_shorten(a: &Store, b: &Store) {
     );
 }
 
-pub(crate) async fn saving_the_same_again_is_no_conflict(a: &Store, b: &Store) {
+pub(crate) async fn saving_the_same_credential_again_is_not_a_conflict(a: &Store, b: &Store) {
     a.save(&key(), &credential(7)).await.unwrap();
     assert_eq!(b.save(&key(), &credential(7)).await, Ok(Saved::Stored));
 }

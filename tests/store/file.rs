@@ -56,7 +56,7 @@ async fn all_values_survive_a_restart() {
     );
     let spent = store.claim_force(&key(), NOW.plus(GAP), GAP, Some(1)).await;
     assert_eq!(spent, Ok(Claim::SpentToday { retry_at: midnight }));
-    assert!(!moved_aside(&path).exists(), "nothing was wrong with it");
+    assert!(!moved_aside(&path).exists(), "the file was not damaged");
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn documents_survive_a_restart() {
     let store = Store::file(&path).unwrap();
     let stored = store.load_document(DOCUMENT, NOW).await;
     assert_eq!(stored, Ok(Some(document(2, "{\"a\": \"第 二\"}"))));
-    assert!(!moved_aside(&path).exists(), "nothing was wrong with it");
+    assert!(!moved_aside(&path).exists(), "the file was not damaged");
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_second_process_is_told_which_process_has_the_file_and_what_to_do() {
     assert_eq!(
         first.save(&key(), &credential(2)).await,
         Ok(Saved::Stored),
-        "the first is not disturbed"
+        "the first process is unaffected"
     );
     assert!(!moved_aside(&path).exists());
     drop(first);
@@ -289,7 +289,7 @@ async fn a_file_with_flipped_bytes_never_serves_a_wrong_value() {
 }
 
 #[tokio::test]
-async fn foreign_files_are_moved_aside_each_to_a_name_of_its_own() {
+async fn foreign_files_are_moved_aside_each_to_its_own_name() {
     let (_directory, path) = place();
     fs::write(&path, "[store]\nkind = \"file\"\n".repeat(400)).unwrap();
     drop(Store::file(&path).unwrap());

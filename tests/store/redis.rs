@@ -107,7 +107,10 @@ async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner() {
         if let Some(lease) = b.lease(&key(), Duration::from_secs(60)).await.unwrap() {
             break lease;
         }
-        assert!(clock.now_millis() - start < 10_000, "it never ended");
+        assert!(
+            clock.now_millis() - start < 10_000,
+            "the lease never expired"
+        );
     };
     assert!(
         clock.now_millis() - start >= 199,

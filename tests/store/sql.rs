@@ -168,8 +168,8 @@ on_every_database!(
     of_many_requests_for_a_lease_one_is_granted,
     a_lease_ends_by_itself_and_is_released_only_by_its_owner,
     an_unreadable_record_counts_as_absent_and_is_replaced,
-    a_value_that_wechat_could_not_have_given_counts_as_absent,
-    a_table_that_was_dropped_is_made_again,
+    an_impossible_value_counts_as_absent,
+    a_dropped_table_is_created_again,
     nodes_see_each_other_and_forget_silent_ones,
     old_rows_are_removed,
     two_prefixes_share_nothing,
@@ -178,7 +178,7 @@ on_every_database!(
     tables_of_a_newer_version_are_left_alone,
     tables_of_version_1_get_the_table_of_documents_in_place,
     a_document_that_cannot_be_read_counts_as_absent_and_is_replaced,
-    the_longest_document_fits_and_a_missing_table_of_documents_is_made_again,
+    the_longest_document_fits_and_a_missing_document_table_is_created,
 );
 
 async fn of_many_requests_for_a_lease_one_is_granted(tables: Tables) {
@@ -206,14 +206,20 @@ async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner(tables: Tables
         if let Some(lease) = b.lease(&key(), minute).await.unwrap() {
             break lease;
         }
-        assert!(clock.now_millis() - start < 10_000, "it never ended");
+        assert!(
+            clock.now_millis() - start < 10_000,
+            "the lease never expired"
+        );
     };
     assert!(
         clock.now_millis() - start >= 199,
         "it was held for its time"
     );
     a.release(of_a.expect("it was free")).await.unwrap();
-    assert!(a.lease(&key(), minute).await.unwrap().is_none(), "b holds it");
+    assert!(
+        a.lease(&key(), minute).await.unwrap().is_none(),
+        "b holds it"
+    );
     b.release(of_b).await.unwrap();
     assert!(a.lease(&key(), minute).await.unwrap().is_some());
 }
@@ -236,7 +242,7 @@ async fn an_unreadable_record_counts_as_absent_and_is_replaced(tables: Tables) {
     assert_eq!(claim, Ok(wx_jssdk::store::Claim::Granted));
 }
 
-async fn a_value_that_wechat_could_not_have_given_counts_as_absent(tables: Tables) {
+async fn an_impossible_value_counts_as_absent(tables: Tables) {
     let Fixture { a, b, _alive } = fixture(tables);
     for (n, (what, impossible)) in impossible().into_iter().enumerate() {
         let key = CredentialKey {
@@ -251,7 +257,7 @@ async fn a_value_that_wechat_could_not_have_given_counts_as_absent(tables: Table
     }
 }
 
-async fn a_table_that_was_dropped_is_made_again(tables: Tables) {
+async fn a_dropped_table_is_created_again(tables: Tables) {
     let store = tables.open();
     for table in ["credentials", "schema", "calls"] {
         store.save(&key(), &credential(1)).await.unwrap();
@@ -391,7 +397,7 @@ async fn a_document_that_cannot_be_read_counts_as_absent_and_is_replaced(tables:
     }
 }
 
-async fn the_longest_document_fits_and_a_missing_table_of_documents_is_made_again(tables: Tables) {
+async fn the_longest_document_fits_and_a_missing_document_table_is_created(tables: Tables) {
     let Fixture { a, b, _alive } = encrypted(fixture(tables));
     let name = format!("platform:{}", "a".repeat(170));
     // Three bytes each.
@@ -462,7 +468,7 @@ async fn mariadb_with_tls_is_used_and_a_foreign_certificate_refused() {
 }
 
 /// All that befalls a server, in one test: it needs one of its own.
-async fn a_database_in_trouble_is_given_up_in_time_and_used_again(kind: Server) {
+async fn a_failing_database_times_out_and_is_used_again(kind: Server) {
     let server = Arc::new(Sql::start(kind));
     let tables = Tables::on(server.clone());
     let store = tables.open_strictly();
@@ -561,17 +567,17 @@ async fn a_database_in_trouble_is_given_up_in_time_and_used_again(kind: Server) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_failing_postgresql_times_out_and_is_used_again() {
-    a_database_in_trouble_is_given_up_in_time_and_used_again(Server::Postgres).await;
+    a_failing_database_times_out_and_is_used_again(Server::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB: make test"]
 async fn a_failing_mariadb_times_out_and_is_used_again() {
-    a_database_in_trouble_is_given_up_in_time_and_used_again(Server::MariaDb).await;
+    a_failing_database_times_out_and_is_used_again(Server::MariaDb).await;
 }
 
 /// A user without the right to create tables is told what an administrator has to do, and that is enough.
-async fn who_may_create_no_table_is_told_what_to_do(kind: Server) {
+async fn a_user_without_create_rights_is_told_what_to_do(kind: Server) {
     let server = Sql::shared(kind);
     let mut tables = Tables::on(server.clone());
     let user = format!("u{}", tables.prefix.trim_end_matches('_'));
@@ -636,13 +642,13 @@ async fn who_may_create_no_table_is_told_what_to_do(kind: Server) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_postgresql_user_without_create_rights_is_told_what_to_do() {
-    who_may_create_no_table_is_told_what_to_do(Server::Postgres).await;
+    a_user_without_create_rights_is_told_what_to_do(Server::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB: make test"]
 async fn a_mariadb_user_without_create_rights_is_told_what_to_do() {
-    who_may_create_no_table_is_told_what_to_do(Server::MariaDb).await;
+    a_user_without_create_rights_is_told_what_to_do(Server::MariaDb).await;
 }
 
 #[tokio::test]

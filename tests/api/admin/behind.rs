@@ -209,7 +209,7 @@ impl Chain {
         assert!(
             self.wechat
                 .accepts_token(self.case.app, token.value.expose()),
-            "after {} s: a dead token",
+            "after {} s: an expired token",
             self.passed()
         );
     }

@@ -14,7 +14,7 @@ fn a_day() -> impl Iterator<Item = u64> {
 /// classic token calls a day that WeChat grants even a test account.
 const BOUND: u64 = 2 * 20 + 4 * 24 + 14;
 
-async fn hammer(world: &World, path: &str) {
+async fn reject_all_day(world: &World, path: &str) {
     let mut current = world.get_with(KEY, path).await.ok().text("value");
     for pause in a_day() {
         world.advance(pause);
@@ -72,7 +72,7 @@ async fn a_day_of_force_refresh_answers_every_call_and_forces_no_more_than_the_l
 #[tokio::test]
 async fn a_day_of_rejects_leaves_a_classic_accounts_quota() {
     let world = World::new().await;
-    hammer(&world, "/credentials/classic/access_token").await;
+    reject_all_day(&world, "/credentials/classic/access_token").await;
     let calls = world.sandbox.calls(CLASSIC);
     assert!((20..=BOUND).contains(&calls), "{calls} calls");
 }
@@ -80,7 +80,7 @@ async fn a_day_of_rejects_leaves_a_classic_accounts_quota() {
 #[tokio::test]
 async fn a_day_of_rejected_tickets_leaves_the_ticket_quota() {
     let world = World::new().await;
-    hammer(&world, "/credentials/main/jsapi_ticket").await;
+    reject_all_day(&world, "/credentials/main/jsapi_ticket").await;
     let calls = world.sandbox.calls(TICKET);
     assert!((20..=BOUND).contains(&calls), "{calls} calls");
 }

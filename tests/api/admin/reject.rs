@@ -33,7 +33,7 @@ async fn fifty_clients_that_saw_one_40001_cause_one_refresh_and_a_late_one_none(
         let dead = world.token(account).await;
         world.sandbox.revoke(app, Revoke::Token);
         let gate = world.sandbox.hold(endpoint);
-        let peers: Vec<_> = (0..50)
+        let clients: Vec<_> = (0..50)
             .map(|_| {
                 let (address, path, dead) = (world.address, path.clone(), dead.clone());
                 tokio::spawn(async move { reject(address, &path, &dead).await.ok().text("value") })
@@ -42,8 +42,8 @@ async fn fifty_clients_that_saw_one_40001_cause_one_refresh_and_a_late_one_none(
         world.sandbox.wait_for_calls(endpoint, 2).await;
         gate.release();
         let mut values = HashSet::new();
-        for peer in peers {
-            values.insert(peer.await.unwrap());
+        for client in clients {
+            values.insert(client.await.unwrap());
         }
         assert_eq!(
             (values.len(), world.sandbox.calls(endpoint)),

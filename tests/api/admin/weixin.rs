@@ -19,7 +19,7 @@ fn ticket_call(token: &str, kind: &str) -> String {
 }
 
 /// The access token that a client gets with an API key.
-async fn buy(world: &World, app_id: &str, key: &str) -> String {
+async fn token_for(world: &World, app_id: &str, key: &str) -> String {
     let answer = world.get(&token_call(app_id, key)).await;
     answer.ok().text("access_token")
 }
@@ -74,7 +74,7 @@ async fn a_token_is_returned_in_wechats_shape_with_its_remaining_life() {
 #[tokio::test]
 async fn stable_token_takes_json_by_post_and_gives_the_same_token() {
     let world = World::new().await;
-    let token = buy(&world, APP, KEY).await;
+    let token = token_for(&world, APP, KEY).await;
     for body in [
         json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY }),
         json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY, "force_refresh": false }),
@@ -93,7 +93,7 @@ async fn stable_token_takes_json_by_post_and_gives_the_same_token() {
 async fn classic_accounts_and_mini_programs_have_tokens_on_both_paths() {
     let world = World::new().await;
     for app in [CLASSIC_APP, MINI_APP] {
-        let token = buy(&world, app, KEY).await;
+        let token = token_for(&world, app, KEY).await;
         assert!(world.sandbox.accepts_token(app, &token));
         let body = json!({ "grant_type": "client_credential", "appid": app, "secret": KEY });
         assert_eq!(world.stable(&body).await.ok().text("access_token"), token);
@@ -235,7 +235,7 @@ async fn force_refresh_is_a_limited_reject_and_beyond_the_limit_the_token_stays(
 #[tokio::test]
 async fn tickets_are_issued_for_a_token_that_was_issued_here() {
     let world = World::new().await;
-    let token = buy(&world, APP, KEY).await;
+    let token = token_for(&world, APP, KEY).await;
     for (kind, other) in [("jsapi", "wx_card"), ("wx_card", "jsapi")] {
         let first = world.get(&ticket_call(&token, kind)).await.ok();
         assert!(
@@ -266,7 +266,7 @@ async fn tickets_are_issued_for_a_token_that_was_issued_here() {
 async fn a_tokens_only_key_gets_no_ticket_with_its_token() {
     let world = World::new().await;
     world.with_token_key();
-    let token = buy(&world, APP, TOKEN_KEY).await;
+    let token = token_for(&world, APP, TOKEN_KEY).await;
     let call = ticket_call(&token, "jsapi");
     assert_eq!(
         without_rid(&world.get(&call).await.refused(48001)),
@@ -310,7 +310,7 @@ async fn with_a_tokens_only_key_a_token_not_issued_here_gets_no_ticket() {
 #[tokio::test]
 async fn a_token_issued_to_a_removed_key_gets_no_ticket() {
     let world = World::new().await;
-    let token = buy(&world, APP, MAIN_KEY).await;
+    let token = token_for(&world, APP, MAIN_KEY).await;
     let call = ticket_call(&token, "jsapi");
     world.get(&call).await.ok();
     world

@@ -106,7 +106,7 @@ fn all_keys() -> Vec<ApiKey> {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with_wecom_at("http://127.0.0.1:9").await // nobody is there: what WeCom's apps have is in the store
+        Self::with_wecom_at("http://127.0.0.1:9").await // no server there: the credentials of WeCom apps are in the store
     }
 
     pub(crate) async fn with_wecom_at(qyapi: &str) -> Self {

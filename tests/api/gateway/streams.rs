@@ -121,7 +121,7 @@ async fn a_truncated_answer_is_truncated_for_the_caller_too() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_ends_the_call() {
+async fn a_caller_that_disconnects_ends_the_call() {
     let world = World::new().await;
     let path = "/cgi-bin/media/upload";
     let head = post(format!("/wx/main{path}?access_token={KEY}"))

@@ -83,11 +83,11 @@ impl Process {
         let _ = socket.connect(&to.into()); // under way
         let stream = TcpStream::from_std(socket.into()).unwrap();
         stream.writable().await.unwrap();
-        self.speak(stream).await
+        self.wrap_in_tls(stream).await
     }
 
     /// With TLS where the process has a certificate.
-    async fn speak(&self, stream: TcpStream) -> Box<dyn Stream> {
+    async fn wrap_in_tls(&self, stream: TcpStream) -> Box<dyn Stream> {
         let Some(certificate) = &self.certificate else {
             return Box::new(stream);
         };
@@ -109,7 +109,9 @@ impl Process {
     async fn answered(&self, to: SocketAddr, path: &str, clock: &Clock) -> Duration {
         let begun = clock.uptime();
         let request = http::get(path).close().text();
-        let mut stream = self.speak(TcpStream::connect(to).await.unwrap()).await;
+        let mut stream = self
+            .wrap_in_tls(TcpStream::connect(to).await.unwrap())
+            .await;
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = timeout(BOUND, stream.read_to_end(&mut answer))
@@ -193,14 +195,14 @@ async fn floods(tls: bool, paths: &[(bool, &str)]) -> (Process, u64) {
 }
 
 /// The allocator gives memory back some ten seconds later.
-async fn gives_back(process: &Process, at_rest: u64) {
+async fn assert_memory_is_released(process: &Process, at_rest: u64) {
     let mut looks = interval(Duration::from_millis(200));
-    let given_back = async {
+    let released = async {
         while process.resident() * 10 > at_rest * 12 {
             looks.tick().await;
         }
     };
-    let rest = timeout(Duration::from_secs(60), given_back).await;
+    let rest = timeout(Duration::from_secs(60), released).await;
     let left = process.resident() / MIB;
     assert!(rest.is_ok(), "{left} MiB are left of {}", at_rest / MIB);
 }
@@ -214,7 +216,7 @@ async fn a_thousand_clients_that_never_read_take_at_most_64_mib() {
         (false, "/jssdk/wx-jssdk.js"),
     ];
     let (process, at_rest) = floods(false, &paths).await;
-    gives_back(&process, at_rest).await;
+    assert_memory_is_released(&process, at_rest).await;
 }
 
 #[tokio::test]
@@ -226,7 +228,7 @@ async fn a_thousand_scrapes_that_are_not_read_take_at_most_64_mib() {
 async fn over_tls_a_thousand_clients_that_never_read_are_bounded_too() {
     let paths = [(false, "/jssdk/wx-jssdk.js"), (true, "/openapi.json")];
     let (process, at_rest) = floods(true, &paths).await;
-    gives_back(&process, at_rest).await;
+    assert_memory_is_released(&process, at_rest).await;
 }
 
 /// Sends all of `requests` at once and reads the answers to the end of the connection.

@@ -48,7 +48,7 @@ async fn until(met: impl Fn() -> bool) {
     timeout(BOUND, meeting).await.expect("it comes to that");
 }
 
-async fn asks_beside_half_requests(world: &World, to: SocketAddr, count: usize) {
+async fn assert_answered_despite_half_requests(world: &World, to: SocketAddr, count: usize) {
     let _clients = half_requests(count, 1, to);
     until(|| world.guard_stats.now().evicted_unfinished > 0).await;
     let (clock, mut slowest) = (Clock::system(), Duration::ZERO);
@@ -74,14 +74,14 @@ async fn asks_beside_half_requests(world: &World, to: SocketAddr, count: usize) 
 async fn another_address_is_answered_despite_900_half_requests_on_400_places() {
     let _ = rlimit::increase_nofile_limit(8_192);
     let world = World::new("max_connections = 400\nrequest_seconds = 3600", "").await;
-    asks_beside_half_requests(&world, world.public, 900).await;
+    assert_answered_despite_half_requests(&world, world.public, 900).await;
 }
 
 #[tokio::test]
 async fn another_address_is_answered_despite_half_requests_on_all_admin_places() {
     let _ = rlimit::increase_nofile_limit(16_384);
     let world = World::new("request_seconds = 3600", "").await;
-    asks_beside_half_requests(&world, world.admin, 2_300).await;
+    assert_answered_despite_half_requests(&world, world.admin, 2_300).await;
 }
 
 #[tokio::test]

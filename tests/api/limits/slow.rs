@@ -78,7 +78,9 @@ async fn a_later_request_head_sent_byte_by_byte_is_timed_out() {
             drops.tick().await;
         }
     };
-    timeout(BOUND, hung_up).await.expect("the service closes the connection");
+    timeout(BOUND, hung_up)
+        .await
+        .expect("the service closes the connection");
 }
 
 #[tokio::test]
@@ -121,7 +123,9 @@ async fn a_client_that_never_reads_its_answer_is_timed_out() {
     // Far more than the socket buffers hold.
     let ask = http::get("/jssdk/wx-jssdk.js").text().repeat(64);
     let asking = async { while stream.write_all(ask.as_bytes()).await.is_ok() {} };
-    timeout(BOUND, asking).await.expect("the service closes the connection");
+    timeout(BOUND, asking)
+        .await
+        .expect("the service closes the connection");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The operator's drill: WeChat answers 40164 at the next refresh. The status names the account, the times and the IP; then it recovers.
+//! The operator's drill: WeChat answers 40164 at the next refresh. The status names the account, the times and the IP; then it
+//! recovers.
 
 use serde_json::json;
 use wx_jssdk::sandbox::FaultKind;

@@ -10,7 +10,7 @@ use crate::status::world::*;
 const MARK: (&str, &str) = ("X-Requested-With", "wx-jssdk");
 
 /// Asserts that the text contains no credential value.
-async fn tells_no_value(world: &World, answer: &Answer) {
+async fn assert_discloses_no_value(world: &World, answer: &Answer) {
     for app in world.app.sandbox.state().apps {
         let values = app
             .tokens
@@ -40,7 +40,7 @@ async fn a_valid_stable_token_is_returned_unchanged() {
     );
     assert_eq!(done.as_object().unwrap().len(), 5, "and nothing else");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    tells_no_value(&world, &answer).await;
+    assert_discloses_no_value(&world, &answer).await;
     assert_eq!(
         world.app.sandbox.calls(TOKEN),
         3,
@@ -60,7 +60,7 @@ async fn a_classic_token_is_a_new_one_and_the_history_shows_it() {
     world.advance(60);
     let answer = world.refresh("classic", "access_token").await;
     assert_eq!(answer.ok()["outcome"], "refreshed");
-    tells_no_value(&world, &answer).await;
+    assert_discloses_no_value(&world, &answer).await;
     let after = world.served("classic", Kind::AccessToken).await;
     assert_ne!(after.value, before.value);
     let told = world.credential("classic", "access_token").await;

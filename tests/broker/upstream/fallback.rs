@@ -66,7 +66,11 @@ async fn the_second_host_is_called_only_while_the_first_refuses_connections() {
     assert_eq!(two.calls(), (1, 1));
     two.sandbox.host().set_reachable(true).await.unwrap();
     assert!(two.token().await);
-    assert_eq!(two.calls(), (2, 1), "the first host is used again once it is back");
+    assert_eq!(
+        two.calls(),
+        (2, 1),
+        "the first host is used again once it is back"
+    );
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn an_unknown_errcode_is_a_refusal_too() {
 async fn a_secret_repeated_in_the_errmsg_is_redacted() {
     let echo = format!("invalid appsecret {SECRET}, you sent secret={SECRET}");
     let refused = token_meets(FaultKind::ErrcodeWith(40_125, echo), PATIENT).await;
-    let error = assert_struck(refused, SECRET);
+    let error = assert_redacted(refused, SECRET);
     assert!(
         error
             .to_string()
@@ -78,7 +78,7 @@ async fn a_secret_repeated_in_pieces_is_redacted_too() {
         PATIENT,
     )
     .await;
-    assert_struck(refused, SECRET);
+    assert_redacted(refused, SECRET);
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_secret_repeated_in_encoded_form_is_redacted_too() {
         FaultKind::ErrcodeWith(40_125, echo),
     ));
     let refused = upstream(sandbox.url(), PATIENT).token(&odd, false).await;
-    assert_struck(refused, "a%2Bb%2Fc%3D%3D%26d");
+    assert_redacted(refused, "a%2Bb%2Fc%3D%3D%26d");
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn a_ticket_call_redacts_its_token() {
         FaultKind::Body(format!(r#"{{"errcode":"{}"}}"#, token.expose())),
     ] {
         sandbox.fault(Fault::once(TICKET, kind));
-        assert_struck(
+        assert_redacted(
             upstream.ticket(&account(), Kind::JsapiTicket, &token).await,
             token.expose(),
         );
@@ -120,7 +120,7 @@ async fn a_ticket_call_redacts_its_token() {
 }
 
 #[track_caller]
-fn assert_struck(outcome: Result<Issued, UpstreamError>, value: &str) -> UpstreamError {
+fn assert_redacted(outcome: Result<Issued, UpstreamError>, value: &str) -> UpstreamError {
     let error = outcome.unwrap_err();
     let printed = format!("{error} {error:?}");
     assert!(!printed.contains(value), "{printed}");

@@ -61,7 +61,7 @@ async fn a_reply_lost_on_a_connection_that_was_used_before_is_not_repeated() {
     assert_eq!(
         sandbox.calls("/cgi-bin/token"),
         2,
-        "a repeated classic call would end the previous token"
+        "a repeated classic call would end the token before last"
     );
 }
 

@@ -58,7 +58,7 @@ pub(crate) async fn token_meets(
     let outcome = upstream(sandbox.url(), timeout)
         .token(&account(), false)
         .await;
-    assert_eq!(sandbox.calls(STABLE), 1, "nothing is repeated");
+    assert_eq!(sandbox.calls(STABLE), 1, "no call is repeated");
     outcome
 }
 

@@ -204,7 +204,7 @@ fn accounts_inherit_the_account_defaults_key_by_key() {
     assert_eq!(
         (main.js_apis().len(), other.js_apis().len()),
         (1, 0),
-        "an empty list is a list"
+        "an empty list is valid"
     );
     assert_eq!(settings.default_apis, ["scanQRCode"]);
 }

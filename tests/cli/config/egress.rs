@@ -62,7 +62,11 @@ fn an_account_may_have_another_proxy_or_none() {
         assert_eq!(settings.accounts[0].1.own_egress(), own.as_ref(), "{lines}");
     }
     let found = paths(read(&text("proxy_user = \"u\"")));
-    assert_eq!(found, ["accounts.main.proxy_user"], "whose proxy is it?");
+    assert_eq!(
+        found,
+        ["accounts.main.proxy_user"],
+        "the problem names the setting"
+    );
     only(
         "account_defaults.proxy",
         read("[account_defaults]\nproxy = \"http://a:1\""),

@@ -75,7 +75,7 @@ fn an_account_may_live_in_the_environment_alone() {
     assert_eq!(
         account.secret().expose(),
         "12345678901234567890123456789012",
-        "digits are a text"
+        "digits are a string"
     );
     assert_eq!(account.js_apis(), settings.default_apis);
 }
@@ -117,7 +117,7 @@ fn a_secret_or_secret_file_in_the_environment_replaces_either_one_in_the_file() 
     let both = only("accounts.main.secret_file", read_with(MAIN, &both));
     assert!(
         both.contains("conflicts with secret"),
-        "two in one place are a mistake there, too: {both}"
+        "two in the environment are a mistake too: {both}"
     );
     // The other account's stay as they are.
     let two = format!(

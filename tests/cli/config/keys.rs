@@ -120,7 +120,7 @@ fn an_invalid_hash_is_refused_with_the_command_that_makes_one() {
         );
         assert!(
             hash.is_empty() || !printed.contains(hash),
-            "a key in the place of its hash is not printed: {printed}"
+            "a key in place of its hash is not printed: {printed}"
         );
     }
     only(

@@ -146,7 +146,7 @@ fn promtool(arguments: &[&str]) -> Command {
 }
 
 /// Returns its output if it succeeded.
-async fn well(mut command: Command, input: &str) -> String {
+async fn run_successfully(mut command: Command, input: &str) -> String {
     let mut child = command
         .stdin(Stdio::piped())
         .spawn()
@@ -168,17 +168,17 @@ async fn well(mut command: Command, input: &str) -> String {
 #[tokio::test]
 #[ignore = "needs promtool: make test"]
 async fn prometheus_loads_the_rules_and_they_fire_when_they_should() {
-    let said = well(promtool(&["check", "rules", RULES]), "").await;
+    let said = run_successfully(promtool(&["check", "rules", RULES]), "").await;
     assert!(
         said.contains(&format!("{} rules found", names(&document(RULES)).len())),
         "{said}"
     );
-    well(
+    run_successfully(
         promtool(&["test", "rules", "examples/prometheus/alerts.test.yml"]),
         "",
     )
     .await;
-    well(
+    run_successfully(
         promtool(&["check", "config", "examples/prometheus/prometheus.yml"]),
         "",
     )
@@ -218,9 +218,9 @@ async fn promtool_finds_no_fault_in_the_metrics_of_a_busy_service() {
         })
         .await;
     assert_eq!(
-        well(promtool(&["check", "metrics"]), &scrape.text).await,
+        run_successfully(promtool(&["check", "metrics"]), &scrape.text).await,
         "",
-        "no remark at all"
+        "no remarks"
     );
     service.end().await;
 }

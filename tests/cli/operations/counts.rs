@@ -354,7 +354,7 @@ async fn store_failures_are_counted_by_operation() {
         let (asked, failed) = of(operation);
         assert!(asked > 0 && asked == failed, "{operation}: {store:?}");
     }
-    assert_eq!(of("claim"), (0, 0), "nobody complained about a value");
+    assert_eq!(of("claim"), (0, 0), "no value was rejected");
     let (fine, _sandbox) = self::broker(Store::memory(), &clock).await;
     fine.credential("shop", Kind::JsapiTicket).await.unwrap();
     assert!(

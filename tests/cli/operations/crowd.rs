@@ -212,7 +212,7 @@ async fn while_the_store_is_down_the_log_stays_readable_too() {
                 .credential(&name(n), Kind::AccessToken)
                 .await
                 .is_ok(),
-            "memory serves"
+            "served from memory"
         );
     }
     for what in [
@@ -236,6 +236,6 @@ async fn while_the_store_is_down_the_log_stays_readable_too() {
     let refreshed = crowd.log.about("refreshed").len();
     assert!(
         refreshed >= MANY,
-        "each refresh has its line all the same: {refreshed}"
+        "each refresh still has its own line: {refreshed}"
     );
 }

@@ -48,12 +48,12 @@ async fn every_metric_is_documented_in_both_languages_with_its_type_and_no_other
         assert_eq!(
             names.difference(&rows).collect::<Vec<_>>(),
             Vec::<&&str>::new(),
-            "{path} does not have these"
+            "missing in {path}"
         );
         assert_eq!(
             rows.difference(&names).collect::<Vec<_>>(),
             Vec::<&&str>::new(),
-            "{path} has these, which there are not"
+            "only in {path}"
         );
         for (name, kind) in &metrics {
             assert!(
@@ -222,7 +222,7 @@ fn every_warning_and_error_of_the_log_is_documented_in_both_languages_and_no_oth
         for row in rows.iter().filter(is_message) {
             assert!(
                 code.contains(*row),
-                "{path} has a message that nobody logs: {row}"
+                "{path} has a message that is never logged: {row}"
             );
         }
     }

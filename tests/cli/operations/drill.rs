@@ -64,7 +64,7 @@ async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_
         .value("wx_jssdk_credential_remaining_seconds", &TICKET_OF_SHOP)
         .unwrap();
     assert_eq!(began as f64 + left, until as f64);
-    assert_eq!(service.sign("shop").await, 200, "they do");
+    assert_eq!(service.sign("shop").await, 200, "pages still work");
     // Readiness reports the same as text and times.
     let (status, report) = service.ready().await;
     let account = &report["accounts"][0];
@@ -92,7 +92,10 @@ async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_
             .contains("The IP to allow: 203.0.113.7"),
         "{lines:?}"
     );
-    assert!(lines.len() <= 2, "told once for each credential: {lines:?}");
+    assert!(
+        lines.len() <= 2,
+        "logged once for each credential: {lines:?}"
+    );
 
     // No operator reacted: pages work until the announced second and then stop; the node stays in rotation for the other account.
     service.advance(7_200 - 20 - 6);
@@ -134,7 +137,7 @@ async fn an_address_missing_in_the_ip_list_is_found_explained_and_fixed_without_
             .all("wx_jssdk_credential_failing_seconds", &[])
             .count(),
         0,
-        "the alarm ends by itself"
+        "the alert resolves by itself"
     );
     assert_eq!(
         scrape.value("wx_jssdk_credential_overdue_seconds", &TOKEN_OF_SHOP),

@@ -186,7 +186,7 @@ async fn an_account_whose_refresh_fails_is_named_with_details_while_it_still_sig
     }
     assert!(
         !report.to_string().contains("203.0.113.7"),
-        "nobody showed a key: {report}"
+        "no key was sent: {report}"
     );
     // Then the ticket has expired: the end of signing and the start of the failure stay.
     service.advance(200);
@@ -207,7 +207,7 @@ async fn an_account_whose_refresh_fails_is_named_with_details_while_it_still_sig
     assert_eq!(
         service.ready().await,
         (200, healthy),
-        "and nothing of it is left"
+        "and the failure is no longer reported"
     );
     service.end().await;
 }

@@ -84,7 +84,7 @@ async fn a_failed_refresh_is_one_line_with_cause_and_fix_at_its_class_level() {
         assert_eq!(
             number(line, "served_for"),
             7_200 - 7_030 - 5,
-            "so long nobody notices"
+            "until then no client is affected"
         );
         assert!(number(line, "retry_in") >= 1);
         assert_eq!(

@@ -112,7 +112,10 @@ async fn every_metric_is_described_once_and_its_samples_are_contiguous() {
         match line.strip_prefix("# TYPE ") {
             Some(description) => current = description.split_once(' ').unwrap().0,
             None if line.starts_with('#') => {}
-            None => assert!(line.starts_with(current), "{line} stands below {current}"),
+            None => assert!(
+                line.starts_with(current),
+                "{line} is listed below {current}"
+            ),
         }
     }
     service.end().await;
@@ -192,7 +195,7 @@ async fn reloads_are_counted_by_result_and_dated() {
     assert_eq!(
         read(&service.scrape().await),
         (1.0, 2.0, 2.0, 50.0),
-        "the configuration before is in use"
+        "the previous configuration is in use"
     );
     service.end().await;
 }

@@ -155,7 +155,7 @@ impl Service {
         };
         timeout(BOUND, looking)
             .await
-            .unwrap_or_else(|_| panic!("it never came to: {what}\n{}", self.log.text()))
+            .unwrap_or_else(|_| panic!("the condition never held: {what}\n{}", self.log.text()))
     }
 
     /// Waits until this account has its ticket.

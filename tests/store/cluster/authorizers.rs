@@ -122,7 +122,7 @@ impl World {
     }
 
     /// The token that WeChat accepts now.
-    fn living(&self, app_id: &str) -> Option<String> {
+    fn valid_token(&self, app_id: &str) -> Option<String> {
         self.sandbox.authorizer_token(COMPONENT, app_id)
     }
 }
@@ -145,7 +145,10 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
     world.advance(6);
     // Before the keeper has run: the store is read and is empty.
     let read = token(&world.nodes[0], SHOP).await.unwrap();
-    assert_eq!(Some(read.value.expose()), world.living(SHOP).as_deref());
+    assert_eq!(
+        Some(read.value.expose()),
+        world.valid_token(SHOP).as_deref()
+    );
     world.tend().await;
     let late = world.node();
     world.nodes = vec![late];
@@ -154,7 +157,10 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
     // With the ticket from memory.
     for app_id in [SHOP, CAFE] {
         let read = token(&world.nodes[0], app_id).await.unwrap();
-        assert_eq!(Some(read.value.expose()), world.living(app_id).as_deref());
+        assert_eq!(
+            Some(read.value.expose()),
+            world.valid_token(app_id).as_deref()
+        );
     }
     let again = |_: &Broker| world.calls(LIST) > lists;
     world.until(again).await;
@@ -183,7 +189,10 @@ async fn an_account_that_authorises_again_has_a_valid_token_on_every_node() {
     for node in &world.nodes {
         let served = token(node, SHOP).await.unwrap();
         assert_ne!(served.value, tokens[0]);
-        assert_eq!(Some(served.value.expose()), world.living(SHOP).as_deref());
+        assert_eq!(
+            Some(served.value.expose()),
+            world.valid_token(SHOP).as_deref()
+        );
     }
 }
 
@@ -207,7 +216,10 @@ async fn a_token_that_a_peer_node_has_ended_is_no_longer_served() {
     world.tend().await;
     let read = token(node, SHOP).await.unwrap();
     assert_ne!(read.value, served.value);
-    assert_eq!(Some(read.value.expose()), world.living(SHOP).as_deref());
+    assert_eq!(
+        Some(read.value.expose()),
+        world.valid_token(SHOP).as_deref()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,7 +260,10 @@ async fn redis_down_past_the_end_of_a_token_stops_no_account_of_a_platform() {
     world.advance(7_200);
     for node in &world.nodes {
         let served = token(node, SHOP).await.unwrap();
-        assert_eq!(Some(served.value.expose()), world.living(SHOP).as_deref());
+        assert_eq!(
+            Some(served.value.expose()),
+            world.valid_token(SHOP).as_deref()
+        );
     }
     // The owner withdraws; a refusal changes nothing before the store answers.
     world.sandbox.cancel_authorization(COMPONENT, SHOP).await;

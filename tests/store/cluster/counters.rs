@@ -69,7 +69,7 @@ async fn waiting_for_another_nodes_refresh_is_counted_and_ends_with_the_stored_v
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn every_process_knows_within_a_minute_what_all_of_them_called_today() {
+async fn every_process_knows_the_total_calls_of_today_within_a_minute() {
     let cluster = Cluster::warm(Stable, 3).await;
     let dead = cluster.revoke_token().await;
     cluster.brokers[0]

@@ -246,7 +246,11 @@ async fn a_token_that_one_process_has_just_refreshed_is_known_to_every_other_at_
             .await
             .is_none()
     );
-    assert_eq!(cluster.calls(STABLE), 2, "no call to WeChat was made for it");
+    assert_eq!(
+        cluster.calls(STABLE),
+        2,
+        "no call to WeChat was made for it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -198,7 +198,10 @@ async fn two_nodes_in_classic_mode_agree_again_after_redis_was_down() {
     cluster.advance(5);
     cluster.tend().await;
     cluster.live(600, 5).await;
-    assert!(cluster.assert_all_answer_at_once().is_some(), "both have the same token");
+    assert!(
+        cluster.assert_all_answer_at_once().is_some(),
+        "both have the same token"
+    );
     // Fetched at about the same time: it is unknown which of the two was replaced, and one more call settles it.
     assert!(
         (3..=4).contains(&cluster.token_calls()),

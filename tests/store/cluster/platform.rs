@@ -260,7 +260,7 @@ async fn kill_9_while_codes_are_redeemed_loses_no_refresh_token_in_postgresql() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_a_key_no_refresh_token_or_ticket_stands_in_clear_in_the_file() {
+async fn with_a_key_the_file_has_no_refresh_token_or_ticket_in_plain_text() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("key"), "ab".repeat(32)).unwrap();
     let store = "kind = \"file\"\npath = \"store.redb\"\nencryption_key_file = \"key\"";

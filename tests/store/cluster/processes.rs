@@ -180,7 +180,7 @@ async fn when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_m
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
-async fn a_process_that_was_killed_comes_back_with_what_the_cluster_has() {
+async fn a_killed_process_restarts_with_the_values_of_the_cluster() {
     let (redis, sandbox) = (Redis::start(), sandbox().await);
     let mut processes: Vec<_> = (0..2)
         .map(|_| Process::start(&in_redis(&redis), &sandbox, QUICK))

@@ -44,7 +44,7 @@ impl<const KIND: usize> Shared for On<KIND> {
 }
 
 /// One server for all of them, since starting one takes seconds.
-async fn trouble_of_the_database_costs_no_call_and_no_wait<const KIND: usize>() {
+async fn a_database_outage_costs_no_call_and_no_wait<const KIND: usize>() {
     let mut cluster: ClusterOn<On<KIND>> = ClusterOn::warm(TokenMode::Stable, 3).await;
     let calls = |cluster: &ClusterOn<On<KIND>>| (cluster.calls(STABLE), cluster.calls(TICKET));
     // `live` asserts that no reader waits and that no expired value is read.
@@ -93,13 +93,13 @@ async fn trouble_of_the_database_costs_no_call_and_no_wait<const KIND: usize>() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_postgresql_outage_costs_no_call_and_no_wait() {
-    trouble_of_the_database_costs_no_call_and_no_wait::<POSTGRES>().await;
+    a_database_outage_costs_no_call_and_no_wait::<POSTGRES>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB: make test"]
 async fn a_mariadb_outage_costs_no_call_and_no_wait() {
-    trouble_of_the_database_costs_no_call_and_no_wait::<MARIADB>().await;
+    a_database_outage_costs_no_call_and_no_wait::<MARIADB>().await;
 }
 
 /// Processes of the real binary.

@@ -258,7 +258,7 @@ async fn with_redis_down_paused_or_emptied_clients_are_served_and_it_is_reported
 #[tokio::test]
 async fn a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counted() {
     let service = Service::warm().await;
-    let dead = service.peer("access_token").await.body["value"].clone();
+    let dead = service.client("access_token").await.body["value"].clone();
     // Another server forces the stable token twice: the one issued here is dead.
     for _ in 0..2 {
         service.sandbox.foreign_refresh(APP, Mode::Stable);
@@ -268,7 +268,7 @@ async fn a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counte
     let answer = service.report_dead("access_token", &dead).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_ne!(answer.body["value"], dead);
-    service.peer_is_served().await;
+    service.assert_client_is_served().await;
     assert_eq!(
         service
             .credential(Kind::AccessToken)
@@ -288,7 +288,7 @@ async fn a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counte
 #[tokio::test]
 async fn a_ticket_that_wechat_ended_early_is_replaced_once_a_client_reports_it() {
     let service = Service::warm().await;
-    let dead = service.peer("jsapi_ticket").await.body["value"].clone();
+    let dead = service.client("jsapi_ticket").await.body["value"].clone();
     service.sandbox.revoke(APP, Revoked::JsapiTicket);
     assert!(
         !service.verdict(&service.page().await.body).is_empty(),
@@ -313,7 +313,7 @@ async fn a_burst_is_answered_without_a_call_and_the_status_stays_reachable() {
         tokio::spawn(async move { service.page().await.status })
     });
     let pages: Vec<_> = pages.collect();
-    service.peer_is_served().await;
+    service.assert_client_is_served().await;
     assert_eq!(service.admin("/readyz").await.status, 200);
     assert!(
         service
@@ -364,9 +364,9 @@ async fn one_wrong_secret_of_fifty_fails_only_the_clients_of_its_account() {
     let service = Service::beside(&others).await;
     // On the first fetch, and from memory.
     for _ in 0..2 {
-        service.peer_is_served().await;
+        service.assert_client_is_served().await;
         for (name, secret) in &others {
-            let answer = service.peer_of(name, "access_token").await;
+            let answer = service.client_of(name, "access_token").await;
             if *secret == SECRET {
                 let token = answer.body["value"]
                     .as_str()

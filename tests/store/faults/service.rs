@@ -88,14 +88,14 @@ impl Service {
     }
 
     /// Adds this fault to every later call to WeChat.
-    pub(crate) fn lay(&self, kind: &FaultKind) {
+    pub(crate) fn add_fault(&self, kind: &FaultKind) {
         for endpoint in [STABLE, TICKET] {
             self.sandbox.fault(Fault::always(endpoint, kind.clone()));
         }
     }
 
     /// Moves the clock to this many seconds before the end of the values fetched at the start.
-    pub(crate) fn leave(&self, seconds: u64) {
+    pub(crate) fn advance_to_before_end(&self, seconds: u64) {
         let now = self.sandbox.clock().now();
         let then = START.plus(Duration::from_secs(LIFE - seconds));
         assert!(self.sandbox.advance(then.since(now)));
@@ -103,17 +103,17 @@ impl Service {
 
     /// Moves the clock to the first second in which a value is not used any more.
     pub(crate) fn end_of_life(&self) {
-        self.leave(MARGIN);
+        self.advance_to_before_end(MARGIN);
     }
 
     /// Moves the clock to the last second in which it is used.
     pub(crate) fn last_second(&self) {
-        self.leave(MARGIN + 1);
+        self.advance_to_before_end(MARGIN + 1);
     }
 
     /// Moves the clock to the middle of the refresh lead, and waits until a refresh has failed with the fault.
     pub(crate) async fn refresh_failed(&self) -> CredentialSnapshot {
-        self.leave(120);
+        self.advance_to_before_end(120);
         self.eventually("a failed refresh", || async {
             self.failed(Kind::AccessToken)
         })
@@ -197,19 +197,19 @@ impl Service {
     }
 
     /// `GET /credentials/main/{kind}` as a client does.
-    pub(crate) async fn peer(&self, kind: &str) -> Answer {
-        self.peer_of("main", kind).await
+    pub(crate) async fn client(&self, kind: &str) -> Answer {
+        self.client_of("main", kind).await
     }
 
     /// The same of another account.
-    pub(crate) async fn peer_of(&self, account: &str, kind: &str) -> Answer {
+    pub(crate) async fn client_of(&self, account: &str, kind: &str) -> Answer {
         self.ask(&format!("{}/credentials/{account}/{kind}", self.admin))
             .await
     }
 
     /// Asserts that a client gets a token that WeChat accepts, with the correct lifetime.
-    pub(crate) async fn peer_is_served(&self) {
-        let answer = self.peer("access_token").await;
+    pub(crate) async fn assert_client_is_served(&self) {
+        let answer = self.client("access_token").await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert!(
             self.sandbox

@@ -20,12 +20,12 @@ struct After {
 }
 
 /// A page is signed until the last second, then gets the reason and when to retry; it is signed again once WeChat recovers.
-async fn a_page(fault: FaultKind, after: After) {
+async fn check_page(fault: FaultKind, after: After) {
     let service = Service::warm().await;
-    service.lay(&fault);
+    service.add_fault(&fault);
     service.refresh_failed().await;
     for left in [60, 30, 10] {
-        service.leave(left);
+        service.advance_to_before_end(left);
         service.signs().await;
     }
     service.last_second();
@@ -39,13 +39,13 @@ async fn a_page(fault: FaultKind, after: After) {
 }
 
 /// A client has a valid token until its end, on both APIs; then the reason; then a token again.
-async fn a_peer(fault: FaultKind, after: After) {
+async fn check_client(fault: FaultKind, after: After) {
     let service = Service::warm().await;
-    service.lay(&fault);
+    service.add_fault(&fault);
     service.refresh_failed().await;
     for left in [60, 10] {
-        service.leave(left);
-        service.peer_is_served().await;
+        service.advance_to_before_end(left);
+        service.assert_client_is_served().await;
         let token = service.dropin().await;
         assert!(
             token["access_token"].is_string() && token["expires_in"].as_u64() <= Some(left),
@@ -54,11 +54,11 @@ async fn a_peer(fault: FaultKind, after: After) {
     }
     service.end_of_life();
     service
-        .peer("access_token")
+        .client("access_token")
         .await
         .is_problem(after.status, after.code);
     service
-        .peer("jsapi_ticket")
+        .client("jsapi_ticket")
         .await
         .is_problem(after.status, after.code);
     let refusal = service.dropin().await;
@@ -71,13 +71,13 @@ async fn a_peer(fault: FaultKind, after: After) {
     assert!(refusal.get("access_token").is_none(), "{refusal}");
     service.heal().await;
     service.signs_again().await;
-    service.peer_is_served().await;
+    service.assert_client_is_served().await;
 }
 
 /// The operator sees the first failure while pages still work: the cause, the fix, and the time of the retry.
-async fn an_operator(fault: FaultKind, after: After) {
+async fn check_operator(fault: FaultKind, after: After) {
     let service = Service::warm().await;
-    service.lay(&fault);
+    service.add_fault(&fault);
     let token = service.refresh_failed().await;
     assert!(token.is_served(), "pages still work");
     let error = token.last_error.unwrap();
@@ -175,17 +175,17 @@ macro_rules! faults {
 
             #[tokio::test]
             async fn a_page_is_signed_until_the_last_second_and_again_once_wechat_recovers() {
-                a_page($fault, $after).await;
+                check_page($fault, $after).await;
             }
 
             #[tokio::test]
             async fn a_client_has_a_valid_token_to_its_end_and_then_the_reason() {
-                a_peer($fault, $after).await;
+                check_client($fault, $after).await;
             }
 
             #[tokio::test]
             async fn the_operator_is_warned_while_pages_still_work() {
-                an_operator($fault, $after).await;
+                check_operator($fault, $after).await;
             }
         })*
     };
@@ -235,10 +235,10 @@ mod unreachable {
         service.sandbox.stop().await;
         service.refresh_failed().await;
         service.last_second();
-        service.peer_is_served().await;
+        service.assert_client_is_served().await;
         service.end_of_life();
         service
-            .peer("access_token")
+            .client("access_token")
             .await
             .is_problem(503, "upstream_unavailable");
     }
