@@ -25,9 +25,10 @@ use super::keys::presented_key::Presenter;
 use super::keys::{ApiKey, ApiKeys, TicketRight, TokenStyle, virtual_token};
 use crate::account::{Account, Platform};
 use crate::broker::Broker;
+use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
-use crate::error::Error;
-use crate::error::codes::wire_errors::WireError;
+use crate::error::codes::wire_errors::{self, WireError};
+use crate::error::{Error, System};
 
 /// The token and ticket endpoints of `api.weixin.qq.com` and `qyapi.weixin.qq.com`, below `/cgi-bin`.
 ///
@@ -80,7 +81,7 @@ fn is_base(request: &HttpRequest, account: &str) -> bool {
 struct TokenOwner {
     /// The configured name.
     account: String,
-    is_work: bool,
+    system: System,
     /// The key, if the token is an API key or a virtual token.
     key: Option<Arc<ApiKey>>,
 }
@@ -98,14 +99,14 @@ impl TokenOwner {
             None => Self::of_key(request, broker, &keys.load(), token),
         };
         let (account, key) = found.filter(|(account, _)| is_base(request, account))?;
-        let is_work = {
+        let system = {
             let accounts = broker.accounts();
             let (_, account) = accounts.get(&account).ok()?;
-            matches!(account.platform(), Platform::Work { .. })
+            system_of(account)
         };
         Some(Self {
             account,
-            is_work,
+            system,
             key,
         })
     }
@@ -143,6 +144,67 @@ impl TokenOwner {
             Some(_) => TicketRight::Limited,
             None => ticket_right(request, broker, keys, &self.account, token, kind),
         }
+    }
+}
+
+/// Returns the system whose API this account has.
+pub(super) fn system_of(account: &Account) -> System {
+    match account.platform() {
+        Platform::Work { .. } => System::Qyapi,
+        _ => System::Weixin,
+    }
+}
+
+/// Answers a ticket call. `kind` is `None` for an unknown type; the token is checked first.
+async fn ticket(
+    system: System,
+    request: &HttpRequest,
+    broker: &Broker,
+    keys: &Keys,
+    token: Option<&str>,
+    kind: Option<Kind>,
+) -> HttpResponse {
+    let (dead_token, bad_args, forbidden) = match system {
+        System::Weixin => (
+            wire_errors::DEAD_TOKEN,
+            wire_errors::BAD_ARGS,
+            wire_errors::NOT_FOR_THIS_ACCOUNT,
+        ),
+        System::Qyapi => (
+            wire_errors::WORK_DEAD_TOKEN,
+            wire_errors::WORK_BAD_ARGS,
+            wire_errors::WORK_FORBIDDEN,
+        ),
+    };
+    let answer = async {
+        let token = token.ok_or(wire_errors::NO_TOKEN)?;
+        let owner = TokenOwner::find(request, broker, keys, token).await;
+        let owner = owner.filter(|owner| owner.system == system);
+        let owner = owner.ok_or(dead_token)?;
+        let kind = kind.ok_or(bad_args)?;
+        match owner.ticket_right(request, broker, keys, token, kind) {
+            TicketRight::Granted => {}
+            TicketRight::Limited => return Err(forbidden.into()),
+            TicketRight::Unknown => return Err(dead_token.into()),
+        }
+        let account = owner.account;
+        debug!(account, %kind, "drop-in ticket call");
+        Ok(broker.credential(&account, kind).await?)
+    };
+    respond(system, request, broker, answer.await, reply::ticket)
+}
+
+fn respond(
+    system: System,
+    request: &HttpRequest,
+    broker: &Broker,
+    answer: Result<Arc<Credential>, Refusal>,
+    reply: fn(System, &Credential, UnixTime) -> HttpResponse,
+) -> HttpResponse {
+    let clock = broker.clock();
+    match answer {
+        Ok(credential) => reply(system, &credential, clock.now()),
+        Err(refusal) => refusal.answer(system, clock.wall(), peer_ip(request)),
     }
 }
 

@@ -33,14 +33,15 @@ use self::caller::{Caller, UserTokens};
 pub(crate) use self::connections::Connections;
 use self::key_limits::KeyLimits;
 pub use self::stats::{CallOutcome, CallStats, GatewayStats};
-use super::dropin::BaseAccount;
 use super::dropin::reply::Refusal;
+use super::dropin::{BaseAccount, system_of};
 use super::key_lockout::KeyLockout;
 use super::keys::call_policy::CallRight;
 use super::keys::{ApiKeys, CallPath};
 use crate::account::Platform;
 use crate::broker::Broker;
 use crate::endpoint::Problem;
+use crate::error::System;
 use crate::error::codes::wire_errors;
 
 /// `[gateway]`: limits of calls that are passed on.
@@ -167,10 +168,8 @@ impl Gateway {
                 shared.stats.refused(account, &group);
             }
             let wall = shared.broker.clock().wall();
-            match shared.is_work(account.as_deref(), &incoming) {
-                true => refusal.work(wall, incoming.peer_ip()),
-                false => refusal.weixin(wall),
-            }
+            let system = shared.system(account.as_deref(), &incoming);
+            refusal.answer(system, wall, incoming.peer_ip())
         });
         Passed {
             response,
@@ -258,9 +257,9 @@ impl Shared {
         caller: &Caller,
     ) -> Result<(), Refusal> {
         let (key, called) = (&caller.key.name, path.as_str().trim_end_matches('/'));
-        let forbidden = match caller.is_work {
-            true => wire_errors::WORK_FORBIDDEN,
-            false => wire_errors::NOT_FOR_THIS_ACCOUNT,
+        let forbidden = match system_of(&caller.account) {
+            System::Weixin => wire_errors::NOT_FOR_THIS_ACCOUNT,
+            System::Qyapi => wire_errors::WORK_FORBIDDEN,
         };
         let is_platform_call =
             path.takes_component_secret() && caller.account.platform() == Platform::Component;
@@ -289,21 +288,18 @@ impl Shared {
         Err(Refusal::because(forbidden, what))
     }
 
-    /// Whether errors have WeCom's shape: decided by the account, or by what is known of it.
-    fn is_work(&self, account: Option<&str>, incoming: &Incoming<'_>) -> bool {
+    /// Returns the system in whose words errors are: the account's, or that of all that is known of it.
+    fn system(&self, account: Option<&str>, incoming: &Incoming<'_>) -> System {
         let accounts = self.broker.accounts();
-        let named = account.or(incoming.base.as_deref());
-        let is_work = |name: &str| {
-            let found = accounts.get(name).ok();
-            found.is_some_and(|(_, account)| matches!(account.platform(), Platform::Work { .. }))
-        };
-        match named {
-            Some(name) => is_work(name),
-            None => {
-                let mut all = accounts.iter().peekable();
-                all.peek().is_some()
-                    && all.all(|(_, account)| matches!(account.platform(), Platform::Work { .. }))
-            }
+        if let Some(name) = account.or(incoming.base.as_deref()) {
+            let found = accounts.get(name);
+            return found.map_or(System::Weixin, |(_, account)| system_of(account));
+        }
+        let mut systems = accounts.iter().map(|(_, account)| system_of(account));
+        let first = systems.next().unwrap_or(System::Weixin);
+        match systems.all(|system| system == first) {
+            true => first,
+            false => System::Weixin,
         }
     }
 }

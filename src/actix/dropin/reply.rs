@@ -14,7 +14,7 @@ use crate::actix::problem::FailureCode;
 use crate::clock::UnixTime;
 use crate::credential::Credential;
 use crate::error::codes::wire_errors::{self, WireError};
-use crate::error::{Class, Error, Failure};
+use crate::error::{Class, Error, Failure, System};
 
 /// An answer with an errcode.
 #[derive(Debug)]
@@ -86,185 +86,80 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The answer of `api.weixin.qq.com`: `{"access_token","expires_in"}`, without an errcode.
-pub(super) fn token(credential: &Credential, now: UnixTime) -> HttpResponse {
-    ok(
-        WEIXIN_JSON,
-        &TokenReply {
-            access_token: credential.value.expose(),
-            expires_in: credential.remaining(now).as_secs(),
-        },
-    )
-}
-
-/// The answer of WeCom: `{"errcode":0,"errmsg":"ok","access_token","expires_in"}`.
-pub(super) fn work_token(credential: &Credential, now: UnixTime) -> HttpResponse {
-    let expires_in = credential.remaining(now).as_secs();
-    ok(
-        WORK_JSON,
-        &WorkTokenReply {
-            errcode: 0,
-            errmsg: "ok",
-            access_token: credential.value.expose(),
-            expires_in,
-        },
-    )
-}
-
-/// The ticket answer of `api.weixin.qq.com`: `{"errcode":0,"errmsg":"ok","ticket","expires_in"}`.
-pub(super) fn ticket(credential: &Credential, now: UnixTime) -> HttpResponse {
-    ticket_as(WEIXIN_JSON, credential, now)
-}
-
-/// The ticket answer of WeCom, with the same members.
-pub(super) fn work_ticket(credential: &Credential, now: UnixTime) -> HttpResponse {
-    ticket_as(WORK_JSON, credential, now)
-}
-
-fn ticket_as(content_type: &'static str, credential: &Credential, now: UnixTime) -> HttpResponse {
-    let expires_in = credential.remaining(now).as_secs();
-    ok(
-        content_type,
-        &TicketReply {
-            errcode: 0,
-            errmsg: "ok",
-            ticket: credential.value.expose(),
-            expires_in,
-        },
-    )
-}
-
 impl Refusal {
-    /// Returns `{"errcode","errmsg"}` as `api.weixin.qq.com` does: with a rid, whose first group is the
-    /// time.
-    pub(in crate::actix) fn weixin(self, wall: UnixTime) -> HttpResponse {
-        let rid = |errmsg: &str| {
-            let random: [u32; 2] = rand::random();
-            format!(
-                "{errmsg} rid: {:08x}-{:08x}-{:08x}",
-                wall.0, random[0], random[1]
-            )
-        };
-        match self {
-            Self::WeChats { errcode, errmsg } => refused(WEIXIN_JSON, errcode, &errmsg),
-            Self::Ours { errcode, errmsg } => refused(WEIXIN_JSON, errcode, &rid(&errmsg)),
+    /// Returns `{"errcode","errmsg"}` in the words of `system`, with the tail that its own errors have.
+    pub(in crate::actix) fn answer(
+        self,
+        system: System,
+        wall: UnixTime,
+        caller: Option<IpAddr>,
+    ) -> HttpResponse {
+        let (errcode, errmsg, status, retry_after) = match self {
+            Self::WeChats { errcode, errmsg } => return refused(system, errcode, &errmsg),
+            Self::Ours { errcode, errmsg } => (errcode, errmsg, StatusCode::OK, None),
             Self::LockedOut(wait) => {
-                let answer = Self::from(wire_errors::LOCKED_OUT).weixin(wall);
-                unavailable(answer, StatusCode::TOO_MANY_REQUESTS, Some(wait))
+                let WireError { errcode, errmsg } = match system {
+                    System::Weixin => wire_errors::LOCKED_OUT,
+                    System::Qyapi => wire_errors::WORK_LOCKED_OUT,
+                };
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                (errcode, errmsg.into(), status, Some(wait))
             }
             Self::Unavailable {
                 status,
                 retry_after,
                 errmsg,
-            } => {
-                let answer = refused(WEIXIN_JSON, wire_errors::BUSY.errcode, &rid(&errmsg));
-                unavailable(answer, status, retry_after)
-            }
-        }
-    }
-
-    /// Returns it as WeCom does: with a hint, the client's address and a link, and with the errcode and
-    /// errmsg in headers too.
-    pub(in crate::actix) fn work(self, wall: UnixTime, caller: Option<IpAddr>) -> HttpResponse {
-        let hint = |errcode: i64, errmsg: &str| {
-            let digits = rand::random_range(0..1_000_000_000_000_000_u64);
-            let caller = caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-            let tail = format!(
-                "hint: [{}{digits:015}], from ip: {caller}, more info at {MORE_INFO}{errcode}",
-                wall.0
-            );
-            format!("{errmsg}, {tail}")
-        };
-        match self {
-            Self::WeChats { errcode, errmsg } => refused_by_work(errcode, &errmsg),
-            Self::Ours { errcode, errmsg } => refused_by_work(errcode, &hint(errcode, &errmsg)),
-            Self::LockedOut(wait) => {
-                let answer = Self::from(wire_errors::WORK_LOCKED_OUT).work(wall, caller);
-                unavailable(answer, StatusCode::TOO_MANY_REQUESTS, Some(wait))
-            }
-            Self::Unavailable {
+            } => (
+                wire_errors::BUSY.errcode,
+                errmsg.into(),
                 status,
                 retry_after,
-                errmsg,
-            } => {
-                let errcode = wire_errors::BUSY.errcode;
-                let answer = refused_by_work(errcode, &hint(errcode, &errmsg));
-                unavailable(answer, status, retry_after)
-            }
+            ),
+        };
+        let errmsg = match system {
+            System::Weixin => with_rid(&errmsg, wall),
+            System::Qyapi => with_hint(errcode, &errmsg, wall, caller),
+        };
+        let mut response = refused(system, errcode, &errmsg);
+        *response.status_mut() = status;
+        if let Some(wait) = retry_after {
+            let seconds = wait.as_secs().max(1);
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+/// Appends a request id as `api.weixin.qq.com` does; its first group is the time.
+fn with_rid(errmsg: &str, wall: UnixTime) -> String {
+    let [first, second]: [u32; 2] = rand::random();
+    format!("{errmsg} rid: {:08x}-{first:08x}-{second:08x}", wall.0)
+}
+
+/// Appends a hint, the client's address and a link, as WeCom does.
+fn with_hint(errcode: i64, errmsg: &str, wall: UnixTime, caller: Option<IpAddr>) -> String {
+    let digits = rand::random_range(0..1_000_000_000_000_000_u64);
+    let caller = caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let hint = format!("hint: [{}{digits:015}], from ip: {caller}", wall.0);
+    format!("{errmsg}, {hint}, more info at {MORE_INFO}{errcode}")
+}
+
+/// Returns an error, with status 200 like WeChat's. It has no other members, which distinguishes it from a
+/// ticket. WeCom has errcode and errmsg in headers too.
+fn refused(system: System, errcode: i64, errmsg: &str) -> HttpResponse {
+    let reply = Reply {
+        errcode: Some(errcode),
+        errmsg: Some(errmsg),
+        ..Reply::default()
+    };
+    let mut response = json(system, &reply);
+    if system == System::Qyapi {
+        let headers = response.headers_mut();
+        headers.insert(HeaderName::from_static("error-code"), errcode.into());
+        if let Ok(errmsg) = errmsg.parse() {
+            headers.insert(HeaderName::from_static("error-msg"), errmsg);
         }
     }
-}
-
-fn refused_by_work(errcode: i64, errmsg: &str) -> HttpResponse {
-    let mut response = refused(WORK_JSON, errcode, errmsg);
-    let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("error-code"), errcode.into());
-    if let Ok(errmsg) = errmsg.parse() {
-        headers.insert(HeaderName::from_static("error-msg"), errmsg);
-    }
-    response
-}
-
-fn unavailable(
-    mut response: HttpResponse,
-    status: StatusCode,
-    retry_after: Option<Duration>,
-) -> HttpResponse {
-    *response.status_mut() = status;
-    if let Some(wait) = retry_after {
-        let seconds = wait.as_secs().max(1);
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
-    }
-    response
-}
-
-/// A token of `api.weixin.qq.com`: no errcode.
-#[derive(Serialize)]
-pub(crate) struct TokenReply<'a> {
-    /// The token.
-    access_token: &'a str,
-    /// The actual remaining lifetime, in seconds.
-    expires_in: u64,
-}
-
-/// A token of WeCom.
-#[derive(Serialize)]
-pub(crate) struct WorkTokenReply<'a> {
-    /// Always 0.
-    errcode: i64,
-    /// Always `ok`.
-    errmsg: &'a str,
-    /// The token.
-    access_token: &'a str,
-    /// The actual remaining lifetime, in seconds.
-    expires_in: u64,
-}
-
-/// A ticket of WeChat or WeCom.
-#[derive(Serialize)]
-pub(crate) struct TicketReply<'a> {
-    /// Always 0.
-    errcode: i64,
-    /// Always `ok`.
-    errmsg: &'a str,
-    /// The ticket.
-    ticket: &'a str,
-    /// The actual remaining lifetime, in seconds.
-    expires_in: u64,
-}
-
-/// An error, with status 200 like WeChat's. It has no other members, which distinguishes it from a
-/// ticket.
-#[derive(Serialize)]
-pub(crate) struct ErrorReply<'a> {
-    /// WeChat's code, never 0.
-    errcode: i64,
-    /// WeChat's error message, with its suffix.
-    errmsg: &'a str,
-}
-
-fn refused(content_type: &'static str, errcode: i64, errmsg: &str) -> HttpResponse {
-    let mut response = ok(content_type, &ErrorReply { errcode, errmsg });
     response.extensions_mut().insert(FailureCode {
         code: None,
         errcode: Some(errcode),
@@ -272,14 +167,59 @@ fn refused(content_type: &'static str, errcode: i64, errmsg: &str) -> HttpRespon
     response
 }
 
-fn ok(content_type: &'static str, body: &impl Serialize) -> HttpResponse {
-    let body = serde_json::to_string(body).expect("texts and numbers always serialise");
+/// Returns `{"access_token","expires_in"}`. Only WeCom has `{"errcode":0,"errmsg":"ok"` before them.
+pub(super) fn token(system: System, credential: &Credential, now: UnixTime) -> HttpResponse {
+    let is_work = system == System::Qyapi;
+    let reply = Reply {
+        errcode: is_work.then_some(0),
+        errmsg: is_work.then_some("ok"),
+        access_token: Some(credential.value.expose()),
+        expires_in: Some(credential.remaining(now).as_secs()),
+        ..Reply::default()
+    };
+    json(system, &reply)
+}
+
+/// Returns `{"errcode":0,"errmsg":"ok","ticket","expires_in"}`.
+pub(super) fn ticket(system: System, credential: &Credential, now: UnixTime) -> HttpResponse {
+    let reply = Reply {
+        errcode: Some(0),
+        errmsg: Some("ok"),
+        ticket: Some(credential.value.expose()),
+        expires_in: Some(credential.remaining(now).as_secs()),
+        ..Reply::default()
+    };
+    json(system, &reply)
+}
+
+/// The members of all answers, in WeChat's order.
+#[derive(Default, Serialize)]
+struct Reply<'a> {
+    /// WeChat's code; 0 is no error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errcode: Option<i64>,
+    /// `ok`, or WeChat's error message with its tail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errmsg: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ticket: Option<&'a str>,
+    /// The actual remaining lifetime, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<u64>,
+}
+
+fn json(system: System, reply: &Reply<'_>) -> HttpResponse {
+    let content_type = match system {
+        System::Weixin => "application/json; encoding=utf-8",
+        System::Qyapi => "application/json; charset=UTF-8",
+    };
+    let body = serde_json::to_string(reply).expect("texts and numbers always serialise");
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, content_type))
         .insert_header((CACHE_CONTROL, "no-store"))
         .body(body)
 }
 
-const WEIXIN_JSON: &str = "application/json; encoding=utf-8";
-const WORK_JSON: &str = "application/json; charset=UTF-8";
 const MORE_INFO: &str = "https://open.work.weixin.qq.com/devtool/query?e=";

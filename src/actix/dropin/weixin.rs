@@ -9,16 +9,14 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, Query, TokenOwner, given, is_base, not_a_key, token_for_key};
-use crate::account::Platform;
+use super::{Keys, Query, given, is_base, not_a_key, respond, system_of, token_for_key};
 use crate::actix::credentials::peer_ip;
 use crate::actix::keys::presented_key::Presenter;
-use crate::actix::keys::{ApiKey, TicketRight, TokenStyle};
+use crate::actix::keys::{ApiKey, TokenStyle};
 use crate::broker::Broker;
-use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
-use crate::error::Error;
 use crate::error::codes::wire_errors;
+use crate::error::{Error, System};
 
 /// Handles `GET /cgi-bin/token?grant_type=client_credential&appid=&secret=`.
 pub(super) async fn token(
@@ -36,7 +34,7 @@ pub(super) async fn token(
         let (account, key) = token_request.account(&request, &broker, &keys)?;
         Ok(token_for_key(&request, &broker, &account, &key).await?)
     };
-    respond(&broker, answer.await, reply::token)
+    respond(SYSTEM, &request, &broker, answer.await, reply::token)
 }
 
 /// Handles `POST /cgi-bin/stable_token`: the same parameters in a JSON body, and `force_refresh`.
@@ -70,7 +68,7 @@ pub(super) async fn stable_token(
         broker.note_recipient(&account, &token.value, &key.name, peer_ip(&request));
         Ok(token)
     };
-    respond(&broker, answer.await, reply::token)
+    respond(SYSTEM, &request, &broker, answer.await, reply::token)
 }
 
 /// Handles `GET /cgi-bin/ticket/getticket?access_token=&type=`.
@@ -80,26 +78,13 @@ pub(super) async fn ticket(
     keys: Keys,
 ) -> HttpResponse {
     let query = Query::of(&request);
-    let answer = async {
-        let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
-        let owner = TokenOwner::find(&request, &broker, &keys, token).await;
-        let owner = owner.filter(|owner| !owner.is_work);
-        let owner = owner.ok_or(wire_errors::DEAD_TOKEN)?;
-        let kind = match query.get("type") {
-            Some("jsapi") => Kind::JsapiTicket,
-            Some("wx_card") => Kind::CardTicket,
-            _ => return Err(wire_errors::BAD_ARGS.into()),
-        };
-        match owner.ticket_right(&request, &broker, &keys, token, kind) {
-            TicketRight::Granted => {}
-            TicketRight::Limited => return Err(wire_errors::NOT_FOR_THIS_ACCOUNT.into()),
-            TicketRight::Unknown => return Err(wire_errors::DEAD_TOKEN.into()),
-        }
-        let account = owner.account;
-        debug!(account, %kind, "drop-in ticket call");
-        Ok(broker.credential(&account, kind).await?)
+    let kind = match query.get("type") {
+        Some("jsapi") => Some(Kind::JsapiTicket),
+        Some("wx_card") => Some(Kind::CardTicket),
+        _ => None,
     };
-    respond(&broker, answer.await, reply::ticket)
+    let token = query.get("access_token");
+    super::ticket(SYSTEM, &request, &broker, &keys, token, kind).await
 }
 
 /// The parameters of a token call.
@@ -120,9 +105,7 @@ impl TokenRequest<'_> {
         let app_id = self.app_id.ok_or(wire_errors::NO_APPID)?;
         let accounts = broker.accounts();
         let mut found = accounts.all_of_app(app_id, None);
-        found.retain(|(name, account)| {
-            !matches!(account.platform(), Platform::Work { .. }) && is_base(request, name)
-        });
+        found.retain(|(name, account)| system_of(account) == SYSTEM && is_base(request, name));
         if found.is_empty() {
             return Err(wire_errors::BAD_APPID.into());
         }
@@ -191,13 +174,4 @@ fn object(body: &[u8]) -> Result<Value, Refusal> {
         .ok_or_else(|| wire_errors::BAD_BODY.into())
 }
 
-fn respond(
-    broker: &Broker,
-    answer: Result<Arc<Credential>, Refusal>,
-    reply: fn(&Credential, UnixTime) -> HttpResponse,
-) -> HttpResponse {
-    match answer {
-        Ok(credential) => reply(&credential, broker.clock().now()),
-        Err(refusal) => refusal.weixin(broker.clock().wall()),
-    }
-}
+const SYSTEM: System = System::Weixin;

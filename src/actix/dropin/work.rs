@@ -9,13 +9,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, Query, TokenOwner, is_base, not_a_key, token_for_key};
-use crate::actix::credentials::peer_ip;
+use super::{Keys, Query, is_base, not_a_key, respond, token_for_key};
+use crate::actix::keys::ApiKey;
 use crate::actix::keys::presented_key::Presenter;
-use crate::actix::keys::{ApiKey, TicketRight};
 use crate::broker::Broker;
-use crate::clock::UnixTime;
-use crate::credential::{Credential, Kind};
+use crate::credential::Kind;
+use crate::error::System;
 use crate::error::codes::wire_errors;
 
 /// Handles `GET /cgi-bin/gettoken?corpid=&corpsecret=[&agentid=]`.
@@ -29,7 +28,7 @@ pub(super) async fn token(
         let (account, key) = account(&request, &query, &broker, &keys)?;
         Ok(token_for_key(&request, &broker, &account, &key).await?)
     };
-    respond(&request, &broker, answer.await, reply::work_token)
+    respond(SYSTEM, &request, &broker, answer.await, reply::token)
 }
 
 /// Handles `GET /cgi-bin/get_jsapi_ticket?access_token=`: the corp's ticket, for `wx.config`.
@@ -39,12 +38,8 @@ pub(super) async fn corp_ticket(
     keys: Keys,
 ) -> HttpResponse {
     let query = Query::of(&request);
-    respond(
-        &request,
-        &broker,
-        ticket(&request, &query, &broker, &keys, Some(Kind::JsapiTicket)).await,
-        reply::work_ticket,
-    )
+    let (token, kind) = (query.get("access_token"), Some(Kind::JsapiTicket));
+    super::ticket(SYSTEM, &request, &broker, &keys, token, kind).await
 }
 
 /// Handles `GET /cgi-bin/ticket/get?access_token=&type=agent_config`: the app's ticket, for
@@ -59,12 +54,8 @@ pub(super) async fn agent_ticket(
         .get("type")
         .filter(|kind| *kind == "agent_config")
         .map(|_| Kind::AgentTicket);
-    respond(
-        &request,
-        &broker,
-        ticket(&request, &query, &broker, &keys, kind).await,
-        reply::work_ticket,
-    )
+    let token = query.get("access_token");
+    super::ticket(SYSTEM, &request, &broker, &keys, token, kind).await
 }
 
 /// Returns the name of the account that corp, key and agent select together, and the key.
@@ -108,37 +99,4 @@ fn account(
     Ok((account.to_owned(), key.clone()))
 }
 
-/// Answers a ticket call. `kind` is `None` for an unknown type; the token is checked first.
-async fn ticket(
-    request: &HttpRequest,
-    query: &Query,
-    broker: &Broker,
-    keys: &Keys,
-    kind: Option<Kind>,
-) -> Result<Arc<Credential>, Refusal> {
-    let token = query.get("access_token").ok_or(wire_errors::NO_TOKEN)?;
-    let owner = TokenOwner::find(request, broker, keys, token).await;
-    let owner = owner.filter(|owner| owner.is_work);
-    let owner = owner.ok_or(wire_errors::WORK_DEAD_TOKEN)?;
-    let kind = kind.ok_or(wire_errors::WORK_BAD_ARGS)?;
-    match owner.ticket_right(request, broker, keys, token, kind) {
-        TicketRight::Granted => {}
-        TicketRight::Limited => return Err(wire_errors::WORK_FORBIDDEN.into()),
-        TicketRight::Unknown => return Err(wire_errors::WORK_DEAD_TOKEN.into()),
-    }
-    let account = owner.account;
-    debug!(account, %kind, "drop-in ticket call");
-    Ok(broker.credential(&account, kind).await?)
-}
-
-fn respond(
-    request: &HttpRequest,
-    broker: &Broker,
-    answer: Result<Arc<Credential>, Refusal>,
-    reply: fn(&Credential, UnixTime) -> HttpResponse,
-) -> HttpResponse {
-    match answer {
-        Ok(credential) => reply(&credential, broker.clock().now()),
-        Err(refusal) => refusal.work(broker.clock().wall(), peer_ip(request)),
-    }
-}
+const SYSTEM: System = System::Qyapi;

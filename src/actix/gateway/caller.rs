@@ -16,9 +16,10 @@ use super::super::keys::presented_key::{Presenter, presented};
 use super::super::keys::{ApiKey, ApiKeys, CallPath, virtual_token};
 use super::outgoing_request::Query;
 use super::{Incoming, Shared};
-use crate::account::{Account, Platform};
+use crate::account::Account;
 use crate::broker::Accounts;
 use crate::credential::Kind;
+use crate::error::System;
 use crate::error::codes::wire_errors;
 
 /// An authorised caller.
@@ -27,7 +28,6 @@ pub(super) struct Caller {
     /// The configured name of the account.
     pub(super) name: String,
     pub(super) account: Arc<Account>,
-    pub(super) is_work: bool,
 }
 
 /// The users' tokens that logins through this server returned, as hashes that only this process can compute,
@@ -234,9 +234,9 @@ impl Shared {
 
     /// Returns the error for an unknown token, in the words of the system that the base URL names.
     fn dead_token(&self, incoming: &Incoming<'_>) -> Refusal {
-        match self.is_work(None, incoming) {
-            true => wire_errors::WORK_DEAD_TOKEN.into(),
-            false => wire_errors::DEAD_TOKEN.into(),
+        match self.system(None, incoming) {
+            System::Weixin => wire_errors::DEAD_TOKEN.into(),
+            System::Qyapi => wire_errors::WORK_DEAD_TOKEN.into(),
         }
     }
 }
@@ -247,7 +247,6 @@ impl Caller {
             key: key.clone(),
             name: name.to_owned(),
             account: account.clone(),
-            is_work: matches!(account.platform(), Platform::Work { .. }),
         }
     }
 }
