@@ -7,7 +7,6 @@
 //! failed and slow requests are logged on the public listener.
 
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,24 +30,6 @@ pub enum RequestLog {
     Failed,
     /// Every request.
     All,
-}
-
-impl RequestLog {
-    /// The names in the configuration.
-    pub const NAMES: [&str; 3] = ["off", "failed", "all"];
-}
-
-impl FromStr for RequestLog {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        match name {
-            "off" => Ok(Self::Off),
-            "failed" => Ok(Self::Failed),
-            "all" => Ok(Self::All),
-            _ => Err(()),
-        }
-    }
 }
 
 /// The access log of one listener.

@@ -11,7 +11,7 @@ use super::redact::got;
 use super::secret::{SecretKeys, secret};
 use super::section::Section;
 use super::{Problems, egress, layers, verify, warnings};
-use crate::account::{Account, SafeDomain, TokenMode};
+use crate::account::{Account, Platform, SafeDomain, TokenMode};
 use crate::credential::Secret;
 
 /// Validates `[account_defaults]` by itself, so that problems are reported there, even without any account.
@@ -205,7 +205,7 @@ pub(super) fn account_with(
     problems: &mut Problems,
 ) -> Option<Account> {
     let platform = section.choice("platform", PLATFORMS, problems);
-    let (id, agent_id) = ids(section, platform.as_deref(), problems);
+    let (id, agent_id) = ids(section, platform, problems);
     let secret = secret(section, problems);
     let mode = section.choice("token_mode", TOKEN_MODES, problems);
     let egress = egress::read(section, base, problems);
@@ -213,17 +213,13 @@ pub(super) fn account_with(
     let verify_files = verify::read(section, problems);
     let (platform, domains, apis, tags) = (platform?, domains?, apis?, tags?);
     // Runs even if other keys are wrong, so that all problems are reported at once.
-    let domains = safe_domains(&platform, &domains, section, problems);
+    let domains = safe_domains(platform, &domains, section, problems);
     let (id, secret, agent_id, mode) = (id?, secret?, agent_id?, mode?);
-    let account = match platform.as_str() {
-        "official" => Account::official(id, secret),
-        "mini" => Account::mini(id, secret),
-        _ => Account::work(id, agent_id, secret),
-    };
-    let mode = if mode == "classic" {
-        TokenMode::Classic
-    } else {
-        TokenMode::Stable
+    let account = match platform {
+        Platform::Official => Account::official(id, secret),
+        Platform::Mini => Account::mini(id, secret),
+        Platform::Work { .. } => Account::work(id, agent_id, secret),
+        Platform::Component => return None, // not one of PLATFORMS
     };
     let account = account
         .token_mode(mode)
@@ -242,11 +238,11 @@ pub(super) fn account_with(
 /// Returns the app's id, and WeCom's agent id.
 fn ids(
     section: &mut Section,
-    platform: Option<&str>,
+    platform: Option<Platform>,
     problems: &mut Problems,
 ) -> (Option<String>, Option<u64>) {
     let (id_key, foreign, agent_id) = match platform {
-        Some("work") => (
+        Some(Platform::Work { .. }) => (
             "corp_id",
             &["app_id"][..],
             section.number("agent_id", 1..=u64::from(u32::MAX), problems),
@@ -257,6 +253,7 @@ fn ids(
             return (None, None);
         }
     };
+    let name = platform.map_or("", Platform::as_str);
     let foreign_keys: Vec<_> = foreign.iter().filter(|key| section.has(key)).collect();
     for key in &foreign_keys {
         let (own, zh) = if id_key == "corp_id" {
@@ -266,14 +263,8 @@ fn ids(
         };
         problems.add(
             &section.path_of(key),
-            format!(
-                "is only for platform = {own}, but this account has platform = {}",
-                platform.unwrap_or_default()
-            ),
-            format!(
-                "仅用于{zh}，而本账号的 platform 是 {}",
-                platform.unwrap_or_default()
-            ),
+            format!("is only for platform = {own}, but this account has platform = {name}"),
+            format!("仅用于{zh}，而本账号的 platform 是 {name}"),
         );
     }
     let mixed_up = !foreign_keys.is_empty() && !section.has(id_key);
@@ -289,12 +280,12 @@ fn ids(
 
 /// Returns the domains if all of them are valid.
 pub(super) fn safe_domains(
-    platform: &str,
+    platform: Platform,
     domains: &[String],
     section: &Section,
     problems: &mut Problems,
 ) -> Option<Vec<String>> {
-    if domains.is_empty() && platform != "mini" {
+    if domains.is_empty() && platform != Platform::Mini {
         problems.add(
             &section.own_path_of("js_safe_domains"),
             "is empty: list the domains bound in WeChat's console; otherwise any page could be signed".into(),
@@ -351,8 +342,16 @@ pub(super) fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
     good
 }
 
-const PLATFORMS: &[&str] = &["official", "mini", "work"];
-const TOKEN_MODES: &[&str] = &["stable", "classic"];
+/// The AgentId is read from another key.
+const PLATFORMS: &[(&str, Platform)] = &[
+    ("official", Platform::Official),
+    ("mini", Platform::Mini),
+    ("work", Platform::Work { agent_id: 0 }),
+];
+const TOKEN_MODES: &[(&str, TokenMode)] = &[
+    ("stable", TokenMode::Stable),
+    ("classic", TokenMode::Classic),
+];
 pub(super) const LISTS: [&str; 3] = ["js_safe_domains", "js_api_list", "open_tag_list"];
 
 pub(super) const APP_SECRET: SecretKeys = SecretKeys {

@@ -10,7 +10,6 @@ use super::accounts::{APP_SECRET, account_with, check_letters};
 use super::secret::secret_if_any;
 use super::section::Section;
 use crate::account::Account;
-use crate::credential::Secret;
 
 /// `[account_defaults]`.
 #[derive(Clone, Default)]
@@ -43,12 +42,19 @@ impl AccountDefaults {
         section.ignore(ONLY_IN_FILES);
         section.default_to(&self.0);
         let kept = stored.filter(|_| is_kept);
-        let secret = |section: &mut Section, problems: &mut Problems| match kept {
-            Some(stored) => {
-                section.text_if_any("secret", problems); // registers the key for "did you mean"
-                Some(stored.secret().clone())
+        let secret = |section: &mut Section, problems: &mut Problems| {
+            let kept = kept.map(|stored| stored.secret().clone());
+            let secret = section.optional("secret", kept, problems, |section, _, problems| {
+                secret_if_any(section, Path::new(""), &APP_SECRET, problems).map(Some)
+            })?;
+            if secret.is_none() {
+                problems.add(
+                    "secret",
+                    "is missing: send the AppSecret".into(),
+                    "缺少此项：请填写 AppSecret".into(),
+                );
             }
-            None => sent_secret(section, problems),
+            secret
         };
         let account = account_with(&mut section, Path::new(""), secret, &mut problems);
         section.finish(&mut problems);
@@ -66,19 +72,6 @@ impl AccountDefaults {
             _ => Err(problems),
         }
     }
-}
-
-fn sent_secret(section: &mut Section, problems: &mut Problems) -> Option<Secret> {
-    if !section.has("secret") {
-        section.text_if_any("secret", problems); // registers the key for "did you mean"
-        problems.add(
-            "secret",
-            "is missing: send the AppSecret".into(),
-            "缺少此项：请填写 AppSecret".into(),
-        );
-        return None;
-    }
-    secret_if_any(section, Path::new(""), &APP_SECRET, problems)
 }
 
 /// Whether the value stands for the stored secret, as in an answer that is sent back.

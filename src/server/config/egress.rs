@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::Problems;
 use super::redact::got;
-use super::secret::{BYTE_ORDER_MARK, from_file};
+use super::secret::one_of;
 use super::section::Section;
 use crate::account::{Egress, Proxy, ProxyError};
 use crate::credential::Secret;
@@ -72,26 +72,8 @@ fn credentials(
     [user, password, file]: [Option<String>; 3],
     problems: &mut Problems,
 ) -> Option<(String, Secret)> {
-    if password.is_some() && file.is_some() {
-        problems.add(
-            &section.path_of("proxy_password_file"),
-            "conflicts with proxy_password: keep one of them".into(),
-            "与 proxy_password 只能写一个".into(),
-        );
-        return None;
-    }
-    let password = match file {
-        Some(file) => {
-            let (key, instead) = ("proxy_password_file", "proxy_password");
-            let text = from_file(base, &file, &section.path_of(key), instead, problems)?;
-            Some(
-                text.trim_start_matches(BYTE_ORDER_MARK)
-                    .trim_end()
-                    .to_owned(),
-            )
-        }
-        None => password,
-    };
+    let keys = ["proxy_password", "proxy_password_file"];
+    let password = one_of(section, base, keys, [password, file], problems).ok()?;
     match (user, password) {
         (None, None) => None,
         (None, Some(_)) => {

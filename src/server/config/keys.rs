@@ -60,7 +60,7 @@ fn key(
         .text("name", problems)
         .filter(|name| check_name(name, section, problems));
     let hash = hash(section, problems);
-    let accounts = limit(section, "accounts", problems, |name| {
+    let accounts = scope(section, "accounts", problems, |name| {
         // One account of a platform, which may authorise it later.
         let is_authorizer = name
             .split_once('/')
@@ -74,7 +74,7 @@ fn key(
             )),
         }
     });
-    let kinds = limit(section, "kinds", problems, |name| {
+    let kinds = scope(section, "kinds", problems, |name| {
         name.parse::<Kind>().map_err(|_| {
             let kinds = Kind::ALL.map(Kind::as_str).join(", ");
             (
@@ -83,21 +83,14 @@ fn key(
             )
         })
     });
-    let calls = calls(section, problems);
-    let token = match section.has("token") {
-        true => section.choice("token", &["real", "virtual"], problems),
-        false => {
-            section.text_if_any("token", problems); // registers the key for "did you mean"
-            Some("real".to_owned())
-        }
-    };
-    let manage = match section.has("manage") {
-        true => section.flag("manage", problems),
-        false => {
-            section.text_if_any("manage", problems); // registers the key for "did you mean"
-            Some(false)
-        }
-    };
+    let calls = section.optional("calls", Vec::new(), problems, calls);
+    let token = section.optional(
+        "token",
+        TokenStyle::Real,
+        problems,
+        |section, key, problems| section.choice(key, TOKEN_STYLES, problems),
+    );
+    let manage = section.optional("manage", false, problems, Section::flag);
     Some(ApiKey {
         name: name?,
         hash: hash?,
@@ -105,21 +98,14 @@ fn key(
         kinds: kinds?,
         calls: calls?,
         manage: manage?,
-        token: match token?.as_str() {
-            "virtual" => TokenStyle::Virtual,
-            _ => TokenStyle::Real,
-        },
+        token: token?,
     })
 }
 
 /// Reads `calls`; an empty list allows none, as without it.
-fn calls(section: &mut Section, problems: &mut Problems) -> Option<Vec<Call>> {
-    if !section.has("calls") {
-        section.text_if_any("calls", problems); // registers the key for "did you mean"
-        return Some(Vec::new());
-    }
-    let texts = section.list("calls", problems)?;
-    let path = section.path_of("calls");
+fn calls(section: &mut Section, key: &'static str, problems: &mut Problems) -> Option<Vec<Call>> {
+    let texts = section.list(key, problems)?;
+    let path = section.path_of(key);
     let mut is_good = true;
     let read = |text: &String| {
         let call = text.parse::<Call>().ok();
@@ -174,17 +160,25 @@ fn hash(section: &mut Section, problems: &mut Problems) -> Option<KeyHash> {
     hash
 }
 
-/// Reads the scope of a key. `Some(None)`: no limit. `None`: only after adding a problem.
-fn limit<T>(
+/// Reads a scope of a key. `Some(None)`: no limit. `None`: only after adding a problem.
+fn scope<T>(
     section: &mut Section,
     key: &'static str,
     problems: &mut Problems,
     read: impl Fn(&str) -> Result<T, (String, String)>,
 ) -> Option<Option<Vec<T>>> {
-    if !section.has(key) {
-        section.list(key, problems); // registers the key for "did you mean"
-        return Some(None);
-    }
+    section.optional(key, None, problems, |section, key, problems| {
+        limit(section, key, problems, read).map(Some)
+    })
+}
+
+/// Reads the list of a scope.
+fn limit<T>(
+    section: &mut Section,
+    key: &'static str,
+    problems: &mut Problems,
+    read: impl Fn(&str) -> Result<T, (String, String)>,
+) -> Option<Vec<T>> {
     let texts = section.list(key, problems)?;
     let path = section.path_of(key);
     if texts.is_empty() {
@@ -205,13 +199,16 @@ fn limit<T>(
         }
     };
     let values = texts.iter().filter_map(read).collect();
-    good.then_some(Some(values))
+    good.then_some(values)
 }
 
 /// Returns the start of an unknown name, which may be any text, even a secret.
 fn shown(name: &str) -> String {
     name.chars().take(LONGEST_NAME / 2).collect()
 }
+
+const TOKEN_STYLES: &[(&str, TokenStyle)] =
+    &[("real", TokenStyle::Real), ("virtual", TokenStyle::Virtual)];
 
 /// Shorter than any key or secret.
 const LONGEST_NAME: usize = 30;

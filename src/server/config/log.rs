@@ -29,12 +29,8 @@ impl LogSettings {
                 format!("应为 error、warn、info、debug、trace，或 \"info,wx_jssdk=debug\" 这样的过滤规则{zh}"),
             );
         }
-        let json = section
-            .choice("format", &["text", "json"], problems)
-            .map(|format| format == "json");
-        let requests = section
-            .choice("requests", &RequestLog::NAMES, problems)
-            .and_then(|name| name.parse().ok());
+        let json = section.choice("format", &[("text", false), ("json", true)], problems);
+        let requests = section.choice("requests", REQUESTS, problems);
         section.finish(problems);
         Some(Self {
             level: level?,
@@ -43,6 +39,12 @@ impl LogSettings {
         })
     }
 }
+
+const REQUESTS: &[(&str, RequestLog)] = &[
+    ("off", RequestLog::Off),
+    ("failed", RequestLog::Failed),
+    ("all", RequestLog::All),
+];
 
 /// Returns whether every part is a level or `target=level`. `tracing` accepts a bare word as a target, but
 /// here it is a typo: `inof` would disable all logging.

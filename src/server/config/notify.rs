@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Problems;
 use super::accounts::is_name;
 use super::redact::quoted;
-use super::secret::{BYTE_ORDER_MARK, from_file};
+use super::secret::{one_of, trimmed};
 use super::section::Section;
 use crate::credential::Secret;
 use crate::server::pages::Lang;
@@ -56,7 +56,7 @@ impl NotifySettings {
         base: &Path,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let language = section.choice("language", &["zh", "en"], problems);
+        let language = section.choice("language", &[("zh", Lang::Zh), ("en", Lang::En)], problems);
         let settle = section.number("settle_seconds", 0..=3_600, problems);
         let repeat = section.number("repeat_minutes", 0..=10_080, problems);
         let webhooks = section.section("webhooks", problems).sections(problems);
@@ -68,11 +68,7 @@ impl NotifySettings {
             .collect();
         (problems.0.len() == before).then_some(())?;
         Some(Self {
-            language: if language? == "en" {
-                Lang::En
-            } else {
-                Lang::Zh
-            },
+            language: language?,
             settle: Duration::from_secs(settle?),
             repeat: Duration::from_secs(repeat? * 60),
             webhooks,
@@ -98,8 +94,7 @@ impl WebhookSettings {
                 format!("{zh}不能作为名称：请用小写字母、数字、_ 和 -"),
             );
         }
-        let kind = section.choice("type", &WebhookKind::NAMES, problems);
-        let kind = kind.and_then(|name| WebhookKind::of(&name));
+        let kind = section.choice("type", KINDS, problems);
         let url = either(&mut section, base, ["url", "url_file"], problems);
         let secret = either(&mut section, base, ["secret", "secret_file"], problems);
         section.finish(problems);
@@ -138,48 +133,30 @@ impl WebhookSettings {
     }
 }
 
-impl WebhookKind {
-    /// The names in the configuration.
-    pub(super) const NAMES: [&str; 4] = ["wecom", "dingtalk", "feishu", "json"];
-
-    fn of(name: &str) -> Option<Self> {
-        let kinds = [Self::Wecom, Self::Dingtalk, Self::Feishu, Self::Json];
-        let at = Self::NAMES.iter().position(|known| *known == name)?;
-        Some(kinds[at])
-    }
-}
+const KINDS: &[(&str, WebhookKind)] = &[
+    ("wecom", WebhookKind::Wecom),
+    ("dingtalk", WebhookKind::Dingtalk),
+    ("feishu", WebhookKind::Feishu),
+    ("json", WebhookKind::Json),
+];
 
 /// Reads a secret from a key, or from the file that another key names. `Err` after a problem.
 fn either(
     section: &mut Section,
     base: &Path,
-    [key, file_key]: [&'static str; 2],
+    keys: [&'static str; 2],
     problems: &mut Problems,
 ) -> Result<Option<Secret>, ()> {
     let before = problems.0.len();
-    let mut text = |key| {
-        section
-            .text_if_any(key, problems)
-            .filter(|it| !it.is_empty())
-    };
-    let (own, file) = (text(key), text(file_key));
-    let path = section.path_of(file_key);
-    if own.is_some() && file.is_some() {
-        problems.add(
-            &path,
-            format!("conflicts with {key}: keep one of them"),
-            format!("与 {key} 只能写一个"),
-        );
-        return Err(());
-    }
-    let text = match file {
-        Some(file) => from_file(base, &file, &path, key, problems),
-        None => own,
-    };
+    let texts = keys.map(|key| {
+        let text = section.text_if_any(key, problems);
+        text.filter(|text| !text.is_empty())
+    });
+    let text = one_of(section, base, keys, texts, problems)?;
     if problems.0.len() > before {
         return Err(());
     }
-    let text = text.map(|text| text.trim_start_matches(BYTE_ORDER_MARK).trim().to_owned());
+    let text = text.as_deref().map(trimmed);
     Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
 }
 

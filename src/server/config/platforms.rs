@@ -3,17 +3,16 @@
 //! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::accounts::{self, LISTS};
 use super::secret::{SecretKeys, secret, secret_if_any};
 use super::section::Section;
 use super::{Problems, ServerSettings, egress};
-use crate::account::Account;
+use crate::account::{Account, Platform};
 use crate::actix::{APP_ID, app_id_in};
 use crate::credential::Secret;
 use crate::platform::PushKeys;
@@ -111,18 +110,14 @@ fn platform(
     let previous_key =
         previous_key.and_then(|key| aes_key(&key, section, PREVIOUS_AES_KEY.text, problems));
     let egress = egress::read(section, base, problems);
-    let [domains, apis, tags] = LISTS.map(|key| {
-        let is_missing = !section.has(key);
-        let list = section.list(key, problems);
-        if is_missing { Some(Vec::new()) } else { list }
-    });
-    let keep = match section.has("keep_hours") {
-        true => section.number("keep_hours", 1..=720, problems),
-        false => {
-            section.text_if_any("keep_hours", problems); // registers the key for "did you mean"
-            Some(KEEP_HOURS)
-        }
-    };
+    let [domains, apis, tags] =
+        LISTS.map(|key| section.optional(key, Vec::new(), problems, Section::list));
+    let keep = section.optional(
+        "keep_hours",
+        KEEP_HOURS,
+        problems,
+        |section, key, problems| section.number(key, 1..=720, problems),
+    );
     let authorize_url = authorize_url(section, problems);
     let path = section.text_if_any("callback_path", problems);
     let path = path.unwrap_or_else(|| format!("/platforms/{name}/events"));
@@ -133,7 +128,7 @@ fn platform(
     let is_path_good =
         check_path(&messages_path, "messages_path", section, problems) && is_path_good;
     let messages_url = messages_url(section, problems);
-    let domains = accounts::safe_domains("official", &domains?, section, problems);
+    let domains = accounts::safe_domains(Platform::Official, &domains?, section, problems);
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
     let account = Account::component(id.as_str(), secret_value)
         .keep_for(Duration::from_secs(keep? * 3_600))
@@ -232,21 +227,9 @@ pub(super) fn check_loops(
     server: &ServerSettings,
     problems: &mut Problems,
 ) {
-    let listeners = || std::iter::once(&server.listen).chain(&server.admin_listen);
     for platform in platforms {
         let url = platform.messages_url.as_deref().and_then(message_url);
-        let Some(url) = url else { continue };
-        let ip = match url.host() {
-            Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
-            Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
-            Some(Host::Domain("localhost")) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            _ => continue,
-        };
-        let is_own = listeners().any(|listen| {
-            let is_same = ip == listen.ip() || (listen.ip().is_unspecified() && ip.is_loopback());
-            url.port_or_known_default() == Some(listen.port()) && is_same
-        });
-        if is_own {
+        if url.is_some_and(|url| server.own_address(&url).is_some()) {
             problems.add(
                 &format!("platforms.{}.messages_url", platform.name),
                 "is an address of wx-jssdk itself: name the server that answers messages".into(),

@@ -24,18 +24,16 @@ pub(super) fn secret(
     problems: &mut Problems,
 ) -> Option<Secret> {
     let SecretKeys { text, file, what } = keys;
-    if !section.has(text) && !section.has(file) {
-        // Registers the keys for "did you mean".
-        section.text_if_any(text, problems);
-        section.text_if_any(file, problems);
+    let is_missing = !section.has(text) && !section.has(file);
+    let secret = secret_if_any(section, base, keys, problems);
+    if is_missing {
         problems.add(
             &section.path_of(text),
             format!("is missing: write {file} = \"/path/to/file\" or {text} = \"…\" (the {what})"),
             format!("缺少 {what}：请写 {file} = \"文件路径\" 或 {text} = \"…\"（{what}）"),
         );
-        return None;
     }
-    secret_if_any(section, base, keys, problems)
+    secret
 }
 
 /// Returns a secret, or the content of its file without the newline that editors append. `None` if there is
@@ -46,27 +44,11 @@ pub(super) fn secret_if_any(
     keys: &SecretKeys,
     problems: &mut Problems,
 ) -> Option<Secret> {
-    let (has_text, has_file) = (section.has(keys.text), section.has(keys.file));
-    let given = section.text_if_any(keys.text, problems);
-    let file = section.text_if_any(keys.file, problems);
-    if has_text && has_file {
-        let path = section.path_of(keys.file);
-        problems.add(
-            &path,
-            format!("conflicts with {}: keep one of them", keys.text),
-            format!("与 {} 只能写一个", keys.text),
-        );
-        return None;
-    }
-    let (key, text) = match (given, file) {
-        (Some(text), _) => (keys.text, text),
-        (None, file) => {
-            let path = section.path_of(keys.file);
-            let text = from_file(base, &file?, &path, keys.text, problems)?;
-            (keys.file, text)
-        }
-    };
-    let (text, what) = (text.trim_start_matches(BYTE_ORDER_MARK).trim(), keys.what);
+    let names = [keys.text, keys.file];
+    let [text, file] = names.map(|key| section.text_if_any(key, problems));
+    let key = if file.is_some() { keys.file } else { keys.text };
+    let text = one_of(section, base, names, [text, file], problems).ok()??;
+    let (text, what) = (trimmed(&text), keys.what);
     let (en, zh) = match text {
         "" => (
             format!("is empty: copy the {what} from WeChat's console"),
@@ -90,27 +72,61 @@ fn article(what: &str) -> String {
     format!("{} {what}", if is_vowel { "an" } else { "a" })
 }
 
-/// Returns the content of a file that holds a secret. `instead` is the key for the secret itself.
-pub(super) fn from_file(
+/// Returns the text of a key, or the content of the file that another key names, without a byte order mark
+/// and blanks at the end. `Err` after a problem.
+pub(super) fn one_of(
+    section: &Section,
     base: &Path,
-    file: &str,
-    path: &str,
-    instead: &str,
+    [key, file_key]: [&str; 2],
+    [text, file]: [Option<String>; 2],
     problems: &mut Problems,
-) -> Option<String> {
-    match std::fs::read_to_string(base.join(file)) {
-        Ok(text) => Some(text),
+) -> Result<Option<String>, ()> {
+    let Some(file) = file else { return Ok(text) };
+    let (en, zh) = match text {
+        Some(_) => (
+            format!("conflicts with {key}: keep one of them"),
+            format!("与 {key} 只能写一个"),
+        ),
+        None => match std::fs::read_to_string(base.join(&file)) {
+            Ok(text) => {
+                let text = text.trim_start_matches(BYTE_ORDER_MARK).trim_end();
+                return Ok(Some(text.to_owned()));
+            }
+            Err(error) => unreadable(&file, &error, Some(key)),
+        },
+    };
+    problems.add(&section.path_of(file_key), en, zh);
+    Err(())
+}
+
+/// Returns the name and the content of the file of a key. `None` if the key is missing or empty, or after a
+/// problem.
+pub(super) fn content_of(
+    section: &mut Section,
+    base: &Path,
+    key: &'static str,
+    problems: &mut Problems,
+) -> Option<(String, String)> {
+    let file = section.text_if_any(key, problems);
+    let file = file.filter(|file| !file.is_empty())?;
+    match std::fs::read_to_string(base.join(&file)) {
+        Ok(text) => Some((file, text)),
         Err(error) => {
-            let (en, zh) = unreadable(file, &error, Some(instead));
-            problems.add(path, en, zh);
+            let (en, zh) = unreadable(&file, &error, None);
+            problems.add(&section.path_of(key), en, zh);
             None
         }
     }
 }
 
+/// Returns a secret without a byte order mark, and without blanks at its ends.
+pub(super) fn trimmed(secret: &str) -> &str {
+    secret.trim_start_matches(BYTE_ORDER_MARK).trim()
+}
+
 /// Returns the problem of a file that cannot be read. Quotes only what is surely a path: the value may be the
 /// secret itself. `instead` is the key for that, if there is one.
-pub(super) fn unreadable(file: &str, error: &Error, instead: Option<&str>) -> (String, String) {
+fn unreadable(file: &str, error: &Error, instead: Option<&str>) -> (String, String) {
     let is_path = ["/", "./", "../"]
         .iter()
         .any(|start| file.starts_with(start));
@@ -135,4 +151,4 @@ pub(super) fn unreadable(file: &str, error: &Error, instead: Option<&str>) -> (S
 }
 
 /// U+FEFF, which some editors put at the start of a file.
-pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+const BYTE_ORDER_MARK: char = '\u{feff}';

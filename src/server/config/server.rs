@@ -1,8 +1,10 @@
 //! `[server]`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+
+use url::{Host, Url};
 
 use super::limits::{self, ProxySettings};
 use super::section::Section;
@@ -94,7 +96,8 @@ impl ServerSettings {
             .text("default_account", problems)
             .map(|name| Some(name).filter(|name| !name.is_empty()));
         let demo = section.flag("demo", problems);
-        let readiness = section.choice("readiness", &["any", "all"], problems);
+        let rules = [ReadyRule::Any, ReadyRule::All].map(|rule| (rule.as_str(), rule));
+        let readiness = section.choice("readiness", &rules, problems);
         let proxies = ProxySettings::read(section, problems);
         let admin_hosts = limits::hosts(section, problems);
         let reuse_port = section.flag("reuse_port", problems);
@@ -110,16 +113,30 @@ impl ServerSettings {
             shutdown: Duration::from_secs(shutdown?),
             default_account: default_account?,
             demo: demo?,
-            readiness: if readiness? == "all" {
-                ReadyRule::All
-            } else {
-                ReadyRule::Any
-            },
+            readiness: readiness?,
             proxies: proxies?,
             reuse_port: reuse_port?,
             tls: tls?,
             admin_tls: admin_tls?,
         })
+    }
+
+    /// Returns the address of a URL, if a listener of this server has it.
+    pub(super) fn own_address(&self, url: &Url) -> Option<SocketAddr> {
+        let ip: IpAddr = match url.host()? {
+            Host::Ipv4(ip) => ip.into(),
+            Host::Ipv6(ip) => ip.into(),
+            Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+            Host::Domain(_) => return None,
+        };
+        let port = url.port_or_known_default()?;
+        // An address of another machine may have the same port, also if this server listens on all of its own.
+        let is_own = |own: &SocketAddr| {
+            own.port() == port
+                && (own.ip() == ip || (own.ip().is_unspecified() && ip.is_loopback()))
+        };
+        let mut listeners = std::iter::once(&self.listen).chain(&self.admin_listen);
+        listeners.any(is_own).then(|| SocketAddr::new(ip, port))
     }
 }
 

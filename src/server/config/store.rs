@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::secret::unreadable;
+use super::secret::content_of;
 use super::section::Section;
 use super::{Problems, Settings};
 use crate::credential::{Kind, Secret};
@@ -37,6 +37,22 @@ pub enum StoreKind {
     },
 }
 
+/// The kind of store, without its place.
+#[derive(Clone, Copy)]
+enum KindName {
+    Memory,
+    File,
+    Redis,
+    Sql,
+}
+
+const KINDS: &[(&str, KindName)] = &[
+    ("memory", KindName::Memory),
+    ("file", KindName::File),
+    ("redis", KindName::Redis),
+    ("sql", KindName::Sql),
+];
+
 impl StoreSettings {
     /// In memory, for tests.
     pub const MEMORY: Self = Self {
@@ -52,7 +68,7 @@ impl StoreSettings {
         base: &Path,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let kind = section.choice("kind", &["memory", "file", "redis", "sql"], problems);
+        let kind = section.choice("kind", KINDS, problems);
         let path = section.text("path", problems);
         let url = section.text("url", problems);
         let table_prefix = section.text("table_prefix", problems);
@@ -60,11 +76,11 @@ impl StoreSettings {
         let current = key(section, base, "encryption_key_file", problems);
         let previous = key(section, base, "previous_encryption_key_file", problems);
         section.finish(problems);
-        let kind = match kind?.as_str() {
-            "memory" => StoreKind::Memory,
-            "file" => StoreKind::File(file(path?, problems)),
-            "redis" => StoreKind::Redis(with_password(url?, password)),
-            _ => StoreKind::Sql {
+        let kind = match kind? {
+            KindName::Memory => StoreKind::Memory,
+            KindName::File => StoreKind::File(file(path?, problems)),
+            KindName::Redis => StoreKind::Redis(with_password(url?, password)),
+            KindName::Sql => StoreKind::Sql {
                 url: with_password(url?, password),
                 table_prefix: table_prefix?,
             },
@@ -175,18 +191,8 @@ fn file(path: String, problems: &mut Problems) -> PathBuf {
 /// Reads the content of `password_file`, without the newline that editors append; `None` without one,
 /// or after a problem.
 fn password(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
-    let file = section.text_if_any("password_file", problems)?;
-    if file.is_empty() {
-        return None;
-    }
-    match std::fs::read_to_string(base.join(&file)) {
-        Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
-        Err(error) => {
-            let (en, zh) = unreadable(&file, &error, None);
-            problems.add(&section.path_of("password_file"), en, zh);
-            None
-        }
-    }
+    let (_, text) = content_of(section, base, "password_file", problems)?;
+    Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
 /// Puts a password into a URL that has none.
@@ -209,22 +215,15 @@ fn key(
     setting: &'static str,
     problems: &mut Problems,
 ) -> Option<EncryptionKey> {
-    let file = section.text_if_any(setting, problems)?;
-    if file.is_empty() {
-        return None;
-    }
-    let (en, zh) = match std::fs::read_to_string(base.join(&file)) {
-        Err(error) => unreadable(&file, &error, None),
-        Ok(text) => match EncryptionKey::parse(&text) {
-            Ok(key) => return Some(key),
-            Err(error) => (
-                format!("the content of \"{file}\" {error}"),
-                format!("“{file}”的内容应为 64 位十六进制数：openssl rand -hex 32"),
-            ),
-        },
+    let (file, text) = content_of(section, base, setting, problems)?;
+    let report = |error| {
+        problems.add(
+            &section.path_of(setting),
+            format!("the content of \"{file}\" {error}"),
+            format!("“{file}”的内容应为 64 位十六进制数：openssl rand -hex 32"),
+        );
     };
-    problems.add(&section.path_of(setting), en, zh);
-    None
+    EncryptionKey::parse(&text).map_err(report).ok()
 }
 
 /// Number of credentials that are read at the start.

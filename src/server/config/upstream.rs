@@ -1,6 +1,5 @@
 //! `[upstream]`.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,26 +35,11 @@ pub(super) fn check_is_elsewhere(
     upstream: &UpstreamOptions,
     problems: &mut Problems,
 ) {
-    let own = [Some(server.listen), server.admin_listen];
     let fallback = upstream.fallback.iter().map(|base| ("fallback", base));
     let bases = [("weixin", &upstream.weixin), ("qyapi", &upstream.qyapi)];
     for (setting, base) in bases.into_iter().chain(fallback) {
-        let Ok(url) = url::Url::parse(base) else {
-            continue;
-        };
-        let ip = match url.host() {
-            Some(url::Host::Ipv4(ip)) => ip.into(),
-            Some(url::Host::Ipv6(ip)) => ip.into(),
-            Some(url::Host::Domain("localhost")) => std::net::Ipv4Addr::LOCALHOST.into(),
-            _ => continue,
-        };
-        let address = SocketAddr::new(ip, url.port_or_known_default().unwrap_or_default());
-        // An address of another machine may have the same port, also if this server listens on all of its own.
-        let is_own = |own: SocketAddr| {
-            own.port() == address.port()
-                && (own.ip() == ip || (own.ip().is_unspecified() && ip.is_loopback()))
-        };
-        if own.into_iter().flatten().any(is_own) {
+        let url = url::Url::parse(base).ok();
+        if let Some(address) = url.and_then(|url| server.own_address(&url)) {
             problems.add(
                 &format!("upstream.{setting}"),
                 format!("{address} is this server itself: write the address of WeChat, or of another wx-jssdk"),

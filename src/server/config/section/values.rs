@@ -97,18 +97,19 @@ impl Section {
         }
     }
 
-    /// Takes a text that must be one of `choices`.
-    pub(in crate::server::config) fn choice(
+    /// Takes a text that must be a name in `choices`, and returns the value of that name.
+    pub(in crate::server::config) fn choice<T: Copy>(
         &mut self,
         key: &'static str,
-        choices: &[&str],
+        choices: &[(&str, T)],
         problems: &mut Problems,
-    ) -> Option<String> {
+    ) -> Option<T> {
         let text = self.text(key, problems)?;
-        if choices.contains(&text.as_str()) {
-            return Some(text);
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+            return Some(*value);
         }
-        let choices = choices.join(", ");
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        let choices = names.join(", ");
         let (en, zh) = got(&text);
         problems.add(
             &self.path_of(key),
@@ -116,6 +117,21 @@ impl Section {
             format!("应为以下之一：{choices}{zh}"),
         );
         None
+    }
+
+    /// Takes a key with `read`, or returns `default` if the key is missing.
+    pub(in crate::server::config) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        problems: &mut Problems,
+        read: impl FnOnce(&mut Self, &'static str, &mut Problems) -> Option<T>,
+    ) -> Option<T> {
+        if self.has(key) {
+            return read(self, key, problems);
+        }
+        self.known.push(key);
+        Some(default)
     }
 
     /// Takes a whole number.
