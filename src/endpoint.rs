@@ -10,7 +10,7 @@ mod origin;
 mod problem;
 #[cfg(feature = "platform")]
 pub mod push;
-mod query;
+pub(crate) mod query;
 mod rate_buckets;
 mod rate_limit;
 mod sign;

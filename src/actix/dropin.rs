@@ -10,6 +10,7 @@ pub(super) mod reply;
 mod weixin;
 mod work;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::account::{Account, Platform};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
+use crate::endpoint::query;
 use crate::error::codes::wire_errors::{self, WireError};
 use crate::error::{Error, System};
 
@@ -161,7 +163,6 @@ async fn ticket(
     request: &HttpRequest,
     broker: &Broker,
     keys: &Keys,
-    token: Option<&str>,
     kind: Option<Kind>,
 ) -> HttpResponse {
     let (dead_token, bad_args, forbidden) = match system {
@@ -177,7 +178,7 @@ async fn ticket(
         ),
     };
     let answer = async {
-        let token = token.ok_or(wire_errors::NO_TOKEN)?;
+        let token = &*parameter(request, "access_token").ok_or(wire_errors::NO_TOKEN)?;
         let owner = TokenOwner::find(request, broker, keys, token).await;
         let owner = owner.filter(|owner| owner.system == system);
         let owner = owner.ok_or(dead_token)?;
@@ -271,19 +272,9 @@ fn ticket_right(
     right
 }
 
-/// The query of a call. The first of several parameters with one name counts.
-struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn of(request: &HttpRequest) -> Self {
-        Self(serde_urlencoded::from_str(request.query_string()).unwrap_or_default())
-    }
-
-    /// Returns the parameter, unless it is missing or empty.
-    fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
-        given(value)
-    }
+/// Returns a parameter of a call, unless it is missing or empty.
+fn parameter<'r>(request: &'r HttpRequest, name: &str) -> Option<Cow<'r, str>> {
+    query::trimmed_value(request.query_string(), name)
 }
 
 /// Trims a value, since files and shells append a line break; no valid value contains white space.

@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use messages::{Forward, ForwardMessages, Forwarding, MessageAnswer};
 
 use super::log_throttle::LogThrottle;
+use super::query::value;
 use crate::broker::Broker;
 use crate::credential::Secret;
 use crate::platform::push_crypto::SignedPush;
@@ -128,12 +129,8 @@ impl PushReceiver {
     /// Returns the decrypted message, and the keys that it used.
     fn open(&self, query: &str, body: &[u8]) -> Result<(Secret, PushKeys), PushError> {
         let envelope = Envelope::read(body)?;
-        let [timestamp, nonce, msg_signature] =
-            ["timestamp", "nonce", "msg_signature"].map(|name| {
-                let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-                let value = pairs.find(|(key, _)| key == name).map(|(_, value)| value);
-                value.unwrap_or_default()
-            });
+        let [timestamp, nonce, msg_signature] = ["timestamp", "nonce", "msg_signature"]
+            .map(|name| value(query, name).unwrap_or_default());
         self.keys.open_message(&SignedPush {
             timestamp: &timestamp,
             nonce: &nonce,

@@ -199,21 +199,39 @@ fn none_twice(
 
 /// Returns the account that a query names, ignoring everything else in it.
 pub(crate) fn account_of(raw: &str) -> Cow<'_, str> {
-    pairs(raw)
-        .find(|(key, _)| key == "account")
-        .map(|(_, value)| value)
-        .unwrap_or_default()
+    value(raw, "account").unwrap_or_default()
+}
+
+/// Returns the first value of a parameter.
+pub(crate) fn value<'q>(raw: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    let mut pairs = pairs(raw);
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// Returns the first value of a parameter, trimmed; `None` if it is missing or empty.
+pub(crate) fn trimmed_value<'q>(raw: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    let value = value(raw, name)?;
+    match value.trim() {
+        "" => None,
+        trimmed if trimmed.len() == value.len() => Some(value),
+        trimmed => Some(Cow::Owned(trimmed.to_owned())),
+    }
 }
 
 /// Returns the decoded names and values of an `application/x-www-form-urlencoded` query.
 fn pairs(raw: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     let mut rest = Some(raw);
     std::iter::from_fn(move || {
-        let (pair, behind) = cut(rest?, b'&');
+        let (one, behind) = cut(rest?, b'&');
         rest = behind;
-        let (name, value) = cut(pair, b'=');
-        Some((decode(name), decode(value.unwrap_or_default())))
+        Some(pair(one))
     })
+}
+
+/// Returns the decoded name and value of one `name=value`.
+pub(crate) fn pair(raw: &str) -> (Cow<'_, str>, Cow<'_, str>) {
+    let (name, value) = cut(raw, b'=');
+    (decode(name), decode(value.unwrap_or_default()))
 }
 
 /// Splits at the first `separator`, an ASCII character.

@@ -1,6 +1,7 @@
 //! `api.weixin.qq.com`: official accounts and mini programs. Checks run in WeChat's order: the app id
 //! before the grant type, the secret last.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::Method;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, Query, given, is_base, not_a_key, respond, system_of, token_for_key};
+use super::{Keys, given, is_base, not_a_key, parameter, respond, system_of, token_for_key};
 use crate::actix::credentials::peer_ip;
 use crate::actix::keys::presented_key::Presenter;
 use crate::actix::keys::{ApiKey, TokenStyle};
@@ -24,11 +25,10 @@ pub(super) async fn token(
     broker: web::Data<Broker>,
     keys: Keys,
 ) -> HttpResponse {
-    let query = Query::of(&request);
     let token_request = TokenRequest {
-        app_id: query.get("appid"),
-        grant_type: query.get("grant_type"),
-        key: query.get("secret"),
+        app_id: parameter(&request, "appid"),
+        grant_type: parameter(&request, "grant_type"),
+        key: parameter(&request, "secret"),
     };
     let answer = async {
         let (account, key) = token_request.account(&request, &broker, &keys)?;
@@ -49,7 +49,10 @@ pub(super) async fn stable_token(
             return Err(wire_errors::NOT_POST.into());
         }
         let body = object(&body.unwrap_or_default())?;
-        let text = |name: &str| body.get(name).and_then(Value::as_str).and_then(given);
+        let text = |name: &str| {
+            let text = body.get(name).and_then(Value::as_str);
+            text.and_then(given).map(Cow::Borrowed)
+        };
         let force = match body.get("force_refresh") {
             None | Some(Value::Null) => false,
             Some(value) => truth(value).ok_or(wire_errors::BAD_BODY)?,
@@ -77,21 +80,19 @@ pub(super) async fn ticket(
     broker: web::Data<Broker>,
     keys: Keys,
 ) -> HttpResponse {
-    let query = Query::of(&request);
-    let kind = match query.get("type") {
+    let kind = match parameter(&request, "type").as_deref() {
         Some("jsapi") => Some(Kind::JsapiTicket),
         Some("wx_card") => Some(Kind::CardTicket),
         _ => None,
     };
-    let token = query.get("access_token");
-    super::ticket(SYSTEM, &request, &broker, &keys, token, kind).await
+    super::ticket(SYSTEM, &request, &broker, &keys, kind).await
 }
 
 /// The parameters of a token call.
 struct TokenRequest<'a> {
-    app_id: Option<&'a str>,
-    grant_type: Option<&'a str>,
-    key: Option<&'a str>,
+    app_id: Option<Cow<'a, str>>,
+    grant_type: Option<Cow<'a, str>>,
+    key: Option<Cow<'a, str>>,
 }
 
 impl TokenRequest<'_> {
@@ -102,17 +103,18 @@ impl TokenRequest<'_> {
         broker: &Broker,
         keys: &Keys,
     ) -> Result<(String, Arc<ApiKey>), Refusal> {
-        let app_id = self.app_id.ok_or(wire_errors::NO_APPID)?;
+        let app_id = self.app_id.as_deref().ok_or(wire_errors::NO_APPID)?;
         let accounts = broker.accounts();
         let mut found = accounts.all_of_app(app_id, None);
         found.retain(|(name, account)| system_of(account) == SYSTEM && is_base(request, name));
         if found.is_empty() {
             return Err(wire_errors::BAD_APPID.into());
         }
-        if self.grant_type != Some("client_credential") {
+        if self.grant_type.as_deref() != Some("client_credential") {
             return Err(wire_errors::BAD_GRANT_TYPE.into());
         }
-        let (key, keys) = (self.key.ok_or(wire_errors::NO_SECRET)?, keys.load());
+        let key = self.key.as_deref().ok_or(wire_errors::NO_SECRET)?;
+        let keys = keys.load();
         let Some(key) = Presenter::from(request).find(&keys, key)? else {
             return Err(not_a_key(
                 request.into(),

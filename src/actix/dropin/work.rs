@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, Query, is_base, not_a_key, respond, token_for_key};
+use super::{Keys, is_base, not_a_key, parameter, respond, token_for_key};
 use crate::actix::keys::ApiKey;
 use crate::actix::keys::presented_key::Presenter;
 use crate::broker::Broker;
@@ -23,9 +23,8 @@ pub(super) async fn token(
     broker: web::Data<Broker>,
     keys: Keys,
 ) -> HttpResponse {
-    let query = Query::of(&request);
     let answer = async {
-        let (account, key) = account(&request, &query, &broker, &keys)?;
+        let (account, key) = account(&request, &broker, &keys)?;
         Ok(token_for_key(&request, &broker, &account, &key).await?)
     };
     respond(SYSTEM, &request, &broker, answer.await, reply::token)
@@ -37,9 +36,7 @@ pub(super) async fn corp_ticket(
     broker: web::Data<Broker>,
     keys: Keys,
 ) -> HttpResponse {
-    let query = Query::of(&request);
-    let (token, kind) = (query.get("access_token"), Some(Kind::JsapiTicket));
-    super::ticket(SYSTEM, &request, &broker, &keys, token, kind).await
+    super::ticket(SYSTEM, &request, &broker, &keys, Some(Kind::JsapiTicket)).await
 }
 
 /// Handles `GET /cgi-bin/ticket/get?access_token=&type=agent_config`: the app's ticket, for
@@ -49,26 +46,21 @@ pub(super) async fn agent_ticket(
     broker: web::Data<Broker>,
     keys: Keys,
 ) -> HttpResponse {
-    let query = Query::of(&request);
-    let kind = query
-        .get("type")
-        .filter(|kind| *kind == "agent_config")
-        .map(|_| Kind::AgentTicket);
-    let token = query.get("access_token");
-    super::ticket(SYSTEM, &request, &broker, &keys, token, kind).await
+    let kind = parameter(&request, "type").filter(|kind| kind == "agent_config");
+    let kind = kind.map(|_| Kind::AgentTicket);
+    super::ticket(SYSTEM, &request, &broker, &keys, kind).await
 }
 
 /// Returns the name of the account that corp, key and agent select together, and the key.
 fn account(
     request: &HttpRequest,
-    query: &Query,
     broker: &Broker,
     keys: &Keys,
 ) -> Result<(String, Arc<ApiKey>), Refusal> {
-    let presented = query.get("corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
+    let presented = &*parameter(request, "corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
     let accounts = broker.accounts();
-    let corp_id = query.get("corpid").unwrap_or_default();
-    let apps: Vec<_> = accounts.of_corp(corp_id).collect();
+    let corp_id = parameter(request, "corpid").unwrap_or_default();
+    let apps: Vec<_> = accounts.of_corp(&corp_id).collect();
     if apps.is_empty() {
         return Err(wire_errors::WORK_BAD_CORPID.into());
     }
@@ -77,7 +69,8 @@ fn account(
         let error = wire_errors::WORK_BAD_SECRET;
         return Err(not_a_key(request.into(), broker, presented, error));
     };
-    let asked = query.get("agentid");
+    let asked = parameter(request, "agentid");
+    let asked = asked.as_deref();
     let meant = apps
         .into_iter()
         .filter(|(_, agent_id)| asked.is_none_or(|asked| asked.parse() == Ok(*agent_id)));

@@ -11,6 +11,7 @@ use memchr::memmem;
 use super::super::dropin::reply::Refusal;
 use super::super::keys::virtual_token;
 use super::caller::API_KEY_PREFIX;
+use crate::endpoint::query;
 use crate::error::codes::wire_errors;
 
 /// A query string as it stands in the request.
@@ -20,24 +21,15 @@ pub(super) struct Query<'a>(pub(super) &'a str);
 impl<'a> Query<'a> {
     fn pairs(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>, Cow<'a, str>)> {
         let pairs = self.0.split('&').filter(|pair| !pair.is_empty());
-        pairs.filter_map(|raw| {
-            if !raw.contains(['%', '+']) {
-                let (name, value) = raw.split_once('=').unwrap_or((raw, ""));
-                return Some((raw, Cow::Borrowed(name), Cow::Borrowed(value)));
-            }
-            let (name, value) = url::form_urlencoded::parse(raw.as_bytes()).next()?;
-            Some((raw, name, value))
+        pairs.map(|raw| {
+            let (name, value) = query::pair(raw);
+            (raw, name, value)
         })
     }
 
     /// Returns the first parameter of this name, trimmed; `None` if it is missing or empty.
     pub(super) fn get(self, name: &str) -> Option<Cow<'a, str>> {
-        let (_, _, value) = self.pairs().find(|(_, key, _)| key == name)?;
-        match value.trim() {
-            "" => None,
-            trimmed if trimmed.len() == value.len() => Some(value),
-            trimmed => Some(Cow::Owned(trimmed.to_owned())),
-        }
+        query::trimmed_value(self.0, name)
     }
 
     /// Returns the query with this value for the parameter, at its first place or else at the end. All other
