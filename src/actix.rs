@@ -30,7 +30,7 @@ mod dropin;
 mod fast_path;
 #[cfg(feature = "server")]
 mod gateway;
-mod json_body;
+pub(crate) mod json_body;
 mod key_lockout;
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // the gateway has other calls
 mod keys;
@@ -40,6 +40,8 @@ mod public;
 #[cfg(feature = "platform")]
 mod push;
 mod request_stats;
+
+use actix_web::{Route, guard, web};
 
 pub use credentials::credentials_scope;
 #[cfg(feature = "diagnose")]
@@ -65,8 +67,12 @@ mod for_server {
     pub(crate) use super::credentials::{admit as admit_key, admit_manager, admit_unlimited};
     pub(crate) use super::fast_path::FastPath;
     pub use super::gateway::{CallOutcome, CallStats, Gateway, GatewayOptions, GatewayStats};
-    pub(crate) use super::json_body::object;
     pub(crate) use super::limit::admit;
     pub(crate) use super::public::unknown_path;
     pub(crate) use super::push::app_id_in;
+}
+
+/// Returns a route for GET and HEAD.
+pub(crate) fn read_route() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -7,14 +7,13 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
-use super::json_body::object;
+use super::json_body::{self, Body};
 use super::keys::presented_key::key_of_request;
 use super::keys::{ApiKey, ApiKeys, TokenStyle};
 use crate::broker::Broker;
@@ -99,8 +98,6 @@ async fn reject(
 }
 
 type Keys = web::Data<ArcSwap<ApiKeys>>;
-/// The body, read before the handler runs. A read error is reported only to authorised clients.
-type Body = Result<web::Bytes, actix_web::Error>;
 
 /// A credential as clients get it.
 #[derive(Serialize)]
@@ -245,11 +242,7 @@ pub(crate) struct Rejection {
 
 /// Parses the value of a `reject`. Errors do not quote the body: it may hold a token.
 fn refused_value(body: Body) -> Result<Secret, Problem> {
-    let body = body.map_err(|error| match error.as_response_error().status_code() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
-        _ => bad_body(),
-    })?;
-    let rejection = object::<Rejection>(&body).ok_or_else(bad_body)?;
+    let rejection: Rejection = json_body::read(body, MAX_BODY, BODY_HINT, bad_body)?;
     // `$(cat token.txt)` and the like may append a line break, with which the value would match nothing.
     match rejection.value.trim() {
         "" => Err(bad_body()),

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
 
 use super::credentials::forbidden;
+use super::json_body::Body;
 use super::keys::presented_key::key_of_request;
 use super::keys::{ApiKey, ApiKeys};
 use crate::broker::Broker;
@@ -16,8 +17,7 @@ use crate::credential::Kind;
 use crate::diagnose::{Case, Role, Target, diagnose};
 use crate::endpoint::Problem;
 pub use doctor::Doctor;
-use question::{Body, Explained, MAX_BODY, bad_body, only_post};
-use question::{Findings, Question};
+use question::{Findings, MAX_BODY, Question, bad_body, only_post};
 
 /// `POST {path}` with an API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. If the body names an
 /// `account` that the key opens, that account's current ticket is used in the computation. No answer
@@ -55,14 +55,9 @@ async fn answer(
             .map_err(|_| bad_body())
     };
     match found.await {
-        Ok(findings) => {
-            let findings = Findings {
-                findings: findings.into_iter().map(Explained::from).collect(),
-            };
-            HttpResponse::Ok()
-                .insert_header((CACHE_CONTROL, "no-store"))
-                .json(findings)
-        }
+        Ok(findings) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(Findings { findings }),
         Err(problem) => problem.into_response(),
     }
 }

@@ -1,10 +1,42 @@
 //! JSON object bodies.
 
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::web::Bytes;
 use serde::de::DeserializeOwned;
+
+use crate::endpoint::Problem;
+use crate::error::Text;
+
+/// A body that is read before the handler runs, so that the handler decides who learns of a read error.
+pub(crate) type Body = Result<Bytes, actix_web::Error>;
+
+/// Parses a body of at most `limit` bytes as a JSON object. `bad` is the problem of any other body.
+pub(crate) fn read<T: DeserializeOwned>(
+    body: Body,
+    limit: usize,
+    hint: Text,
+    bad: fn() -> Problem,
+) -> Result<T, Problem> {
+    let body = body.map_err(|error| match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(limit, hint),
+        _ => bad(),
+    })?;
+    object(&body).ok_or_else(bad)
+}
+
+/// Returns whether the headers say that the body is JSON.
+#[cfg_attr(not(feature = "diagnose"), allow(dead_code))] // only browsers' requests are asked
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(CONTENT_TYPE);
+    let given = given.and_then(|value| value.to_str().ok());
+    let kind = given.unwrap_or_default().split(';').next();
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
 
 /// Parses a JSON object. A derived deserializer would also accept an array (`["…"]`) of the members in
 /// declaration order, which is never intended.
-pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     let is_object = body.trim_ascii_start().starts_with(b"{");
     serde_json::from_slice(body).ok().filter(|_| is_object)
 }

@@ -1,11 +1,14 @@
 //! One cause of a rejected signature, and its fix.
 
+use serde::Serialize;
+
 use super::causes::Cause;
 use super::verdicts;
 use crate::error::Text;
 
 /// How certain a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// The hash was reproduced.
     Proven,
@@ -16,7 +19,7 @@ pub enum Confidence {
 }
 
 /// One cause and its fix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// A stable code in snake_case, for programs.
     pub code: &'static str,

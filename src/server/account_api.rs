@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, ETag, EntityTag, Header, HeaderValue, IF_MATCH, IF_NONE_MATCH, IfMatch,
-    IfNoneMatch,
+    CACHE_CONTROL, ETag, EntityTag, Header, IF_MATCH, IF_NONE_MATCH, IfMatch, IfNoneMatch,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use arc_swap::ArcSwap;
@@ -21,7 +20,8 @@ use super::backpressure::UnsentBudget;
 use super::config::{AccountDefaults, Problems, SECRET_IS_SET};
 use super::ready::Readiness;
 use crate::account::{Account, Platform, TokenMode};
-use crate::actix::{ApiKey, ApiKeys, admit_manager, object};
+use crate::actix::json_body::{self, Body};
+use crate::actix::{ApiKey, ApiKeys, admit_manager};
 use crate::broker::{AccountSource, Broker, ChangeRefused, Changed, Expected, StoredAccount};
 use crate::endpoint::Problem;
 use crate::error::{Error, ProblemCode, Text};
@@ -56,18 +56,13 @@ impl AccountApi {
         move |services| {
             services
                 .app_data(web::Data::new(self))
-                .service(
-                    web::resource("/accounts")
-                        .route(web::get().to(list))
-                        .default_service(web::to(async || wrong_method("GET"))),
-                )
+                .service(web::resource("/accounts").route(web::get().to(list)))
                 .service(
                     web::resource("/accounts/{account}")
                         .app_data(web::PayloadConfig::new(MAX_BODY))
                         .route(web::get().to(read))
                         .route(web::put().to(put))
-                        .route(web::delete().to(remove))
-                        .default_service(web::to(async || wrong_method("GET, PUT, DELETE"))),
+                        .route(web::delete().to(remove)),
                 );
         }
     }
@@ -85,11 +80,7 @@ impl AccountApi {
     ) -> Result<(StoredAccount, Changed), Problem> {
         let key = admit_manager(request, Some(name), &self.keys)?;
         let expected = expected(request)?;
-        let body = body.map_err(|error| match error.as_response_error().status_code() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
-            _ => bad_body(),
-        })?;
-        let table = object::<HashMap<String, Value>>(&body).ok_or_else(bad_body)?;
+        let table: HashMap<String, Value> = json_body::read(body, MAX_BODY, BODY_HINT, bad_body)?;
         let defaults = self.defaults.load_full();
         let account = |stored: Option<&Account>| defaults.account(name, table.clone(), stored);
         let put = self
@@ -111,9 +102,6 @@ impl AccountApi {
         removed.map_err(|refusal| refused(refusal, name, &key))
     }
 }
-
-/// The body, read before the handler runs. A read error is reported only to authorised clients.
-type Body = Result<web::Bytes, actix_web::Error>;
 
 /// Which account it is.
 #[derive(Serialize)]
@@ -387,14 +375,6 @@ fn bad_body() -> Problem {
         "the body is not a JSON object",
         BODY_HINT,
     )
-}
-
-fn wrong_method(allowed: &'static str) -> HttpResponse {
-    let mut response = Problem::method_not_allowed(allowed).into_response();
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allowed));
-    response
 }
 
 const BODY_HINT: Text = Text::new(

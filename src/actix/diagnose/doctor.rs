@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use governor::Quota;
 use governor::clock::Clock as _;
@@ -21,9 +21,10 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::question::{Body, Explained, MAX_BODY, Question, bad_body, only_post};
+use super::question::{MAX_BODY, Question, bad_body, only_post};
 use super::signing_kind;
 use crate::account::{Account, Platform};
+use crate::actix::json_body::{Body, is_json};
 use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_briefly};
@@ -125,7 +126,7 @@ impl Doctor {
             .await
             .map_err(|_| bad_body())?;
         let answer = DoctorAnswer {
-            findings: findings.into_iter().map(Explained::from).collect(),
+            findings,
             read,
             ticket: source,
             app_id: account.map(|(_, account)| account.app_id().to_owned()),
@@ -246,7 +247,7 @@ fn allows(account: &Account, url: &str) -> Option<bool> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DoctorAnswer {
     /// What explains the refusal, best first.
-    findings: Vec<Explained>,
+    findings: Vec<Finding>,
     /// How the request was understood.
     read: ReadOut,
     /// Whose ticket was used: `account`, `given`, `none`, or `unavailable`.
@@ -299,7 +300,7 @@ async fn answer(request: HttpRequest, doctor: web::Data<Doctor>, body: Body) -> 
     let found = async {
         // Forms and plain text can be sent across origins without a preflight, so they are rejected here,
         // and not counted.
-        if !is_json(&request) {
+        if !is_json(request.headers()) {
             return Err(not_json());
         }
         doctor
@@ -314,20 +315,6 @@ async fn answer(request: HttpRequest, doctor: web::Data<Doctor>, body: Body) -> 
             .json(answer),
         Err(problem) => problem.into_response(),
     }
-}
-
-fn is_json(request: &HttpRequest) -> bool {
-    let given = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    given
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .eq_ignore_ascii_case("application/json")
 }
 
 fn not_json() -> Problem {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::actix::json_body::object;
+use crate::actix::json_body::{self, Body};
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
@@ -49,17 +48,10 @@ pub(crate) struct Question {
     tickets: BTreeMap<String, String>,
 }
 
-/// The body, read before the handler runs.
-pub(super) type Body = Result<web::Bytes, actix_web::Error>;
-
 impl Question {
     /// Parses the body. Errors do not quote an invalid body: it may hold a ticket.
     pub(super) fn read(body: Body) -> Result<Self, Problem> {
-        let body = body.map_err(|error| match error.as_response_error().status_code() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(MAX_BODY, BODY_HINT),
-            _ => bad_body(),
-        })?;
-        let question: Self = object(&body).ok_or_else(bad_body)?;
+        let question: Self = json_body::read(body, MAX_BODY, BODY_HINT, bad_body)?;
         let tickets = question.tickets.values();
         let is_bounded = question.hosts.len() <= MAX_HOSTS
             && tickets.len() <= MAX_TICKETS
@@ -134,45 +126,7 @@ fn role(name: String, target: Target) -> Role {
 #[derive(Serialize)]
 pub(crate) struct Findings {
     /// What explains the refusal.
-    pub(super) findings: Vec<Explained>,
-}
-
-/// One cause and its fix.
-#[derive(Serialize)]
-pub(crate) struct Explained {
-    /// Stable, snake_case: for programs.
-    code: &'static str,
-    /// `proven`, `likely` or `possible`.
-    confidence: &'static str,
-    /// What is wrong.
-    cause: Text,
-    /// What to do.
-    fix: Text,
-    /// The string that was hashed, with the ticket redacted.
-    evidence: Option<String>,
-    /// The string that should have been hashed, if it differs, with the ticket redacted.
-    expected: Option<String>,
-}
-
-impl From<Finding> for Explained {
-    fn from(finding: Finding) -> Self {
-        let Finding {
-            code,
-            confidence,
-            cause,
-            fix,
-            evidence,
-            expected,
-        } = finding;
-        Self {
-            code,
-            confidence: confidence.as_str(),
-            cause,
-            fix,
-            evidence,
-            expected,
-        }
-    }
+    pub(super) findings: Vec<Finding>,
 }
 
 pub(super) fn bad_body() -> Problem {

@@ -3,14 +3,14 @@
 //!
 //! The key comes in a header; it is neither stored nor logged. The answer never holds the credential.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::csrf::check_own_script;
 use super::{StatusState, guarded};
-use crate::actix::{admit_key, object};
+use crate::actix::admit_key;
+use crate::actix::json_body::{self, Body, is_json};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::endpoint::Problem;
@@ -40,9 +40,6 @@ struct Refreshed {
     /// Seconds until expiry.
     remaining: u64,
 }
-
-/// Extracted before the handler runs. A read error is reported only after the CSRF check.
-type Body = Result<web::Bytes, actix_web::Error>;
 
 pub(super) async fn refresh(
     request: HttpRequest,
@@ -88,28 +85,19 @@ async fn refresh_now(
 }
 
 fn parse(request: &HttpRequest, body: Body) -> Result<RefreshRequest, Problem> {
-    if let Err(error) = &body
-        && error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE
-    {
-        return Err(Problem::body_too_large(MAX_BODY, BODY_HINT));
+    let wanted = json_body::read(body, MAX_BODY, BODY_HINT, bad_body)?;
+    match is_json(request.headers()) {
+        true => Ok(wanted),
+        false => Err(bad_body()),
     }
-    let kind_of_body = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let is_json = kind_of_body
-        .split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    let read = body.ok().filter(|_| is_json).and_then(|body| object(&body));
-    read.ok_or_else(|| {
-        Problem::new(
-            ProblemCode::BadBody,
-            r#"the body is not {"account": "…", "kind": "…"} as application/json"#,
-            BODY_HINT,
-        )
-    })
+}
+
+fn bad_body() -> Problem {
+    Problem::new(
+        ProblemCode::BadBody,
+        r#"the body is not {"account": "…", "kind": "…"} as application/json"#,
+        BODY_HINT,
+    )
 }
 
 const BODY_HINT: Text = Text::new(

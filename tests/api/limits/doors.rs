@@ -100,6 +100,8 @@ async fn a_wrong_method_is_told_the_allowed_ones() {
     for (to, method, path, allow) in [
         (world.admin, "GET", "/status/refresh", "POST"),
         (world.admin, "DELETE", "/metrics", "GET, HEAD"),
+        (world.admin, "POST", "/accounts", "GET"),
+        (world.admin, "POST", "/accounts/main", "GET, PUT, DELETE"),
         (world.public, "POST", PAGE, "GET, HEAD, OPTIONS"),
     ] {
         let answer = ask(to, method, path, &[], "").await;
