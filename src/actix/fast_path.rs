@@ -43,14 +43,14 @@ pub(crate) struct FastPath<F> {
 }
 
 impl<F> FastPath<F> {
-    /// Wraps an application that has the public scope at `scope`, and `limit` as its data.
-    pub(crate) fn public(
+    /// Wraps an application. If it has the public scope, `scope` is its path, and the limit that is its data.
+    pub(crate) fn new(
         app: impl IntoServiceFactory<F, Request>,
         broker: Broker,
         stats: RequestStats,
-        scope: &'static str,
-        limit: Arc<RateLimit>,
         access_log: AccessLog,
+        scope: Option<(&'static str, Arc<RateLimit>)>,
+        gateway: Option<Gateway>,
     ) -> Self
     where
         F: ServiceFactory<Request>,
@@ -60,29 +60,8 @@ impl<F> FastPath<F> {
             broker,
             stats,
             access_log,
-            scope: Some((scope, limit)),
-            gateway: None,
-        }
-    }
-
-    /// Wraps the application of the admin listener.
-    pub(crate) fn admin(
-        app: impl IntoServiceFactory<F, Request>,
-        broker: Broker,
-        stats: RequestStats,
-        gateway: Gateway,
-        access_log: AccessLog,
-    ) -> Self
-    where
-        F: ServiceFactory<Request>,
-    {
-        Self {
-            app: app.into_factory(),
-            broker,
-            stats,
-            access_log,
-            scope: None,
-            gateway: Some(gateway),
+            scope,
+            gateway,
         }
     }
 }
@@ -111,7 +90,7 @@ where
         let listener = self.access_log.listener();
         let stats = WorkerStats::new(self.broker.clone(), self.stats.clone(), listener);
         let config = self.scope.as_ref().map(|(scope, limit)| {
-            let path = config_path(scope);
+            let path = format!("{scope}/config");
             ConfigRoute {
                 counter: stats.route(&path),
                 path,
@@ -154,6 +133,7 @@ pub(crate) struct FastPathService<S> {
 
 /// The route that is answered here.
 struct ConfigRoute {
+    /// The path, and the pattern in the router.
     path: String,
     counter: Arc<RouteCounter>,
     limit: Arc<RateLimit>,
@@ -296,11 +276,6 @@ where
             }
         }
     }
-}
-
-/// Returns the route pattern of the signing endpoint.
-fn config_path(scope: &str) -> String {
-    format!("{scope}/config")
 }
 
 /// Adds the headers of a signed answer. `account` and `origin` are the request's.

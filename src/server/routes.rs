@@ -22,7 +22,7 @@ use super::host_guard::{HostNames, keep_out};
 use super::listener::{Listener, ListenerLimits, open};
 use super::metrics::{self, Metrics};
 use super::openapi;
-use super::pages::{Pages, admin_files, not_found, read_route};
+use super::pages::{Pages, admin_files, not_found};
 use super::platform_routes::PlatformRoutes;
 use super::ready::{Readiness, readyz};
 use super::reload::Reloader;
@@ -33,7 +33,7 @@ use super::status::StatusState;
 use super::tls::Certificate;
 use crate::actix::{
     AccessLog, ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, ListenerName, Pushes, RateLimit,
-    RequestStats, credentials_scope, diagnose_resource, dropin_scope, public_scope,
+    RequestStats, credentials_scope, diagnose_resource, dropin_scope, public_scope, read_route,
     verify_resource,
 };
 use crate::broker::Broker;
@@ -153,8 +153,10 @@ pub(super) fn public(
     let services = public_services(settings, broker, sandbox, guards, platforms);
     let listen = settings.server.listen;
     let failed = |error| StartupError::listen("server.listen", listen, error);
-    let bound =
-        sockets::public(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
+    let bound = guards
+        .handed_over
+        .bind(ListenerName::Public, listen, settings.server.reuse_port)
+        .map_err(failed)?;
     let limits = ListenerLimits {
         workers: workers(settings),
         connections: guards.places.public,
@@ -167,13 +169,13 @@ pub(super) fn public(
     let limit = guards.limit.clone().into_inner();
     let access_log = guards.access_log(ListenerName::Public, settings);
     let front = move || {
-        FastPath::public(
+        FastPath::new(
             App::new().configure(services.clone()),
             broker.clone(),
             stats.clone(),
-            SCOPE,
-            limit.clone(),
             access_log.clone(),
+            Some((SCOPE, limit.clone())),
+            None,
         )
     };
     open(
@@ -254,20 +256,23 @@ pub(super) fn admin(
     let (broker, stats) = (broker.clone(), stats.clone());
     let access_log = guards.access_log(ListenerName::Admin, settings);
     let failed = |error| StartupError::listen("server.admin_listen", listen, error);
-    let bound =
-        sockets::admin(&guards.handed_over, listen, settings.server.reuse_port).map_err(failed)?;
+    let bound = guards
+        .handed_over
+        .bind(ListenerName::Admin, listen, settings.server.reuse_port)
+        .map_err(failed)?;
     let app = move || {
         App::new()
             .configure(services.clone())
             .wrap(from_fn(keep_out))
     };
     let front = move || {
-        FastPath::admin(
+        FastPath::new(
             app(),
             broker.clone(),
             stats.clone(),
-            gateway.clone(),
             access_log.clone(),
+            None,
+            Some(gateway.clone()),
         )
     };
     let load = guards.admin_load.clone();
@@ -331,11 +336,7 @@ pub(super) fn admin_services(
             .configure(doctor.clone().configure())
             .configure(admin_files);
         services.service(web::resource("/").route(read_route().to(to_status)));
-        services.service(
-            web::resource("/readyz")
-                .route(web::get().to(readyz))
-                .route(web::head().to(readyz)),
-        );
+        services.service(web::resource("/readyz").route(read_route().to(readyz)));
         services.service(web::resource("/metrics").route(read_route().to(metrics::metrics)));
         services.service(diagnose_resource(
             "/jssdk/diagnose",
@@ -418,11 +419,7 @@ async fn to_status() -> HttpResponse {
 }
 
 fn alive(services: &mut web::ServiceConfig) {
-    services.service(
-        web::resource("/healthz")
-            .route(web::get().to(healthz))
-            .route(web::head().to(healthz)),
-    );
+    services.service(web::resource("/healthz").route(read_route().to(healthz)));
 }
 
 /// Liveness only. Makes no upstream call.

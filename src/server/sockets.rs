@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::startup_error::StartupError;
+use crate::actix::ListenerName;
 
 /// A listening socket.
 pub(super) struct Bound {
@@ -45,38 +46,29 @@ impl HandedOver {
         }))
     }
 
-    /// Returns the socket with this name; if no socket has a known name, the one at this position.
-    fn listener(&self, name: &str, place: usize) -> io::Result<Option<TcpListener>> {
+    /// Returns the socket of a listener: the one that was handed over, or a new one at `address`.
+    pub(super) fn bind(
+        &self,
+        listener: ListenerName,
+        address: SocketAddr,
+        reuse_port: bool,
+    ) -> io::Result<Bound> {
+        bind(self.take_socket(listener)?, address, reuse_port)
+    }
+
+    /// Takes the socket with the listener's name; if no socket has a known name, the one at its place.
+    fn take_socket(&self, listener: ListenerName) -> io::Result<Option<TcpListener>> {
         let mut all = self.0.lock();
-        let named = all.names.iter().any(|name| NAMES.contains(&name.as_str()));
-        let at = if named {
-            all.names.iter().position(|known| known == name)
-        } else {
-            Some(place)
+        let is_name = |name: &String| LISTENERS.iter().any(|one| one.as_str() == name);
+        let at = match all.names.iter().any(is_name) {
+            true => all.names.iter().position(|name| name == listener.as_str()),
+            false => LISTENERS.iter().position(|one| *one == listener),
         };
         match at {
             Some(at) => all.sockets.take_tcp_listener(at),
             None => Ok(None),
         }
     }
-}
-
-/// Returns the socket of `server.listen`.
-pub(super) fn public(
-    handed_over: &HandedOver,
-    address: SocketAddr,
-    reuse_port: bool,
-) -> io::Result<Bound> {
-    bind(handed_over.listener(NAMES[0], 0)?, address, reuse_port)
-}
-
-/// Returns the socket of `server.admin_listen`.
-pub(super) fn admin(
-    handed_over: &HandedOver,
-    address: SocketAddr,
-    reuse_port: bool,
-) -> io::Result<Bound> {
-    bind(handed_over.listener(NAMES[1], 1)?, address, reuse_port)
 }
 
 fn bind(
@@ -183,8 +175,8 @@ fn fit(wanted: Places, limit: usize, rest: usize) -> Result<Places, StartupError
     Ok(Places { public, admin })
 }
 
-/// The `FileDescriptorName=` of the public and of the admin socket.
-const NAMES: [&str; 2] = ["public", "admin"];
+/// In the order of sockets without a name.
+const LISTENERS: [ListenerName; 2] = [ListenerName::Public, ListenerName::Admin];
 
 /// Connections that the kernel completes before they are accepted. It caps the number at
 /// `net.core.somaxconn`, 4096 on Linux.
