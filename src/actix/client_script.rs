@@ -1,27 +1,24 @@
 //! Serves the client script and its type definitions.
 
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 
+use super::read_route;
 use crate::endpoint::{self, ClientFile, SCRIPT, TYPES};
 
 /// `wx-jssdk.js`.
 pub(super) fn script() -> Resource {
-    file("/wx-jssdk.js", reads().to(send_script))
+    file("/wx-jssdk.js", read_route().to(send_script))
 }
 
 /// `wx-jssdk.d.ts`.
 pub(super) fn types() -> Resource {
-    file("/wx-jssdk.d.ts", reads().to(send_types))
+    file("/wx-jssdk.d.ts", read_route().to(send_types))
 }
 
 fn file(path: &str, route: Route) -> Resource {
     web::resource(path)
         .route(route)
         .default_service(web::to(super::public::only_get))
-}
-
-fn reads() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 async fn send_script(request: HttpRequest) -> HttpResponse {

@@ -3,8 +3,9 @@
 //! one served would own the domain in WeChat's eyes.
 
 use actix_web::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
+use super::read_route;
 use crate::broker::Broker;
 use crate::endpoint::Problem;
 use crate::error::Text;
@@ -15,11 +16,7 @@ use crate::error::Text;
 pub fn verify_resource(broker: Broker) -> Resource {
     web::resource(NAMES)
         .app_data(web::Data::new(broker))
-        .route(
-            web::route()
-                .guard(guard::Any(guard::Get()).or(guard::Head()))
-                .to(send),
-        )
+        .route(read_route().to(send))
         .default_service(web::to(only_get))
 }
 

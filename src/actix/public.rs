@@ -8,7 +8,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 
 use super::request_stats::{ListenerName, RequestStats, WorkerStats};
-use super::{client_script, cors, limit};
+use super::{client_script, cors, limit, read_route};
 use crate::broker::Broker;
 use crate::endpoint::{self, Problem, READS, account_of};
 
@@ -31,10 +31,7 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
     let scope = web::scope(path).app_data(web::Data::new(broker));
     let signing = |scope: Scope, path: &'static str| {
         let handler = move |request, broker| answer(path, request, broker);
-        let resource = read_only(path)
-            .route(web::get().to(handler))
-            .route(web::head().to(handler));
-        scope.service(resource)
+        scope.service(read_only(path).route(read_route().to(handler)))
     };
     endpoint::SIGNING
         .into_iter()

@@ -7,26 +7,23 @@
 mod state;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use arc_swap::ArcSwap;
 use askama::Template;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
 use super::config::PlatformSettings;
-use super::pages::{Lang, Page, reads};
-use crate::actix::{ClientIps, admit};
+use super::pages::{Lang, PLAIN_POLICY, PLAIN_STYLE, Page};
+use crate::actix::{ClientIps, admit, read_route};
 use crate::broker::{AuthorizationLinks, Broker};
 use crate::clock::Clock;
 use crate::credential::Secret;
-use crate::endpoint::{Problem, RateLimit};
+use crate::endpoint::{Problem, RateLimit, query};
 use crate::error::{Error, Text, UpstreamError};
 
 /// The pages of all platforms that have them. Clones share them.
@@ -86,7 +83,7 @@ impl AuthorizePages {
                 web::scope("/authorize/{platform}")
                     .app_data(self.limit.clone())
                     .app_data(web::Data::new(self))
-                    .service(web::resource("").route(web::route().guard(reads()).to(start)))
+                    .service(web::resource("").route(read_route().to(start)))
                     .service(web::resource("/done").route(web::get().to(done))),
             );
         }
@@ -179,12 +176,7 @@ async fn done(
     if let Err(problem) = admit(&request) {
         return refused(&request, &problem);
     }
-    let value = |name: &str| {
-        let mut pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
-        pairs
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
-    };
+    let value = |name| query::value(request.query_string(), name);
     let state = value("state").unwrap_or_default();
     let mut kept = kept_states(&request);
     let is_kept = kept.any(|kept| kept.as_bytes().ct_eq(state.as_bytes()).into());
@@ -232,7 +224,7 @@ fn answer(request: &HttpRequest, status: StatusCode, body: Body) -> HttpResponse
     let lang = Lang::of(request);
     let page = Page {
         name: "authorize",
-        policy: &POLICY,
+        policy: &PLAIN_POLICY,
         // WeChat's page checks from which host the visitor comes.
         referrer: "origin",
     };
@@ -254,31 +246,6 @@ fn kept_states(request: &HttpRequest) -> impl Iterator<Item = &str> {
         .flat_map(|value| value.split(';'));
     pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
-
-/// Inline, so that the page needs no file. Same tokens as `style.css`.
-const AUTHORIZE_STYLE: &str = ":root{color-scheme:light dark;--bg:#f7f9f8;--surface:#fff;--line:#e3e8e5;--ink:#121a16;--ink-2:#46534c;--ink-3:#63706a;--fill:#0c7f48;--on-fill:#fff;--accent:#0a6a3d}\
-     @media(prefers-color-scheme:dark){:root{--bg:#0c110f;--surface:#141a17;--line:#252e29;--ink:#e8eeea;--ink-2:#b3bfb8;--ink-3:#8d9a93;--fill:#48b67c;--on-fill:#0c110f;--accent:#7fcfa3}}\
-     *{box-sizing:border-box;margin:0}\
-     body{background:var(--bg);color:var(--ink);overflow-wrap:break-word;\
-     font:.9375rem/1.6 -apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,'Helvetica Neue',Arial,'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',sans-serif}\
-     header{display:flex;align-items:center;gap:8px;height:56px;padding:0 max(16px,50% - 304px);background:var(--surface);border-bottom:1px solid var(--line)}\
-     header svg{width:28px;height:28px}main{max-width:640px;margin:10vh auto;padding:0 16px}\
-     p{color:var(--ink-2)}h1{font-size:1.625rem;line-height:1.3;font-weight:650;margin-bottom:4px}\
-     .ways{display:grid;gap:12px;margin:24px 0}\
-     .ways a{display:block;min-height:44px;padding:10px 16px;border-radius:8px;background:var(--fill);color:var(--on-fill);font-weight:600;text-align:center;text-decoration:none}\
-     .ways a+a{background:none;border:1px solid var(--line);color:var(--accent)}\
-     dl{margin-top:24px;border:1px solid var(--line);border-radius:12px;background:var(--surface)}\
-     dl div{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 24px;padding:12px 16px}div+div{border-top:1px solid var(--line)}dt{color:var(--ink-2)}\
-     code{font-family:ui-monospace,'SF Mono',Menlo,Consolas,'Liberation Mono',monospace;font-size:.92em}\
-     :focus-visible{outline:2px solid var(--accent);outline-offset:2px;border-radius:8px}";
-
-/// The page may use its style, and load nothing.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = BASE64_STANDARD.encode(Sha256::digest(AUTHORIZE_STYLE));
-    format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    )
-});
 
 const COOKIE: &str = "wx_jssdk_authorize";
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::pages::{Lang, Page, reads};
-use crate::actix::{ClientIps, Doctor};
+use super::pages::{Lang, Page};
+use crate::actix::{ClientIps, Doctor, read_route};
 use crate::broker::Broker;
 
 /// The doctor page and its endpoint.
@@ -56,7 +56,7 @@ impl DoctorPages {
             services
                 .service(self.doctor.resource(&format!("{path}/diagnose")))
                 .app_data(web::Data::new(self))
-                .service(web::resource(path).route(web::route().guard(reads()).to(page)));
+                .service(web::resource(path).route(read_route().to(page)));
         }
     }
 }

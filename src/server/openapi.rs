@@ -20,7 +20,8 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use serde_json::Value;
 
-use super::pages::{read_route, static_names};
+use super::pages::static_names;
+use crate::actix::read_route;
 use crate::error::ProblemCode;
 
 /// Builds the document. `public` is the public listener's URL; it is the default value of a variable, since

@@ -12,7 +12,7 @@ mod qr;
 use std::sync::{Arc, LazyLock};
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, Route, guard, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -22,7 +22,7 @@ pub(super) use files::{admin_files, static_names};
 pub(super) use html::Page;
 pub(super) use lang::Lang;
 
-use crate::actix::unknown_path;
+use crate::actix::{read_route, unknown_path};
 
 /// Decides whether a QR code may be drawn for a page URL. A QR code of any URL under this host's name would
 /// help phishing.
@@ -45,7 +45,7 @@ impl Pages {
     /// Adds `/`, `/demo`, `/static/{name}` and `/qr.svg` to an application.
     pub fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
         move |services| {
-            services.service(web::resource("/").route(web::route().guard(reads()).to(demo)));
+            services.service(web::resource("/").route(read_route().to(demo)));
             self.configure_below("")(services);
         }
     }
@@ -60,12 +60,10 @@ impl Pages {
             let at = |path: &str| web::resource(format!("{prefix}{path}"));
             services
                 .app_data(web::Data::new(self))
-                .service(at("/demo").route(web::route().guard(reads()).to(demo)))
-                .service(at("/static/phone.js").route(web::route().guard(reads()).to(files::phone)))
-                .service(
-                    at("/static/{name}").route(web::route().guard(reads()).to(files::static_file)),
-                )
-                .service(at("/qr.svg").route(web::route().guard(reads()).to(qr::qr)));
+                .service(at("/demo").route(read_route().to(demo)))
+                .service(at("/static/phone.js").route(read_route().to(files::phone)))
+                .service(at("/static/{name}").route(read_route().to(files::static_file)))
+                .service(at("/qr.svg").route(read_route().to(qr::qr)));
         }
     }
 }
@@ -82,7 +80,7 @@ pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
     let lang = Lang::of(&request);
     let page = Page {
         name: "not found",
-        policy: &NOT_FOUND_POLICY,
+        policy: &PLAIN_POLICY,
         referrer: "no-referrer",
     };
     let has_pages = request.app_data::<web::Data<Pages>>().is_some();
@@ -99,36 +97,16 @@ struct NotFoundPage {
     has_pages: bool,
 }
 
-/// Inline, since relative files would be missing below an unknown path. Same tokens as `style.css`.
-const NOT_FOUND_STYLE: &str = ":root{--bg:#f7f9f8;--surface:#fff;--line:#e3e8e5;--ink:#121a16;--ink-2:#46534c;--ink-3:#63706a;--accent:#0a6a3d}\
-     @media(prefers-color-scheme:dark){:root{--bg:#0c110f;--surface:#141a17;--line:#252e29;--ink:#e8eeea;--ink-2:#b3bfb8;--ink-3:#8d9a93;--accent:#7fcfa3}}\
-     *{box-sizing:border-box;margin:0}\
-     body{background:var(--bg);color:var(--ink);overflow-wrap:break-word;\
-     font:.9375rem/1.6 -apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,'Helvetica Neue',Arial,'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',sans-serif}\
-     header{display:flex;align-items:center;gap:8px;height:56px;padding:0 max(16px,50% - 304px);background:var(--surface);border-bottom:1px solid var(--line)}\
-     header svg{width:28px;height:28px}main{max-width:640px;margin:12vh auto;padding:0 16px}\
-     p{color:var(--ink-2)}main>p:first-child{color:var(--ink-3);font-weight:600}h1{font-size:1.625rem;line-height:1.3;font-weight:650;margin-bottom:4px}\
-     dl{margin-top:24px;border:1px solid var(--line);border-radius:12px;background:var(--surface)}\
-     dl div{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 24px;padding:12px 16px}div+div{border-top:1px solid var(--line)}dt{color:var(--ink-2)}\
-     code,dd a{font-family:ui-monospace,'SF Mono',Menlo,Consolas,'Liberation Mono',monospace;font-size:.92em}\
-     a{color:var(--accent);text-underline-offset:3px}:focus-visible{outline:2px solid var(--accent);outline-offset:2px;border-radius:4px}";
+/// The style of pages that load no file.
+pub(super) const PLAIN_STYLE: &str = include_str!("../../templates/plain.css");
 
-/// The page may use its style, and load nothing.
-static NOT_FOUND_POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = BASE64_STANDARD.encode(Sha256::digest(NOT_FOUND_STYLE));
+/// Such a page may use its style, and load nothing.
+pub(super) static PLAIN_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(PLAIN_STYLE));
     format!(
         "default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     )
 });
-
-pub(super) fn reads() -> impl guard::Guard {
-    guard::Any(guard::Get()).or(guard::Head())
-}
-
-/// Returns a route for GET and HEAD.
-pub(super) fn read_route() -> Route {
-    web::route().guard(reads())
-}
 
 #[derive(Template)]
 #[template(path = "demo.html")]

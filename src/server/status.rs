@@ -25,7 +25,7 @@ use arc_swap::ArcSwap;
 use super::pages::{Lang, Page, origin_of};
 use super::reload::Reloader;
 use super::reload_record::Configuration;
-use crate::actix::{ApiKeys, GatewayStats};
+use crate::actix::{ApiKeys, GatewayStats, read_route};
 use crate::broker::Broker;
 use page::Live;
 use query::{Part, Query};
@@ -65,16 +65,8 @@ impl StatusState {
         move |services| {
             services
                 .app_data(web::Data::new(self))
-                .service(
-                    web::resource("/status")
-                        .route(web::get().to(html))
-                        .route(web::head().to(html)),
-                )
-                .service(
-                    web::resource("/status.json")
-                        .route(web::get().to(json))
-                        .route(web::head().to(json)),
-                )
+                .service(web::resource("/status").route(read_route().to(html)))
+                .service(web::resource("/status.json").route(read_route().to(json)))
                 .service(
                     web::resource("/status/refresh")
                         .app_data(web::PayloadConfig::new(refresh::MAX_BODY))

@@ -4,7 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{FILE_POLICY, Pages, read_route};
+use super::{FILE_POLICY, Pages};
+use crate::actix::read_route;
 use crate::endpoint::{ClientFile, client_has};
 
 /// One file of `static/`. Its URL is `/static/{name}`, without the folder.
