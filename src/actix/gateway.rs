@@ -288,7 +288,8 @@ impl Shared {
         Err(Refusal::because(forbidden, what))
     }
 
-    /// Returns the system in whose words errors are: the account's, or that of all that is known of it.
+    /// Returns the system whose error format applies: the account's, else the one that all accounts have, else
+    /// `api.weixin.qq.com`.
     fn system(&self, account: Option<&str>, incoming: &Incoming<'_>) -> System {
         let accounts = self.broker.accounts();
         if let Some(name) = account.or(incoming.base.as_deref()) {

@@ -87,7 +87,8 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
-    /// Returns `{"errcode","errmsg"}` in the words of `system`, with the tail that its own errors have.
+    /// Returns `{"errcode","errmsg"}` as `system` does. An error of this program gets the tail that the
+    /// system appends to its own.
     pub(in crate::actix) fn answer(
         self,
         system: System,
