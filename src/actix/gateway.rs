@@ -164,9 +164,6 @@ impl Gateway {
             )),
         };
         let response = answer.unwrap_or_else(|refusal| {
-            if let Some(account) = &account {
-                shared.stats.refused(account, &group);
-            }
             let wall = shared.broker.clock().wall();
             let system = shared.system(account.as_deref(), &incoming);
             refusal.answer(system, wall, incoming.peer_ip())
@@ -237,8 +234,10 @@ impl Shared {
             .identify(incoming, path, &keys, login_body.as_deref())
             .await?;
         *named = Some(caller.name.clone());
-        self.check_right(incoming, path, &caller)?;
-        let permit = self.limits.enter(&caller.key.name)?;
+        let permit = self
+            .check_right(incoming, path, &caller)
+            .and_then(|()| self.limits.enter(&caller.key.name))
+            .inspect_err(|_| self.stats.refused(&caller.name, path.group()))?;
         forward::Call {
             shared: self,
             incoming,

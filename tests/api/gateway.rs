@@ -166,6 +166,33 @@ impl World {
         let (_, text) = http::fetch(&url).await;
         text.matches("\"via\"").count()
     }
+
+    /// The calls of `main` below a path: outcomes and their counts.
+    async fn counted(&self, path: &str) -> Vec<(&'static str, u64)> {
+        let metrics = self.send(get("/metrics")).await.text;
+        let outcomes = ["ok", "errcode", "failed", "refused"].into_iter();
+        let count = |outcome| {
+            let series = format!(
+                "wx_jssdk_gateway_calls_total{{account=\"main\",path=\"{path}\",outcome=\"{outcome}\"}} "
+            );
+            Some((outcome, value(&metrics, &series)?))
+        };
+        outcomes.filter_map(count).collect()
+    }
+
+    /// The calls of `main` below a path whose duration was measured.
+    async fn timed(&self, path: &str) -> u64 {
+        let metrics = self.send(get("/metrics")).await.text;
+        let series =
+            format!("wx_jssdk_gateway_upstream_seconds_count{{account=\"main\",path=\"{path}\"}} ");
+        value(&metrics, &series).expect("a series")
+    }
+}
+
+/// The value of a metric's sample.
+fn value(metrics: &str, series: &str) -> Option<u64> {
+    let value = metrics.lines().find_map(|line| line.strip_prefix(series));
+    value.map(|value| value.parse().expect("a number"))
 }
 
 /// The errcode of an answer with status 200.

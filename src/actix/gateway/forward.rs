@@ -83,8 +83,9 @@ impl Call<'_> {
                 }
                 Body::Streaming(streaming) => (None, Outgoing::Streaming(Box::new(streaming))),
             };
+            call.outcome = CallOutcome::Failed;
             let answered = self.send(&query, &headers, outgoing, &mut call).await;
-            call.took = broker.clock().uptime().saturating_sub(begun);
+            call.took = Some(broker.clock().uptime().saturating_sub(begun));
             let mut answer = answered.map_err(|failed| self.refusal(failed))?;
             let is_token_error = answer.errcode.is_some_and(|code| self.is_token_error(code));
             if let Some(refused) = token.take().filter(|_| is_token_error && !call.replayed)

@@ -128,7 +128,8 @@ pub(super) struct InProgress {
     pub(super) account: String,
     pub(super) path: String,
     pub(super) outcome: CallOutcome,
-    pub(super) took: Duration,
+    /// `None` if it was not passed on.
+    pub(super) took: Option<Duration>,
     pub(super) replayed: bool,
     pub(super) healed: bool,
     pub(super) bytes_sent: u64,
@@ -147,8 +148,8 @@ impl InProgress {
             stats: stats.clone(),
             account: account.to_owned(),
             path: path.to_owned(),
-            outcome: CallOutcome::Failed,
-            took: Duration::ZERO,
+            outcome: CallOutcome::Refused,
+            took: None,
             replayed: false,
             healed: false,
             bytes_sent: 0,
@@ -165,10 +166,12 @@ impl InProgress {
 impl Drop for InProgress {
     fn drop(&mut self) {
         self.stats.update(&self.account, &self.path, |calls| {
-            let micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX);
-            let bucket = BOUNDS.iter().position(|bound| micros <= *bound);
-            calls.latencies[bucket.unwrap_or(BOUNDS.len())] += 1;
-            calls.micros += micros;
+            if let Some(took) = self.took {
+                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                let bucket = BOUNDS.iter().position(|bound| micros <= *bound);
+                calls.latencies[bucket.unwrap_or(BOUNDS.len())] += 1;
+                calls.micros += micros;
+            }
             calls.outcomes[self.outcome as usize] += 1;
             calls.replays += u64::from(self.replayed);
             calls.healed += u64::from(self.healed);

@@ -260,3 +260,41 @@ async fn a_call_is_counted_and_logged_by_account_and_group() {
     }
     assert!(!metrics.contains(&token));
 }
+
+#[tokio::test]
+async fn a_call_that_fails_is_counted_once_and_timed() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    world.sandbox.stop().await;
+    let call = get(format!("{USERS}?access_token={token}"));
+    assert_eq!(world.send(call).await.status, 502);
+    assert_eq!(world.counted("/cgi-bin/user").await, [("failed", 1)]);
+    assert_eq!(world.timed("/cgi-bin/user").await, 1);
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_passed_on_is_refused_once_and_not_timed() {
+    let world = World::with("[gateway]\nbody_limit = 1000\n").await;
+    let token = world.token(KEY).await;
+    let large = "x".repeat(1_001);
+    for request in [
+        get(format!("{USERS}?access_token={token}&x={CRM_KEY}"))
+            .close()
+            .text(),
+        get(format!("/wx/main{USERS}?access_token={NO_CALLS_KEY}"))
+            .close()
+            .text(),
+        post(format!("{USERS}?access_token={token}"))
+            .close()
+            .body(&large),
+    ] {
+        let answer = world.send_text(request).await;
+        assert_ne!(errcode(&answer), 0, "{answer:?}");
+    }
+    world.sandbox.stop().await;
+    world.clock.advance(Duration::from_secs(90_000));
+    let without_token = get(format!("/wx/main{USERS}?access_token={KEY}"));
+    assert_ne!(world.send(without_token).await.json()["errcode"], 0);
+    assert_eq!(world.counted("/cgi-bin/user").await, [("refused", 4)]);
+    assert_eq!(world.timed("/cgi-bin/user").await, 0);
+}
