@@ -67,9 +67,9 @@ const INDEX: [usize; 1_000] = {
 };
 
 /// The statuses counted separately. Any other status is counted as the first of its class.
-const STATUSES: [u16; 23] = [
-    200, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 413, 414, 415, 416, 421, 429,
-    431, 500, 502, 503,
+const STATUSES: [u16; 28] = [
+    200, 201, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 406, 408, 409, 412, 413, 414, 415,
+    416, 421, 429, 431, 500, 502, 503, 504, 508,
 ];
 
 #[cfg(test)]
@@ -82,13 +82,13 @@ mod tests {
             assert_eq!(STATUSES[INDEX[usize::from(status)]], status);
         }
         for (status, counted) in [
-            (201, 200),
+            (202, 200),
             (399, 301),
             (418, 400),
             (507, 500),
-            (100, 503),
-            (0, 503),
-            (999, 503),
+            (100, 508),
+            (0, 508),
+            (999, 508),
         ] {
             assert_eq!(STATUSES[index_of(status)], counted, "{status}");
         }

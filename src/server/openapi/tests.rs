@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::document;
 use crate::actix::{ApiKeys, Gateway};
-use crate::broker::Broker;
+use crate::broker::{Broker, StatusCounts};
 use crate::clock::Clock;
 use crate::error::ProblemCode;
 use crate::sandbox::Sandbox;
@@ -202,6 +202,24 @@ fn every_problem_code_is_answered_by_some_route() {
             text.contains(&format!("`{problem}`")),
             "{problem} is no route's answer"
         );
+    }
+}
+
+#[test]
+fn every_status_of_an_answer_is_counted_as_itself() {
+    let document = document("http://pages.example.com");
+    let items = document["paths"].as_object().unwrap().values();
+    let operations = items.flat_map(|item| item.as_object().unwrap().values());
+    let described = operations.flat_map(|operation| {
+        let responses = operation["responses"].as_object().unwrap().keys();
+        responses.map(|status| status.parse().unwrap())
+    });
+    let problems = ProblemCode::ALL.iter().map(|code| code.status());
+    // The gateway's own answers are in no description.
+    for status in described.chain(problems).chain([400, 429, 502, 504, 508]) {
+        let counts = StatusCounts::default();
+        counts.record(status);
+        assert_eq!(counts.read(), [(status, 1)]);
     }
 }
 
