@@ -2,7 +2,7 @@
 
 mod sighup;
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -61,8 +61,8 @@ impl Serve {
         announce(&application);
         if self.sandbox {
             announce_sandbox(&application);
-            if let Some(address) = self.lan_address() {
-                announce_on_lan(address);
+            if let Some(ip) = self.lan_ip() {
+                announce_on_lan(SocketAddr::new(ip, application.address().port()));
             }
         } else {
             announce_pages(&application, &settings);
@@ -88,7 +88,7 @@ impl Serve {
             return Application::build(settings).await;
         }
         let mut safe_domains = self.safe_domain.clone();
-        safe_domains.extend(self.lan_address().map(|address| address.ip().to_string()));
+        safe_domains.extend(self.lan_ip().map(|ip| ip.to_string()));
         let options = SandboxOptions {
             listen: self.sandbox_listen,
             safe_domains,
@@ -96,15 +96,14 @@ impl Serve {
         Application::build_with_sandbox(settings, &options).await
     }
 
-    /// Returns the address at which a phone in the same network reaches a public listener that is bound to all
+    /// Returns the IP at which a phone in the same network reaches a public listener that is bound to all
     /// interfaces.
-    fn lan_address(&self) -> Option<SocketAddr> {
-        let listen = self.listen.filter(|listen| listen.ip().is_unspecified())?;
+    fn lan_ip(&self) -> Option<IpAddr> {
+        self.listen.filter(|listen| listen.ip().is_unspecified())?;
         // Connecting a UDP socket sends nothing, and chooses the interface of the default route.
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
         socket.connect(ELSEWHERE).ok()?;
-        let ip = socket.local_addr().ok()?.ip();
-        Some(SocketAddr::new(ip, listen.port()))
+        Some(socket.local_addr().ok()?.ip())
     }
 
     /// Names the flag instead of the setting in the error if the flag was given.

@@ -1,5 +1,6 @@
 //! `serve` and `sandbox`: from the start to the end of the process.
 
+use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
 
@@ -138,6 +139,36 @@ async fn serve_says_what_to_open_and_to_call_next() {
         );
     }
     assert!(!printed.contains("/demo"), "it is off: {printed}");
+}
+
+#[tokio::test]
+async fn the_address_for_phones_has_the_port_that_was_bound() {
+    let elsewhere = UdpSocket::bind("0.0.0.0:0").unwrap();
+    if elsewhere.connect("192.0.2.1:9").is_err() {
+        eprintln!("skipped: this machine is in no network");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let arguments = [
+        "serve",
+        "--sandbox",
+        "--listen=0.0.0.0:0",
+        "--admin-listen=",
+        "--sandbox-listen=127.0.0.1:0",
+    ];
+    let mut running = Running::start(command(home.path(), &arguments));
+    let public = running.line("public").await;
+    let phone = running
+        .line("On a phone in the same network · 同一网络中的手机:")
+        .await;
+    running.stop().await;
+    let port = |url: &str| {
+        url.trim_end_matches('/')
+            .rsplit(':')
+            .next()
+            .map(str::to_owned)
+    };
+    assert_eq!(port(&phone), port(&public), "{phone} {public}");
 }
 
 #[tokio::test]
