@@ -123,20 +123,25 @@ impl Answer {
     }
 }
 
-/// Returns the account and kind that the path names, and the name of the API key, if the key opens them. The name of
-/// an open platform's account has two segments: `agency/wx0123456789abcdef`.
+/// Returns the account and kind that the path names, and the name of the API key, if the key opens them.
 fn admitted<'a>(
     request: &'a HttpRequest,
     keys: &Keys,
 ) -> Result<(Cow<'a, str>, Kind, String), Problem> {
-    let path = request.match_info();
-    let segment = |name| path.get(name).unwrap_or_default();
-    let account = match path.get("platform") {
-        Some(platform) => Cow::Owned(format!("{platform}/{}", segment("app_id"))),
-        None => Cow::Borrowed(segment("account")),
-    };
-    let (kind, key) = opened(request, &account, segment("kind"), keys)?;
+    let account = account_in_path(request).unwrap_or_default();
+    let kind = request.match_info().get("kind").unwrap_or_default();
+    let (kind, key) = opened(request, &account, kind, keys)?;
     Ok((account, kind, key))
+}
+
+/// Returns the account that the path names, if any. The name of an open platform's account has two segments:
+/// `agency/wx0123456789abcdef`.
+pub(super) fn account_in_path(request: &HttpRequest) -> Option<Cow<'_, str>> {
+    let path = request.match_info();
+    match (path.get("platform"), path.get("app_id")) {
+        (Some(platform), Some(app_id)) => Some(format!("{platform}/{app_id}").into()),
+        _ => path.get("account").map(Cow::Borrowed),
+    }
 }
 
 /// Records which key got an access token. The drop-in's ticket calls present that token instead of a key.

@@ -89,6 +89,32 @@ async fn by_default_failed_requests_and_all_admin_requests_are_logged() {
 }
 
 #[tokio::test]
+async fn an_open_platforms_account_is_named_in_the_line() {
+    const CREDENTIAL: &str = "/credentials/demo-platform/wx0123456789abcdef/access_token";
+    let home = tempfile::tempdir().unwrap();
+    let (mut running, _, admin) = serve(home.path(), "failed").await;
+    running
+        .log_line("WeChat's list of authorised accounts read")
+        .await;
+    let credential = client()
+        .get(format!("{admin}{CREDENTIAL}"))
+        .bearer_auth(running.printed("api key"));
+    assert_eq!(credential.send().await.unwrap().status(), 200);
+    let ended = running.stop().await;
+    let mut lines = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
+    let line = lines.find(|line| line["listener"] == "admin");
+    let expected = (
+        "admin /credentials/{platform}/{app_id}/{kind}".to_owned(),
+        200,
+        Some("demo-platform/wx0123456789abcdef".to_owned()),
+    );
+    assert_eq!(summary(&line.expect("a line")), expected);
+}
+
+#[tokio::test]
 async fn mode_all_logs_each_signature_and_mode_off_none() {
     let mut lines = lines_of("all").await;
     // The simulated WeChat pushes to the platform at some time.

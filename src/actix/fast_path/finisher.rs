@@ -1,7 +1,6 @@
 //! Finishes the answers of the application and of the gateway: counts, logs, request id, and a problem document
 //! for errors without a body.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
@@ -11,6 +10,7 @@ use actix_web::http::{Method, StatusCode};
 
 use super::Body;
 use crate::actix::access_log::{AccessLog, Entry};
+use crate::actix::credentials::account_in_path;
 use crate::actix::gateway::Passed;
 use crate::actix::problem::FailureCode;
 use crate::actix::request_stats::{ListenerName, WorkerStats};
@@ -47,7 +47,7 @@ impl Finisher {
                 }
                 Some(account)
             }
-            (ListenerName::Admin, _) => request.match_info().get("account").map(Cow::Borrowed),
+            (ListenerName::Admin, _) => account_in_path(&request),
             _ => None,
         };
         // An unknown account name is arbitrary text from the request.
