@@ -14,10 +14,7 @@ use super::demo_accounts::{
 };
 use super::guard_stats::GuardStats;
 use super::listener::Listener;
-use super::metrics::{
-    BrokerMetrics, GatewayMetrics, GuardMetrics, Metrics, NotifyMetrics, PlatformMetrics,
-    ProcessMetrics, RequestMetrics,
-};
+use super::metrics::{Metrics, Sources};
 use super::notify::Notifier;
 use super::ready::Readiness;
 use super::reload::Reloader;
@@ -232,21 +229,18 @@ impl Application {
             guards.lockout.clone().into_inner(),
             settings.gateway.clone(),
         );
-        let metrics = Metrics::of(vec![
-            Box::new(BrokerMetrics::new(broker.clone(), readiness.clone())),
-            Box::new(RequestMetrics::new(broker.clone(), requests.clone())),
-            Box::new(GatewayMetrics::new(gateway.clone())),
-            Box::new(GuardMetrics::new(
-                guards.guard_stats(),
-                guards.certificates.clone(),
-            )),
-            Box::new(NotifyMetrics::new(notifier.counts())),
-            Box::new(PlatformMetrics::new(
-                broker.clone(),
-                platforms.pushes.clone(),
-            )),
-            Box::new(ProcessMetrics::new(broker.clock().now(), reloader.clone())),
-        ]);
+        let metrics = Metrics::of(Sources {
+            broker: broker.clone(),
+            readiness: readiness.clone(),
+            requests: requests.clone(),
+            gateway: gateway.clone(),
+            guards: guards.guard_stats(),
+            certificates: guards.certificates.clone(),
+            notifications: notifier.counts(),
+            pushes: platforms.pushes.clone(),
+            started: broker.clock().now(),
+            configuration: configuration.clone(),
+        });
         let watchers = Watchers {
             readiness,
             metrics,

@@ -1,7 +1,6 @@
 //! `GET /metrics` on the admin listener, for Prometheus.
 //!
-//! Each part of the service provides a collector, which is read at each scrape. Like `/readyz`, it needs no
-//! API key: labels are configured account names, kinds, classes and codes, never a secret.
+//! Every part of the service is read at each scrape. Like `/readyz`, it needs no API key: labels are configured account names, kinds, classes and codes, never a secret.
 
 mod broker;
 mod gateway;
@@ -13,29 +12,62 @@ mod requests;
 mod text;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
-
-use super::backpressure::UnsentBudget;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-pub(super) use broker::BrokerMetrics;
-pub(super) use gateway::GatewayMetrics;
-pub(super) use guards::GuardMetrics;
-pub(super) use notify::NotifyMetrics;
-pub(super) use platforms::PlatformMetrics;
-pub(super) use process::ProcessMetrics;
-pub(super) use requests::RequestMetrics;
+use super::backpressure::UnsentBudget;
+use super::guard_stats::GuardStats;
+use super::notify::DeliveryCounts;
+use super::ready::Readiness;
+use super::reload_record::Configuration;
+use super::tls::Certificate;
+use crate::actix::{Gateway, Pushes, RequestStats};
+use crate::broker::{Broker, Distribution};
+use crate::clock::UnixTime;
 
-use crate::broker::Distribution;
+/// The parts of the service that have metrics.
+pub(super) struct Sources {
+    pub(super) broker: Broker,
+    pub(super) readiness: Readiness,
+    pub(super) requests: RequestStats,
+    pub(super) gateway: Gateway,
+    pub(super) guards: GuardStats,
+    pub(super) certificates: Vec<Certificate>,
+    pub(super) notifications: Vec<Arc<DeliveryCounts>>,
+    pub(super) pushes: Pushes,
+    pub(super) started: UnixTime,
+    pub(super) configuration: Configuration,
+}
 
-/// The collectors, and the length of the last text.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sources")
+    }
+}
+
+impl Collector for Sources {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let page = &mut Page(encoder);
+        broker::write(page, &self.broker, &self.readiness)?;
+        requests::write(page, &self.broker, &self.requests)?;
+        gateway::write(page, &self.gateway)?;
+        guards::write(page, &self.guards, &self.certificates)?;
+        notify::write(page, &self.notifications)?;
+        platforms::write(page, &self.broker, &self.pushes)?;
+        process::write(page, self.started, &self.configuration.record())
+    }
+}
+
+/// The registry, and the length of the last text.
+#[derive(Default)]
 pub(super) struct Metrics {
     registry: Registry,
     last_length: AtomicUsize,
@@ -45,17 +77,10 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Registers the collectors, in this order.
-    pub(super) fn of(collectors: Vec<Box<dyn Collector>>) -> Self {
-        let mut registry = Registry::default();
-        collectors
-            .into_iter()
-            .for_each(|collector| registry.register_collector(collector));
-        Self {
-            registry,
-            last_length: AtomicUsize::new(0),
-            turn: tokio::sync::Mutex::default(),
-        }
+    pub(super) fn of(sources: Sources) -> Self {
+        let mut metrics = Self::default();
+        metrics.registry.register_collector(Box::new(sources));
+        metrics
     }
 
     /// Encodes all metrics in the OpenMetrics text format.
@@ -101,7 +126,7 @@ pub(super) async fn metrics(
     unsent.limit(answer)
 }
 
-/// The encoder of a collector. Writes a family's description even if it has no sample now.
+/// The encoder of the collector. Writes a family's description even if it has no sample now.
 struct Page<'a>(DescriptorEncoder<'a>);
 
 /// Pairs of label name and value.

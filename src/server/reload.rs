@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -18,7 +17,6 @@ use super::reload_record::Configuration;
 use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
-use crate::clock::UnixTime;
 use crate::upstream::UpstreamOptions;
 
 /// A handle on the running service. Clones share it.
@@ -33,7 +31,6 @@ pub struct Reloader {
     certificates: Vec<Certificate>,
     /// The settings at the start, without the accounts.
     started_with: Arc<Settings>,
-    counts: Arc<Counts>,
     requests: Arc<Requests>,
 }
 
@@ -46,22 +43,6 @@ struct Requests {
     sender: mpsc::Sender<ReloadRequest>,
     /// `None` once it was taken.
     receiver: Mutex<Option<mpsc::Receiver<ReloadRequest>>>,
-}
-
-#[derive(Default)]
-struct Counts {
-    applied: AtomicU64,
-    refused: AtomicU64,
-    /// In Unix seconds; 0: never.
-    last_applied: AtomicU64,
-}
-
-/// How often the configuration was reloaded since the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reloads {
-    pub(super) applied: u64,
-    pub(super) refused: u64,
-    pub(super) last_applied: Option<UnixTime>,
 }
 
 /// What a reload changed.
@@ -97,7 +78,6 @@ impl Reloader {
             account_defaults: Arc::new(ArcSwap::from_pointee(settings.account_defaults.clone())),
             certificates,
             started_with,
-            counts: Arc::default(),
             requests: Arc::default(),
         }
     }
@@ -154,10 +134,6 @@ impl Reloader {
         if !reloaded.added.is_empty() {
             self.readiness.accounts_are_new();
         }
-        self.counts.applied.fetch_add(1, Ordering::Relaxed);
-        self.counts
-            .last_applied
-            .store(self.broker.clock().now().0, Ordering::Relaxed);
         self.configuration
             .applied(self.broker.clock().now(), &reloaded.needs_restart);
         reloaded.log();
@@ -169,7 +145,6 @@ impl Reloader {
 
     /// Logs why a configuration is refused, problem by problem.
     pub fn refuse(&self, problems: &Problems) {
-        self.counts.refused.fetch_add(1, Ordering::Relaxed);
         for problem in &problems.0 {
             let (path, error) = (&problem.path, &problem.what.en);
             tracing::error!(path, %error, "configuration problem");
@@ -183,21 +158,6 @@ impl Reloader {
         );
     }
 
-    pub(super) fn reloads(&self) -> Reloads {
-        let Counts {
-            applied,
-            refused,
-            last_applied,
-        } = &*self.counts;
-        let [applied, refused, last] =
-            [applied, refused, last_applied].map(|count| count.load(Ordering::Relaxed));
-        Reloads {
-            applied,
-            refused,
-            last_applied: Some(UnixTime(last)).filter(|last| last.0 > 0),
-        }
-    }
-
     /// Reads the certificate files again, independent of the configuration.
     pub fn reload_certificates(&self) {
         for certificate in &self.certificates {
@@ -208,12 +168,6 @@ impl Reloader {
     /// Returns `[account_defaults]` of the configuration in use.
     pub(super) fn account_defaults(&self) -> Arc<ArcSwap<AccountDefaults>> {
         self.account_defaults.clone()
-    }
-
-    /// Returns the certificates in use.
-    #[must_use]
-    pub fn certificates(&self) -> &[Certificate] {
-        &self.certificates
     }
 
     fn names(&self) -> HashSet<String> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
+use serde::Serialize;
 
 use super::config::Problem;
 use crate::clock::UnixTime;
@@ -12,13 +13,16 @@ use crate::clock::UnixTime;
 #[derive(Clone)]
 pub(super) struct Configuration(Arc<Mutex<Record>>);
 
-/// The state of the configuration.
-#[derive(Clone, Debug)]
+/// The state of the configuration, as `/status.json` has it.
+#[derive(Clone, Debug, Hash, Serialize)]
 pub(super) struct Record {
     /// When the configuration in use was applied.
     pub(super) loaded_at: UnixTime,
     /// How often a new configuration was applied since the start.
     pub(super) reloads: u64,
+    /// How often a new configuration was refused since the start.
+    #[serde(skip)]
+    pub(super) refusals: u64,
     /// Settings that differ from those in use, and need a restart.
     pub(super) needs_restart: Vec<&'static str>,
     /// A newer configuration that was refused.
@@ -26,13 +30,13 @@ pub(super) struct Record {
 }
 
 /// A configuration with problems.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash, Serialize)]
 pub(super) struct Refused {
     pub(super) at: UnixTime,
-    /// The first [`SHOWN`] problems.
-    pub(super) problems: Vec<Problem>,
     /// The total number of problems.
     pub(super) count: usize,
+    /// The first [`SHOWN`] problems.
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Configuration {
@@ -40,6 +44,7 @@ impl Configuration {
         Self(Arc::new(Mutex::new(Record {
             loaded_at: now,
             reloads: 0,
+            refusals: 0,
             needs_restart: Vec::new(),
             refused: None,
         })))
@@ -51,6 +56,7 @@ impl Configuration {
         *record = Record {
             loaded_at: now,
             reloads: record.reloads + 1,
+            refusals: record.refusals,
             needs_restart: needs_restart.to_vec(),
             refused: None,
         };
@@ -58,11 +64,12 @@ impl Configuration {
 
     /// Records that a new configuration was refused; the previous one stays in use.
     pub(super) fn refused(&self, now: UnixTime, problems: &[Problem]) {
-        let shown = problems.iter().take(SHOWN).cloned().collect();
-        self.lock().refused = Some(Refused {
+        let mut record = self.lock();
+        record.refusals += 1;
+        record.refused = Some(Refused {
             at: now,
-            problems: shown,
             count: problems.len(),
+            problems: problems.iter().take(SHOWN).cloned().collect(),
         });
     }
 
@@ -76,7 +83,7 @@ impl Configuration {
 }
 
 /// Ten thousand wrong files would hide the rest of the page.
-const SHOWN: usize = 20;
+pub(super) const SHOWN: usize = 20;
 
 #[cfg(test)]
 mod tests {
@@ -112,6 +119,7 @@ mod tests {
             ),
             (UnixTime(30), 1, ["store"].as_slice())
         );
+        assert_eq!(record.refusals, 1);
         assert!(record.refused.is_none());
     }
 }

@@ -77,8 +77,12 @@ impl StatusState {
     }
 
     fn report(&self, query: &Query) -> Report {
-        let configuration = self.configuration.record();
-        Report::new(&self.broker, &self.gateway, &configuration, query)
+        Report::new(
+            &self.broker,
+            &self.gateway,
+            self.configuration.record(),
+            query,
+        )
     }
 }
 

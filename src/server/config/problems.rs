@@ -3,14 +3,17 @@
 use std::fmt;
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::error::Text;
 
 /// One problem in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Problem {
     /// The setting's path, e.g. `accounts.main.secret_file`.
     pub path: String,
     /// What is wrong, and what to write instead.
+    #[serde(flatten)]
     pub what: Text,
 }
 

@@ -2,67 +2,41 @@
 
 use std::fmt;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-
 use super::process::float;
 use super::{Labels, Page};
 use crate::broker::{AccountSnapshot, Broker, CredentialSnapshot, Find, Snapshot, errcode_label};
 use crate::credential::Kind;
 use crate::server::ready::Readiness;
 
-/// Collector for the broker and for readiness.
-pub(in crate::server) struct BrokerMetrics {
-    broker: Broker,
-    readiness: Readiness,
+/// Writes the metrics of the broker and of readiness.
+pub(super) fn write(page: &mut Page<'_>, broker: &Broker, readiness: &Readiness) -> fmt::Result {
+    let snapshot = broker.snapshot(&Find::all());
+    states(page, &snapshot, readiness.is_ready(&snapshot))?;
+    lives(page, &snapshot)?;
+    failures(page, &snapshot)?;
+    counts(page, &snapshot)?;
+    refreshes(page, &snapshot)?;
+    machinery(page, &snapshot)
 }
 
-impl BrokerMetrics {
-    pub(in crate::server) fn new(broker: Broker, readiness: Readiness) -> Self {
-        Self { broker, readiness }
-    }
-}
-
-impl fmt::Debug for BrokerMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BrokerMetrics")
-    }
-}
-
-impl Collector for BrokerMetrics {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let page = &mut Page(encoder);
-        let snapshot = self.broker.snapshot(&Find::all());
-        self.readiness(page, &snapshot)?;
-        lives(page, &snapshot)?;
-        failures(page, &snapshot)?;
-        counts(page, &snapshot)?;
-        refreshes(page, &snapshot)?;
-        machinery(page, &snapshot)
-    }
-}
-
-impl BrokerMetrics {
-    fn readiness(&self, page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
-        let ready = self.readiness.is_ready(snapshot);
-        let counts = snapshot.counts;
-        page.gauge(
-            "wx_jssdk_ready",
-            "Whether /readyz answers 200",
-            Some(f64::from(u8::from(ready))),
-        )?;
-        let states = [
-            ("ok", counts.ok),
-            ("degraded", counts.degraded),
-            ("starting", counts.starting),
-            ("down", counts.down),
-        ];
-        page.gauges(
+fn states(page: &mut Page<'_>, snapshot: &Snapshot, ready: bool) -> fmt::Result {
+    let counts = snapshot.counts;
+    page.gauge(
+        "wx_jssdk_ready",
+        "Whether /readyz answers 200",
+        Some(f64::from(u8::from(ready))),
+    )?;
+    let states = [
+        ("ok", counts.ok),
+        ("degraded", counts.degraded),
+        ("starting", counts.starting),
+        ("down", counts.down),
+    ];
+    page.gauges(
             "wx_jssdk_accounts",
             "Accounts by state: degraded ones still sign (a mini program: have a token) but fail to refresh, down ones cannot sign",
             states.map(|(state, count)| ([("state", state)], float(count as u64))),
         )
-    }
 }
 
 /// Iterates over the credentials, each with its account.

@@ -2,64 +2,46 @@
 
 use std::fmt;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-
 use super::Page;
 use super::process::float;
 use crate::actix::Pushes;
 use crate::broker::Broker;
 
-/// Collector for the open platforms.
-#[derive(Debug)]
-pub(in crate::server) struct PlatformMetrics {
-    broker: Broker,
-    pushes: Pushes,
-}
-
-impl PlatformMetrics {
-    pub(in crate::server) fn new(broker: Broker, pushes: Pushes) -> Self {
-        Self { broker, pushes }
-    }
-}
-
-impl Collector for PlatformMetrics {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let page = &mut Page(encoder);
-        let receivers = self.pushes.all();
-        let pushes = receivers.iter().flat_map(|receiver| {
-            let (platform, counts) = receiver.counts();
-            counts.map(|(outcome, count)| ([("platform", platform), ("outcome", outcome)], count))
-        });
-        page.counters(
-            "wx_jssdk_platform_pushes",
-            "Pushes of WeChat to an open platform, by what became of them",
-            pushes,
-        )?;
-        let platforms = self.broker.platforms();
-        let tickets = platforms.iter().filter_map(|platform| {
-            let at = platform.ticket_at?;
-            Some(([("platform", platform.name.as_str())], float(at.0)))
-        });
-        page.gauges(
-            "wx_jssdk_platform_ticket_timestamp_seconds",
-            "When WeChat made the newest component_verify_ticket; it pushes one every ten minutes",
-            tickets,
-        )?;
-        let accounts = platforms.iter().flat_map(|platform| {
-            [
-                ("active", platform.active),
-                ("needs_authorization", platform.needs_authorization.len()),
-            ]
-            .map(|(state, count)| {
-                let labels = [("platform", platform.name.as_str()), ("state", state)];
-                (labels, float(count as u64))
-            })
-        });
-        page.gauges(
-            "wx_jssdk_platform_accounts",
-            "Accounts that authorised an open platform, and those that have to authorise it again",
-            accounts,
-        )
-    }
+/// Writes the metrics of the open platforms.
+pub(super) fn write(page: &mut Page<'_>, broker: &Broker, pushes: &Pushes) -> fmt::Result {
+    let receivers = pushes.all();
+    let pushes = receivers.iter().flat_map(|receiver| {
+        let (platform, counts) = receiver.counts();
+        counts.map(move |(outcome, count)| ([("platform", platform), ("outcome", outcome)], count))
+    });
+    page.counters(
+        "wx_jssdk_platform_pushes",
+        "Pushes of WeChat to an open platform, by what became of them",
+        pushes,
+    )?;
+    let platforms = broker.platforms();
+    let tickets = platforms.iter().filter_map(|platform| {
+        let at = platform.ticket_at?;
+        Some(([("platform", platform.name.as_str())], float(at.0)))
+    });
+    page.gauges(
+        "wx_jssdk_platform_ticket_timestamp_seconds",
+        "When WeChat made the newest component_verify_ticket; it pushes one every ten minutes",
+        tickets,
+    )?;
+    let accounts = platforms.iter().flat_map(|platform| {
+        [
+            ("active", platform.active),
+            ("needs_authorization", platform.needs_authorization.len()),
+        ]
+        .map(|(state, count)| {
+            let labels = [("platform", platform.name.as_str()), ("state", state)];
+            (labels, float(count as u64))
+        })
+    });
+    page.gauges(
+        "wx_jssdk_platform_accounts",
+        "Accounts that authorised an open platform, and those that have to authorise it again",
+        accounts,
+    )
 }

@@ -3,73 +3,49 @@
 use std::fmt;
 use std::fs;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-
 use super::Page;
 use crate::clock::UnixTime;
-use crate::server::reload::Reloader;
+use crate::server::reload_record::Record;
 
-/// Collector for the process and its configuration.
-pub(in crate::server) struct ProcessMetrics {
-    started: UnixTime,
-    reloader: Reloader,
-}
-
-impl ProcessMetrics {
-    pub(in crate::server) fn new(started: UnixTime, reloader: Reloader) -> Self {
-        Self { started, reloader }
-    }
-}
-
-impl fmt::Debug for ProcessMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ProcessMetrics")
-    }
-}
-
-impl Collector for ProcessMetrics {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let page = &mut Page(encoder);
-        page.info(
-            "wx_jssdk_build",
-            "Version and commit of this build",
-            [("version", env!("CARGO_PKG_VERSION")), ("commit", COMMIT)],
-        )?;
-        let reloads = self.reloader.reloads();
-        page.gauge(
-            "wx_jssdk_config_generation",
-            "Configurations applied since the start, including the first",
-            Some(float(1 + reloads.applied)),
-        )?;
-        page.counters(
+/// Writes the metrics of the process and its configuration.
+pub(super) fn write(page: &mut Page<'_>, started: UnixTime, record: &Record) -> fmt::Result {
+    page.info(
+        "wx_jssdk_build",
+        "Version and commit of this build",
+        [("version", env!("CARGO_PKG_VERSION")), ("commit", COMMIT)],
+    )?;
+    page.gauge(
+        "wx_jssdk_config_generation",
+        "Configurations applied since the start, including the first",
+        Some(float(1 + record.reloads)),
+    )?;
+    page.counters(
             "wx_jssdk_reloads",
             "Configuration reloads by result; after a refused one the previous configuration stays in use",
-            [([("result", "applied")], reloads.applied), ([("result", "refused")], reloads.refused)],
+            [([("result", "applied")], record.reloads), ([("result", "refused")], record.refusals)],
         )?;
-        page.gauge(
-            "wx_jssdk_config_last_applied_timestamp_seconds",
-            "When the current configuration was applied",
-            Some(float(reloads.last_applied.unwrap_or(self.started).0)),
-        )?;
-        page.gauge(
-            "process_start_time_seconds",
-            "Start time of the process",
-            Some(float(self.started.0)),
-        )?;
-        let memory = status_line("VmRSS:").map(|kilobytes| float(kilobytes) * 1_024.0);
-        page.gauge("process_resident_memory_bytes", "Resident memory", memory)?;
-        page.gauge(
-            "process_open_fds",
-            "Open files and connections",
-            open_files().map(float),
-        )?;
-        page.gauge(
-            "process_max_fds",
-            "Limit of open files and connections",
-            most_open_files().map(float),
-        )
-    }
+    page.gauge(
+        "wx_jssdk_config_last_applied_timestamp_seconds",
+        "When the current configuration was applied",
+        Some(float(record.loaded_at.0)),
+    )?;
+    page.gauge(
+        "process_start_time_seconds",
+        "Start time of the process",
+        Some(float(started.0)),
+    )?;
+    let memory = status_line("VmRSS:").map(|kilobytes| float(kilobytes) * 1_024.0);
+    page.gauge("process_resident_memory_bytes", "Resident memory", memory)?;
+    page.gauge(
+        "process_open_fds",
+        "Open files and connections",
+        open_files().map(float),
+    )?;
+    page.gauge(
+        "process_max_fds",
+        "Limit of open files and connections",
+        most_open_files().map(float),
+    )
 }
 
 #[allow(clippy::cast_precision_loss)] // counts and times are far below 2^53

@@ -165,7 +165,7 @@ async fn the_admin_routes_described_are_the_admin_routes_mounted() {
     let watchers = Watchers {
         gateway,
         readiness: readiness.clone(),
-        metrics: Metrics::of(Vec::new()),
+        metrics: Metrics::default(),
         configuration: configuration.clone(),
         reloader: Reloader::new(
             &settings,

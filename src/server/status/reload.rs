@@ -5,12 +5,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::csrf::check_own_script;
-use super::report::ProblemReport;
 use super::{StatusState, guarded};
 use crate::actix::admit_unlimited;
 use crate::endpoint::Problem;
-use crate::server::config::Problems;
+use crate::server::config::{self, Problems};
 use crate::server::reload::Reloaded;
+use crate::server::reload_record::SHOWN;
 
 /// Result of the reload.
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct ReloadReport {
     /// Number of problems.
     count: usize,
     /// The first of the problems.
-    problems: Vec<ProblemReport>,
+    problems: Vec<config::Problem>,
 }
 
 pub(super) async fn reload(request: HttpRequest, status: web::Data<StatusState>) -> HttpResponse {
@@ -73,7 +73,7 @@ fn refused(Problems(problems): Problems, accounts: usize) -> ReloadReport {
         removed: 0,
         needs_restart: Vec::new(),
         count: problems.len(),
-        problems: problems.iter().take(SHOWN).map(ProblemReport::of).collect(),
+        problems: problems.into_iter().take(SHOWN).collect(),
     }
 }
 
@@ -87,6 +87,3 @@ fn without_configuration() -> Problems {
     );
     problems
 }
-
-/// As on the status page.
-const SHOWN: usize = 20;

@@ -14,7 +14,6 @@ use crate::broker::{
 };
 use crate::clock::UnixTime;
 use crate::error::Text;
-use crate::server::config::Problem;
 use crate::server::reload_record::Record;
 
 /// The status document.
@@ -34,7 +33,7 @@ pub(super) struct Report {
     pub(super) peer_nodes: Vec<PeerNodeReport>,
     /// Number of times that this machine's clock was found to have been set.
     pub(super) clock_jumps: u64,
-    pub(super) configuration: ConfigurationReport,
+    pub(super) configuration: Record,
     pub(super) egress: EgressReport,
     /// The open platforms; left out if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -122,35 +121,11 @@ pub(super) struct PlatformReport {
     pub(super) to_authorize: Vec<String>,
 }
 
-#[derive(Hash, Serialize)]
-pub(super) struct ConfigurationReport {
-    /// When the current configuration was loaded.
-    pub(super) loaded_at: UnixTime,
-    pub(super) reloads: u64,
-    pub(super) needs_restart: Vec<&'static str>,
-    pub(super) refused: Option<RefusedReport>,
-}
-
-#[derive(Hash, Serialize)]
-pub(super) struct RefusedReport {
-    pub(super) at: UnixTime,
-    pub(super) count: usize,
-    /// The first of the problems.
-    pub(super) problems: Vec<ProblemReport>,
-}
-
-#[derive(Hash, Serialize)]
-pub(super) struct ProblemReport {
-    pub(super) path: String,
-    pub(super) en: String,
-    pub(super) zh: String,
-}
-
 impl Report {
     pub(super) fn new(
         broker: &Broker,
         gateway: &GatewayStats,
-        configuration: &Record,
+        configuration: Record,
         query: &Query,
     ) -> Self {
         let snapshot = broker.snapshot(&query.find());
@@ -178,7 +153,7 @@ impl Report {
                 .map(|peer| PeerNodeReport::of(peer, now))
                 .collect(),
             clock_jumps: snapshot.stats.clock_jumps,
-            configuration: ConfigurationReport::of(configuration),
+            configuration,
             egress: EgressReport::of(&broker.egress()),
             platforms: broker
                 .platforms()
@@ -294,37 +269,6 @@ impl PlatformReport {
             active: platform.active,
             needs_authorization,
             to_authorize,
-        }
-    }
-}
-
-impl ConfigurationReport {
-    fn of(record: &Record) -> Self {
-        let refused = record.refused.as_ref().map(|refused| RefusedReport {
-            at: refused.at,
-            count: refused.count,
-            problems: refused.problems.iter().map(ProblemReport::of).collect(),
-        });
-        let (loaded_at, reloads, needs_restart) = (
-            record.loaded_at,
-            record.reloads,
-            record.needs_restart.clone(),
-        );
-        Self {
-            loaded_at,
-            reloads,
-            needs_restart,
-            refused,
-        }
-    }
-}
-
-impl ProblemReport {
-    pub(super) fn of(problem: &Problem) -> Self {
-        Self {
-            path: problem.path.clone(),
-            en: problem.what.en.to_string(),
-            zh: problem.what.zh.to_string(),
         }
     }
 }
