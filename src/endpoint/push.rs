@@ -19,9 +19,6 @@ use crate::platform::push_crypto::SignedPush;
 use crate::platform::push_envelope::Envelope;
 use crate::platform::{EventKind, PushError, PushEvent, PushKeys};
 
-/// Number of things that can become of a push.
-const OUTCOMES: usize = 9;
-
 /// Anyone can send pushes that are not valid.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -33,26 +30,27 @@ pub const SUCCESS: &str = "success";
 pub struct PushReceiver {
     platform: String,
     keys: PushKeys,
-    counts: PushCounts,
+    /// In the order of [`Outcome::NAMES`].
+    counts: Arc<[AtomicU64; Outcome::NAMES.len()]>,
     refused: LogThrottle,
     /// `None` answers [`SUCCESS`] to messages.
     forwarder: Option<Arc<dyn ForwardMessages>>,
     not_forwarded: LogThrottle,
 }
 
-/// How many pushes there were, by what became of them.
-#[derive(Debug, Default)]
-pub struct PushCounts {
-    tickets: AtomicU64,
-    authorizations: AtomicU64,
-    withdrawals: AtomicU64,
-    others: AtomicU64,
-    /// Messages that were answered here.
-    answered: AtomicU64,
-    forwarded: AtomicU64,
-    not_forwarded: AtomicU64,
-    refused: AtomicU64,
-    failed: AtomicU64,
+/// What became of a push.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Ticket,
+    Authorized,
+    Unauthorized,
+    Other,
+    /// A message that was answered here.
+    Answered,
+    Forwarded,
+    NotForwarded,
+    Refused,
+    NotStored,
 }
 
 /// The answer to a push that was not stored.
@@ -71,7 +69,7 @@ impl PushReceiver {
         Self {
             platform: platform.to_owned(),
             keys,
-            counts: PushCounts::default(),
+            counts: Arc::default(),
             refused: LogThrottle::new(LOG_EVERY),
             forwarder: None,
             not_forwarded: LogThrottle::new(LOG_EVERY),
@@ -107,11 +105,11 @@ impl PushReceiver {
         let component = &self.keys.receive_id;
         match broker.platform_pushed(component, &event).await {
             Ok(()) => {
-                self.counts.of(&event.kind).fetch_add(1, Ordering::Relaxed);
+                self.count(Outcome::of(&event.kind));
                 Ok(())
             }
             Err(error) => {
-                self.counts.failed.fetch_add(1, Ordering::Relaxed);
+                self.count(Outcome::NotStored);
                 tracing::error!(
                     platform = self.platform, %error,
                     "push could not be stored: WeChat will push it again"
@@ -140,7 +138,7 @@ impl PushReceiver {
     }
 
     fn refuse(&self, broker: &Broker, error: PushError) -> NotReceived {
-        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        self.count(Outcome::Refused);
         if self.refused.now_is_the_time(broker.clock().uptime()) {
             let reason = error.refusal;
             tracing::warn!(platform = self.platform, %reason, "push refused");
@@ -148,40 +146,23 @@ impl PushReceiver {
         NotReceived::Invalid
     }
 
-    /// Returns the platform's name and the number of pushes by what became of them.
-    pub fn counts(&self) -> (&str, [(&'static str, u64); OUTCOMES]) {
-        let PushCounts {
-            tickets,
-            authorizations,
-            withdrawals,
-            others,
-            answered,
-            forwarded,
-            not_forwarded,
-            refused,
-            failed,
-        } = &self.counts;
-        let counts = [
-            ("ticket", tickets),
-            ("authorized", authorizations),
-            ("unauthorized", withdrawals),
-            ("other", others),
-            ("message_answered", answered),
-            ("message_forwarded", forwarded),
-            ("message_not_forwarded", not_forwarded),
-            ("refused", refused),
-            ("not_stored", failed),
-        ];
-        let read = |(outcome, count): (_, &AtomicU64)| (outcome, count.load(Ordering::Relaxed));
-        (&self.platform, counts.map(read))
+    fn count(&self, outcome: Outcome) {
+        self.counts[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes over the counts of the receiver that this one replaces.
+    /// Returns the platform's name, and the number of pushes by outcome.
+    pub fn counts(&self) -> (&str, impl Iterator<Item = (&'static str, u64)>) {
+        let counts = self
+            .counts
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
+        (&self.platform, Outcome::NAMES.into_iter().zip(counts))
+    }
+
+    /// Shares the counts of the receiver that this one replaces.
     #[must_use]
     pub fn counting_on(mut self, before: &Self) -> Self {
-        for (new, (_, old)) in self.counts.all().into_iter().zip(before.counts().1) {
-            *new.get_mut() = old;
-        }
+        self.counts = before.counts.clone();
         self
     }
 
@@ -192,27 +173,55 @@ impl PushReceiver {
     }
 }
 
-impl PushCounts {
-    fn of(&self, event: &EventKind) -> &AtomicU64 {
+impl Outcome {
+    /// The names in metrics, in the order of the outcomes.
+    const NAMES: [&str; 9] = [
+        "ticket",
+        "authorized",
+        "unauthorized",
+        "other",
+        "message_answered",
+        "message_forwarded",
+        "message_not_forwarded",
+        "refused",
+        "not_stored",
+    ];
+
+    fn of(event: &EventKind) -> Self {
         match event {
-            EventKind::Ticket(_) => &self.tickets,
-            EventKind::Authorized(_) | EventKind::UpdateAuthorized(_) => &self.authorizations,
-            EventKind::Unauthorized { .. } => &self.withdrawals,
-            EventKind::FastRegistration(_) | EventKind::Unknown(_) => &self.others,
+            EventKind::Ticket(_) => Self::Ticket,
+            EventKind::Authorized(_) | EventKind::UpdateAuthorized(_) => Self::Authorized,
+            EventKind::Unauthorized { .. } => Self::Unauthorized,
+            EventKind::FastRegistration(_) | EventKind::Unknown(_) => Self::Other,
         }
     }
+}
 
-    fn all(&mut self) -> [&mut AtomicU64; OUTCOMES] {
-        [
-            &mut self.tickets,
-            &mut self.authorizations,
-            &mut self.withdrawals,
-            &mut self.others,
-            &mut self.answered,
-            &mut self.forwarded,
-            &mut self.not_forwarded,
-            &mut self.refused,
-            &mut self.failed,
-        ]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::push_crypto::AesKey;
+
+    fn receiver() -> PushReceiver {
+        let keys = PushKeys {
+            token: Secret::new("token").into(),
+            aes_key: AesKey::parse(&"A".repeat(43)).unwrap().into(),
+            receive_id: "wx00000000000c0de0".to_owned(),
+        };
+        PushReceiver::new("agency", keys)
+    }
+
+    #[tokio::test]
+    async fn a_push_that_the_replaced_receiver_still_gets_is_counted() {
+        let broker = Broker::builder().build().unwrap();
+        let before = receiver();
+        let after = receiver().counting_on(&before);
+        for receiver in [&before, &after] {
+            let answer = receiver.receive(&broker, "", b"not XML").await;
+            assert_eq!(answer, Err(NotReceived::Invalid));
+        }
+        let (_, counts) = after.counts();
+        let counts: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counts, [("refused", 2)]);
     }
 }

@@ -3,9 +3,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 
-use super::{NotReceived, PushReceiver, SUCCESS};
+use super::{NotReceived, Outcome, PushReceiver, SUCCESS};
 use crate::broker::Broker;
 use crate::platform::PushKeys;
 use crate::platform::message::{GoingLive, UserMessage};
@@ -69,20 +68,20 @@ impl PushReceiver {
             .as_ref()
             .and_then(|message| Some((message, message.going_live()?)));
         if let Some((message, expected)) = test {
-            self.counts.answered.fetch_add(1, Ordering::Relaxed);
+            self.count(Outcome::Answered);
             return Ok(self.answer_test(broker, message, expected, &keys));
         }
         let Some(forwarder) = &self.forwarder else {
-            self.counts.answered.fetch_add(1, Ordering::Relaxed);
+            self.count(Outcome::Answered);
             return Ok(MessageAnswer::text(SUCCESS));
         };
         match forwarder.forward(push).await {
             Ok(answer) => {
-                self.counts.forwarded.fetch_add(1, Ordering::Relaxed);
+                self.count(Outcome::Forwarded);
                 Ok(answer)
             }
             Err(error) => {
-                self.counts.not_forwarded.fetch_add(1, Ordering::Relaxed);
+                self.count(Outcome::NotForwarded);
                 if self.not_forwarded.now_is_the_time(broker.clock().uptime()) {
                     tracing::warn!(
                         platform = self.platform, app_id = push.app_id, %error,
