@@ -190,7 +190,7 @@ pub(super) struct RouteCounter {
     statuses: StatusCounts,
     /// Each bucket counts durations up to its bound and above the previous one; the last counts longer
     /// durations.
-    latencies: [AtomicU64; LATENCIES.len() + 1],
+    latencies: [AtomicU64; BOUNDS.len() + 1],
     micros: AtomicU64,
 }
 
@@ -199,12 +199,8 @@ impl RouteCounter {
     /// may be lost.
     pub(super) fn record(&self, status: u16, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = LATENCIES
-            .iter()
-            .position(|bound| micros <= *bound)
-            .unwrap_or(LATENCIES.len());
         self.statuses.record_alone(status);
-        add_alone(&self.latencies[bucket], 1);
+        add_alone(&self.latencies[Distribution::bucket(&BOUNDS, micros)], 1);
         add_alone(&self.micros, micros);
     }
 
@@ -217,15 +213,9 @@ impl RouteCounter {
     }
 
     fn latency(&self) -> Distribution {
-        let bounds = LATENCIES.into_iter().map(seconds).chain([f64::INFINITY]);
-        let counts = self
-            .latencies
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        Distribution {
-            buckets: bounds.zip(counts).collect(),
-            sum: seconds(self.micros.load(Ordering::Relaxed)),
-        }
+        let counts = self.latencies.iter();
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        Distribution::of(&BOUNDS, counts, self.micros.load(Ordering::Relaxed))
     }
 }
 
@@ -235,14 +225,9 @@ fn add_alone(counter: &AtomicU64, n: u64) {
     counter.store(count.wrapping_add(n), Ordering::Relaxed);
 }
 
-#[allow(clippy::cast_precision_loss)] // 285 years of microseconds fit
-fn seconds(micros: u64) -> f64 {
-    micros as f64 / 1e6
-}
-
 /// The histogram's bounds in microseconds: a signature takes a few, a refresh some tens of thousands, a
 /// call that times out five million.
-const LATENCIES: [u64; 14] = [
+const BOUNDS: [u64; 14] = [
     25, 50, 100, 250, 500, 1_000, 5_000, 25_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000,
 ];

@@ -207,7 +207,7 @@ impl Counts {
 /// A histogram of durations.
 #[derive(Default)]
 pub(super) struct Spread {
-    counts: [AtomicU64; BUCKETS.len() + 1],
+    counts: [AtomicU64; BOUNDS.len() + 1],
     micros: AtomicU64,
 }
 
@@ -223,25 +223,34 @@ pub struct Distribution {
 
 impl Spread {
     pub(super) fn observe(&self, took: Duration) {
-        let at = BUCKETS
-            .iter()
-            .position(|bound| took.as_secs_f64() <= *bound)
-            .unwrap_or(BUCKETS.len());
-        self.counts[at].fetch_add(1, Relaxed);
-        self.micros
-            .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.counts[Distribution::bucket(&BOUNDS, micros)].fetch_add(1, Relaxed);
+        self.micros.fetch_add(micros, Relaxed);
     }
 
     fn read(&self) -> Distribution {
-        let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
-        let buckets = bounds
-            .zip(&self.counts)
-            .map(|(bound, count)| (bound, count.load(Relaxed)))
-            .collect();
-        Distribution {
-            buckets,
-            sum: Duration::from_micros(self.micros.load(Relaxed)).as_secs_f64(),
+        let counts = self.counts.iter().map(|count| count.load(Relaxed));
+        Distribution::of(&BOUNDS, counts, self.micros.load(Relaxed))
+    }
+}
+
+impl Distribution {
+    /// Creates it from upper bounds in microseconds, the count of each bucket (the last one has no bound), and the
+    /// sum in microseconds.
+    #[allow(clippy::cast_precision_loss)] // 285 years of microseconds fit
+    pub(crate) fn of(bounds: &[u64], counts: impl IntoIterator<Item = u64>, micros: u64) -> Self {
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        let bounds = bounds.iter().map(|bound| seconds(*bound));
+        Self {
+            buckets: bounds.chain([f64::INFINITY]).zip(counts).collect(),
+            sum: seconds(micros),
         }
+    }
+
+    /// Returns the index of the bucket that counts a duration.
+    pub(crate) fn bucket(bounds: &[u64], micros: u64) -> usize {
+        let first = bounds.iter().position(|bound| micros <= *bound);
+        first.unwrap_or(bounds.len())
     }
 }
 
@@ -265,9 +274,12 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
 }
 
-/// In seconds. WeChat answers within 0.05 to 0.2 s. A call ends after `upstream.timeout_ms` (5 s by
-/// default), and a ticket may need three calls.
-const BUCKETS: [f64; 10] = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0];
+/// The histograms' bounds in microseconds. WeChat answers within 0.05 to 0.2 s. A call ends after
+/// `upstream.timeout_ms` (5 s by default), and a ticket may need three calls.
+const BOUNDS: [u64; 10] = [
+    50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000,
+    60_000_000,
+];
 
 #[cfg(test)]
 mod tests {

@@ -111,14 +111,8 @@ impl GatewayStats {
 impl CallStats {
     /// Returns how long WeChat took to answer.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)] // 285 years of microseconds fit
     pub fn latency(&self) -> Distribution {
-        let seconds = |micros: u64| micros as f64 / 1e6;
-        let bounds = BOUNDS.into_iter().map(seconds).chain([f64::INFINITY]);
-        Distribution {
-            buckets: bounds.zip(self.latencies).collect(),
-            sum: seconds(self.micros),
-        }
+        Distribution::of(&BOUNDS, self.latencies, self.micros)
     }
 }
 
@@ -168,8 +162,7 @@ impl Drop for InProgress {
         self.stats.update(&self.account, &self.path, |calls| {
             if let Some(took) = self.took {
                 let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                let bucket = BOUNDS.iter().position(|bound| micros <= *bound);
-                calls.latencies[bucket.unwrap_or(BOUNDS.len())] += 1;
+                calls.latencies[Distribution::bucket(&BOUNDS, micros)] += 1;
                 calls.micros += micros;
             }
             calls.outcomes[self.outcome as usize] += 1;
