@@ -99,6 +99,25 @@ impl Query {
         }
     }
 
+    /// Returns the page's address with this query.
+    pub(super) fn address(&self) -> String {
+        let limit = self.limit.map(|limit| limit.to_string());
+        let offset = (self.offset > 0).then(|| self.offset.to_string());
+        let pairs = [
+            ("lang", self.lang.as_deref()),
+            ("q", Some(self.q.as_str()).filter(|q| !q.is_empty())),
+            (
+                "state",
+                Some(self.state.as_str()).filter(|state| !state.is_empty()),
+            ),
+            ("account", self.account.as_deref()),
+            ("limit", limit.as_deref()),
+            ("offset", offset.as_deref()),
+        ];
+        let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
+        format!("status?{query}")
+    }
+
     pub(super) fn limit(&self) -> usize {
         self.limit.unwrap_or(USUAL)
     }
@@ -150,7 +169,7 @@ impl State {
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
@@ -199,6 +218,15 @@ const LONGEST: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_has_what_was_asked_for_and_nothing_else() {
+        let whole = "lang=zh&q=a%26b&state=down&account=main&limit=60&offset=12";
+        for text in [whole, "state=ok", ""] {
+            let address = Query::parse(text).unwrap().address();
+            assert_eq!(address, format!("status?{text}"));
+        }
+    }
 
     #[test]
     fn a_query_is_read_strictly() {
