@@ -79,24 +79,42 @@ enum Command {
     Healthcheck(healthcheck::Healthcheck),
 }
 
-/// How a command ended; maps to the exit code.
+/// How a command ended that ran.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     /// Exit code 0.
     Success,
     /// Exit code 1: the command ran, and the answer is no.
     Failure,
-    /// Exit code 3: the running server did not answer.
-    NoAnswer,
 }
 
-/// A command that could not run: exit code 2, with this message on stderr.
+/// Why a command has no result: the message for stderr.
 #[derive(Debug)]
-struct Unusable(String);
+enum Unusable {
+    /// Exit code 1: the running server refused.
+    Refused(String),
+    /// Exit code 2: wrong usage or configuration.
+    Usage(String),
+    /// Exit code 3: the running server did not answer.
+    NoAnswer(String),
+}
 
 impl<E: std::error::Error> From<E> for Unusable {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self::Usage(error.to_string())
+    }
+}
+
+impl Unusable {
+    /// Prints the message, and returns the exit code.
+    fn report(&self) -> u8 {
+        let (code, message) = match self {
+            Self::Refused(message) => (1, message),
+            Self::Usage(message) => (2, message),
+            Self::NoAnswer(message) => (3, message),
+        };
+        eprintln!("wx-jssdk: {}", message.trim_end());
+        code
     }
 }
 
@@ -126,11 +144,7 @@ impl Cli {
         match ended {
             Ok(Ended::Success) => ExitCode::SUCCESS,
             Ok(Ended::Failure) => ExitCode::from(1),
-            Ok(Ended::NoAnswer) => ExitCode::from(3),
-            Err(Unusable(message)) => {
-                eprintln!("wx-jssdk: {}", message.trim_end());
-                ExitCode::from(2)
-            }
+            Err(unusable) => ExitCode::from(unusable.report()),
         }
     }
 }
@@ -139,7 +153,7 @@ impl Cli {
 /// root directory lacks; the random generators would panic.
 fn check_random_source() -> Result<(), Unusable> {
     SysRng.try_fill_bytes(&mut [0; 8]).map_err(|error| {
-        Unusable(format!(
+        Unusable::Usage(format!(
             "no random numbers: {error}. In a container or chroot, provide /dev/random and /dev/urandom\n    \
              无法获得随机数：请在容器或 chroot 中提供 /dev/random 与 /dev/urandom"
         ))
@@ -158,6 +172,11 @@ fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<
 fn say(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Reads stdin to its end.
+fn from_stdin() -> Result<String, Unusable> {
+    Ok(std::io::read_to_string(std::io::stdin())?)
 }
 
 /// Loads the configuration for a command that needs at least one account.
@@ -179,7 +198,7 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
 fn listed(problems: &Problems) -> Unusable {
     let count = problems.0.len();
     let plural = if count == 1 { "" } else { "s" };
-    Unusable(format!(
+    Unusable::Usage(format!(
         "the configuration has {count} problem{plural} · 配置有 {count} 处问题\n\n{problems}"
     ))
 }

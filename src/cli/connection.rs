@@ -36,26 +36,30 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Sends one request. `None` if it got no answer; then the reason and advice are on stderr.
-    pub(super) async fn ask(
+    /// Sends one request, and returns the JSON object of an answer with status 200.
+    pub(super) async fn ask_json(
         &self,
         server: &Server,
         path: &[&str],
         key: Option<&Secret>,
         body: Option<String>,
-    ) -> Result<Option<Reply>, Unusable> {
-        let trust =
-            Trust::of(self.ca.as_deref()).map_err(|error| Unusable(format!("--ca: {error}")))?;
+    ) -> Result<Value, Unusable> {
+        let trust = Trust::of(self.ca.as_deref())
+            .map_err(|error| Unusable::Usage(format!("--ca: {error}")))?;
         let key = key.map(Secret::expose);
-        let error = match server.ask(path, key, body, trust, PATIENCE).await {
-            Ok(reply) => return Ok(Some(reply)),
-            Err(error) => error,
-        };
-        let kind = ConnectError::of(&error, server.is_secure());
-        let advice = advice(kind, server, self.ca.is_some());
-        let error = describe(&error.without_url());
-        eprintln!("wx-jssdk: {server}: request failed: {error}\n    {advice}");
-        Ok(None)
+        let reply = server.ask(path, key, body, trust, PATIENCE).await;
+        let Reply { status, body } = reply.map_err(|error| {
+            let kind = ConnectError::of(&error, server.is_secure());
+            let advice = advice(kind, server, self.ca.is_some());
+            let error = describe(&error.without_url());
+            Unusable::NoAnswer(format!("{server}: request failed: {error}\n    {advice}"))
+        })?;
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status == 200 && answer.is_object() {
+            return Ok(answer);
+        }
+        let refusal = refusal(status, &answer);
+        Err(Unusable::Refused(format!("{server}: {refusal}")))
     }
 
     /// Returns the server: the option, or that of the configuration.
@@ -67,7 +71,7 @@ impl Connection {
             Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
         let secure = settings.server.admin_tls.is_some();
         settings.server.admin_listen.map(|address| Server::at(address, secure)).ok_or_else(|| {
-            Unusable(
+            Unusable::Usage(
                 "--server: is required, because server.admin_listen is empty\n    server.admin_listen 为空，必须指定 --server"
                     .into(),
             )
@@ -79,7 +83,7 @@ impl Connection {
         let key = match &self.key_file {
             Some(file) => std::fs::read_to_string(file).map_err(|error| {
                 let file = file.display();
-                Unusable(format!(
+                Unusable::Usage(format!(
                     "--key-file: {file} cannot be read: {error}\n    无法读取 API key 文件 {file}"
                 ))
             })?,
@@ -87,7 +91,7 @@ impl Connection {
         };
         let key = key.trim();
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Unusable(format!(
+            return Err(Unusable::Usage(format!(
                 "API key missing or malformed: set {KEY_VARIABLE}, or pass a file with --key-file; wx-jssdk keys new creates one\n    没有可用的 API key：请设置环境变量 {KEY_VARIABLE} 或用 --key-file 指定文件；可用 wx-jssdk keys new 生成"
             )));
         }

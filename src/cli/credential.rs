@@ -1,14 +1,9 @@
 //! `token`, `ticket`, `reject`: client of a running server's admin listener.
 
-use std::io::Read as _;
-
-use clap::{Args, ValueEnum};
-use serde_json::Value;
-
 use super::connection::{Connection, refusal};
-use super::http::{Reply, Server};
-use super::{Ended, Unusable, say};
+use super::{Ended, Unusable, from_stdin, say};
 use crate::credential::Kind;
+use clap::{Args, ValueEnum};
 
 /// Options that select the server and the output format.
 #[derive(Debug, Args)]
@@ -117,14 +112,13 @@ impl Ticket {
 impl Reject {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let kind = self.kind.kind();
-        let mut value = self.value;
-        if value == "-" {
-            value.clear();
-            std::io::stdin().read_to_string(&mut value)?;
-        }
+        let value = match self.value.as_str() {
+            "-" => from_stdin()?,
+            value => value.to_owned(),
+        };
         let value = value.trim();
         if value.is_empty() {
-            return Err(Unusable("--value: is empty: pass the value that WeChat rejected, or - to read it from stdin\n    请提供被微信拒绝的值，或用 - 从标准输入读取".into()));
+            return Err(Unusable::Usage("--value: is empty: pass the value that WeChat rejected, or - to read it from stdin\n    请提供被微信拒绝的值，或用 - 从标准输入读取".into()));
         }
         self.asking.ask(&self.account, kind, Some(value)).await
     }
@@ -142,23 +136,20 @@ impl Asking {
         let mut path = vec!["credentials", account, kind.as_str()];
         let body = rejected.map(|value| serde_json::json!({ "value": value }).to_string());
         path.extend(body.is_some().then_some("reject"));
-        let reply = self
-            .connection
-            .ask(&server, &path, Some(&key), body)
-            .await?;
-        Ok(reply.map_or(Ended::Failure, |reply| self.print(&server, &reply)))
-    }
-
-    fn print(&self, server: &Server, reply: &Reply) -> Ended {
-        let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        match (reply.status, answer["value"].as_str()) {
-            (200, Some(_)) if self.json => say(&answer.to_string()),
-            (200, Some(value)) => say(value),
-            (status, _) => {
-                eprintln!("wx-jssdk: {server}: {}", refusal(status, &answer));
-                return Ended::Failure;
+        let answer = self.connection.ask_json(&server, &path, Some(&key), body);
+        let answer = answer.await.map_err(|unusable| match unusable {
+            // Only the commands for operators have the exit code 3.
+            Unusable::NoAnswer(message) => Unusable::Refused(message),
+            unusable => unusable,
+        })?;
+        match answer["value"].as_str() {
+            Some(_) if self.json => say(&answer.to_string()),
+            Some(value) => say(value),
+            None => {
+                let refusal = refusal(200, &answer);
+                return Err(Unusable::Refused(format!("{server}: {refusal}")));
             }
         }
-        Ended::Success
+        Ok(Ended::Success)
     }
 }

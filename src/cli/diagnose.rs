@@ -1,11 +1,10 @@
 //! `diagnose`: explains offline why a signature is refused.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use clap::Args;
 
-use super::{Ended, Unusable, say};
+use super::{Ended, Unusable, from_stdin, say};
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target, diagnose};
 
 #[derive(Debug, Args)]
@@ -72,7 +71,7 @@ impl Diagnose {
     pub(super) fn run(self) -> Result<Ended, Unusable> {
         let case = self.case()?;
         if !case.is_whole() && case.error.is_none() {
-            return Err(Unusable(
+            return Err(Unusable::Usage(
                 "pass --url, --nonce, --timestamp and --signature (or --json FILE with --url), or --error TEXT, or --paste FILE that contains them\n    请提供 --url、--nonce、--timestamp、--signature（或 --json 文件加 --url），或 --error 报错文字，或用 --paste 给出含有这些内容的文件".into(),
             ));
         }
@@ -103,7 +102,7 @@ impl Diagnose {
             .count()
             > 1
         {
-            return Err(Unusable(
+            return Err(Unusable::Usage(
                 "only one of --ticket -, --json - and --paste - can read stdin\n    --ticket -、--json -、--paste - 只能有一个使用标准输入"
                     .into(),
             ));
@@ -148,7 +147,7 @@ impl Diagnose {
 fn answer_in(source: &str) -> Result<Answer, Unusable> {
     let json = serde_json::from_str(&text_of("--json", source)?).ok();
     json.as_ref().and_then(Answer::from_json).ok_or_else(|| {
-        Unusable(
+        Unusable::Usage(
             "--json: contains no object with a signature\n    JSON 中没有带 signature 的对象"
                 .into(),
         )
@@ -159,14 +158,8 @@ fn text_of(flag: &str, source: &str) -> Result<String, Unusable> {
     match source {
         "-" => from_stdin(),
         file => std::fs::read_to_string(Path::new(file))
-            .map_err(|error| Unusable(format!("{flag} {file}: {error}"))),
+            .map_err(|error| Unusable::Usage(format!("{flag} {file}: {error}"))),
     }
-}
-
-fn from_stdin() -> Result<String, Unusable> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn show(finding: &Finding) {

@@ -34,12 +34,6 @@ impl FromStr for Server {
     }
 }
 
-impl From<SocketAddr> for Server {
-    fn from(address: SocketAddr) -> Self {
-        Self::at(address, false)
-    }
-}
-
 impl Server {
     /// Builds the URL of a listener; replaces an unspecified address with loopback.
     pub(super) fn at(mut address: SocketAddr, secure: bool) -> Self {
@@ -169,7 +163,7 @@ mod tests {
         for bad in ["", "127.0.0.1:8081", "ftp://x", "http://", "http://x/?a"] {
             assert!(bad.parse::<Server>().is_err(), "{bad}");
         }
-        let of = |address: &str| Server::from(address.parse::<SocketAddr>().unwrap()).to_string();
+        let of = |address: &str| Server::at(address.parse().unwrap(), false).to_string();
         assert_eq!(of("0.0.0.0:8081"), "http://127.0.0.1:8081");
         assert_eq!(
             (of("[::]:8081"), of("[2001:db8::1]:81")),

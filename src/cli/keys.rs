@@ -30,7 +30,7 @@ impl Keys {
     pub(super) fn run(self) -> Result<Ended, Unusable> {
         let KeysCommand::New { name } = self.command;
         if !is_key_name(&name) {
-            return Err(Unusable(
+            return Err(Unusable::Usage(
                 "--name: must be up to 30 letters, digits, _ - and .\n    名称最多 30 个字符，只能用字母、数字、_ - 和 .".into(),
             ));
         }

@@ -38,7 +38,7 @@ impl Notify {
         let results = send_test(&settings, webhook.as_deref()).await?;
         if results.is_empty() {
             let place = webhook.as_deref().unwrap_or("NAME");
-            return Err(Unusable(format!(
+            return Err(Unusable::Usage(format!(
                 "no such webhook: add [notify.webhooks.{place}] with type and url_file to the configuration\n    没有可用的 webhook：请在配置中写 [notify.webhooks.{place}]（type、url_file）"
             )));
         }

@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::connection::{Connection, refusal};
+use super::connection::Connection;
 use super::credential::AnyKind;
-use super::http::{Reply, Server};
+use super::http::Server;
 use super::{Ended, Unusable, say};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
@@ -60,7 +60,8 @@ impl Refresh {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let (server, key) = (self.connection.server()?, self.connection.key()?);
         let kind = self.kind.kind().as_str();
-        refresh(&self.connection, &server, &key, &self.account, kind).await
+        refresh(&self.connection, &server, &key, &self.account, kind).await?;
+        Ok(Ended::Success)
     }
 }
 
@@ -69,19 +70,11 @@ impl Unblock {
         let (connection, account) = (&self.connection, &self.account);
         let (server, key) = (connection.server()?, connection.key()?);
         let asking = server.asking(&[("account", account)]);
-        let reply = connection
-            .ask(&asking, &["status.json"], None, None)
+        let report = connection
+            .ask_json(&asking, &["status.json"], None, None)
             .await?;
-        let Some(reply) = reply else {
-            return Ok(Ended::NoAnswer);
-        };
-        let report = match read(&server, reply) {
-            Ok(report) => report,
-            Err(ended) => return Ok(ended),
-        };
         let Some(found) = report["accounts"][0].as_object() else {
-            eprintln!("wx-jssdk: {server}: no account {account} · 没有账号 {account}");
-            return Ok(Ended::Failure);
+            return Err(no_account(&server, account));
         };
         let credentials = found["credentials"].as_array().into_iter().flatten();
         let waiting = credentials.filter(|one| {
@@ -95,10 +88,7 @@ impl Unblock {
             ));
         }
         for kind in kinds {
-            match refresh(connection, &server, &key, account, kind).await? {
-                Ended::Success => {}
-                ended => return Ok(ended),
-            }
+            refresh(connection, &server, &key, account, kind).await?;
         }
         Ok(Ended::Success)
     }
@@ -109,17 +99,10 @@ impl Reload {
         let (server, key) = (self.connection.server()?, self.connection.key()?);
         let path = ["status", "reload"];
         let body = Some(String::new());
-        let Some(reply) = self
+        let answer = self
             .connection
-            .ask(&server, &path, Some(&key), body)
-            .await?
-        else {
-            return Ok(Ended::NoAnswer);
-        };
-        let answer = match read(&server, reply) {
-            Ok(answer) => answer,
-            Err(ended) => return Ok(ended),
-        };
+            .ask_json(&server, &path, Some(&key), body)
+            .await?;
         let is_applied = answer["outcome"] == "applied";
         if self.json {
             say(&answer.to_string());
@@ -161,17 +144,12 @@ async fn refresh(
     key: &Secret,
     account: &str,
     kind: &str,
-) -> Result<Ended, Unusable> {
+) -> Result<(), Unusable> {
     let body = json!({ "account": account, "kind": kind }).to_string();
     let path = ["status", "refresh"];
-    let reply = connection.ask(server, &path, Some(key), Some(body)).await?;
-    let Some(reply) = reply else {
-        return Ok(Ended::NoAnswer);
-    };
-    let answer = match read(server, reply) {
-        Ok(answer) => answer,
-        Err(ended) => return Ok(ended),
-    };
+    let answer = connection
+        .ask_json(server, &path, Some(key), Some(body))
+        .await?;
     let until = UnixTime(answer["expires_at"].as_u64().unwrap_or_default()).utc();
     say(&match answer["outcome"].as_str() {
         Some("refreshed") => {
@@ -181,15 +159,10 @@ async fn refresh(
             "{account} {kind}: WeChat returned the same value, valid until {until} · 微信返回了同一个值，有效期至 {until}"
         ),
     });
-    Ok(Ended::Success)
+    Ok(())
 }
 
-/// Returns the answer, or prints why there is no answer.
-pub(super) fn read(server: &Server, reply: Reply) -> Result<Value, Ended> {
-    let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    if reply.status == 200 && answer.is_object() {
-        return Ok(answer);
-    }
-    eprintln!("wx-jssdk: {server}: {}", refusal(reply.status, &answer));
-    Err(Ended::Failure)
+/// Returns the error of an account that the server does not have.
+pub(super) fn no_account(server: &Server, name: &str) -> Unusable {
+    Unusable::Refused(format!("{server}: no account {name} · 没有账号 {name}"))
 }

@@ -1,10 +1,8 @@
 //! `sign`: signs with a given ticket, for scripts and to compare another backend.
 
-use std::io::Read as _;
-
 use clap::Args;
 
-use super::{Ended, Unusable, say};
+use super::{Ended, Unusable, from_stdin, say};
 use crate::clock::{Clock, UnixTime};
 use crate::error::PageError;
 use crate::sign::{PageUrl, Signer, before_fragment, nonce};
@@ -64,19 +62,20 @@ impl Sign {
                 eprintln!("wx-jssdk: warning: {error}\n    {hint}");
                 Ok(url)
             }
-            Err(error) => Err(Unusable(format!("--url: {error}\n    {}", error.hint()))),
+            Err(error) => Err(Unusable::Usage(format!(
+                "--url: {error}\n    {}",
+                error.hint()
+            ))),
         }
     }
 
     fn read_ticket(&self) -> Result<String, Unusable> {
-        let mut ticket = self.ticket.clone();
-        if ticket == "-" {
-            ticket.clear();
-            std::io::stdin().read_to_string(&mut ticket)?;
-            ticket.truncate(ticket.trim_end_matches(['\r', '\n']).len());
-        }
+        let ticket = match self.ticket.as_str() {
+            "-" => from_stdin()?.trim_end_matches(['\r', '\n']).to_owned(),
+            ticket => ticket.to_owned(),
+        };
         if ticket.is_empty() {
-            return Err(Unusable("--ticket: is empty: pass a jsapi_ticket, or - to read it from stdin\n    请提供 jsapi_ticket，或用 - 从标准输入读取".into()));
+            return Err(Unusable::Usage("--ticket: is empty: pass a jsapi_ticket, or - to read it from stdin\n    请提供 jsapi_ticket，或用 - 从标准输入读取".into()));
         }
         Ok(ticket)
     }

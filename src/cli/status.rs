@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::connection::Connection;
 use super::http::Server;
-use super::operate::read;
+use super::operate::no_account;
 use super::{Ended, Unusable, say};
 use crate::clock::UnixTime;
 
@@ -40,9 +40,13 @@ impl Status {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let server = self.connection.server()?;
         loop {
-            let ended = self.show(&server).await?;
-            if !self.watch {
-                return Ok(ended);
+            match self.show(&server).await {
+                Ok(_) if self.watch => {}
+                // The next answer may be better.
+                Err(unusable) if self.watch && !matches!(unusable, Unusable::Usage(_)) => {
+                    unusable.report();
+                }
+                ended => return ended,
             }
             tokio::time::sleep(EVERY).await;
         }
@@ -53,17 +57,10 @@ impl Status {
         let mut query = vec![("limit", limit.as_str())];
         query.extend(self.account.iter().map(|name| ("account", name.as_str())));
         let asking = server.asking(&query);
-        let reply = self
+        let report = self
             .connection
-            .ask(&asking, &["status.json"], None, None)
+            .ask_json(&asking, &["status.json"], None, None)
             .await?;
-        let Some(reply) = reply else {
-            return Ok(Ended::NoAnswer);
-        };
-        let report = match read(server, reply) {
-            Ok(report) => report,
-            Err(ended) => return Ok(ended),
-        };
         if self.json {
             say(&report.to_string());
         } else {
@@ -75,8 +72,7 @@ impl Status {
         if let Some(name) = &self.account
             && report["matching"] == 0
         {
-            eprintln!("wx-jssdk: {server}: no account {name} · 没有账号 {name}");
-            return Ok(Ended::Failure);
+            return Err(no_account(server, name));
         }
         let is_down = match &self.account {
             Some(_) => report["accounts"][0]["state"] == "down",

@@ -32,7 +32,7 @@ impl StoreCommand {
         let Action::Schema { config } = self.command;
         let settings = Settings::load(config.as_deref()).map_err(|problems| listed(&problems))?;
         let StoreKind::Sql { url, table_prefix } = &settings.store.kind else {
-            return Err(Unusable(
+            return Err(Unusable::Usage(
                 "store.kind is not \"sql\": set it, and store.url\n    store.kind 不是 \"sql\"：请先设置 store.kind 与 store.url".into(),
             ));
         };
