@@ -62,7 +62,7 @@ impl Serve {
         if self.sandbox {
             announce_sandbox(&application);
             if let Some(ip) = self.lan_ip() {
-                announce_on_lan(SocketAddr::new(ip, application.address().port()));
+                announce_on_lan(&application, ip);
             }
         } else {
             announce_pages(&application, &settings);
@@ -239,8 +239,10 @@ fn announce_sandbox(application: &Application) {
 }
 
 /// Prints the address for a phone in the same network, and its QR code.
-fn announce_on_lan(address: SocketAddr) {
-    let url = format!("http://{address}/");
+fn announce_on_lan(application: &Application, ip: IpAddr) {
+    let bound = application.address();
+    let phones = SocketAddr::new(ip, bound.port()).to_string();
+    let url = application.url().replace(&bound.to_string(), &phones) + "/";
     say(&format!(
         "On a phone in the same network · 同一网络中的手机: {url}"
     ));

@@ -14,6 +14,7 @@ use wx_jssdk::sandbox::{App, Sandbox};
 
 use crate::common::http;
 use crate::common::program::*;
+use crate::common::tls::TlsCertificate;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x";
 
@@ -142,33 +143,37 @@ async fn serve_says_what_to_open_and_to_call_next() {
 }
 
 #[tokio::test]
-async fn the_address_for_phones_has_the_port_that_was_bound() {
+async fn the_address_for_phones_is_that_of_the_public_listener() {
     let elsewhere = UdpSocket::bind("0.0.0.0:0").unwrap();
     if elsewhere.connect("192.0.2.1:9").is_err() {
         eprintln!("skipped: this machine is in no network");
         return;
     }
+    let ip = elsewhere.local_addr().unwrap().ip().to_string();
     let home = tempfile::tempdir().unwrap();
-    let arguments = [
-        "serve",
-        "--sandbox",
-        "--listen=0.0.0.0:0",
-        "--admin-listen=",
-        "--sandbox-listen=127.0.0.1:0",
-    ];
-    let mut running = Running::start(command(home.path(), &arguments));
-    let public = running.line("public").await;
-    let phone = running
-        .line("On a phone in the same network · 同一网络中的手机:")
-        .await;
-    running.stop().await;
-    let port = |url: &str| {
-        url.trim_end_matches('/')
-            .rsplit(':')
-            .next()
-            .map(str::to_owned)
-    };
-    assert_eq!(port(&phone), port(&public), "{phone} {public}");
+    let pair = home.path().join("pair.pem");
+    std::fs::write(pair, TlsCertificate::new().pem()).unwrap();
+    for tls in [
+        "",
+        "[server.tls]\ncert = \"pair.pem\"\nkey = \"pair.pem\"\n",
+    ] {
+        std::fs::write(home.path().join("named.toml"), tls).unwrap();
+        let arguments = [
+            "serve",
+            "--sandbox",
+            "--config=named.toml",
+            "--listen=0.0.0.0:0",
+            "--admin-listen=",
+            "--sandbox-listen=127.0.0.1:0",
+        ];
+        let mut running = Running::start(command(home.path(), &arguments));
+        let public = running.line("public").await;
+        let phone = running
+            .line("On a phone in the same network · 同一网络中的手机:")
+            .await;
+        running.stop().await;
+        assert_eq!(phone, format!("{}/", public.replace("0.0.0.0", &ip)));
+    }
 }
 
 #[tokio::test]
