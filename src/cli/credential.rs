@@ -133,7 +133,10 @@ impl Asking {
     ) -> Result<Ended, Unusable> {
         let key = self.connection.key()?;
         let server = self.connection.server()?;
-        let mut path = vec!["credentials", account, kind.as_str()];
+        let mut path = vec!["credentials"];
+        // An open platform's account has two segments.
+        path.extend(account.splitn(2, '/'));
+        path.push(kind.as_str());
         let body = rejected.map(|value| serde_json::json!({ "value": value }).to_string());
         path.extend(body.is_some().then_some("reject"));
         let answer = self.connection.ask_json(&server, &path, Some(&key), body);

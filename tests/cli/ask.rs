@@ -101,6 +101,22 @@ async fn ticket_prints_the_ticket_of_each_kind_that_the_account_has() {
 }
 
 #[tokio::test]
+async fn the_token_of_an_open_platforms_account_is_found_by_its_name() {
+    let mut company = Company::start().await;
+    company
+        .running
+        .log_line("WeChat's list of authorised accounts read")
+        .await;
+    let account = format!("demo-platform/{APP}");
+    let ended = company.ask(&["token", &account]).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let token = ended.stdout.trim();
+    let again = company.reject(&[&account], token).await;
+    assert_eq!((again.code, again.stderr.as_str()), (0, ""));
+    assert_ne!(again.stdout.trim(), token);
+}
+
+#[tokio::test]
 async fn a_refusal_is_exit_code_1_with_cause_and_fix_in_both_languages() {
     let company = Company::start().await;
     for (arguments, code) in [
