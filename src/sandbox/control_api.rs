@@ -9,11 +9,11 @@ use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
 };
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
+use actix_web::web::{self, Bytes, Data, Json};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::agent_config::AgentVerify;
 use super::app_settings::App;
@@ -55,7 +55,10 @@ pub(super) fn scope() -> impl HttpServiceFactory {
 /// Answers with the client's verdict, to pages of any origin: the sandbox stands in for the phone's client,
 /// which has no origin either. Other listeners can mount it.
 pub(super) async fn pre_verify(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    let mut response = reply(judge(&shared, &body).map(|verdict| json!(verdict)));
+    let mut response = match judge(&shared, &body) {
+        Ok(verdict) => HttpResponse::Ok().json(json!(verdict)),
+        Err(problem) => problem.error_response(),
+    };
     response.headers_mut().insert(
         ACCESS_CONTROL_ALLOW_ORIGIN,
         actix_web::http::header::HeaderValue::from_static("*"),
@@ -64,7 +67,7 @@ pub(super) async fn pre_verify(shared: Data<Shared>, body: Bytes) -> HttpRespons
 }
 
 /// Checks a `wx.config`, or a `wx.agentConfig` if the page says so.
-fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, String> {
+fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, Problem> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase")]
     enum Which {
@@ -102,105 +105,93 @@ async fn state(shared: Data<Shared>) -> HttpResponse {
     HttpResponse::Ok().json(State::of(&shared.inside(), shared.clock.now()))
 }
 
-async fn requests(shared: Data<Shared>, request: HttpRequest) -> HttpResponse {
+async fn requests(shared: Data<Shared>, request: HttpRequest) -> Result<Json<Value>, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Wanted {
         path: Option<String>,
     }
-    let wanted = serde_urlencoded::from_str::<Wanted>(request.query_string());
-    let wanted = wanted.map_err(|error| format!("{error}; expected ?path=/cgi-bin/… or no query"));
-    reply(wanted.and_then(|Wanted { path }| {
-        if let Some(path) = path.as_deref().filter(|path| Endpoint::of(path).is_none()) {
-            return Err(Endpoint::unknown(path));
-        }
-        let requests = shared.inside().received.of(path.as_deref());
-        Ok(json!({ "requests": requests }))
-    }))
+    let Wanted { path } = serde_urlencoded::from_str(request.query_string())
+        .map_err(|error| format!("{error}; expected ?path=/cgi-bin/… or no query"))?;
+    if let Some(path) = path.as_deref().filter(|path| Endpoint::of(path).is_none()) {
+        return Err(Endpoint::unknown(path).into());
+    }
+    let requests = shared.inside().received.of(path.as_deref());
+    Ok(Json(json!({ "requests": requests })))
 }
 
-async fn lay_fault(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(read::<FaultOrder>(&body, FAULT).and_then(|order| {
-        let kind = order.kind()?;
-        let mut inside = shared.inside();
-        inside.faults.lay(order.endpoint, kind, order.times);
-        Ok(json!({ "ok": true }))
-    }))
+async fn lay_fault(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem> {
+    let order = read::<FaultOrder>(&body, FAULT)?;
+    let kind = order.kind()?;
+    let mut inside = shared.inside();
+    inside.faults.lay(order.endpoint, kind, order.times);
+    Ok(DONE)
 }
 
-async fn clear_faults(shared: Data<Shared>) -> HttpResponse {
+async fn clear_faults(shared: Data<Shared>) -> Json<Done> {
     shared.inside().faults.clear();
-    reply(Ok(json!({ "ok": true })))
+    DONE
 }
 
-async fn advance(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+async fn advance(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
         seconds: u64,
     }
-    reply(
-        read::<Order>(&body, r#"{"seconds": 60}"#).and_then(|order| {
-            // A year exceeds every lifetime and quota period; beyond u64 the clock would wrap.
-            if order.seconds > MAX_ADVANCE {
-                return Err(format!("\"seconds\" must be at most {MAX_ADVANCE}"));
-            }
-            match shared.advance(Duration::from_secs(order.seconds)) {
-                true => Ok(json!({ "now": shared.clock.now() })),
-                false => Err(
-                    "this sandbox runs on the machine's clock, which it cannot advance".to_owned(),
-                ),
-            }
-        }),
-    )
+    let order = read::<Order>(&body, r#"{"seconds": 60}"#)?;
+    // A year exceeds every lifetime and quota period; beyond u64 the clock would wrap.
+    if order.seconds > MAX_ADVANCE {
+        return Err(format!("\"seconds\" must be at most {MAX_ADVANCE}").into());
+    }
+    if !shared.advance(Duration::from_secs(order.seconds)) {
+        let problem = "this sandbox runs on the machine's clock, which it cannot advance";
+        return Err(problem.to_owned().into());
+    }
+    Ok(Json(json!({ "now": shared.clock.now() })))
 }
 
-async fn revoke(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+async fn revoke(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
         app_id: String,
         kind: Kind,
     }
-    reply(read::<Order>(&body, REVOKE).and_then(|order| {
-        shared.revoke(&order.app_id, order.kind)?;
-        Ok(json!({ "ok": true }))
-    }))
+    let order = read::<Order>(&body, REVOKE)?;
+    shared.revoke(&order.app_id, order.kind)?;
+    Ok(DONE)
 }
 
-async fn foreign_refresh(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+async fn foreign_refresh(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
         app_id: String,
         mode: Mode,
     }
-    reply(read::<Order>(&body, FOREIGN_REFRESH).and_then(|order| {
-        let access_token = shared.foreign_refresh(&order.app_id, order.mode)?;
-        Ok(json!({ "access_token": access_token }))
-    }))
+    let order = read::<Order>(&body, FOREIGN_REFRESH)?;
+    let access_token = shared.foreign_refresh(&order.app_id, order.mode)?;
+    Ok(Json(json!({ "access_token": access_token })))
 }
 
-async fn login_code(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(read::<Login>(&body, LOGIN_CODE).and_then(|login| {
-        let code = shared.login_code(login)?;
-        Ok(json!({ "code": code }))
-    }))
+async fn login_code(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let code = shared.login_code(read::<Login>(&body, LOGIN_CODE)?)?;
+    Ok(Json(json!({ "code": code })))
 }
 
-async fn add_account(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(read::<App>(&body, ACCOUNT).and_then(|app| {
-        if let Some(problem) = app.problem() {
-            return Err(problem.to_owned());
-        }
-        shared.inside().simulator.add(app);
-        Ok(json!({ "ok": true }))
-    }))
+async fn add_account(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem> {
+    let app = read::<App>(&body, ACCOUNT)?;
+    if let Some(problem) = app.problem() {
+        return Err(problem.to_owned().into());
+    }
+    shared.inside().simulator.add(app);
+    Ok(DONE)
 }
 
-async fn reset(shared: Data<Shared>) -> HttpResponse {
+async fn reset(shared: Data<Shared>) -> Json<Done> {
     shared.inside().reset();
-    reply(Ok(json!({ "ok": true })))
+    DONE
 }
 
 async fn unknown(request: HttpRequest) -> HttpResponse {
@@ -284,13 +275,30 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T
     serde_json::from_slice(body).map_err(|error| format!("{error}; expected JSON like {expected}"))
 }
 
-/// Answers with the result, or with 400 and the error.
-pub(super) fn reply(done: Result<serde_json::Value, String>) -> HttpResponse {
-    match done {
-        Ok(answer) => HttpResponse::Ok().json(answer),
-        Err(error) => HttpResponse::BadRequest().json(json!({ "error": error })),
+/// Why an order cannot be carried out: a 400.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Problem(String);
+
+impl From<String> for Problem {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
+
+impl ResponseError for Problem {
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::BadRequest().json(json!({ "error": self.0 }))
+    }
+}
+
+/// Answer of an order that returns nothing.
+#[derive(Serialize)]
+pub(super) struct Done {
+    ok: bool,
+}
+
+pub(super) const DONE: Json<Done> = Json(Done { ok: true });
 
 /// One hour. Use `hang` for longer delays.
 const MAX_SLOW: f64 = 3_600.0;

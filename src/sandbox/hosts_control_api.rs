@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::web::{self, Bytes, Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpRequest;
+use actix_web::web::{self, Bytes, Data, Json, ServiceConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::control_api::{read, reply};
+use super::control_api::{DONE, Done, Problem, read};
 use super::hosts::Network;
 use super::proxy::{Proxy, ProxyKind, ProxyRule};
 use super::shared_state::Shared;
@@ -22,21 +22,21 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .route("/proxies", web::delete().to(stop_proxies));
 }
 
-async fn hosts(shared: Data<Shared>) -> HttpResponse {
+async fn hosts(shared: Data<Shared>) -> Json<Value> {
     let mut states = Vec::new();
     if let Some(network) = shared.network() {
         for host in network.hosts().await {
             states.push(host.state().await);
         }
     }
-    HttpResponse::Ok().json(json!({ "hosts": states }))
+    Json(json!({ "hosts": states }))
 }
 
-async fn set_host(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> HttpResponse {
-    reply(set_host_to(&shared, request.app_config().local_addr().port(), &body).await)
-}
-
-async fn set_host_to(shared: &Shared, asked_at: u16, body: &[u8]) -> Result<Value, String> {
+async fn set_host(
+    shared: Data<Shared>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
@@ -44,40 +44,38 @@ async fn set_host_to(shared: &Shared, asked_at: u16, body: &[u8]) -> Result<Valu
         #[serde(default = "yes")]
         reachable: bool,
     }
-    let order = read::<Order>(body, HOST)?;
-    let network = network(shared)?;
+    let order = read::<Order>(&body, HOST)?;
+    let network = network(&shared)?;
     let host = match order.name.as_str() {
         "api" => network.first.clone(),
         "api2" => network.second().await.map_err(|error| error.to_string())?,
         other => {
-            return Err(format!("\"name\" must be api or api2 (got \"{other}\")"));
+            return Err(format!("\"name\" must be api or api2 (got \"{other}\")").into());
         }
     };
+    let asked_at = request.app_config().local_addr().port();
     if !order.reachable && host.addr().port() == asked_at {
         return Err(format!(
             "a host cannot make itself unreachable: send this to the other one (got \"{}\")",
             host.name()
-        ));
+        )
+        .into());
     }
     let done = host.set_reachable(order.reachable).await;
     done.map_err(|error| error.to_string())?;
-    Ok(json!(host.state().await))
+    Ok(Json(json!(host.state().await)))
 }
 
-async fn proxies(shared: Data<Shared>) -> HttpResponse {
+async fn proxies(shared: Data<Shared>) -> Json<Value> {
     let states: Vec<_> = shared
         .network()
         .map(|network| network.proxies.lock().iter().map(Proxy::state).collect())
         .unwrap_or_default();
-    HttpResponse::Ok().json(json!({ "proxies": states }))
-}
-
-async fn set_proxy(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(set_proxy_to(&shared, &body).await)
+    Json(json!({ "proxies": states }))
 }
 
 /// Starts a proxy, or changes the one at this port.
-async fn set_proxy_to(shared: &Arc<Shared>, body: &[u8]) -> Result<Value, String> {
+async fn set_proxy(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
@@ -88,14 +86,14 @@ async fn set_proxy_to(shared: &Arc<Shared>, body: &[u8]) -> Result<Value, String
         egress: Option<IpAddr>,
         rule: Option<ProxyRule>,
     }
-    let order = read::<Order>(body, PROXY)?;
-    let network = network(shared)?;
+    let order = read::<Order>(&body, PROXY)?;
+    let network = network(&shared)?;
     let proxy = match (order.kind, order.port) {
         (Some(kind), None) => {
             let credentials = order
                 .user
                 .map(|user| (user, order.password.unwrap_or_default()));
-            let proxy = Proxy::start(kind, credentials, shared).await;
+            let proxy = Proxy::start(kind, credentials, &shared).await;
             let proxy = proxy.map_err(|error| error.to_string())?;
             network.proxies.lock().push(proxy.clone());
             proxy
@@ -107,7 +105,7 @@ async fn set_proxy_to(shared: &Arc<Shared>, body: &[u8]) -> Result<Value, String
                 .ok_or_else(|| format!("no proxy has port {port}"))?
                 .clone()
         }
-        _ => return Err(format!("expected JSON like {PROXY}")),
+        _ => return Err(format!("expected JSON like {PROXY}").into()),
     };
     if let Some(egress) = order.egress {
         proxy.set_egress(egress);
@@ -115,18 +113,16 @@ async fn set_proxy_to(shared: &Arc<Shared>, body: &[u8]) -> Result<Value, String
     if let Some(rule) = order.rule {
         proxy.set_rule(rule);
     }
-    Ok(json!(proxy.state()))
+    Ok(Json(json!(proxy.state())))
 }
 
-async fn stop_proxies(shared: Data<Shared>) -> HttpResponse {
+async fn stop_proxies(shared: Data<Shared>) -> Json<Done> {
     if let Some(network) = shared.network() {
-        network
-            .proxies
-            .lock()
-            .drain(..)
-            .for_each(|proxy| proxy.stop());
+        for proxy in network.proxies.lock().drain(..) {
+            proxy.stop();
+        }
     }
-    reply(Ok(json!({ "ok": true })))
+    DONE
 }
 
 fn network(shared: &Shared) -> Result<Arc<Network>, String> {

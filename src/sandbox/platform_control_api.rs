@@ -1,12 +1,11 @@
 //! Control API of open platforms: `/sandbox/platforms`, `push`, `authorize`, `cancel-authorization` and
 //! `going-live-check`.
 
-use actix_web::HttpResponse;
-use actix_web::web::{self, Bytes, Data, ServiceConfig};
+use actix_web::web::{self, Bytes, Data, Json, ServiceConfig};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::control_api::{read, reply};
+use super::control_api::{Problem, read};
 use super::open_platform::OpenPlatform;
 use super::push::Push;
 use super::shared_state::Shared;
@@ -21,41 +20,36 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// Answers with the push token and the key, which are made up unless they are given.
-async fn add_platform(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(read::<OpenPlatform>(&body, PLATFORM).and_then(|platform| {
-        if let Some(problem) = platform.problem() {
-            return Err(problem.to_owned());
-        }
-        let answer = json!({
-            "ok": true,
-            "push_token": platform.push_token,
-            "encoding_aes_key": platform.encoding_aes_key,
-        });
-        shared.add_platform(platform);
-        Ok(answer)
-    }))
-}
-
-async fn push(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(push_now(&shared, &body).await)
+async fn add_platform(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let platform = read::<OpenPlatform>(&body, PLATFORM)?;
+    if let Some(problem) = platform.problem() {
+        return Err(problem.to_owned().into());
+    }
+    let answer = json!({
+        "ok": true,
+        "push_token": platform.push_token,
+        "encoding_aes_key": platform.encoding_aes_key,
+    });
+    shared.add_platform(platform);
+    Ok(Json(answer))
 }
 
 /// Answers with the platform's answer.
-async fn push_now(shared: &Shared, body: &[u8]) -> Result<Value, String> {
-    let mut order = read::<Map<String, Value>>(body, PUSH)?;
+async fn push(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let mut order = read::<Map<String, Value>>(&body, PUSH)?;
     let component = match order.remove("component_appid") {
-        None => shared.only_platform()?,
-        Some(Value::String(app_id)) => app_id,
+        None => None,
+        Some(Value::String(app_id)) => Some(app_id),
         Some(_) => {
-            return Err(format!(
-                "\"component_appid\" must be a text; expected {PUSH}"
-            ));
+            let problem = format!("\"component_appid\" must be a text; expected {PUSH}");
+            return Err(problem.into());
         }
     };
+    let component = shared.platform_or_only(component)?;
     let push = serde_json::from_value::<Push>(Value::Object(order))
         .map_err(|error| format!("{error}; expected JSON like {PUSH}"))?;
     let answer = shared.push(&component, &push).await?;
-    Ok(json!(answer))
+    Ok(Json(json!(answer)))
 }
 
 /// Body of `authorize` and `cancel-authorization`.
@@ -70,67 +64,53 @@ struct Decision {
 impl Decision {
     fn read(shared: &Shared, body: &[u8]) -> Result<(String, String), String> {
         let order = read::<Self>(body, DECISION)?;
-        let component = match order.component_appid {
-            Some(app_id) => app_id,
-            None => shared.only_platform()?,
-        };
+        let component = shared.platform_or_only(order.component_appid)?;
         Ok((component, order.app_id))
     }
 }
 
-async fn authorize(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(authorize_now(&shared, &body).await)
-}
-
 /// Answers with the code after the push.
-async fn authorize_now(shared: &Shared, body: &[u8]) -> Result<Value, String> {
-    let (component, app_id) = Decision::read(shared, body)?;
+async fn authorize(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let (component, app_id) = Decision::read(&shared, &body)?;
     let granted = shared.authorize(&component, &app_id, None)?;
     let push = shared.push_event(&component, &granted.message).await?;
-    Ok(json!({
+    Ok(Json(json!({
         "auth_code": granted.code,
         "expires_in": granted.expires_in,
         "push": push,
-    }))
+    })))
 }
 
-async fn cancel(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(cancel_now(&shared, &body).await)
-}
-
-async fn cancel_now(shared: &Shared, body: &[u8]) -> Result<Value, String> {
-    let (component, app_id) = Decision::read(shared, body)?;
+async fn cancel(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let (component, app_id) = Decision::read(&shared, &body)?;
     let message = shared.cancel_authorization(&component, &app_id)?;
     let push = shared.push_event(&component, &message).await?;
-    Ok(json!({ "push": push }))
-}
-
-async fn check_going_live(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    reply(check_now(&shared, &body).await)
+    Ok(Json(json!({ "push": push })))
 }
 
 /// Answers with what is not as expected, if anything is not.
-async fn check_now(shared: &Shared, body: &[u8]) -> Result<Value, String> {
+async fn check_going_live(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
         #[serde(default)]
         component_appid: Option<String>,
     }
-    let component = match read::<Order>(body, CHECK)?.component_appid {
-        Some(app_id) => app_id,
-        None => shared.only_platform()?,
-    };
+    let order = read::<Order>(&body, CHECK)?;
+    let component = shared.platform_or_only(order.component_appid)?;
     shared.inside().simulator.platform(&component)?;
-    Ok(match shared.check_going_live(&component).await {
+    Ok(Json(match shared.check_going_live(&component).await {
         Ok(()) => json!({ "passed": true }),
         Err(problem) => json!({ "passed": false, "problem": problem }),
-    })
+    }))
 }
 
 impl Shared {
-    /// Returns the component_appid of the one platform.
-    fn only_platform(&self) -> Result<String, String> {
+    /// Returns the component_appid that was given, or that of the one platform.
+    fn platform_or_only(&self, given: Option<String>) -> Result<String, String> {
+        if let Some(app_id) = given {
+            return Ok(app_id);
+        }
         match self.inside().simulator.platforms.as_slice() {
             [only] => Ok(only.settings.app_id.clone()),
             [] => Err("the sandbox has no open platform".to_owned()),
