@@ -74,6 +74,7 @@ pub mod diagnose;
 #[cfg_attr(not(feature = "actix"), allow(dead_code, unused_imports))] // the scopes use all of it
 pub mod endpoint;
 pub mod error;
+mod hex;
 pub mod platform;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -16,6 +16,7 @@ use sha1::{Digest, Sha1};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 pub use crate::error::{MAX_PAGE_URL, PageError};
+use crate::hex::write_hex;
 pub use page::{PageUrl, before_fragment};
 pub use warning::Warning;
 
@@ -333,25 +334,6 @@ pub(crate) fn nonce_digits() -> [u8; 32] {
     write_hex(&rand::random::<u128>().to_be_bytes(), &mut text);
     text
 }
-
-/// Writes each byte as two lower-case hex digits; `text` is twice as long as `bytes`.
-fn write_hex(bytes: &[u8], text: &mut [u8]) {
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&HEX[usize::from(*byte)]);
-    }
-}
-
-/// The two hex digits of each byte value.
-const HEX: [[u8; 2]; 256] = {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@ use call_policy::CallRight;
 
 use crate::broker::Accounts;
 use crate::credential::Kind;
+use crate::hex::hex;
 
 /// The SHA-256 of a key, which the configuration holds instead of the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl KeyHash {
 
 impl std::fmt::Display for KeyHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

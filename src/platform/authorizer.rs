@@ -13,6 +13,7 @@ use ring::digest;
 use super::event::AuthorizationCode;
 use crate::clock::UnixTime;
 use crate::credential::Secret;
+use crate::hex::hex;
 
 /// An account that authorised the platform, or did so once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,8 +139,7 @@ pub enum RefreshRefusal {
 #[must_use]
 pub fn code_id(code: &Secret) -> String {
     let hash = digest::digest(&digest::SHA256, code.expose().as_bytes());
-    let bytes = &hash.as_ref()[..16];
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.as_ref()[..16])
 }
 
 impl Authorizer {

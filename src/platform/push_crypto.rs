@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::MAX_PUSH;
 use crate::credential::Secret;
+use crate::hex::hex;
 
 /// An `EncodingAESKey` (消息加解密Key).
 ///
@@ -252,8 +253,7 @@ fn signature(token: &Secret, timestamp: &str, nonce: &str, encrypt: &str) -> Str
     for part in parts {
         hash.update(part);
     }
-    let digest = hash.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 /// A push that is not accepted. Its text is the same for every cause, because it may reach the sender.

@@ -1,12 +1,9 @@
 //! Apps of `serve --sandbox`: one per platform, and an open platform, with made-up ids and a new secret at each start.
 
-use std::fmt::Write as _;
-
-use rand::RngExt as _;
-
 use super::app_settings::App;
 use super::open_platform::OpenPlatform;
 use super::token_values::new_work_secret;
+use crate::hex::hex;
 
 /// Returns the official account.
 #[must_use]
@@ -42,13 +39,7 @@ fn bound(app: App) -> App {
 
 /// Returns 32 hex digits.
 fn new_secret() -> String {
-    rand::rng()
-        .random::<[u8; 16]>()
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex(&rand::random::<[u8; 16]>())
 }
 
 /// AppID of the official account: valid in form, and obviously made up like the other ids.

@@ -2,11 +2,11 @@
 //!
 //! The hash is computed independently of `sign`, so that a mistake there cannot go unnoticed here.
 
-use std::fmt::Write as _;
-
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use sha1::{Digest as _, Sha1};
+
+use crate::hex::hex;
 
 /// Values from the page. The client knows the ticket and the URL.
 pub(super) struct Signed<'a> {
@@ -22,13 +22,7 @@ impl Signed<'_> {
             "jsapi_ticket={ticket}&noncestr={}&timestamp={}&url={url}",
             self.nonce_str, self.timestamp
         );
-        Sha1::digest(text)
-            .iter()
-            .fold(String::with_capacity(40), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
-            == self.signature
+        hex(&Sha1::digest(text)) == self.signature
     }
 }
 

@@ -3,8 +3,6 @@
 //!
 //! Independent of `platform`, which decrypts them: a mistake would otherwise exist on both sides.
 
-use std::fmt::Write as _;
-
 use aes::Aes256;
 use base64::Engine as _;
 use base64::alphabet;
@@ -13,6 +11,8 @@ use base64::prelude::BASE64_STANDARD;
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
 use sha1::{Digest as _, Sha1};
+
+use crate::hex::hex;
 
 /// The 32 bytes of an EncodingAESKey.
 #[derive(Clone)]
@@ -68,11 +68,7 @@ impl PushKey {
 pub(super) fn signature(parts: &[&str]) -> String {
     let mut sorted = parts.to_vec();
     sorted.sort_unstable();
-    let hash = Sha1::digest(sorted.concat());
-    hash.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha1::digest(sorted.concat()))
 }
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(

@@ -1,7 +1,6 @@
 //! Requests as they were received: for the echo, and for tests that ask what a client has sent.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
@@ -9,6 +8,8 @@ use actix_web::web::Payload;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::hex::hex;
 
 /// A request as the sandbox received it. The body is represented by its length and hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,13 +94,6 @@ impl Body {
             kept,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Hides tokens and secrets in a query, and leaves the rest to the byte.

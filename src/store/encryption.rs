@@ -12,6 +12,7 @@ use ring::digest;
 use super::Document;
 use super::ignored::NoRecord;
 use crate::credential::{Credential, Secret};
+use crate::hex::hex;
 
 /// A key for stored values.
 #[derive(Clone)]
@@ -41,7 +42,7 @@ impl EncryptionKey {
         let fingerprint = digest::digest(&digest::SHA256, &bytes);
         let id = &fingerprint.as_ref()[..4];
         Ok(Self {
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex(id),
             key: LessSafeKey::new(key),
         })
     }

@@ -3,8 +3,6 @@
 //! Pure functions. An entry that cannot be read back exactly, or that contains values which WeChat cannot
 //! have issued, is invalid: it counts as absent and is never served.
 
-use std::fmt::Write as _;
-
 use sha1::{Digest as _, Sha1};
 
 use super::Document;
@@ -14,6 +12,7 @@ use super::memory::Entry;
 use super::rules::Force;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Secret};
+use crate::hex::hex;
 
 impl Force {
     /// Returns the text `last day count`.
@@ -176,12 +175,7 @@ fn checksum(name: &str, payload: &str) -> String {
         .chain_update([0])
         .chain_update(payload)
         .finalize();
-    digest
-        .iter()
-        .fold(String::with_capacity(40), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
-            hex
-        })
+    hex(&digest)
 }
 
 /// Version of the record format. Records of another version count as absent.

@@ -14,6 +14,7 @@ use super::{ApiKey, ApiKeys, KeyHash};
 use crate::account::Account;
 use crate::broker::Accounts;
 use crate::credential::{AppKey, Secret};
+use crate::hex::hex;
 
 /// Makes the virtual token of a key for an account: always the same.
 pub(crate) fn of(key: &ApiKey, account: &Account) -> Secret {
@@ -67,8 +68,7 @@ fn proof(key: &KeyHash, account: &Account) -> String {
     mac.update(b"wx-jssdk virtual token\n");
     mac.update(key.to_string().as_bytes());
     mac.update(name_of(&account.app_key()).as_bytes());
-    let proof = mac.finalize().into_bytes();
-    proof.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&mac.finalize().into_bytes())
 }
 
 /// Selects the key. It is no proof: it reveals a quarter of a hash of 256 random bits.
