@@ -24,6 +24,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use moka::sync::Cache;
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use rustls::ClientConfig;
+use serde_json::Value;
 
 pub use endpoints::endpoint;
 pub(crate) use endpoints::paid_with;
@@ -256,17 +257,9 @@ impl Upstream {
                 let body = serde_json::json!({
                     "grant_type": "client_credential", "appid": id, "secret": secret, "force_refresh": force,
                 });
-                let body = body.to_string();
-                let post = |client: &Client, base: &str| {
-                    client
-                        .post(url(base, endpoint, &[]))
-                        .header("content-type", "application/json")
-                        .body(body.clone())
-                };
-                let answer = self
-                    .call(account, endpoint, &[account.secret()], post)
-                    .await?;
-                return issued(endpoint, &answer);
+                let secrets = [account.secret()];
+                let answer = self.post(account, endpoint, &[], &secrets, &body);
+                return issued(endpoint, &answer.await?);
             }
         };
         let answer = self.get(account, endpoint, &query, account.secret());
@@ -319,6 +312,24 @@ impl Upstream {
     ) -> Result<Answer, UpstreamError> {
         let get = |client: &Client, base: &str| client.get(url(base, endpoint, query));
         self.call(account, endpoint, &[paid], get).await
+    }
+
+    async fn post(
+        &self,
+        account: &Account,
+        endpoint: &Endpoint,
+        query: &[(&str, &str)],
+        secrets: &[&Secret],
+        body: &Value,
+    ) -> Result<Answer, UpstreamError> {
+        let body = body.to_string();
+        let post = |client: &Client, base: &str| {
+            client
+                .post(url(base, endpoint, query))
+                .header("content-type", "application/json")
+                .body(body.clone())
+        };
+        self.call(account, endpoint, secrets, post).await
     }
 
     /// Calls the hosts in their order until something was sent to one. `secrets` are those of the request, which

@@ -318,10 +318,7 @@ async fn only_post() -> HttpResponse {
 /// The answer to a method that the route does not have.
 pub(super) fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
     Problem {
-        hint: Text {
-            en: format!("Use {usage}.").into(),
-            zh: format!("请使用 {usage}。").into(),
-        },
+        hint: Text::owned(format!("Use {usage}."), format!("请使用 {usage}。")),
         ..Problem::method_not_allowed(allowed)
     }
     .into_response_allowing(allowed)

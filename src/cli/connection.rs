@@ -119,14 +119,22 @@ fn advice(error: ConnectError, server: &Server, has_ca: bool) -> Text {
             "The certificate is for another host name: use that name in --server, or trust this certificate with --ca FILE.",
             "证书不是签发给这个主机名的：请在 --server 中使用证书上的名称，或用 --ca 文件 直接信任这张证书。",
         ),
-        ConnectError::NoTls => Text {
-            en: format!("The server does not use TLS on this port: try --server {other}. If [server.admin_tls] is new, the service needs a restart.").into(),
-            zh: format!("该地址没有启用 TLS：请改用 --server {other}。若刚设置了 [server.admin_tls]，服务需要重启。").into(),
-        },
-        ConnectError::NoHttp => Text {
-            en: format!("The server may use TLS ([server.admin_tls]): try --server {other}, with --ca FILE for a self-signed certificate.").into(),
-            zh: format!("该地址可能启用了 TLS（[server.admin_tls]）：请改用 --server {other}，自签名证书另加 --ca 文件。").into(),
-        },
+        ConnectError::NoTls => Text::owned(
+            format!(
+                "The server does not use TLS on this port: try --server {other}. If [server.admin_tls] is new, the service needs a restart."
+            ),
+            format!(
+                "该地址没有启用 TLS：请改用 --server {other}。若刚设置了 [server.admin_tls]，服务需要重启。"
+            ),
+        ),
+        ConnectError::NoHttp => Text::owned(
+            format!(
+                "The server may use TLS ([server.admin_tls]): try --server {other}, with --ca FILE for a self-signed certificate."
+            ),
+            format!(
+                "该地址可能启用了 TLS（[server.admin_tls]）：请改用 --server {other}，自签名证书另加 --ca 文件。"
+            ),
+        ),
         ConnectError::Absent => Text::new(
             "Check that wx-jssdk serve is running, and that --server is its admin listener (server.admin_listen).",
             "无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其管理端口（server.admin_listen）。",

@@ -72,17 +72,22 @@ fn no(server: &Server, why: &str, advice: &Text) -> Ended {
 fn advice(error: ConnectError, server: &Server, is_named: bool) -> Text {
     let place = server.place();
     match error {
-        ConnectError::NoTls if is_named => {
-            Text::new("The service does not use TLS: remove --tls.", "该地址没有启用 TLS：请去掉 --tls。")
-        }
-        ConnectError::NoTls => Text {
-            en: format!("The service does not use TLS: [server.tls] needs a restart. Until then: --address {place}").into(),
-            zh: format!("该地址没有启用 TLS：[server.tls] 需要重启服务才能生效。在此之前请用 --address {place}").into(),
-        },
-        ConnectError::NoHttp => Text {
-            en: format!("The service may use TLS ([server.tls]): try --address {place} --tls").into(),
-            zh: format!("该地址可能启用了 TLS（[server.tls]）：请用 --address {place} --tls").into(),
-        },
+        ConnectError::NoTls if is_named => Text::new(
+            "The service does not use TLS: remove --tls.",
+            "该地址没有启用 TLS：请去掉 --tls。",
+        ),
+        ConnectError::NoTls => Text::owned(
+            format!(
+                "The service does not use TLS: [server.tls] needs a restart. Until then: --address {place}"
+            ),
+            format!(
+                "该地址没有启用 TLS：[server.tls] 需要重启服务才能生效。在此之前请用 --address {place}"
+            ),
+        ),
+        ConnectError::NoHttp => Text::owned(
+            format!("The service may use TLS ([server.tls]): try --address {place} --tls"),
+            format!("该地址可能启用了 TLS（[server.tls]）：请用 --address {place} --tls"),
+        ),
         _ => Text::new(
             "Check that wx-jssdk serve is running, and that --address is its public listener (server.listen).",
             "无法访问：请确认 wx-jssdk serve 正在运行，--address 应为其公开端口（server.listen）。",

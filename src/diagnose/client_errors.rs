@@ -105,10 +105,7 @@ fn of_client(row: &ClientError, text: &str, page: &str) -> Finding {
     let host = || host_of(address_in(text).unwrap_or(page));
     if let Some(host) = names_domain(row).then(host).flatten() {
         let Text { en, zh } = &row.cause.cause;
-        finding.cause = Text {
-            en: format!("{en}: {host}").into(),
-            zh: format!("{zh}：{host}").into(),
-        };
+        finding.cause = Text::owned(format!("{en}: {host}"), format!("{zh}：{host}"));
     }
     finding
 }

@@ -102,10 +102,10 @@ impl Problem {
         Self::new(
             ProblemCode::MethodNotAllowed,
             format!("allowed: {allow}"),
-            Text {
-                en: format!("Use one of: {allow}.").into(),
-                zh: format!("请使用以下方法之一：{allow}。").into(),
-            },
+            Text::owned(
+                format!("Use one of: {allow}."),
+                format!("请使用以下方法之一：{allow}。"),
+            ),
         )
     }
 
@@ -282,10 +282,10 @@ fn hint(error: &Error) -> Text {
         ),
         Error::Upstream { error, .. } => {
             let (cause, fix) = (error.cause(), error.fix());
-            Text {
-                en: format!("{}. {}", cause.en.trim_end_matches('.'), fix.en).into(),
-                zh: format!("{}。{}", cause.zh.trim_end_matches('。'), fix.zh).into(),
-            }
+            Text::owned(
+                format!("{}. {}", cause.en.trim_end_matches('.'), fix.en),
+                format!("{}。{}", cause.zh.trim_end_matches('。'), fix.zh),
+            )
         }
         _ => Text::new(
             "Retry after the time in Retry-After.",

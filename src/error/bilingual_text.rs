@@ -23,6 +23,14 @@ impl Text {
             zh: Cow::Borrowed(zh),
         }
     }
+
+    /// Creates a text that was formatted.
+    pub(crate) fn owned(en: String, zh: String) -> Self {
+        Self {
+            en: en.into(),
+            zh: zh.into(),
+        }
+    }
 }
 
 /// Shows both languages as the command line does: Chinese below English.

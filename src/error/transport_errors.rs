@@ -34,17 +34,15 @@ pub(super) const NOT_JSON_FIX: Text = Text::new(
 
 /// Returns the fix for HTTP 404 without JSON: the base URL leads to another server or to a wrong path.
 pub(super) fn no_such_path(setting: &str, endpoint: &str) -> Text {
-    Text {
-        en: format!(
+    Text::owned(
+        format!(
             "Check {setting} in the configuration: {endpoint} is appended to it, so the gateway must remove any path that it \
              contains. Without a gateway, delete the setting. The call is retried automatically."
-        )
-        .into(),
-        zh: format!(
+        ),
+        format!(
             "请检查配置中的 {setting}：程序会在它后面拼接 {endpoint}，其中的路径前缀必须是该网关会去掉的。没有网关时请删除此项。会自动重试。"
-        )
-        .into(),
-    }
+        ),
+    )
 }
 
 /// Added if WeChat has seen more than one IP.

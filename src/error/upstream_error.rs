@@ -118,9 +118,8 @@ impl UpstreamError {
         match self.failure {
             Failure::Proxy { problem, .. } => problem.class(),
             Failure::Platform(problem) => problem.class(),
-            _ => self
-                .advice()
-                .map_or(Class::Transient, |advice| advice.class),
+            Failure::Refused { errcode, .. } => self.advice(errcode).class,
+            _ => Class::Transient,
         }
     }
 
@@ -135,7 +134,8 @@ impl UpstreamError {
             } => Wait::Until(until),
             Failure::Proxy { problem, .. } => problem.wait(),
             Failure::Platform(problem) => problem.wait(),
-            _ => self.advice().map_or(Wait::Backoff, |advice| advice.wait),
+            Failure::Refused { errcode, .. } => self.advice(errcode).wait,
+            _ => Wait::Backoff,
         }
     }
 
@@ -226,12 +226,11 @@ impl UpstreamError {
     pub fn cause(&self) -> Text {
         match &self.failure {
             Failure::Refused {
-                few_calls: Some(calls),
-                ..
-            } => used_elsewhere(self.advice(), *calls),
-            Failure::Refused { .. } => self
-                .advice()
-                .map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone()),
+                errcode, few_calls, ..
+            } => {
+                let cause = &self.advice(*errcode).cause;
+                few_calls.map_or_else(|| cause.clone(), |calls| used_elsewhere(cause, calls))
+            }
             Failure::Unreachable(_) => UNREACHABLE_CAUSE,
             Failure::Untrusted(_) => UNTRUSTED_CAUSE,
             Failure::Proxy { problem, .. } => problem.cause(),
@@ -250,10 +249,10 @@ impl UpstreamError {
             Failure::Refused {
                 errcode: codes::SPENT,
                 ..
-            } if self.endpoint.ends_with(CLASSIC_TOKEN) => with_stable_mode(self.advice()),
-            Failure::Refused { .. } => self
-                .advice()
-                .map_or(UNREACHABLE_FIX, |advice| advice.fix.clone()),
+            } if self.endpoint.ends_with(CLASSIC_TOKEN) => {
+                with_stable_mode(&self.advice(codes::SPENT).fix)
+            }
+            Failure::Refused { errcode, .. } => self.advice(*errcode).fix.clone(),
             Failure::Unreachable(_) => UNREACHABLE_FIX,
             Failure::Untrusted(_) => UNTRUSTED_FIX,
             Failure::Proxy { problem, .. } => problem.fix(),
@@ -279,32 +278,29 @@ impl UpstreamError {
         let list: Vec<_> = ips.iter().map(IpAddr::to_string).collect();
         match list.as_slice() {
             [] => fix,
-            [ip] => Text {
-                en: format!("{} The IP to allow: {ip}", fix.en).into(),
-                zh: format!("{}需要加入的 IP：{ip}", fix.zh).into(),
-            },
-            _ => Text {
-                en: format!(
+            [ip] => Text::owned(
+                format!("{} The IP to allow: {ip}", fix.en),
+                format!("{}需要加入的 IP：{ip}", fix.zh),
+            ),
+            _ => Text::owned(
+                format!(
                     "{} {} The IPs to allow: {}",
                     fix.en,
                     EGRESS_IS_NOT_FIXED.en,
                     list.join(", ")
-                )
-                .into(),
-                zh: format!(
+                ),
+                format!(
                     "{}{}需要加入的 IP：{}",
                     fix.zh,
                     EGRESS_IS_NOT_FIXED.zh,
                     list.join("、")
-                )
-                .into(),
-            },
+                ),
+            ),
         }
     }
 
-    fn advice(&self) -> Option<&'static Advice> {
-        self.errcode()
-            .map(|errcode| explain(self.system, self.paid, errcode))
+    fn advice(&self, errcode: i64) -> &'static Advice {
+        explain(self.system, self.paid, errcode)
     }
 }
 
@@ -342,37 +338,31 @@ pub(crate) fn next_probe(now: UnixTime) -> UnixTime {
 }
 
 /// Returns the cause of a day's quota that another server has spent.
-fn used_elsewhere(advice: Option<&Advice>, calls: u64) -> Text {
-    let cause = advice.map_or(UNREACHABLE_CAUSE, |advice| advice.cause.clone());
-    Text {
-        en: format!(
+fn used_elsewhere(cause: &Text, calls: u64) -> Text {
+    Text::owned(
+        format!(
             "{}, but this service made only {calls} calls: another server uses this account's quota",
             cause.en
-        )
-        .into(),
-        zh: format!(
+        ),
+        format!(
             "{}，但本服务今天只调用了 {calls} 次：额度是被其他服务用掉的",
             cause.zh
-        )
-        .into(),
-    }
+        ),
+    )
 }
 
 /// Returns the fix with a pointer to stable mode, which has its own, much larger quota.
-fn with_stable_mode(advice: Option<&Advice>) -> Text {
-    let fix = advice.map_or(UNREACHABLE_FIX, |advice| advice.fix.clone());
-    Text {
-        en: format!(
+fn with_stable_mode(fix: &Text) -> Text {
+    Text::owned(
+        format!(
             "{} token_mode = \"stable\" has a separate quota, 250 times as large.",
             fix.en
-        )
-        .into(),
-        zh: format!(
+        ),
+        format!(
             "{}也可改用 token_mode = \"stable\"，它有单独的额度，是现在的 250 倍。",
             fix.zh
-        )
-        .into(),
-    }
+        ),
+    )
 }
 
 /// The end of the path of classic mode's token call. No other endpoint ends like this.

@@ -365,8 +365,8 @@ fn invalid(Problems(problems): &Problems) -> Problem {
     }
     let paths: Vec<_> = problems.iter().map(|one| one.path.as_str()).collect();
     let detail = format!("the account has mistakes: {}", paths.join(", "));
-    let (en, zh) = (en.join("; ").into(), zh.join("；").into());
-    Problem::new(ProblemCode::BadBody, detail, Text { en, zh })
+    let hint = Text::owned(en.join("; "), zh.join("；"));
+    Problem::new(ProblemCode::BadBody, detail, hint)
 }
 
 fn bad_body() -> Problem {

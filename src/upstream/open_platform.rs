@@ -2,13 +2,12 @@
 //!
 //! <https://developers.weixin.qq.com/doc/oplatform/openApi/ticket-token/api_getauthorizeraccesstoken.html>
 
-use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::endpoints::{
     AUTHORIZER_INFO, AUTHORIZER_LIST, Endpoint, PRE_AUTH_CODE, QUERY_AUTH, SEND_MESSAGE,
-    START_PUSH, endpoint_of, url,
+    START_PUSH, endpoint_of,
 };
 use super::{Issued, Upstream, issued};
 use crate::account::Account;
@@ -75,7 +74,7 @@ impl Upstream {
         let body = json!({
             "component_appid": platform.app_id(), "component_secret": platform.secret().expose(),
         });
-        self.post(platform, &START_PUSH, None, &[], body)
+        self.platform_post(platform, &START_PUSH, None, &[], body)
             .await
             .map(drop)
     }
@@ -94,7 +93,9 @@ impl Upstream {
             "component_appid": platform.app_id(), "component_appsecret": platform.secret().expose(),
             "component_verify_ticket": ticket.expose(),
         });
-        let answer = self.post(platform, endpoint, None, &[ticket], body).await?;
+        let answer = self
+            .platform_post(platform, endpoint, None, &[ticket], body)
+            .await?;
         issued(endpoint, &answer)
     }
 
@@ -108,7 +109,7 @@ impl Upstream {
         token: &Secret,
     ) -> Result<Issued, UpstreamError> {
         let body = json!({ "component_appid": platform.app_id() });
-        let answer = self.post(platform, &PRE_AUTH_CODE, Some(token), &[], body);
+        let answer = self.platform_post(platform, &PRE_AUTH_CODE, Some(token), &[], body);
         issued(&PRE_AUTH_CODE, &answer.await?)
     }
 
@@ -126,7 +127,7 @@ impl Upstream {
             "component_appid": platform.app_id(), "authorization_code": code.expose(),
         });
         let sent = [code];
-        let answer = self.post(platform, &QUERY_AUTH, Some(token), &sent, body);
+        let answer = self.platform_post(platform, &QUERY_AUTH, Some(token), &sent, body);
         authorized(&answer.await?).map_err(|failure| QUERY_AUTH.failed(failure))
     }
 
@@ -159,7 +160,7 @@ impl Upstream {
         });
         let sent = [refresh_token];
         let answer = self
-            .post(account, endpoint, Some(token), &sent, body)
+            .platform_post(account, endpoint, Some(token), &sent, body)
             .await?;
         let issued = issued(endpoint, &answer)?;
         let refresh_token = answer.secret("authorizer_refresh_token");
@@ -182,7 +183,7 @@ impl Upstream {
         let body = json!({
             "component_appid": platform.app_id(), "offset": offset, "count": PAGE,
         });
-        let answer = self.post(platform, &AUTHORIZER_LIST, Some(token), &[], body);
+        let answer = self.platform_post(platform, &AUTHORIZER_LIST, Some(token), &[], body);
         page(&answer.await?).map_err(|failure| AUTHORIZER_LIST.failed(failure))
     }
 
@@ -199,7 +200,7 @@ impl Upstream {
         let body = json!({
             "component_appid": platform.app_id(), "authorizer_appid": app_id,
         });
-        let answer = self.post(platform, &AUTHORIZER_INFO, Some(token), &[], body);
+        let answer = self.platform_post(platform, &AUTHORIZER_INFO, Some(token), &[], body);
         let info = answer.await?.part("authorizer_info");
         let info = info.map_err(|failure| AUTHORIZER_INFO.failed(failure))?;
         Ok(AuthorizerInfo {
@@ -222,23 +223,14 @@ impl Upstream {
         let body = json!({
             "touser": openid, "msgtype": "text", "text": { "content": text.expose() },
         });
-        let body = body.to_string();
-        let request = |client: &Client, base: &str| {
-            client
-                .post(url(
-                    base,
-                    &SEND_MESSAGE,
-                    &[("access_token", token.expose())],
-                ))
-                .header("content-type", "application/json")
-                .body(body.clone())
-        };
-        self.call(account, &SEND_MESSAGE, &[token, text], request)
+        let query = [("access_token", token.expose())];
+        self.post(account, &SEND_MESSAGE, &query, &[token, text], &body)
             .await
             .map(drop)
     }
 
-    async fn post(
+    /// Posts with the platform's token, if the call needs one.
+    async fn platform_post(
         &self,
         account: &Account,
         endpoint: &Endpoint,
@@ -250,17 +242,10 @@ impl Upstream {
             .map(|token| ("component_access_token", token.expose()))
             .into_iter()
             .collect();
-        let body = body.to_string();
-        let request = |client: &Client, base: &str| {
-            client
-                .post(url(base, endpoint, &query))
-                .header("content-type", "application/json")
-                .body(body.clone())
-        };
         let mut secrets = secrets.to_vec();
         secrets.push(account.secret());
         secrets.extend(token);
-        self.call(account, endpoint, &secrets, request).await
+        self.post(account, endpoint, &query, &secrets, &body).await
     }
 }
 

@@ -55,14 +55,11 @@ impl Via {
     pub fn text(&self) -> Text {
         match self {
             Self::Direct => Text::new("direct", "直连"),
-            Self::Environment(proxy) => Text {
-                en: format!("proxy {proxy} of the environment").into(),
-                zh: format!("环境变量中的代理 {proxy}").into(),
-            },
-            Self::Proxy(proxy) => Text {
-                en: format!("proxy {proxy}").into(),
-                zh: format!("代理 {proxy}").into(),
-            },
+            Self::Environment(proxy) => Text::owned(
+                format!("proxy {proxy} of the environment"),
+                format!("环境变量中的代理 {proxy}"),
+            ),
+            Self::Proxy(proxy) => Text::owned(format!("proxy {proxy}"), format!("代理 {proxy}")),
         }
     }
 }

@@ -139,24 +139,32 @@ impl VerifyFileFailure {
     #[must_use]
     pub fn cause(&self) -> Text {
         match self {
-            Self::Unreachable(why) => hint(
+            Self::Unreachable(why) => Text::owned(
                 format!("the domain does not answer, neither by https nor by http: {why}"),
                 format!("该域名无法访问（https 与 http 均失败）：{why}"),
             ),
             Self::Redirected(to) if to.is_empty() => {
-                hint("the domain answers with a redirect".into(), "该域名返回了重定向".into())
+                Text::new("the domain answers with a redirect", "该域名返回了重定向")
             }
-            Self::Redirected(to) => hint(format!("the domain redirects to {to}"), format!("该域名重定向到了 {to}")),
-            Self::Status(status) => hint(format!("the domain answers with HTTP {status}"), format!("该域名返回 HTTP {status}")),
-            Self::Wrapped => hint(
-                "the content is correct, but surrounded by a line break, quotes or a byte order mark".into(),
-                "内容正确，但前后多了换行、引号或 BOM".into(),
+            Self::Redirected(to) => Text::owned(
+                format!("the domain redirects to {to}"),
+                format!("该域名重定向到了 {to}"),
             ),
-            Self::WebPage => hint(
-                "a web page is returned instead of the file: an application answers this path".into(),
-                "返回的是网页而不是该文件：某个应用接管了这个路径".into(),
+            Self::Status(status) => Text::owned(
+                format!("the domain answers with HTTP {status}"),
+                format!("该域名返回 HTTP {status}"),
             ),
-            Self::OtherBody => hint("the file has different content".into(), "该文件的内容与配置不同".into()),
+            Self::Wrapped => Text::new(
+                "the content is correct, but surrounded by a line break, quotes or a byte order mark",
+                "内容正确，但前后多了换行、引号或 BOM",
+            ),
+            Self::WebPage => Text::new(
+                "a web page is returned instead of the file: an application answers this path",
+                "返回的是网页而不是该文件：某个应用接管了这个路径",
+            ),
+            Self::OtherBody => {
+                Text::new("the file has different content", "该文件的内容与配置不同")
+            }
         }
     }
 
@@ -193,13 +201,6 @@ impl VerifyFileFailure {
                 "请从微信后台重新下载文件并与 verify_files 对照；检查网站目录中是否有旧文件。",
             ),
         }
-    }
-}
-
-fn hint(en: String, zh: String) -> Text {
-    Text {
-        en: en.into(),
-        zh: zh.into(),
     }
 }
 

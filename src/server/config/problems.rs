@@ -27,10 +27,7 @@ impl Problems {
     pub fn add(&mut self, path: &str, en: String, zh: String) {
         let problem = Problem {
             path: path.to_owned(),
-            what: Text {
-                en: en.into(),
-                zh: zh.into(),
-            },
+            what: Text::owned(en, zh),
         };
         if !(path.starts_with("account_defaults.") && self.0.contains(&problem)) {
             self.0.push(problem);

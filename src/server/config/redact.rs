@@ -22,10 +22,10 @@ pub(super) fn got(text: &str) -> (String, String) {
 /// Builds the message for a text that cannot be parsed. The command line uses it for arguments, too.
 pub(crate) fn ill_written(text: &str, what: &str, example: &str) -> Text {
     let (en, zh) = got(text);
-    Text {
-        en: format!("must be {what} such as {example}{en}").into(),
-        zh: format!("应为 {example} 这样的写法{zh}").into(),
-    }
+    Text::owned(
+        format!("must be {what} such as {example}{en}"),
+        format!("应为 {example} 这样的写法{zh}"),
+    )
 }
 
 /// Longest value that is quoted. Shorter than an AppSecret, which has 32 characters.
