@@ -138,8 +138,8 @@ impl<'a> Search<'a> {
 
     /// Returns the mistakes that explain the signature, as few as possible.
     pub(super) fn run(self) -> Option<Found> {
-        if let Some(hashed) = self.hashed(&self.right.string()) {
-            return Some(self.found(&[], &hashed, self.right.struck_out().string()));
+        if let Some(found) = self.explained(&self.right, &[]) {
+            return Some(found);
         }
         let changes = self.changes();
         self.singly(&changes)
@@ -198,8 +198,7 @@ impl<'a> Search<'a> {
                         url: text,
                         ..self.right.clone()
                     };
-                    let hashed = is_new.then(|| self.hashed(&values.string()))??;
-                    Some(self.found(&[first, second], &hashed, values.struck_out().string()))
+                    is_new.then(|| self.explained(&values, &[first, second]))?
                 })
             })
     }
@@ -226,10 +225,17 @@ impl<'a> Search<'a> {
 
     fn with(&self, changes: &[&Change]) -> Option<Found> {
         let mut values = self.right.clone();
-        changes.iter().for_each(|(_, part)| part.put(&mut values));
+        for (_, part) in changes {
+            part.put(&mut values);
+        }
         let causes: Vec<_> = changes.iter().map(|(cause, _)| *cause).collect();
+        self.explained(&values, &causes)
+    }
+
+    /// Returns these mistakes if the signature is that of the values.
+    fn explained(&self, values: &Values, causes: &[&'static Cause]) -> Option<Found> {
         let hashed = self.hashed(&values.string())?;
-        Some(self.found(&causes, &hashed, values.struck_out().string()))
+        Some(self.found(causes, &hashed, values.struck_out().string()))
     }
 
     /// Tries HMAC and double hashing, with at most one other mistake.
@@ -287,8 +293,7 @@ impl<'a> Search<'a> {
                         url: format!("{scheme}://{host}:{port}{rest}"),
                         ..self.right.clone()
                     };
-                    let hashed = self.hashed(&values.string())?;
-                    Some(self.found(causes, &hashed, values.struck_out().string()))
+                    self.explained(&values, causes)
                 })
         })
     }

@@ -6,155 +6,110 @@ use crate::diagnose::{Case, value_mistakes};
 
 pub(super) fn query(url: &str, _: &Case, add: &mut Add<'_>) {
     let Some((path, query)) = url.split_once('?') else {
-        return NULLS
-            .iter()
-            .for_each(|null| add(&c::NULL_QUERY, format!("{url}?{null}")));
+        for null in NULLS {
+            add(&c::NULL_QUERY, format!("{url}?{null}"));
+        }
+        return;
     };
     let parts: Vec<&str> = query.split('&').collect();
-    let joined = |parts: &[&str]| {
-        if parts.is_empty() {
-            path.to_owned()
-        } else {
-            format!("{path}?{}", parts.join("&"))
-        }
-    };
-    let without = |names: &[&str]| {
-        let kept: Vec<&str> = parts
-            .iter()
-            .copied()
-            .filter(|part| !names.contains(&name_of(part)))
-            .collect();
-        joined(&kept)
-    };
+    let kept =
+        |keep: &dyn Fn(&str) -> bool| joined(path, parts.iter().copied().filter(|part| keep(part)));
     let mut cuts = vec![
         (&c::QUERY_DROPPED, 0, path.to_owned()),
         (&c::QUERY_DROPPED, 0, format!("{path}?")),
     ];
-    cuts.extend(
-        (1..parts.len().min(MAX_PARTS))
-            .map(|end| (&c::CUT_AT_AMPERSAND, end, joined(&parts[..end]))),
-    );
+    cuts.extend((1..parts.len().min(MAX_PARTS)).map(|end| {
+        let text = joined(path, parts[..end].iter().copied());
+        (&c::CUT_AT_AMPERSAND, end, text)
+    }));
     // The most common mistake, so tried first, unless the missing part indicates another mistake.
     for (cause, end, text) in &cuts {
-        if !(parts[*end..].iter().any(|part| tells_of_sharing(part))
-            || tells_of_oauth(&parts[*end..]))
-        {
+        let cut_off = &parts[*end..];
+        if !(cut_off.iter().any(|part| tells_of_sharing(part)) || tells_of_oauth(cut_off)) {
             add(cause, text.clone());
         }
     }
     if parts.iter().any(|part| tells_of_sharing(part)) {
-        add(
-            &c::SHARE_PARAMETERS,
-            without(&[TELLING, ACCOMPANYING, &["from"]].concat()),
-        );
-        add(
-            &c::SHARE_PARAMETERS,
-            joined(
-                &parts
-                    .iter()
-                    .copied()
-                    .filter(|part| !tells_of_sharing(part))
-                    .collect::<Vec<_>>(),
-            ),
-        );
-        for shared in parts.iter().copied().filter(|part| tells_of_sharing(part)) {
-            add(
-                &c::SHARE_PARAMETERS,
-                joined(
-                    &parts
-                        .iter()
-                        .copied()
-                        .filter(|part| *part != shared)
-                        .collect::<Vec<_>>(),
-                ),
-            );
+        let names = [TELLING, ACCOMPANYING, &["from"]].concat();
+        let texts = [
+            kept(&|part| !names.contains(&name_of(part))),
+            kept(&|part| !tells_of_sharing(part)),
+        ];
+        let shared = parts.iter().filter(|part| tells_of_sharing(part));
+        let one_dropped = shared.map(|shared| kept(&|part| part != *shared));
+        for text in texts.into_iter().chain(one_dropped) {
+            add(&c::SHARE_PARAMETERS, text);
         }
     }
     if tells_of_oauth(&parts) {
-        add(&c::OAUTH_PARAMETERS, without(&["code", "state"]));
+        add(
+            &c::OAUTH_PARAMETERS,
+            kept(&|part| !["code", "state"].contains(&name_of(part))),
+        );
     }
     for (cause, _, text) in cuts {
         add(cause, text);
     }
-    let with_text = |at: &usize| !parts[*at].is_empty();
-    for missing in (0..parts.len().min(MAX_PARTS)).filter(with_text) {
-        let kept: Vec<&str> = parts
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| *at != missing)
-            .map(|(_, part)| *part)
-            .collect();
-        add(&c::PARAMETER_DROPPED, joined(&kept));
+    for missing in (0..parts.len().min(MAX_PARTS)).filter(|at| !parts[*at].is_empty()) {
+        let (before, after) = (&parts[..missing], &parts[missing + 1..]);
+        let kept = before.iter().chain(after).copied();
+        add(&c::PARAMETER_DROPPED, joined(path, kept));
     }
     let mut sorted = parts.clone();
     sorted.sort_unstable();
-    add(&c::QUERY_REORDERED, joined(&sorted));
-    sorted.reverse();
-    add(&c::QUERY_REORDERED, joined(&sorted));
-    add(
-        &c::QUERY_REORDERED,
-        joined(&parts.iter().rev().copied().collect::<Vec<_>>()),
-    );
+    for text in [
+        joined(path, sorted.iter().copied()),
+        joined(path, sorted.iter().rev().copied()),
+        joined(path, parts.iter().rev().copied()),
+    ] {
+        add(&c::QUERY_REORDERED, text);
+    }
     if parts.len() <= 4 {
         for order in value_mistakes::orders(parts.len()) {
-            add(
-                &c::QUERY_REORDERED,
-                joined(&order.iter().map(|at| parts[*at]).collect::<Vec<_>>()),
-            );
+            let text = joined(path, order.iter().map(|at| parts[*at]));
+            add(&c::QUERY_REORDERED, text);
         }
     }
-    let filled: Vec<&str> = parts
-        .iter()
-        .copied()
-        .filter(|part| !part.is_empty())
-        .collect();
-    let bare: Vec<&str> = filled
-        .iter()
-        .map(|part| part.strip_suffix('=').unwrap_or(part))
-        .collect();
-    let equals: Vec<String> = filled
-        .iter()
-        .map(|part| {
-            if part.contains('=') {
-                (*part).to_owned()
-            } else {
-                format!("{part}=")
-            }
+    let filled = || parts.iter().copied().filter(|part| !part.is_empty());
+    let bare = filled().map(|part| part.strip_suffix('=').unwrap_or(part));
+    let equals: Vec<String> = filled()
+        .map(|part| match part.contains('=') {
+            true => part.to_owned(),
+            false => format!("{part}="),
         })
         .collect();
-    add(&c::EMPTY_TAIL, joined(&filled));
-    add(&c::EMPTY_TAIL, joined(&bare));
-    add(&c::EMPTY_TAIL, format!("{path}?{}", equals.join("&")));
     // vue-router 4 gives an empty part an empty name.
-    let empty_named: Vec<&str> = parts
+    let empty_named = parts
         .iter()
-        .map(|part| if part.is_empty() { "=" } else { part })
-        .collect();
-    add(&c::EMPTY_TAIL, joined(&empty_named));
-    // Python's parse_qsl drops parameters without a value.
-    let valued: Vec<&str> = filled
-        .iter()
-        .copied()
-        .filter(|part| {
-            part.split_once('=')
-                .is_some_and(|(_, value)| !value.is_empty())
-        })
-        .collect();
-    add(&c::EMPTY_TAIL, joined(&valued));
-    add(&c::DOUBLE_QUESTION, format!("{path}??{query}"));
-    add(
-        &c::DOUBLE_QUESTION,
+        .map(|part| if part.is_empty() { "=" } else { part });
+    for text in [
+        joined(path, filled()),
+        joined(path, bare),
+        format!("{path}?{}", equals.join("&")),
+        joined(path, empty_named),
+        // Python's parse_qsl drops parameters without a value.
+        kept(&|part| matches!(part.split_once('='), Some((_, value)) if !value.is_empty())),
+    ] {
+        add(&c::EMPTY_TAIL, text);
+    }
+    for text in [
+        format!("{path}??{query}"),
         format!("{path}?{}", query.replacen('&', "?", 1)),
-    );
-    add(&c::DOUBLE_QUESTION, format!("{path}&{query}"));
-    add(
-        &c::DOUBLE_QUESTION,
+        format!("{path}&{query}"),
         format!("{path}?{}", query.replace('?', "&")),
-    );
-    add(
-        &c::DOUBLE_QUESTION,
         format!("{path}?{}", query.trim_start_matches('?')),
-    );
+    ] {
+        add(&c::DOUBLE_QUESTION, text);
+    }
+}
+
+/// Returns the path with a query of these parts.
+fn joined<'p>(path: &str, parts: impl Iterator<Item = &'p str>) -> String {
+    let parts: Vec<_> = parts.collect();
+    match parts.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{}", parts.join("&")),
+    }
 }
 
 fn name_of(part: &str) -> &str {
