@@ -22,6 +22,7 @@ mod api_management;
 mod app_settings;
 mod authorize_page;
 mod authorizer;
+mod bounded_queue;
 mod component;
 mod control_api;
 mod control_api_access;
@@ -75,6 +76,7 @@ use actix_web::web::{self, Data};
 use crate::clock::Clock;
 
 use self::hosts::Network;
+use self::issued_values::Fate;
 use self::shared_state::Shared;
 use self::simulated_endpoints::Endpoint;
 use self::user_login::Login;
@@ -212,21 +214,21 @@ impl Sandbox {
     /// Returns how many calls this endpoint received, rejected and failed calls included.
     #[must_use]
     pub fn calls(&self, endpoint: &str) -> u64 {
-        self.shared.inside().calls(known(endpoint))
+        self.shared.inside().calls(known_path(endpoint))
     }
 
     /// Returns how often this endpoint answered with each errcode; 0 is a success. Answers without an errcode,
     /// such as a fault's HTML page, are not in it.
     #[must_use]
     pub fn errcodes(&self, endpoint: &str) -> BTreeMap<i64, u64> {
-        self.shared.inside().errcodes(known(endpoint))
+        self.shared.inside().errcodes(known_path(endpoint))
     }
 
     /// Returns the newest requests that this endpoint received, the newest last. The sandbox remembers 256
     /// requests of all endpoints together.
     #[must_use]
     pub fn last_requests(&self, endpoint: &str) -> Vec<ReceivedRequest> {
-        self.shared.inside().received.of(Some(known(endpoint)))
+        self.shared.inside().received.of(Some(known_path(endpoint)))
     }
 
     /// Returns how many calls all endpoints received.
@@ -243,18 +245,20 @@ impl Sandbox {
     /// Waits until this endpoint has received `at_least` calls since the start or the last reset of the
     /// counts.
     pub async fn wait_for_calls(&self, endpoint: &str, at_least: u64) {
-        self.shared.wait_for_calls(known(endpoint), at_least).await;
+        self.shared
+            .wait_for_calls(known_path(endpoint), at_least)
+            .await;
     }
 
     /// Holds calls to this endpoint until the gate is released or dropped. Held calls are counted, but their
     /// bodies are not read and they are not processed.
     pub fn hold(&self, endpoint: &str) -> Gate {
-        self.shared.hold(known(endpoint))
+        self.shared.hold(known_path(endpoint))
     }
 
     /// Adds a fault to an endpoint. It takes effect after the faults added before it.
     pub fn fault(&self, fault: Fault) {
-        let path = known(fault.endpoint).to_owned();
+        let path = known_path(fault.endpoint).to_owned();
         let mut inside = self.shared.inside();
         inside.faults.lay(path, fault.kind, fault.times);
     }
@@ -266,26 +270,20 @@ impl Sandbox {
 
     /// Revokes an app's credentials at once, as WeChat may.
     pub fn revoke(&self, app: &str, kind: Kind) {
-        self.shared
-            .revoke(app, kind)
-            .unwrap_or_else(|problem| panic!("{problem}"));
+        known(self.shared.revoke(app, kind));
     }
 
     /// Fetches a token as another server with the same secret would, and returns it: stable mode forces a
     /// refresh; WeCom returns the current token unless `gettoken_always_new` is set. The call is neither
     /// counted nor charged.
     pub fn foreign_refresh(&self, app: &str, mode: Mode) -> String {
-        self.shared
-            .foreign_refresh(app, mode)
-            .unwrap_or_else(|problem| panic!("{problem}"))
+        known(self.shared.foreign_refresh(app, mode))
     }
 
     /// Returns a login code of an official account or a mini program, as the user's phone would get it. It can
     /// be used once within five minutes.
     pub fn login_code(&self, app: &str) -> String {
-        self.shared
-            .login_code(Login::of(app))
-            .unwrap_or_else(|problem| panic!("{problem}"))
+        known(self.shared.login_code(Login::of(app)))
     }
 
     /// Moves the clock forward. Returns false for the system clock.
@@ -309,47 +307,31 @@ impl Sandbox {
     #[must_use]
     pub fn token(&self, app: &str, mode: Mode) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        inside
-            .simulator
-            .app(app)?
-            .issued_tokens(mode)
-            .current(now)
-            .map(|issued| issued.value.clone())
+        let running = inside.simulator.app(app)?;
+        running.issued_tokens(mode).current_text(now)
     }
 
     /// Returns an app's current ticket of this type: `jsapi`, `wx_card` or `agent_config`.
     #[must_use]
     pub fn ticket(&self, app: &str, kind: &str) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        inside
-            .simulator
-            .tickets(app, kind)?
-            .current(now)
-            .map(|issued| issued.value.clone())
+        inside.simulator.tickets(app, kind)?.current_text(now)
     }
 
     /// Returns whether WeChat would accept this token for this app now.
     #[must_use]
     pub fn accepts_token(&self, app: &str, token: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let affected = inside
-            .simulator
-            .app(app)
-            .into_iter()
-            .flat_map(|running| running.all_tokens());
-        affected
-            .into_iter()
-            .any(|values| values.accepted(now).any(|accepted| accepted == token))
+        let running = inside.simulator.app(app);
+        running.is_some_and(|running| running.any_fate(token, now) == Some(Fate::Alive))
     }
 
     /// Returns whether WeChat would accept this ticket for this app and type now.
     #[must_use]
     pub fn accepts_ticket(&self, app: &str, kind: &str, ticket: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        inside
-            .simulator
-            .tickets(app, kind)
-            .is_some_and(|values| values.accepted(now).any(|accepted| accepted == ticket))
+        let tickets = inside.simulator.tickets(app, kind);
+        tickets.is_some_and(|values| values.fate(ticket, now) == Some(Fate::Alive))
     }
 
     /// Checks a page's `wx.config` as the client does.
@@ -404,8 +386,13 @@ impl Shared {
     }
 }
 
+/// Returns the value, or panics with the problem: a misspelt name must fail the test.
+fn known<T>(found: Result<T, String>) -> T {
+    found.unwrap_or_else(|problem| panic!("{problem}"))
+}
+
 /// Returns the path if the sandbox knows it.
-fn known(endpoint: &str) -> &str {
+fn known_path(endpoint: &str) -> &str {
     assert!(
         Endpoint::of(endpoint).is_some(),
         "{}",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 
 use super::domain::{Reach, covers};
-use super::page_signature::{Signed, cut, missing, text_or_number};
+use super::page_signature::{Signed, cut, text_or_number};
 use super::rejection_reason::Reason;
 use super::simulator::{Running, Simulator};
 use super::verify::Verdict;
@@ -60,7 +60,11 @@ impl Simulator {
     }
 
     fn judge_agent(&self, page: &AgentVerify, url: &str, now: UnixTime) -> Result<(), Refused> {
-        if let Some(field) = page.missing_field() {
+        let ids = [
+            ("corpid", page.corpid.as_str()),
+            ("agentid", page.agentid.as_str()),
+        ];
+        if let Some(field) = page.signed().missing(&ids, page.js_api_list.is_some()) {
             return Err(("fail".to_owned(), Reason::missing("wx.agentConfig", field)));
         }
         if self.apps_of(&page.corpid).next().is_none() {
@@ -152,24 +156,6 @@ impl Running {
 }
 
 impl AgentVerify {
-    fn missing_field(&self) -> Option<&'static str> {
-        missing(&[
-            ("corpid", &self.corpid),
-            ("agentid", &self.agentid),
-            ("timestamp", &self.timestamp),
-            ("nonceStr", &self.nonce_str),
-            ("signature", &self.signature),
-            (
-                "jsApiList",
-                if self.js_api_list.is_some() {
-                    "given"
-                } else {
-                    ""
-                },
-            ),
-        ])
-    }
-
     fn signed(&self) -> Signed<'_> {
         Signed {
             nonce_str: &self.nonce_str,

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::clock::UnixTime;
 
 use super::app_settings::{App, Platform};
+use super::bounded_queue::push_front;
 use super::component::{Component, REMEMBERED, text};
 use super::issued_values::IssuedValues;
 use super::passive_reply::original_id;
@@ -283,14 +284,14 @@ impl Component {
         .field("AuthorizationCode", &code)
         .field("AuthorizationCodeExpiredTime", &expires_at.to_string())
         .field("PreAuthCode", pre_auth_code);
-        self.codes.truncate(REMEMBERED - 1);
-        self.codes.push_front(AuthorizationCode {
+        let issued = AuthorizationCode {
             value: code.clone(),
             app_id,
             expires_at,
             used: false,
             token: None,
-        });
+        };
+        push_front(&mut self.codes, issued, REMEMBERED);
         Granted {
             code,
             expires_in: life,

@@ -14,6 +14,7 @@ use crate::clock::UnixTime;
 use super::api_call::Call;
 use super::api_management::{OK, cgi_path};
 use super::authorizer::{AuthorizationCode, Authorizer};
+use super::bounded_queue::push_front;
 use super::issued_values::{Issued, IssuedValues};
 use super::open_platform::OpenPlatform;
 use super::push_queue::PushQueue;
@@ -208,11 +209,11 @@ impl Component {
 
     /// Makes the ticket that is pushed now.
     pub(super) fn new_ticket(&mut self, now: UnixTime) -> &str {
-        self.tickets.truncate(REMEMBERED - 1);
-        self.tickets.push_front(PushedTicket {
+        let ticket = PushedTicket {
             value: new_component_ticket(),
             at: now,
-        });
+        };
+        push_front(&mut self.tickets, ticket, REMEMBERED);
         &self.tickets[0].value
     }
 
@@ -229,12 +230,12 @@ impl Component {
             expires_in: u64,
         }
         let life = self.settings.pre_auth_code_ttl;
-        self.pre_auth_codes.truncate(REMEMBERED - 1);
-        self.pre_auth_codes.push_front(PreAuthCode {
+        let code = PreAuthCode {
             value: new_pre_auth_code(),
             expires_at: now.plus(Duration::from_secs(life)),
             used: false,
-        });
+        };
+        push_front(&mut self.pre_auth_codes, code, REMEMBERED);
         json(&Reply {
             pre_auth_code: &self.pre_auth_codes[0].value,
             expires_in: life,

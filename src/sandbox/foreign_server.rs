@@ -105,8 +105,4 @@ impl Running {
             Mode::Work => &self.work,
         }
     }
-
-    pub(super) fn all_tokens(&self) -> [&IssuedValues; 3] {
-        [&self.classic, &self.stable, &self.work]
-    }
 }

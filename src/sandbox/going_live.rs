@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::api_call::Call;
 use super::app_settings::App;
+use super::bounded_queue::push_back;
 use super::push::{Push, PushReply};
 use super::shared_state::{Inside, Shared};
 
@@ -33,14 +34,12 @@ impl SentMessages {
         ) else {
             return;
         };
-        if self.0.len() == REMEMBERED {
-            self.0.pop_front();
-        }
-        self.0.push_back(SentMessage {
+        let message = SentMessage {
             token: token.to_owned(),
             user,
             text,
-        });
+        };
+        push_back(&mut self.0, message, REMEMBERED);
     }
 
     /// Returns the token with which a text was sent to a user.

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::bounded_queue::push_front;
 use crate::clock::UnixTime;
 
 /// All values issued for one credential, newest first.
@@ -39,6 +40,11 @@ impl IssuedValues {
         self.issued
             .front()
             .filter(|newest| newest.displaced_at_end.is_none() && newest.alive(now))
+    }
+
+    /// Returns the text of the current value.
+    pub(super) fn current_text(&self, now: UnixTime) -> Option<String> {
+        self.current(now).map(|issued| issued.value.clone())
     }
 
     /// Returns the previous value while it is still accepted.
@@ -91,12 +97,12 @@ impl IssuedValues {
             };
             issued.displace(end);
         }
-        self.issued.truncate(REMEMBERED - 1);
-        self.issued.push_front(Issued {
+        let newest = Issued {
             value,
             expires_at: now.plus(ttl),
             displaced_at_end: None,
-        });
+        };
+        push_front(&mut self.issued, newest, REMEMBERED);
         &self.issued[0]
     }
 
@@ -107,14 +113,7 @@ impl IssuedValues {
         ttl: Duration,
         new_value: impl FnOnce() -> String,
     ) -> &Issued {
-        let lasts = self
-            .current(now)
-            .is_some_and(|issued| issued.remaining(now) > ROTATES_BEFORE_END);
-        if lasts {
-            &self.issued[0]
-        } else {
-            self.rotate(new_value(), now, ttl, true)
-        }
+        self.lasting(ROTATES_BEFORE_END, now, ttl, new_value)
     }
 
     /// Returns the current value. Rotates only if there is no current value.
@@ -124,8 +123,21 @@ impl IssuedValues {
         ttl: Duration,
         new_value: impl FnOnce() -> String,
     ) -> &Issued {
-        let lives = self.current(now).is_some();
-        if lives {
+        self.lasting(Duration::ZERO, now, ttl, new_value)
+    }
+
+    /// Returns the current value. Rotates it unless its remaining lifetime is longer than `least`.
+    fn lasting(
+        &mut self,
+        least: Duration,
+        now: UnixTime,
+        ttl: Duration,
+        new_value: impl FnOnce() -> String,
+    ) -> &Issued {
+        let lasts = self
+            .current(now)
+            .is_some_and(|issued| issued.remaining(now) > least);
+        if lasts {
             &self.issued[0]
         } else {
             self.rotate(new_value(), now, ttl, true)
@@ -134,9 +146,9 @@ impl IssuedValues {
 
     /// Ends every value at once.
     pub(super) fn revoke(&mut self, now: UnixTime) {
-        self.issued
-            .iter_mut()
-            .for_each(|issued| issued.displace(now));
+        for issued in &mut self.issued {
+            issued.displace(now);
+        }
     }
 }
 

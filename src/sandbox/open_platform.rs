@@ -238,13 +238,6 @@ impl OpenPlatform {
         self
     }
 
-    /// Sets the lifetime of pre_auth_codes, in whole seconds; ten minutes by default.
-    #[must_use]
-    pub fn pre_auth_code_ttl(mut self, life: Duration) -> Self {
-        self.pre_auth_code_ttl = life.as_secs();
-        self
-    }
-
     /// Sets the lifetime of authorisation codes, in whole seconds; ten minutes by default.
     #[must_use]
     pub fn authorization_code_ttl(mut self, life: Duration) -> Self {

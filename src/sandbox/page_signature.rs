@@ -24,10 +24,26 @@ impl Signed<'_> {
         );
         hex(&Sha1::digest(text)) == self.signature
     }
+
+    /// Returns the first field of the page's call that is missing; `ids` name the app.
+    pub(super) fn missing(
+        &self,
+        ids: &[(&'static str, &str)],
+        has_js_api_list: bool,
+    ) -> Option<&'static str> {
+        let signed = [
+            ("timestamp", self.timestamp),
+            ("nonceStr", self.nonce_str),
+            ("signature", self.signature),
+        ];
+        missing(ids)
+            .or_else(|| missing(&signed))
+            .or((!has_js_api_list).then_some("jsApiList"))
+    }
 }
 
 /// Returns the first missing field. jweixin turns a missing field into the text "undefined".
-pub(super) fn missing(fields: &[(&'static str, &str)]) -> Option<&'static str> {
+fn missing(fields: &[(&'static str, &str)]) -> Option<&'static str> {
     fields
         .iter()
         .find(|(_, value)| value.is_empty() || *value == "undefined")

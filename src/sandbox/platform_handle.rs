@@ -2,13 +2,13 @@
 //!
 //! Its methods panic if the sandbox does not know the platform or the app.
 
-use super::Sandbox;
 use super::authorizer::Granted;
 use super::issued_values::IssuedValues;
 use super::open_platform::OpenPlatform;
 use super::push::{Message, Push, PushReply};
 use super::shared_state::{Inside, Shared};
 use super::simulator::Simulator;
+use super::{Sandbox, known};
 
 impl Sandbox {
     /// Adds an open platform, or replaces the settings of an existing one. Its state is kept.
@@ -38,12 +38,7 @@ impl Sandbox {
     /// Withdraws an account's authorisation, as its owner does: its tokens and its refresh token end. Pushes
     /// `unauthorized`, and returns after the platform answered.
     pub async fn cancel_authorization(&self, component_app_id: &str, app: &str) -> PushReply {
-        let now = self.clock().now();
-        let message = known(self.shared.inside().simulator.cancel_authorization(
-            component_app_id,
-            app,
-            now,
-        ));
+        let message = known(self.shared.cancel_authorization(component_app_id, app));
         known(self.shared.push_event(component_app_id, &message).await)
     }
 
@@ -118,8 +113,7 @@ impl Sandbox {
     #[must_use]
     pub fn component_token(&self, component_app_id: &str) -> Option<String> {
         let mut inside = self.shared.inside();
-        let tokens = component_tokens(&mut inside.simulator, component_app_id);
-        current(tokens, self)
+        component_tokens(&mut inside.simulator, component_app_id).current_text(self.clock().now())
     }
 
     /// Returns the platform's current token for an account.
@@ -127,7 +121,7 @@ impl Sandbox {
     pub fn authorizer_token(&self, component_app_id: &str, app: &str) -> Option<String> {
         let mut inside = self.shared.inside();
         let tokens = authorizer_tokens(&mut inside.simulator, component_app_id, app);
-        current(tokens, self)
+        tokens.current_text(self.clock().now())
     }
 
     /// Returns the refresh token that a platform has for an account; `None` before the account's code was
@@ -196,13 +190,4 @@ fn authorizer_tokens<'a>(
     let authorizer = component.authorizers.iter_mut().find(|it| it.app_id == app);
     let known = authorizer.unwrap_or_else(|| panic!("\"{app}\" never authorised the platform"));
     &mut known.tokens
-}
-
-fn current(tokens: &IssuedValues, sandbox: &Sandbox) -> Option<String> {
-    let current = tokens.current(sandbox.clock().now())?;
-    Some(current.value.clone())
-}
-
-fn known<T>(found: Result<T, String>) -> T {
-    found.unwrap_or_else(|problem| panic!("{problem}"))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, UnixTime};
 
+use super::bounded_queue::push_back;
 use super::component::Component;
 use super::open_platform::APP_ID;
 use super::passive_reply::Answered;
@@ -211,11 +212,7 @@ impl Shared {
         let now = self.clock.now();
         let mut inside = self.inside();
         if let Ok(component) = inside.simulator.platform_mut(&delivery.component) {
-            let replies = &mut component.pushes.replies;
-            if replies.len() == REPLIES {
-                replies.pop_front();
-            }
-            replies.push_back(reply.clone());
+            push_back(&mut component.pushes.replies, reply.clone(), REPLIES);
             let again = delivery.tries.filter(|tries| *tries < RETRIES);
             if let Some(tries) = again.filter(|_| !reply.is_success() && !delivery.lost) {
                 component.enqueue(delivery.sealed.clone(), now.plus(RETRY_AFTER), tries + 1);

@@ -9,6 +9,7 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::bounded_queue::push_back;
 use crate::hex::hex;
 
 /// A request as the sandbox received it. The body is represented by its length and hash.
@@ -122,10 +123,7 @@ pub(super) struct ReceivedRequests(VecDeque<Arc<ReceivedRequest>>);
 
 impl ReceivedRequests {
     pub(super) fn push(&mut self, newest: Arc<ReceivedRequest>) {
-        if self.0.len() == REMEMBERED {
-            self.0.pop_front();
-        }
-        self.0.push_back(newest);
+        push_back(&mut self.0, newest, REMEMBERED);
     }
 
     /// Returns the requests of a path, or of all paths, the newest last.

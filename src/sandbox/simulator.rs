@@ -254,9 +254,8 @@ impl Running {
 
     /// Returns the state of a token of any mode.
     pub(super) fn any_fate(&self, token: &str, now: UnixTime) -> Option<Fate> {
-        self.all_tokens()
-            .into_iter()
-            .find_map(|values| values.fate(token, now))
+        self.token_fate(token, now)
+            .or_else(|| self.work.fate(token, now))
     }
 
     /// Returns the state of a classic or stable token.

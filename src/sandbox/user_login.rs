@@ -12,6 +12,7 @@ use crate::clock::UnixTime;
 use super::api_call::Call;
 use super::api_management::OK;
 use super::app_settings::Platform;
+use super::bounded_queue::push_front;
 use super::reply::{Refusal, json};
 use super::simulator::Simulator;
 use super::token_values::{new_login_code, new_session_key, new_token, openid_of};
@@ -132,17 +133,15 @@ impl Simulator {
         }
         let app_id = running.app.app_id.clone();
         let value = new_login_code();
-        push(
-            &mut self.logins.codes,
-            Code {
-                value: value.clone(),
-                openid: login.openid.unwrap_or_else(|| openid_of(&app_id)),
-                app_id,
-                scope: login.scope,
-                expires_at: now.plus(CODE_LIFE),
-                used: false,
-            },
-        );
+        let code = Code {
+            value: value.clone(),
+            openid: login.openid.unwrap_or_else(|| openid_of(&app_id)),
+            app_id,
+            scope: login.scope,
+            expires_at: now.plus(CODE_LIFE),
+            used: false,
+        };
+        push_front(&mut self.logins.codes, code, REMEMBERED);
         Ok(value)
     }
 
@@ -177,7 +176,7 @@ impl Simulator {
             refresh_ends: now.plus(REFRESH_LIFE),
         };
         let reply = user.reply();
-        push(&mut self.logins.users, user);
+        push_front(&mut self.logins.users, user, REMEMBERED);
         Ok(reply)
     }
 
@@ -288,12 +287,6 @@ impl User {
             scope: self.scope,
         })
     }
-}
-
-/// Adds the newest and forgets the oldest.
-fn push<T>(kept: &mut VecDeque<T>, newest: T) {
-    kept.truncate(REMEMBERED - 1);
-    kept.push_front(newest);
 }
 
 /// "The code is valid for five minutes and for one use."

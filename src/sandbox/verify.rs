@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 
 use super::agent_config;
+use super::bounded_queue::push_front;
 use super::domain::{Reach, covers};
-use super::page_signature::{Signed, cut, missing, text_or_number};
+use super::page_signature::{Signed, cut, text_or_number};
 use super::rejection_reason::Reason;
 use super::simulator::{Running, Simulator};
 
@@ -101,7 +102,8 @@ impl Simulator {
         url: &str,
         now: UnixTime,
     ) -> Result<(), (&'static str, Reason)> {
-        if let Some(field) = page.missing_field() {
+        let ids = [("appId", page.app_id.as_str())];
+        if let Some(field) = page.signed().missing(&ids, page.js_api_list.is_some()) {
             return Err((FAIL, Reason::missing("wx.config", field)));
         }
         let one_id = || {
@@ -211,8 +213,8 @@ impl AcceptedConfigs {
         if self.page_of(signature).is_some() {
             return;
         }
-        self.0.truncate(REMEMBERED - 1);
-        self.0.push_front((signature.to_owned(), url.to_owned()));
+        let accepted = (signature.to_owned(), url.to_owned());
+        push_front(&mut self.0, accepted, REMEMBERED);
     }
 
     fn page_of(&self, signature: &str) -> Option<&str> {
@@ -254,23 +256,6 @@ impl PreVerify {
             (Client::Ios, Some(landing)) if !work => landing,
             _ => &self.url,
         }
-    }
-
-    fn missing_field(&self) -> Option<&'static str> {
-        missing(&[
-            ("appId", &self.app_id),
-            ("timestamp", &self.timestamp),
-            ("nonceStr", &self.nonce_str),
-            ("signature", &self.signature),
-            (
-                "jsApiList",
-                if self.js_api_list.is_some() {
-                    "given"
-                } else {
-                    ""
-                },
-            ),
-        ])
     }
 
     fn signed(&self) -> Signed<'_> {
