@@ -1,13 +1,12 @@
 //! Calls about calls: `clear_quota`, `openapi/quota/get` and `openapi/rid/get`.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::clock::UnixTime;
 
 use super::api_call::Call;
 use super::platform_token::PlatformToken;
-use super::reply::{Quota, QuotaReply, RateLimit, Refusal, json as text};
+use super::reply::{Quota, QuotaReply, RateLimit, Refusal, json_with_ok};
 use super::simulated_endpoints::{Endpoint, System};
 use super::simulator::{Running, Simulator};
 
@@ -51,12 +50,6 @@ impl Simulator {
         call: &Call<'_>,
         now: UnixTime,
     ) -> Result<String, Refusal> {
-        #[derive(Serialize)]
-        struct Reply<'a> {
-            errcode: i64,
-            errmsg: &'a str,
-            request: Value,
-        }
         self.caller(call, now)?;
         let body = call.json()?;
         let rid = body.get("rid").and_then(Value::as_str).unwrap_or_default();
@@ -64,18 +57,16 @@ impl Simulator {
             return Err(Refusal::worded(76001, "rid not found"));
         }
         let token = call.param("access_token").unwrap_or_default();
-        Ok(text(&Reply {
-            errcode: 0,
-            errmsg: "ok",
-            request: json!({
+        Ok(json_with_ok(&json!({
+            "request": {
                 "invoke_time": now.0,
                 "cost_in_ms": 30,
                 "request_url": format!("https://api.weixin.qq.com/cgi-bin/clear_quota?access_token={token}"),
                 "request_body": "",
                 "response_body": format!(r#"{{"errcode":43002,"errmsg":"require POST method rid: {rid}"}}"#),
                 "client_ip": call.peer.to_canonical().to_string(),
-            }),
-        }))
+            }
+        })))
     }
 }
 
@@ -105,12 +96,7 @@ impl Running {
             call_count: self.app.quotas.stable_per_minute,
             refresh_second: 60,
         });
-        Ok(text(&QuotaReply {
-            errcode: 0,
-            errmsg: "ok",
-            quota,
-            rate_limit,
-        }))
+        Ok(json_with_ok(&QuotaReply { quota, rate_limit }))
     }
 }
 

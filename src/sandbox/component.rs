@@ -19,7 +19,7 @@ use super::issued_values::{Issued, IssuedValues};
 use super::open_platform::OpenPlatform;
 use super::push_queue::PushQueue;
 use super::quota::QuotaUsage;
-use super::reply::{Quota, QuotaReply, Refusal, json};
+use super::reply::{Quota, QuotaReply, Refusal, json, json_with_ok};
 use super::simulated_endpoints::Endpoint;
 use super::simulator::Simulator;
 use super::token_values::{new_component_ticket, new_pre_auth_code, new_token};
@@ -295,9 +295,7 @@ impl Component {
             return Err(Refusal::new(76022));
         }
         let limit = self.settings.quotas.daily(endpoint);
-        Ok(json(&QuotaReply {
-            errcode: 0,
-            errmsg: "ok",
+        Ok(json_with_ok(&QuotaReply {
             quota: Quota::of(limit, self.usage.used(endpoint)),
             rate_limit: None,
         }))

@@ -19,7 +19,7 @@ use super::api_call::Call;
 use super::fault::{self, FaultKind};
 use super::going_live::SEND_MESSAGE;
 use super::received::{Body, ReceivedRequest};
-use super::reply::{Refusal, json};
+use super::reply::{Refusal, json_with_ok};
 use super::shared_state::Shared;
 use super::simulated_endpoints::{Endpoint, System};
 use super::streamed_body::MadeBody;
@@ -260,15 +260,9 @@ impl Answer {
 fn echo(received: &ReceivedRequest) -> MadeBody {
     #[derive(Serialize)]
     struct Echo<'a> {
-        errcode: i64,
-        errmsg: &'static str,
         echo: &'a ReceivedRequest,
     }
-    MadeBody::of(json(&Echo {
-        errcode: 0,
-        errmsg: "ok",
-        echo: received,
-    }))
+    MadeBody::of(json_with_ok(&Echo { echo: received }))
 }
 
 /// Returns an answer that WeChat would not give, so that a misspelt parameter is noticed.

@@ -84,7 +84,7 @@ impl Refusal {
     }
 }
 
-/// `{"access_token","expires_in"}`: a success has no errcode.
+/// `{"access_token","expires_in"}`: a success has no errcode, unless it is WeCom's.
 #[derive(Serialize)]
 pub(super) struct TokenReply<'a> {
     pub(super) access_token: &'a str,
@@ -100,11 +100,8 @@ impl<'a> TokenReply<'a> {
     }
 }
 
-/// A success has an errcode here as well.
 #[derive(Serialize)]
 pub(super) struct TicketReply<'a> {
-    pub(super) errcode: i64,
-    pub(super) errmsg: &'static str,
     pub(super) ticket: &'a str,
     pub(super) expires_in: u64,
 }
@@ -125,8 +122,6 @@ impl Default for IpList {
 
 #[derive(Serialize)]
 pub(super) struct QuotaReply {
-    pub(super) errcode: i64,
-    pub(super) errmsg: &'static str,
     pub(super) quota: Quota,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rate_limit: Option<RateLimit>,
@@ -158,6 +153,22 @@ pub(super) struct RateLimit {
 /// Returns JSON with the fields in declaration order, as WeChat's order is fixed.
 pub(super) fn json(body: &impl Serialize) -> String {
     serde_json::to_string(body).expect("a struct with text keys is always JSON")
+}
+
+/// Returns the JSON of a success that has an errcode, which comes first.
+pub(super) fn json_with_ok(fields: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Success<'a, T> {
+        errcode: i64,
+        errmsg: &'static str,
+        #[serde(flatten)]
+        fields: &'a T,
+    }
+    json(&Success {
+        errcode: 0,
+        errmsg: "ok",
+        fields,
+    })
 }
 
 /// Returns a request id: three groups of eight hex digits, the first of which is the time.

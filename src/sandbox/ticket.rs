@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::UnixTime;
 
 use super::issued_values::{Issued, IssuedValues};
-use super::reply::{Refusal, TicketReply, json};
+use super::reply::{Refusal, TicketReply, json_with_ok};
 use super::simulator::{Running, Simulator};
 use super::token_values::new_ticket;
 use super::uncertain_behaviour::ExpiresIn;
@@ -56,9 +56,7 @@ impl Running {
             ExpiresIn::Remaining => issued.remaining(now),
             ExpiresIn::Full => self.ticket_ttl(),
         };
-        json(&TicketReply {
-            errcode: 0,
-            errmsg: "ok",
+        json_with_ok(&TicketReply {
             ticket: &issued.value,
             expires_in: expires_in.as_secs(),
         })

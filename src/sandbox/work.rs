@@ -11,12 +11,12 @@ use crate::clock::UnixTime;
 
 use super::api_call::Call;
 use super::issued_values::{Fate, Issued, IssuedValues};
-use super::reply::{Refusal, json};
+use super::reply::{Refusal, TokenReply, json, json_with_ok};
 use super::simulated_endpoints::{Endpoint, System};
 use super::simulator::{Running, Simulator};
 use super::token_values::{new_ticket, new_work_token};
 use super::wecom_limits::HourlyLimit;
-use super::work_reply::{WorkIpList, WorkTokenReply};
+use super::work_reply::WorkIpList;
 
 /// State shared by the apps of a corp.
 #[derive(Default)]
@@ -140,7 +140,7 @@ impl Simulator {
         if running.app.switches.gettoken_checks_ip && !running.app.admits(peer) {
             return Err(Refusal::work(60020));
         }
-        Ok(json(&WorkTokenReply::of(running.gettoken(now), now)))
+        Ok(json_with_ok(&TokenReply::of(running.gettoken(now), now)))
     }
 
     /// Finds the app by its secret. A stopped app has no valid secret.

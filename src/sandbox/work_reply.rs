@@ -8,30 +8,8 @@ use serde::Serialize;
 
 use crate::clock::UnixTime;
 
-use super::issued_values::Issued;
 use super::reply::{Refusal, json};
 use super::simulated_endpoints::Endpoint;
-
-/// `{"errcode","errmsg","access_token","expires_in"}`.
-#[derive(Serialize)]
-pub(super) struct WorkTokenReply<'a> {
-    errcode: i64,
-    errmsg: &'static str,
-    access_token: &'a str,
-    expires_in: u64,
-}
-
-impl<'a> WorkTokenReply<'a> {
-    pub(super) fn of(issued: &'a Issued, now: UnixTime) -> Self {
-        let expires_in = issued.remaining(now).as_secs();
-        Self {
-            errcode: 0,
-            errmsg: "ok",
-            access_token: &issued.value,
-            expires_in,
-        }
-    }
-}
 
 /// The only simulated WeCom data call besides the tickets. Its errcode comes last, as captured, in errors as
 /// well.
