@@ -1,5 +1,7 @@
 //! Generates tokens and tickets of the observed shapes, with a cryptographic generator.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
 
@@ -62,14 +64,7 @@ pub(super) fn new_encoding_aes_key() -> String {
 
 /// Returns a mini program's session key: 16 bytes in base64. Clients use it as an AES key.
 pub(super) fn new_session_key() -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut rng = rand::rng();
-    let mut key: String = (0..21)
-        .map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())]))
-        .collect();
-    // The last character carries two bits: strict decoders refuse others.
-    key.push(char::from(b"AQgw"[rng.random_range(0..4)]));
-    key + "=="
+    BASE64_STANDARD.encode(rand::random::<[u8; 16]>())
 }
 
 /// Returns the openid of an app's simulated user: `o` and 27 characters, the same each time.
