@@ -75,18 +75,19 @@ impl Default for Quotas {
 /// Usage of one app.
 #[derive(Default)]
 pub(super) struct QuotaUsage {
-    day: Window,
+    day: Window<u64>,
     used: [u64; Endpoint::SIMULATED.len()],
     forced: u64,
-    minute: Window,
+    minute: Window<u64>,
     stable_in_minute: u64,
-    month: Window,
+    /// `2026-11`.
+    month: Window<String>,
     cleared: u64,
 }
 
 /// Number of the day, minute or month that is being counted.
-#[derive(Default, PartialEq, Eq)]
-struct Window(u64);
+#[derive(Default)]
+struct Window<T>(T);
 
 impl QuotaUsage {
     /// Resets the counts when a new day, minute or month begins.
@@ -102,7 +103,7 @@ impl QuotaUsage {
         if self.minute.moved(now.0 / 60) {
             self.stable_in_minute = 0;
         }
-        if self.month.moved(month(east.0 / DAY)) {
+        if self.month.moved(east.utc()[..7].to_owned()) {
             self.cleared = 0;
         }
     }
@@ -153,20 +154,12 @@ impl QuotaUsage {
     }
 }
 
-impl Window {
-    fn moved(&mut self, to: u64) -> bool {
-        std::mem::replace(&mut self.0, to) != to
+impl<T: PartialEq> Window<T> {
+    fn moved(&mut self, to: T) -> bool {
+        let moved = self.0 != to;
+        self.0 = to;
+        moved
     }
-}
-
-/// Returns the number of the calendar month of a day counted from 1970-01-01, without a calendar crate. After
-/// Howard Hinnant's `civil_from_days`, where a year begins in March.
-fn month(day: u64) -> u64 {
-    let day = day + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    (era * 400 + year) * 12 + (5 * of_year + 2) / 153
 }
 
 const DAY: u64 = 86_400;
@@ -179,12 +172,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn months_change_on_the_first_and_on_no_other_day() {
-        // Days since 1970-01-01 of: 2024-02-28, 02-29, 03-01, 2024-12-31, 2025-01-01.
-        assert_eq!(month(19_781), month(19_782));
-        assert_eq!(month(19_782) + 1, month(19_783));
-        assert_eq!(month(20_088) + 1, month(20_089));
-        assert_eq!(month(20_089), month(19_781) + 11);
+    fn months_of_cleared_counts_begin_on_the_first_in_shanghai() {
+        let (mut usage, switches) = (QuotaUsage::default(), Switches::default());
+        let quotas = Quotas {
+            clear_monthly: 1,
+            ..Quotas::default()
+        };
+        // 2024-02-29T00:00:00+08:00, its last second, and 2024-03-01.
+        for (second, allowed) in [
+            (1_709_136_000, true),
+            (1_709_222_399, false),
+            (1_709_222_400, true),
+        ] {
+            usage.roll(UnixTime(second), &switches);
+            assert_eq!(usage.clear(&quotas).is_ok(), allowed, "{second}");
+        }
     }
 
     #[test]
