@@ -53,6 +53,5 @@ fn is_filter(text: &str) -> bool {
     let good = |part: &str| {
         part.contains('=') || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part))
     };
-    text.split(',').all(good)
-        && text.parse::<tracing_subscriber::filter::Targets>().is_ok()
+    text.split(',').all(good) && text.parse::<tracing_subscriber::filter::Targets>().is_ok()
 }
