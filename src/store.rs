@@ -25,6 +25,7 @@ macro_rules! by_store {
     };
 }
 
+mod at_most;
 mod document;
 mod encryption;
 mod error;
@@ -48,6 +49,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use at_most::at_most;
 pub use document::Document;
 use encryption::{Closed, Opened};
 pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};

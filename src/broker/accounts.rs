@@ -137,16 +137,10 @@ impl AccountEntry {
             && self.account.own_egress() == other.account.own_egress()
     }
 
-    /// Stops the refreshes of its credentials if none was used for [`Account::kept_for`], and returns whether it
-    /// did.
-    pub(super) fn gives_up_unused(&self, uptime: Duration) -> bool {
+    /// Whether none of its credentials was used for [`Account::kept_for`].
+    pub(super) fn is_unused(&self, uptime: Duration) -> bool {
         let last_use = self.slots().map(|slot| slot.last_use(uptime)).max();
-        let unused_for = uptime.saturating_sub(last_use.unwrap_or_default());
-        let is_unused = unused_for > self.account.kept_for();
-        if is_unused {
-            self.slots().for_each(|slot| slot.give_up());
-        }
-        is_unused
+        uptime.saturating_sub(last_use.unwrap_or_default()) > self.account.kept_for()
     }
 
     /// Returns its slots, parents first.

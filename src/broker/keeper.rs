@@ -261,8 +261,15 @@ impl Broker {
         if entry.awaits_first_ticket() {
             return false;
         }
-        // Thousands of accounts may have authorised a platform; only those in use are refreshed.
-        if slot.key.app.component.is_some() && entry.gives_up_unused(at.uptime) {
+        // Thousands of accounts may have authorised a platform; only those in use are refreshed. One that has to
+        // authorise it again stays, so that it is still shown as down.
+        if slot.key.app.component.is_some()
+            && entry.is_unused(at.uptime)
+            && !self.must_authorize_again(&entry.account)
+        {
+            for slot in entry.slots() {
+                slot.give_up();
+            }
             return false;
         }
         let mut state = slot.lock();

@@ -403,3 +403,6 @@ const START_EVERY: Duration = Duration::from_secs(600);
 
 /// The message of the log if the store fails.
 const RECORDS_FAILED: &str = "platform records could not be read or changed";
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::Broker;
@@ -25,7 +24,7 @@ use super::stats::Outcome;
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
-use crate::store::{Node, PeerNode, StoreError};
+use crate::store::{Node, PeerNode, Saved, StoreError, at_most};
 use crate::upstream::endpoint;
 
 /// When to read the store again, in uptime; `None` means at once, for the first time.
@@ -347,22 +346,37 @@ impl Broker {
     /// Saves many credentials concurrently, so that a file store writes them in one commit. Failed saves
     /// are repeated in the next pass.
     pub(super) async fn save_all(&self, credentials: Vec<(CredentialKey, Arc<Credential>)>) {
-        let mut saving = JoinSet::new();
-        for (key, credential) in credentials {
-            if saving.len() >= SAVES_AT_ONCE {
-                saving.join_next().await;
-            }
+        let saves = credentials.into_iter().map(|(key, credential)| {
             let (store, credential) =
                 (self.inner.store.clone(), self.dated_for_others(&credential));
-            saving.spawn_on(
-                async move { store.save(&key, &credential).await.map(drop) },
-                &self.inner.runtime,
-            );
-        }
-        let failed = saving.join_all().await.into_iter().find_map(Result::err);
+            async move { store.save(&key, &credential).await.map(drop) }
+        });
+        let saved = at_most(SAVES_AT_ONCE, &self.inner.runtime, saves).await;
+        let failed = saved.into_iter().find_map(Result::err);
         if let Some(error) = failed {
             warn!(%error, "some credentials could not be stored: kept in memory");
         }
+    }
+
+    /// Stores `ended` of a credential in its place, and in that of each newer one that another node stores
+    /// meanwhile. Returns the last one that was stored.
+    pub(super) async fn end_stored(
+        &self,
+        key: &CredentialKey,
+        mut known: Option<Credential>,
+        ended: impl Fn(&Credential) -> Credential,
+    ) -> Result<Option<Credential>, StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let mut stored = None;
+        while let Some(live) = known.filter(|known| known.expires_at > now) {
+            let end = ended(&live);
+            known = match store.save(key, &end).await? {
+                Saved::Stored => None,
+                Saved::Newer(newer) => Some(newer),
+            };
+            stored = Some(end);
+        }
+        Ok(stored)
     }
 
     /// Returns the classic tokens, for which every call retires the previous value.

@@ -1,8 +1,10 @@
 //! Reads and writes sealed credentials.
 
-use tokio::task::JoinSet;
+use tokio::runtime::Handle;
 
-use super::{Closed, Credential, CredentialKey, Inner, Opened, Saved, Store, StoreError};
+use super::{
+    Closed, Credential, CredentialKey, Inner, Opened, Saved, Store, StoreError, at_most,
+};
 
 impl Store {
     /// Checks, when a service starts, for problems that only an operator can solve: reads these
@@ -68,26 +70,22 @@ impl Store {
         names: Vec<String>,
         stored: Vec<Option<Credential>>,
     ) -> Result<Vec<Option<Credential>>, StoreError> {
-        let mut writing = JoinSet::new();
-        let mut credentials = Vec::with_capacity(names.len());
+        let (mut outdated, mut credentials) = (Vec::new(), Vec::with_capacity(names.len()));
         for (name, stored) in names.into_iter().zip(stored) {
             let opened = match &stored {
                 Some(stored) => self.open(&name, stored.clone())?,
                 None => None,
             };
             if let Some(opened) = opened.as_ref().filter(|opened| opened.is_outdated) {
-                if writing.len() >= WRITES_AT_ONCE {
-                    writing.join_next().await;
-                }
                 let (store, sealed) = (
                     self.clone(),
                     self.encryption.seal(&name, &opened.credential),
                 );
-                writing.spawn(async move { store.put(name, &sealed, stored.as_ref()).await });
+                outdated.push(async move { store.put(name, &sealed, stored.as_ref()).await });
             }
             credentials.push(opened.map(|opened| opened.credential));
         }
-        writing.join_all().await;
+        at_most(WRITES_AT_ONCE, &Handle::current(), outdated).await;
         Ok(credentials)
     }
 }

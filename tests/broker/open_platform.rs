@@ -701,6 +701,27 @@ async fn an_account_that_lost_its_refresh_token_is_shown_until_it_authorises_aga
 }
 
 #[tokio::test]
+async fn an_account_that_must_authorise_again_is_down_however_long_it_is_unused() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    world
+        .sandbox
+        .fault(Fault::always(AUTHORIZER_TOKEN, FaultKind::Errcode(61023)));
+    assert!(world.token(SHOP).await.is_err());
+    let calls = world.calls(AUTHORIZER_TOKEN);
+    for _ in 0..30 {
+        world.advance(3_600);
+        world.push_ticket().await;
+        world.broker.tend().await;
+        assert_eq!(world.health(SHOP), Some(Health::Down));
+    }
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), calls);
+    world.sandbox.clear_faults();
+    world.authorized(SHOP).await;
+    world.assert_signs(SHOP).await;
+    assert_eq!(world.health(SHOP), Some(Health::Ok));
+}
+
+#[tokio::test]
 async fn two_platforms_and_the_account_itself_do_not_share_a_token() {
     const OTHER: &str = "wxc0de0000000000c1";
     let world = World::ready(platform().authorized_by(SHOP)).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wx_jssdk::broker::{Find, RefreshOutcome};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Account, Broker, Clock, Error, Kind};
@@ -10,15 +11,24 @@ use crate::world::{START, page, upstream};
 
 const CORP: &str = "ww0123456789abcdef";
 const GETTOKEN: &str = "/cgi-bin/gettoken";
+const APPS: [(&str, u64); 2] = [("crm", 1_000_002), ("oa", 1_000_003)];
 
 async fn work() -> (Sandbox, Clock, Broker) {
     let clock = Clock::manual(START);
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    for (name, agent) in APPS {
+        sandbox.add_app(App::work(CORP, agent, name).safe_domain("www.example.com"));
+    }
+    let broker = broker(&sandbox, &clock, &Store::memory());
+    (sandbox, clock, broker)
+}
+
+fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store) -> Broker {
     let mut builder = Broker::builder()
         .clock(clock.clone())
-        .upstream(upstream(&sandbox));
-    for (name, agent) in [("crm", 1_000_002), ("oa", 1_000_003)] {
-        sandbox.add_app(App::work(CORP, agent, name).safe_domain("www.example.com"));
+        .store(store.clone())
+        .upstream(upstream(sandbox));
+    for (name, agent) in APPS {
         builder = builder.account(
             name,
             Account::work(CORP, agent, name)
@@ -26,13 +36,13 @@ async fn work() -> (Sandbox, Clock, Broker) {
                 .unwrap(),
         );
     }
-    (sandbox, clock, builder.build().unwrap())
+    builder.build().unwrap()
 }
 
 #[tokio::test]
 async fn each_app_has_its_own_token_and_agent_ticket() {
     let (sandbox, _, broker) = work().await;
-    for (name, agent) in [("crm", 1_000_002), ("oa", 1_000_003)] {
+    for (name, agent) in APPS {
         let app = format!("{CORP}:{agent}");
         let token = broker.credential(name, Kind::AccessToken).await.unwrap();
         assert!(sandbox.accepts_token(&app, token.value.expose()));
@@ -162,4 +172,23 @@ async fn a_block_read_from_the_store_ends_at_its_own_end() {
     assert_eq!(sandbox.calls_total(), 0);
     clock.advance(Duration::from_secs(600));
     assert!(broker.js_config("crm", &page()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_that_wecom_repeats_after_a_restart_is_no_value_of_the_store() {
+    let (sandbox, clock, _) = work().await;
+    let store = Store::memory();
+    let token = |broker: Broker| async move { broker.refresh_now("crm", Kind::AccessToken).await };
+    token(broker(&sandbox, &clock, &store)).await.unwrap();
+    clock.advance(Duration::from_secs(7_100));
+    let restarted = broker(&sandbox, &clock, &store);
+    token(restarted.clone()).await.unwrap();
+    assert_eq!(sandbox.calls(GETTOKEN), 2);
+    let crm = Find {
+        account: Some("crm".to_owned()),
+        ..Find::all()
+    };
+    let history = restarted.snapshot(&crm).accounts[0].credentials[0].history();
+    let outcomes: Vec<_> = history.iter().map(|refresh| refresh.outcome).collect();
+    assert_eq!(outcomes, [RefreshOutcome::Fetched]);
 }

@@ -41,14 +41,17 @@ impl Broker {
             let Some(newest) = newest.filter(|newest| newest.expires_at > now) else {
                 continue;
             };
-            let ended = Credential {
-                expires_at: now.max(UnixTime(newest.issued_at.0.saturating_add(1))),
-                ..newest
+            let ended = |known: &Credential| Credential {
+                expires_at: now.max(UnixTime(known.issued_at.0.saturating_add(1))),
+                ..known.clone()
             };
-            if let Err(error) = self.inner.store.save(&key, &ended).await {
+            let stored = self.end_stored(&key, Some(newest.clone()), ended).await;
+            let stored = stored.unwrap_or_else(|error| {
                 self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-            }
+                None
+            });
             if let Some(slot) = slot {
+                let ended = stored.unwrap_or_else(|| ended(&newest));
                 self.publish_if_newest(slot, &Arc::new(ended));
             }
         }
@@ -149,6 +152,18 @@ impl Broker {
                 failure.end_by(now);
             }
         }
+    }
+
+    /// Whether an account has to authorise its platform again.
+    pub(in crate::broker) fn must_authorize_again(&self, account: &Account) -> bool {
+        let accounts = self.inner.accounts.load();
+        let platform = accounts.platform_of(account);
+        let Some(state) = platform.and_then(|platform| platform.platform.as_ref()) else {
+            return false;
+        };
+        let known = state.known.lock();
+        let record = known.authorizers.get(account.app_id());
+        record.is_some_and(|record| record.state == State::NeedsAuthorization)
     }
 
     /// Shows an account as down that has to authorise the platform again, before it is used.

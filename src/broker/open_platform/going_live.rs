@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::records::refusal_in;
-use super::redeem::{CODE_POLL, Sending, WAIT_FOR_CODE};
+use super::redeem::{Busy, CODE_POLL, WAIT_FOR_CODE};
 use super::{Broker, RECORDS_FAILED, authorizer_name};
 use crate::account::Account;
 use crate::broker::AccountEntry;
@@ -55,7 +55,7 @@ impl Broker {
         self.platform_token(platform).await?;
         let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
         let app_id = loop {
-            if let Some(_sending) = Sending::begin(platform, &id) {
+            if let Some(_sending) = Busy::sending(platform, &id) {
                 match self.claim_code(platform, &id).await {
                     Ok(None) => return self.redeem_and_answer(platform, code, openid).await,
                     Ok(Some(app_id)) if !app_id.is_empty() => break app_id,

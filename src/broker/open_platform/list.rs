@@ -5,7 +5,6 @@ mod reading;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use self::reading::Reading;
@@ -17,7 +16,7 @@ use crate::clock::UnixTime;
 use crate::credential::Secret;
 use crate::error::Error;
 use crate::platform::authorizer::{Listed, State};
-use crate::store::StoreError;
+use crate::store::{StoreError, at_most};
 use crate::upstream::Upstream;
 
 impl Broker {
@@ -180,17 +179,12 @@ impl Broker {
             news.map(|&(app_id, one)| (app_id.clone(), one.clone()))
                 .collect()
         };
-        let (count, mut changing) = (news.len(), JoinSet::new());
-        let mut changed = Vec::with_capacity(count);
-        for (app_id, one) in news {
-            if changing.len() >= CHANGES_AT_ONCE {
-                changed.extend(changing.join_next().await.and_then(Result::ok));
-            }
+        let count = news.len();
+        let changes = news.into_iter().map(|(app_id, one)| {
             let (broker, platform) = (self.clone(), platform.clone());
-            let change = async move { broker.apply_listed(&platform, &app_id, &one).await };
-            changing.spawn_on(change, &self.inner.runtime);
-        }
-        changed.extend(changing.join_all().await);
+            async move { broker.apply_listed(&platform, &app_id, &one).await }
+        });
+        let changed = at_most(CHANGES_AT_ONCE, &self.inner.runtime, changes).await;
         match changed.into_iter().find_map(Result::err) {
             Some(error) => Err(error),
             None => Ok(count),

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::list::{CHANGES_AT_ONCE, is_list_due};
@@ -13,7 +12,7 @@ use crate::broker::{AccountEntry, Broker};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 use crate::platform::{Authorizer, PlatformTicket};
-use crate::store::{Document, StoreError};
+use crate::store::{Document, StoreError, at_most};
 
 impl Broker {
     /// Stores a pushed ticket. Returns whether that is news to this process.
@@ -156,16 +155,11 @@ impl Broker {
         platform: &AccountEntry,
         lost: Vec<(String, Secret)>,
     ) -> Result<(), StoreError> {
-        let (mut saving, mut saved) = (JoinSet::new(), Vec::with_capacity(lost.len()));
-        for (name, text) in lost {
-            if saving.len() >= CHANGES_AT_ONCE {
-                saved.extend(saving.join_next().await.and_then(Result::ok));
-            }
+        let saves = lost.into_iter().map(|(name, text)| {
             let (store, now) = (self.inner.store.clone(), self.inner.clock.now());
-            let save = async move { store.save_document(&name, &Document::new(text), now).await };
-            saving.spawn_on(save, &self.inner.runtime);
-        }
-        saved.extend(saving.join_all().await);
+            async move { store.save_document(&name, &Document::new(text), now).await }
+        });
+        let saved = at_most(CHANGES_AT_ONCE, &self.inner.runtime, saves).await;
         let restored = saved.iter().filter(|saved| matches!(saved, Ok(Some(_))));
         let restored = restored.count();
         if restored > 0 {

@@ -1,12 +1,13 @@
 //! Redeems authorisation codes: each once, though the push and the browser bring the same one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::records::refusal_in;
-use super::{Authorizer, Broker, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
+use super::{Authorizer, Broker, Known, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
 use crate::account::Account;
 use crate::broker::AccountEntry;
 use crate::clock::UnixTime;
@@ -63,7 +64,7 @@ impl Broker {
         self.platform_token(&platform).await?;
         let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
         let app_id = loop {
-            if let Some(_sending) = Sending::begin(&platform, &id) {
+            if let Some(_sending) = Busy::sending(&platform, &id) {
                 match self.claim_code(&platform, &id).await.map_err(stored)? {
                     None => break self.redeem_claimed(&platform, code, None).await?,
                     Some(app_id) if !app_id.is_empty() => break app_id,
@@ -91,13 +92,10 @@ impl Broker {
     /// Redeems the code in an account's record. `unused`: WeChat's list says that it was not redeemed, although
     /// it was claimed.
     pub(super) async fn redeem(&self, platform: &Arc<AccountEntry>, app_id: &str, unused: bool) {
-        let Some(state) = &platform.platform else {
-            return;
-        };
-        if !state.known.lock().redeeming.insert(app_id.to_owned()) {
+        let Some(_redeeming) = Busy::redeeming(platform, app_id) else {
             // The keeper finds the code in the record.
             return;
-        }
+        };
         if self.note_try(platform, app_id) {
             // WeChat accepts it no longer.
             self.drop_credentials(platform, app_id, &[Kind::AccessToken])
@@ -107,7 +105,6 @@ impl Broker {
             // The keeper finds the code in the record and tries again.
             warn!(platform = platform.name, app_id, %error, "authorisation code not redeemed yet");
         }
-        state.known.lock().redeeming.remove(app_id);
     }
 
     async fn redeem_in_record(
@@ -131,7 +128,7 @@ impl Broker {
         };
         let code = code.value;
         let id = code_id(&code);
-        let Some(_sending) = Sending::begin(platform, &id) else {
+        let Some(_sending) = Busy::sending(platform, &id) else {
             // The browser's request is at it. If it fails, the keeper tries again.
             return Ok(());
         };
@@ -269,11 +266,13 @@ impl Broker {
         from_push: Option<&(String, Authorization)>,
         error: &Error,
     ) {
-        let errcode = error.upstream().and_then(UpstreamError::errcode);
-        let was_sent = error
-            .upstream()
-            .is_some_and(|error| errcode.is_some() || error.may_have_been_carried_out());
-        let is_refused = error.upstream().is_some_and(UpstreamError::refuses_code);
+        // An error of the call for the platform's token says nothing about the code.
+        let error = error.upstream();
+        let error = error.filter(|error| error.endpoint == Upstream::REDEEM);
+        let errcode = error.and_then(UpstreamError::errcode);
+        let was_sent =
+            error.is_some_and(|error| errcode.is_some() || error.may_have_been_carried_out());
+        let is_refused = error.is_some_and(UpstreamError::refuses_code);
         let id = code_id(code);
         let noted = match errcode {
             Some(errcode) if is_refused => self.note_refusal(platform, &id, errcode).await,
@@ -370,26 +369,36 @@ impl Broker {
     }
 }
 
-/// The right to send a code, exclusive in this process.
-pub(super) struct Sending {
+/// The right to send a code, or to redeem the code of an account, exclusive in this process.
+pub(super) struct Busy {
     platform: Arc<PlatformState>,
-    code_id: String,
+    all: fn(&mut Known) -> &mut HashSet<String>,
+    id: String,
 }
 
-impl Sending {
-    pub(super) fn begin(platform: &AccountEntry, code_id: &str) -> Option<Self> {
-        let platform = platform.platform.clone()?;
-        let is_free = platform.known.lock().sending.insert(code_id.to_owned());
-        is_free.then(|| Self {
-            platform,
-            code_id: code_id.to_owned(),
-        })
+impl Busy {
+    pub(super) fn sending(platform: &AccountEntry, code_id: &str) -> Option<Self> {
+        Self::begin(platform, |known| &mut known.sending, code_id)
+    }
+
+    fn redeeming(platform: &AccountEntry, app_id: &str) -> Option<Self> {
+        Self::begin(platform, |known| &mut known.redeeming, app_id)
+    }
+
+    fn begin(
+        platform: &AccountEntry,
+        all: fn(&mut Known) -> &mut HashSet<String>,
+        id: &str,
+    ) -> Option<Self> {
+        let (platform, id) = (platform.platform.clone()?, id.to_owned());
+        let is_free = all(&mut platform.known.lock()).insert(id.clone());
+        is_free.then(|| Self { platform, all, id })
     }
 }
 
-impl Drop for Sending {
+impl Drop for Busy {
     fn drop(&mut self) {
-        self.platform.known.lock().sending.remove(&self.code_id);
+        (self.all)(&mut self.platform.known.lock()).remove(&self.id);
     }
 }
 

@@ -16,6 +16,7 @@ impl Flight {
         &self,
         result: Result<Published, Failed>,
     ) -> Result<Arc<Credential>, Error> {
+        let is_from_store = matches!(&result, Ok(published) if published.is_from_store);
         let outcome = match result {
             Ok(published) => Ok(self.report_value(published)),
             Err(Failed::Call(error)) => {
@@ -40,7 +41,7 @@ impl Flight {
                 Err(error)
             }
         };
-        self.record(&outcome);
+        self.record(&outcome, is_from_store);
         outcome
     }
 
@@ -164,25 +165,24 @@ impl Flight {
     }
 
     /// Records the result in the history, unless the rate limit refused the refresh.
-    fn record(&self, outcome: &Result<Arc<Credential>, Error>) {
+    fn record(&self, outcome: &Result<Arc<Credential>, Error>, is_from_store: bool) {
         let (now, took) = (self.broker.inner.clock.now(), self.took());
-        let mut state = self.slot.lock();
         let refresh = match outcome {
             Ok(credential) => {
                 let before = self.had.as_ref();
                 let outcome = if before.is_some_and(|before| before.value == credential.value) {
                     RefreshOutcome::Repeated
-                } else if state.dated_here {
-                    RefreshOutcome::Fetched
-                } else {
+                } else if is_from_store {
                     RefreshOutcome::FromStore
+                } else {
+                    RefreshOutcome::Fetched
                 };
                 Refresh::success(now, outcome, took, credential.expires_at)
             }
             Err(Error::Upstream { error, .. }) => Refresh::failure(now, took, error),
             Err(_) => return,
         };
-        state.history.add(&refresh);
+        self.slot.lock().history.add(&refresh);
     }
 
     /// Returns the time since the flight began, including the wait for a lease.

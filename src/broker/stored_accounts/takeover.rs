@@ -8,7 +8,7 @@ use crate::account::Account;
 use crate::broker::{AccountEntry, Accounts, Broker};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
-use crate::store::{Saved, StoreError};
+use crate::store::StoreError;
 
 impl Broker {
     /// Makes other nodes, and this one after a restart, fetch the credentials of an app again.
@@ -16,13 +16,9 @@ impl Broker {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         for kind in Kind::ALL.into_iter().filter(|kind| account.has(*kind)) {
             let key = account.key(kind);
-            let mut stored = store.load(&key).await?;
-            while let Some(known) = stored.filter(|known| known.expires_at > now) {
-                stored = match store.save(&key, &ended(&known, now)).await? {
-                    Saved::Stored => None,
-                    Saved::Newer(newer) => Some(newer),
-                };
-            }
+            let stored = store.load(&key).await?;
+            self.end_stored(&key, stored, |known| ended(known, now))
+                .await?;
         }
         Ok(())
     }

@@ -59,6 +59,21 @@ async fn a_code_whose_answer_was_lost_for_the_browser_is_settled_by_the_push() {
 }
 
 #[tokio::test]
+async fn a_code_that_no_platform_token_carried_to_wechat_can_be_brought_again() {
+    let world = World::ready(platform()).await;
+    let code = world.authorize(SHOP).await;
+    world.sandbox.revoke_component_token(COMPONENT);
+    world
+        .sandbox
+        .fault(Fault::once(COMPONENT_TOKEN, FaultKind::LostReply));
+    let redeem = || world.broker.redeem_from_browser("agency", &code.code);
+    assert!(redeem().await.is_err());
+    world.advance(60);
+    assert_eq!(redeem().await.unwrap().0, name(SHOP));
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
 async fn an_unredeemable_code_is_retried_with_backoff_for_an_hour() {
     let world = World::ready(platform().authorized_by(SHOP)).await;
     world.assert_signs(SHOP).await;

@@ -1,0 +1,72 @@
+//! Redemptions that end early, and credentials that another node replaces while they are ended.
+
+use std::task::{Context, Waker};
+
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+use super::*;
+use crate::clock::Clock;
+use crate::platform::Authorizer;
+
+const APP: &str = "wx0123456789abcdef";
+const NOW: UnixTime = UnixTime(1_767_225_600);
+
+fn broker() -> Broker {
+    let component = Account::component("wxc0de0000000000c0", "s");
+    Broker::builder()
+        .account("agency", component)
+        .clock(Clock::manual(NOW))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_redemption_that_is_dropped_can_begin_again() {
+    let broker = broker();
+    let platform = broker.entry("agency").unwrap();
+    let code = AuthorizationCode {
+        authorizer: APP.to_owned(),
+        code: Secret::new("code"),
+        expires_at: None,
+    };
+    let record = Authorizer::from_event(&code, NOW);
+    broker.note_authorizers(&platform, vec![record]);
+    {
+        let mut redeeming = std::pin::pin!(broker.redeem(&platform, APP, false));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(redeeming.as_mut().poll(&mut context).is_pending());
+        let known = platform.platform.as_ref().unwrap().known.lock();
+        assert!(known.redeeming.contains(APP));
+    }
+    let known = platform.platform.as_ref().unwrap().known.lock();
+    assert!(known.redeeming.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_another_node_stores_while_the_old_one_is_ended_is_ended() {
+    let broker = broker();
+    let store = &broker.inner.store;
+    let key = Account::official(APP, "s").key(Kind::AccessToken);
+    let credential = |generation| Credential {
+        value: Secret::new("value"),
+        issued_at: NOW,
+        expires_at: NOW.plus(Duration::from_secs(7_200)),
+        generation,
+    };
+    store.save(&key, &credential(1)).await.unwrap();
+    let ended = |known: &Credential| {
+        if known.generation == 1 {
+            let newer = credential(2);
+            let saved = store.save(&key, &newer);
+            block_in_place(|| Handle::current().block_on(saved)).unwrap();
+        }
+        Credential {
+            expires_at: NOW.plus(Duration::from_secs(1)),
+            ..known.clone()
+        }
+    };
+    let stored = broker.end_stored(&key, Some(credential(1)), ended).await;
+    assert_eq!(stored, Ok(Some(ended(&credential(2)))));
+    assert_eq!(store.load(&key).await, stored);
+}
