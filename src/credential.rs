@@ -53,6 +53,13 @@ impl Credential {
         Ok(())
     }
 
+    /// Returns whether this replaces `other`: a higher generation does, and of the same generation the one that
+    /// ends earlier (a life cut short after a lost reply). Nothing ever extends the life of a credential.
+    #[must_use]
+    pub fn replaces(&self, other: &Self) -> bool {
+        (self.generation, other.expires_at) > (other.generation, self.expires_at)
+    }
+
     /// Returns the whole life as promised by WeChat.
     #[must_use]
     pub fn life(&self) -> Duration {
@@ -99,6 +106,28 @@ mod tests {
             Duration::from_secs(100)
         );
         assert_eq!(c.remaining(UnixTime(1_000 + 9_000)), Duration::ZERO);
+    }
+
+    #[test]
+    fn only_a_higher_generation_or_an_earlier_end_replaces() {
+        let known = |generation, expires_at| Credential {
+            expires_at: UnixTime(expires_at),
+            generation,
+            ..credential(1_000, 1)
+        };
+        let stored = known(5, 8_200);
+        assert!(
+            known(6, 2_000).replaces(&stored),
+            "a higher one, even if it ends earlier"
+        );
+        assert!(known(5, 8_199).replaces(&stored), "cut short");
+        assert!(!known(5, 8_200).replaces(&stored), "the same");
+        assert!(!known(5, 8_201).replaces(&stored), "prolonged");
+        assert!(!known(4, 9_999).replaces(&stored), "a lower one");
+        assert!(
+            !known(4, 1).replaces(&stored),
+            "a lower one that ends earlier"
+        );
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Store {
                 Shared(shared) => shared.load(&name).await?,
             };
             let opened = stored.map(|stored| self.open(&name, stored)).transpose()?;
-            Ok(opened.flatten().map(|opened| opened.credential))
+            Ok(opened.flatten().map(|opened| opened.value))
         })
         .await
     }
@@ -214,8 +214,8 @@ impl Store {
                     Saved::Newer(stored) => stored,
                 };
                 match self.open(&name, stored.clone())? {
-                    Some(opened) if opened.credential == *credential => return Ok(Saved::Stored),
-                    Some(opened) => return Ok(Saved::Newer(opened.credential)),
+                    Some(opened) if opened.value == *credential => return Ok(Saved::Stored),
+                    Some(opened) => return Ok(Saved::Newer(opened.value)),
                     None => damaged = Some(stored),
                 }
             }
@@ -240,10 +240,12 @@ impl Store {
             by_store! { &self.inner;
                 Memory(_) => Ok(Some(Lease { held: None })),
                 File(_) => Ok(Some(Lease { held: None })),
-                Shared(shared) => Ok(shared
-                    .lease(key, ttl)
-                    .await?
-                    .map(|held| Lease { held: Some(held) })),
+                Shared(shared) => {
+                    let name = rules::lease_name(key);
+                    let owner = format!("{:032x}", rand::random::<u128>());
+                    let granted = shared.lease(&name, &owner, ttl).await?;
+                    Ok(granted.then_some(Lease { held: Some((name, owner)) }))
+                },
             }
         })
         .await

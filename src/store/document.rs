@@ -6,7 +6,7 @@
 //! The name up to its last colon is the *group*: `platform:wx1:authorizer:wx2` is in
 //! `platform:wx1:authorizer`. A group can be listed.
 
-use super::{Closed, Inner, Operation, Store, StoreError};
+use super::{Inner, Opened, Operation, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 
@@ -136,11 +136,14 @@ impl Store {
         now: UnixTime,
     ) -> Result<Option<Document>, StoreError> {
         while let Some(sealed) = stored.filter(|stored| !stored.is_over(now)) {
-            let Some((text, is_outdated)) = self.open_document(name, &sealed)? else {
+            let Some(opened) = self.open_document(name, &sealed)? else {
                 return Ok(None);
             };
-            let document = Document { text, ..sealed };
-            if !is_outdated {
+            let document = Document {
+                text: opened.value,
+                ..sealed
+            };
+            if !opened.is_outdated {
                 return Ok(Some(document));
             }
             let sealed = self.seal_document(name, &document, document.version);
@@ -192,20 +195,13 @@ impl Store {
         sealed
     }
 
-    /// Returns the text, and whether it is to be written again; `None` if it is damaged.
+    /// Returns a stored text in plain text; `None` if it is damaged.
     fn open_document(
         &self,
         name: &str,
         stored: &Document,
-    ) -> Result<Option<(Secret, bool)>, StoreError> {
-        match self.encryption.open_text(name, stored) {
-            Err(Closed::OtherKey(key)) => Err(StoreError::OtherKey {
-                place: self.describe(),
-                key,
-            }),
-            Err(Closed::Damaged(why)) => Ok(self.ignored.usable(&self.describe(), name, Err(why))),
-            Ok(opened) => Ok(Some(opened)),
-        }
+    ) -> Result<Option<Opened<Secret>>, StoreError> {
+        self.usable(name, self.encryption.open_text(name, stored))
     }
 }
 

@@ -82,15 +82,15 @@ pub struct EncryptionKeys {
     pub previous: Option<EncryptionKey>,
 }
 
-/// A stored credential in plain text.
+/// A stored value in plain text.
 #[derive(Debug, PartialEq)]
-pub(super) struct Opened {
-    pub(super) credential: Credential,
+pub(super) struct Opened<T> {
+    pub(super) value: T,
     /// Whether it is to be written again, because another key sealed it, or none.
     pub(super) is_outdated: bool,
 }
 
-/// Why a stored credential cannot be opened.
+/// Why a stored value cannot be opened.
 #[derive(Debug, PartialEq)]
 pub(super) enum Closed {
     /// Sealed by a key that this process does not have.
@@ -127,34 +127,43 @@ impl EncryptionKeys {
     }
 
     /// Reads the output of [`EncryptionKeys::seal`] under the same name.
-    pub(super) fn open(&self, name: &str, stored: Credential) -> Result<Opened, Closed> {
+    pub(super) fn open(
+        &self,
+        name: &str,
+        stored: Credential,
+    ) -> Result<Opened<Credential>, Closed> {
         let was_sealed = stored.value.expose().starts_with(SEALED);
-        let (value, is_outdated) = self.open_value(authenticated(name, &stored), &stored.value)?;
-        let credential = Credential { value, ..stored };
+        let opened = self.open_value(authenticated(name, &stored), &stored.value)?;
+        let credential = Credential {
+            value: opened.value,
+            ..stored
+        };
         if was_sealed {
             credential
                 .check()
                 .map_err(|why| Closed::Damaged(NoRecord(why)))?;
         }
         Ok(Opened {
-            credential,
-            is_outdated,
+            value: credential,
+            is_outdated: opened.is_outdated,
         })
     }
 
-    /// Reads the output of [`EncryptionKeys::seal_text`] under the same name, version and end. The second
-    /// value is whether it is to be written again.
+    /// Reads the output of [`EncryptionKeys::seal_text`] under the same name, version and end.
     pub(super) fn open_text(
         &self,
         name: &str,
         stored: &Document,
-    ) -> Result<(Secret, bool), Closed> {
+    ) -> Result<Opened<Secret>, Closed> {
         self.open_value(authenticated_text(name, stored), &stored.text)
     }
 
-    fn open_value(&self, authenticated: String, stored: &Secret) -> Result<(Secret, bool), Closed> {
+    fn open_value(&self, authenticated: String, stored: &Secret) -> Result<Opened<Secret>, Closed> {
         let Some(sealed) = stored.expose().strip_prefix(SEALED) else {
-            return Ok((stored.clone(), self.current.is_some()));
+            return Ok(Opened {
+                value: stored.clone(),
+                is_outdated: self.current.is_some(),
+            });
         };
         let damaged = || Closed::Damaged(NoRecord("it cannot be decrypted".to_owned()));
         let (id, sealed) = sealed.split_once(':').ok_or_else(damaged)?;
@@ -169,8 +178,10 @@ impl EncryptionKeys {
         let aad = Aad::from(authenticated);
         let value = key.open_in_place(nonce, aad, text).map_err(|_| damaged())?;
         let value = std::str::from_utf8(value).map_err(|_| damaged())?;
-        let is_outdated = self.current.as_ref().is_none_or(|current| current.id != id);
-        Ok((Secret::new(value), is_outdated))
+        Ok(Opened {
+            value: Secret::new(value),
+            is_outdated: self.current.as_ref().is_none_or(|current| current.id != id),
+        })
     }
 }
 
@@ -233,7 +244,7 @@ mod tests {
             (keys("", "a"), true),
         ] {
             let opened = Opened {
-                credential: credential(),
+                value: credential(),
                 is_outdated,
             };
             assert_eq!(opening.open("n", sealed.clone()), Ok(opened));
@@ -254,7 +265,7 @@ mod tests {
         for (opening, is_outdated) in [(keys("", ""), false), (keys("a", ""), true)] {
             let opened = opening.open("n", credential()).unwrap();
             assert_eq!(
-                (opened.credential, opened.is_outdated),
+                (opened.value, opened.is_outdated),
                 (credential(), is_outdated)
             );
         }

@@ -16,10 +16,9 @@ use parking_lot::{Mutex, MutexGuard};
 
 use self::disk::Disk;
 use super::memory::{Entry, Records};
-use super::rules::{block_name, replaces};
 use super::{Claim, Document, Inner, Saved, Store, StoreError};
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, Credential};
+use crate::credential::Credential;
 
 mod disk;
 
@@ -92,8 +91,8 @@ impl FileStore {
         credential: &Credential,
         outdated: Option<&Credential>,
     ) -> Result<Saved, StoreError> {
-        let (saved, change) = self.state().save(name, credential, outdated);
-        self.durable(change).await.map(|()| saved)
+        self.change(|state| state.save(name, credential, outdated))
+            .await
     }
 
     /// Returns a document when it is on disk.
@@ -101,12 +100,8 @@ impl FileStore {
         self: &Arc<Self>,
         name: &str,
     ) -> Result<Option<Document>, StoreError> {
-        let (document, change) = {
-            let state = self.state();
-            let change = state.dirty.get(name).copied().unwrap_or(0);
-            (state.records.document(name).cloned(), change)
-        };
-        self.durable(change).await.map(|()| document)
+        self.change(|state| (state.records.document(name).cloned(), state.change_of(name)))
+            .await
     }
 
     /// Returns the documents of a group when they are on disk.
@@ -114,14 +109,13 @@ impl FileStore {
         self: &Arc<Self>,
         group: &str,
     ) -> Result<Vec<(String, Document)>, StoreError> {
-        let (documents, change) = {
-            let state = self.state();
+        self.change(|state| {
             let documents = state.records.documents(group);
-            let changes = documents.iter().map(|(name, _)| state.dirty.get(name));
-            let change = changes.flatten().copied().max().unwrap_or(0);
+            let changes = documents.iter().map(|(name, _)| state.change_of(name));
+            let change = changes.max().unwrap_or(0);
             (documents, change)
-        };
-        self.durable(change).await.map(|()| documents)
+        })
+        .await
     }
 
     pub(super) async fn save_document(
@@ -129,57 +123,43 @@ impl FileStore {
         name: &str,
         document: &Document,
     ) -> Result<Result<(), Option<Document>>, StoreError> {
-        let (saved, change) = {
-            let mut state = self.state();
+        self.change(|state| {
             let saved = state.records.save_document(name, document);
             let change = match saved {
                 Ok(()) => state.touch([name.to_owned()]),
-                Err(_) => state.dirty.get(name).copied().unwrap_or(0),
+                Err(_) => state.change_of(name),
             };
             (saved, change)
-        };
-        self.durable(change).await.map(|()| saved)
+        })
+        .await
     }
 
     pub(super) async fn count_call(
         self: &Arc<Self>,
-        app: &AppKey,
-        endpoint: &str,
+        name: String,
         now: UnixTime,
     ) -> Result<u64, StoreError> {
-        let (count, change) = {
-            let mut state = self.state();
-            let (count, touched) = state.records.count_call(app, endpoint, now);
+        self.change(|state| {
+            let (count, touched) = state.records.count_call(name, now);
             (count, state.touch(touched))
-        };
-        self.durable(change).await.map(|()| count)
+        })
+        .await
     }
 
-    pub(super) fn calls_many(&self, of: &[(&AppKey, &str)], now: UnixTime) -> Vec<u64> {
-        self.state().records.calls_many(of, now)
+    pub(super) fn numbers(&self, names: &[String]) -> Vec<Option<u64>> {
+        self.state().records.numbers(names)
     }
 
     pub(super) async fn set_block(
         self: &Arc<Self>,
-        app: &AppKey,
-        endpoint: &str,
+        name: String,
         until: UnixTime,
     ) -> Result<(), StoreError> {
-        let change = {
-            let mut state = self.state();
-            let name = block_name(app, endpoint);
+        self.change(|state| {
             state.records.put(name.clone(), Entry::Block(until));
-            state.touch([name])
-        };
-        self.durable(change).await
-    }
-
-    pub(super) fn blocked_many(
-        &self,
-        of: &[(&AppKey, &str)],
-        now: UnixTime,
-    ) -> Vec<Option<UnixTime>> {
-        self.state().records.blocked_many(of, now)
+            ((), state.touch([name]))
+        })
+        .await
     }
 
     pub(super) async fn claim_force(
@@ -189,19 +169,15 @@ impl FileStore {
         min_gap: Duration,
         daily: Option<u32>,
     ) -> Result<Claim, StoreError> {
-        let (claim, change) = {
-            let mut state = self.state();
+        self.change(|state| {
             let claim = state.records.claim_force(name.clone(), now, min_gap, daily);
-            (
-                claim,
-                if claim == Claim::Granted {
-                    state.touch([name])
-                } else {
-                    0
-                },
-            )
-        };
-        self.durable(change).await.map(|()| claim)
+            let change = match claim {
+                Claim::Granted => state.touch([name]),
+                Claim::TooSoon { .. } | Claim::SpentToday { .. } => 0,
+            };
+            (claim, change)
+        })
+        .await
     }
 
     /// Checks that the file is still there and complete; rewrites it if not.
@@ -212,6 +188,15 @@ impl FileStore {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Does work on the state. Returns its result when the change that it names is on disk.
+    async fn change<T>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut State) -> (T, u64),
+    ) -> Result<T, StoreError> {
+        let (done, change) = work(&mut self.state());
+        self.durable(change).await.map(|()| done)
     }
 
     /// Returns when this change is on disk.
@@ -290,7 +275,7 @@ impl State {
         let wait = pending.map_or(0, |_| self.changed);
         match pending.or_else(|| self.records.load(&name)) {
             Some(newest) if newest == credential => (Saved::Stored, wait),
-            Some(newest) if Some(newest) != outdated && !replaces(credential, newest) => {
+            Some(newest) if Some(newest) != outdated && !credential.replaces(newest) => {
                 (Saved::Newer(newest.clone()), wait)
             }
             _ => {
@@ -306,6 +291,11 @@ impl State {
         self.dirty
             .extend(names.into_iter().map(|name| (name, self.changed)));
         self.changed
+    }
+
+    /// Returns the last change of an entry that is not on disk, 0 if there is no such change.
+    fn change_of(&self, name: &str) -> u64 {
+        self.dirty.get(name).copied().unwrap_or(0)
     }
 
     /// Whether these entries are exactly the ones that were written.

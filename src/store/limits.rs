@@ -3,10 +3,19 @@
 use std::time::Duration;
 
 use super::memory::Entry;
-use super::rules::{block_name, force_name};
+use super::rules::{block_name, calls_name, force_name, shanghai_day};
 use super::{Claim, Inner, Operation, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, CredentialKey};
+
+/// What numbers of a store are.
+#[derive(Clone, Copy)]
+pub(super) enum Numbers {
+    /// The calls of a day.
+    Calls,
+    /// The ends of blocks.
+    Blocks,
+}
 
 impl Store {
     /// Counts one upstream call and returns today's count (Shanghai time), including this call.
@@ -20,10 +29,11 @@ impl Store {
         now: UnixTime,
     ) -> Result<u64, StoreError> {
         self.counted(Operation::Count, async {
+            let name = calls_name(app, endpoint, shanghai_day(now));
             by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().count_call(app, endpoint, now).0),
-                File(file) => file.count_call(app, endpoint, now).await,
-                Shared(shared) => shared.count_call(app, endpoint, now).await,
+                Memory(memory) => Ok(memory.records().count_call(name, now).0),
+                File(file) => file.count_call(name, now).await,
+                Shared(shared) => shared.count_call(&name, now).await,
             }
         })
         .await
@@ -53,11 +63,11 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<u64>, StoreError> {
         self.counted(Operation::Count, async {
-            by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().calls_many(of, now)),
-                File(file) => Ok(file.calls_many(of, now)),
-                Shared(shared) => shared.calls_many(of, now).await,
-            }
+            let day = shanghai_day(now);
+            let name = |(app, endpoint): &(&AppKey, &str)| calls_name(app, endpoint, day);
+            let names: Vec<_> = of.iter().map(name).collect();
+            let counts = self.numbers(Numbers::Calls, &names).await?;
+            Ok(counts.into_iter().map(|count| count.unwrap_or(0)).collect())
         })
         .await
     }
@@ -76,15 +86,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.counted(Operation::Block, async {
             let _ = now;
+            let name = block_name(app, endpoint);
             by_store! { &self.inner;
                 Memory(memory) => {
-                    memory
-                        .records()
-                        .put(block_name(app, endpoint), Entry::Block(until));
+                    memory.records().put(name, Entry::Block(until));
                     Ok(())
                 },
-                File(file) => file.set_block(app, endpoint, until).await,
-                Shared(shared) => shared.set_block(app, endpoint, until, now).await,
+                File(file) => file.set_block(name, until).await,
+                Shared(shared) => shared.set_block(&name, until, now).await,
             }
         })
         .await
@@ -114,13 +123,23 @@ impl Store {
         now: UnixTime,
     ) -> Result<Vec<Option<UnixTime>>, StoreError> {
         self.counted(Operation::Block, async {
-            by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().blocked_many(of, now)),
-                File(file) => Ok(file.blocked_many(of, now)),
-                Shared(shared) => shared.blocked_many(of, now).await,
-            }
+            let name = |(app, endpoint): &(&AppKey, &str)| block_name(app, endpoint);
+            let names: Vec<_> = of.iter().map(name).collect();
+            let blocks = self.numbers(Numbers::Blocks, &names).await?;
+            let until = |until: Option<u64>| until.map(UnixTime).filter(|until| *until > now);
+            Ok(blocks.into_iter().map(until).collect())
         })
         .await
+    }
+
+    /// Returns the numbers with these names, in the same order.
+    async fn numbers(&self, of: Numbers, names: &[String]) -> Result<Vec<Option<u64>>, StoreError> {
+        let _ = of;
+        by_store! { &self.inner;
+            Memory(memory) => Ok(memory.records().numbers(names)),
+            File(file) => Ok(file.numbers(names)),
+            Shared(shared) => shared.numbers(of, names).await,
+        }
     }
 
     /// Asks for a forced refresh, and counts it if granted: at least `min_gap` apart and at most `daily`
@@ -140,7 +159,7 @@ impl Store {
             by_store! { &self.inner;
                 Memory(memory) => Ok(memory.records().claim_force(name, now, min_gap, daily)),
                 File(file) => file.claim_force(name, now, min_gap, daily).await,
-                Shared(shared) => shared.claim_force(key, now, min_gap, daily).await,
+                Shared(shared) => shared.claim_force(&name, now, min_gap, daily).await,
             }
         })
         .await

@@ -9,10 +9,10 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::document::group_of;
-use super::rules::{Force, KEPT, block_name, calls_name, replaces, shanghai_day};
+use super::rules::{Force, KEPT, shanghai_day};
 use super::{Claim, Document, Saved};
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, Credential};
+use crate::credential::Credential;
 
 /// [`Records`] behind a lock that is held for one operation, never across an await.
 #[derive(Default)]
@@ -79,7 +79,7 @@ impl Records {
             Some(stored)
                 if stored != credential
                     && Some(stored) != outdated
-                    && !replaces(credential, stored) =>
+                    && !credential.replaces(stored) =>
             {
                 Saved::Newer(stored.clone())
             }
@@ -123,53 +123,26 @@ impl Records {
         Ok(())
     }
 
-    /// Counts one call. Returns today's count and the names of all changed entries, including removed ones.
-    pub(super) fn count_call(
-        &mut self,
-        app: &AppKey,
-        endpoint: &str,
-        now: UnixTime,
-    ) -> (u64, Vec<String>) {
-        let day = shanghai_day(now);
+    /// Counts one call under this name. Returns its count and the names of all changed entries, including removed
+    /// ones.
+    pub(super) fn count_call(&mut self, name: String, now: UnixTime) -> (u64, Vec<String>) {
         let mut touched = self.prune(now);
-        let count = self.calls(app, endpoint, now).saturating_add(1);
-        let name = calls_name(app, endpoint, day);
+        let count = self.number(&name).unwrap_or(0).saturating_add(1);
+        let day = shanghai_day(now);
         self.put(name.clone(), Entry::Calls { day, count });
         touched.push(name);
         (count, touched)
     }
 
-    /// Returns today's counts.
-    pub(super) fn calls_many(&self, of: &[(&AppKey, &str)], now: UnixTime) -> Vec<u64> {
-        let of = of.iter();
-        of.map(|(app, endpoint)| self.calls(app, endpoint, now))
-            .collect()
+    /// Returns the numbers with these names.
+    pub(super) fn numbers(&self, names: &[String]) -> Vec<Option<u64>> {
+        names.iter().map(|name| self.number(name)).collect()
     }
 
-    fn calls(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> u64 {
-        match self
-            .entries
-            .get(&calls_name(app, endpoint, shanghai_day(now)))
-        {
-            Some(Entry::Calls { count, .. }) => *count,
-            _ => 0,
-        }
-    }
-
-    /// Returns the ends of the blocks that have not ended yet.
-    pub(super) fn blocked_many(
-        &self,
-        of: &[(&AppKey, &str)],
-        now: UnixTime,
-    ) -> Vec<Option<UnixTime>> {
-        let of = of.iter();
-        of.map(|(app, endpoint)| self.blocked_until(app, endpoint, now))
-            .collect()
-    }
-
-    fn blocked_until(&self, app: &AppKey, endpoint: &str, now: UnixTime) -> Option<UnixTime> {
-        match self.entries.get(&block_name(app, endpoint)) {
-            Some(Entry::Block(until)) => Some(*until).filter(|until| *until > now),
+    fn number(&self, name: &str) -> Option<u64> {
+        match self.entries.get(name)? {
+            Entry::Calls { count, .. } => Some(*count),
+            Entry::Block(until) => Some(until.0),
             _ => None,
         }
     }
@@ -218,13 +191,11 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::Account;
     use crate::credential::Secret;
 
     #[test]
     fn credentials_and_forced_refreshes_are_removed_a_week_after_their_end() {
         const DAY: Duration = Duration::from_secs(86_400);
-        let app = Account::official("wx1", "s").app_key();
         let start = UnixTime(1_704_067_200);
         let mut records = Records::default();
         let _ = records.claim_force("force:a".to_owned(), start, DAY, None);
@@ -236,7 +207,7 @@ mod tests {
         };
         records.save("credential:a".to_owned(), &credential, None);
         let mut left_after = |days| {
-            let (_, mut touched) = records.count_call(&app, "/", start.plus(DAY * days));
+            let (_, mut touched) = records.count_call("calls:a".to_owned(), start.plus(DAY * days));
             touched.retain(|name| !name.starts_with("calls:"));
             touched
         };

@@ -19,9 +19,8 @@ use self::link::Link;
 use self::target::Target;
 use super::ignored::{Ignored, NoRecord};
 use super::record::{read_credential, write_credential};
-use super::rules::lease_name;
 use super::{BOUND, Inner, Saved, Store, StoreError};
-use crate::credential::{Credential, CredentialKey};
+use crate::credential::Credential;
 
 /// The Redis store.
 pub(super) struct RedisStore {
@@ -78,14 +77,11 @@ impl RedisStore {
     }
 
     pub(super) async fn load(&self, name: &str) -> Result<Option<Credential>, StoreError> {
-        self.bounded(async {
-            let text = self.get(name).await?;
-            Ok(text.and_then(|text| self.usable(name, read_credential(name, &text))))
-        })
-        .await
+        let loaded = self.load_many(&[name.to_owned()]).await?;
+        Ok(loaded.into_iter().next().flatten())
     }
 
-    /// Uses one request. As in `load`, a value that is not a text counts as absent.
+    /// Uses one request. A value that is not a text counts as absent.
     pub(super) async fn load_many(
         &self,
         names: &[String],
@@ -132,22 +128,17 @@ impl RedisStore {
         .await
     }
 
-    /// Returns the name and owner of the lease if it was free.
+    /// Returns whether the lease was free, and is now the owner's.
     pub(super) async fn lease(
         &self,
-        key: &CredentialKey,
+        name: &str,
+        owner: &str,
         ttl: Duration,
-    ) -> Result<Option<(String, String)>, StoreError> {
-        let (name, owner) = (lease_name(key), format!("{:032x}", rand::random::<u128>()));
+    ) -> Result<bool, StoreError> {
         let ttl = millis(ttl).max(1).to_string();
-        let granted: bool = self
-            .bounded(self.run(&script(
-                ACQUIRE,
-                &self.key(&name),
-                &[owner.as_bytes(), ttl.as_bytes()],
-            )))
-            .await?;
-        Ok(granted.then_some((name, owner)))
+        let arguments = [owner.as_bytes(), ttl.as_bytes()];
+        self.bounded(self.run(&script(ACQUIRE, &self.key(name), &arguments)))
+            .await
     }
 
     pub(super) async fn release(&self, name: &str, owner: &str) -> Result<(), StoreError> {
@@ -175,20 +166,6 @@ impl RedisStore {
 
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
-    }
-
-    /// Returns the text with this name. A value that is not a text counts as absent.
-    async fn get(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let cmd = script(GET, &self.key(name), &[]);
-        match self
-            .run::<Option<Vec<u8>>>(&cmd)
-            .await?
-            .map(String::from_utf8)
-        {
-            Some(Err(_)) => Ok(self.usable(name, Err(NoRecord::torn()))),
-            Some(Ok(text)) => Ok(Some(text)),
-            None => Ok(None),
-        }
     }
 
     fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
@@ -300,10 +277,6 @@ const SLACK: Duration = Duration::from_secs(600);
 
 /// Redis refuses expiries that overflow when added to its clock. A hundred years, in milliseconds.
 const LONGEST: u64 = 100 * 365 * 86_400_000;
-
-/// Returns the value; an empty text if it is not a string.
-const GET: &str =
-    "local v = redis.pcall('GET', KEYS[1]) if type(v) == 'table' then return '' end return v";
 
 /// Stores the newer credential. Returns nothing if it was stored, otherwise the existing record. A life
 /// that was cut short keeps its expiry in Redis, so that the longer life of the same generation cannot

@@ -1,4 +1,4 @@
-//! The rules of every store: which credential replaces which, and how entries are named.
+//! The rules of every store: how entries are named, and when a forced refresh is granted.
 //!
 //! Pure functions: no lock, no disk, no network.
 
@@ -6,13 +6,7 @@ use std::time::Duration;
 
 use super::Claim;
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, Credential, CredentialKey};
-
-/// Whether `new` replaces `stored`: a higher generation does, and of the same generation the one that ends
-/// earlier (a life cut short after a lost reply). Nothing ever extends the life of a credential.
-pub(super) fn replaces(new: &Credential, stored: &Credential) -> bool {
-    (new.generation, stored.expires_at) > (stored.generation, new.expires_at)
-}
+use crate::credential::{AppKey, CredentialKey};
 
 /// Returns the name of a credential's entry.
 pub(super) fn credential_name(key: &CredentialKey) -> String {
@@ -109,35 +103,8 @@ impl Force {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::Secret;
 
     const GAP: Duration = Duration::from_secs(30);
-
-    fn credential(generation: u64, expires_at: u64) -> Credential {
-        Credential {
-            value: Secret::new("value"),
-            issued_at: UnixTime(1_000),
-            expires_at: UnixTime(expires_at),
-            generation,
-        }
-    }
-
-    #[test]
-    fn only_a_higher_generation_or_an_earlier_end_replaces() {
-        let stored = credential(5, 8_200);
-        assert!(
-            replaces(&credential(6, 2_000), &stored),
-            "a higher one, even if it ends earlier"
-        );
-        assert!(replaces(&credential(5, 8_199), &stored), "cut short");
-        assert!(!replaces(&credential(5, 8_200), &stored), "the same");
-        assert!(!replaces(&credential(5, 8_201), &stored), "prolonged");
-        assert!(!replaces(&credential(4, 9_999), &stored), "a lower one");
-        assert!(
-            !replaces(&credential(4, 1), &stored),
-            "a lower one that ends earlier"
-        );
-    }
 
     #[test]
     fn forced_refreshes_are_spaced_and_limited() {

@@ -2,9 +2,7 @@
 
 use tokio::runtime::Handle;
 
-use super::{
-    Closed, Credential, CredentialKey, Inner, Opened, Saved, Store, StoreError, at_most,
-};
+use super::{Closed, Credential, CredentialKey, Inner, Opened, Saved, Store, StoreError, at_most};
 
 impl Store {
     /// Checks, when a service starts, for problems that only an operator can solve: reads these
@@ -48,14 +46,19 @@ impl Store {
         &self,
         name: &str,
         stored: Credential,
-    ) -> Result<Option<Opened>, StoreError> {
-        match self.encryption.open(name, stored) {
+    ) -> Result<Option<Opened<Credential>>, StoreError> {
+        self.usable(name, self.encryption.open(name, stored))
+    }
+
+    /// Returns an opened value; `None` if it is damaged.
+    pub(super) fn usable<T>(
+        &self,
+        name: &str,
+        opened: Result<T, Closed>,
+    ) -> Result<Option<T>, StoreError> {
+        match opened {
             Ok(opened) => Ok(Some(opened)),
-            Err(Closed::Damaged(why)) => {
-                Ok(self
-                    .ignored
-                    .usable::<Opened>(&self.describe(), name, Err(why)))
-            }
+            Err(Closed::Damaged(why)) => Ok(self.ignored.usable(&self.describe(), name, Err(why))),
             Err(Closed::OtherKey(key)) => Err(StoreError::OtherKey {
                 place: self.describe(),
                 key,
@@ -77,13 +80,10 @@ impl Store {
                 None => None,
             };
             if let Some(opened) = opened.as_ref().filter(|opened| opened.is_outdated) {
-                let (store, sealed) = (
-                    self.clone(),
-                    self.encryption.seal(&name, &opened.credential),
-                );
+                let (store, sealed) = (self.clone(), self.encryption.seal(&name, &opened.value));
                 outdated.push(async move { store.put(name, &sealed, stored.as_ref()).await });
             }
-            credentials.push(opened.map(|opened| opened.credential));
+            credentials.push(opened.map(|opened| opened.value));
         }
         at_most(WRITES_AT_ONCE, &Handle::current(), outdated).await;
         Ok(credentials)

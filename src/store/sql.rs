@@ -27,9 +27,8 @@ use self::schema::Schema;
 use self::target::Target;
 use super::ignored::{Ignored, NoRecord};
 use super::record::{read_credential, write_credential};
-use super::rules::{lease_name, replaces};
 use super::{BOUND, Inner, Saved, Store, StoreError};
-use crate::credential::{Credential, CredentialKey};
+use crate::credential::Credential;
 
 /// The SQL store.
 pub(super) struct SqlStore {
@@ -172,7 +171,7 @@ impl SqlStore {
                 };
                 match self.usable(name, read_credential(name, &stored)) {
                     // Else another process inserted an older one between two statements.
-                    Some(newer) if !replaces(credential, &newer) => return Ok(Saved::Newer(newer)),
+                    Some(newer) if !credential.replaces(&newer) => return Ok(Saved::Newer(newer)),
                     Some(_) => {}
                     None => replaced = stored,
                 }
@@ -181,34 +180,31 @@ impl SqlStore {
         .await
     }
 
-    /// Returns the name and owner of the lease if it was free. A statement that is repeated after a lost
+    /// Returns whether the lease was free, and is now the owner's. A statement that is repeated after a lost
     /// answer finds the owner's own lease.
     pub(super) async fn lease(
         &self,
-        key: &CredentialKey,
+        name: &str,
+        owner: &str,
         ttl: Duration,
-    ) -> Result<Option<(String, String)>, StoreError> {
-        let (name, owner) = (lease_name(key), format!("{:032x}", rand::random::<u128>()));
+    ) -> Result<bool, StoreError> {
         let ttl = number(
             u64::try_from(ttl.as_millis())
                 .unwrap_or(u64::MAX)
                 .clamp(1, LONGEST),
         );
         let now = self.dialect.now();
-        let granted = self
-            .bounded(async {
-                let update = format!(
-                    "UPDATE {{}}leases SET owner = ?, expires_at = {now} + ? WHERE name = ? AND (owner = ? OR expires_at <= {now})"
-                );
-                let insert =
-                    format!("INTO {{}}leases (name, owner, expires_at) VALUES (?, ?, {now} + ?)");
-                let (name, owner) = (Text(&name), Text(&owner));
-                let values = [owner, ttl, name, owner];
-                Ok(self.changed(&update, &values).await?
-                    || self.inserted(&insert, &[name, owner, ttl]).await?)
-            })
-            .await?;
-        Ok(granted.then_some((name, owner)))
+        let update = format!(
+            "UPDATE {{}}leases SET owner = ?, expires_at = {now} + ? WHERE name = ? AND (owner = ? OR expires_at <= {now})"
+        );
+        let insert = format!("INTO {{}}leases (name, owner, expires_at) VALUES (?, ?, {now} + ?)");
+        let (name, owner) = (Text(name), Text(owner));
+        self.bounded(async {
+            let values = [owner, ttl, name, owner];
+            Ok(self.changed(&update, &values).await?
+                || self.inserted(&insert, &[name, owner, ttl]).await?)
+        })
+        .await
     }
 
     pub(super) async fn release(&self, name: &str, owner: &str) -> Result<(), StoreError> {

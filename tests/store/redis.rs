@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::credential::{Credential, CredentialKey, Kind};
-use wx_jssdk::store::{Document, Saved, Store, StoreError};
+use wx_jssdk::store::{Claim, Document, Saved, Store, StoreError};
 
 use crate::acceptance::{Fixture, accept};
 use crate::common::process::{again, passes};
@@ -315,8 +315,27 @@ async fn invalid_call_counts_restart_at_zero() {
     assert_eq!(a.blocked_until(&app(), TICKET, NOW).await, Ok(None));
     assert_eq!(
         a.claim_force(&key(), NOW, GAP, Some(20)).await,
-        Ok(wx_jssdk::store::Claim::Granted)
+        Ok(Claim::Granted)
     );
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_record_of_forced_refreshes_that_is_no_text_is_replaced() {
+    let Fixture {
+        a, _alive: redis, ..
+    } = fixture();
+    let name = "wx-jssdk:force:official:wx0123456789abcdef:access_token";
+    let bytes = "return redis.call('SET', KEYS[1], '\\255\\0')";
+    for other in [vec!["EVAL", bytes, "1", name], vec!["LPUSH", name, "x"]] {
+        redis.cli(&["DEL", name]);
+        redis.cli(&other);
+        let retry_at = NOW.plus(GAP);
+        for expected in [Claim::Granted, Claim::TooSoon { retry_at }] {
+            let claim = a.claim_force(&key(), NOW, GAP, Some(20)).await;
+            assert_eq!(claim, Ok(expected));
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,43 +4,28 @@ use std::time::Duration;
 
 use super::{RedisStore, SLACK, millis, script};
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, CredentialKey};
 use crate::store::ignored::NoRecord;
-use crate::store::rules::{Force, block_name, calls_name, force_name, shanghai_day};
+use crate::store::limits::Numbers;
+use crate::store::rules::Force;
 use crate::store::{Claim, StoreError};
 
 impl RedisStore {
     pub(in crate::store) async fn count_call(
         &self,
-        app: &AppKey,
-        endpoint: &str,
-        now: UnixTime,
+        name: &str,
+        _now: UnixTime,
     ) -> Result<u64, StoreError> {
-        let key = self.key(&calls_name(app, endpoint, shanghai_day(now)));
-        self.bounded(self.run(&script(
-            COUNT,
-            &key,
-            &[millis(TWO_DAYS).to_string().as_bytes()],
-        )))
-        .await
+        let keep = millis(TWO_DAYS).to_string();
+        self.bounded(self.run(&script(COUNT, &self.key(name), &[keep.as_bytes()])))
+            .await
     }
 
-    /// Uses one request. A value that is not a number counts as 0.
-    pub(in crate::store) async fn calls_many(
+    /// Returns the numbers with these names. Uses one request. A value that is not a number counts as absent.
+    pub(in crate::store) async fn numbers(
         &self,
-        of: &[(&AppKey, &str)],
-        now: UnixTime,
-    ) -> Result<Vec<u64>, StoreError> {
-        let day = shanghai_day(now);
-        let names = of
-            .iter()
-            .map(|(app, endpoint)| calls_name(app, endpoint, day));
-        let counts = self.numbers(&names.collect::<Vec<_>>()).await?;
-        Ok(counts.into_iter().map(|count| count.unwrap_or(0)).collect())
-    }
-
-    /// Returns the numbers with these names.
-    async fn numbers(&self, names: &[String]) -> Result<Vec<Option<u64>>, StoreError> {
+        _of: Numbers,
+        names: &[String],
+    ) -> Result<Vec<Option<u64>>, StoreError> {
         let numbers = self.get_many(names).await?;
         let read = |(name, text): (&String, Option<Vec<u8>>)| {
             let text = std::str::from_utf8(&text?)
@@ -53,61 +38,42 @@ impl RedisStore {
 
     pub(in crate::store) async fn set_block(
         &self,
-        app: &AppKey,
-        endpoint: &str,
+        name: &str,
         until: UnixTime,
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let mut cmd = redis::cmd("SET");
         let keep = millis(until.since(now) + SLACK);
-        cmd.arg(self.key(&block_name(app, endpoint)))
-            .arg(until.0)
-            .arg("PX")
-            .arg(keep);
+        cmd.arg(self.key(name)).arg(until.0).arg("PX").arg(keep);
         self.bounded(self.run(&cmd)).await
-    }
-
-    /// Uses one request. A value that is not a number is no block.
-    pub(in crate::store) async fn blocked_many(
-        &self,
-        of: &[(&AppKey, &str)],
-        now: UnixTime,
-    ) -> Result<Vec<Option<UnixTime>>, StoreError> {
-        let names = of.iter().map(|(app, endpoint)| block_name(app, endpoint));
-        let blocks = self.numbers(&names.collect::<Vec<_>>()).await?;
-        let until = |until: Option<u64>| until.map(UnixTime).filter(|until| *until > now);
-        Ok(blocks.into_iter().map(until).collect())
     }
 
     /// Decides here, by the rule of all stores, and stores the result only if no other process has made a
     /// claim meanwhile.
     pub(in crate::store) async fn claim_force(
         &self,
-        key: &CredentialKey,
+        name: &str,
         now: UnixTime,
         min_gap: Duration,
         daily: Option<u32>,
     ) -> Result<Claim, StoreError> {
-        let name = force_name(key);
         self.bounded(async {
             loop {
-                let text = self.get(&name).await?;
-                let stored = text.as_deref().and_then(|text| {
-                    self.usable(&name, Force::read(text).ok_or_else(NoRecord::torn))
+                let seen = self.get_many(&[name.to_owned()]).await?;
+                let seen = seen.into_iter().next().flatten();
+                let stored = seen.as_deref().and_then(|record| {
+                    let text = std::str::from_utf8(record).ok();
+                    let force = text.and_then(Force::read).ok_or_else(NoRecord::torn);
+                    self.usable(name, force)
                 });
-                let (claim, Some(remember)) = Force::claim(stored, now, min_gap, daily) else {
-                    return Ok(Force::claim(stored, now, min_gap, daily).0);
+                let (claim, remember) = Force::claim(stored, now, min_gap, daily);
+                let Some(remember) = remember else {
+                    return Ok(claim);
                 };
-                let (seen, keep) = (text.unwrap_or_default(), millis(TWO_DAYS).to_string());
-                let cmd = script(
-                    SWAP,
-                    &self.key(&name),
-                    &[
-                        seen.as_bytes(),
-                        remember.write().as_bytes(),
-                        keep.as_bytes(),
-                    ],
-                );
+                let (record, keep) = (remember.write(), millis(TWO_DAYS).to_string());
+                let seen = seen.unwrap_or_default();
+                let arguments = [&seen, record.as_bytes(), keep.as_bytes()];
+                let cmd = script(SWAP, &self.key(name), &arguments);
                 if self.run::<bool>(&cmd).await? {
                     return Ok(claim);
                 }

@@ -9,22 +9,20 @@ use sqlx::Row as _;
 use super::dialect::{Dialect, Failure};
 use super::{SqlStore, Text, number};
 use crate::clock::UnixTime;
-use crate::credential::{AppKey, CredentialKey};
 use crate::store::ignored::NoRecord;
-use crate::store::rules::{Force, KEPT, block_name, calls_name, force_name, shanghai_day};
+use crate::store::limits::Numbers;
+use crate::store::rules::{Force, KEPT, shanghai_day};
 use crate::store::{Claim, StoreError};
 
 impl SqlStore {
     pub(in crate::store) async fn count_call(
         &self,
-        app: &AppKey,
-        endpoint: &str,
+        name: &str,
         now: UnixTime,
     ) -> Result<u64, StoreError> {
         let day = shanghai_day(now);
-        let name = calls_name(app, endpoint, day);
         let insert = "INSERT INTO {}calls (name, day, calls) VALUES (?, ?, 1)";
-        let values = [Text(&name), number(day)];
+        let values = [Text(name), number(day)];
         self.bounded(async {
             if self.pruned.fetch_max(day, Ordering::Relaxed) < day {
                 self.prune(now).await?;
@@ -47,82 +45,63 @@ impl SqlStore {
         .await
     }
 
-    /// Uses one query.
-    pub(in crate::store) async fn calls_many(
+    /// Returns the numbers with these names. Uses one query.
+    pub(in crate::store) async fn numbers(
         &self,
-        of: &[(&AppKey, &str)],
-        now: UnixTime,
-    ) -> Result<Vec<u64>, StoreError> {
-        let day = shanghai_day(now);
-        let names = of
-            .iter()
-            .map(|(app, endpoint)| calls_name(app, endpoint, day));
-        let names: Vec<_> = names.collect();
-        let counts: HashMap<String, i64> =
-            self.bounded(self.named("calls", "calls", &names)).await?;
-        let count = |name: &String| counts.get(name).map_or(0, |count| count.unsigned_abs());
-        Ok(names.iter().map(count).collect())
+        of: Numbers,
+        names: &[String],
+    ) -> Result<Vec<Option<u64>>, StoreError> {
+        let (table, column) = match of {
+            Numbers::Calls => ("calls", "calls"),
+            Numbers::Blocks => ("blocks", "blocked_until"),
+        };
+        let numbers: HashMap<String, i64> = self.bounded(self.named(table, column, names)).await?;
+        let number = |name: &String| Some(numbers.get(name)?.unsigned_abs());
+        Ok(names.iter().map(number).collect())
     }
 
     pub(in crate::store) async fn set_block(
         &self,
-        app: &AppKey,
-        endpoint: &str,
+        name: &str,
         until: UnixTime,
         _now: UnixTime,
     ) -> Result<(), StoreError> {
-        let (name, until) = (block_name(app, endpoint), number(until.0));
+        let until = number(until.0);
         let update = "UPDATE {}blocks SET blocked_until = ? WHERE name = ?";
         let insert = "INTO {}blocks (name, blocked_until) VALUES (?, ?)";
         self.bounded(async {
             // A row that another process inserts in between is updated in the next round.
-            while !self.changed(update, &[until, Text(&name)]).await?
-                && !self.inserted(insert, &[Text(&name), until]).await?
+            while !self.changed(update, &[until, Text(name)]).await?
+                && !self.inserted(insert, &[Text(name), until]).await?
             {}
             Ok(())
         })
         .await
     }
 
-    /// Uses one query.
-    pub(in crate::store) async fn blocked_many(
-        &self,
-        of: &[(&AppKey, &str)],
-        now: UnixTime,
-    ) -> Result<Vec<Option<UnixTime>>, StoreError> {
-        let names = of.iter().map(|(app, endpoint)| block_name(app, endpoint));
-        let names: Vec<_> = names.collect();
-        let blocks: HashMap<String, i64> = self
-            .bounded(self.named("blocks", "blocked_until", &names))
-            .await?;
-        let until = |name: &String| Some(UnixTime(blocks.get(name)?.unsigned_abs()));
-        let until = |name: &String| until(name).filter(|until| *until > now);
-        Ok(names.iter().map(until).collect())
-    }
-
     /// Decides here, by the rule of all stores, and stores the result only if no other process has made a
     /// claim meanwhile.
     pub(in crate::store) async fn claim_force(
         &self,
-        key: &CredentialKey,
+        name: &str,
         now: UnixTime,
         min_gap: Duration,
         daily: Option<u32>,
     ) -> Result<Claim, StoreError> {
-        let name = force_name(key);
         let update = "UPDATE {}refresh_limits SET record = ? WHERE name = ? AND record = ?";
         let insert = "INTO {}refresh_limits (name, record) VALUES (?, ?)";
         self.bounded(async {
             loop {
-                let text = self.text("refresh_limits", &name).await?;
+                let text = self.text("refresh_limits", name).await?;
                 let stored = text.as_deref().and_then(|text| {
-                    self.usable(&name, Force::read(text).ok_or_else(NoRecord::torn))
+                    self.usable(name, Force::read(text).ok_or_else(NoRecord::torn))
                 });
-                let (claim, Some(remember)) = Force::claim(stored, now, min_gap, daily) else {
-                    return Ok(Force::claim(stored, now, min_gap, daily).0);
+                let (claim, remember) = Force::claim(stored, now, min_gap, daily);
+                let Some(remember) = remember else {
+                    return Ok(claim);
                 };
                 let record = remember.write();
-                let (name, record) = (Text(&name), Text(&record));
+                let (name, record) = (Text(name), Text(&record));
                 let done = match &text {
                     Some(seen) => self.changed(update, &[record, name, Text(seen)]).await?,
                     None => self.inserted(insert, &[name, record]).await?,
