@@ -27,6 +27,20 @@ pub(crate) struct ConfigOptions {
     pub(crate) warning: Option<Warning>,
 }
 
+impl ConfigOptions {
+    /// Applies them to an answer. A warning about the page's address stays.
+    pub(crate) fn apply(&self, config: &mut JsConfig) {
+        if let Some(names) = &self.js_api_list {
+            config.js_api_list.clone_from(names);
+        }
+        if let Some(names) = &self.open_tag_list {
+            config.open_tag_list.clone_from(names);
+        }
+        config.debug = self.debug;
+        config.warning = config.warning.take().or_else(|| self.warning.clone());
+    }
+}
+
 /// A JSON answer and the counters of its account.
 type CountedText = (Vec<u8>, Arc<StatusCounts>);
 
@@ -130,9 +144,8 @@ impl Broker {
     ) -> Result<Vec<u8>, Error> {
         let entry = self.entry(account)?;
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
-        let ticket = self.refresh(&entry, slot, Reason::Missing).await?;
-        let signer = Signer::new(entry.account.app_id(), ticket.value.clone());
-        Ok(entry.config_text(&signer, page, options, self.inner.clock.wall()))
+        let (signer, time) = self.signer(&entry, slot).await?;
+        Ok(entry.config_text(&signer, page, options, time))
     }
 
     async fn signed(
@@ -142,18 +155,24 @@ impl Broker {
         page: &PageUrl,
     ) -> Result<JsConfig, Error> {
         let slot = entry.slot_for(kind, page)?;
+        let (signer, time) = self.signer(entry, slot).await?;
+        Ok(entry.config(&signer, page, time))
+    }
+
+    /// Returns the signer with the current ticket, after a refresh if there is none, and the time of signing.
+    async fn signer(
+        &self,
+        entry: &Arc<AccountEntry>,
+        slot: &Arc<Slot>,
+    ) -> Result<(Signer, UnixTime), Error> {
         let at = self.inner.clock.moment();
-        let config = |signer: &Signer, time| JsConfig {
-            warning: page.warning(),
-            ..default_config(&entry.account, signer, page.as_str(), &nonce(), time)
-        };
         if let Some(current) = self.current(slot, &at).as_ref() {
             slot.want();
-            return Ok(config(&current.signer, at.wall));
+            return Ok((current.signer.clone(), at.wall));
         }
         let ticket = self.refresh(entry, slot, Reason::Missing).await?;
         let signer = Signer::new(entry.account.app_id(), ticket.value.clone());
-        Ok(config(&signer, self.inner.clock.wall()))
+        Ok((signer, self.inner.clock.wall()))
     }
 }
 
@@ -186,24 +205,24 @@ impl AccountEntry {
         options: &ConfigOptions,
         time: UnixTime,
     ) -> Vec<u8> {
-        let warning = page.warning();
-        if warning.is_none() && *options == ConfigOptions::default() {
+        if page.warning().is_none() && *options == ConfigOptions::default() {
             return self.template().fill(signer, page.as_str(), time);
         }
-        let mut config = blank_config(&self.account);
-        if let Some(names) = &options.js_api_list {
-            config.js_api_list.clone_from(names);
+        let mut config = self.config(signer, page, time);
+        options.apply(&mut config);
+        serde_json::to_vec(&config).expect("texts and numbers always serialise")
+    }
+
+    /// Returns the answer to a request without options, with a new nonce.
+    fn config(&self, signer: &Signer, page: &PageUrl, time: UnixTime) -> JsConfig {
+        JsConfig {
+            warning: page.warning(),
+            ..default_config(&self.account, signer, page.as_str(), &nonce(), time)
         }
-        if let Some(names) = &options.open_tag_list {
-            config.open_tag_list.clone_from(names);
-        }
-        config.debug = options.debug;
-        config.warning = warning.or_else(|| options.warning.clone());
-        Template::new(&config).fill(signer, page.as_str(), time)
     }
 }
 
-/// Returns the answer to a request without options.
+/// Returns the answer for a page whose address causes no warning.
 fn default_config(
     account: &Account,
     signer: &Signer,

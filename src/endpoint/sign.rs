@@ -162,14 +162,7 @@ async fn choose_card(broker: &Broker, query: &str) -> Result<ChooseCard, Problem
 
 async fn js_config(broker: &Broker, query: &ConfigQuery<'_>) -> Result<JsConfig, Problem> {
     let mut config = broker.js_config(&query.account, &query.url).await?;
-    if let Some(names) = &query.options.js_api_list {
-        config.js_api_list.clone_from(names);
-    }
-    if let Some(names) = &query.options.open_tag_list {
-        config.open_tag_list.clone_from(names);
-    }
-    config.debug = query.options.debug;
-    config.warning = config.warning.or_else(|| query.options.warning.clone());
+    query.options.apply(&mut config);
     Ok(config)
 }
 
