@@ -257,6 +257,27 @@ impl Account {
         self.platform.kinds().contains(&kind)
     }
 
+    /// Returns whether it has the ticket that signs pages.
+    #[must_use]
+    pub fn signs_pages(&self) -> bool {
+        self.has(Kind::JsapiTicket)
+    }
+
+    /// Returns the kind of the credential that the account exists for: the ticket that signs its pages, or the
+    /// token if it signs none.
+    #[must_use]
+    pub fn primary_kind(&self) -> Kind {
+        match self.signs_pages() {
+            true => Kind::JsapiTicket,
+            false => Kind::AccessToken,
+        }
+    }
+
+    /// Whether its token comes from the endpoint of this mode. WeCom has another one.
+    pub(crate) fn has_token_of(&self, mode: TokenMode) -> bool {
+        self.token_mode == mode && !matches!(self.platform, Platform::Work { .. })
+    }
+
     /// Returns the key under which a credential of this account is cached and stored.
     #[must_use]
     pub fn key(&self, kind: Kind) -> CredentialKey {
@@ -282,6 +303,16 @@ impl Account {
             id: self.app_id.clone(),
             agent_id,
             component: self.component.clone(),
+        }
+    }
+
+    /// Returns the key of an account that authorised this open platform.
+    pub(crate) fn authorizer_key(&self, app_id: &str) -> AppKey {
+        AppKey {
+            platform: AUTHORIZER,
+            id: app_id.into(),
+            agent_id: None,
+            component: Some(self.app_id.clone()),
         }
     }
 

@@ -13,6 +13,7 @@
 
 mod accounts;
 mod current;
+mod due;
 mod health;
 mod keeper;
 mod log_summary;
@@ -232,14 +233,7 @@ impl Broker {
             .slots()
             .filter(|slot| slot.key.kind.parent() == Some(parent))
         {
-            if let Some(failure) = slot
-                .lock()
-                .failure
-                .as_mut()
-                .filter(|failure| failure.kind == parent)
-            {
-                failure.end_by(now);
-            }
+            slot.end_wait_if(now, |failure| failure.kind == parent);
         }
     }
 

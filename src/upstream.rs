@@ -27,7 +27,7 @@ use rustls::ClientConfig;
 use serde_json::Value;
 
 pub use endpoints::endpoint;
-pub(crate) use endpoints::paid_with;
+pub(crate) use endpoints::failed;
 pub use open_platform::{Authorized, AuthorizerInfo, AuthorizerPage, AuthorizerToken};
 pub use options::UpstreamOptions;
 pub use route::{Route, Via};

@@ -46,8 +46,7 @@ impl Platform {
     pub fn kept_kinds(self) -> &'static [Kind] {
         match self {
             Self::Official => &[Kind::AccessToken, Kind::JsapiTicket],
-            Self::Mini | Self::Component => &[Kind::AccessToken],
-            Self::Work { .. } => &[Kind::AccessToken, Kind::JsapiTicket, Kind::AgentTicket],
+            Self::Mini | Self::Component | Self::Work { .. } => self.kinds(),
         }
     }
 }

@@ -65,6 +65,7 @@ impl PartialEq for ByName {
 impl Eq for ByName {}
 
 /// All accounts of a configuration.
+#[derive(Clone, Default)]
 pub struct Accounts {
     by_name: HashSet<ByName>,
     by_app: HashMap<AppKey, Arc<AccountEntry>>,
@@ -120,11 +121,6 @@ impl AccountEntry {
         (&self.name, &self.account)
     }
 
-    /// Whether it has the ticket that signs pages.
-    pub(super) fn signs_pages(&self) -> bool {
-        self.account.has(Kind::JsapiTicket)
-    }
-
     /// Whether this account has the app of `before`, but neither its name nor its secret.
     pub(super) fn has_taken_over(&self, before: &Self) -> bool {
         self.name != before.name && self.account.secret() != before.account.secret()
@@ -168,54 +164,48 @@ impl Accounts {
         default_account: Option<String>,
         before: Option<&Self>,
     ) -> Result<Self, BuildError> {
-        let mut by_name = HashSet::with_capacity(accounts.len());
-        let mut by_app: HashMap<AppKey, Arc<AccountEntry>> = HashMap::with_capacity(accounts.len());
-        let mut owners = HashMap::with_capacity(accounts.len());
-        let mut verify_files = HashMap::new();
+        let mut all = Self {
+            by_name: HashSet::with_capacity(accounts.len()),
+            by_app: HashMap::with_capacity(accounts.len()),
+            is_implied: default_account.is_none(),
+            ..Self::default()
+        };
         for (name, account) in accounts {
-            let app = account.app_key();
-            if let Some(first) = owners.insert(account.app_identity(), name.clone()) {
-                return Err(BuildError::SameApp {
-                    app: app.to_string(),
-                    names: [first, name],
-                });
+            if let Some(first) = all.same_app(&account) {
+                return Err(Conflict::SameApp(first.name.clone()).error(&name, &account));
             }
-            note_verify_files(&account, &mut verify_files)?;
-            let entry = Arc::new(AccountEntry::new(
-                name.clone(),
-                account,
-                before.and_then(|before| before.by_app.get(&app)),
-            ));
-            if !by_name.insert(ByName(entry.clone())) {
+            note_verify_files(&account, &mut all.verify_files)?;
+            if all.by_name.contains(name.as_str()) {
                 return Err(BuildError::SameName(name));
             }
-            by_app.insert(app, entry);
+            let before = before.and_then(|before| before.by_app.get(&account.app_key()));
+            all.insert(AccountEntry::new(name, account, before));
         }
-        let platforms = by_app.values().filter(|entry| entry.platform.is_some());
+        let platforms = all.all().filter(|entry| entry.platform.is_some());
         let mut platforms: Vec<_> = platforms.cloned().collect();
-        platforms.sort_unstable_by(|one: &Arc<AccountEntry>, other| one.name.cmp(&other.name));
-        let is_implied = default_account.is_none();
-        let default_account = match default_account {
-            Some(name) => match by_name.get(name.as_str()) {
+        platforms.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        all.platforms = platforms;
+        all.default_account = match default_account {
+            Some(name) => match all.by_name.get(name.as_str()) {
                 None => return Err(BuildError::NoSuchDefault(name)),
                 found => found.map(|ByName(entry)| entry.clone()),
             },
-            None => implied_default(&by_name),
+            None => implied_default(&all.by_name),
         };
         let lost = before.and_then(Self::implied_signer);
-        if let Some(lost) = lost.filter(|_| is_implied && default_account.is_none())
-            && by_name.iter().any(|ByName(entry)| entry.signs_pages())
+        if let Some(lost) = lost.filter(|_| all.is_implied && all.default_account.is_none())
+            && all.all().any(|entry| entry.account.signs_pages())
         {
-            return Err(BuildError::DefaultLost(name_to_write(&by_name, lost)));
+            return Err(BuildError::DefaultLost(name_to_write(&all.by_name, lost)));
         }
-        Ok(Self {
-            by_name,
-            by_app,
-            platforms,
-            default_account,
-            is_implied,
-            verify_files,
-        })
+        Ok(all)
+    }
+
+    /// Adds an account whose name and app no other one has.
+    fn insert(&mut self, entry: impl Into<Arc<AccountEntry>>) {
+        let entry = entry.into();
+        self.by_app.insert(entry.account.app_key(), entry.clone());
+        self.by_name.insert(ByName(entry));
     }
 
     /// Returns the accounts with these authorizers of one platform, `None` for those that no longer are, in the
@@ -225,27 +215,18 @@ impl Accounts {
         changed: Vec<(AppKey, Option<(String, Account)>)>,
         others: &Self,
     ) -> Self {
-        let (mut by_name, mut by_app) = (self.by_name.clone(), self.by_app.clone());
+        let mut all = self.clone();
         for (app, authorizer) in changed {
-            let before = by_app.remove(&app);
+            let before = all.by_app.remove(&app);
             if let Some(before) = &before {
-                by_name.remove(before.name.as_str());
+                all.by_name.remove(before.name.as_str());
             }
             if let Some((name, account)) = authorizer {
                 let before = before.as_ref().or_else(|| others.by_app.get(&app));
-                let entry = Arc::new(AccountEntry::new(name, account, before));
-                by_name.insert(ByName(entry.clone()));
-                by_app.insert(app, entry);
+                all.insert(AccountEntry::new(name, account, before));
             }
         }
-        Self {
-            by_name,
-            by_app,
-            platforms: self.platforms.clone(),
-            default_account: self.default_account.clone(),
-            is_implied: self.is_implied,
-            verify_files: self.verify_files.clone(),
-        }
+        all
     }
 
     /// Returns the open platforms, sorted by name.
@@ -272,7 +253,7 @@ impl Accounts {
     fn implied_signer(&self) -> Option<&AccountEntry> {
         self.default_account
             .as_deref()
-            .filter(|entry| self.is_implied && entry.signs_pages())
+            .filter(|entry| self.is_implied && entry.account.signs_pages())
     }
 
     /// Returns the account with this name. An empty name selects the default account.

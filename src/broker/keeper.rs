@@ -3,14 +3,16 @@
 //! [`Broker::tend`] is one step; [`Broker::keep_fresh`] is the loop. A failure causes a delay and never
 //! ends the loop.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
-use super::refresh::{CLOCK_TOLERANCE, Decision, QuotaReads, wait};
+use super::due::Due;
+use super::refresh::{CLOCK_TOLERANCE, Decision, wait};
 use super::slot::{Outcome, Reason, Slot};
 use super::sync::Sync;
 use super::{AccountEntry, Broker};
@@ -31,7 +33,8 @@ pub(super) struct Pace {
     /// set back.
     pub(super) wall_behind: AtomicU64,
     pub(super) sync: Sync,
-    pub(super) quota_reads: QuotaReads,
+    /// When today's call counts are read again.
+    pub(super) quota_reads: Mutex<Due>,
 }
 
 impl Default for Pace {
@@ -43,7 +46,7 @@ impl Default for Pace {
             wall_ahead: Mutex::default(),
             wall_behind: AtomicU64::default(),
             sync: Sync::default(),
-            quota_reads: QuotaReads::default(),
+            quota_reads: Mutex::default(),
         }
     }
 }
@@ -125,13 +128,7 @@ impl Broker {
     pub(super) async fn notice_clock(&self) {
         let clock = &self.inner.clock;
         let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
-        let before = self
-            .inner
-            .keeper
-            .wall_ahead
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(ahead);
+        let before = self.inner.keeper.wall_ahead.lock().replace(ahead);
         let Some(before) =
             before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs())
         else {

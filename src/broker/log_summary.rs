@@ -7,9 +7,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tracing::{error, warn};
 
 use super::Broker;
@@ -109,7 +109,7 @@ impl Throttle {
         advice: impl FnOnce() -> Advice,
         uptime: Duration,
     ) -> bool {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.0.lock();
         if topics.len() >= MOST_TOPICS && !topics.contains_key(&topic) {
             return true;
         }
@@ -134,7 +134,7 @@ impl Throttle {
 
     /// Frees an account's place after a success, so that another account can be logged in full.
     pub(super) fn recovered(&self, account: &str) {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.0.lock();
         for crowd in topics.values_mut() {
             crowd.named.remove(account);
         }
@@ -143,7 +143,7 @@ impl Throttle {
     /// Returns the summaries that are due. Drops faults that have not occurred for a while; the next
     /// occurrence is logged in full again.
     fn due(&self, uptime: Duration) -> Vec<Summary> {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.0.lock();
         let mut due = Vec::new();
         topics.retain(|topic, crowd| {
             crowd
@@ -365,7 +365,7 @@ mod tests {
         admitted(&throttle, BUSY, 0..20, 0);
         assert_eq!(throttle.due(at(60)).len(), 1);
         assert_eq!(throttle.due(at(600)), []);
-        assert!(throttle.0.lock().unwrap().is_empty());
+        assert!(throttle.0.lock().is_empty());
         assert_eq!(admitted(&throttle, BUSY, 15..16, 601), 1);
     }
 
@@ -379,6 +379,6 @@ mod tests {
             };
             assert!(throttle.admits(topic, "a", Advice::default, at(0)));
         }
-        assert_eq!(throttle.0.lock().unwrap().len(), MOST_TOPICS);
+        assert_eq!(throttle.0.lock().len(), MOST_TOPICS);
     }
 }

@@ -31,6 +31,7 @@ pub(super) use authorizer_accounts::with_known_authorizers;
 use authorizer_accounts::{account_of, authorizer_name};
 use pending_codes::Redemption;
 
+use super::due::Due;
 use super::slot::Reason;
 use super::{AccountEntry, Broker};
 use crate::account::Account;
@@ -59,14 +60,14 @@ struct Known {
     authorizers: HashMap<String, Authorizer>,
     /// Whether the store was read.
     is_loaded: bool,
-    /// When to read the store again, in uptime.
-    next_look: Duration,
+    /// When to read the store again.
+    look: Due,
     /// When WeChat's list was last read, by any node.
     listed_at: Option<UnixTime>,
-    /// Not before this time, in uptime, is the list read again after a failure.
-    next_list: Duration,
-    /// Not before this time, in uptime, is WeChat asked again to push.
-    next_start: Duration,
+    /// When the list is read again after a failure.
+    list: Due,
+    /// When WeChat is asked again to push.
+    start: Due,
     /// The accounts whose codes this process is redeeming.
     redeeming: HashSet<String>,
     /// The ids of the codes that this process is sending.
@@ -247,10 +248,9 @@ impl Broker {
             let mut known = state.known.lock();
             let newest = known.ticket.as_ref().map(|ticket| ticket.create_time);
             let is_pushing = newest.is_some_and(|newest| now.since(newest) < PUSHES_STOPPED);
-            if is_pushing || uptime < known.next_start {
+            if is_pushing || !known.start.take(uptime, START_EVERY) {
                 return;
             }
-            known.next_start = uptime + START_EVERY;
         }
         let (broker, platform) = (self.clone(), platform.clone());
         self.inner.runtime.spawn(async move {

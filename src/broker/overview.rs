@@ -80,7 +80,7 @@ impl Broker {
         for slot in entry.wanted_slots() {
             let current = self.current(slot, at);
             let state = slot.lock();
-            if slot.key.kind == entry.primary() {
+            if slot.key.kind == entry.account.primary_kind() {
                 served_until = current.as_ref().map(|current| current.served_until(at));
                 let last = state.last.as_deref();
                 ended = last
@@ -147,7 +147,7 @@ impl<'a> Collector<'a> {
         let incident = &mut group.incident;
         incident.count += 1;
         incident.health = incident.health.max(health);
-        incident.stops_pages |= health == Health::Down && entry.signs_pages();
+        incident.stops_pages |= health == Health::Down && entry.account.signs_pages();
         incident.down_since = incident.down_since.into_iter().chain(down_since).min();
         let known = &incident.error;
         let (since, retry_at, failures) = (

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub(super) use self::call::{CLOCK_TOLERANCE, TRUST_AFTER_LOST_REPLY};
-pub(super) use self::limits::{QuotaReads, daily_quota};
+pub(super) use self::call::{CLOCK_TOLERANCE, OVERLAP};
+pub(super) use self::limits::daily_quota;
 
 use self::call::Dates;
 use self::lease::Turn;
@@ -253,10 +253,10 @@ impl Flight {
         };
         match owner.filter(is_other) {
             None => Ok(()),
-            Some(_) => Err(UpstreamError {
-                failure: Failure::Unusable("another account has this app now".into()),
-                ..self.blank()
-            }),
+            Some(_) => {
+                let problem = "another account has this app now";
+                Err(self.failed(Failure::Unusable(problem.into())))
+            }
         }
     }
 

@@ -8,11 +8,12 @@ mod refused_addresses;
 mod retry;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use self::history::History;
@@ -227,11 +228,17 @@ impl Slot {
         failure.is_some_and(|failure| failure.error.is_block())
     }
 
+    /// Ends the wait after the last failure if the failure is one of these.
+    pub(super) fn end_wait_if(&self, now: UnixTime, is_over: impl FnOnce(&Remembered) -> bool) {
+        let mut state = self.lock();
+        if let Some(failure) = state.failure.as_mut().filter(|failure| is_over(failure)) {
+            failure.end_by(now);
+        }
+    }
+
+    /// A panic while the lock is held leaves only plain data behind, which is still consistent.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while the lock was held leaves only plain data behind, which is still consistent.
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -266,7 +273,7 @@ impl State {
     pub(super) fn see(&mut self, seen: &Arc<Credential>, clock: &Clock) -> Arc<Credential> {
         let now = clock.now();
         let newest = match self.last.take() {
-            Some(last) if supersedes(&last, seen) => last,
+            Some(last) if last.replaces(seen) => last,
             Some(last) if last.value == seen.value => seen.clone(),
             last => {
                 self.seen = Some((clock.uptime(), seen.remaining(now)));
@@ -347,13 +354,6 @@ impl State {
         }
         (self.nothing_new_until, self.refreshed_on_demand) = (None, None);
     }
-}
-
-/// Whether `last` stays although `seen` came after it: its generation is higher, or its end is earlier within
-/// the same generation.
-fn supersedes(last: &Credential, seen: &Credential) -> bool {
-    last.generation > seen.generation
-        || (last.generation == seen.generation && last.expires_at < seen.expires_at)
 }
 
 /// At most one on-demand refresh per credential within this time, so that no client can exhaust the quota.

@@ -22,7 +22,6 @@ use super::stats::Stats;
 use super::sync::Cluster;
 use super::{AccountEntry, Broker};
 use crate::clock::{Moment, UnixTime};
-use crate::credential::Kind;
 
 /// A query for accounts.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +111,7 @@ impl Broker {
         for entry in accounts.all() {
             let health = self.health_of(entry, &at);
             counts.add(health);
-            if entry.signs_pages() {
+            if entry.account.signs_pages() {
                 signing.add(health);
             }
             let is_incident =
@@ -152,7 +151,7 @@ impl Broker {
         let (mut primary, mut is_troubled) = (Health::Ok, false);
         for slot in entry.wanted_slots() {
             let health = Health::of_slot(&slot.lock(), self.current(slot, at).is_some());
-            if slot.key.kind == entry.primary() {
+            if slot.key.kind == entry.account.primary_kind() {
                 primary = health;
             } else {
                 is_troubled |= health >= Health::Degraded;
@@ -189,16 +188,6 @@ impl Counts {
 }
 
 impl AccountEntry {
-    /// Returns the kind of the credential that the account exists for: the ticket that signs its pages, or
-    /// the token if it signs none.
-    pub(super) fn primary(&self) -> Kind {
-        if self.signs_pages() {
-            Kind::JsapiTicket
-        } else {
-            Kind::AccessToken
-        }
-    }
-
     pub(super) fn wanted_slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
         self.slots().filter(|slot| slot.is_wanted())
     }

@@ -7,9 +7,9 @@ mod status_counts;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 pub(crate) use status_counts::StatusCounts;
 
 use crate::clock::UnixTime;
@@ -166,12 +166,7 @@ impl Counts {
     /// The number of labels is bounded by the table of errcodes; other codes share one label.
     pub(super) fn call_failed(&self, kind: Kind, error: &UpstreamError) {
         let key = (kind, error.class().as_str(), errcode_label(error));
-        *self
-            .failed_calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(key)
-            .or_default() += 1;
+        *self.failed_calls.lock().entry(key).or_default() += 1;
     }
 
     pub(super) fn keeper_looked(&self, uptime: Duration) {
@@ -185,8 +180,7 @@ impl Counts {
 
     /// Returns the counters of this module.
     pub(super) fn read(&self, uptime: Duration) -> Stats {
-        let failed = &self.failed_calls;
-        let failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = self.failed_calls.lock();
         Stats {
             durations: self.durations(),
             failed_calls: failed.iter().map(|(key, n)| (key.clone(), *n)).collect(),

@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 pub(crate) use self::change::{ChangeRefused, Changed, Expected};
 use self::restore::Mark;
 use super::accounts::Conflict;
+use super::due::{Due, per_page};
 use super::{Accounts, Broker};
 use crate::account::Account;
 use crate::credential::Secret;
@@ -49,8 +50,8 @@ struct Known {
     is_loaded: bool,
     /// Whether the last look failed: an outage is logged once.
     is_failing: bool,
-    /// When to look again, in uptime.
-    next_look: Duration,
+    /// When to look again.
+    look: Due,
 }
 
 /// A version of a stored account. After a failover to an older copy, a number may come again with another text.
@@ -112,11 +113,11 @@ impl Broker {
         let changes = {
             let mut known = self.inner.stored_accounts.known.lock();
             let may_differ = store.is_shared() || !known.is_loaded;
-            if !self.inner.stored_accounts.is_on || !may_differ || uptime < known.next_look {
+            let every = per_page(LOOK_EVERY, known.accounts.len());
+            let is_on = self.inner.stored_accounts.is_on && may_differ;
+            if !is_on || !known.look.take(uptime, every) {
                 return;
             }
-            let pages = u32::try_from(known.accounts.len() / PAGE).unwrap_or(u32::MAX);
-            known.next_look = uptime + LOOK_EVERY.saturating_mul(1 + pages);
             known.changes
         };
         let documents = async {
@@ -132,7 +133,7 @@ impl Broker {
             Err(error) => return warn!(%error, "stored accounts cannot be read"),
         };
         if known.changes != changes {
-            known.next_look = uptime;
+            known.look.at_once();
             return;
         }
         known.is_loaded = true;
@@ -244,11 +245,8 @@ fn document_name(name: &str) -> String {
 /// The group of the documents.
 const GROUP: &str = "account";
 
-/// Interval between two looks into a shared store, per [`PAGE`] of accounts.
+/// Interval between two looks into a shared store, per page of accounts.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// The number of accounts that cost about as much as one look.
-const PAGE: usize = 500;
 
 #[cfg(test)]
 mod tests;

@@ -11,29 +11,30 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::Broker;
-use super::refresh::TRUST_AFTER_LOST_REPLY;
+use super::due::Due;
+use super::refresh::OVERLAP;
 use super::slot::Slot;
 use super::slot::{Refresh, RefreshOutcome};
 use super::stats::Outcome;
-use crate::account::{Account, Platform, TokenMode};
+use crate::account::{Account, TokenMode};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
 use crate::store::{Node, PeerNode, Saved, StoreError, at_most};
 use crate::upstream::endpoint;
 
-/// When to read the store again, in uptime; `None` means at once, for the first time.
+/// When to read the store again.
 #[derive(Default)]
 pub(super) struct Sync {
-    next: Mutex<Option<Duration>>,
+    due: Mutex<Due>,
     failed: Mutex<bool>,
-    /// When, in uptime, an unknown token last caused a store read.
-    looked_for_token: tokio::sync::Mutex<Option<Duration>>,
+    /// When an unknown token may cause a store read again.
+    token_lookup: tokio::sync::Mutex<Due>,
 }
 
 /// The identity of this node and the result of the last check.
@@ -44,8 +45,7 @@ pub(super) struct Presence {
 
 #[derive(Default)]
 struct Seen {
-    /// When to check again, in uptime; `None` means at once.
-    next: Option<Duration>,
+    due: Due,
     peer_nodes: Vec<PeerNode>,
     /// The store's last error, and since when the store has been failing.
     trouble: Option<(StoreError, UnixTime)>,
@@ -87,7 +87,7 @@ impl Broker {
     /// Returns what the keeper last found about the store and the peer nodes.
     pub(super) fn cluster(&self) -> Cluster {
         let (store, presence) = (&self.inner.store, &self.inner.presence);
-        let seen = presence.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = presence.seen.lock();
         Cluster {
             node: presence.node.clone(),
             store: store.kind(),
@@ -103,19 +103,16 @@ impl Broker {
     /// writable.
     pub(super) async fn announce(&self) {
         let (clock, presence) = (&self.inner.clock, &self.inner.presence);
-        {
-            let mut seen = presence.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if seen.next.is_some_and(|next| clock.uptime() < next) {
-                return;
-            }
-            seen.next = Some(clock.uptime() + ANNOUNCE_EVERY);
+        let uptime = clock.uptime();
+        if !presence.seen.lock().due.take(uptime, ANNOUNCE_EVERY) {
+            return;
         }
         let store = &self.inner.store;
         let answer = match store.is_shared() {
             true => store.announce(&presence.node, clock.now()).await,
             false => store.ping().await.map(|()| Vec::new()),
         };
-        let mut seen = presence.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = presence.seen.lock();
         seen.looked_at = Some(clock.now());
         match answer {
             Ok(mut peer_nodes) => {
@@ -144,11 +141,10 @@ impl Broker {
         if !self.inner.store.is_shared() {
             return None;
         }
-        let mut looked = self.inner.keeper.sync.looked_for_token.lock().await;
-        let uptime = self.inner.clock.uptime();
-        if looked.is_none_or(|at| uptime.saturating_sub(at) >= LOOK_GAP) {
-            *looked = Some(uptime);
-            self.set_next(uptime);
+        let sync = &self.inner.keeper.sync;
+        let mut lookup = sync.token_lookup.lock().await;
+        if lookup.take(self.inner.clock.uptime(), LOOK_GAP) {
+            sync.due.lock().at_once();
             self.catch_up().await;
         }
         self.account_of_token(token)
@@ -181,8 +177,12 @@ impl Broker {
     /// Exchanges values with the store in both directions: everything once at the start, so that a warm
     /// start needs one pass; then, for a shared store, every few seconds.
     pub(super) async fn catch_up(&self) {
-        let uptime = self.inner.clock.uptime();
-        if !self.is_time_to_catch_up(uptime) {
+        let (uptime, due) = (self.inner.clock.uptime(), &self.inner.keeper.sync.due);
+        let every = match self.inner.store.is_shared() {
+            true => EVERY,
+            false => Duration::MAX,
+        };
+        if !due.lock().take(uptime, every) {
             return;
         }
         let slots: Vec<_> = self
@@ -192,7 +192,7 @@ impl Broker {
             .collect();
         let classic = self.classic_tokens();
         let pages = u32::try_from(slots.len() / PAGE).unwrap_or(u32::MAX);
-        self.set_next(uptime + EVERY + PER_PAGE.saturating_mul(pages));
+        due.lock().postpone(PER_PAGE.saturating_mul(pages));
         for page in slots.chunks(PAGE) {
             let keys: Vec<_> = page.iter().map(|slot| &slot.key).collect();
             let stored = match self.inner.store.load_many(&keys).await {
@@ -238,36 +238,9 @@ impl Broker {
         }
     }
 
-    fn is_time_to_catch_up(&self, uptime: Duration) -> bool {
-        let next = *self
-            .inner
-            .keeper
-            .sync
-            .next
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        next.is_none_or(|next| self.inner.store.is_shared() && uptime >= next)
-    }
-
-    fn set_next(&self, next: Duration) {
-        *self
-            .inner
-            .keeper
-            .sync
-            .next
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(next);
-    }
-
     /// Logs once that the store became unreachable, and once that it is back.
     fn reachable(&self, error: Option<&StoreError>) {
-        let mut failed = self
-            .inner
-            .keeper
-            .sync
-            .failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.inner.keeper.sync.failed.lock();
         match error {
             Some(error) if !*failed => {
                 warn!(%error, "store unreachable: credentials are served from memory")
@@ -300,9 +273,7 @@ impl Broker {
                 } else {
                     (*last).clone()
                 };
-                let end = newer
-                    .expires_at
-                    .min(newer.issued_at.plus(TRUST_AFTER_LOST_REPLY));
+                let end = newer.expires_at.min(newer.issued_at.plus(OVERLAP));
                 let trimmed = Arc::new(Credential {
                     expires_at: end,
                     ..newer
@@ -314,7 +285,7 @@ impl Broker {
             // This machine's clock was set. Its dates for the same value are correct here, and the stored
             // dates are correct elsewhere.
             (Some(stored), Some(last)) if state.adjusted && stored.value == last.value => None,
-            (Some(stored), last) if last.as_ref().is_none_or(|last| is_newer(&stored, last)) => {
+            (Some(stored), last) if last.as_ref().is_none_or(|last| stored.replaces(last)) => {
                 // A peer node has ended the value that is served here.
                 let is_ended = last.as_ref().is_some_and(|last| {
                     last.value == stored.value && last.issued_at == stored.issued_at
@@ -382,10 +353,9 @@ impl Broker {
     /// Returns the classic tokens, for which every call retires the previous value.
     fn classic_tokens(&self) -> HashSet<CredentialKey> {
         let accounts = self.inner.accounts.load();
-        let classic = accounts.all().filter(|entry| {
-            entry.account.mode() == TokenMode::Classic
-                && !matches!(entry.account.platform(), Platform::Work { .. })
-        });
+        let classic = accounts
+            .all()
+            .filter(|entry| entry.account.has_token_of(TokenMode::Classic));
         classic
             .map(|entry| entry.account.key(Kind::AccessToken))
             .collect()
@@ -414,11 +384,6 @@ fn machine() -> Option<String> {
 /// therefore which token it has retired.
 fn are_rivals(one: &Credential, other: &Credential) -> bool {
     one.value != other.value && one.generation.abs_diff(other.generation) <= SAME_TIME
-}
-
-/// The rule of every store: a higher generation wins, or the same generation with an earlier end.
-fn is_newer(stored: &Credential, last: &Credential) -> bool {
-    (stored.generation, last.expires_at) > (last.generation, stored.expires_at)
 }
 
 /// A credential issued this much later than now was stored or is being read by a node with a wrong clock.

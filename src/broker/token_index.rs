@@ -8,9 +8,9 @@ mod check;
 mod recipients;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(super) use self::recipients::{HandedTokens, Recipients};
+use super::refresh::OVERLAP;
 use super::{AccountEntry, Broker};
 use crate::account::Account;
 use crate::clock::{Moment, UnixTime};
@@ -63,14 +63,10 @@ fn had_token(entry: &AccountEntry, token: &Secret, now: UnixTime) -> bool {
         && state.rejected.as_ref() != Some(token)
 }
 
-/// WeChat accepts an access token for five minutes after it was replaced
-/// (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). One minute less
-/// allows for clock differences and latency.
-const OVERLAP: Duration = Duration::from_secs(240);
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use super::*;
     use crate::clock::Clock;

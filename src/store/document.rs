@@ -32,6 +32,20 @@ impl Document {
         }
     }
 
+    /// Returns the document that replaces `before`, or is new without it, and is kept for ever.
+    pub(crate) fn after(before: Option<&Self>, text: impl Into<Secret>) -> Self {
+        Self {
+            version: before.map_or(0, |before| before.version),
+            ..Self::new(text)
+        }
+    }
+
+    /// Sets its end.
+    pub(crate) fn until(mut self, end: UnixTime) -> Self {
+        self.expires_at = Some(end);
+        self
+    }
+
     fn is_over(&self, now: UnixTime) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }

@@ -124,10 +124,9 @@ pub(super) fn url(base: &str, endpoint: &Endpoint, query: &[(&str, &str)]) -> St
     }
 }
 
-/// Returns what authenticates the call that issues this credential.
-#[must_use]
-pub(crate) fn paid_with(account: &Account, kind: Kind) -> Paid {
-    endpoint_of(account, kind).paid
+/// Returns the error of the call that issues this credential.
+pub(crate) fn failed(account: &Account, kind: Kind, failure: Failure) -> UpstreamError {
+    endpoint_of(account, kind).failed(failure)
 }
 
 /// Returns the endpoint that issues this credential: the system and path used in errors, logs and the quota

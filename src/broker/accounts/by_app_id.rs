@@ -60,18 +60,17 @@ impl Accounts {
     }
 
     fn entries_of_weixin(&self, app_id: &str) -> Vec<&Arc<AccountEntry>> {
-        let entry = |platform, component| {
+        let own = ["official", "mini", "component"].map(|platform| {
             self.by_app.get(&AppKey {
                 platform,
                 id: app_id.into(),
                 agent_id: None,
-                component,
+                component: None,
             })
-        };
-        let own = ["official", "mini", "component"].map(|platform| entry(platform, None));
+        });
         let authorized = self.platforms().map(|(platform, _)| {
-            let id = platform.account.app_key().id;
-            entry(AUTHORIZER, Some(id))
+            let key = platform.account.authorizer_key(app_id);
+            self.by_app.get(&key)
         });
         own.into_iter().chain(authorized).flatten().collect()
     }

@@ -10,7 +10,7 @@ pub(super) fn implied_default(by_name: &HashSet<ByName>) -> Option<Arc<AccountEn
     let mut signing = by_name
         .iter()
         .map(|ByName(entry)| entry)
-        .filter(|entry| entry.signs_pages());
+        .filter(|entry| entry.account.signs_pages());
     match (signing.next(), signing.next()) {
         (Some(only), None) => Some(only.clone()),
         (None, _) if by_name.len() == 1 => by_name.iter().next().map(|ByName(entry)| entry.clone()),
@@ -26,7 +26,7 @@ pub(super) fn name_to_write(by_name: &HashSet<ByName>, lost: &AccountEntry) -> S
         by_name
             .iter()
             .map(|ByName(entry)| entry)
-            .filter(|entry| entry.signs_pages())
+            .filter(|entry| entry.account.signs_pages())
     };
     let same_app = signing().find(|entry| entry.account.app_key() == app);
     same_app

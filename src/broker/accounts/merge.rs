@@ -38,14 +38,7 @@ impl Accounts {
         stored: &BTreeMap<String, Arc<Account>>,
         before: &Self,
     ) -> (Self, BTreeMap<String, Conflict>) {
-        let mut merged = Self {
-            by_name: self.by_name.clone(),
-            by_app: self.by_app.clone(),
-            platforms: self.platforms.clone(),
-            default_account: self.default_account.clone(),
-            is_implied: self.is_implied,
-            verify_files: self.verify_files.clone(),
-        };
+        let mut merged = self.clone();
         let is_stored = |entry: &AccountEntry| entry.source == AccountSource::Api;
         merged.by_name.retain(|ByName(entry)| !is_stored(entry));
         merged.by_app.retain(|_, entry| !is_stored(entry));
@@ -66,8 +59,7 @@ impl Accounts {
                     )
                 }),
             };
-            merged.by_name.insert(ByName(entry.clone()));
-            merged.by_app.insert(account.app_key(), entry);
+            merged.insert(entry);
         }
         (merged, conflicts)
     }

@@ -8,10 +8,10 @@ use crate::broker::slot::Reason;
 use crate::broker::{AccountEntry, Accounts, Broker};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Kind};
-use crate::error::{Failure, PlatformProblem, UpstreamError};
+use crate::error::{Failure, PlatformProblem};
 use crate::platform::Authorizer;
 use crate::platform::authorizer::State;
-use crate::upstream::{endpoint, paid_with};
+use crate::upstream::{endpoint, failed};
 
 impl Broker {
     /// Ends the validity of an account's credentials: WeChat no longer accepts them.
@@ -66,14 +66,7 @@ impl Broker {
             .all()
             .filter(|entry| entry.account.component_app_id() == component);
         for slot in waiting.chain([platform]).flat_map(|entry| entry.slots()) {
-            let mut state = slot.lock();
-            if let Some(failure) = state
-                .failure
-                .as_mut()
-                .filter(|failure| failure.error.endpoint == called)
-            {
-                failure.end_by(now);
-            }
+            slot.end_wait_if(now, |failure| failure.error.endpoint == called);
         }
     }
 
@@ -101,7 +94,7 @@ impl Broker {
             let has_changed = was_account != Some(account.is_some())
                 || before.is_some_and(|before| is_mini(before) != is_mini(&record));
             if has_changed {
-                let key = Account::authorizer(&platform.account, &record.app_id, false).app_key();
+                let key = platform.account.authorizer_key(&record.app_id);
                 let name = authorizer_name(platform, &record.app_id);
                 // Unlike an app that returns to the configuration, it does not get its values back: WeChat
                 // ended them, and a refresh that was in progress may have added one.
@@ -135,22 +128,14 @@ impl Broker {
 
     /// Ends the waits of an account that has a refresh token again.
     fn end_waits_for_authorization(&self, platform: &AccountEntry, app_id: &str) {
-        let key = Account::authorizer(&platform.account, app_id, false).app_key();
+        let key = platform.account.authorizer_key(app_id);
         let now = self.inner.clock.now();
         let accounts = self.inner.accounts.load();
         for slot in accounts.of_key(&key).iter().flat_map(|entry| entry.slots()) {
-            let mut state = slot.lock();
-            let is_about_authorization = |error: &UpstreamError| {
-                matches!(error.failure, Failure::Platform(_))
-                    || matches!(error.errcode(), Some(61003 | 61023))
-            };
-            if let Some(failure) = state
-                .failure
-                .as_mut()
-                .filter(|failure| is_about_authorization(&failure.error))
-            {
-                failure.end_by(now);
-            }
+            slot.end_wait_if(now, |failure| {
+                matches!(failure.error.failure, Failure::Platform(_))
+                    || matches!(failure.error.errcode(), Some(61003 | 61023))
+            });
         }
     }
 
@@ -168,19 +153,13 @@ impl Broker {
 
     /// Shows an account as down that has to authorise the platform again, before it is used.
     fn show_lost(&self, platform: &AccountEntry, app_id: &str) {
-        let key = Account::authorizer(&platform.account, app_id, false).app_key();
+        let key = platform.account.authorizer_key(app_id);
         let accounts = self.inner.accounts.load();
         let Some(entry) = accounts.of_key(&key) else {
             return;
         };
-        let (system, endpoint) = endpoint(&entry.account, Kind::AccessToken);
-        let error = Arc::new(UpstreamError {
-            endpoint,
-            system,
-            paid: paid_with(&entry.account, Kind::AccessToken),
-            failure: Failure::Platform(PlatformProblem::NeedsAuthorization),
-            also_seen: Vec::new(),
-        });
+        let failure = Failure::Platform(PlatformProblem::NeedsAuthorization);
+        let error = Arc::new(failed(&entry.account, Kind::AccessToken, failure));
         let now = self.inner.clock.now();
         let kept = entry.account.platform().kept_kinds();
         for slot in kept.iter().filter_map(|kind| entry.slot_of(*kind)) {
@@ -207,7 +186,7 @@ pub(in crate::broker) fn with_known_authorizers(
     let mut all = Vec::new();
     for (platform, state) in accounts.platforms() {
         for record in state.known.lock().authorizers.values() {
-            let key = Account::authorizer(&platform.account, &record.app_id, false).app_key();
+            let key = platform.account.authorizer_key(&record.app_id);
             let account = account_of(platform, record);
             let name = authorizer_name(platform, &record.app_id);
             all.push((key, account.map(|account| (name, account))));

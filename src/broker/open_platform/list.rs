@@ -27,12 +27,11 @@ impl Broker {
             let mut known = state.known.lock();
             // Without a ticket there is no token for the call.
             if !is_list_due(known.listed_at, now)
-                || uptime < known.next_list
                 || known.usable_tickets(now).next().is_none()
+                || !known.list.take(uptime, LIST_RETRY)
             {
                 return;
             }
-            known.next_list = uptime + LIST_RETRY;
         }
         let (broker, platform) = (self.clone(), platform.clone());
         self.inner.runtime.spawn(async move {

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::list::{CHANGES_AT_ONCE, is_list_due};
 use super::{Known, PlatformState, Todo};
+use crate::broker::due::per_page;
 use crate::broker::{AccountEntry, Broker};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
@@ -32,10 +33,7 @@ impl Broker {
             let Some(new) = PlatformTicket::pushed(before.as_ref(), value, create_time) else {
                 return Ok(self.know_ticket(platform, before));
             };
-            let document = Document {
-                version: stored.map_or(0, |stored| stored.version),
-                ..Document::new(new.write())
-            };
+            let document = Document::after(stored.as_ref(), new.write());
             if store.save_document(&name, &document, now).await?.is_some() {
                 // WeChat may accept now what it refused before.
                 self.know(platform, |known| {
@@ -68,10 +66,7 @@ impl Broker {
             let is_stored = match record.as_ref().filter(|_| record != before) {
                 None => true,
                 Some(new) => {
-                    let document = Document {
-                        version: stored.map_or(0, |stored| stored.version),
-                        ..Document::new(new.write())
-                    };
+                    let document = Document::after(stored.as_ref(), new.write());
                     store.save_document(&name, &document, now).await?.is_some()
                 }
             };
@@ -115,11 +110,10 @@ impl Broker {
         {
             let mut known = state.known.lock();
             let may_differ = store.is_shared() || !known.is_loaded;
-            if !may_differ || uptime < known.next_look {
+            let every = per_page(LOOK_EVERY, known.authorizers.len());
+            if !may_differ || !known.look.take(uptime, every) {
                 return Ok(());
             }
-            let pages = u32::try_from(known.authorizers.len() / PAGE).unwrap_or(u32::MAX);
-            known.next_look = uptime + LOOK_EVERY.saturating_mul(1 + pages);
         }
         let ticket = store.load_document(&ticket_name(platform), now).await?;
         let listed = store.load_document(&listed_name(platform), now).await?;
@@ -188,10 +182,7 @@ impl Broker {
         if !store.is_shared() {
             return Ok(true);
         }
-        let claim = Document {
-            expires_at: Some(now.plus(LIST_CLAIMED)),
-            ..Document::new("")
-        };
+        let claim = Document::new("").until(now.plus(LIST_CLAIMED));
         let name = listing_name(platform);
         Ok(store.save_document(&name, &claim, now).await?.is_some())
     }
@@ -206,10 +197,7 @@ impl Broker {
         let now = self.inner.clock.now();
         self.know(platform, |known| known.listed_at = Some(at));
         let stored = store.load_document(&name, now).await?;
-        let document = Document {
-            version: stored.map_or(0, |stored| stored.version),
-            ..Document::new(at.0.to_string())
-        };
+        let document = Document::after(stored.as_ref(), at.0.to_string());
         // If another node was faster, its note is as good.
         store.save_document(&name, &document, now).await.map(drop)
     }
@@ -224,10 +212,7 @@ impl Broker {
     ) -> Result<Option<String>, StoreError> {
         let (store, name) = (&self.inner.store, code_name(platform, code_id));
         let now = self.inner.clock.now();
-        let claim = Document {
-            expires_at: Some(now.plus(CODE_KEPT)),
-            ..Document::new("")
-        };
+        let claim = Document::new("").until(now.plus(CODE_KEPT));
         loop {
             if let Some(stored) = store.load_document(&name, now).await? {
                 return Ok(Some(stored.text.expose().to_owned()));
@@ -275,11 +260,7 @@ impl Broker {
         let Some(stored) = store.load_document(&name, now).await? else {
             return Ok(());
         };
-        let document = Document {
-            version: stored.version,
-            expires_at: Some(now.plus(keep)),
-            ..Document::new(text)
-        };
+        let document = Document::after(Some(&stored), text).until(now.plus(keep));
         store.save_document(&name, &document, now).await.map(drop)
     }
 
@@ -354,11 +335,8 @@ fn code_name(platform: &AccountEntry, code_id: &str) -> String {
     format!("platform:{}:code:{code_id}", platform.account.app_id())
 }
 
-/// Interval between two looks into a shared store, per [`PAGE`] of records.
+/// Interval between two looks into a shared store, per page of records.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// The number of records that cost about as much as one look.
-const PAGE: usize = 500;
 
 /// How long a node may take to read the list and to apply it; less than the time after which it tries again.
 const LIST_CLAIMED: Duration = Duration::from_secs(240);

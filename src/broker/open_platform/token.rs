@@ -106,11 +106,7 @@ impl Flight {
         let known = self.broker.known_authorizer(platform, app_id);
         match known.filter(Authorizer::is_usable) {
             Some(known) => Ok(Some(known)),
-            None => Err(UpstreamError {
-                endpoint: "the shared store",
-                failure: Failure::StoreUnreachable(error.to_string()),
-                ..self.blank()
-            }),
+            None => Err(self.store_unreachable(&error)),
         }
     }
 
@@ -201,10 +197,7 @@ impl Flight {
     }
 
     fn lacks(&self, problem: PlatformProblem) -> UpstreamError {
-        UpstreamError {
-            failure: Failure::Platform(problem),
-            ..self.blank()
-        }
+        self.failed(Failure::Platform(problem))
     }
 }
 

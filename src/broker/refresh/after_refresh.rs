@@ -108,10 +108,7 @@ impl Flight {
             life.as_secs(),
             pause.as_secs()
         );
-        let failure = UpstreamError {
-            failure: Failure::Unusable(reason),
-            ..self.blank()
-        };
+        let failure = self.failed(Failure::Unusable(reason));
         let kind = self.slot.key.kind;
         {
             let mut state = self.slot.lock();

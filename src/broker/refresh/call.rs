@@ -11,7 +11,8 @@ use crate::broker::slot::Reason;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, MARGIN, Secret};
 use crate::error::{Class, Failure, UpstreamError};
-use crate::upstream::{Issued, endpoint, paid_with};
+use crate::store::StoreError;
+use crate::upstream::{self, Issued};
 
 impl Flight {
     /// Calls WeChat, with the token that the call needs, if it needs one.
@@ -156,10 +157,7 @@ impl Flight {
             .is_zero()
         {
             let reason = "a value whose life was already over, counted from when it was first seen";
-            return Err(UpstreamError {
-                failure: Failure::Unusable(reason.into()),
-                ..self.blank()
-            });
+            return Err(self.failed(Failure::Unusable(reason.into())));
         }
         Ok((credential, dates))
     }
@@ -197,16 +195,16 @@ impl Flight {
         }
     }
 
-    /// Returns the error of this call with an empty failure.
-    pub(in crate::broker) fn blank(&self) -> UpstreamError {
-        let (system, endpoint) = endpoint(&self.entry.account, self.slot.key.kind);
-        let paid = paid_with(&self.entry.account, self.slot.key.kind);
+    /// Returns the error of this call.
+    pub(in crate::broker) fn failed(&self, failure: Failure) -> UpstreamError {
+        upstream::failed(&self.entry.account, self.slot.key.kind, failure)
+    }
+
+    /// Returns the error of a call that was not made, because the store, which coordinates the nodes, failed.
+    pub(in crate::broker) fn store_unreachable(&self, error: &StoreError) -> UpstreamError {
         UpstreamError {
-            endpoint,
-            system,
-            paid,
-            failure: Failure::Unusable(String::new()),
-            also_seen: Vec::new(),
+            endpoint: "the shared store",
+            ..self.failed(Failure::StoreUnreachable(error.to_string()))
         }
     }
 
@@ -222,7 +220,7 @@ impl Flight {
             return;
         };
         let trimmed = Credential {
-            expires_at: current.expires_at.min(now.plus(TRUST_AFTER_LOST_REPLY)),
+            expires_at: current.expires_at.min(now.plus(OVERLAP)),
             ..(*current).clone()
         };
         if trimmed == *current {
@@ -258,10 +256,7 @@ impl Flight {
     }
 
     fn is_weixin_token(&self, mode: TokenMode) -> bool {
-        let account = &self.entry.account;
-        self.slot.key.kind == Kind::AccessToken
-            && account.mode() == mode
-            && !matches!(account.platform(), Platform::Work { .. })
+        self.slot.key.kind == Kind::AccessToken && self.entry.account.has_token_of(mode)
     }
 }
 
@@ -276,10 +271,10 @@ pub(super) enum Dates {
     Adjusted,
 }
 
-/// WeChat accepts a replaced classic token for five minutes
+/// WeChat accepts an access token for five minutes after it was replaced
 /// (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). One minute less
 /// allows for clock differences and latency.
-pub(in crate::broker) const TRUST_AFTER_LOST_REPLY: Duration = Duration::from_secs(240);
+pub(in crate::broker) const OVERLAP: Duration = Duration::from_secs(240);
 
 /// The life that WeChat promises for a new value. WeChat may report it for a repeated value too.
 const WHOLE_LIFE: Duration = Duration::from_secs(7_190);

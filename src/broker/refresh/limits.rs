@@ -11,7 +11,6 @@
 //! own limit, and the calls before them cost nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::Flight;
@@ -23,24 +22,19 @@ use crate::error::{Class, Error, Failure, UpstreamError};
 use crate::store::Claim;
 use crate::upstream::endpoint;
 
-/// The time of the next read, in seconds of uptime.
-#[derive(Default)]
-pub(in crate::broker) struct QuotaReads {
-    next: AtomicU64,
-}
-
 impl Broker {
     /// Reads today's counts once a minute. After a store error the old counts stay.
     pub(in crate::broker) async fn read_calls(&self) {
-        let (uptime, next) = (
-            self.inner.clock.uptime().as_secs(),
-            &self.inner.keeper.quota_reads.next,
-        );
-        if uptime < next.load(Relaxed) {
+        let (now, uptime) = (self.inner.clock.now(), self.inner.clock.uptime());
+        if !self
+            .inner
+            .keeper
+            .quota_reads
+            .lock()
+            .take(uptime, READ_EVERY)
+        {
             return;
         }
-        next.store(uptime + READ_EVERY.as_secs(), Relaxed);
-        let now = self.inner.clock.now();
         for page in self.entries().chunks(PAGE) {
             let of: Vec<_> = page
                 .iter()
@@ -83,12 +77,9 @@ impl Broker {
     pub(in crate::broker) fn end_waits_for_quota(&self, entry: &AccountEntry, called: &str) {
         let now = self.inner.clock.now();
         for slot in entry.slots() {
-            let mut state = slot.lock();
-            if let Some(failure) = state.failure.as_mut().filter(|failure| {
+            slot.end_wait_if(now, |failure| {
                 failure.error.class() == Class::Quota && failure.error.endpoint == called
-            }) {
-                failure.end_by(now);
-            }
+            });
         }
     }
 }
@@ -146,10 +137,7 @@ impl Flight {
         if let Some(until) = blocked.filter(|_| !matches!(self.reason, Reason::RefreshNow)) {
             let today = store.calls_many(&[(app, endpoint)], clock.now()).await;
             let few_calls = today.ok().and_then(|counts| self.if_few(*counts.first()?));
-            return Err(UpstreamError {
-                failure: Failure::spent_until(until, few_calls),
-                ..self.blank()
-            });
+            return Err(self.failed(Failure::spent_until(until, few_calls)));
         }
         let mut outcome = self.counted(call).await;
         match &mut outcome {

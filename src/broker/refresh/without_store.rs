@@ -6,7 +6,6 @@ use super::lease::Turn;
 use super::{Failed, Flight};
 use crate::broker::slot::Reason;
 use crate::clock::UnixTime;
-use crate::error::{Failure, UpstreamError};
 use crate::store::StoreError;
 
 impl Flight {
@@ -25,12 +24,8 @@ impl Flight {
         match current.filter(|current| current.remaining(now) > alone) {
             Some(current) if !matches!(self.reason, Reason::Rejected(_)) => {
                 let latest = current.expires_at.0.saturating_sub(alone.as_secs());
-                let unavailable = UpstreamError {
-                    endpoint: "the shared store",
-                    failure: Failure::StoreUnreachable(error.to_string()),
-                    ..self.blank()
-                };
-                Err(Failed::Store(unavailable, UnixTime(latest)))
+                let error = self.store_unreachable(error);
+                Err(Failed::Store(error, UnixTime(latest)))
             }
             _ => {
                 let what = "refreshing without the store";

@@ -167,18 +167,14 @@ impl AccountSnapshot {
     /// Whether it signs pages.
     #[must_use]
     pub fn signs_pages(&self) -> bool {
-        self.account.has(Kind::JsapiTicket)
+        self.account.signs_pages()
     }
 
     /// Returns the credential that the account exists for: the ticket that signs its pages, or the token if
     /// it signs none.
     #[must_use]
     pub fn primary(&self) -> Option<&CredentialSnapshot> {
-        let kind = if self.signs_pages() {
-            Kind::JsapiTicket
-        } else {
-            Kind::AccessToken
-        };
+        let kind = self.account.primary_kind();
         self.credentials.iter().find(|one| one.kind == kind)
     }
 

@@ -144,17 +144,14 @@ impl Broker {
             self.claim_app(name, &account).await?;
             self.forget_stored(&account).await?;
         }
-        let new = Document {
-            version,
-            ..Document::new(text.clone())
-        };
+        let new = Document::after(before.as_ref(), text.clone());
         let Some(version) = store.save_document(&document, &new, now).await? else {
             return Ok(None);
         };
         if takes_app && let Some(other) = self.lost_claim(name, &account).await? {
             let undone = Document {
                 version,
-                ..before.unwrap_or_else(|| self.removed(0))
+                ..before.unwrap_or_else(|| Document::new("").until(now))
             };
             store.save_document(&document, &undone, now).await?;
             return Err(same_app(&account, &other));
@@ -196,7 +193,8 @@ impl Broker {
                 return Err(ChangeRefused::Unknown(name.to_owned()));
             };
             expected.check(before.version)?;
-            let end = self.removed(before.version);
+            // A document that has ended counts as absent.
+            let end = Document::after(Some(&before), "").until(now);
             let stored = self.inner.store.save_document(&document, &end, now).await?;
             if stored.is_none() {
                 continue;
@@ -223,16 +221,6 @@ impl Broker {
             Ok(AccountSource::Configuration) => Err(ChangeRefused::ReadOnly(name.to_owned())),
             Ok(AccountSource::Platform) => Err(ChangeRefused::Authorizer(name.to_owned())),
             Ok(AccountSource::Api) | Err(_) => Ok(()),
-        }
-    }
-
-    /// Returns the successor of a document that is to be removed.
-    fn removed(&self, version: u64) -> Document {
-        Document {
-            version,
-            // A document that has ended counts as absent.
-            expires_at: Some(self.inner.clock.now()),
-            ..Document::new("")
         }
     }
 }

@@ -24,11 +24,8 @@ impl Broker {
         let document = claim_name(account);
         loop {
             let Some(before) = store.load_document(&document, now).await? else {
-                if store
-                    .save_document(&document, &claim(name), now)
-                    .await?
-                    .is_some()
-                {
+                let new = Document::new(name);
+                if store.save_document(&document, &new, now).await?.is_some() {
                     return Ok(());
                 }
                 continue;
@@ -40,17 +37,14 @@ impl Broker {
             if self.has_app(owner, account).await? {
                 return Err(same_app(account, owner));
             }
-            let new = Document {
-                version: before.version,
-                ..claim(name)
-            };
+            let new = Document::after(Some(&before), name);
             let Some(version) = store.save_document(&document, &new, now).await? else {
                 continue;
             };
             if self.has_app(owner, account).await? {
                 let back = Document {
                     version,
-                    ..claim(owner)
+                    ..Document::new(owner)
                 };
                 store.save_document(&document, &back, now).await?;
                 return Err(same_app(account, owner));
@@ -79,7 +73,7 @@ impl Broker {
     ) -> Result<(), StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         store
-            .save_document(&claim_name(account), &claim(name), now)
+            .save_document(&claim_name(account), &Document::new(name), now)
             .await?;
         Ok(())
     }
@@ -94,10 +88,6 @@ impl Broker {
             stored.is_none_or(|stored| stored.app_identity() == identity)
         }))
     }
-}
-
-fn claim(name: &str) -> Document {
-    Document::new(name)
 }
 
 fn claim_name(account: &Account) -> String {

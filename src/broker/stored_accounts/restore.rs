@@ -121,7 +121,7 @@ impl Broker {
         for (name, account) in lost {
             let document = document_name(&name);
             let stored = store.load_document(&document, now).await?;
-            let version = stored.map_or(0, |stored| stored.version);
+            let version = stored.as_ref().map_or(0, |stored| stored.version);
             let known = versions.get(&name).map_or(0, |known| known.number);
             let is_kept = {
                 let known = self.inner.stored_accounts.known.lock();
@@ -130,10 +130,7 @@ impl Broker {
             // Another node may have been faster. One that another node has removed since the last look comes back:
             // the store that would tell has lost it.
             if is_kept && (version == 0 || version < known) {
-                let again = Document {
-                    version,
-                    ..Document::new(record::write(&account))
-                };
+                let again = Document::after(stored.as_ref(), record::write(&account));
                 let saved = store.save_document(&document, &again, now).await?;
                 restored += usize::from(saved.is_some());
             }
