@@ -10,6 +10,7 @@
 
 mod authorize;
 mod authorizer_accounts;
+mod code_claim;
 // Only the listener for pushes calls it.
 #[cfg(feature = "platform")]
 mod going_live;

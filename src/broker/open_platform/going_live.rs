@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::records::refusal_in;
-use super::redeem::{Busy, CODE_POLL, WAIT_FOR_CODE};
+use super::code_claim::CodeClaim;
+use super::redeem::Sent;
 use super::{Broker, RECORDS_FAILED, authorizer_name};
 use crate::account::Account;
 use crate::broker::AccountEntry;
-use crate::clock::UnixTime;
 use crate::credential::{Kind, Secret};
 use crate::error::Error;
-use crate::platform::authorizer::{Redeemed, code_id};
-use crate::upstream::Upstream;
+use crate::platform::authorizer::code_id;
 
 impl Broker {
     /// Redeems a code that WeChat's test sent as a message, and sends `CODE_from_api` to the user with the token
@@ -46,36 +44,12 @@ impl Broker {
         code: &Secret,
         openid: &str,
     ) -> Result<String, Error> {
-        let interrupted = || Error::Interrupted {
-            account: platform.name.clone(),
-            kind: Kind::AccessToken,
-        };
-        let id = code_id(code);
-        // Before the claim: without the platform's token the code cannot be sent.
-        self.platform_token(platform).await?;
-        let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
-        let app_id = loop {
-            if let Some(_sending) = Busy::sending(platform, &id) {
-                match self.claim_code(platform, &id).await {
-                    Ok(None) => return self.redeem_and_answer(platform, code, openid).await,
-                    Ok(Some(app_id)) if !app_id.is_empty() => break app_id,
-                    Ok(Some(_)) => {}
-                    Err(error) => {
-                        self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-                        return Err(interrupted());
-                    }
-                }
+        let app_id = match self.claim_or_wait(platform, code).await? {
+            CodeClaim::Ours(_sending) => {
+                return self.redeem_and_answer(platform, code, openid).await;
             }
-            // A push brought the same code, and this or another process is redeeming it.
-            if polls_left == 0 {
-                return Err(interrupted());
-            }
-            polls_left -= 1;
-            tokio::time::sleep(CODE_POLL).await;
+            CodeClaim::Redeemed(app_id) => app_id,
         };
-        if let Some(errcode) = refusal_in(&app_id) {
-            return Err(self.failed(platform, Upstream::refused_code(errcode)));
-        }
         // The account's token comes from the redemption of this code.
         let name = authorizer_name(platform, &app_id);
         let token = self.credential(&name, Kind::AccessToken).await?;
@@ -90,26 +64,11 @@ impl Broker {
         code: &Secret,
         openid: &str,
     ) -> Result<String, Error> {
-        let sent_at = self.inner.clock.now_millis();
-        let redeemed =
-            self.with_platform_token(platform, Upstream::REDEEM, |upstream, platform, token| {
-                let code = code.clone();
-                async move { upstream.redeem(&platform, &token, &code).await }
-            });
-        let authorized = match redeemed.await {
-            Ok(authorized) => authorized,
-            Err(error) => {
-                self.not_redeemed(platform, code, None, &error).await;
-                return Err(error);
-            }
-        };
-        let answer = Redeemed {
-            code: code.clone(),
-            at: UnixTime(sent_at / 1_000),
-            from_browser: true,
-            refresh_token: authorized.refresh_token.clone(),
-            permission_sets: authorized.permission_sets.clone(),
-        };
+        let Sent {
+            authorized,
+            answer,
+            sent_at,
+        } = self.send_claimed(platform, code, None).await?;
         let app_id = authorized.app_id.clone();
         let send = async {
             match &authorized.issued {

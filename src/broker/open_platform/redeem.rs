@@ -1,14 +1,14 @@
 //! Redeems authorisation codes: each once, though the push and the browser bring the same one.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tracing::{info, warn};
 
+use super::code_claim::{Busy, CodeClaim};
 use super::records::refusal_in;
-use super::{Authorizer, Broker, Known, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
-use crate::account::Account;
+use super::{Authorizer, Broker, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
 use crate::broker::AccountEntry;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
@@ -35,14 +35,10 @@ impl Broker {
         let (broker, entry, code) = (self.clone(), platform.clone(), code.clone());
         // In a task: a browser that leaves must not interrupt the redemption, which cannot be repeated.
         let redeeming = async move { broker.redeem_brought(entry, &code).await };
-        let interrupted = || Error::Interrupted {
-            account: platform.name.clone(),
-            kind: Kind::AccessToken,
-        };
         let redeeming = self.inner.runtime.spawn(redeeming);
         match tokio::time::timeout(BROWSER_WAITS, redeeming).await {
             Ok(Ok(redeemed)) => redeemed,
-            Ok(Err(_)) | Err(_) => Err(interrupted()),
+            Ok(Err(_)) | Err(_) => Err(interrupted(&platform)),
         }
     }
 
@@ -51,42 +47,23 @@ impl Broker {
         platform: Arc<AccountEntry>,
         code: &Secret,
     ) -> Result<(String, String), Error> {
-        let id = code_id(code);
-        let interrupted = || Error::Interrupted {
-            account: platform.name.clone(),
-            kind: Kind::AccessToken,
+        let app_id = match self.claim_or_wait(&platform, code).await? {
+            CodeClaim::Ours(_sending) => self.redeem_claimed(&platform, code, None).await?,
+            CodeClaim::Redeemed(app_id) => app_id,
         };
-        let stored = |error: StoreError| {
-            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-            interrupted()
-        };
-        // Before the claim: without the platform's token the code cannot be sent.
-        self.platform_token(&platform).await?;
-        let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
-        let app_id = loop {
-            if let Some(_sending) = Busy::sending(&platform, &id) {
-                match self.claim_code(&platform, &id).await.map_err(stored)? {
-                    None => break self.redeem_claimed(&platform, code, None).await?,
-                    Some(app_id) if !app_id.is_empty() => break app_id,
-                    Some(_) => {}
-                }
-            }
-            // The push brought it too, and this or another process is redeeming it.
-            if polls_left == 0 {
-                return Err(interrupted());
-            }
-            polls_left -= 1;
-            tokio::time::sleep(CODE_POLL).await;
-        };
-        if let Some(errcode) = refusal_in(&app_id) {
-            return Err(self.failed(&platform, Upstream::refused_code(errcode)));
-        }
-        let record = self.authorizer(&platform, &app_id).await.map_err(stored)?;
+        let record = self.authorizer(&platform, &app_id).await;
+        let record = record.map_err(|error| self.records_failed(&platform, &error))?;
         let nick_name = record.and_then(|record| record.profile);
         let nick_name = nick_name
             .map(|profile| profile.nick_name)
             .unwrap_or_default();
         Ok((authorizer_name(&platform, &app_id), nick_name))
+    }
+
+    /// Logs an error of the store. Returns the error for callers.
+    pub(super) fn records_failed(&self, platform: &AccountEntry, error: &StoreError) -> Error {
+        self.log_store_error(&platform.name, error, RECORDS_FAILED);
+        interrupted(platform)
     }
 
     /// Redeems the code in an account's record. `unused`: WeChat's list says that it was not redeemed, although
@@ -115,13 +92,7 @@ impl Broker {
     ) -> Result<(), Error> {
         // Before the claim: without the platform's token the code cannot be sent.
         self.platform_token(platform).await?;
-        let stored = |error: StoreError| {
-            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-            Error::Interrupted {
-                account: platform.name.clone(),
-                kind: Kind::AccessToken,
-            }
-        };
+        let stored = |error: StoreError| self.records_failed(platform, &error);
         let record = self.authorizer(platform, app_id).await.map_err(stored)?;
         let Some(code) = record.and_then(|record| record.code) else {
             return Ok(());
@@ -136,15 +107,15 @@ impl Broker {
             let leave = self.leave_to_browser(platform, app_id, &code, &claim);
             return leave.await.map_err(stored);
         }
-        let claimed = std::sync::Mutex::new(None);
+        let claimed = Mutex::new(None);
         let claim = |record: &mut Option<Authorizer>| {
             let code = record.as_mut().and_then(Authorizer::claim_code);
-            *claimed.lock().expect("not poisoned") = code;
+            *claimed.lock() = code;
             Todo::Nothing
         };
         let changed = self.change_authorizer(platform, app_id, claim).await;
         let _ = changed.map_err(stored)?;
-        let Some(code) = claimed.into_inner().expect("not poisoned") else {
+        let Some(code) = claimed.into_inner() else {
             return Ok(());
         };
         let newest = newest_authorization(&platform.platform, app_id);
@@ -186,31 +157,13 @@ impl Broker {
         code: &Secret,
         from_push: Option<(String, Authorization)>,
     ) -> Result<String, Error> {
-        let sent_at = self.inner.clock.now_millis();
-        let sent =
-            self.with_platform_token(platform, Upstream::REDEEM, |upstream, platform, token| {
-                let code = code.clone();
-                async move { upstream.redeem(&platform, &token, &code).await }
-            });
-        let authorized = match sent.await {
-            Ok(authorized) => authorized,
-            Err(error) => {
-                self.not_redeemed(platform, code, from_push.as_ref(), &error)
-                    .await;
-                return Err(error);
-            }
-        };
-        let answer = Redeemed {
-            code: code.clone(),
-            at: from_push
-                .as_ref()
-                .map_or(UnixTime(sent_at / 1_000), |(_, newest)| newest.at),
-            from_browser: from_push
-                .as_ref()
-                .is_none_or(|(_, newest)| newest.is_provisional),
-            refresh_token: authorized.refresh_token.clone(),
-            permission_sets: authorized.permission_sets.clone(),
-        };
+        let Sent {
+            authorized,
+            answer,
+            sent_at,
+        } = self
+            .send_claimed(platform, code, from_push.as_ref())
+            .await?;
         let todo = self.keep_redeemed(platform, &authorized, &answer).await;
         let app_id = authorized.app_id;
         if let Some(issued) = authorized.issued {
@@ -229,6 +182,41 @@ impl Broker {
         );
         self.act_later(platform, &app_id, todo);
         Ok(app_id)
+    }
+
+    /// Sends a code that this process has claimed, and acts on a failure.
+    pub(super) async fn send_claimed(
+        &self,
+        platform: &Arc<AccountEntry>,
+        code: &Secret,
+        from_push: Option<&(String, Authorization)>,
+    ) -> Result<Sent, Error> {
+        let sent_at = self.inner.clock.now_millis();
+        let sent =
+            self.with_platform_token(platform, Upstream::REDEEM, |upstream, platform, token| {
+                let code = code.clone();
+                async move { upstream.redeem(&platform, &token, &code).await }
+            });
+        let authorized = match sent.await {
+            Ok(authorized) => authorized,
+            Err(error) => {
+                self.not_redeemed(platform, code, from_push, &error).await;
+                return Err(error);
+            }
+        };
+        let newest = from_push.map(|(_, newest)| newest);
+        let answer = Redeemed {
+            code: code.clone(),
+            at: newest.map_or(UnixTime(sent_at / 1_000), |newest| newest.at),
+            from_browser: newest.is_none_or(|newest| newest.is_provisional),
+            refresh_token: authorized.refresh_token.clone(),
+            permission_sets: authorized.permission_sets.clone(),
+        };
+        Ok(Sent {
+            authorized,
+            answer,
+            sent_at,
+        })
     }
 
     /// Stores the refresh token, however long the store fails: no call brings it again, only the list. Returns
@@ -259,7 +247,7 @@ impl Broker {
     }
 
     /// Acts on a refused code, and gives up the claim of one that was not sent.
-    pub(super) async fn not_redeemed(
+    async fn not_redeemed(
         &self,
         platform: &Arc<AccountEntry>,
         code: &Secret,
@@ -314,7 +302,7 @@ impl Broker {
         issued: Issued,
         sent_at: u64,
     ) {
-        let key = Account::authorizer(&platform.account, app_id, false).app_key();
+        let key = platform.account.authorizer_key(app_id);
         let Some(entry) = self.inner.accounts.load().of_key(&key).cloned() else {
             return;
         };
@@ -369,36 +357,19 @@ impl Broker {
     }
 }
 
-/// The right to send a code, or to redeem the code of an account, exclusive in this process.
-pub(super) struct Busy {
-    platform: Arc<PlatformState>,
-    all: fn(&mut Known) -> &mut HashSet<String>,
-    id: String,
+/// The answer to a code.
+pub(super) struct Sent {
+    pub(super) authorized: Authorized,
+    /// What changes in the record.
+    pub(super) answer: Redeemed,
+    /// In milliseconds.
+    pub(super) sent_at: u64,
 }
 
-impl Busy {
-    pub(super) fn sending(platform: &AccountEntry, code_id: &str) -> Option<Self> {
-        Self::begin(platform, |known| &mut known.sending, code_id)
-    }
-
-    fn redeeming(platform: &AccountEntry, app_id: &str) -> Option<Self> {
-        Self::begin(platform, |known| &mut known.redeeming, app_id)
-    }
-
-    fn begin(
-        platform: &AccountEntry,
-        all: fn(&mut Known) -> &mut HashSet<String>,
-        id: &str,
-    ) -> Option<Self> {
-        let (platform, id) = (platform.platform.clone()?, id.to_owned());
-        let is_free = all(&mut platform.known.lock()).insert(id.clone());
-        is_free.then(|| Self { platform, all, id })
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        (self.all)(&mut self.platform.known.lock()).remove(&self.id);
+pub(super) fn interrupted(platform: &AccountEntry) -> Error {
+    Error::Interrupted {
+        account: platform.name.clone(),
+        kind: Kind::AccessToken,
     }
 }
 
@@ -417,7 +388,3 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long a browser waits for an answer. The redemption goes on without it.
 const BROWSER_WAITS: Duration = Duration::from_secs(30);
-
-/// How long the browser waits for the redemption that the push has started.
-pub(super) const WAIT_FOR_CODE: Duration = Duration::from_secs(10);
-pub(super) const CODE_POLL: Duration = Duration::from_millis(100);

@@ -1,0 +1,96 @@
+//! The right to redeem a code: one request at a time has it, among all nodes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::records::refusal_in;
+use super::redeem::interrupted;
+use super::{Broker, Known, PlatformState};
+use crate::broker::AccountEntry;
+use crate::credential::Secret;
+use crate::error::Error;
+use crate::platform::authorizer::code_id;
+use crate::upstream::Upstream;
+
+impl Broker {
+    /// Claims a code that came directly. If the push brought it too, and this or another process is redeeming it,
+    /// waits for that.
+    pub(super) async fn claim_or_wait(
+        &self,
+        platform: &Arc<AccountEntry>,
+        code: &Secret,
+    ) -> Result<CodeClaim, Error> {
+        // Before the claim: without the platform's token the code cannot be sent.
+        self.platform_token(platform).await?;
+        let id = code_id(code);
+        let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
+        loop {
+            if let Some(sending) = Busy::sending(platform, &id) {
+                let claim = self.claim_code(platform, &id).await;
+                match claim.map_err(|error| self.records_failed(platform, &error))? {
+                    None => return Ok(CodeClaim::Ours(sending)),
+                    Some(app_id) if !app_id.is_empty() => {
+                        return match refusal_in(&app_id) {
+                            Some(errcode) => {
+                                Err(self.failed(platform, Upstream::refused_code(errcode)))
+                            }
+                            None => Ok(CodeClaim::Redeemed(app_id)),
+                        };
+                    }
+                    Some(_) => {}
+                }
+            }
+            if polls_left == 0 {
+                return Err(interrupted(platform));
+            }
+            polls_left -= 1;
+            tokio::time::sleep(CODE_POLL).await;
+        }
+    }
+}
+
+/// Who redeems a code.
+pub(super) enum CodeClaim {
+    /// This request, as long as it holds the right to send it.
+    Ours(Busy),
+    /// Another one has redeemed it, for the account with this AppID.
+    Redeemed(String),
+}
+
+/// The right to send a code, or to redeem the code of an account, exclusive in this process.
+pub(super) struct Busy {
+    platform: Arc<PlatformState>,
+    all: fn(&mut Known) -> &mut HashSet<String>,
+    id: String,
+}
+
+impl Busy {
+    pub(super) fn sending(platform: &AccountEntry, code_id: &str) -> Option<Self> {
+        Self::begin(platform, |known| &mut known.sending, code_id)
+    }
+
+    pub(super) fn redeeming(platform: &AccountEntry, app_id: &str) -> Option<Self> {
+        Self::begin(platform, |known| &mut known.redeeming, app_id)
+    }
+
+    fn begin(
+        platform: &AccountEntry,
+        all: fn(&mut Known) -> &mut HashSet<String>,
+        id: &str,
+    ) -> Option<Self> {
+        let (platform, id) = (platform.platform.clone()?, id.to_owned());
+        let is_free = all(&mut platform.known.lock()).insert(id.clone());
+        is_free.then(|| Self { platform, all, id })
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        (self.all)(&mut self.platform.known.lock()).remove(&self.id);
+    }
+}
+
+/// How long the browser waits for the redemption that the push has started.
+const WAIT_FOR_CODE: Duration = Duration::from_secs(10);
+const CODE_POLL: Duration = Duration::from_millis(100);
