@@ -263,8 +263,7 @@ impl Account {
         self.has(Kind::JsapiTicket)
     }
 
-    /// Returns the kind of the credential that the account exists for: the ticket that signs its pages, or the
-    /// token if it signs none.
+    /// Returns the kind that the account exists for: the ticket that signs its pages, or the token without one.
     #[must_use]
     pub fn primary_kind(&self) -> Kind {
         match self.signs_pages() {
@@ -316,9 +315,8 @@ impl Account {
         }
     }
 
-    /// Returns the identity that only one account may have: the AppID on any platform, since official
-    /// accounts and mini programs share the token endpoint and would retire each other's tokens; for WeCom
-    /// the app of a corp.
+    /// Returns the identity that only one account may have: the AppID on any platform, since official accounts and
+    /// mini programs share the token endpoint and would retire each other's tokens; for WeCom the app of a corp.
     pub(crate) fn app_identity(&self) -> AppKey {
         let key = self.app_key();
         match self.platform {
