@@ -13,7 +13,6 @@
 
 mod accounts;
 mod current;
-mod due;
 mod health;
 mod keeper;
 mod log_summary;

@@ -8,10 +8,14 @@
 //! is not monotonic: if the wall clock was ahead and is corrected, it goes back too, but not behind that
 //! limit. Printed and signed timestamps are [`Clock::wall`].
 
+mod due;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+
+pub(crate) use due::{Due, per_page};
 
 /// Seconds since 1970-01-01T00:00:00Z without leap seconds, which is WeChat's timestamp.
 #[derive(

@@ -11,12 +11,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
-use super::due::Due;
 use super::refresh::{CLOCK_TOLERANCE, Decision, wait};
 use super::slot::{Outcome, Reason, Slot};
 use super::sync::Sync;
 use super::{AccountEntry, Broker};
-use crate::clock::{Moment, UnixTime};
+use crate::clock::{Due, Moment, UnixTime};
 use crate::credential::{Credential, Freshness};
 use crate::error::Error;
 use crate::upstream::endpoint;

@@ -32,11 +32,10 @@ pub(super) use authorizer_accounts::with_known_authorizers;
 use authorizer_accounts::{account_of, authorizer_name};
 use pending_codes::Redemption;
 
-use super::due::Due;
 use super::slot::Reason;
 use super::{AccountEntry, Broker};
 use crate::account::Account;
-use crate::clock::UnixTime;
+use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, Kind, Secret};
 use crate::error::{Error, Failure, PlatformProblem, UpstreamError};
 use crate::platform::authorizer::{State, Todo};

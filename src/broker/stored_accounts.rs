@@ -21,9 +21,9 @@ use tracing::{debug, warn};
 pub(crate) use self::change::{ChangeRefused, Changed, Expected};
 use self::restore::Mark;
 use super::accounts::Conflict;
-use super::due::{Due, per_page};
 use super::{Accounts, Broker};
 use crate::account::Account;
+use crate::clock::{Due, per_page};
 use crate::credential::Secret;
 use crate::store::{Document, StoreError};
 

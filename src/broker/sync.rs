@@ -17,13 +17,12 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::Broker;
-use super::due::Due;
 use super::refresh::OVERLAP;
 use super::slot::Slot;
 use super::slot::{Refresh, RefreshOutcome};
 use super::stats::Outcome;
 use crate::account::{Account, TokenMode};
-use crate::clock::UnixTime;
+use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
 use crate::store::{Node, PeerNode, Saved, StoreError, at_most};
 use crate::upstream::endpoint;

@@ -8,9 +8,8 @@ use tracing::warn;
 
 use super::list::{CHANGES_AT_ONCE, is_list_due};
 use super::{Known, PlatformState, Todo};
-use crate::broker::due::per_page;
 use crate::broker::{AccountEntry, Broker};
-use crate::clock::UnixTime;
+use crate::clock::{UnixTime, per_page};
 use crate::credential::Secret;
 use crate::platform::{Authorizer, PlatformTicket};
 use crate::store::{Document, StoreError, at_most};

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// When work is due again, in uptime. At first it is due at once.
 #[derive(Default)]
-pub(super) struct Due {
+pub(crate) struct Due {
     next: Duration,
 }
 
 impl Due {
     /// Whether the work is due. If it is, the next time comes after `every`.
-    pub(super) fn take(&mut self, uptime: Duration, every: Duration) -> bool {
+    pub(crate) fn take(&mut self, uptime: Duration, every: Duration) -> bool {
         let is_due = uptime >= self.next;
         if is_due {
             self.next = uptime.saturating_add(every);
@@ -19,18 +19,18 @@ impl Due {
     }
 
     /// Makes the work due at once.
-    pub(super) fn at_once(&mut self) {
+    pub(crate) fn at_once(&mut self) {
         self.next = Duration::ZERO;
     }
 
     /// Postpones the next time.
-    pub(super) fn postpone(&mut self, by: Duration) {
+    pub(crate) fn postpone(&mut self, by: Duration) {
         self.next = self.next.saturating_add(by);
     }
 }
 
 /// Returns this many pauses of `every`: one, and another for each page of entries.
-pub(super) fn per_page(every: Duration, entries: usize) -> Duration {
+pub(crate) fn per_page(every: Duration, entries: usize) -> Duration {
     every.saturating_mul(u32::try_from(1 + entries / PAGE).unwrap_or(u32::MAX))
 }
 
