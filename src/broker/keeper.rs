@@ -258,13 +258,12 @@ impl Broker {
             return false;
         }
         // Thousands of accounts may have authorised a platform; only those in use are refreshed. One that has to
-        // authorise it again stays, so that it is still shown as down.
-        if slot.key.app.component.is_some()
-            && entry.is_unused(at.uptime)
-            && !self.must_authorize_again(&entry.account)
-        {
-            for slot in entry.slots() {
-                slot.give_up();
+        // authorise it again keeps its failure, so that it is still shown as down.
+        if slot.key.app.component.is_some() && entry.is_unused(at.uptime) {
+            if !self.must_authorize_again(&entry.account) {
+                for slot in entry.slots() {
+                    slot.give_up();
+                }
             }
             return false;
         }

@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 
 pub use authorize::AuthorizationLinks;
 pub(super) use authorizer_accounts::with_known_authorizers;
-use authorizer_accounts::{account_of, authorizer_name};
+use authorizer_accounts::{Ended, account_of, authorizer_name};
 use pending_codes::Redemption;
 
 use super::slot::Reason;
@@ -193,15 +193,15 @@ impl Broker {
             Todo::Nothing => {}
             Todo::Redeem => self.redeem(platform, app_id, false).await,
             Todo::Stop => {
-                self.drop_credentials(platform, app_id, &Kind::ALL).await;
+                self.drop_credentials(platform, app_id, Ended::Authorization)
+                    .await;
                 info!(
                     platform = platform.name,
                     app_id, "authorisation ended: the account is no longer served"
                 );
             }
             Todo::Refresh => {
-                self.drop_credentials(platform, app_id, &[Kind::AccessToken])
-                    .await;
+                self.drop_credentials(platform, app_id, Ended::Token).await;
                 let name = authorizer_name(platform, app_id);
                 // A failure is logged and remembered by the refresh.
                 let _ = self.credential(&name, Kind::AccessToken).await;

@@ -329,24 +329,24 @@ impl Broker {
     }
 
     /// Stores `ended` of a credential in its place, and in that of each newer one that another node stores
-    /// meanwhile. Returns the last one that was stored.
+    /// meanwhile, until `ended` returns `None`. Returns the one that was stored.
     pub(super) async fn end_stored(
         &self,
         key: &CredentialKey,
         mut known: Option<Credential>,
-        ended: impl Fn(&Credential) -> Credential,
+        ended: impl Fn(&Credential) -> Option<Credential>,
     ) -> Result<Option<Credential>, StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
-        let mut stored = None;
         while let Some(live) = known.filter(|known| known.expires_at > now) {
-            let end = ended(&live);
+            let Some(end) = ended(&live) else {
+                break;
+            };
             known = match store.save(key, &end).await? {
-                Saved::Stored => None,
+                Saved::Stored => return Ok(Some(end)),
                 Saved::Newer(newer) => Some(newer),
             };
-            stored = Some(end);
         }
-        Ok(stored)
+        Ok(None)
     }
 
     /// Returns the classic tokens, for which every call retires the previous value.

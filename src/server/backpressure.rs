@@ -62,6 +62,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
     ) -> Poll<io::Result<()>> {
         self.state.check()?;
         if self.state.is_closing() {
+            // An answer may still be under way, and reads are what usually wakes it at its end.
+            self.state.wait(context);
             return Poll::Ready(Ok(()));
         }
         let Some(budget) = self.state.may_read(context) else {

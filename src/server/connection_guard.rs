@@ -289,6 +289,7 @@ impl State {
         if self.request_since.get() == NEVER {
             self.request_since.set(self.second.get());
             self.idle_since.set(NEVER);
+            self.closing.set(false);
         }
     }
 
@@ -302,7 +303,7 @@ impl State {
         }
     }
 
-    fn wait(&self, context: &Context<'_>) {
+    pub(super) fn wait(&self, context: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker
             .as_ref()
@@ -419,3 +420,6 @@ const TURN: usize = 2_048;
 
 /// The same for a body that the application waits for. The HTTP client queues up to 16 such pieces.
 const BODY_TURN: usize = 8 * 1_024;
+
+#[cfg(test)]
+mod tests;

@@ -13,13 +13,22 @@ use crate::platform::Authorizer;
 use crate::platform::authorizer::State;
 use crate::upstream::{endpoint, failed};
 
+/// What WeChat has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// All credentials of the account, also those that another node stores meanwhile.
+    Authorization,
+    /// The access token. One that another node stores meanwhile belongs to the new authorisation.
+    Token,
+}
+
 impl Broker {
     /// Ends the validity of an account's credentials: WeChat no longer accepts them.
     pub(super) async fn drop_credentials(
         &self,
         platform: &Arc<AccountEntry>,
         app_id: &str,
-        kinds: &[Kind],
+        what: Ended,
     ) {
         let account = Account::authorizer(&platform.account, app_id, false);
         let entry = self
@@ -29,6 +38,10 @@ impl Broker {
             .of_key(&account.app_key())
             .cloned();
         let now = self.inner.clock.now();
+        let kinds: &[Kind] = match what {
+            Ended::Authorization => &Kind::ALL,
+            Ended::Token => &[Kind::AccessToken],
+        };
         for kind in kinds.iter().filter(|kind| account.has(**kind)) {
             let slot = entry.as_ref().and_then(|entry| entry.slot_of(*kind));
             let key = account.key(*kind);
@@ -41,18 +54,26 @@ impl Broker {
             let Some(newest) = newest.filter(|newest| newest.expires_at > now) else {
                 continue;
             };
-            let ended = |known: &Credential| Credential {
+            let end = |known: &Credential| Credential {
                 expires_at: now.max(UnixTime(known.issued_at.0.saturating_add(1))),
                 ..known.clone()
             };
-            let stored = self.end_stored(&key, Some(newest.clone()), ended).await;
-            let stored = stored.unwrap_or_else(|error| {
-                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-                None
-            });
             if let Some(slot) = slot {
-                let ended = stored.unwrap_or_else(|| ended(&newest));
-                self.publish_if_newest(slot, &Arc::new(ended));
+                self.publish_if_newest(slot, &Arc::new(end(&newest)));
+            }
+            let generation = newest.generation;
+            let ended = |known: &Credential| {
+                let is_ended = what == Ended::Authorization || known.generation == generation;
+                is_ended.then(|| end(known))
+            };
+            match self.end_stored(&key, Some(newest), ended).await {
+                Ok(Some(stored)) => {
+                    if let Some(slot) = slot {
+                        self.publish_if_newest(slot, &Arc::new(stored));
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => self.log_store_error(&platform.name, &error, RECORDS_FAILED),
             }
         }
     }

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::code_claim::{Busy, CodeClaim};
 use super::records::refusal_in;
-use super::{Authorizer, Broker, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
+use super::{Authorizer, Broker, Ended, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
 use crate::broker::AccountEntry;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
@@ -75,8 +75,7 @@ impl Broker {
         };
         if self.note_try(platform, app_id) {
             // WeChat accepts it no longer.
-            self.drop_credentials(platform, app_id, &[Kind::AccessToken])
-                .await;
+            self.drop_credentials(platform, app_id, Ended::Token).await;
         }
         if let Err(error) = self.redeem_in_record(platform, app_id, unused).await {
             // The keeper finds the code in the record and tries again.

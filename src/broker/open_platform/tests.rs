@@ -48,12 +48,6 @@ async fn a_credential_that_another_node_stores_while_the_old_one_is_ended_is_end
     let broker = broker();
     let store = &broker.inner.store;
     let key = Account::official(APP, "s").key(Kind::AccessToken);
-    let credential = |generation| Credential {
-        value: Secret::new("value"),
-        issued_at: NOW,
-        expires_at: NOW.plus(Duration::from_secs(7_200)),
-        generation,
-    };
     store.save(&key, &credential(1)).await.unwrap();
     let ended = |known: &Credential| {
         if known.generation == 1 {
@@ -61,12 +55,37 @@ async fn a_credential_that_another_node_stores_while_the_old_one_is_ended_is_end
             let saved = store.save(&key, &newer);
             block_in_place(|| Handle::current().block_on(saved)).unwrap();
         }
-        Credential {
-            expires_at: NOW.plus(Duration::from_secs(1)),
-            ..known.clone()
-        }
+        Some(end(known))
     };
     let stored = broker.end_stored(&key, Some(credential(1)), ended).await;
-    assert_eq!(stored, Ok(Some(ended(&credential(2)))));
+    assert_eq!(stored, Ok(ended(&credential(2))));
     assert_eq!(store.load(&key).await, stored);
+}
+
+#[tokio::test]
+async fn a_newer_credential_that_is_not_to_be_ended_stays_in_the_store() {
+    let broker = broker();
+    let store = &broker.inner.store;
+    let key = Account::official(APP, "s").key(Kind::AccessToken);
+    store.save(&key, &credential(2)).await.unwrap();
+    let ended = |known: &Credential| (known.generation == 1).then(|| end(known));
+    let stored = broker.end_stored(&key, Some(credential(1)), ended).await;
+    assert_eq!(stored, Ok(None));
+    assert_eq!(store.load(&key).await, Ok(Some(credential(2))));
+}
+
+fn credential(generation: u64) -> Credential {
+    Credential {
+        value: Secret::new("value"),
+        issued_at: NOW,
+        expires_at: NOW.plus(Duration::from_secs(7_200)),
+        generation,
+    }
+}
+
+fn end(known: &Credential) -> Credential {
+    Credential {
+        expires_at: NOW.plus(Duration::from_secs(1)),
+        ..known.clone()
+    }
 }

@@ -17,7 +17,7 @@ impl Broker {
         for kind in Kind::ALL.into_iter().filter(|kind| account.has(*kind)) {
             let key = account.key(kind);
             let stored = store.load(&key).await?;
-            self.end_stored(&key, stored, |known| ended(known, now))
+            self.end_stored(&key, stored, |known| Some(ended(known, now)))
                 .await?;
         }
         Ok(())

@@ -50,8 +50,9 @@ const REQUESTS: &[(&str, RequestLog)] = &[
 /// here it is a typo: `inof` would disable all logging.
 fn is_filter(text: &str) -> bool {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let good = |part: &str| {
-        part.contains('=') || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part))
-    };
-    text.split(',').all(good) && text.parse::<tracing_subscriber::filter::Targets>().is_ok()
+    text.split(',').all(|part| {
+        let (target, level) = part.split_once('=').unwrap_or(("", part));
+        let is_level = LEVELS.iter().any(|name| name.eq_ignore_ascii_case(level));
+        is_level && !target.contains('[')
+    })
 }

@@ -202,6 +202,8 @@ fn a_misspelt_log_level_is_refused_instead_of_silencing_the_log() {
         "wx_jssdk=loud",
         "info;debug",
         "verbose",
+        "info,wx_jssdk=",
+        "wx_jssdk[span]=debug",
     ] {
         assert!(
             only("log.level", read(&format!("log.level = \"{level}\"")))

@@ -1,0 +1,67 @@
+use std::pin::Pin;
+use std::task::{Poll, Wake};
+
+use actix_web::rt::System;
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::server::backpressure::Paced;
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn guarded() -> (Rc<Worker>, Guarded<TcpStream>, TcpStream) {
+    let limits = ConnectionLimits {
+        request: 1,
+        answer: 1,
+        send: 1,
+        idle: 1,
+        places: 10,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap());
+    let client = client.await.unwrap();
+    let (io, _) = listener.accept().await.unwrap();
+    let worker = Worker::start(limits, Arc::default());
+    let guarded = worker.guard(io);
+    (worker, guarded, client)
+}
+
+#[test]
+fn an_idle_connection_reads_its_end_and_is_woken_if_it_goes_on() {
+    System::new().block_on(async {
+        let (worker, guarded, _client) = guarded().await;
+        let state = guarded.state().clone();
+        let mut paced = Paced::new(guarded, state);
+        worker.second.set(2);
+        worker.close_idle();
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = woken.clone().into();
+        let mut bytes = [0; 16];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let read = Pin::new(&mut paced).poll_read(&mut Context::from_waker(&waker), &mut buffer);
+        assert!(matches!(read, Poll::Ready(Ok(()))));
+        assert!(buffer.filled().is_empty());
+        worker.second.set(1 + CLOSING + 1);
+        worker.end_late();
+        assert!(woken.0.load(Ordering::Relaxed), "it is ended");
+    });
+}
+
+#[test]
+fn a_request_that_arrives_with_the_end_of_a_slow_handshake_is_read() {
+    System::new().block_on(async {
+        let (worker, guarded, _client) = guarded().await;
+        worker.second.set(2);
+        worker.close_idle();
+        assert!(guarded.state().is_closing());
+        guarded.expects_request();
+        assert!(!guarded.state().is_closing());
+    });
+}
