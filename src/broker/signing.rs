@@ -159,7 +159,7 @@ impl Broker {
         Ok(entry.config(&signer, page, time))
     }
 
-    /// Returns the signer with the current ticket, after a refresh if there is none, and the time of signing.
+    /// Returns the signer with the current ticket, refreshed first if necessary, and the time of signing.
     async fn signer(
         &self,
         entry: &Arc<AccountEntry>,
