@@ -56,11 +56,17 @@ pub(super) struct Slot {
     used: AtomicBool,
     /// Whether [`Remembered::pending`] may be set. Lets the keeper, which checks every second, skip the lock.
     may_retry: AtomicBool,
+    /// The view of the current value, which the cache owns.
+    pub(super) view: ArcSwapOption<Current>,
+    pub(super) details: Box<Details>,
+}
+
+/// The part of a slot that reading its value does not need. In its own allocation, so that what signatures read
+/// of ten thousand accounts takes few pages of memory.
+pub(super) struct Details {
     pub(super) counts: SlotCounts,
     /// The API keys that were given this access token; empty for tickets.
     pub(super) recipients: Recipients,
-    /// The view of the current value, which the cache owns.
-    pub(super) view: ArcSwapOption<Current>,
     state: Mutex<State>,
 }
 
@@ -137,10 +143,12 @@ impl Slot {
             wanted: AtomicBool::new(kept),
             used: AtomicBool::new(false),
             may_retry: AtomicBool::new(false),
-            counts: SlotCounts::default(),
-            recipients: Recipients::default(),
             view: ArcSwapOption::empty(),
-            state: Mutex::new(state),
+            details: Box::new(Details {
+                counts: SlotCounts::default(),
+                recipients: Recipients::default(),
+                state: Mutex::new(state),
+            }),
         }
     }
 
@@ -238,7 +246,7 @@ impl Slot {
 
     /// A panic while the lock is held leaves only plain data behind, which is still consistent.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
+        self.details.state.lock()
     }
 }
 

@@ -293,7 +293,9 @@ impl Broker {
                     if last.is_none_or(|last| last.generation < stored.generation) {
                         state.failure = None;
                         state.refreshes += 1;
-                        slot.counts.succeeded(Outcome::FromStore, stored.issued_at);
+                        slot.details
+                            .counts
+                            .succeeded(Outcome::FromStore, stored.issued_at);
                         state.history.add(&Refresh::success(
                             self.inner.clock.now(),
                             RefreshOutcome::FromStore,

@@ -34,7 +34,7 @@ impl Flight {
                 Err(error)
             }
             Err(Failed::RateLimited(error)) => {
-                self.slot.counts.count(Outcome::RateLimited);
+                self.slot.details.counts.count(Outcome::RateLimited);
                 let wait = error.retry_after().unwrap_or_default();
                 let from = self.broker.inner.clock.now().plus(wait);
                 self.slot.lock().postpone_retry(from);
@@ -46,7 +46,7 @@ impl Flight {
     }
 
     fn report_value(&self, published: Published) -> Arc<Credential> {
-        let (inner, counts) = (&self.broker.inner, &self.slot.counts);
+        let (inner, counts) = (&self.broker.inner, &self.slot.details.counts);
         let credential = published.credential;
         if published.is_from_store {
             counts.succeeded(Outcome::FromStore, credential.issued_at);
@@ -69,7 +69,10 @@ impl Flight {
     fn remember(&self, error: UpstreamError, latest: Option<UnixTime>) -> Error {
         let (kind, now) = (self.slot.key.kind, self.broker.inner.clock.now());
         let error = Arc::new(self.with_other_addresses(error));
-        self.slot.counts.count(Outcome::Failed(error.class()));
+        self.slot
+            .details
+            .counts
+            .count(Outcome::Failed(error.class()));
         let is_served = self.broker.current_credential(&self.slot).is_some();
         let remembered = {
             let mut state = self.slot.lock();
@@ -87,7 +90,7 @@ impl Flight {
     /// Applies the parent's cooldown: without its parent this credential cannot be fetched, so callers are
     /// answered from memory until the parent is tried again.
     fn share_cooldown(&self, error: &Error) {
-        self.slot.counts.count(Outcome::NoToken);
+        self.slot.details.counts.count(Outcome::NoToken);
         if let Error::Upstream {
             error,
             kind,

@@ -61,7 +61,7 @@ impl Flight {
     async fn fetch_with(&self, token: &Credential) -> Result<Issued, UpstreamError> {
         let refused = match self.ask_with(&token.value).await {
             Err(error) if error.class() == Class::StaleToken => {
-                self.slot.counts.token_was_refused();
+                self.slot.details.counts.token_was_refused();
                 error
             }
             other => return other,

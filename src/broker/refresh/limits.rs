@@ -45,7 +45,7 @@ impl Broker {
             };
             page.iter()
                 .zip(counts)
-                .for_each(|((slot, _), count)| slot.counts.called(count, now));
+                .for_each(|((slot, _), count)| slot.details.counts.called(count, now));
         }
     }
 
@@ -158,7 +158,7 @@ impl Flight {
         let Some(until) = spent.spent_until(now) else {
             return;
         };
-        let few = self.slot.counts.calls_today(now);
+        let few = self.slot.details.counts.calls_today(now);
         let few = few.and_then(|calls| self.if_few(calls));
         let kept = store
             .set_block(&self.slot.key.app, spent.endpoint, until, now)
@@ -211,7 +211,7 @@ impl Flight {
             .count_call(&self.slot.key.app, endpoint, now)
             .await
         {
-            Ok(today) => self.slot.counts.called(today, now),
+            Ok(today) => self.slot.details.counts.called(today, now),
             Err(error) => self.broker.log_store_error(
                 &self.entry.name,
                 &error,

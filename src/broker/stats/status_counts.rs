@@ -1,10 +1,16 @@
 //! Counts answers by HTTP status.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Number of answers by status.
 #[derive(Debug, Default)]
-pub(crate) struct StatusCounts([AtomicU64; STATUSES.len()]);
+pub(crate) struct StatusCounts {
+    /// Number of the first one of [`STATUSES`].
+    ok: AtomicU64,
+    /// By the place in [`STATUSES`]. Allocated on use: most of ten thousand accounts answer nothing else than 200.
+    others: OnceLock<Box<[AtomicU64; STATUSES.len()]>>,
+}
 
 #[cfg_attr(not(feature = "actix"), allow(dead_code))] // only the web layer answers
 impl StatusCounts {
@@ -19,24 +25,33 @@ impl StatusCounts {
         counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
+    /// Returns the number of answers with status 200.
+    pub(crate) fn ok(&self) -> u64 {
+        self.ok.load(Relaxed)
+    }
+
     pub(crate) fn add_to(&self, sum: &Self) {
-        for (from, to) in self.0.iter().zip(&sum.0) {
-            to.fetch_add(from.load(Relaxed), Relaxed);
+        for (status, count) in self.read() {
+            sum.at(status).fetch_add(count, Relaxed);
         }
     }
 
     /// Returns the statuses and their counts, without those that are zero.
     pub(crate) fn read(&self) -> Vec<(u16, u64)> {
-        let counts = self.0.iter().map(|counter| counter.load(Relaxed));
+        let others = self.others.get().into_iter().flat_map(|others| &others[..]);
+        let counts = std::iter::once(&self.ok).chain(others.skip(1));
         STATUSES
             .into_iter()
-            .zip(counts)
+            .zip(counts.map(|counter| counter.load(Relaxed)))
             .filter(|(_, n)| *n > 0)
             .collect()
     }
 
     fn at(&self, status: u16) -> &AtomicU64 {
-        &self.0[INDEX[usize::from(status) % INDEX.len()]]
+        match INDEX[usize::from(status) % INDEX.len()] {
+            0 => &self.ok,
+            at => &self.others.get_or_init(Box::default)[at],
+        }
     }
 }
 
@@ -75,6 +90,25 @@ const STATUSES: [u16; 28] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_status_is_read_as_it_was_counted() {
+        let (counts, sum) = (StatusCounts::default(), StatusCounts::default());
+        for (n, status) in STATUSES.into_iter().enumerate() {
+            (0..=n).for_each(|_| counts.record(status));
+        }
+        counts.record_alone(200);
+        assert_eq!(counts.ok(), 2);
+        let counted = counts.read();
+        let expected = (1u64..).zip(STATUSES).map(|(n, status)| match status {
+            200 => (status, n + 1),
+            _ => (status, n),
+        });
+        assert_eq!(counted, expected.collect::<Vec<_>>());
+        counts.add_to(&sum);
+        assert_eq!(sum.read(), counted);
+        assert_eq!(StatusCounts::default().read(), []);
+    }
 
     #[test]
     fn a_status_is_counted_by_code_or_by_class() {

@@ -64,10 +64,11 @@ impl Broker {
         let fingerprint = self.inner.handed.fingerprint(token.value.expose());
         if token.remaining(clock.now()) > STILL_LONG
             && slot
+                .details
                 .recipients
                 .has_just_been_given(fingerprint, key, clock.uptime())
         {
-            let mut checked = slot.recipients.checked.lock().await;
+            let mut checked = slot.details.recipients.checked.lock().await;
             // Another caller may have checked and refreshed it while this one waited.
             token = self.credential(account, Kind::AccessToken).await?;
             if Check::is_due(&mut checked, clock.uptime())

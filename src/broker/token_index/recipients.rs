@@ -127,7 +127,7 @@ impl Broker {
             if !handed.accounts.contains_key(&fingerprint) {
                 handed.accounts.insert(fingerprint, slot.key.app.clone());
             }
-            slot.recipients.note(Recipient {
+            slot.details.recipients.note(Recipient {
                 token: fingerprint,
                 key: key.to_owned(),
                 from,
@@ -160,7 +160,7 @@ impl Broker {
             .and_then(|entry| entry.slot_of(Kind::AccessToken))
             .map(|slot| {
                 let fingerprint = self.inner.handed.fingerprint(token);
-                slot.recipients.of(fingerprint, from)
+                slot.details.recipients.of(fingerprint, from)
             })
             .unwrap_or_default()
     }
