@@ -88,11 +88,11 @@ function onProcessor(pid) {
 
 const kilobytes = (pid, field) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(new RegExp(`${field}:\\s+(\\d+)`))[1])
 
-const loadSigning = (side) => load(side, side.url, ['-s', path.join(root, 'benches/urls.lua')])
+const loadSigning = (side, environment) => load(side, side.url, ['-s', path.join(root, 'benches/urls.lua')], environment)
 
-function load(side, url, options) {
+function load(side, url, options, environment = {}) {
   const before = onProcessor(side.child.pid)
-  const said = execFileSync('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '--latency', ...options, url], { encoding: 'utf8' })
+  const said = execFileSync('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '--latency', ...options, url], { encoding: 'utf8', env: { ...process.env, ...environment } })
   if (/Non-2xx|Socket errors/.test(said)) throw new Error(`${side.name}: ${said}`)
   const requests = Number(said.match(/(\d+) requests in/)[1])
   const [, median, unit] = said.match(/50%\s+([\d.]+)(us|ms|s)/)
@@ -216,6 +216,62 @@ http { access_log off; keepalive_requests 1000000000; client_max_body_size 100m;
   return start('nginx', ['-p', folder, '-c', path.join(folder, 'nginx.conf'), '-e', 'stderr'], { PATH: `${process.env.PATH}:/usr/sbin` }, core)
 }
 
+const json = (location, body) => `location = ${location} { default_type application/json; return 200 '${body}'; }`
+/** Locations of a simulated WeChat that gives every app the same token and ticket. */
+const CREDENTIALS = `${json('/cgi-bin/stable_token', JSON.stringify({ access_token: 'A'.repeat(130), expires_in: 7200 }))}
+    ${json('/cgi-bin/ticket/getticket', JSON.stringify({ errcode: 0, errmsg: 'ok', ticket: 'T'.repeat(86), expires_in: 7200 }))}`
+
+const ACCOUNTS = 10_000
+/** How a service with many accounts is started. */
+const MEMORY = { default: {}, huge_pages: { _RJEM_MALLOC_CONF: 'thp:always' } }
+
+/** Compares pages of 10,000 accounts in turn with pages of one of them, at the same service. */
+async function manyAccounts() {
+  const wechat = await freePort()
+  startNginx('accounts', LOAD_CORE, `server { listen 127.0.0.1:${wechat}; ${CREDENTIALS} }`)
+  const sides = []
+  for (const [name, environment] of Object.entries(MEMORY)) {
+    const [port, adminPort] = [await freePort(), await freePort()]
+    const file = path.join(home, `${name}.toml`)
+    const accounts = Array.from({ length: ACCOUNTS }, (_, n) => `
+[accounts.a${String(n).padStart(4, '0')}]
+app_id = "wx${n.toString(16).padStart(16, '0')}"
+secret = "0c79e1fa963cd80cc0be99b20a18faeb"
+js_safe_domains = ["demo.example.com"]`)
+    writeFileSync(file, `
+[server]
+listen = "127.0.0.1:${port}"
+admin_listen = "127.0.0.1:${adminPort}"
+workers = 1
+[store]
+kind = "memory"
+[upstream]
+weixin = "http://127.0.0.1:${wechat}"
+qyapi = "http://127.0.0.1:${wechat}"
+${accounts.join('')}
+`)
+    chmodSync(file, 0o600)
+    const child = start(PROGRAM, ['serve', '--config', file], environment)
+    child.stdout.resume()
+    const status = `http://127.0.0.1:${adminPort}/status.json?limit=1&part=summary`
+    while (JSON.parse((await answered(status)).text).summary.ok < ACCOUNTS) await sleep(100)
+    sides.push({ name, child, url: `http://127.0.0.1:${port}` })
+  }
+  const rounds = []
+  for (let round = -1; round < Math.ceil(ROUNDS / 3); round += 1) {
+    const figures = {}
+    for (const side of round % 2 ? sides : [...sides].reverse()) {
+      const [one, all] = [1, ACCOUNTS].map((accounts) => loadSigning(side, { ACCOUNTS: String(accounts) }))
+      figures[side.name] = { throughput: all.rate / one.rate, cpu: one.cpu / all.cpu }
+    }
+    if (round >= 0) rounds.push(figures)
+  }
+  const resident = Object.fromEntries(sides.map((side) => [side.name, kilobytes(side.child.pid, 'VmRSS')]))
+  for (const child of [...started]) await stop(child)
+  const of = (name, figure) => Number(median(rounds.map((round) => round[name][figure])).toFixed(3))
+  return Object.fromEntries(Object.keys(MEMORY).map((name) => [name, { throughput: of(name, 'throughput'), cpu: of(name, 'cpu'), resident_kib: resident[name] }]))
+}
+
 const KILOBYTE = JSON.stringify({ list: 'x'.repeat(989) })
 const KEY = 'wxk_0123456789012345678901234567890123456789all'
 /** The calls that are measured: a small JSON answer, a large file, a large upload. */
@@ -235,10 +291,8 @@ async function gateway() {
   mkdirSync(files, { recursive: true })
   writeFileSync(path.join(files, 'get'), Buffer.alloc(1 << 20, 'wx-jssdk'))
   chmodSync(home, 0o755)
-  const json = (location, body) => `location = ${location} { default_type application/json; return 200 '${body}'; }`
   startNginx('wechat', LOAD_CORE, `server { listen 127.0.0.1:${wechat}; root ${path.join(home, 'files')}; default_type image/jpeg;
-    ${json('/cgi-bin/stable_token', JSON.stringify({ access_token: 'A'.repeat(130), expires_in: 7200 }))}
-    ${json('/cgi-bin/ticket/getticket', JSON.stringify({ errcode: 0, errmsg: 'ok', ticket: 'T'.repeat(86), expires_in: 7200 }))}
+    ${CREDENTIALS}
     ${json(CALLS.small.path, KILOBYTE)} ${json(CALLS.upload.path, '{"errcode":0}')} }`)
   const proxying = startNginx('proxy', SERVER_CORE, `upstream wechat { server 127.0.0.1:${wechat}; keepalive 64; keepalive_requests 1000000000; }
     server { listen 127.0.0.1:${proxy}; location / { proxy_pass http://wechat; proxy_http_version 1.1; proxy_set_header Connection ""; } }`)
@@ -307,6 +361,9 @@ const ENGLISH = {
   compared: (rounds) => [`wx-jssdk compared with, in the same round (median of ${rounds} rounds)`, 'requests/s', 'requests per second of CPU time'],
   bare: (bytes) => `an actix-web route that returns ${bytes} constant bytes`,
   nginx: 'nginx returning the same bytes (`return 200`)',
+  accounts: ['pages of 10,000 accounts in turn compared with pages of one of them, in the same round', 'requests/s', 'requests per second of CPU time', 'resident memory'],
+  default: 'by default',
+  huge_pages: 'with huge pages',
   passed: ['the gateway compared with nginx `proxy_pass`, 16 connections, in the same round', 'calls/s', 'calls per second of CPU time', 'median answer, gateway / nginx'],
   small: 'a call with a JSON answer of 1 KB',
   download: 'a call with an answer of 1 MiB',
@@ -332,6 +389,9 @@ const CHINESE = {
   compared: (rounds) => [`wx-jssdk 与下列各项在同一轮内之比（${rounds} 轮的中位数）`, '请求/秒', '每秒 CPU 时间的请求数'],
   bare: (bytes) => `actix-web 路由直接返回 ${bytes} 字节固定内容`,
   nginx: 'nginx 返回同样内容（`return 200`）',
+  accounts: ['10,000 个账号依次签名与只用其中一个账号在同一轮内之比', '请求/秒', '每秒 CPU 时间的请求数', '常驻内存'],
+  default: '默认',
+  huge_pages: '使用大页',
   passed: ['网关与 nginx `proxy_pass` 在同一轮内之比（16 个连接）', '调用/秒', '每秒 CPU 时间的调用数', '响应时间中位数：网关 / nginx'],
   small: '返回 1 KB JSON 的调用',
   download: '返回 1 MiB 的调用',
@@ -352,7 +412,7 @@ const CHINESE = {
  * Returns the tables of docs/PERFORMANCE.md. The other sides get paired ratios only: medians of different
  * rounds must not be divided.
  */
-function tables({ date, machine, http, gateway, nanoseconds: ns, process: own }, words) {
+function tables({ date, machine, http, accounts, gateway, nanoseconds: ns, process: own }, words) {
   const row = (cells) => `| ${cells.join(' | ')} |`
   const head = (cells) => `${row(cells)}\n${row(['---', ...Array(cells.length - 1).fill('---:')])}`
   const mib = (bytes) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`
@@ -368,6 +428,8 @@ function tables({ date, machine, http, gateway, nanoseconds: ns, process: own },
     head(words.compared(http.rounds)),
     ratio(words.bare(http.body_bytes), http.ratio_to_bare),
     ratio(words.nginx, http.ratio_to_nginx), '',
+    head(words.accounts),
+    ...Object.entries(accounts).map(([name, of]) => row([words[name], `${of.throughput.toFixed(2)} ×`, `${of.cpu.toFixed(2)} ×`, mib(of.resident_kib * 1024)])), '',
     head(words.passed),
     ...Object.keys(CALLS).map((name) => passed(words[name], gateway[name])), '',
     head(words.costs),
@@ -407,7 +469,7 @@ if (process.argv.includes('--documents')) {
 
 try {
   const nanoseconds = build()
-  const measured = { ...await throughput(), gateway: await gateway() }
+  const measured = { ...await throughput(), accounts: await manyAccounts(), gateway: await gateway() }
   const machine = `${os.cpus().length} cores of ${os.cpus()[0].model.trim()}, ${os.type()} ${os.release().split('-')[0]}`
   const result = { date: new Date().toISOString().slice(0, 10), machine, load_average: os.loadavg()[0], ...measured, nanoseconds }
   writeFileSync(path.join(root, 'benches/result.json'), JSON.stringify(result, null, 2) + '\n')
