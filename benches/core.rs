@@ -142,12 +142,7 @@ fn at_once<T>(read: impl Future<Output = T>) -> T {
 /// Returns a broker with this many accounts, all with current credentials.
 async fn broker(accounts: usize) -> Broker {
     let (clock, store) = (Clock::system(), Store::memory());
-    let nowhere = "http://127.0.0.1:1".to_owned();
-    let upstream = UpstreamOptions {
-        weixin: nowhere.clone(),
-        qyapi: nowhere,
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at("http://127.0.0.1:1");
     let mut builder = Broker::builder()
         .store(store.clone())
         .clock(clock.clone())

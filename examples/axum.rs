@@ -71,10 +71,7 @@ fn signer(
 async fn simulated() -> Result<(Broker, Option<Sandbox>), Box<dyn Error>> {
     let wechat = Sandbox::start(Clock::system()).await?;
     wechat.add_app(sandbox::App::official("wxshop", "secret").safe_domain("127.0.0.1"));
-    let upstream = UpstreamOptions {
-        weixin: wechat.url().to_owned(),
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at(wechat.url());
     Ok((
         signer("wxshop", "secret".to_owned(), "127.0.0.1", upstream)?,
         Some(wechat),

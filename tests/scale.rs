@@ -214,11 +214,7 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_make_no_call() {
 }
 
 fn broker(accounts: usize, store: Store, clock: Clock, url: &str) -> Broker {
-    let upstream = UpstreamOptions {
-        weixin: url.into(),
-        qyapi: url.into(),
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at(url);
     let mut builder = Broker::builder()
         .store(store)
         .clock(clock)
@@ -279,11 +275,7 @@ async fn refreshes_of_two_thousand_accounts_started_at_once_are_spread_over_a_mi
         builder = builder.account(format!("a{n}"), account);
     }
     let url = sandbox.url().to_owned();
-    let upstream = UpstreamOptions {
-        weixin: url.clone(),
-        qyapi: url,
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at(url);
     let broker = builder.upstream(upstream).build().unwrap();
     assert!(
         broker.tend().await.is_empty(),

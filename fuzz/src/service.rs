@@ -276,12 +276,7 @@ async fn broker() -> Broker {
             .expect("memory takes everything");
     }
     // An unreachable port.
-    let nowhere = "http://127.0.0.1:9".to_owned();
-    let upstream = UpstreamOptions {
-        weixin: nowhere.clone(),
-        qyapi: nowhere,
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at("http://127.0.0.1:9");
     let builder = Broker::builder()
         .clock(Clock::manual(NOW))
         .store(store)

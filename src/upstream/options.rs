@@ -21,6 +21,18 @@ pub struct UpstreamOptions {
     pub timeout: Duration,
 }
 
+impl UpstreamOptions {
+    /// Returns the defaults with this base URL for all of WeChat's hosts, as the sandbox and test servers have it.
+    pub fn at(url: impl Into<String>) -> Self {
+        let url = url.into();
+        Self {
+            weixin: url.clone(),
+            qyapi: url,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for UpstreamOptions {
     /// The same values as `[upstream]` in `wx-jssdk.default.toml`, for embedders; `tests/cli/config/defaults.rs`
     /// compares the two.

@@ -250,10 +250,8 @@ fn broker(wechat: &Sandbox, clock: &Clock) -> Broker {
     let down = Account::official("wxffffffffffffffff", "s");
     let crm = Account::work("ww0123456789abcdef", 7, "s");
     let upstream = UpstreamOptions {
-        weixin: wechat.url().to_owned(),
-        qyapi: wechat.url().to_owned(),
         timeout: Duration::from_secs(60),
-        ..UpstreamOptions::default()
+        ..UpstreamOptions::at(wechat.url())
     };
     Broker::builder()
         .account("main", main.js_safe_domain("example.com").unwrap())

@@ -200,11 +200,7 @@ async fn embedding_server(
         .await
         .unwrap();
     sandbox.add_app(main_app());
-    let upstream = UpstreamOptions {
-        weixin: sandbox.url().into(),
-        qyapi: sandbox.url().into(),
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at(sandbox.url());
     let broker = Broker::builder()
         .account(
             "main",

@@ -585,11 +585,7 @@ async fn an_impostor_without_wechats_certificate_never_sees_the_secret() {
         let _ = stream.read_to_end(&mut heard).await;
         heard
     });
-    let upstream = UpstreamOptions {
-        weixin: url.clone(),
-        qyapi: url,
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at(&url);
     let broker = Broker::builder()
         .account("main", Account::official("wx0123456789abcdef", SECRET))
         .upstream(upstream);

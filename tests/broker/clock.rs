@@ -124,11 +124,7 @@ fn clock(right: u64, wrong: i64) -> Clock {
 
 fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store, mode: TokenMode) -> Broker {
     let url = sandbox.url().to_owned();
-    let upstream = UpstreamOptions {
-        weixin: url.clone(),
-        qyapi: url,
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at(&url);
     let account = Account::official(APP, SECRET).token_mode(mode);
     Broker::builder()
         .account("main", account)

@@ -7,7 +7,8 @@ use wx_jssdk::broker::BuildError;
 use wx_jssdk::sandbox::{PreVerify, Sandbox};
 use wx_jssdk::{Account, Broker, Clock, Error, Kind, PageUrl};
 
-use crate::world::{APP, SECRET, STABLE, START, TICKET, World, account, app, page, upstream};
+use crate::common::upstream::impatient;
+use crate::world::{APP, SECRET, STABLE, START, TICKET, World, account, app, page};
 
 #[tokio::test]
 async fn building_a_broker_makes_no_upstream_call() {
@@ -153,7 +154,7 @@ async fn a_mini_program_has_no_ticket_and_no_call_is_made_to_find_out() {
     let world = World::stable().await;
     let broker = Broker::builder()
         .account("mini", Account::mini(APP, SECRET))
-        .upstream(upstream(&world.sandbox))
+        .upstream(impatient(&world.sandbox))
         .clock(world.clock.clone())
         .build()
         .unwrap();
@@ -211,7 +212,7 @@ async fn with_several_accounts_the_default_must_be_named() {
     );
     let broker = two()
         .default_account("two")
-        .upstream(upstream(&world.sandbox))
+        .upstream(impatient(&world.sandbox))
         .build()
         .unwrap();
     assert_eq!(
@@ -318,7 +319,7 @@ async fn two_apps_of_one_sandbox_never_see_each_others_values() {
     // Two Go centers shared one response struct: app A stored with B's token under load.
     let clock = Clock::manual(START);
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
-    let mut builder = Broker::builder().clock(clock).upstream(upstream(&sandbox));
+    let mut builder = Broker::builder().clock(clock).upstream(impatient(&sandbox));
     let ids: Vec<_> = (0..40).map(|i| format!("wx{i:016x}")).collect();
     for id in &ids {
         sandbox.add_app(wx_jssdk::sandbox::App::official(id, SECRET).safe_domain("example.com"));

@@ -6,7 +6,8 @@ use wx_jssdk::account::TokenMode;
 use wx_jssdk::sandbox::FaultKind;
 use wx_jssdk::{Account, Broker, Error, Kind, UnixTime};
 
-use crate::world::{APP, CLASSIC, STABLE, START, TICKET, World, account, upstream};
+use crate::common::upstream::impatient;
+use crate::world::{APP, CLASSIC, STABLE, START, TICKET, World, account};
 
 /// The failure, its code, and the earliest and latest second at which it is retried.
 async fn fails_with(kind: FaultKind) -> (Error, &'static str, u64) {
@@ -299,7 +300,7 @@ async fn a_refresh_begun_with_the_old_secret_does_not_undo_a_reload_with_the_new
         let builder = Broker::builder()
             .account("main", wrong)
             .clock(world.clock.clone());
-        let broker = builder.upstream(upstream(&world.sandbox)).build().unwrap();
+        let broker = builder.upstream(impatient(&world.sandbox)).build().unwrap();
         world.fault(endpoint, FaultKind::Errcode(40_125));
         let gate = world.sandbox.hold(endpoint);
         let reader = broker.clone();

@@ -233,11 +233,7 @@ impl Process {
 async fn refresh_for_ever(role: &str) {
     let [url, now, path] = role.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
     let clock = Clock::manual(UnixTime(now.parse().unwrap()));
-    let upstream = UpstreamOptions {
-        weixin: url.into(),
-        qyapi: url.into(),
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at(url);
     let store = Store::file(path).unwrap();
     let broker = Broker::builder()
         .account("main", account())

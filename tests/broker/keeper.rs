@@ -7,7 +7,8 @@ use wx_jssdk::broker::Find;
 use wx_jssdk::sandbox::{App, FaultKind, Sandbox};
 use wx_jssdk::{Account, Broker, Clock, Kind};
 
-use crate::world::{APP, CLASSIC, SECRET, STABLE, START, TICKET, World, page, upstream};
+use crate::common::upstream::impatient;
+use crate::world::{APP, CLASSIC, SECRET, STABLE, START, TICKET, World, page};
 
 #[tokio::test]
 async fn the_keeper_fills_a_cold_broker_before_the_first_request() {
@@ -203,7 +204,7 @@ async fn accounts_that_start_together_are_not_refreshed_in_the_same_second() {
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     let mut builder = Broker::builder()
         .clock(clock.clone())
-        .upstream(upstream(&sandbox));
+        .upstream(impatient(&sandbox));
     for i in 0..60 {
         let id = format!("wx{i:016x}");
         sandbox.add_app(App::mini(&id, SECRET));

@@ -56,11 +56,7 @@ async fn sandbox(app: App) -> Sandbox {
 
 fn broker(sandbox: &Sandbox, store: &Store) -> Broker {
     let url = sandbox.url().to_owned();
-    let upstream = UpstreamOptions {
-        weixin: url.clone(),
-        qyapi: url,
-        ..UpstreamOptions::default()
-    };
+    let upstream = UpstreamOptions::at(&url);
     let builder = Broker::builder()
         .account("main", Account::official(APP, SECRET))
         .upstream(upstream);

@@ -13,7 +13,8 @@ use wx_jssdk::sandbox::{App, Client, Fault, FaultKind, OpenPlatform, PreVerify, 
 use wx_jssdk::store::{Document, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
-use crate::world::{START, page, upstream};
+use crate::common::upstream::impatient;
+use crate::world::{START, page};
 
 const COMPONENT: &str = "wxc0de0000000000c0";
 const SECRET: &str = "5ec2e7000000000000000000000000aa";
@@ -57,7 +58,7 @@ fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store) -> Broker {
         .account("agency", component)
         .clock(clock.clone())
         .store(store.clone())
-        .upstream(upstream(sandbox))
+        .upstream(impatient(sandbox))
         .build()
         .unwrap()
 }

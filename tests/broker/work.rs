@@ -7,7 +7,8 @@ use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Account, Broker, Clock, Error, Kind};
 
-use crate::world::{START, page, upstream};
+use crate::common::upstream::impatient;
+use crate::world::{START, page};
 
 const CORP: &str = "ww0123456789abcdef";
 const GETTOKEN: &str = "/cgi-bin/gettoken";
@@ -27,7 +28,7 @@ fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store) -> Broker {
     let mut builder = Broker::builder()
         .clock(clock.clone())
         .store(store.clone())
-        .upstream(upstream(sandbox));
+        .upstream(impatient(sandbox));
     for (name, agent) in APPS {
         builder = builder.account(
             name,
@@ -145,7 +146,7 @@ async fn a_block_read_from_the_store_ends_at_its_own_end() {
     let builder = Broker::builder()
         .account("crm", account)
         .clock(clock.clone())
-        .upstream(upstream(&sandbox));
+        .upstream(impatient(&sandbox));
     let broker = builder.store(store).build().unwrap();
     for kind in [Kind::AccessToken, Kind::JsapiTicket] {
         let error = broker.credential("crm", kind).await.unwrap_err();

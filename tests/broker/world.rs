@@ -7,7 +7,9 @@ use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::{AccountSnapshot, Broker, CredentialSnapshot, Find};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
-use wx_jssdk::{Clock, Credential, Error, Kind, PageUrl, Secret, UnixTime, UpstreamOptions};
+use wx_jssdk::{Clock, Credential, Error, Kind, PageUrl, Secret, UnixTime};
+
+use crate::common::upstream::impatient;
 
 pub const APP: &str = "wx0123456789abcdef";
 pub const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -139,20 +141,9 @@ fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store, mode: TokenMode) -> B
         .account("main", account(mode))
         .clock(clock.clone())
         .store(store.clone())
-        .upstream(upstream(sandbox))
+        .upstream(impatient(sandbox))
         .build()
         .unwrap()
-}
-
-/// Short timeouts, so that a hanging call does not delay a test by five seconds.
-pub fn upstream(sandbox: &Sandbox) -> UpstreamOptions {
-    UpstreamOptions {
-        weixin: sandbox.url().to_owned(),
-        qyapi: sandbox.url().to_owned(),
-        connect_timeout: Duration::from_millis(500),
-        timeout: Duration::from_millis(500),
-        ..UpstreamOptions::default()
-    }
 }
 
 pub fn page() -> PageUrl {

@@ -9,3 +9,4 @@ pub(crate) mod redis_server;
 pub(crate) mod service;
 pub(crate) mod sql_server;
 pub(crate) mod tls;
+pub(crate) mod upstream;

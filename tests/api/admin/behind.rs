@@ -116,11 +116,9 @@ impl Chain {
         };
         let way = Way::to(production.address, clock.clone(), slow).await;
         let upstream = UpstreamOptions {
-            weixin: way.address.clone(),
-            qyapi: way.address.clone(),
             connect_timeout: Duration::from_millis(300),
             timeout: Duration::from_millis(300),
-            ..UpstreamOptions::default()
+            ..UpstreamOptions::at(&way.address)
         };
         let account = case.account.clone().js_safe_domain("example.com").unwrap();
         let development = Broker::builder()

@@ -99,11 +99,7 @@ async fn ten_thousand_accounts_are_paginated_with_failing_ones_first() {
 /// The same without a keeper: no credential has been requested yet.
 #[tokio::test]
 async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() {
-    let upstream = UpstreamOptions {
-        weixin: "http://127.0.0.1:9".into(),
-        qyapi: "http://127.0.0.1:9".into(),
-        ..Default::default()
-    };
+    let upstream = UpstreamOptions::at("http://127.0.0.1:9");
     let mut builder = Broker::builder().store(Store::memory()).upstream(upstream);
     for n in 0..ACCOUNTS {
         builder = builder.account(

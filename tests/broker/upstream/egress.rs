@@ -25,12 +25,10 @@ fn through(proxy: &str) -> Egress {
 
 fn upstream_by(base: &str, egress: Egress, timeout: Duration) -> Upstream {
     Upstream::new(&UpstreamOptions {
-        weixin: base.to_owned(),
-        qyapi: base.to_owned(),
         egress,
         connect_timeout: timeout,
         timeout: timeout + PATIENT,
-        ..UpstreamOptions::default()
+        ..UpstreamOptions::at(base)
     })
     .unwrap()
 }

@@ -39,11 +39,9 @@ pub(crate) fn account() -> Account {
 pub(crate) fn upstream(base: &str, timeout: Duration) -> Upstream {
     let base = base.to_owned();
     Upstream::new(&UpstreamOptions {
-        weixin: base.clone(),
-        qyapi: base,
         connect_timeout: timeout,
         timeout,
-        ..UpstreamOptions::default()
+        ..UpstreamOptions::at(&base)
     })
     .unwrap()
 }

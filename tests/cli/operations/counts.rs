@@ -281,11 +281,7 @@ async fn calls_are_counted_by_endpoint_until_midnight_in_shanghai() {
 async fn broker(store: Store, clock: &Clock) -> (Broker, Sandbox) {
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     sandbox.add_app(app("shop"));
-    let upstream = UpstreamOptions {
-        weixin: sandbox.url().to_owned(),
-        qyapi: sandbox.url().to_owned(),
-        ..Default::default()
-    };
+    let upstream = UpstreamOptions::at(sandbox.url());
     let account = Account::official(app_id("shop"), SECRET).token_mode(TokenMode::Stable);
     let broker = Broker::builder()
         .account("shop", account)
@@ -372,10 +368,7 @@ async fn a_value_from_the_store_is_not_a_call_and_keeps_its_own_date() {
     let (first, sandbox) = broker(store.clone(), &clock).await;
     first.credential("shop", Kind::JsapiTicket).await.unwrap();
     clock.advance(std::time::Duration::from_secs(600));
-    let upstream = UpstreamOptions {
-        weixin: sandbox.url().to_owned(),
-        ..Default::default()
-    };
+    let upstream = UpstreamOptions::at(sandbox.url());
     let account = Account::official(app_id("shop"), SECRET);
     let again = Broker::builder()
         .account("shop", account)

@@ -31,10 +31,7 @@ impl Crowd {
     async fn new(store: Store) -> Self {
         let clock = Clock::manual(START);
         let sandbox = Sandbox::start(clock.clone()).await.unwrap();
-        let upstream = UpstreamOptions {
-            weixin: sandbox.url().to_owned(),
-            ..UpstreamOptions::default()
-        };
+        let upstream = UpstreamOptions::at(sandbox.url());
         let mut builder = Broker::builder()
             .clock(clock.clone())
             .store(store)

@@ -171,10 +171,7 @@ async fn a_value_fetched_by_another_process_is_logged_as_such() {
         .unwrap();
     sandbox.add_app(app("shop"));
     let broker = || {
-        let upstream = wx_jssdk::UpstreamOptions {
-            weixin: sandbox.url().to_owned(),
-            ..Default::default()
-        };
+        let upstream = wx_jssdk::UpstreamOptions::at(sandbox.url());
         let account = wx_jssdk::Account::official(app_id("shop"), SECRET);
         wx_jssdk::Broker::builder()
             .account("shop", account)

@@ -11,8 +11,8 @@ use wx_jssdk::sandbox::{App, OpenPlatform, Sandbox};
 use wx_jssdk::store::{Saved, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
-use super::world::impatient;
 use crate::common::redis_server::Redis;
+use crate::common::upstream::impatient;
 
 const COMPONENT: &str = "wxc0de0000000000c0";
 const SECRET: &str = "5ec2e7000000000000000000000000aa";

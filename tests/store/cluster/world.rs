@@ -10,9 +10,10 @@ use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::Broker;
 use wx_jssdk::sandbox::{App, Kind as Revoked, Sandbox};
 use wx_jssdk::store::Store;
-use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
+use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
 use crate::common::redis_server::Redis;
+use crate::common::upstream::impatient;
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -178,16 +179,5 @@ pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
-    }
-}
-
-/// The sandbox as upstream of a node that waits for half a second.
-pub(crate) fn impatient(sandbox: &Sandbox) -> UpstreamOptions {
-    UpstreamOptions {
-        weixin: sandbox.url().to_owned(),
-        qyapi: sandbox.url().to_owned(),
-        connect_timeout: Duration::from_millis(500),
-        timeout: Duration::from_millis(500),
-        ..UpstreamOptions::default()
     }
 }

@@ -1,0 +1,15 @@
+//! Where the services under test find WeChat.
+
+use std::time::Duration;
+
+use wx_jssdk::UpstreamOptions;
+use wx_jssdk::sandbox::Sandbox;
+
+/// Short timeouts, so that a hanging call does not delay a test by five seconds.
+pub(crate) fn impatient(sandbox: &Sandbox) -> UpstreamOptions {
+    UpstreamOptions {
+        connect_timeout: Duration::from_millis(500),
+        timeout: Duration::from_millis(500),
+        ..UpstreamOptions::at(sandbox.url())
+    }
+}
