@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tempfile::TempDir;
 
@@ -30,7 +30,9 @@ static SHARED: [Mutex<Weak<Sql>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
 impl Sql {
     /// Returns a server that other tests use too: use your own table names and leave it running.
     pub(crate) fn shared(kind: Kind) -> Arc<Self> {
-        let mut shared = SHARED[kind as usize].lock().expect("no start panicked");
+        // A start that failed is tried again, so that one fault does not end every test.
+        let shared = SHARED[kind as usize].lock();
+        let mut shared = shared.unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
             let server = Arc::new(Self::start(kind));
             *shared = Arc::downgrade(&server);

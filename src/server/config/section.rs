@@ -19,6 +19,8 @@ pub(super) struct Section {
     table: HashMap<String, Value>,
     /// The keys that were read, for "did you mean".
     known: Vec<&'static str>,
+    /// The keys that are not suggested.
+    ignored: Vec<&'static str>,
     /// Keys inherited from the defaults, and the defaults' path: problems of these keys are reported there.
     inherited: HashSet<String>,
     inherited_from: String,
@@ -143,9 +145,10 @@ impl Section {
         self.table.retain(|key, _| keys.contains(&key.as_str()));
     }
 
-    /// Removes keys that cannot be validated, without reporting them.
-    pub(super) fn ignore(&mut self, keys: &[&str]) {
+    /// Removes keys that cannot be validated, without reporting or suggesting them.
+    pub(super) fn ignore(&mut self, keys: &[&'static str]) {
         self.table.retain(|key, _| !keys.contains(&key.as_str()));
+        self.ignored.extend_from_slice(keys);
     }
 
     /// Returns all subsections, sorted by name.
@@ -227,6 +230,7 @@ impl Section {
     pub(super) fn finish(&mut self, problems: &mut Problems) {
         let mut unknown: Vec<_> = self.table.iter().collect();
         unknown.sort_by_key(|(key, _)| *key);
+        self.known.retain(|key| !self.ignored.contains(key));
         for (key, value) in unknown {
             let path = self.path_of(key);
             let (from_en, from_zh) = match value.origin() {

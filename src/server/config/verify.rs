@@ -11,9 +11,6 @@ use crate::account::{VerifyFile, VerifyFileError};
 
 /// Reads an account's files. Reports and leaves out invalid ones.
 pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Vec<VerifyFile> {
-    if !section.has(KEY) {
-        return Vec::new();
-    }
     let path = section.path_of(KEY);
     let pairs = match section.take_variable(KEY) {
         Some(text) => listed(&text),

@@ -228,6 +228,23 @@ async fn all_mistakes_of_an_account_are_named_at_once() {
 }
 
 #[tokio::test]
+async fn an_unknown_setting_is_answered_with_those_that_an_account_here_may_have() {
+    let world = World::new().await;
+    let mut odd = shop();
+    odd["colour"] = json!("red");
+    let answer = world.put("shop", &odd).await;
+    let problem = answer.assert_problem(400, "bad_body");
+    let hint = problem["hint"]["en"].as_str().unwrap();
+    assert!(hint.contains("colour: unknown setting"), "{hint}");
+    for key in ["secret", "js_safe_domains", "token_mode"] {
+        assert!(hint.contains(key), "{key}: {hint}");
+    }
+    for key in ["secret_file", "proxy", "verify_files"] {
+        assert!(!hint.contains(key), "{key}: {hint}");
+    }
+}
+
+#[tokio::test]
 async fn accounts_of_the_configuration_are_shown_and_stay_as_they_are() {
     let world = World::new().await;
     let main = world.get("/accounts/main").await;

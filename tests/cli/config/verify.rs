@@ -17,6 +17,13 @@ fn names_and_contents_are_kept_exactly() {
 }
 
 #[test]
+fn a_misspelt_name_of_the_setting_is_recognised() {
+    let text = format!("{MAIN}{}", FILE.replace("verify_files", "verify_file"));
+    let what = only("accounts.main.verify_file", read(&text));
+    assert!(what.contains("did you mean verify_files?"), "{what}");
+}
+
+#[test]
 fn a_separate_section_is_accepted_too() {
     let settings = good(&format!(
         "{MAIN}[accounts.main.verify_files]\n\"WW_verify_b.txt\" = \"b\"\n\"MP_verify_a.txt\" = \"a\"\n"
