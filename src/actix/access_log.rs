@@ -15,6 +15,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use tracing::{info, warn};
 
+use super::keys::API_KEY_PREFIX;
 use super::problem::FailureCode;
 use super::request_stats::{ListenerName, OTHER_ROUTE};
 use crate::endpoint::ClientIps;
@@ -196,8 +197,7 @@ const MAX_PATH: usize = 100;
 /// name 30.
 const SHORTEST_PATH_SECRET: usize = 32;
 
-/// The prefix of API keys.
-const KEY: &[u8] = b"wxk_";
+const KEY: &[u8] = API_KEY_PREFIX.as_bytes();
 
 /// The length of a WeCom secret. API keys have 47 characters; tokens and tickets are longer. An id of
 /// this length is accepted only if it is hexadecimal.

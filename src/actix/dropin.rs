@@ -23,7 +23,7 @@ use tracing::debug;
 use self::reply::Refusal;
 use super::credentials::peer_ip;
 use super::keys::presented_key::Presenter;
-use super::keys::{ApiKey, ApiKeys, TicketRight, TokenStyle, virtual_token};
+use super::keys::{API_KEY_PREFIX, ApiKey, ApiKeys, TicketRight, TokenStyle, virtual_token};
 use crate::account::{Account, Platform};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
@@ -79,6 +79,13 @@ fn is_base(request: &HttpRequest, account: &str) -> bool {
     base.is_none_or(|base| base.0 == account)
 }
 
+/// Whether it can only be an API key or a virtual token, valid or not.
+fn is_our_own(token: &str) -> bool {
+    [API_KEY_PREFIX, virtual_token::PREFIX]
+        .iter()
+        .any(|prefix| token.starts_with(prefix))
+}
+
 /// The account that the `access_token` of a ticket call stands for.
 struct TokenOwner {
     /// The configured name.
@@ -96,9 +103,13 @@ impl TokenOwner {
         keys: &Keys,
         token: &str,
     ) -> Option<Self> {
-        let found = match broker.find_account_of_token(token).await {
-            Some((account, _)) => Some((account, None)),
-            None => Self::of_key(request, broker, &keys.load(), token),
+        // First what needs no look into a shared store.
+        let found = match Self::of_key(request, broker, &keys.load(), token) {
+            None if !is_our_own(token) => {
+                let found = broker.find_account_of_token(token).await;
+                found.map(|(account, _)| (account, None))
+            }
+            found => found,
         };
         let (account, key) = found.filter(|(account, _)| is_base(request, account))?;
         let system = {
@@ -128,7 +139,11 @@ impl TokenOwner {
             .extensions()
             .get::<BaseAccount>()
             .map(|base| base.0.clone());
-        let account = base.or_else(|| key.only_account(&accounts).map(str::to_owned))?;
+        // Whether an account exists is not said to a key that does not open it.
+        let account = match base {
+            Some(base) => Some(base).filter(|account| key.opens_account(account)),
+            None => key.only_account(&accounts).map(str::to_owned),
+        }?;
         Some((account, Some(key.clone())))
     }
 

@@ -234,13 +234,16 @@ impl ApiKeys {
     }
 }
 
+/// The start of the API keys that `wx-jssdk keys new` makes.
+pub(crate) const API_KEY_PREFIX: &str = "wxk_";
+
 /// Generates a new key: `wxk_` and 43 characters of 256 random bits. It is shown once; only its hash is
 /// kept.
 #[must_use]
 pub fn new_key() -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let characters = (0..43).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]));
-    std::iter::once("wxk_".to_owned())
+    std::iter::once(API_KEY_PREFIX.to_owned())
         .chain(characters.map(String::from))
         .collect()
 }

@@ -33,7 +33,7 @@ pub(super) struct Sync {
     due: Mutex<Due>,
     failed: Mutex<bool>,
     /// When an unknown token may cause a store read again.
-    token_lookup: tokio::sync::Mutex<Due>,
+    token_lookup: Arc<tokio::sync::Mutex<Due>>,
 }
 
 /// The identity of this node and the result of the last check.
@@ -140,12 +140,30 @@ impl Broker {
         if !self.inner.store.is_shared() {
             return None;
         }
-        let sync = &self.inner.keeper.sync;
-        let mut lookup = sync.token_lookup.lock().await;
-        if lookup.take(self.inner.clock.uptime(), LOOK_GAP) {
-            sync.due.lock().at_once();
-            self.catch_up().await;
+        let mut lookup = self
+            .inner
+            .keeper
+            .sync
+            .token_lookup
+            .clone()
+            .lock_owned()
+            .await;
+        // Another caller may have read it while this one waited.
+        let known = self.account_of_token(token);
+        if known.is_some() || !lookup.take(self.inner.clock.uptime(), LOOK_GAP) {
+            return known;
         }
+        let broker = self.clone();
+        // A task, so that a client that leaves does not end the pass halfway.
+        let pass = self.inner.runtime.spawn(async move {
+            broker.inner.keeper.sync.due.lock().at_once();
+            broker.catch_up().await;
+            // The gap begins at the end of the pass.
+            lookup.at_once();
+            lookup.take(broker.inner.clock.uptime(), LOOK_GAP);
+        });
+        // A pass that ended by a panic found nothing.
+        let _ = pass.await;
         self.account_of_token(token)
     }
 

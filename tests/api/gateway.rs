@@ -99,7 +99,10 @@ impl World {
                 "token = \"virtual\"\ncalls = [\"/\", \"/cgi-bin/clear_quota/v2\", \"/cgi-bin/openapi/rid/get\"]",
             ),
             format!("[upstream]\nweixin = \"{base}\"\nqyapi = \"{base}\"\n{upstream}\n"),
-            "[store]\nkind = \"memory\"\n".to_owned(),
+            match more.contains("[store]") {
+                true => String::new(),
+                false => "[store]\nkind = \"memory\"\n".to_owned(),
+            },
             format!("[accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"),
             format!("[accounts.mini]\nplatform = \"mini\"\napp_id = \"{MINI}\"\nsecret = \"{SECRET}\"\n"),
             format!(

@@ -120,10 +120,12 @@ impl Answer {
         self.rest.is_none()
     }
 
-    /// Hides the tokens in quoted requests: `access_token=…`.
-    pub(super) fn redact(&mut self) {
+    /// Hides the tokens in quoted requests: `access_token=…`. Returns false if it is no text, so that they are
+    /// still in it.
+    #[must_use]
+    pub(super) fn redact(&mut self) -> bool {
         let Ok(text) = std::str::from_utf8(&self.first) else {
-            return;
+            return false;
         };
         let mut redacted = String::with_capacity(text.len());
         let mut rest = text;
@@ -139,6 +141,7 @@ impl Answer {
         redacted.push_str(rest);
         self.length = Some(redacted.len() as u64);
         self.first = redacted.into_bytes().into();
+        true
     }
 
     /// Turns it into the answer to the caller. `call` is in progress until the last byte is sent.
@@ -298,18 +301,28 @@ mod tests {
         }
     }
 
-    #[test]
-    fn tokens_in_quoted_requests_are_hidden() {
-        let quoted = r#"{"request":{"request_url":"/cgi-bin/x?access_token=24_A-b_9&type=a","body":"access_token=B\"}"}}"#;
-        let mut answer = Answer {
+    fn quoting(body: &'static [u8]) -> Answer {
+        Answer {
             status: 200,
             headers: HeaderMap::new(),
             length: None,
-            first: Bytes::from_static(quoted.as_bytes()),
+            first: Bytes::from_static(body),
             rest: None,
             errcode: None,
-        };
-        answer.redact();
+        }
+    }
+
+    #[test]
+    fn a_quoted_request_that_is_no_text_is_not_redacted() {
+        let mut answer = quoting(b"{\"body\":\"\xb0\xa1 access_token=24_A\"}");
+        assert!(!answer.redact());
+    }
+
+    #[test]
+    fn tokens_in_quoted_requests_are_hidden() {
+        let quoted = r#"{"request":{"request_url":"/cgi-bin/x?access_token=24_A-b_9&type=a","body":"access_token=B\"}"}}"#;
+        let mut answer = quoting(quoted.as_bytes());
+        assert!(answer.redact());
         let text = std::str::from_utf8(&answer.first).unwrap();
         assert_eq!(
             text,

@@ -13,7 +13,7 @@ use super::super::dropin::not_a_key;
 use super::super::dropin::reply::Refusal;
 use super::super::keys::call_policy::CallRight;
 use super::super::keys::presented_key::{Presenter, presented};
-use super::super::keys::{ApiKey, ApiKeys, CallPath, virtual_token};
+use super::super::keys::{API_KEY_PREFIX, ApiKey, ApiKeys, CallPath, virtual_token};
 use super::outgoing_request::Query;
 use super::{Incoming, Shared};
 use crate::account::Account;
@@ -95,7 +95,7 @@ impl Shared {
             return self.of_key(incoming, key, &query, login_body);
         }
         if path.is_user_api() {
-            return self.of_user(keys, &query);
+            return self.of_user(incoming, keys, &query);
         }
         let token = query.get("access_token").ok_or_else(|| {
             Refusal::because(
@@ -181,7 +181,12 @@ impl Shared {
     }
 
     /// Returns the caller of a `/sns/` call, which carries the user's token.
-    fn of_user(&self, keys: &ApiKeys, query: &Query<'_>) -> Result<Caller, Refusal> {
+    fn of_user(
+        &self,
+        incoming: &Incoming<'_>,
+        keys: &ApiKeys,
+        query: &Query<'_>,
+    ) -> Result<Caller, Refusal> {
         let token = query
             .get("access_token")
             .or_else(|| query.get("refresh_token"));
@@ -197,8 +202,8 @@ impl Shared {
                 "this user's token does not come from a login through this wx-jssdk; send an API key as Authorization: Bearer KEY",
             )
         })?;
-        let (_, account) = accounts.get(&name).map_err(|_| wire_errors::DEAD_TOKEN)?;
-        Ok(Caller::new(key, &name, account))
+        accounts.get(&name).map_err(|_| wire_errors::DEAD_TOKEN)?;
+        self.caller(incoming, key, &name, &accounts)
     }
 
     fn caller(
@@ -278,9 +283,6 @@ fn text_in(body: &[u8], name: &str) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     body.get(name)?.as_str().map(str::to_owned)
 }
-
-/// The start of the API keys that `wx-jssdk keys new` makes.
-pub(super) const API_KEY_PREFIX: &str = "wxk_";
 
 /// WeChat's refresh tokens of users are valid for 30 days
 /// (<https://developers.weixin.qq.com/doc/service/guide/h5/auth.html>).

@@ -285,14 +285,12 @@ impl Call<'_> {
 
     /// Removes tokens that the answer quotes, and remembers users' tokens that it returns.
     fn finish(&self, answer: &mut Answer) -> Result<(), Refusal> {
-        if self.path.quotes_requests() {
-            if !answer.is_whole() {
-                return Err(unavailable(
-                    StatusCode::BAD_GATEWAY,
-                    "system error: the answer quotes an access token in a form that cannot be redacted".into(),
-                ));
-            }
-            answer.redact();
+        if self.path.quotes_requests() && !(answer.is_whole() && answer.redact()) {
+            return Err(unavailable(
+                StatusCode::BAD_GATEWAY,
+                "system error: the answer quotes an access token in a form that cannot be redacted"
+                    .into(),
+            ));
         }
         if self.path.is_user_api()
             && answer.is_whole()

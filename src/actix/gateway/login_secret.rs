@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::dropin::reply::Refusal;
 use super::body::Body;
 use super::forward::Call;
-use super::outgoing_request;
+use super::outgoing_request::{self, Query};
 
 impl Call<'_> {
     /// Returns query and body with the AppSecret: in the body if that has the key, else in the query.
@@ -30,7 +30,11 @@ impl Call<'_> {
         let secret = self.caller.account.secret().expose();
         members.insert(parameter.to_owned(), secret.into());
         let body = Value::Object(members).to_string();
-        let query = self.incoming.query().to_owned();
+        // Some SDKs send it in both places.
+        let query = match Query(self.incoming.query()).get(parameter) {
+            Some(_) => self.query(None),
+            None => self.incoming.query().to_owned(),
+        };
         Ok((query, Body::Whole(body.into(), None)))
     }
 }

@@ -9,8 +9,8 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue, VIA};
 use memchr::memmem;
 
 use super::super::dropin::reply::Refusal;
+use super::super::keys::API_KEY_PREFIX;
 use super::super::keys::virtual_token;
-use super::caller::API_KEY_PREFIX;
 use crate::endpoint::query;
 use crate::error::codes::wire_errors;
 

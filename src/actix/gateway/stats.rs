@@ -85,15 +85,16 @@ impl GatewayStats {
     }
 
     pub(super) fn refused(&self, account: &str, path: &str) {
-        self.update(account, path, |calls| {
+        self.update(account, path, MOST_REFUSED, |calls| {
             calls.outcomes[CallOutcome::Refused as usize] += 1;
         });
     }
 
-    fn update(&self, account: &str, path: &str, change: impl FnOnce(&mut CallStats)) {
+    /// Changes the counters of a path, which is counted apart if there are fewer series than `most`.
+    fn update(&self, account: &str, path: &str, most: usize, change: impl FnOnce(&mut CallStats)) {
         let mut all = self.0.lock();
         let key = (account.to_owned(), path.to_owned());
-        let key = match all.len() < MOST_SERIES || all.contains_key(&key) {
+        let key = match all.len() < most || all.contains_key(&key) {
             true => key,
             false => (OTHER.to_owned(), OTHER.to_owned()),
         };
@@ -159,18 +160,19 @@ impl InProgress {
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.stats.update(&self.account, &self.path, |calls| {
-            if let Some(took) = self.took {
-                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                calls.latencies[Distribution::bucket(&BOUNDS, micros)] += 1;
-                calls.micros += micros;
-            }
-            calls.outcomes[self.outcome as usize] += 1;
-            calls.replays += u64::from(self.replayed);
-            calls.healed += u64::from(self.healed);
-            calls.bytes_sent += self.bytes_sent;
-            calls.bytes_received += self.bytes_received;
-        });
+        self.stats
+            .update(&self.account, &self.path, MOST_SERIES, |calls| {
+                if let Some(took) = self.took {
+                    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                    calls.latencies[Distribution::bucket(&BOUNDS, micros)] += 1;
+                    calls.micros += micros;
+                }
+                calls.outcomes[self.outcome as usize] += 1;
+                calls.replays += u64::from(self.replayed);
+                calls.healed += u64::from(self.healed);
+                calls.bytes_sent += self.bytes_sent;
+                calls.bytes_received += self.bytes_received;
+            });
     }
 }
 
@@ -181,6 +183,10 @@ const BOUNDS: [u64; 10] = [
 
 /// Accounts times paths that are counted apart.
 const MOST_SERIES: usize = 1_000;
+
+/// A path of which only refused calls are known gets a series if there are fewer than this: a client that may call
+/// nothing chooses it.
+const MOST_REFUSED: usize = 100;
 
 /// The labels of all others.
 const OTHER: &str = "other";

@@ -262,6 +262,22 @@ async fn a_call_is_counted_and_logged_by_account_and_group() {
 }
 
 #[tokio::test]
+async fn paths_of_refused_calls_leave_room_for_the_calls_of_others() {
+    let world = World::new().await;
+    for n in 0..1_050 {
+        let target = format!("/wx/main/cgi-bin/a{n}?access_token={NO_CALLS_KEY}");
+        refused(&world.send(get(target)).await, 48001, "calls");
+    }
+    world
+        .get(&format!("/wx/mini{USERS}?access_token={KEY}"))
+        .await;
+    let metrics = world.send(get("/metrics")).await.text;
+    let counted =
+        r#"wx_jssdk_gateway_calls_total{account="mini",path="/cgi-bin/user",outcome="ok"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[tokio::test]
 async fn a_call_that_fails_is_counted_once_and_timed() {
     let world = World::new().await;
     let token = world.token(KEY).await;

@@ -19,6 +19,58 @@ async fn a_client_that_asks_again_gets_a_valid_token() {
 }
 
 #[tokio::test]
+async fn a_ticket_call_does_not_say_whether_an_account_of_others_exists() {
+    let world = World::new().await;
+    let mut said = std::collections::HashSet::new();
+    for account in ["mini", "nobody"] {
+        let target =
+            format!("/wx/{account}/cgi-bin/ticket/getticket?access_token={CRM_KEY}&type=jsapi");
+        let answer = world.send(get(target)).await;
+        assert_ne!(errcode(&answer), 0);
+        let (what, _) = answer.text.split_once(" rid: ").unwrap();
+        said.insert(what.to_owned());
+    }
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[tokio::test]
+async fn a_ticket_call_with_a_virtual_token_reads_no_shared_store() {
+    let home = TempDir::new().unwrap();
+    let file = home.path().join("store.db");
+    let store = format!(
+        "[store]\nkind = \"sql\"\nurl = \"sqlite://{}\"\n",
+        file.display()
+    );
+    let world = World::with(&store).await;
+    let token = world.token(VIRTUAL_KEY).await;
+    let loads = async || {
+        let metrics = world.send(get("/metrics")).await.text;
+        value(
+            &metrics,
+            r#"wx_jssdk_store_operations_total{operation="load"} "#,
+        )
+    };
+    let ticket = |token: &str| {
+        get(format!(
+            "/cgi-bin/ticket/getticket?access_token={token}&type=jsapi"
+        ))
+    };
+    world.send(ticket(&token)).await.ok();
+    // A look is made once a second. The keeper looks every five seconds.
+    let a_second = Duration::from_secs(1);
+    world.clock.advance(a_second);
+    let before = loads().await;
+    assert!(before.is_some());
+    for token in [&token, VIRTUAL_KEY, "wxv_of-nobody", "wxk_of-nobody"] {
+        world.send(ticket(token)).await;
+    }
+    assert_eq!(loads().await, before);
+    world.clock.advance(a_second);
+    world.send(ticket("71_of-a-peer-node")).await;
+    assert!(loads().await > before);
+}
+
+#[tokio::test]
 async fn fifty_workers_that_start_cold_cost_one_check() {
     let world = World::new().await;
     let path =

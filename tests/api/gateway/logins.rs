@@ -51,6 +51,8 @@ async fn sns_userinfo_keeps_the_users_token() {
     let refreshed = world.get(&refresh).await;
     assert_eq!(refreshed["openid"], login["openid"], "{refreshed}");
     let calls = world.sandbox.calls("/sns/userinfo");
+    let elsewhere = get(format!("/wx/mini{info}"));
+    refused(&world.send(elsewhere).await, 40013, "does not open");
     let foreign = get("/sns/userinfo?access_token=71_of-somebody&openid=o");
     refused(&world.send(foreign.clone()).await, 40001, "Bearer");
     assert_eq!(
@@ -102,13 +104,18 @@ async fn a_key_that_names_the_path_clears_a_quota_with_the_secret() {
         post(format!("{path}?appid={APP}&appsecret={VIRTUAL_KEY}"))
             .close()
             .body(""),
+        post(format!("{path}?appid={APP}&appsecret={VIRTUAL_KEY}"))
+            .close()
+            .body(r#"{"appsecret":"in both places"}"#),
     ] {
         let answer = world.send_text(request).await;
         assert_eq!(errcode(&answer), 0, "{answer:?}");
     }
+    let both = world.received(path).query;
+    assert!(both.contains("appsecret=0c79"), "{both}");
     let other = post(format!("{path}?appid={APP}&appsecret={KEY}"))
         .close()
         .body("");
     refused(&world.send_text(other).await, 48001, "exactly this path");
-    assert_eq!(world.sandbox.calls(path), 2);
+    assert_eq!(world.sandbox.calls(path), 3);
 }

@@ -1,12 +1,13 @@
 //! With a working Redis: one call for all, and every process gets new values in time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wx_jssdk::Kind;
 use wx_jssdk::account::TokenMode::{Classic, Stable};
 use wx_jssdk::sandbox::{Fault, FaultKind, Mode};
 
-use crate::cluster::world::{APP, CLASSIC, Cluster, STABLE, TICKET};
+use crate::cluster::world::{APP, CLASSIC, Cluster, STABLE, TICKET, at_once};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
@@ -251,6 +252,32 @@ async fn a_token_that_one_process_has_just_refreshed_is_known_to_every_other_at_
         2,
         "no call to WeChat was made for it"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_client_that_leaves_does_not_end_the_look_for_its_token() {
+    let cluster = Cluster::warm(Stable, 2).await;
+    let dead = cluster.revoke_token().await;
+    let new = cluster.brokers[0]
+        .reject("main", Kind::AccessToken, &dead)
+        .await
+        .unwrap();
+    let other = &cluster.brokers[1];
+    assert!(at_once(other.find_account_of_token(new.value.expose())).is_none());
+    let arrives = async {
+        while other
+            .credential("main", Kind::AccessToken)
+            .await
+            .unwrap()
+            .value
+            != new.value
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    let arrived = tokio::time::timeout(Duration::from_secs(10), arrives).await;
+    assert!(arrived.is_ok(), "the store was not read to its end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
