@@ -254,7 +254,11 @@ ${accounts.join('')}
     const child = start(PROGRAM, ['serve', '--config', file], environment)
     child.stdout.resume()
     const status = `http://127.0.0.1:${adminPort}/status.json?limit=1&part=summary`
-    while (JSON.parse((await answered(status)).text).summary.ok < ACCOUNTS) await sleep(100)
+    const begun = performance.now()
+    while (JSON.parse((await answered(status)).text).summary.ok < ACCOUNTS) {
+      if (performance.now() - begun > 120_000) throw new Error('not every account got its credentials')
+      await sleep(100)
+    }
     sides.push({ name, child, url: `http://127.0.0.1:${port}` })
   }
   const rounds = []

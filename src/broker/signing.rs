@@ -125,7 +125,6 @@ impl Broker {
     ) -> Result<Option<CountedText>, Error> {
         let accounts = self.inner.accounts.load();
         let entry = accounts.find(account)?;
-        entry.bring_near();
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
         let at = self.inner.clock.moment();
         let current = self.current(slot, &at);
@@ -182,21 +181,18 @@ impl Broker {
 }
 
 impl AccountEntry {
-    /// Reads a byte of each cache line that a signature needs. Of ten thousand accounts most are not in the cache, and
-    /// the atomic operations of signing would wait for one line after the other.
-    fn bring_near(&self) {
-        let slot = self.slot_of(Kind::JsapiTicket);
+    /// Reads from the cache lines that a signature needs. Of ten thousand accounts most are not in the cache, and the
+    /// atomic operations of signing would wait for one line after the other.
+    fn bring_near(&self, slot: &Slot) {
         let text = self.template().text.bytes().step_by(CACHE_LINE);
-        black_box((
-            slot.is_some_and(|slot| slot.is_wanted()),
-            text.fold(0, |all, byte| all ^ byte),
-            self.answers.ok(),
-        ));
+        let text = text.fold(0, |all, byte| all ^ byte);
+        black_box((slot.is_wanted(), text, self.answers.ok()));
     }
 
     /// Returns the slot whose ticket signs this page.
     fn slot_for(&self, kind: Kind, page: &PageUrl) -> Result<&Arc<Slot>, Error> {
         let slot = self.slot(kind)?;
+        self.bring_near(slot);
         if self.allows(page) {
             slot.note_use();
             return Ok(slot);
