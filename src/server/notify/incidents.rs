@@ -233,7 +233,14 @@ impl Incidents {
             let mut open = self.open.values();
             open.any(|incident| incident.affected.contains_key(subject))
         };
-        closed.retain(|(_, incident)| incident.reported.is_some());
+        // Another refused configuration is no recovery.
+        let is_refused = self
+            .open
+            .keys()
+            .any(|cause| matches!(cause, Cause::Reload(_)));
+        closed.retain(|(cause, incident)| {
+            incident.reported.is_some() && !(is_refused && matches!(cause, Cause::Reload(_)))
+        });
         let recovered = closed.into_iter().filter_map(|(cause, incident)| {
             let is_there = |it: &&String| !cause.is_of_accounts() || exists(it);
             let names = incident.hit.iter().filter(is_there);
@@ -265,7 +272,15 @@ impl Incident {
         let settle = cause.settle(timing);
         let settled = self.affected.values();
         let settled = settled.filter(|it| uptime.saturating_sub(it.since) >= settle);
-        let severity = settled.map(|it| it.finding.severity).max()?;
+        let settled: Vec<_> = settled.map(|it| it.finding.severity).collect();
+        if let Some(reported) = &mut self.reported {
+            // An account that has recovered since is news when it fails again.
+            let still = self.affected.values().map(|it| it.finding.severity);
+            let still = still.filter(|it| *it >= reported.severity).count();
+            reported.count = reported.count.min(still);
+        }
+        let severity = *settled.iter().max()?;
+        let settled = settled.into_iter().filter(|it| *it >= severity).count();
         // All of them, also those that have not settled: they have the same cause.
         let of_severity = self.affected.values().map(|it| &it.finding);
         let of_severity: Vec<_> = of_severity.filter(|it| it.severity >= severity).collect();
@@ -275,7 +290,7 @@ impl Incident {
             Some(before) if severity > before.severity => true,
             Some(before) => {
                 severity == before.severity
-                    && count > before.count
+                    && settled > before.count
                     && !timing.repeat.is_zero()
                     && uptime.saturating_sub(before.at) >= timing.repeat
             }

@@ -33,11 +33,8 @@ impl Message {
         node: &str,
         now: UnixTime,
     ) -> Self {
-        let texts: Vec<_> = notices
-            .iter()
-            .map(|notice| notice.text(lang, node))
-            .collect();
-        let text = cut(&texts.join("\n\n"), most_bytes(webhook.kind));
+        let texts = notices.iter().map(|notice| notice.text(lang, node));
+        let text = newest(texts.collect(), most_bytes(webhook.kind));
         let secret = webhook.secret.as_ref().map(Secret::expose);
         let mut url = webhook.url.clone();
         let body = match webhook.kind {
@@ -126,6 +123,18 @@ fn most_bytes(kind: WebhookKind) -> usize {
     }
 }
 
+/// Joins as many of the texts as the service takes, and leaves out the oldest: the newest says how it is now.
+fn newest(mut texts: Vec<String>, most: usize) -> String {
+    while texts.len() > 1 && joined(&texts).len() > most {
+        texts.remove(0);
+    }
+    cut(&joined(&texts), most)
+}
+
+fn joined(texts: &[String]) -> String {
+    texts.join("\n\n")
+}
+
 fn cut(text: &str, most: usize) -> String {
     const MARK: &str = "\n…";
     if text.len() <= most {
@@ -142,6 +151,19 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_more_texts_than_fit_the_newest_are_sent() {
+        let texts = |lengths: &[usize]| {
+            let texts = lengths.iter().zip('a'..);
+            texts
+                .map(|(length, name)| name.to_string().repeat(*length))
+                .collect()
+        };
+        assert_eq!(newest(texts(&[3, 2, 2]), 11), "aaa\n\nbb\n\ncc");
+        assert_eq!(newest(texts(&[3, 2, 2]), 10), "bb\n\ncc");
+        assert_eq!(newest(texts(&[3, 9]), 8), "bbbb\n…");
+    }
 
     #[test]
     fn a_text_that_is_too_long_is_cut_between_characters() {

@@ -73,9 +73,25 @@ fn an_outage_that_grows_is_reported_again_after_the_time_set_for_it() {
     let mut incidents = Incidents::new(MINUTE);
     step(&mut incidents, 0, down(0..1));
     assert_eq!(step(&mut incidents, 60, down(0..1)), [(DOWN, 1)]);
+    assert_eq!(step(&mut incidents, 3_600, down(0..9)), []);
     assert_eq!(step(&mut incidents, 3_659, down(0..9)), []);
     assert_eq!(step(&mut incidents, 3_660, down(0..9)), [(DOWN, 9)]);
     assert_eq!(step(&mut incidents, 99_999, down(0..9)), [], "not larger");
+}
+
+#[test]
+fn an_account_that_fails_while_an_old_one_still_does_is_reported() {
+    let mut incidents = Incidents::new(MINUTE);
+    step(&mut incidents, 0, down(0..200));
+    assert_eq!(step(&mut incidents, 60, down(0..200)), [(DOWN, 200)]);
+    assert_eq!(step(&mut incidents, 600, down([0])), []);
+    assert_eq!(step(&mut incidents, 9_000, down([0, 7])), []);
+    assert_eq!(step(&mut incidents, 9_060, down([0, 7])), [(DOWN, 2)]);
+    for seconds in 9_061..20_000 {
+        // One that fails for seconds again and again is not.
+        let flapping = [0, 7].into_iter().chain((seconds % 30 < 10).then_some(8));
+        assert_eq!(step(&mut incidents, seconds, down(flapping)), []);
+    }
 }
 
 #[test]
@@ -134,17 +150,18 @@ fn an_account_that_was_removed_or_is_starting_has_not_recovered() {
 #[test]
 fn a_refused_configuration_is_reported_at_once_and_once_for_the_same_mistakes() {
     let mut incidents = Incidents::new(MINUTE);
-    let of = |hash| World {
-        findings: vec![finding(
-            "configuration",
-            Cause::Reload(hash),
-            Severity::Failing,
-        )],
+    let of = |hash, paths: &[&str]| World {
+        findings: paths
+            .iter()
+            .map(|path| finding(path, Cause::Reload(hash), Severity::Failing))
+            .collect(),
         ..World::default()
     };
-    assert_eq!(step(&mut incidents, 0, of(1)), [(FAILING, 1)]);
-    assert_eq!(step(&mut incidents, 60, of(1)), []);
-    assert_eq!(step(&mut incidents, 61, of(2)), [(FAILING, 1)]);
+    let both = ["accounts.a.secret", "accounts.b.app_id"];
+    assert_eq!(step(&mut incidents, 0, of(1, &both)), [(FAILING, 2)]);
+    assert_eq!(step(&mut incidents, 60, of(1, &both)), []);
+    let one_less = step(&mut incidents, 61, of(2, &both[1..]));
+    assert_eq!(one_less, [(FAILING, 1)], "nothing was applied");
     let applied = step(&mut incidents, 62, World::default());
     assert_eq!(applied, [(Event::Recovered, 1)]);
 }
