@@ -106,6 +106,18 @@ impl Broker {
         component_app_id: &str,
         event: &PushEvent,
     ) -> Result<(), PushFailed> {
+        let (broker, component, event) = (self.clone(), component_app_id.to_owned(), event.clone());
+        // A task: a connection that is reset must not end it between the store and what follows.
+        let pushed = async move { broker.apply_push(&component, &event).await };
+        let pushed = self.inner.runtime.spawn(pushed).await;
+        pushed.unwrap_or(Err(PushFailed::Interrupted))
+    }
+
+    async fn apply_push(
+        &self,
+        component_app_id: &str,
+        event: &PushEvent,
+    ) -> Result<(), PushFailed> {
         let accounts = self.accounts();
         let platform = accounts
             .platform(component_app_id)
@@ -383,6 +395,9 @@ pub enum PushFailed {
     /// The change could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The process is ending, or its task panicked.
+    #[error("the push was not processed to its end")]
+    Interrupted,
 }
 
 fn log_alert(platform: &AccountEntry, app_id: &str) {

@@ -159,6 +159,14 @@ impl Broker {
         merged
     }
 
+    /// Makes the next look read the store: whether a change that failed was stored is not known.
+    fn look_again(&self) {
+        let mut known = self.inner.stored_accounts.known.lock();
+        known.changes += 1;
+        known.is_loaded = false;
+        known.look.at_once();
+    }
+
     fn change_known(&self, change: impl FnOnce(&mut Known)) {
         let mut known = self.inner.stored_accounts.known.lock();
         known.changes += 1;

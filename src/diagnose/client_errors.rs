@@ -171,8 +171,9 @@ impl ErrorText {
             Part::Number(number) => self.numbers().any(|one| one == *number),
             Part::Ending(words) => self.squashed.match_indices(words.as_str()).any(|(at, _)| {
                 let rest = &self.squashed[at + words.len()..];
-                let end = rest.find(['\n', '"', '\'']).unwrap_or(rest.len());
-                !rest[..end].contains(char::is_alphanumeric)
+                // Looks no further than to the first letter: the words may occur thousands of times.
+                let mut rest = rest.chars().take_while(|c| !"\n\"'".contains(*c));
+                !rest.any(char::is_alphanumeric)
             }),
         }
     }

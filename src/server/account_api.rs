@@ -234,13 +234,16 @@ async fn put(
     api: web::Data<AccountApi>,
     body: Body,
 ) -> HttpResponse {
-    match api.put(&request, &name, body).await {
-        Ok((stored, Changed::Added)) => shown(StatusCode::CREATED, &name, &stored),
-        Ok((stored, Changed::Replaced | Changed::Unchanged)) => {
-            shown(StatusCode::OK, &name, &stored)
+    to_its_end(async move {
+        match api.put(&request, &name, body).await {
+            Ok((stored, Changed::Added)) => shown(StatusCode::CREATED, &name, &stored),
+            Ok((stored, Changed::Replaced | Changed::Unchanged)) => {
+                shown(StatusCode::OK, &name, &stored)
+            }
+            Err(problem) => problem.into_response(),
         }
-        Err(problem) => problem.into_response(),
-    }
+    })
+    .await
 }
 
 /// `DELETE /accounts/{account}`.
@@ -249,10 +252,20 @@ async fn remove(
     name: web::Path<String>,
     api: web::Data<AccountApi>,
 ) -> HttpResponse {
-    match api.remove(&request, &name).await {
-        Ok(()) => HttpResponse::NoContent().finish(),
-        Err(problem) => problem.into_response(),
-    }
+    to_its_end(async move {
+        match api.remove(&request, &name).await {
+            Ok(()) => HttpResponse::NoContent().finish(),
+            Err(problem) => problem.into_response(),
+        }
+    })
+    .await
+}
+
+/// Makes a change to its end even if the client resets its connection: this process would otherwise go on with
+/// accounts that are no longer the stored ones.
+async fn to_its_end(change: impl Future<Output = HttpResponse> + 'static) -> HttpResponse {
+    let changed = actix_web::rt::spawn(change).await;
+    changed.unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
 }
 
 fn shown(status: StatusCode, name: &str, stored: &StoredAccount) -> HttpResponse {
@@ -386,3 +399,24 @@ const MAX_BODY: usize = 8 * 1024;
 
 /// What a store keeps of an account, in bytes.
 const MAX_RECORD: usize = 5_500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_change_whose_client_leaves_is_made_to_its_end() {
+        let (made, is_made) = tokio::sync::oneshot::channel();
+        let change = to_its_end(async move {
+            tokio::task::yield_now().await;
+            made.send(()).unwrap();
+            HttpResponse::Ok().finish()
+        });
+        tokio::select! {
+            biased;
+            _ = change => panic!("it has to wait"),
+            () = std::future::ready(()) => {}
+        }
+        is_made.await.unwrap();
+    }
+}

@@ -99,8 +99,15 @@ function address(path, part) {
   return `${path}?${query}`;
 }
 
+/** Returns a signal that aborts after so many milliseconds. Browsers before Chrome 103 and Safari 16 have no AbortSignal.timeout. */
+function until(milliseconds) {
+  const control = new AbortController();
+  setTimeout(() => control.abort(), milliseconds);
+  return control.signal;
+}
+
 async function ask(path, part) {
-  const answer = await fetch(address(path, part), { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+  const answer = await fetch(address(path, part), { cache: "no-store", signal: until(PATIENCE) });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer;
 }
@@ -269,7 +276,7 @@ async function refresh(key, wish) {
       headers: { "Content-Type": "application/json", "X-Requested-With": "wx-jssdk", "X-Api-Key": key },
       body: JSON.stringify(wish),
       cache: "no-store",
-      signal: AbortSignal.timeout(60_000),
+      signal: until(60_000),
     });
     const body = await answer.json();
     if (answer.status !== 401) {

@@ -65,9 +65,12 @@ fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store) -> Broker {
 
 impl World {
     async fn new(platform: OpenPlatform) -> Self {
+        Self::with(platform, Store::memory()).await
+    }
+
+    async fn with(platform: OpenPlatform, store: Store) -> Self {
         let clock = Clock::manual(START);
         let sandbox = sandbox(&clock, platform).await;
-        let store = Store::memory();
         let broker = broker(&sandbox, &clock, &store);
         Self {
             sandbox,
@@ -410,6 +413,30 @@ async fn a_withdrawn_account_is_no_longer_served() {
     world.advance(10);
     world.authorized(SHOP).await;
     world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn a_push_whose_connection_is_reset_is_processed_to_its_end() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::file(home.path().join("store.redb")).unwrap();
+    let world = World::with(platform(), store).await;
+    world.push_ticket().await;
+    world.settle().await;
+    world.authorized(SHOP).await;
+    world.advance(10);
+    world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+    let event = PushEvent {
+        create_time: world.now(),
+        kind: EventKind::Unauthorized {
+            authorizer: SHOP.to_owned(),
+        },
+    };
+    tokio::select! {
+        biased;
+        _ = world.broker.platform_pushed(COMPONENT, &event) => panic!("it waits for the disk"),
+        () = std::future::ready(()) => {}
+    }
+    world.until(|| world.account(SHOP).is_none()).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Whole cases: correct signatures, findings from the client's message alone, input in every shape.
 
 use serde_json::json;
-use wx_jssdk::diagnose::{Answer, Case, Confidence, Role, diagnose};
+use wx_jssdk::diagnose::{Answer, Case, Confidence, Paste, Role, diagnose};
 
 use crate::backend::*;
 use crate::faults::hmac_sha256;
@@ -558,6 +558,28 @@ fn garbage_causes_neither_a_panic_nor_an_explanation() {
     ] {
         let findings = diagnose(&case(url, &sha1("something else")));
         assert!(!findings[0].explains(), "{url}: {findings:?}");
+    }
+}
+
+#[test]
+fn a_text_crafted_to_be_slow_is_read_in_bounded_time() {
+    for text in [
+        "a=".repeat(32_000),
+        "url=".repeat(16_000),
+        "appid: ".repeat(9_000),
+        "url='".repeat(13_000),
+        "agentconfig:failx".repeat(3_800),
+        "agentconfig:fail.".repeat(3_800),
+        "{".repeat(64_000),
+    ] {
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let case = Case::default().paste(Paste::read(&text));
+            tell.send(diagnose(&case))
+        });
+        // Generous for a loaded machine without optimisation; a quadratic algorithm takes minutes.
+        told.recv_timeout(std::time::Duration::from_secs(60))
+            .expect("an answer in time");
     }
 }
 

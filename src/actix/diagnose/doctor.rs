@@ -49,8 +49,8 @@ struct Limits {
     total: Limiter,
     clock: Ticks,
     /// Questions in progress, those that wait for a search included.
-    questions: Semaphore,
-    searches: Semaphore,
+    questions: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
 }
 
 impl Limits {
@@ -64,8 +64,8 @@ impl Limits {
             share: Limiter::new(share, RateBuckets::new(CELLS), clock.clone()),
             total: Limiter::new(total, RateBuckets::new(1), clock.clone()),
             clock,
-            questions: Semaphore::new(QUESTIONS),
-            searches: Semaphore::new(SEARCHES),
+            questions: Arc::new(Semaphore::new(QUESTIONS)),
+            searches: Arc::new(Semaphore::new(SEARCHES)),
         }
     }
 
@@ -103,8 +103,8 @@ impl Doctor {
     }
 
     async fn examine(&self, question: Question) -> Result<Value, Problem> {
-        let question_place = self.limits.questions.try_acquire();
-        let _question_place = question_place.map_err(|_| asked_too_often(LONGEST_WAIT))?;
+        let question_place = self.limits.questions.clone().try_acquire_owned();
+        let question_place = question_place.map_err(|_| asked_too_often(LONGEST_WAIT))?;
         let named = question.account.clone().filter(|name| !name.is_empty());
         let (mut case, paste) = question.case();
         let account = self.account(named.as_deref(), &case)?;
@@ -120,11 +120,14 @@ impl Doctor {
         let allowed = account
             .as_ref()
             .and_then(|(_, account)| allows(account, case.checked()));
-        let place = self.limits.searches.acquire().await;
-        let _place = place.map_err(|_| asked_too_often(Duration::ZERO))?;
-        let findings: Vec<Finding> = web::block(move || diagnose_briefly(&case))
-            .await
-            .map_err(|_| bad_body())?;
+        let place = self.limits.searches.clone().acquire_owned().await;
+        let place = place.map_err(|_| asked_too_often(Duration::ZERO))?;
+        // The places belong to the search, which goes on if the client leaves.
+        let search = move || {
+            let _places = (question_place, place);
+            diagnose_briefly(&case)
+        };
+        let findings: Vec<Finding> = web::block(search).await.map_err(|_| bad_body())?;
         let answer = DoctorAnswer {
             findings,
             read,

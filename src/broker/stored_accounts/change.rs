@@ -145,7 +145,8 @@ impl Broker {
             self.forget_stored(&account).await?;
         }
         let new = Document::after(before.as_ref(), text.clone());
-        let Some(version) = store.save_document(&document, &new, now).await? else {
+        let saved = store.save_document(&document, &new, now).await;
+        let Some(version) = saved.inspect_err(|_| self.look_again())? else {
             return Ok(None);
         };
         if takes_app && let Some(other) = self.lost_claim(name, &account).await? {
@@ -153,7 +154,8 @@ impl Broker {
                 version,
                 ..before.unwrap_or_else(|| Document::new("").until(now))
             };
-            store.save_document(&document, &undone, now).await?;
+            let saved = store.save_document(&document, &undone, now).await;
+            saved.inspect_err(|_| self.look_again())?;
             return Err(same_app(&account, &other));
         }
         let noted = self.note(name, version, &text, account);
@@ -195,8 +197,8 @@ impl Broker {
             expected.check(before.version)?;
             // A document that has ended counts as absent.
             let end = Document::after(Some(&before), "").until(now);
-            let stored = self.inner.store.save_document(&document, &end, now).await?;
-            if stored.is_none() {
+            let saved = self.inner.store.save_document(&document, &end, now).await;
+            if saved.inspect_err(|_| self.look_again())?.is_none() {
                 continue;
             }
             let used = self.inner.accounts.load().find(name).ok().cloned();

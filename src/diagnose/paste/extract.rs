@@ -101,17 +101,25 @@ pub(super) fn word_of(json: &Value, names: &[&str]) -> Option<String> {
 /// answer.
 pub(super) fn values_in(text: &str) -> Map<String, Value> {
     let mut found = Map::new();
-    let mut rest = text;
+    let (mut rest, mut tries) = (text, 0);
     while let Some(start) = rest.find(is_name_start) {
         let end = rest[start..]
             .find(|c| !is_name(c))
             .map_or(rest.len(), |length| start + length);
         let (name, after) = (&rest[start..end], &rest[end..]);
         rest = after;
+        // Before the value, which may reach to the end of the text.
+        if !is_known(name) || found.contains_key(name) {
+            continue;
+        }
+        tries += 1;
+        if tries > MAX_VALUES {
+            break;
+        }
         let Some((value, after)) = value_after(after) else {
             continue;
         };
-        if is_wanted(name, &value) && !found.contains_key(name) {
+        if is_wanted(name, &value) {
             found.insert(name.to_owned(), Value::String(value));
             rest = after;
         }
@@ -152,20 +160,28 @@ fn value_after(text: &str) -> Option<(String, &str)> {
     }
 }
 
+/// Returns whether a backend's answer may have a value with this name.
+fn is_known(name: &str) -> bool {
+    let name = plain(name);
+    let name = name.as_str();
+    SIGNATURES.contains(&name)
+        || IDS.contains(&name)
+        || URLS.contains(&name)
+        || name == TIMESTAMP
+        || ticket_input::NAMES.contains(&name)
+        || ERROR.contains(&name)
+}
+
 /// Returns whether the name is a known one and the value a literal, not a variable or a call.
 fn is_wanted(name: &str, value: &str) -> bool {
     let name = plain(name);
     let is_literal = !value.is_empty() && plain(value) != name && !value.contains(['(', '$', '{']);
     let dotted = value.contains('.') && !value.contains("://");
     match name.as_str() {
-        "signature" | "sign" | "jssignature" => {
-            value.len() >= MIN_SIGNATURE && is_literal && !dotted
-        }
-        "timestamp" => value.bytes().all(|byte| byte.is_ascii_digit()) && is_literal,
-        "noncestr" | "nonce" | "noncestring" | "appid" | "corpid" | "wxappid" => {
-            is_literal && !dotted
-        }
-        "url" | "signurl" => is_literal && value.contains("://"),
+        name if SIGNATURES.contains(&name) => value.len() >= MIN_SIGNATURE && is_literal && !dotted,
+        TIMESTAMP => value.bytes().all(|byte| byte.is_ascii_digit()) && is_literal,
+        name if IDS.contains(&name) => is_literal && !dotted,
+        name if URLS.contains(&name) => is_literal && value.contains("://"),
         name if ticket_input::NAMES.contains(&name) => {
             ticket_input::is_long_enough(value) && is_literal && !dotted
         }
@@ -173,7 +189,21 @@ fn is_wanted(name: &str, value: &str) -> bool {
     }
 }
 
+const SIGNATURES: [&str; 3] = ["signature", "sign", "jssignature"];
+const TIMESTAMP: &str = "timestamp";
+const IDS: [&str; 6] = [
+    "noncestr",
+    "nonce",
+    "noncestring",
+    "appid",
+    "corpid",
+    "wxappid",
+];
+const URLS: [&str; 2] = ["url", "signurl"];
 pub(super) const ERROR: [&str; 2] = ["errmsg", "errormessage"];
+
+/// Limits the values that are read, each of which may reach to the end of the text.
+const MAX_VALUES: usize = 256;
 
 /// Limits the tries at braces that are not JSON: a script has many.
 const MAX_TRIES: usize = 64;
