@@ -33,9 +33,9 @@ impl Healthcheck {
         let server = match self.address {
             Some(address) => Server::at(address, self.tls),
             None => {
-                let settings =
-                    Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
-                Server::at(settings.server.listen, settings.server.tls.is_some())
+                let listener = Settings::public_listener(self.config.as_deref());
+                let (address, tls) = listener.map_err(|problems| listed(&problems))?;
+                Server::at(address, tls)
             }
         };
         // The request holds no secret, and an expired certificate is not a reason to restart the service.

@@ -404,19 +404,21 @@ const MAX_RECORD: usize = 5_500;
 mod tests {
     use super::*;
 
-    #[actix_web::test]
-    async fn a_change_whose_client_leaves_is_made_to_its_end() {
-        let (made, is_made) = tokio::sync::oneshot::channel();
-        let change = to_its_end(async move {
-            tokio::task::yield_now().await;
-            made.send(()).unwrap();
-            HttpResponse::Ok().finish()
+    #[test]
+    fn a_change_whose_client_leaves_is_made_to_its_end() {
+        actix_web::rt::System::new().block_on(async {
+            let (made, is_made) = tokio::sync::oneshot::channel();
+            let change = to_its_end(async move {
+                tokio::task::yield_now().await;
+                made.send(()).unwrap();
+                HttpResponse::Ok().finish()
+            });
+            tokio::select! {
+                biased;
+                _ = change => panic!("it has to wait"),
+                () = std::future::ready(()) => {}
+            }
+            is_made.await.unwrap();
         });
-        tokio::select! {
-            biased;
-            _ = change => panic!("it has to wait"),
-            () = std::future::ready(()) => {}
-        }
-        is_made.await.unwrap();
     }
 }

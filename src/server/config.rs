@@ -29,6 +29,7 @@ mod verify;
 mod warnings;
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::Value;
@@ -59,6 +60,27 @@ pub use tls::TlsSettings;
 
 /// The default configuration, which is also its documentation.
 pub const DEFAULTS: &str = include_str!("../../wx-jssdk.default.toml");
+
+/// Returns this file, or the usual one if it exists.
+fn chosen(file: Option<&Path>) -> Option<PathBuf> {
+    match file {
+        Some(file) => Some(file.to_owned()),
+        None => Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists()),
+    }
+}
+
+/// Returns the text of a configuration file, which is empty without one.
+fn text_of(file: Option<&Path>) -> Result<String, Problems> {
+    let Some(path) = file else {
+        return Ok(String::new());
+    };
+    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+}
+
+/// Returns the directory to which the paths in a configuration file are relative.
+fn base_of(file: Option<&Path>) -> &Path {
+    file.and_then(Path::parent).unwrap_or(Path::new(""))
+}
 
 /// The configuration file that is used if none is given.
 pub const DEFAULT_PATH: &str = "wx-jssdk.toml";
@@ -100,28 +122,36 @@ impl Settings {
     /// # Errors
     /// [`Problems`] holds every problem.
     pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
-        let file = match file {
-            Some(file) => Some(file.to_owned()),
-            None => Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists()),
-        };
-        let text = match &file {
-            None => String::new(),
-            Some(path) => {
-                std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?
-            }
-        };
-        let base = file
-            .as_deref()
-            .and_then(Path::parent)
-            .unwrap_or(Path::new(""))
-            .to_owned();
-        let mut settings = Self::read(&text, &base, environment::variables())?;
+        let file = chosen(file);
+        let text = text_of(file.as_deref())?;
+        let mut settings = Self::read(&text, base_of(file.as_deref()), environment::variables())?;
         if let Some(path) = file.filter(|path| warnings::is_exposed(path))
             && layers::one_file(&path).is_ok_and(|table| layers::holds_secret(&table))
         {
             settings.exposed.insert(0, path);
         }
         Ok(settings)
+    }
+
+    /// Returns the address of the public listener, and whether it has TLS, whatever else is wrong in the configuration:
+    /// a running service refused it at a reload and goes on with the previous one.
+    ///
+    /// # Errors
+    /// [`Problems`], if the file cannot be read or has no valid address.
+    pub fn public_listener(file: Option<&Path>) -> Result<(SocketAddr, bool), Problems> {
+        let file = chosen(file);
+        let (text, mut problems) = (text_of(file.as_deref())?, Problems::default());
+        let table = layers::merged(&text, environment::variables(), &mut problems)?;
+        let mut root = Section::root(table.into_iter().collect());
+        let mut server = root.section("server", &mut problems);
+        let listen = server::listen(&mut server, &mut problems);
+        let tls = server.section("tls", &mut problems);
+        let tls = TlsSettings::read(tls, base_of(file.as_deref()), &mut problems);
+        match listen {
+            // Also if its files are wrong.
+            Some(listen) => Ok((listen, tls.is_none_or(|tls| tls.is_some()))),
+            None => Err(problems),
+        }
     }
 
     /// Reads the defaults and the environment, without any file.

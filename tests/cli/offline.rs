@@ -292,7 +292,6 @@ async fn every_problem_of_a_configuration_is_named_at_once_by_every_command_that
         &["serve", "--sandbox", "--config", "else.toml"],
         &["check"],
         &["check", "--offline", "--config", "else.toml"],
-        &["healthcheck"],
     ] {
         let ended = run_in(home.path(), arguments).await;
         assert_eq!(
@@ -425,4 +424,16 @@ async fn healthcheck_reads_the_address_from_the_configuration_also_0_0_0_0() {
     )
     .unwrap();
     assert_eq!(run_in(home.path(), &["healthcheck"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn healthcheck_asks_a_service_that_refused_the_present_configuration() {
+    let home = tempfile::tempdir().unwrap();
+    let address = answering("200 OK").await;
+    let text = format!(
+        "[server]\nlisten = \"{address}\"\nlissten = 1\n[accounts.main]\nsecret_file = \"./nowhere\"\n"
+    );
+    std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+    let ended = run_in(home.path(), &["healthcheck"]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "ok\n"));
 }

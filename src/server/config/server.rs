@@ -64,18 +64,19 @@ impl ReadyRule {
     }
 }
 
+/// Reads the address of the public listener.
+pub(super) fn listen(section: &mut Section, problems: &mut Problems) -> Option<SocketAddr> {
+    let what = "an address and a port";
+    section.parse("listen", what, "127.0.0.1:8080", problems)
+}
+
 impl ServerSettings {
     pub(super) fn read(
         section: &mut Section,
         base: &Path,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let listen = section.parse(
-            "listen",
-            "an address and a port",
-            "127.0.0.1:8080",
-            problems,
-        );
+        let listen = listen(section, problems);
         let admin_listen = match section.has_empty("admin_listen") {
             true => Some(None),
             false => section
