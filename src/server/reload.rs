@@ -17,6 +17,7 @@ use super::reload_record::Configuration;
 use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
+use crate::credential::AppKey;
 use crate::upstream::UpstreamOptions;
 
 /// A handle on the running service. Clones share it.
@@ -110,7 +111,7 @@ impl Reloader {
     /// [`Problems`], which are logged; then nothing has changed.
     pub fn reload(&self, settings: Settings) -> Result<Reloaded, Problems> {
         let needs_restart = fixed_differences(&self.started_with, &settings);
-        let before = self.names();
+        let (before, apps) = (self.names(), self.apps());
         let had_default = self.broker.accounts().get("").is_ok();
         let loses_default = had_default && !settings.signing_without_default().is_empty();
         let platforms = settings.platforms.iter();
@@ -131,7 +132,8 @@ impl Reloader {
             removed: sorted(before.difference(&after)),
             needs_restart,
         };
-        if !reloaded.added.is_empty() {
+        // Also the new app of an account that was there: it has no credential yet.
+        if !self.apps().is_subset(&apps) {
             self.readiness.accounts_are_new();
         }
         self.configuration
@@ -168,6 +170,14 @@ impl Reloader {
     /// Returns `[account_defaults]` of the configuration in use.
     pub(super) fn account_defaults(&self) -> Arc<ArcSwap<AccountDefaults>> {
         self.account_defaults.clone()
+    }
+
+    fn apps(&self) -> HashSet<AppKey> {
+        let accounts = self.broker.accounts();
+        accounts
+            .iter()
+            .map(|(_, account)| account.app_key())
+            .collect()
     }
 
     fn names(&self) -> HashSet<String> {

@@ -514,6 +514,11 @@ async fn a_new_account_counts_as_ready_for_a_moment_after_a_start_or_reload() {
         503,
         "a reload that adds no account extends no grace period"
     );
+    // The account exists, but its app has no ticket yet.
+    let moved = ("b", "wxc", SECRET);
+    let moved = service.settings(&[A, moved], &["k"]);
+    service.reloader.reload(moved).unwrap();
+    assert_eq!(service.ready().await.0, 200);
     gates.into_iter().for_each(|gate| gate.release());
     assert_eq!(sign(&service.public, "b").await.0, 200);
     assert_eq!(service.ready().await.0, 200);
