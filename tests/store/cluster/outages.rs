@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use wx_jssdk::Kind;
 use wx_jssdk::account::TokenMode::{Classic, Stable};
 
-use crate::cluster::world::{Cluster, STABLE, TICKET, at_once};
+use crate::cluster::world::{Cluster, STABLE, TICKET};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
@@ -258,7 +259,9 @@ async fn a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis() {
     let keeper = tokio::spawn(async move { broker.tend().await });
     for _ in 0..1_000 {
         assert!(
-            at_once(cluster.read(&cluster.brokers[0], Kind::JsapiTicket))
+            cluster
+                .read(&cluster.brokers[0], Kind::JsapiTicket)
+                .now_or_never()
                 .is_some_and(|read| read.is_ok())
         );
     }

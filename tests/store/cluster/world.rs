@@ -1,11 +1,9 @@
 //! Several brokers, each with its own handle on one store, like processes; one sandbox; one manual clock.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::Broker;
 use wx_jssdk::sandbox::{App, Kind as Revoked, Sandbox};
@@ -124,7 +122,9 @@ impl<S: Shared> ClusterOn<S> {
             .iter()
             .map(|broker| {
                 [Kind::AccessToken, Kind::JsapiTicket].map(|kind| {
-                    let read = at_once(self.read(broker, kind))
+                    let read = self
+                        .read(broker, kind)
+                        .now_or_never()
                         .unwrap_or_else(|| panic!("a reader of {kind} waits"));
                     read.unwrap().value.expose().to_owned()
                 })
@@ -171,13 +171,5 @@ impl<S: Shared> ClusterOn<S> {
     /// Returns another handle on the shared store.
     pub(crate) fn store(&self) -> Store {
         self.shared.open()
-    }
-}
-
-/// Polls the future once and returns its output if it is ready.
-pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
     }
 }
