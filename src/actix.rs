@@ -67,6 +67,7 @@ mod for_server {
     pub(crate) use super::credentials::{admit as admit_key, admit_manager, admit_unlimited};
     pub(crate) use super::fast_path::FastPath;
     pub use super::gateway::{CallOutcome, CallStats, Gateway, GatewayOptions, GatewayStats};
+    pub(crate) use super::keys::API_KEY_PREFIX;
     pub(crate) use super::limit::admit;
     pub(crate) use super::public::unknown_path;
     pub(crate) use super::push::app_id_in;

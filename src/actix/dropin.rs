@@ -23,7 +23,7 @@ use tracing::debug;
 use self::reply::Refusal;
 use super::credentials::peer_ip;
 use super::keys::presented_key::Presenter;
-use super::keys::{API_KEY_PREFIX, ApiKey, ApiKeys, TicketRight, TokenStyle, virtual_token};
+use super::keys::{ApiKey, ApiKeys, OWN_PREFIXES, TicketRight, TokenStyle, virtual_token};
 use crate::account::{Account, Platform};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
@@ -81,9 +81,7 @@ fn is_base(request: &HttpRequest, account: &str) -> bool {
 
 /// Whether it can only be an API key or a virtual token, valid or not.
 fn is_our_own(token: &str) -> bool {
-    [API_KEY_PREFIX, virtual_token::PREFIX]
-        .iter()
-        .any(|prefix| token.starts_with(prefix))
+    OWN_PREFIXES.iter().any(|prefix| token.starts_with(prefix))
 }
 
 /// The account that the `access_token` of a ticket call stands for.

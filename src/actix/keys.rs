@@ -237,6 +237,9 @@ impl ApiKeys {
 /// The start of the API keys that `wx-jssdk keys new` makes.
 pub(crate) const API_KEY_PREFIX: &str = "wxk_";
 
+/// How API keys and virtual tokens start. No token of WeChat's does.
+pub(super) const OWN_PREFIXES: [&str; 2] = [API_KEY_PREFIX, virtual_token::PREFIX];
+
 /// Generates a new key: `wxk_` and 43 characters of 256 random bits. It is shown once; only its hash is
 /// kept.
 #[must_use]

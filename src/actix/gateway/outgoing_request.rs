@@ -9,8 +9,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue, VIA};
 use memchr::memmem;
 
 use super::super::dropin::reply::Refusal;
-use super::super::keys::API_KEY_PREFIX;
-use super::super::keys::virtual_token;
+use super::super::keys::{API_KEY_PREFIX, OWN_PREFIXES};
 use crate::endpoint::query;
 use crate::error::codes::wire_errors;
 
@@ -126,7 +125,7 @@ pub(super) fn contains_key(bytes: &[u8]) -> bool {
         LazyLock::new(|| memmem::Finder::new(COMMON_START));
     START.find_iter(bytes).any(|at| {
         let found = &bytes[at..];
-        let prefix = [API_KEY_PREFIX, virtual_token::PREFIX]
+        let prefix = OWN_PREFIXES
             .into_iter()
             .find(|prefix| found.starts_with(prefix.as_bytes()));
         prefix.is_some_and(|prefix| {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::Problems;
 use super::accounts::is_name;
 use super::section::Section;
-use crate::actix::{ApiKey, ApiKeys, Call, KeyHash, TokenStyle};
+use crate::actix::{API_KEY_PREFIX, ApiKey, ApiKeys, Call, KeyHash, TokenStyle};
 use crate::credential::Kind;
 
 /// Reads all keys. Leaves out those with a problem. `accounts`: the configured names.
@@ -129,7 +129,7 @@ fn calls(section: &mut Section, key: &'static str, problems: &mut Problems) -> O
 #[must_use]
 pub fn is_key_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
-        && !name.starts_with("wxk_")
+        && !name.starts_with(API_KEY_PREFIX)
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))

@@ -10,6 +10,7 @@ use std::path::Path;
 use super::redact::quoted;
 use super::{Problem, Problems, Settings, StoreKind};
 use crate::account::{Account, Platform};
+use crate::actix::API_KEY_PREFIX;
 
 impl Settings {
     /// Returns the probable mistakes, each with its setting's path, for `check`.
@@ -81,7 +82,7 @@ impl Settings {
             ),
         };
         // If another wx-jssdk is the upstream, the secret is an API key.
-        let is_key = secret.starts_with("wxk_") && !is_wechats(upstream);
+        let is_key = secret.starts_with(API_KEY_PREFIX) && !is_wechats(upstream);
         if !good && !is_key {
             found.add(
                 &format!("accounts.{name}.secret"),
