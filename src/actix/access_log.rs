@@ -15,7 +15,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use tracing::{info, warn};
 
-use super::keys::API_KEY_PREFIX;
+use super::keys::{API_KEY_PREFIX, may_be_secret};
 use super::problem::FailureCode;
 use super::request_stats::{ListenerName, OTHER_ROUTE};
 use crate::endpoint::ClientIps;
@@ -158,9 +158,6 @@ fn is_sane(id: &[u8]) -> bool {
 
 /// Returns a path for the log: visible ASCII, bounded, without parts that may be a secret.
 fn shown(path: &str) -> String {
-    let may_be_secret = |part: &str| {
-        part.len() >= SHORTEST_PATH_SECRET || part.as_bytes().windows(KEY.len()).any(|it| it == KEY)
-    };
     let part = |part| if may_be_secret(part) { "…" } else { part };
     let parts: Vec<_> = path.split('/').map(part).collect();
     let path = parts.join("/");
@@ -192,10 +189,6 @@ const MAX_ID: usize = 64;
 
 /// Maximum length of a path, in characters.
 const MAX_PATH: usize = 100;
-
-/// Parts of a path from this length on are not shown: an AppSecret has 32 characters, a verification file's
-/// name 30.
-const SHORTEST_PATH_SECRET: usize = 32;
 
 const KEY: &[u8] = API_KEY_PREFIX.as_bytes();
 

@@ -240,6 +240,14 @@ pub(crate) const API_KEY_PREFIX: &str = "wxk_";
 /// How API keys and virtual tokens start. No token of WeChat's does.
 pub(super) const OWN_PREFIXES: [&str; 2] = [API_KEY_PREFIX, virtual_token::PREFIX];
 
+/// Whether a part of a path may be a secret: it is long, or begins like a key.
+pub(super) fn may_be_secret(part: &str) -> bool {
+    part.len() >= SHORTEST_SECRET || OWN_PREFIXES.iter().any(|prefix| part.contains(prefix))
+}
+
+/// An AppSecret has 32 characters. A verification file's name has 30, and no segment of WeChat's paths so many.
+const SHORTEST_SECRET: usize = 32;
+
 /// Generates a new key: `wxk_` and 43 characters of 256 random bits. It is shown once; only its hash is
 /// kept.
 #[must_use]

@@ -1,9 +1,10 @@
 //! A path of WeChat's API as a call through the gateway names it.
 
 use super::call_policy::ISSUED_HERE;
+use super::may_be_secret;
 
-/// A path of WeChat's API, validated: segments of letters, digits, `_`, `-`, `.` and `~`, neither empty nor
-/// `.` nor `..`. No API of WeChat needs more, and two spellings of one path could pass two different checks.
+/// A path of WeChat's API, validated: at most [`MAX_PATH`] bytes, in segments of letters, digits, `_`, `-`, `.`
+/// and `~`, neither empty nor `.` nor `..`. No API of WeChat needs more, and two spellings of one path could pass two different checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallPath<'a>(&'a str);
 
@@ -24,7 +25,7 @@ impl<'a> CallPath<'a> {
                     .all(|byte| byte.is_ascii_alphanumeric() || b"_-.~".contains(&byte))
         };
         let segments = rest.strip_suffix('/').unwrap_or(rest);
-        segments.split('/').all(is_good).then_some(Self(path))
+        (path.len() <= MAX_PATH && segments.split('/').all(is_good)).then_some(Self(path))
     }
 
     /// Returns the path with one slash at its start.
@@ -48,12 +49,23 @@ impl<'a> CallPath<'a> {
         ISSUED_HERE.contains(&self.0)
     }
 
-    /// Returns the first two segments, for metrics: `/cgi-bin/message`.
+    /// Returns the first two segments, for metrics and the log: `/cgi-bin/message`. `other` if one of them may be
+    /// a secret.
     pub(crate) fn group(self) -> &'a str {
         let path = self.without_slash();
-        path.match_indices('/')
+        let group = path
+            .match_indices('/')
             .nth(2)
-            .map_or(path, |(end, _)| &path[..end])
+            .map_or(path, |(end, _)| &path[..end]);
+        match group.split('/').any(may_be_secret) {
+            true => "other",
+            false => group,
+        }
+    }
+
+    /// WeChat might ignore case; no rule may be passed by that.
+    fn is(self, path: &str) -> bool {
+        self.without_slash().eq_ignore_ascii_case(path)
     }
 
     /// Returns whether the path is below `/sns/`, where `access_token` is the user's token.
@@ -63,28 +75,34 @@ impl<'a> CallPath<'a> {
 
     /// Returns the query parameter in which a call without a token carries the AppSecret.
     pub(crate) fn secret_parameter(self) -> Option<&'static str> {
-        match self.without_slash() {
-            "/sns/oauth2/access_token" | "/sns/jscode2session" => Some("secret"),
-            CLEAR_QUOTA_V2 | COMPONENT_CLEAR_QUOTA => Some("appsecret"),
-            _ => None,
+        let logs_in = |path| self.is(path);
+        match ["/sns/oauth2/access_token", "/sns/jscode2session"]
+            .into_iter()
+            .any(logs_in)
+        {
+            true => Some("secret"),
+            false => self.has_secret_in_body().then_some("appsecret"),
         }
     }
 
     /// Returns whether the call carries the AppSecret in a JSON body.
     pub(crate) fn has_secret_in_body(self) -> bool {
-        matches!(self.without_slash(), CLEAR_QUOTA_V2 | COMPONENT_CLEAR_QUOTA)
+        self.is(CLEAR_QUOTA_V2) || self.is(COMPONENT_CLEAR_QUOTA)
     }
 
     /// Returns whether the AppSecret that the call carries is that of an open platform.
     pub(crate) fn takes_component_secret(self) -> bool {
-        self.without_slash() == COMPONENT_CLEAR_QUOTA
+        self.is(COMPONENT_CLEAR_QUOTA)
     }
 
     /// Returns whether the answer quotes an earlier request with its token.
     pub(crate) fn quotes_requests(self) -> bool {
-        self.without_slash() == "/cgi-bin/openapi/rid/get"
+        self.is("/cgi-bin/openapi/rid/get")
     }
 }
+
+/// The longest path of WeChat has some 70 bytes.
+const MAX_PATH: usize = 256;
 
 /// WeChat's reset of a quota with the AppSecret instead of a token.
 const CLEAR_QUOTA_V2: &str = "/cgi-bin/clear_quota/v2";
@@ -148,6 +166,7 @@ mod tests {
             "/cgi-bin/m\u{e9}nu",
             "/cgi-bin/menu get",
             "/cgi-bin/menu//",
+            &format!("/cgi-bin/{}", "a/".repeat(200)),
         ] {
             assert_eq!(CallPath::parse(path), None, "{path}");
         }
@@ -167,8 +186,23 @@ mod tests {
             ("/wxa/getwxacode", "/wxa/getwxacode"),
             ("/wxa/getwxacode/", "/wxa/getwxacode"),
             ("/wxa", "/wxa"),
+            ("/cgi-bin/wxk_0123456789/x", "other"),
+            ("/cgi-bin/wxv_wx0123456789abcdef-1", "other"),
+            ("/cgi-bin/0c79e1fa963cd80cc0be99b20a18faeb", "other"),
         ] {
             assert_eq!(CallPath::parse(path).unwrap().group(), group);
         }
+    }
+
+    #[test]
+    fn rules_for_a_path_hold_in_every_spelling_of_its_case() {
+        let path = |text| CallPath::parse(text).unwrap();
+        assert!(path("/cgi-bin/openapi/RID/get").quotes_requests());
+        assert!(path("/cgi-bin/Clear_Quota/v2/").has_secret_in_body());
+        assert_eq!(
+            path("/sns/JSCode2Session").secret_parameter(),
+            Some("secret")
+        );
+        assert!(path("/cgi-bin/component/clear_quota/V2").takes_component_secret());
     }
 }

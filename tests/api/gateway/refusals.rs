@@ -195,3 +195,18 @@ async fn a_call_that_comes_back_is_detected_as_a_loop() {
         "another wx-jssdk may be in front"
     );
 }
+
+#[tokio::test]
+async fn no_metric_quotes_a_long_path_or_a_key_in_one() {
+    let world = World::new().await;
+    for n in 0..100 {
+        let long = "a".repeat(60_000);
+        let path = format!("/wx/main/cgi-bin/{long}{n}?access_token={NO_CALLS_KEY}");
+        refused(&world.send(get(path)).await, 40066, "no such path");
+    }
+    let misplaced = format!("/wx/main/cgi-bin/{KEY}/x?access_token={NO_CALLS_KEY}");
+    refused(&world.send(get(misplaced)).await, 48001, "calls");
+    let metrics = world.send(get("/metrics")).await.text;
+    assert!(metrics.contains("path=\"other\""), "{metrics}");
+    assert!(!metrics.contains(KEY) && metrics.len() < 100_000);
+}
