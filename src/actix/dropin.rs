@@ -94,32 +94,34 @@ struct TokenOwner {
 }
 
 impl TokenOwner {
-    /// Returns the owner of a token of WeChat, a virtual token or an API key that opens one account.
+    /// Returns the owner of a token of WeChat, a virtual token or an API key that opens one account. `Err`: it
+    /// is an invalid key, and its address is locked out for that long.
     async fn find(
         request: &HttpRequest,
         broker: &Broker,
         keys: &Keys,
         token: &str,
-    ) -> Option<Self> {
+    ) -> Result<Option<Self>, Duration> {
         // First what needs no look into a shared store.
-        let found = match Self::of_key(request, broker, &keys.load(), token) {
+        let found = match Self::of_key(request, broker, &keys.load(), token)? {
             None if !is_our_own(token) => {
                 let found = broker.find_account_of_token(token).await;
                 found.map(|(account, _)| (account, None))
             }
             found => found,
         };
-        let (account, key) = found.filter(|(account, _)| is_base(request, account))?;
-        let system = {
-            let accounts = broker.accounts();
-            let (_, account) = accounts.get(&account).ok()?;
-            system_of(account)
+        let found = found.filter(|(account, _)| is_base(request, account));
+        let accounts = broker.accounts();
+        let owner = |(account, key): (String, _)| {
+            let (_, configured) = accounts.get(&account).ok()?;
+            let system = system_of(configured);
+            Some(Self {
+                account,
+                system,
+                key,
+            })
         };
-        Some(Self {
-            account,
-            system,
-            key,
-        })
+        Ok(found.and_then(owner))
     }
 
     fn of_key(
@@ -127,12 +129,15 @@ impl TokenOwner {
         broker: &Broker,
         keys: &ApiKeys,
         token: &str,
-    ) -> Option<(String, Option<Arc<ApiKey>>)> {
+    ) -> Result<Option<(String, Option<Arc<ApiKey>>)>, Duration> {
         let accounts = broker.accounts();
         if let Some((key, account)) = virtual_token::open(token, keys, &accounts) {
-            return Some((account, Some(key.clone())));
+            return Ok(Some((account, Some(key.clone()))));
         }
-        let key = keys.find(token)?;
+        let found = Presenter::from(request).find_among_tokens(keys, token)?;
+        let Some(key) = found else {
+            return Ok(None);
+        };
         let base = request
             .extensions()
             .get::<BaseAccount>()
@@ -141,8 +146,8 @@ impl TokenOwner {
         let account = match base {
             Some(base) => Some(base).filter(|account| key.opens_account(account)),
             None => key.only_account(&accounts).map(str::to_owned),
-        }?;
-        Some((account, Some(key.clone())))
+        };
+        Ok(account.map(|account| (account, Some(key.clone()))))
     }
 
     /// Checks whether the client may have this ticket.
@@ -192,7 +197,7 @@ async fn ticket(
     };
     let answer = async {
         let token = &*parameter(request, "access_token").ok_or(wire_errors::NO_TOKEN)?;
-        let owner = TokenOwner::find(request, broker, keys, token).await;
+        let owner = TokenOwner::find(request, broker, keys, token).await?;
         let owner = owner.filter(|owner| owner.system == system);
         let owner = owner.ok_or(dead_token)?;
         let kind = kind.ok_or(bad_args)?;

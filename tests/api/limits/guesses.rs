@@ -152,6 +152,29 @@ async fn wrong_keys_on_all_paths_count_together_and_each_path_answers_in_its_sha
 }
 
 #[tokio::test]
+async fn a_key_guessed_as_the_token_of_a_ticket_call_counts_as_wrong() {
+    let world = World::new("wrong_keys = 3", "").await;
+    let ticket = async |token: &str| {
+        let path = format!("/cgi-bin/ticket/getticket?type=jsapi&access_token={token}");
+        ask(world.admin, "GET", &path, &[], "").await
+    };
+    // Old tokens of WeChat are no guesses.
+    for n in 0..10 {
+        assert_eq!(ticket(&format!("8{n}_old")).await.status, 200);
+    }
+    for n in 0..3 {
+        assert_eq!(ticket(&format!("wxk_{n}")).await.status, 200);
+    }
+    let refused = ticket("wxk_3").await;
+    assert_eq!((refused.status, refused.retry_after()), (429, 60));
+    world
+        .token("-", "wxk_4")
+        .await
+        .assert_problem(429, "locked_out");
+    assert_eq!(ticket(KEY).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_locked_out_address_can_still_read_healthz_and_readyz() {
     let world = World::new("wrong_keys = 1", "").await;
     for n in 0..5 {
