@@ -31,10 +31,12 @@ const MAX_NAMES: usize = 200;
 const MAX_NAME: usize = 64;
 
 impl<'q> ConfigQuery<'q> {
-    /// Parses the raw query in one pass. Percent-encoding is decoded exactly once.
+    /// Parses the raw query in one pass. Percent-encoding is decoded exactly once. Its time grows with the
+    /// query's length only.
     pub(super) fn parse(raw: &'q str) -> Result<Self, Problem> {
         let (mut url, mut account, mut debug) = (None, None, None);
         let mut options = ConfigOptions::default();
+        let (mut apis, mut tags) = (0, 0);
         let mut has_stray = false;
         for (name, value) in pairs(raw) {
             match name.as_ref() {
@@ -42,8 +44,12 @@ impl<'q> ConfigQuery<'q> {
                 "account" => once(&mut account, "account", value)?,
                 "debug" => once(&mut debug, "debug", value)?,
                 other => match list_name(other) {
-                    Some("jsApiList") => add_names(&mut options.js_api_list, other, &value)?,
-                    Some(_) => add_names(&mut options.open_tag_list, other, &value)?,
+                    Some(known @ "jsApiList") => {
+                        add_names(&mut options.js_api_list, &mut apis, known, &value)?;
+                    }
+                    Some(known) => {
+                        add_names(&mut options.open_tag_list, &mut tags, known, &value)?;
+                    }
                     None => match misspelt(other) {
                         Some(known) => {
                             options.warning = Some(Warning::parameter_ignored(other, known));
@@ -87,10 +93,16 @@ fn list_name(name: &str) -> Option<&str> {
 
 /// Returns the parameter that `name` was probably meant to be: `jsapilist`, `js_api_list`.
 fn misspelt(name: &str) -> Option<&'static str> {
-    let plain = name.split('[').next()?.replace(['_', '-'], "");
-    KNOWN
-        .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(&plain))
+    let is_letter = |byte: &u8| !b"_-".contains(byte);
+    let plain = || {
+        name.bytes()
+            .take_while(|byte| *byte != b'[')
+            .filter(is_letter)
+    };
+    KNOWN.into_iter().find(|known| {
+        let same = |(a, b): (u8, u8)| a.eq_ignore_ascii_case(&b);
+        plain().count() == known.len() && plain().zip(known.bytes()).all(same)
+    })
 }
 
 /// Rejects a repeated parameter, whose value is ambiguous.
@@ -293,18 +305,28 @@ fn is_bare(raw: &str) -> bool {
     })
 }
 
-/// Adds the names of one occurrence of a list: comma-separated, or a JSON array.
-fn add_names(list: &mut Option<Vec<String>>, parameter: &str, text: &str) -> Result<(), Problem> {
+/// Adds the names of one occurrence of a list: comma-separated, or a JSON array. Repeated and empty names
+/// are `given` too: each is compared with the others.
+fn add_names(
+    list: &mut Option<Vec<String>>,
+    given: &mut usize,
+    parameter: &str,
+    text: &str,
+) -> Result<(), Problem> {
     let names = list.get_or_insert_default();
     let array: Vec<String>;
-    let given: Vec<&str> = if text.trim_start().starts_with('[') {
+    let more: Vec<&str> = if text.trim_start().starts_with('[') {
         array = serde_json::from_str(text)
             .map_err(|_| bad_list(parameter, "is not a JSON array of names"))?;
         array.iter().map(String::as_str).collect()
     } else {
         text.split(',').collect()
     };
-    for name in given.into_iter().map(str::trim) {
+    *given += more.len();
+    if *given > MAX_NAMES {
+        return Err(bad_list(parameter, "contains more than 200 names"));
+    }
+    for name in more.into_iter().map(str::trim) {
         if name.len() > MAX_NAME
             || !name
                 .bytes()
@@ -314,9 +336,6 @@ fn add_names(list: &mut Option<Vec<String>>, parameter: &str, text: &str) -> Res
         }
         if !name.is_empty() && !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
-        }
-        if names.len() > MAX_NAMES {
-            return Err(bad_list(parameter, "contains more than 200 names"));
         }
     }
     Ok(())

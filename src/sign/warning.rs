@@ -18,6 +18,7 @@ pub struct Warning {
 impl Warning {
     /// Returns the warning for a URL that every browser would write as `href`.
     pub(super) fn not_canonical(href: &str) -> Self {
+        let href = quoted(href, 200);
         Self {
             code: "address_not_canonical",
             en: format!(
@@ -47,10 +48,19 @@ impl Warning {
 
     /// Returns the warning for the query parameter `given`, which is spelled `known`.
     pub(crate) fn parameter_ignored(given: &str, known: &str) -> Self {
+        let given = quoted(given, 32);
         Self {
             code: "parameter_ignored",
             en: format!("The parameter {given} was ignored: it is spelled {known}.").into(),
             zh: format!("参数 {given} 被忽略，正确的写法是 {known}。").into(),
         }
+    }
+}
+
+/// Returns the text's beginning: the answer should not grow with what a request contains.
+fn quoted(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
     }
 }

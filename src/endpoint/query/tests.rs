@@ -160,3 +160,31 @@ fn debug_is_a_flag() {
     }
     assert_eq!(code("url=http%3A%2F%2Fh&debug=yes"), "bad_flag");
 }
+
+#[test]
+fn more_than_200_names_are_refused_even_if_they_repeat() {
+    let parse = |query: String| {
+        let query = format!("url=http%3A%2F%2Fh&{query}");
+        let parsed = ConfigQuery::parse(&query);
+        parsed.map(drop).map_err(|problem| problem.code.as_str())
+    };
+    for name in ["a,", ","] {
+        assert_eq!(parse(format!("jsApiList={}", name.repeat(199))), Ok(()));
+        assert_eq!(
+            parse(format!("jsApiList={}", name.repeat(200))),
+            Err("bad_list")
+        );
+    }
+    assert_eq!(parse("openTagList=a&".repeat(201)), Err("bad_list"));
+}
+
+#[test]
+fn no_answer_grows_with_the_names_of_the_parameters() {
+    let long = "%00".repeat(20_000);
+    let query = format!("url=http%3A%2F%2Fh&url[{long}");
+    let warning = ConfigQuery::parse(&query).unwrap().options.warning.unwrap();
+    assert!(warning.en.len() < 200 && warning.zh.len() < 200);
+    let query = format!("url=http%3A%2F%2Fh&jsApiList[{long}]=*");
+    let refused = ConfigQuery::parse(&query);
+    assert!(refused.unwrap_err().detail.len() < 200);
+}
