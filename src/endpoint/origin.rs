@@ -2,20 +2,14 @@
 
 use crate::broker::Broker;
 
-/// Returns whether the origin's host is a safe domain of the account; of any account if the account is
-/// unknown, so that the page can read that error. An empty `account` means the default one. The port does
-/// not matter, since WeChat's rule has none.
+/// Returns whether the origin's host is a safe domain of the account. An empty `account` means the default
+/// one. The port does not matter, since WeChat's rule has none.
 pub(crate) fn may_read(broker: &Broker, account: &str, origin: &str) -> bool {
-    let Some(host) = host_of(origin) else {
+    let accounts = broker.accounts();
+    let Ok((_, account)) = accounts.get(account) else {
         return false;
     };
-    let accounts = broker.accounts();
-    match accounts.get(account) {
-        Ok((_, account)) => account.allows_host(&host),
-        Err(_) => accounts
-            .iter()
-            .any(|(_, account)| account.allows_host(&host)),
-    }
+    host_of(origin).is_some_and(|host| account.allows_host(&host))
 }
 
 /// Returns the host of an origin as browsers write it: lower case, without a default port, a path or a

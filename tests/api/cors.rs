@@ -110,23 +110,23 @@ async fn errors_can_be_read_across_origins_too() {
         ));
     })
     .await;
-    for (target, status) in [
-        ("/jssdk/config", 400),
-        ("/jssdk/config?url=https://example.com/?a=1&b=2", 400),
-        ("/jssdk/config?url=https%3A%2F%2Fevil.com", 403),
+    const SHOP: &str = "https://shop.example.com";
+    for (target, status, allowed) in [
+        ("/jssdk/config", 400, SHOP),
+        ("/jssdk/config?url=https://example.com/?a=1&b=2", 400, SHOP),
+        ("/jssdk/config?url=https%3A%2F%2Fevil.com", 403, SHOP),
         (
-            "/jssdk/config?url=https%3A%2F%2Fexample.com&account=nobody",
+            "/jssdk/config?url=https%3A%2F%2Fa.cn&account=gone",
             404,
+            "*",
         ),
-        (PAGE, 503),
+        (PAGE, 503, SHOP),
     ] {
-        let answer = app
-            .request("GET", target, &[("Origin", "https://shop.example.com")])
-            .await;
+        let answer = app.request("GET", target, &[("Origin", SHOP)]).await;
         assert_eq!(answer.status, status, "{answer:?}");
         assert_eq!(
             answer.header("access-control-allow-origin"),
-            Some("https://shop.example.com"),
+            Some(allowed),
             "{target}"
         );
         assert_eq!(answer.header("vary"), Some("Origin"), "{target}");
@@ -193,6 +193,24 @@ async fn a_preflight_from_elsewhere_allows_nothing() {
             .any(|(name, _)| name.starts_with("access-control-")),
         "{answer:?}"
     );
+}
+
+#[tokio::test]
+async fn a_preflight_for_an_unknown_account_lets_any_page_read_the_error() {
+    let app = spawn_app().await;
+    let headers = [
+        ("Origin", "https://evil.com"),
+        ("Access-Control-Request-Headers", "x-requested-with"),
+    ];
+    let target = format!("{PAGE}&account=gone");
+    let answer = app.request("OPTIONS", &target, &headers).await;
+    let header = |name| answer.header(name);
+    assert_eq!(header("access-control-allow-origin"), Some("*"));
+    assert_eq!(
+        header("access-control-allow-headers"),
+        Some("x-requested-with")
+    );
+    assert_eq!(header("access-control-allow-credentials"), None);
 }
 
 #[tokio::test]
