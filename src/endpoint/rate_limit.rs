@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use governor::Quota;
 use governor::clock::Clock as _;
+use governor::{NotUntil, Quota};
 
 use super::client_ip::{ClientIps, Headers};
 use super::log_throttle::LogThrottle;
@@ -23,6 +23,8 @@ use crate::error::{ProblemCode, Text};
 #[derive(Debug)]
 pub struct RateLimit {
     limiter: Option<Limiter>,
+    /// The limit for all clients together: a table with one cell.
+    total: Option<Limiter>,
     clock: Ticks,
     clients: Arc<ClientIps>,
     refused: AtomicU64,
@@ -48,6 +50,7 @@ impl RateLimit {
         let log = LogThrottle::new(LOG_EVERY);
         Self {
             limiter,
+            total: None,
             clock,
             clients,
             refused: AtomicU64::new(0),
@@ -56,13 +59,25 @@ impl RateLimit {
         }
     }
 
-    #[cfg_attr(not(feature = "server"), allow(dead_code))] // an embedder has one rate limit
+    /// Limits all clients together too, those included whose address is unknown behind a proxy.
+    #[cfg_attr(not(feature = "diagnose"), allow(dead_code))] // an embedder has one rate limit
+    pub(crate) fn with_total(self, per_second: NonZeroU32, burst: NonZeroU32) -> Self {
+        let quota = Quota::per_second(per_second).allow_burst(burst);
+        let total = Limiter::new(quota, RateBuckets::new(1), self.clock.clone());
+        Self {
+            total: Some(total),
+            ..self
+        }
+    }
+
+    #[cfg_attr(not(feature = "diagnose"), allow(dead_code))]
     /// Names a rate limit that is not `limits.requests_per_second`, for the log.
     pub(crate) fn named(self, name: &'static str) -> Self {
         Self { name, ..self }
     }
 
-    /// Counts one request of the client that this peer and these headers stand for.
+    /// Counts one request of the client that this peer and these headers stand for. The client's own limit is
+    /// checked first, so that its excess requests do not count against all clients.
     ///
     /// # Errors
     /// `rate_limited`, with the time after which the next request is accepted.
@@ -70,13 +85,13 @@ impl RateLimit {
         let Some(limiter) = &self.limiter else {
             return Ok(());
         };
-        let Some(client) = self.clients.single(peer, headers) else {
-            return Ok(());
-        };
-        match limiter.check_key(&key_of(client)) {
-            Ok(()) => Ok(()),
-            Err(until) => Err(self.refuse(client, until.wait_time_from(self.clock.now()))),
+        if let Some(client) = self.clients.single(peer, headers) {
+            let checked = limiter.check_key(&key_of(client));
+            checked.map_err(|until| self.refuse(Some(client), until))?;
         }
+        let total = self.total.as_ref();
+        let checked = total.map_or(Ok(()), |total| total.check_key(&0));
+        checked.map_err(|until| self.refuse(None, until))
     }
 
     /// Returns how many requests were rejected so far.
@@ -85,14 +100,20 @@ impl RateLimit {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// `client`: `None` if all clients together exceed the limit.
     #[cold]
-    fn refuse(&self, client: IpAddr, wait: Duration) -> Problem {
+    fn refuse(&self, client: Option<IpAddr>, until: NotUntil<Duration>) -> Problem {
+        let now = self.clock.now();
+        let wait = until.wait_time_from(now);
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.log.now_is_the_time(self.clock.now()) {
-            let limit = self.name;
-            tracing::warn!(%client, limit, refused, "client exceeds a rate limit");
+        if self.log.now_is_the_time(now) {
+            let (limit, client) = (self.name, client.map(tracing::field::display));
+            tracing::warn!(client, limit, refused, "client exceeds a rate limit");
         }
-        let detail = format!("this client exceeded {}", self.name);
+        let detail = match client {
+            Some(_) => format!("this client exceeded {}", self.name),
+            None => format!("all clients together exceeded {}", self.name),
+        };
         Problem {
             retry_after: Some(whole_seconds(wait)),
             ..Problem::new(ProblemCode::RateLimited, detail, HINT)

@@ -7,6 +7,7 @@
 mod state;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ impl AuthorizePages {
     /// Create it once: all workers share its rate limit. Every visit costs a call to WeChat.
     pub(super) fn new(broker: &Broker, clients: Arc<ClientIps>, clock: Clock) -> Self {
         let limit = RateLimit::new(VISITS_PER_SECOND, VISITS_AT_ONCE, clients, clock)
+            .with_total(ALL_VISITS_PER_SECOND, ALL_VISITS_AT_ONCE)
             .named("the authorisation page");
         Self {
             pages: Arc::default(),
@@ -252,6 +254,10 @@ const COOKIE: &str = "wx_jssdk_authorize";
 /// Every visit costs a call of WeChat's quota.
 const VISITS_PER_SECOND: u32 = 1;
 const VISITS_AT_ONCE: u32 = 5;
+
+/// Of all visitors together, among them those whose address a proxy hides.
+const ALL_VISITS_PER_SECOND: NonZeroU32 = NonZeroU32::new(2).expect("not zero");
+const ALL_VISITS_AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
 
 /// WeChat's links work for half an hour: a state that is used again must outlive them.
 const ENOUGH: Duration = Duration::from_secs(1_800);

@@ -540,6 +540,18 @@ async fn a_visitor_who_reloads_too_often_is_told_to_wait_and_how_long() {
 }
 
 #[tokio::test]
+async fn visitors_whose_address_a_proxy_hides_are_limited_together() {
+    let world = World::ready().await;
+    let mut statuses = Vec::new();
+    for _ in 0..80 {
+        statuses.push(world.public("/authorize/agency").await.status);
+    }
+    assert_eq!(statuses, [[200; 60].as_slice(), &[429; 20]].concat());
+    world.advance(1);
+    assert_eq!(world.public("/authorize/agency").await.status, 200);
+}
+
+#[tokio::test]
 async fn an_owner_is_told_to_come_back_while_the_platform_has_no_ticket() {
     let world = World::new().await;
     for (lang, text) in [

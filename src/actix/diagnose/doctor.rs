@@ -15,8 +15,6 @@ use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
-use governor::Quota;
-use governor::clock::Clock as _;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -25,10 +23,12 @@ use super::question::{MAX_BODY, Question, bad_body, only_post};
 use super::signing_kind;
 use crate::account::{Account, Platform};
 use crate::actix::json_body::{Body, is_json};
+use crate::actix::limit;
 use crate::broker::Broker;
+use crate::clock::Clock;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_briefly};
-use crate::endpoint::{ClientIps, Limiter, Problem, RateBuckets, Ticks, key_of, whole_seconds};
+use crate::endpoint::{ClientIps, Problem, RateLimit};
 use crate::error::{ProblemCode, Text};
 use crate::sign::PageUrl;
 
@@ -42,41 +42,28 @@ pub struct Doctor {
 
 /// The rate limits of the public endpoint.
 struct Limits {
-    clients: Arc<ClientIps>,
-    /// The limit per client.
-    share: Limiter,
-    /// The limit for all clients together: a table with one cell.
-    total: Limiter,
-    clock: Ticks,
+    /// Per client, and of all clients together.
+    rate: RateLimit,
     /// Questions in progress, those that wait for a search included.
     questions: Arc<Semaphore>,
     searches: Arc<Semaphore>,
 }
 
 impl Limits {
-    fn new(clients: Arc<ClientIps>, clock: Ticks) -> Self {
-        let share = Quota::with_period(SHARE_EVERY)
-            .expect("not zero")
-            .allow_burst(SHARE_AT_ONCE);
-        let total = Quota::per_second(A_SECOND).allow_burst(AT_ONCE);
+    fn new(clients: Arc<ClientIps>, clock: Clock) -> Self {
+        let rate = RateLimit::new(SHARE_A_SECOND, SHARE_AT_ONCE, clients, clock);
         Self {
-            clients,
-            share: Limiter::new(share, RateBuckets::new(CELLS), clock.clone()),
-            total: Limiter::new(total, RateBuckets::new(1), clock.clone()),
-            clock,
+            rate: rate
+                .with_total(A_SECOND, AT_ONCE)
+                .named("the doctor's rate limit"),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             searches: Arc::new(Semaphore::new(SEARCHES)),
         }
     }
 
-    /// Counts one request. The client's own limit is checked first, so that its excess requests do not
-    /// count against all clients.
     fn admit(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
-        let client = peer.and_then(|peer| self.clients.single(peer.ip(), headers));
-        let share = client.map_or(Ok(()), |client| self.share.check_key(&key_of(client)));
-        share
-            .and_then(|()| self.total.check_key(&0))
-            .map_err(|until| asked_too_often(until.wait_time_from(self.clock.now())))
+        limit::decide(&self.rate, peer, headers)
+            .map_err(|problem| asked_too_often(problem.retry_after.unwrap_or_default()))
     }
 }
 
@@ -84,7 +71,7 @@ impl Doctor {
     /// Creates a doctor for the accounts of this broker. `clients` determines each client's address.
     #[must_use]
     pub fn new(broker: Broker, clients: Arc<ClientIps>) -> Self {
-        let limits = Limits::new(clients, Ticks(broker.clock().clone()));
+        let limits = Limits::new(clients, broker.clock().clone());
         Self {
             broker,
             limits: Arc::new(limits),
@@ -341,20 +328,17 @@ fn asked_too_often(wait: Duration) -> Problem {
         ),
     );
     Problem {
-        retry_after: Some(whole_seconds(wait).max(Duration::from_secs(1))),
+        retry_after: Some(wait.max(Duration::from_secs(1))),
         ..problem
     }
 }
 
 /// A quarter of the total rate. A person sends a request every few seconds.
-const SHARE_EVERY: Duration = Duration::from_secs(1);
+const SHARE_A_SECOND: u32 = 1;
 
 /// Enough for several people behind one address, or for one who tries several things in a row. At some
 /// tenths of a second per search, the next client waits a few seconds.
-const SHARE_AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-
-/// 64 KiB. With hundreds of concurrent clients, one in ten shares its rate limit with another.
-const CELLS: usize = 1 << 13;
+const SHARE_AT_ONCE: u32 = 20;
 
 /// The total rate for all clients.
 const A_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
