@@ -75,6 +75,7 @@ pub(super) fn configure(public: &str) -> impl Fn(&mut web::ServiceConfig) + Clon
     let description = Arc::new(Description {
         public: public.to_owned(),
         text: OnceLock::new(),
+        pages: Default::default(),
     });
     move |services| {
         services
@@ -90,6 +91,8 @@ struct Description {
     public: String,
     /// All answers share it.
     text: OnceLock<web::Bytes>,
+    /// The pages that show it: building one costs milliseconds.
+    pages: page::Rendered,
 }
 
 async fn json(description: web::Data<Description>) -> HttpResponse {

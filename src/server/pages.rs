@@ -22,6 +22,7 @@ pub(super) use files::{admin_files, static_names};
 pub(super) use html::Page;
 pub(super) use lang::Lang;
 
+use super::backpressure::UnsentBudget;
 use crate::actix::{read_route, unknown_path};
 
 /// Decides whether a QR code may be drawn for a page URL. A QR code of any URL under this host's name would
@@ -60,6 +61,7 @@ impl Pages {
             let at = |path: &str| web::resource(format!("{prefix}{path}"));
             services
                 .app_data(web::Data::new(self))
+                .app_data(web::Data::new(UnsentBudget::default()))
                 .service(at("/demo").route(read_route().to(demo)))
                 .service(at("/static/phone.js").route(read_route().to(files::phone)))
                 .service(at("/static/{name}").route(read_route().to(files::static_file)))
@@ -145,13 +147,17 @@ pub(super) fn origin_of(request: &HttpRequest, default: &str) -> String {
         .and_then(|host| host.to_str().ok())
         .filter(|host| {
             let mut bytes = host.bytes();
-            !host.is_empty() && bytes.all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+            (1..=MAX_HOST).contains(&host.len())
+                && bytes.all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
         });
     // Without a trusted proxy the scheme is only a guess; the script corrects it.
     let is_secure = request.connection_info().scheme() == "https";
     let scheme = if is_secure { "https" } else { "http" };
     format!("{scheme}://{}", host.unwrap_or(default))
 }
+
+/// The longest name, in brackets and with a port.
+const MAX_HOST: usize = 263;
 
 const DEMO: Page = Page {
     name: "demo",

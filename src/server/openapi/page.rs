@@ -5,6 +5,8 @@
 //! load from a CDN. An operator's page must open on a machine without internet, under the same policy as
 //! every other page, and can be read without its script.
 
+use std::sync::OnceLock;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
@@ -14,6 +16,7 @@ use super::Description;
 use super::errors::Errors;
 use super::html::marked;
 use super::view::{self, Bases, Group, Schema};
+use crate::server::backpressure::UnsentBudget;
 use crate::server::pages::{Lang, Page, origin_of};
 
 #[derive(Template)]
@@ -43,19 +46,31 @@ struct Section {
 pub(super) async fn show(
     request: HttpRequest,
     description: web::Data<Description>,
+    unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
     let query = web::Query::<DocsQuery>::from_query(request.query_string());
     let shows_errors = query.is_ok_and(|query| query.page.as_deref() == Some("errors"));
     let lang = Lang::of(&request);
-    let admin = origin_of(&request, "127.0.0.1:8081");
-    let bases = Bases {
-        public: &description.public,
-        admin: &admin,
+    let render = || {
+        let bases = Bases {
+            public: &description.public,
+            admin: ADMIN,
+        };
+        let document = super::document(bases.public);
+        DocsPage::of(&document, lang, &bases, shows_errors).render()
     };
-    let document = super::document(bases.public);
-    let page = DocsPage::of(&document, lang, &bases, shows_errors);
-    DOCS.answer(page.render(), lang)
+    let [of_lang, of_errors] = [lang == Lang::Zh, shows_errors].map(usize::from);
+    let page = description.pages[of_lang][of_errors].get_or_init(render);
+    let admin = origin_of(&request, "127.0.0.1:8081");
+    let page = page.as_ref().map(|html| html.replace(ADMIN, &admin));
+    unsent.limit(DOCS.answer(page, lang))
 }
+
+/// The pages in both languages, each for the operations and for the error codes.
+pub(super) type Rendered = [[OnceLock<askama::Result<String>>; 2]; 2];
+
+/// Stands for the admin listener's URL, which each visitor has another name for.
+const ADMIN: &str = "http://admin.invalid";
 
 #[derive(Deserialize)]
 struct DocsQuery {

@@ -19,7 +19,7 @@ impl Page {
     /// Builds the response from the template's result.
     pub(in crate::server) fn answer(
         &self,
-        html: askama::Result<String>,
+        html: Result<String, impl std::fmt::Display>,
         lang: Lang,
     ) -> HttpResponse {
         let html = match html {

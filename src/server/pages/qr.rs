@@ -6,6 +6,7 @@ use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::Deserialize;
 
+use super::super::backpressure::UnsentBudget;
 use super::{FILE_POLICY, Pages};
 use crate::actix::admit;
 use crate::endpoint::Problem;
@@ -16,7 +17,11 @@ struct QrQuery {
     url: String,
 }
 
-pub(super) async fn qr(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
+pub(super) async fn qr(
+    request: HttpRequest,
+    pages: web::Data<Pages>,
+    unsent: web::Data<UnsentBudget>,
+) -> HttpResponse {
     // Rate limit: drawing costs a thousand times as much as signing.
     if let Err(problem) = admit(&request) {
         return problem.into_response();
@@ -38,13 +43,14 @@ pub(super) async fn qr(request: HttpRequest, pages: web::Data<Pages>) -> HttpRes
         .render::<svg::Color<'_>>()
         .min_dimensions(QR_SIZE, QR_SIZE)
         .build();
-    HttpResponse::Ok()
+    let answer = HttpResponse::Ok()
         .content_type("image/svg+xml")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::CONTENT_SECURITY_POLICY, FILE_POLICY))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
-        .body(image)
+        .body(image);
+    unsent.limit(answer)
 }
 
 fn bad_url() -> Problem {

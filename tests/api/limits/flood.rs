@@ -150,8 +150,9 @@ async fn flood(process: &Process, to: SocketAddr, path: &str) -> u64 {
             }
         });
     }
-    // Metrics are rendered for each request, and refused while too many answers are unread.
-    let probe = if path == "/metrics" { "/healthz" } else { path };
+    // These are made for each request, and refused while too many answers are unread.
+    let is_bounded = ["/metrics", "/docs"].contains(&path);
+    let probe = if is_bounded { "/healthz" } else { path };
     let (mut peak, mut slowest, mut last, mut still) = (0, Duration::ZERO, 0, 0);
     let mut looks = interval(Duration::from_millis(50));
     while still < 10 {
@@ -220,8 +221,8 @@ async fn a_thousand_clients_that_never_read_take_at_most_64_mib() {
 }
 
 #[tokio::test]
-async fn a_thousand_scrapes_that_are_not_read_take_at_most_64_mib() {
-    floods(false, &[(true, "/metrics")]).await;
+async fn a_thousand_scrapes_or_pages_that_are_not_read_take_at_most_64_mib() {
+    floods(false, &[(true, "/metrics"), (true, "/docs")]).await;
 }
 
 #[tokio::test]
