@@ -131,10 +131,22 @@ impl Gateway {
         }
     }
 
-    /// Returns whether the gateway may answer a path as a client writes it: with a base URL that names an
+    /// Returns whether the gateway reads the body of a call with this path only after it has found the caller,
+    /// so that the body may take long. The path is as a client writes it: with a base URL that names an
     /// account, or with doubled slashes.
-    pub(crate) fn may_answer(path: &str) -> bool {
-        path.trim_start_matches('/').starts_with("wx/") || Self::answers(path)
+    pub(crate) fn may_upload(path: &str) -> bool {
+        let may_upload = |path| {
+            CallPath::parse(path).is_some_and(|path| {
+                path.is_known() && !path.is_issued_here() && !path.has_secret_in_body()
+            })
+        };
+        match path.trim_start_matches('/').strip_prefix("wx/") {
+            None => may_upload(path),
+            Some(base) => {
+                let mut ends = base.match_indices('/').take(2);
+                ends.any(|(end, _)| may_upload(&base[end..]))
+            }
+        }
     }
 
     /// Passes a call on, and says what the log and the metrics show of it. `connections` are the worker's.
@@ -323,5 +335,33 @@ fn unavailable(status: StatusCode, errmsg: String) -> Refusal {
         status,
         retry_after: None,
         errmsg,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bodies_that_are_read_after_the_key_may_take_long() {
+        for path in [
+            "/cgi-bin/media/upload",
+            "//cgi-bin/media/upload",
+            "/wx/shop/cgi-bin/media/upload",
+            "//wx/agency/wx0123456789abcdef//cgi-bin/media/upload",
+        ] {
+            assert!(Gateway::may_upload(path), "{path}");
+        }
+        for path in [
+            "/credentials/shop/access_token/reject",
+            "/wx/shop/status",
+            "/cgi-bin/stable_token",
+            "/wx/shop/cgi-bin/stable_token",
+            "/cgi-bin/clear_quota/v2",
+            "//wx/shop//cgi-bin/component/clear_quota/v2/",
+            "/cgi-bin/%6dedia/upload",
+        ] {
+            assert!(!Gateway::may_upload(path), "{path}");
+        }
     }
 }

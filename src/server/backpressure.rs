@@ -177,7 +177,7 @@ where
     })
 }
 
-/// Lets the connection read on when the application waits for more of the body.
+/// Lets the connection read on when the application waits for more of the body, and tells its guard.
 fn meter(request: &mut Request, state: &Rc<State>) {
     if matches!(request.payload(), Payload::None) {
         return;
@@ -201,10 +201,17 @@ impl Stream for Metered {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = Pin::new(&mut self.body).poll_next(context);
-        if next.is_pending() {
-            self.state.wants_body();
+        match next {
+            Poll::Pending => self.state.wants_body(),
+            Poll::Ready(_) => self.state.has_body(),
         }
         next
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        self.state.has_body();
     }
 }
 

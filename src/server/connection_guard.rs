@@ -95,6 +95,8 @@ pub(super) struct State {
     answering: Cell<u32>,
     /// Whether the request in progress is one whose body may take long.
     may_upload: Cell<bool>,
+    /// Whether the application waits for more of the body of the request in progress.
+    awaits_body: Cell<bool>,
     /// Bytes that may still be read before the bytes already read are processed.
     read_budget: Cell<usize>,
     turn_ended: Cell<bool>,
@@ -149,6 +151,7 @@ impl Worker {
             waker: RefCell::default(),
             answering: Cell::new(0),
             may_upload: Cell::new(false),
+            awaits_body: Cell::new(false),
             read_budget: Cell::new(TURN),
             turn_ended: Cell::new(false),
             held: Cell::new(false),
@@ -187,7 +190,7 @@ impl Worker {
 
     /// Ends idle connections, the longest idle first. If none is idle, ends the oldest unfinished
     /// requests of the address that has most of them: a proxy sends whole requests and loses nothing. A
-    /// request that is being answered is never ended.
+    /// request that was received completely and is being answered is never ended.
     ///
     /// Ends several at a time, so that a flood of new connections causes few scans.
     fn make_room(&self) {
@@ -243,7 +246,11 @@ impl State {
             true => limits.answer,
             false => limits.request,
         };
-        longer(request, self.last_read.get(), receive)
+        let received = match self.awaits_body.get() {
+            true => now,
+            false => self.last_read.get(),
+        };
+        longer(request, received, receive)
             || longer(request, now, limits.answer)
             || longer(self.stuck_since.get(), now, limits.send)
             || longer(
@@ -263,7 +270,7 @@ impl State {
     /// Returns since when the client has owed the rest of a request, or has not read its answer.
     fn waits_for_client_since(&self) -> Option<u32> {
         let since = [&self.request_since, &self.stuck_since, &self.idle_since];
-        (self.answering.get() == 0)
+        (self.answering.get() == 0 || self.awaits_body.get())
             .then(|| since.into_iter().map(Cell::get).min())
             .flatten()
     }
@@ -393,12 +400,19 @@ impl State {
     /// The application has answered it.
     pub(super) fn end_answer(&self) {
         self.answering.set(self.answering.get() - 1);
+        self.awaits_body.set(false);
     }
 
     /// The application has consumed the request's body so far, and waits for more.
     pub(super) fn wants_body(&self) {
+        self.awaits_body.set(true);
         self.read_budget.set(BODY_TURN);
         self.read_on();
+    }
+
+    /// The application has got a part or the end of the body, or does not need it any more.
+    pub(super) fn has_body(&self) {
+        self.awaits_body.set(false);
     }
 
     fn read_on(&self) {

@@ -381,7 +381,7 @@ fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
         workers: admin_workers(settings),
         connections: places.admin,
         request: limits.request,
-        may_upload: |request| Gateway::may_answer(request.uri().path()),
+        may_upload: |request| Gateway::may_upload(request.uri().path()),
         // A cold ticket takes a token call and a ticket call, each perhaps twice, after a wait for
         // another node.
         answer: (settings.upstream.timeout * 5).max(settings.gateway.timeout * 2)

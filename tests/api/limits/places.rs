@@ -19,11 +19,30 @@ async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
     socket.connect(to).await.unwrap()
 }
 
-/// Keeps `count` half requests open from one address and reopens each that is closed.
-fn half_requests(count: usize, from: u8, to: SocketAddr) -> JoinSet<()> {
+/// Further settings: a platform with a path for pushes.
+const PLATFORM: &str = "
+    [platforms.agency]
+    component_appid = \"wxbbd3f07e2945cf2a\"
+    secret = \"5ec2e7000000000000000000000000aa\"
+    js_safe_domains = [\"example.com\"]
+    push_token = \"token\"
+    aes_key = \"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG\"";
+
+/// Half of a head.
+fn half_head() -> String {
+    http::get("/healthz").unfinished()
+}
+
+/// A request whose body never comes.
+fn without_its_body(path: &str) -> String {
+    http::post(path).header("Content-Length", 10).text()
+}
+
+/// Keeps `count` unfinished requests open from one address and reopens each that is closed.
+fn half_requests(count: usize, from: u8, to: SocketAddr, half: &str) -> JoinSet<()> {
     let mut clients = JoinSet::new();
     for _ in 0..count {
-        let half = http::get("/healthz").unfinished();
+        let half = half.to_owned();
         clients.spawn(async move {
             let mut again = interval(Duration::from_millis(500));
             again.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -48,8 +67,13 @@ async fn until(met: impl Fn() -> bool) {
     timeout(BOUND, meeting).await.expect("it comes to that");
 }
 
-async fn assert_answered_despite_half_requests(world: &World, to: SocketAddr, count: usize) {
-    let _clients = half_requests(count, 1, to);
+async fn assert_answered_despite_half_requests(
+    world: &World,
+    to: SocketAddr,
+    count: usize,
+    half: &str,
+) {
+    let _clients = half_requests(count, 1, to, half);
     until(|| world.guard_stats.now().evicted_unfinished > 0).await;
     let (clock, mut slowest) = (Clock::system(), Duration::ZERO);
     for _ in 0..60 {
@@ -74,14 +98,42 @@ async fn assert_answered_despite_half_requests(world: &World, to: SocketAddr, co
 async fn another_address_is_answered_despite_900_half_requests_on_400_places() {
     let _ = rlimit::increase_nofile_limit(8_192);
     let world = World::new("max_connections = 400\nrequest_seconds = 3600", "").await;
-    assert_answered_despite_half_requests(&world, world.public, 900).await;
+    assert_answered_despite_half_requests(&world, world.public, 900, &half_head()).await;
 }
 
 #[tokio::test]
 async fn another_address_is_answered_despite_half_requests_on_all_admin_places() {
     let _ = rlimit::increase_nofile_limit(16_384);
     let world = World::new("request_seconds = 3600", "").await;
-    assert_answered_despite_half_requests(&world, world.admin, 2_300).await;
+    assert_answered_despite_half_requests(&world, world.admin, 2_300, &half_head()).await;
+}
+
+#[tokio::test]
+async fn another_address_is_answered_despite_900_requests_without_their_bodies() {
+    let _ = rlimit::increase_nofile_limit(8_192);
+    let world = World::new(
+        &format!("max_connections = 400\nrequest_seconds = 3600\n{PLATFORM}"),
+        "",
+    )
+    .await;
+    for path in ["/platforms/x/events", "/platforms/agency/events"] {
+        let half = without_its_body(path);
+        assert_answered_despite_half_requests(&world, world.public, 900, &half).await;
+    }
+}
+
+#[tokio::test]
+async fn another_address_is_answered_despite_missing_bodies_on_all_admin_places() {
+    let _ = rlimit::increase_nofile_limit(16_384);
+    for path in [
+        "/cgi-bin/stable_token",
+        "/credentials/a/b/reject",
+        "/cgi-bin/clear_quota/v2",
+    ] {
+        let world = World::new("request_seconds = 3600", "").await;
+        let half = without_its_body(path);
+        assert_answered_despite_half_requests(&world, world.admin, 2_300, &half).await;
+    }
 }
 
 #[tokio::test]
@@ -92,7 +144,7 @@ async fn half_requests_of_one_address_evict_none_of_another() {
     let (begin, rest) = whole.split_at(whole.len() - 2);
     slow.write_all(begin.as_bytes()).await.unwrap();
     until(|| world.guard_stats.now().open_connections == 1).await;
-    let _clients = half_requests(60, 1, world.public);
+    let _clients = half_requests(60, 1, world.public, &half_head());
     until(|| world.guard_stats.now().evicted_unfinished >= 200).await;
     slow.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = [0; 1_024];
@@ -109,7 +161,7 @@ async fn a_request_in_progress_is_not_evicted() {
     waiting.write_all(request.as_bytes()).await.unwrap();
     let called = world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1);
     timeout(BOUND, called).await.unwrap();
-    let _clients = half_requests(40, 1, world.public);
+    let _clients = half_requests(40, 1, world.public, &half_head());
     until(|| world.guard_stats.now().evicted_unfinished >= 100).await;
     gate.release();
     let mut answer = [0; 1_024];

@@ -97,6 +97,32 @@ async fn a_body_sent_byte_by_byte_is_timed_out() {
 }
 
 #[tokio::test]
+async fn a_body_that_never_comes_is_timed_out() {
+    let (_home, certificate, tls) = certificate();
+    let world = World::new(SHORT, &tls).await;
+    let without_body = |path| http::post(path).header("Content-Length", 10).text();
+    let push = without_body("/platforms/x/events");
+    let (answer, _) = timeout(BOUND, with_the_handshake(world.public, certificate, &push))
+        .await
+        .expect("the service closes the connection");
+    assert_eq!(answer, "");
+    for path in ["/cgi-bin/stable_token", "/cgi-bin/clear_quota/v2"] {
+        let mut stream = TcpStream::connect(world.admin).await.unwrap();
+        stream
+            .write_all(without_body(path).as_bytes())
+            .await
+            .unwrap();
+        let mut came = Vec::new();
+        // Some systems report the end as a reset.
+        let _ = timeout(BOUND, stream.read_to_end(&mut came))
+            .await
+            .expect("the service closes the connection");
+        assert_eq!(came, b"");
+    }
+    assert_eq!(world.guard_stats.now().timed_out, 3);
+}
+
+#[tokio::test]
 async fn half_a_later_head_followed_by_silence_is_timed_out() {
     let world = World::new(SHORT, "").await;
     let mut stream = TcpStream::connect(world.public).await.unwrap();
