@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_http::{Extensions, Payload, Request, Response};
+use actix_http::{ConnectionType, Extensions, Payload, Request, Response};
 use actix_service::{Service, ServiceFactory, apply_fn_factory};
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -80,13 +80,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
         }
         let read = &buffer.filled()[before..];
         let count = first_request(read, self.state.is_answering());
+        self.state.has_read(count);
         if count < read.len() {
             let behind = [&read[count..], &self.rest].concat();
             self.rest = behind.into();
             buffer.set_filled(before + count);
             self.state.has_read_enough();
-        } else {
-            self.state.has_read(count);
         }
         Poll::Ready(Ok(()))
     }
@@ -167,10 +166,14 @@ where
         let (answer, each) = (app.call(request), each.clone());
         async move {
             let answer = answer.await;
-            if let Some(state) = state {
+            let closes = state.is_some_and(|state| {
                 state.end_answer();
-            }
+                state.has_large_head()
+            });
             let mut answer = answer?.map_body(|_, body| Pieces::new(body));
+            if closes {
+                answer.head_mut().set_connection_type(ConnectionType::Close);
+            }
             each(&mut answer);
             Ok(answer)
         }

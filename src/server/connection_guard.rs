@@ -7,6 +7,7 @@
 //! taken, it evicts connections at once to make room for a new one. A request costs a few stores: no
 //! timer is set and no clock is read.
 
+mod reading;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -100,6 +101,10 @@ pub(super) struct State {
     /// Bytes that may still be read before the bytes already read are processed.
     read_budget: Cell<usize>,
     turn_ended: Cell<bool>,
+    /// Bytes read of a request that the application has not received.
+    head_bytes: Cell<usize>,
+    /// Whether the head of the request in progress is larger than [`LARGE_HEAD`].
+    has_large_head: Cell<bool>,
     /// A read was refused; once its reason ends, the connection has to be woken.
     held: Cell<bool>,
 }
@@ -154,6 +159,8 @@ impl Worker {
             awaits_body: Cell::new(false),
             read_budget: Cell::new(TURN),
             turn_ended: Cell::new(false),
+            head_bytes: Cell::new(0),
+            has_large_head: Cell::new(false),
             held: Cell::new(false),
         });
         let id = self.next_id.replace(self.next_id.get() + 1);
@@ -342,86 +349,6 @@ impl State {
     }
 }
 
-/// Decides when the connection may read on: see [`super::backpressure`].
-impl State {
-    /// Returns how many bytes may be read now. `None`: no bytes; the connection is woken when that
-    /// changes.
-    pub(super) fn may_read(&self, context: &Context<'_>) -> Option<usize> {
-        let (stuck, answering) = (self.stuck_since.get() != NEVER, self.answering.get() > 0);
-        if !stuck {
-            if self.turn_ended.replace(false) && !answering {
-                self.read_budget.set(TURN);
-            }
-            let read_budget = self.read_budget.get();
-            if read_budget > 0 {
-                return Some(read_budget);
-            }
-        }
-        self.wait(context);
-        if stuck || answering {
-            self.held.set(true);
-        } else {
-            // The bytes already read are processed first.
-            context.waker().wake_by_ref();
-        }
-        None
-    }
-
-    pub(super) fn has_read(&self, count: usize) {
-        let read_budget = self.read_budget.get();
-        self.read_budget.set(read_budget.saturating_sub(count));
-    }
-
-    /// Records that more was read than may be processed at once.
-    pub(super) fn has_read_enough(&self) {
-        self.read_budget.set(0);
-    }
-
-    pub(super) fn is_answering(&self) -> bool {
-        self.answering.get() > 0
-    }
-
-    /// Records that all bytes read are processed or being answered, and that all output is sent.
-    pub(super) fn end_turn(&self) {
-        self.turn_ended.set(true);
-        if self.held.get() && self.answering.get() == 0 {
-            self.read_on();
-        }
-    }
-
-    /// The application has received a request.
-    /// `may_upload`: its body may take as long as its answer.
-    pub(super) fn begin_answer(&self, may_upload: bool) {
-        self.answering.set(self.answering.get() + 1);
-        self.may_upload.set(may_upload);
-        self.ask();
-    }
-
-    /// The application has answered it.
-    pub(super) fn end_answer(&self) {
-        self.answering.set(self.answering.get() - 1);
-        self.awaits_body.set(false);
-    }
-
-    /// The application has consumed the request's body so far, and waits for more.
-    pub(super) fn wants_body(&self) {
-        self.awaits_body.set(true);
-        self.read_budget.set(BODY_TURN);
-        self.read_on();
-    }
-
-    /// The application has got a part or the end of the body, or does not need it any more.
-    pub(super) fn has_body(&self) {
-        self.awaits_body.set(false);
-    }
-
-    fn read_on(&self) {
-        if self.held.replace(false) {
-            self.wake();
-        }
-    }
-}
-
 /// Sentinel for a time that is not set. A worker's seconds reach it after 136 years.
 const NEVER: u32 = u32::MAX;
 
@@ -431,9 +358,6 @@ const CLOSING: u32 = 5;
 /// Bytes that are read before they are processed. Most requests are shorter; longer ones take several
 /// turns.
 const TURN: usize = 2_048;
-
-/// The same for a body that the application waits for. The HTTP client queues up to 16 such pieces.
-const BODY_TURN: usize = 8 * 1_024;
 
 #[cfg(test)]
 mod tests;

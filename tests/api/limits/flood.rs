@@ -232,6 +232,55 @@ async fn over_tls_a_thousand_clients_that_never_read_are_bounded_too() {
     assert_memory_is_released(&process, at_rest).await;
 }
 
+/// A whole request with a header of this many bytes.
+fn with_large_header(bytes: usize) -> String {
+    let header = "x".repeat(bytes);
+    http::get("/healthz").header("X-Large", header).text()
+}
+
+#[tokio::test]
+async fn three_hundred_idle_clients_keep_no_buffers_of_their_large_heads() {
+    rlimit::increase_nofile_limit(8_192).unwrap();
+    let process = Process::start(false).await;
+    let clock = Clock::system();
+    for _ in 0..100 {
+        process.answered(process.public, "/healthz", &clock).await;
+    }
+    let mut idle = Vec::new();
+    for bytes in [12_000, 100_000] {
+        let (at_rest, request) = (process.resident(), with_large_header(bytes));
+        for _ in 0..300 {
+            let mut stream = TcpStream::connect(process.public).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 1_024];
+            let count = stream.read(&mut answer).await.unwrap();
+            assert!(answer[..count].starts_with(http::OK.as_bytes()));
+            idle.push(stream);
+        }
+        let grown = process.resident().saturating_sub(at_rest);
+        println!("heads of {bytes} bytes: {} KiB each", grown / 300 / 1_024);
+        assert!(grown <= 300 * 40 * 1_024, "{} MiB", grown / MIB);
+    }
+}
+
+#[tokio::test]
+async fn only_a_large_head_closes_its_connection() {
+    let world = World::new("", "").await;
+    let mut stream = TcpStream::connect(world.public).await.unwrap();
+    let mut came = vec![0; 1_024];
+    for (bytes, is_kept) in [(8_000, true), (12_000, true), (100, true), (100_000, false)] {
+        let request = with_large_header(bytes);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let count = timeout(BOUND, stream.read(&mut came)).await.unwrap();
+        let answer = http::Answer::parse(&came[..count.unwrap()]);
+        assert_eq!(answer.status, 200);
+        let closes = answer.header("connection") == Some("close");
+        assert_eq!(closes, !is_kept, "{bytes}: {answer:?}");
+    }
+    let count = timeout(BOUND, stream.read(&mut came)).await.unwrap();
+    assert_eq!(count.unwrap(), 0, "the connection is closed");
+}
+
 /// Sends all of `requests` at once and reads the answers to the end of the connection.
 async fn ask_in_one(to: SocketAddr, requests: &str) -> String {
     String::from_utf8(http::exchange(to, requests).await).unwrap()

@@ -1,0 +1,100 @@
+//! Decides when a connection may read on: see [`crate::server::backpressure`].
+
+use std::task::Context;
+
+use super::{NEVER, State, TURN};
+
+impl State {
+    /// Returns how many bytes may be read now. `None`: no bytes; the connection is woken when that
+    /// changes.
+    pub(in crate::server) fn may_read(&self, context: &Context<'_>) -> Option<usize> {
+        let (stuck, answering) = (self.stuck_since.get() != NEVER, self.answering.get() > 0);
+        if !stuck {
+            if self.turn_ended.replace(false) && !answering {
+                self.read_budget.set(TURN);
+            }
+            let read_budget = self.read_budget.get();
+            if read_budget > 0 {
+                return Some(read_budget);
+            }
+        }
+        self.wait(context);
+        if stuck || answering {
+            self.held.set(true);
+        } else {
+            // The bytes already read are processed first.
+            context.waker().wake_by_ref();
+        }
+        None
+    }
+
+    pub(in crate::server) fn has_read(&self, count: usize) {
+        let read_budget = self.read_budget.get();
+        self.read_budget.set(read_budget.saturating_sub(count));
+        if self.answering.get() == 0 {
+            self.head_bytes.set(self.head_bytes.get() + count);
+        }
+    }
+
+    /// Records that more was read than may be processed at once.
+    pub(in crate::server) fn has_read_enough(&self) {
+        self.read_budget.set(0);
+    }
+
+    pub(in crate::server) fn is_answering(&self) -> bool {
+        self.answering.get() > 0
+    }
+
+    /// Records that all bytes read are processed or being answered, and that all output is sent.
+    pub(in crate::server) fn end_turn(&self) {
+        self.turn_ended.set(true);
+        if self.held.get() && self.answering.get() == 0 {
+            self.read_on();
+        }
+    }
+
+    /// The application has received a request.
+    /// `may_upload`: its body may take as long as its answer.
+    pub(in crate::server) fn begin_answer(&self, may_upload: bool) {
+        self.answering.set(self.answering.get() + 1);
+        self.may_upload.set(may_upload);
+        self.has_large_head.set(self.head_bytes.take() > LARGE_HEAD);
+        self.ask();
+    }
+
+    /// Returns whether the connection shall end with the answer in progress: actix-http keeps the buffer
+    /// that a large head needed as long as the connection.
+    pub(in crate::server) fn has_large_head(&self) -> bool {
+        self.has_large_head.get()
+    }
+
+    /// The application has answered it.
+    pub(in crate::server) fn end_answer(&self) {
+        self.answering.set(self.answering.get() - 1);
+        self.awaits_body.set(false);
+    }
+
+    /// The application has consumed the request's body so far, and waits for more.
+    pub(in crate::server) fn wants_body(&self) {
+        self.awaits_body.set(true);
+        self.read_budget.set(BODY_TURN);
+        self.read_on();
+    }
+
+    /// The application has got a part or the end of the body, or does not need it any more.
+    pub(in crate::server) fn has_body(&self) {
+        self.awaits_body.set(false);
+    }
+
+    fn read_on(&self) {
+        if self.held.replace(false) {
+            self.wake();
+        }
+    }
+}
+
+/// Bytes of a body that are read before they are processed. The HTTP client queues up to 16 such pieces.
+const BODY_TURN: usize = 8 * 1_024;
+
+/// Bytes of a head after which the connection is not kept. Browsers send up to 8 KiB of cookies.
+const LARGE_HEAD: usize = 12 * 1_024;
