@@ -116,13 +116,17 @@ fn without_ended_accepts<S: Subscriber>() -> impl Layer<S> {
         })
 }
 
-/// Silences actix's lines about its threads, which operators do not need, unless the filter names it.
+/// Silences actix's lines about its threads, which operators do not need, and its lines about connections,
+/// which have one ERROR for each malformed request, unless the filter names their crate. The gateway logs by
+/// itself that an answer is incomplete.
 fn with_quiet_server(level: &str) -> String {
-    if level.contains("actix_server") {
-        level.to_owned()
-    } else {
-        format!("{level},actix_server=warn")
+    let mut filter = level.to_owned();
+    for (crate_name, at_most) in [("actix_server", "warn"), ("actix_http", "off")] {
+        if !level.contains(crate_name) {
+            filter += &format!(",{crate_name}={at_most}");
+        }
     }
+    filter
 }
 
 #[cfg(test)]
@@ -228,10 +232,18 @@ mod tests {
 
     #[test]
     fn actix_is_quiet_unless_asked_for() {
-        assert_eq!(with_quiet_server("debug"), "debug,actix_server=warn");
-        assert_eq!(
-            with_quiet_server("info,actix_server=debug"),
-            "info,actix_server=debug"
-        );
+        for (level, filter) in [
+            ("debug", "debug,actix_server=warn,actix_http=off"),
+            (
+                "info,actix_server=debug",
+                "info,actix_server=debug,actix_http=off",
+            ),
+            (
+                "info,actix_http::h1=trace",
+                "info,actix_http::h1=trace,actix_server=warn",
+            ),
+        ] {
+            assert_eq!(with_quiet_server(level), filter);
+        }
     }
 }

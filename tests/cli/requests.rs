@@ -115,6 +115,39 @@ async fn an_open_platforms_account_is_named_in_the_line() {
 }
 
 #[tokio::test]
+async fn malformed_requests_cause_no_error_lines() {
+    let home = tempfile::tempdir().unwrap();
+    let (running, public, admin) = serve(home.path(), "failed").await;
+    let oversized = http::get("/").header("X-Large", "x".repeat(200_000)).text();
+    for address in [public, admin] {
+        let (_, address) = address.split_once("://").unwrap();
+        let address = address.trim_end_matches('/').parse().unwrap();
+        for n in 0..10 {
+            let malformed = match n {
+                0 => oversized.as_bytes(),
+                // The beginning of a TLS handshake.
+                1 => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+                _ => b"x\r\n\r\n",
+            };
+            let answer = http::exchange(address, malformed).await;
+            assert!(
+                answer.starts_with(http::status_line(if n == 0 { 431 } else { 400 }).as_bytes())
+            );
+        }
+    }
+    let ended = running.stop().await;
+    let mut lines = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
+    assert!(
+        lines.all(|line| line["level"] != "ERROR"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
 async fn mode_all_logs_each_signature_and_mode_off_none() {
     let mut lines = lines_of("all").await;
     // The simulated WeChat pushes to the platform at some time.

@@ -231,7 +231,10 @@ impl MessageBody for PassedBody {
         let next = if self.first.is_empty() {
             match &mut self.rest {
                 None => None,
-                Some(rest) => ready!(rest.poll_next(context))?,
+                Some(rest) => {
+                    let next = ready!(rest.poll_next(context));
+                    next.inspect_err(|error| self.call.break_off(&**error))?
+                }
             }
         } else {
             Some(std::mem::take(&mut self.first))

@@ -1,6 +1,7 @@
 //! Counters of the calls that were passed on, by account and the first two segments of the path.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,6 +152,13 @@ impl InProgress {
             bytes_received: 0,
             _permit: permit,
         }
+    }
+
+    /// Records that the answer ended early, after its beginning was sent to the caller.
+    pub(super) fn break_off(&mut self, error: &dyn Error) {
+        self.outcome = CallOutcome::Failed;
+        let (account, path) = (&self.account, &self.path);
+        tracing::warn!(account, path, %error, "answer of WeChat ended early: the caller got a part of it");
     }
 
     pub(super) fn sent(&mut self, bytes: usize) {

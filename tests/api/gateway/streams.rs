@@ -113,6 +113,10 @@ async fn a_truncated_answer_is_truncated_for_the_caller_too() {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(500)]).to_lowercase();
     assert!(head.contains("content-length: 100000"), "{head}");
     assert!(bytes.len() < 60_000, "{} bytes", bytes.len());
+    let (_, metrics) = http::fetch(&world.url("/metrics")).await;
+    let failed =
+        r#"wx_jssdk_gateway_calls_total{account="main",path="/cgi-bin/media",outcome="failed"} 1"#;
+    assert!(metrics.contains(failed), "{metrics}");
     let short = format!("/wx/main{USERS}?access_token={KEY}&sandbox_json=1000&sandbox_cut=100");
     let answer = world.send(get(short)).await;
     assert_eq!(answer.status, 504, "{answer:?}");
