@@ -164,13 +164,12 @@ where
             meter(&mut request, state);
         }
         let (answer, each) = (app.call(request), each.clone());
+        let answering = Answering(state);
         async move {
-            let answer = answer.await;
-            let closes = state.is_some_and(|state| {
-                state.end_answer();
-                state.has_large_head()
-            });
-            let mut answer = answer?.map_body(|_, body| Pieces::new(body));
+            let answer = answer.await?;
+            let state = answering.0.as_ref();
+            let closes = state.is_some_and(|state| state.has_large_head());
+            let mut answer = answer.map_body(|_, body| Pieces::new(body, answering));
             if closes {
                 answer.head_mut().set_connection_type(ConnectionType::Close);
             }
@@ -218,17 +217,30 @@ impl Drop for Metered {
     }
 }
 
+/// A request in progress: until its answer's body has been taken whole, or dropped.
+struct Answering(Option<Rc<State>>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(state) = &self.0 {
+            state.end_answer();
+        }
+    }
+}
+
 /// A body that is sent in small pieces.
 pub(super) struct Pieces<B> {
     body: B,
     rest: Bytes,
+    _answering: Answering,
 }
 
 impl<B> Pieces<B> {
-    fn new(body: B) -> Self {
+    fn new(body: B, answering: Answering) -> Self {
         Self {
             body,
             rest: Bytes::new(),
+            _answering: answering,
         }
     }
 }

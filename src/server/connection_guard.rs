@@ -92,8 +92,10 @@ pub(super) struct State {
     closing: Cell<bool>,
     over: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    /// Requests that the application is answering: one at most in HTTP/1.1.
+    /// Requests that the application is answering, to the end of the answer's body: one at most in HTTP/1.1.
     answering: Cell<u32>,
+    /// Whether an answer ended since everything was last sent.
+    has_answered: Cell<bool>,
     /// Whether the request in progress is one whose body may take long.
     may_upload: Cell<bool>,
     /// Whether the application waits for more of the body of the request in progress.
@@ -155,6 +157,7 @@ impl Worker {
             over: Cell::new(false),
             waker: RefCell::default(),
             answering: Cell::new(0),
+            has_answered: Cell::new(false),
             may_upload: Cell::new(false),
             awaits_body: Cell::new(false),
             read_budget: Cell::new(TURN),
@@ -253,7 +256,7 @@ impl State {
             true => limits.answer,
             false => limits.request,
         };
-        let received = match self.awaits_body.get() {
+        let received = match self.owes_request() {
             true => now,
             false => self.last_read.get(),
         };
@@ -277,9 +280,14 @@ impl State {
     /// Returns since when the client has owed the rest of a request, or has not read its answer.
     fn waits_for_client_since(&self) -> Option<u32> {
         let since = [&self.request_since, &self.stuck_since, &self.idle_since];
-        (self.answering.get() == 0 || self.awaits_body.get())
+        (self.owes_request() || self.stuck_since.get() != NEVER)
             .then(|| since.into_iter().map(Cell::get).min())
             .flatten()
+    }
+
+    /// Returns whether the rest of a request is the client's to send.
+    fn owes_request(&self) -> bool {
+        self.answering.get() == 0 || self.awaits_body.get()
     }
 
     fn end(&self) {

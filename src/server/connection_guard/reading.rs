@@ -48,6 +48,10 @@ impl State {
     /// Records that all bytes read are processed or being answered, and that all output is sent.
     pub(in crate::server) fn end_turn(&self) {
         self.turn_ended.set(true);
+        if self.has_answered.replace(false) {
+            // The last bytes may have been sent before the end of the body was known.
+            self.answered();
+        }
         if self.held.get() && self.answering.get() == 0 {
             self.read_on();
         }
@@ -68,10 +72,11 @@ impl State {
         self.has_large_head.get()
     }
 
-    /// The application has answered it.
+    /// The application has answered it, and its answer's body has been taken.
     pub(in crate::server) fn end_answer(&self) {
         self.answering.set(self.answering.get() - 1);
         self.awaits_body.set(false);
+        self.has_answered.set(true);
     }
 
     /// The application has consumed the request's body so far, and waits for more.

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::common::http::{exchange, post};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 async fn bytes_of(world: &World, query: &str) -> (reqwest::header::HeaderMap, Vec<u8>) {
     let url = world.url(&format!(
@@ -172,6 +173,65 @@ async fn a_shutdown_lets_answers_in_progress_finish() {
     gate.release();
     assert_eq!(called.await.unwrap(), 2_000_000);
     ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_pauses_is_no_idle_connection() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", upstream.local_addr().unwrap());
+    let goes_on = Arc::new(Notify::new());
+    tokio::spawn(answer_in_halves(upstream, goes_on.clone()));
+    let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+    let limits = "[limits]\nrequest_seconds = 8\nkeep_alive_seconds = 1\n";
+    let world = World::at(sandbox, &base, "", limits).await;
+    let mut caller = TcpStream::connect(world.service.admin).await.unwrap();
+    let call = get(format!("/wx/main/cgi-bin/media/x?access_token={KEY}"));
+    caller.write_all(call.text().as_bytes()).await.unwrap();
+    let mut came = String::new();
+    let mut read_to = async |end: &str| {
+        while !came.ends_with(end) {
+            let mut part = [0; 1_024];
+            let count = caller.read(&mut part).await.unwrap();
+            assert!(count > 0, "closed after {came}");
+            came.push_str(str::from_utf8(&part[..count]).unwrap());
+        }
+    };
+    read_to("first half").await;
+    // By the time that this half request is ended, an idle connection has been too.
+    let mut slow = TcpStream::connect(world.service.admin).await.unwrap();
+    let half = get("/healthz").unfinished();
+    slow.write_all(half.as_bytes()).await.unwrap();
+    let _ = slow.read_to_end(&mut Vec::new()).await;
+    goes_on.notify_one();
+    read_to("second half").await;
+}
+
+/// A WeChat that answers calls of `media` in two halves, the second when it is told to.
+async fn answer_in_halves(upstream: TcpListener, goes_on: Arc<Notify>) {
+    loop {
+        let (mut stream, _) = upstream.accept().await.unwrap();
+        let goes_on = goes_on.clone();
+        tokio::spawn(async move {
+            let mut request = [0; 4_096];
+            while let Ok(count @ 1..) = stream.read(&mut request).await {
+                let head = |length| {
+                    format!(
+                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+                    )
+                };
+                if request[..count].starts_with(b"POST /cgi-bin/stable_token") {
+                    let token = r#"{"access_token":"8_a-token-of-wechat","expires_in":7200}"#;
+                    let answer = head(token.len()) + token;
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                } else if request[..count].starts_with(b"GET /cgi-bin/media") {
+                    let answer = head(30).replace("json", "octet-stream") + "the first half";
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    goes_on.notified().await;
+                    stream.write_all(b" the second half").await.unwrap();
+                }
+            }
+        });
+    }
 }
 
 #[tokio::test]

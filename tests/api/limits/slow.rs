@@ -136,6 +136,15 @@ async fn half_a_later_head_followed_by_silence_is_timed_out() {
         .expect("the service closes the connection")
         .unwrap();
     assert!(came.starts_with(http::OK.as_bytes()));
+    // The same if the first answer arrives before the second head begins.
+    let mut stream = TcpStream::connect(world.public).await.unwrap();
+    stream.write_all(kept().as_bytes()).await.unwrap();
+    assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0);
+    stream.write_all(&half().as_bytes()[..15]).await.unwrap();
+    timeout(BOUND, stream.read(&mut [0; 1_024]))
+        .await
+        .expect("the service closes the connection")
+        .unwrap_or_default();
 }
 
 #[tokio::test]
