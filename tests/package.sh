@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks which files would be published: all that the build and the documents need, and no others. Builds nothing.
+# Checks which files would be published, all that the build and the documents need and no others; and that Cargo reads the manifest in
+# what .dockerignore leaves of the tree. Builds nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,6 +31,19 @@ for page in README.md README.zh-CN.md CHANGELOG.md CONTRIBUTING.md docs/*.md doc
     has "$link" || grep -q -- "^${link%/}/" <<<"$list" || complain "$page links to $link, which is not in it"
   done < <(grep -oE '\]\([^)#]+|(src|href)="[^"#]+' "$page" | sed -E 's/^(\]\(|(src|href)=")//' | grep -Ev '^(https?:|mailto:|/)' | sort -u)
 done
+
+# The build context of the Dockerfile. Its stage that compiles is replaced in packaging/image.sh, so only this check reads the manifest
+# there: Cargo wants the file of each target, also of tests and benchmarks.
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT
+while read -r pattern; do
+  git ls-files -z -- ":(glob)$pattern" ":(glob)$pattern/**" | xargs -0 --no-run-if-empty cp --parents --target-directory "$context"
+done < <(sed -n 's/^!//p' .dockerignore)
+# `cargo metadata` would only leave such a target out.
+cargo fetch --quiet --locked --target "$(rustc -vV | sed -n 's/^host: //p')" --manifest-path "$context/Cargo.toml" || {
+  echo "docker build: .dockerignore leaves out a file that Cargo.toml names"
+  failed=1
+}
 
 # The registry accepts 10 MB.
 size=$(while read -r file; do [ -f "$file" ] && stat -c %s "$file"; done <<<"$list" | awk '{ sum += $1 } END { print sum }')
