@@ -30,19 +30,21 @@ pub(super) struct Healthcheck {
 
 impl Healthcheck {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let server = match self.address {
-            Some(address) => Server::at(address, self.tls),
-            None => {
-                let listener = Settings::public_listener(self.config.as_deref());
-                let (address, tls) = listener.map_err(|problems| listed(&problems))?;
-                Server::at(address, tls)
-            }
+        let (address, tls) = match self.address {
+            Some(address) => (address, Some(self.tls)),
+            None => Settings::public_listener(self.config.as_deref())
+                .map_err(|problems| listed(&problems))?,
         };
-        // The request holds no secret, and an expired certificate is not a reason to restart the service.
-        match server
-            .ask(&["healthz"], None, None, Trust::any(), PATIENCE)
-            .await
+        let mut server = Server::at(address, tls.unwrap_or(false));
+        let mut reply = ask(&server).await;
+        if let Err(error) = &reply
+            && tls.is_none()
+            && ConnectError::of(error, false) == ConnectError::NoHttp
         {
+            server = server.the_other_way();
+            reply = ask(&server).await;
+        }
+        match reply {
             Ok(Reply { status: 200, .. }) => {
                 say("ok");
                 Ok(Ended::Success)
@@ -60,6 +62,12 @@ impl Healthcheck {
             }
         }
     }
+}
+
+/// Sends the request. It holds no secret, and an expired certificate is not a reason to restart the service.
+async fn ask(server: &Server) -> reqwest::Result<Reply> {
+    let trust = Trust::any();
+    server.ask(&["healthz"], None, None, trust, PATIENCE).await
 }
 
 fn no(server: &Server, why: &str, advice: &Text) -> Ended {

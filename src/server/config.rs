@@ -134,22 +134,33 @@ impl Settings {
     }
 
     /// Returns the address of the public listener, and whether it has TLS, whatever else is wrong in the configuration:
-    /// a running service refused it at a reload and goes on with the previous one.
+    /// a running service refused it at a reload and goes on with the previous one. A file that cannot be read or parsed
+    /// counts as empty if the environment sets the address; `None` then: the file may have set up TLS.
     ///
     /// # Errors
-    /// [`Problems`], if the file cannot be read or has no valid address.
-    pub fn public_listener(file: Option<&Path>) -> Result<(SocketAddr, bool), Problems> {
+    /// [`Problems`], if neither the file nor the environment has a valid address.
+    pub fn public_listener(file: Option<&Path>) -> Result<(SocketAddr, Option<bool>), Problems> {
         let file = chosen(file);
-        let (text, mut problems) = (text_of(file.as_deref())?, Problems::default());
-        let table = layers::merged(&text, environment::variables(), &mut problems)?;
+        let (environment, mut problems) = (environment::variables(), Problems::default());
+        let is_in_environment = environment.contains_key(&environment::variable("server.listen"));
+        let merged = |text: &str, problems: &mut Problems| {
+            layers::merged(text, environment.clone(), problems)
+        };
+        let text = text_of(file.as_deref());
+        let (table, is_whole) = match text.and_then(|text| merged(&text, &mut problems)) {
+            Ok(table) => (table, true),
+            Err(_) if is_in_environment => (merged("", &mut problems)?, false),
+            Err(problems) => return Err(problems),
+        };
         let mut root = Section::root(table.into_iter().collect());
         let mut server = root.section("server", &mut problems);
         let listen = server::listen(&mut server, &mut problems);
         let tls = server.section("tls", &mut problems);
         let tls = TlsSettings::read(tls, base_of(file.as_deref()), &mut problems);
+        // Also if its files are wrong.
+        let has_tls = tls.is_none_or(|tls| tls.is_some());
         match listen {
-            // Also if its files are wrong.
-            Some(listen) => Ok((listen, tls.is_none_or(|tls| tls.is_some()))),
+            Some(listen) => Ok((listen, (is_whole || has_tls).then_some(has_tls))),
             None => Err(problems),
         }
     }

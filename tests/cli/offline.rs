@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::common::http;
 use crate::common::program::*;
+use crate::common::tls::TlsCertificate;
 
 const TICKET: &str =
     "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
@@ -436,4 +437,32 @@ async fn healthcheck_asks_a_service_that_refused_the_present_configuration() {
     std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
     let ended = run_in(home.path(), &["healthcheck"]).await;
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "ok\n"));
+}
+
+#[tokio::test]
+async fn healthcheck_asks_where_the_environment_says_without_a_readable_configuration() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("wx-jssdk.toml"), "[server\n").unwrap();
+    let certificate = TlsCertificate::new();
+    for (file, has_tls) in [
+        ("wx-jssdk.toml", false),
+        ("wx-jssdk.toml", true),
+        ("no.toml", false),
+    ] {
+        let mut address = answering("200 OK").await;
+        if has_tls {
+            address = certificate
+                .in_front_of(address.parse().unwrap())
+                .to_string();
+        }
+        let mut command = command(home.path(), &["healthcheck", "--config", file]);
+        command.env("WX_JSSDK__SERVER__LISTEN", address);
+        let ended = run_command(command).await;
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (0, "ok\n"),
+            "{file} {has_tls}: {}",
+            ended.stderr
+        );
+    }
 }

@@ -21,9 +21,9 @@ pub(super) fn merged(
     environment: HashMap<String, String>,
     problems: &mut Problems,
 ) -> Result<Map<String, Value>, Problems> {
-    let mut table = parsed(DEFAULTS, WHOLE)?;
+    let (mut table, file) = (parsed(DEFAULTS, WHOLE)?, parsed(text, WHOLE)?);
     let environment = environment::settings(environment, &table, problems);
-    overlay(&mut table, parsed(text, WHOLE)?);
+    overlay(&mut table, file);
     let environment = Environment::with_prefix("WX_JSSDK")
         .prefix_separator("__")
         .separator("__")
