@@ -249,6 +249,7 @@ pub(super) fn admin(
     stats: &RequestStats,
 ) -> Result<Option<Listener>, StartupError> {
     let Some(listen) = settings.server.admin_listen else {
+        guards.handed_over.close_unused(ListenerName::Admin);
         return Ok(None);
     };
     let gateway = watchers.gateway.clone();

@@ -53,7 +53,32 @@ impl HandedOver {
         address: SocketAddr,
         reuse_port: bool,
     ) -> io::Result<Bound> {
-        bind(self.take_socket(listener)?, address, reuse_port)
+        let handed_over = self.take_socket(listener)?;
+        if let Some(socket) = &handed_over {
+            let passed = socket.local_addr()?;
+            if !is_same(passed, address) {
+                tracing::warn!(
+                    setting = setting(listener),
+                    configured = %address,
+                    passed = %passed,
+                    "the setting has no effect: the service manager passed a socket with another address"
+                );
+            }
+        }
+        bind(handed_over, address, reuse_port)
+    }
+
+    /// Closes the socket of a listener that is not configured, if one was handed over. The service manager may hold it
+    /// too: its clients then wait for an answer that never comes.
+    pub(super) fn close_unused(&self, listener: ListenerName) {
+        let socket = self.take_socket(listener).ok().flatten();
+        if let Some(passed) = socket.and_then(|socket| socket.local_addr().ok()) {
+            tracing::warn!(
+                setting = setting(listener),
+                passed = %passed,
+                "the setting is empty, so that a socket of the service manager is not served"
+            );
+        }
     }
 
     /// Takes the socket with the listener's name; if no socket has a known name, the one at its place.
@@ -69,6 +94,20 @@ impl HandedOver {
             None => Ok(None),
         }
     }
+}
+
+/// Returns the setting that names a listener's address.
+fn setting(listener: ListenerName) -> &'static str {
+    match listener {
+        ListenerName::Public => "server.listen",
+        ListenerName::Admin => "server.admin_listen",
+    }
+}
+
+/// Returns whether both are the same address. `ListenStream=8080` is `[::]:8080`, which includes `0.0.0.0:8080`.
+fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = one.ip().is_unspecified() && other.ip().is_unspecified();
+    one == other || (all && one.port() == other.port())
 }
 
 fn bind(

@@ -55,11 +55,18 @@ impl Home {
         Self::served(Running::start(command(self.directory.path(), &["serve"]))).await
     }
 
-    /// Like [`start`], with this socket as descriptor 3, as a service manager passes it.
+    /// Like [`serve`](Self::serve), with this socket as descriptor 3, as a service manager passes it.
     async fn serve_on(&self, socket: &TcpListener) -> (Running, SocketAddr) {
+        self.serve_on_copies(socket, 1).await
+    }
+
+    /// Like [`serve_on`](Self::serve_on), with the same socket also as the descriptors after 3.
+    async fn serve_on_copies(&self, socket: &TcpListener, count: usize) -> (Running, SocketAddr) {
         let socket = Stdio::from(OwnedFd::from(socket.try_clone().unwrap()));
-        let mut command =
-            self.shell("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve");
+        let copies: String = (3..3 + count).map(|at| format!("{at}<&0 ")).collect();
+        let mut command = self.shell(&format!(
+            "exec {copies}</dev/null; LISTEN_FDS={count} LISTEN_PID=$$ exec \"$0\" serve"
+        ));
         command.stdin(socket);
         Self::served(Running::start(command)).await
     }
@@ -228,6 +235,30 @@ async fn with_an_inherited_socket_no_request_fails_in_either_restart_order() {
     let (answered, failed) = load.end().await;
     assert_eq!(failed, [Vec::<String>::new(), Vec::new()], "of {answered}");
     assert_eq!(old.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn a_setting_that_an_inherited_socket_overrides_is_logged_and_an_equal_one_is_not() {
+    let home = Home::new("listen = \"127.0.0.1:1\"").await;
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    // The second copy is the admin listener's, which is not configured.
+    let (mut running, _) = home.serve_on_copies(&socket, 2).await;
+    let line = running.log_line("has no effect").await;
+    let parts = format!("setting=\"server.listen\" configured=127.0.0.1:1 passed={address}");
+    assert!(
+        line.contains("level=WARN") && line.contains(&parts),
+        "{line}"
+    );
+    let line = running.log_line("is not served").await;
+    assert!(
+        line.contains(&format!("setting=\"server.admin_listen\" passed={address}")),
+        "{line}"
+    );
+    assert_eq!(running.stop().await.code, 0);
+    home.configure(&format!("listen = \"{address}\""));
+    let ended = home.serve_on(&socket).await.0.stop().await;
+    assert!(!ended.stderr.contains("has no effect"), "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
