@@ -27,7 +27,7 @@ tar --create --gzip --file "target/dist/$name.tar.gz" --directory target/dist --
 # The package has a user of its own for the service, so that a secret file in /etc/wx-jssdk works without LoadCredential.
 mkdir "$stage/debian"
 sed -e '1,/^\[Unit\]/{/^#/d}' -e 's,/usr/local/bin/,/usr/bin/,' -e '/^# A dynamic user/s/.*/# store.path is relative to \/var\/lib\/wx-jssdk./' \
-  -e 's/^DynamicUser=yes/User=wx-jssdk/' -e '/LoadCredential/d' -e '/^# Read by root and passed on/d' -e '/^# be in files that/d' \
+  -e 's/^DynamicUser=yes/User=wx-jssdk/' -e '/^# Read by root at/,/^#LoadCredential/d' \
   examples/systemd/wx-jssdk.service >"$stage/debian/wx-jssdk.service"
 cp examples/systemd/wx-jssdk.socket "$stage/debian"
 cargo deb --version >/dev/null 2>&1 || { echo 'installing cargo-deb'; cargo install --quiet --locked cargo-deb; }

@@ -390,11 +390,12 @@ impl Broker {
     }
 }
 
-/// Returns the machine's name, if `/proc` or the environment provides it.
+/// Returns the machine's name, if `/proc`, the environment or `/etc` provides it. The systemd unit hides `/proc`'s.
 fn machine() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())?;
+    let read = |path| std::fs::read_to_string(path).ok();
+    let name = read("/proc/sys/kernel/hostname")
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| read("/etc/hostname"))?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 

@@ -445,6 +445,14 @@ fn units() -> TempDir {
     home
 }
 
+#[test]
+fn the_unit_that_hides_the_host_name_in_proc_passes_it_on() {
+    let unit = std::fs::read_to_string(units().path().join("wx-jssdk.service")).unwrap();
+    for line in ["ProcSubset=pid", "Environment=HOSTNAME=%H"] {
+        assert!(unit.lines().any(|other| other == line), "no {line}");
+    }
+}
+
 async fn analyze(arguments: &[&str], home: &TempDir) -> (bool, String) {
     let mut command = Command::new("systemd-analyze");
     command
