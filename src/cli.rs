@@ -170,8 +170,13 @@ fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<
 
 /// Writes one line of result. Ignores a closed pipe (`| head -1`).
 fn say(line: &str) {
+    let _ = write_line(line);
+}
+
+/// Writes one line of result. Fails if stdout is closed.
+fn write_line(line: &str) -> std::io::Result<()> {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stdout(), "{line}");
+    writeln!(std::io::stdout(), "{line}")
 }
 
 /// Reads stdin to its end.

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::connect_error::ConnectError;
-use super::http::{Reply, Server};
+use super::http::{LONGEST, Reply, Server};
 use super::tls::Trust;
 use super::{Unusable, listed};
 use crate::credential::Secret;
@@ -48,12 +48,22 @@ impl Connection {
             .map_err(|error| Unusable::Usage(format!("--ca: {error}")))?;
         let key = key.map(Secret::expose);
         let reply = server.ask(path, key, body, trust, PATIENCE).await;
-        let Reply { status, body } = reply.map_err(|error| {
+        let Reply {
+            status,
+            body,
+            is_truncated,
+        } = reply.map_err(|error| {
             let kind = ConnectError::of(&error, server.is_secure());
             let advice = advice(kind, server, self.ca.is_some());
             let error = describe(&error.without_url());
             Unusable::NoAnswer(format!("{server}: request failed: {error}\n    {advice}"))
         })?;
+        if is_truncated {
+            let most = LONGEST / (1_024 * 1_024);
+            return Err(Unusable::NoAnswer(format!(
+                "{server}: the answer is longer than {most} MiB\n    Ask for fewer accounts (--limit, --account), and check that --server is server.admin_listen.\n    返回的内容超过 {most} MiB：请减少账号数（--limit、--account），并确认 --server 是管理端口 server.admin_listen"
+            )));
+        }
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         if status == 200 && answer.is_object() {
             return Ok(answer);

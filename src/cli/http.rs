@@ -19,6 +19,8 @@ pub(super) struct Server(Url);
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// Whether the body is longer than [`LONGEST`], and was not read to its end.
+    pub(super) is_truncated: bool,
 }
 
 impl FromStr for Server {
@@ -113,13 +115,17 @@ impl Server {
         let mut response = request.send().await?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
-        while body.len() < LONGEST {
-            let Some(chunk) = response.chunk().await? else {
-                break;
-            };
+        while body.len() <= LONGEST
+            && let Some(chunk) = response.chunk().await?
+        {
             body.extend_from_slice(&chunk);
         }
-        Ok(Reply { status, body })
+        let is_truncated = body.len() > LONGEST;
+        Ok(Reply {
+            status,
+            body,
+            is_truncated,
+        })
     }
 
     fn address(&self, path: &[&str]) -> Url {
@@ -133,7 +139,7 @@ impl Server {
 }
 
 /// Limit of a body, in bytes; above the size of every answer of wx-jssdk to a command.
-const LONGEST: usize = 1_024 * 1_024;
+pub(super) const LONGEST: usize = 8 * 1_024 * 1_024;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! `status`: the accounts of a running server as a table, or as JSON.
 
-use std::io::{IsTerminal as _, stdout};
+use std::io::{self, IsTerminal as _, stdout};
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::connection::Connection;
 use super::http::Server;
 use super::operate::no_account;
-use super::{Ended, Unusable, say};
+use super::{Ended, Unusable, write_line};
 use crate::clock::UnixTime;
 
 #[derive(Debug, Args)]
@@ -41,18 +41,19 @@ impl Status {
         let server = self.connection.server()?;
         loop {
             match self.show(&server).await {
-                Ok(_) if self.watch => {}
+                Ok(Some(_)) if self.watch => {}
                 // The next answer may be better.
                 Err(unusable) if self.watch && !matches!(unusable, Unusable::Usage(_)) => {
                     unusable.report();
                 }
-                ended => return ended,
+                ended => return Ok(ended?.unwrap_or(Ended::Success)),
             }
             tokio::time::sleep(EVERY).await;
         }
     }
 
-    async fn show(&self, server: &Server) -> Result<Ended, Unusable> {
+    /// Shows the accounts once. Returns `None` if `--watch` need not show them again: stdout is closed.
+    async fn show(&self, server: &Server) -> Result<Option<Ended>, Unusable> {
         let limit = self.limit.to_string();
         let mut query = vec![("limit", limit.as_str())];
         query.extend(self.account.iter().map(|name| ("account", name.as_str())));
@@ -61,13 +62,8 @@ impl Status {
             .connection
             .ask_json(&asking, &["status.json"], None, None)
             .await?;
-        if self.json {
-            say(&report.to_string());
-        } else {
-            if self.watch && stdout().is_terminal() {
-                say(CLEAR);
-            }
-            lines(&report).iter().for_each(|line| say(line));
+        if self.write(&report).is_err() && self.watch {
+            return Ok(None);
         }
         if let Some(name) = &self.account
             && report["matching"] == 0
@@ -78,11 +74,21 @@ impl Status {
             Some(_) => report["accounts"][0]["state"] == "down",
             None => report["summary"]["down"] != 0,
         };
-        Ok(if is_down {
+        Ok(Some(if is_down {
             Ended::Failure
         } else {
             Ended::Success
-        })
+        }))
+    }
+
+    fn write(&self, report: &Value) -> io::Result<()> {
+        if self.json {
+            return write_line(&report.to_string());
+        }
+        if self.watch && stdout().is_terminal() {
+            write_line(CLEAR)?;
+        }
+        lines(report).iter().try_for_each(|line| write_line(line))
     }
 }
 

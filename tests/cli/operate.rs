@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use wx_jssdk::Clock;
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 
+use crate::common::http;
 use crate::common::program::*;
 
 const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -109,6 +112,54 @@ async fn status_is_a_table_or_json_and_its_exit_code_says_whether_something_is_d
     assert_eq!(
         (ended.code, ended.stdout.as_str()),
         (3, ""),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn status_that_is_watched_ends_when_its_output_is_closed() {
+    let world = World::start(None).await;
+    let script = format!("\"$0\" status --watch --server {} | head -1", world.admin);
+    let mut shell = tokio::process::Command::new("/bin/sh");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_wx-jssdk")]);
+    let ended = run_command(shell).await;
+    assert!(
+        ended.code == 0 && ended.stdout.contains("wx-jssdk"),
+        "{ended:?}"
+    );
+}
+
+/// Answers one request with a document of `/status.json` of this many bytes, and more.
+async fn answering_with(bytes: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let body = format!(
+        r#"{{"summary":{{"down":0}},"more":"{}"}}"#,
+        "x".repeat(bytes)
+    );
+    let answer = http::answer("200 OK", "", &body);
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_exact(&mut [0; 16]).await.unwrap();
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.read(&mut [0; 1_024]).await;
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn an_answer_of_megabytes_is_read_and_one_beyond_the_limit_is_named() {
+    const MIB: usize = 1_024 * 1_024;
+    let long = answering_with(7 * MIB).await;
+    let ended = run(&["status", "--json", "--server", &long]).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert!(ended.stdout.len() > 7 * MIB);
+    let longer = answering_with(8 * MIB).await;
+    let ended = run(&["status", "--server", &longer]).await;
+    assert_eq!((ended.code, ended.stdout.as_str()), (3, ""));
+    assert!(
+        ended.stderr.contains("longer than 8 MiB") && ended.stderr.contains("--limit"),
         "{}",
         ended.stderr
     );

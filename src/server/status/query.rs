@@ -197,7 +197,7 @@ fn bad(detail: &str) -> Problem {
     )
 }
 
-/// Largest limit of a JSON answer: about 300 KB if each account has a full history.
+/// Largest limit of a JSON answer: some MiB if each account has several credentials with a full history.
 const MOST: usize = 200;
 
 /// Default limit of a JSON answer.
