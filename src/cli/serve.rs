@@ -3,7 +3,7 @@
 mod sighup;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
@@ -11,6 +11,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::http::Server;
 use super::{Ended, Unusable, address, listed, say, with_accounts};
 use crate::account::SafeDomain;
 use crate::server::config::{Problems, Settings};
@@ -61,7 +62,7 @@ impl Serve {
         announce(&application);
         if self.sandbox {
             announce_sandbox(&application);
-            if let Some(ip) = self.lan_ip() {
+            if let Some(ip) = self.lan_ip(&settings) {
                 announce_on_lan(&application, ip);
             }
         } else {
@@ -88,7 +89,7 @@ impl Serve {
             return Application::build(settings).await;
         }
         let mut safe_domains = self.safe_domain.clone();
-        safe_domains.extend(self.lan_ip().map(|ip| ip.to_string()));
+        safe_domains.extend(self.lan_ip(settings).map(|ip| ip.to_string()));
         let options = SandboxOptions {
             listen: self.sandbox_listen,
             safe_domains,
@@ -97,9 +98,12 @@ impl Serve {
     }
 
     /// Returns the IP at which a phone in the same network reaches a public listener that is bound to all
-    /// interfaces.
-    fn lan_ip(&self) -> Option<IpAddr> {
-        self.listen.filter(|listen| listen.ip().is_unspecified())?;
+    /// interfaces. A container's own IP is not one, unless `--listen` asks for it.
+    fn lan_ip(&self, settings: &Settings) -> Option<IpAddr> {
+        let is_reachable = self.listen.is_some() || !is_container();
+        if !is_reachable || !settings.server.listen.ip().is_unspecified() {
+            return None;
+        }
         // Connecting a UDP socket sends nothing, and chooses the interface of the default route.
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
         socket.connect(ELSEWHERE).ok()?;
@@ -166,16 +170,34 @@ fn announce(application: &Application) {
     }
 }
 
+/// Returns the base URLs of both listeners as this machine reaches them: with loopback for all interfaces, `0.0.0.0`.
+/// The demo account's pages are on loopback too.
+fn urls_here(application: &Application) -> (String, Option<String>) {
+    let here = |url: String, address| Server::at(address, url.starts_with("https:")).to_string();
+    let admin = application.admin_url().zip(application.admin_address());
+    (
+        here(application.url(), application.address()),
+        admin.map(|(url, address)| here(url, address)),
+    )
+}
+
+/// Returns whether Docker or Podman says that this is a container.
+fn is_container() -> bool {
+    ["/.dockerenv", "/run/.containerenv"]
+        .iter()
+        .any(|mark| Path::new(mark).exists())
+}
+
 /// Prints what to open and to call next.
 fn announce_pages(application: &Application, settings: &Settings) {
-    let public = application.url();
+    let (public, admin) = urls_here(application);
     say("");
     if settings.server.demo {
         say(&format!(
             "Open the demo page · 打开演示页:    {public}/demo"
         ));
     }
-    if let Some(admin) = application.admin_url() {
+    if let Some(admin) = &admin {
         say(&format!(
             "See the status page · 查看运行状态: {admin}/status"
         ));
@@ -210,7 +232,7 @@ fn first_page(settings: &Settings) -> Option<(String, &SafeDomain)> {
 
 /// Prints the sandbox's addresses, its API key, and what to try first.
 fn announce_sandbox(application: &Application) {
-    let public = application.url();
+    let (public, admin) = urls_here(application);
     let (Some(sandbox), Some(key)) = (application.sandbox(), application.sandbox_api_key()) else {
         return;
     };
@@ -218,7 +240,7 @@ fn announce_sandbox(application: &Application) {
     say(&format!("api key   {}", key.expose()));
     say("");
     say(&format!("Open the demo page · 打开演示页:    {public}/"));
-    if let Some(admin) = application.admin_url() {
+    if let Some(admin) = &admin {
         say(&format!(
             "See the status page · 查看运行状态: {admin}/status"
         ));
@@ -227,7 +249,7 @@ fn announce_sandbox(application: &Application) {
     say(&format!(
         "  curl '{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'"
     ));
-    if let Some(admin) = application.admin_url() {
+    if let Some(admin) = &admin {
         say("Get the token, as other servers do · 供其他服务器获取 token:");
         let key = key.expose();
         say(&format!(
@@ -235,7 +257,8 @@ fn announce_sandbox(application: &Application) {
         ));
     }
     say("See the simulator's tokens and tickets · 查看模拟的 token 与 ticket:");
-    say(&format!("  curl {}/sandbox/state", sandbox.url()));
+    let simulator = Server::at(sandbox.addr(), false);
+    say(&format!("  curl {simulator}/sandbox/state"));
 }
 
 /// Prints the address for a phone in the same network, and its QR code.

@@ -176,6 +176,44 @@ async fn the_address_for_phones_is_that_of_the_public_listener() {
     }
 }
 
+/// As in the image, whose environment binds all interfaces.
+#[tokio::test]
+async fn what_to_open_is_on_loopback_if_the_environment_binds_all_interfaces() {
+    let home = tempfile::tempdir().unwrap();
+    let arguments = ["serve", "--sandbox", "--sandbox-listen=0.0.0.0:0"];
+    let mut command = command(home.path(), &arguments);
+    command
+        .env("WX_JSSDK__SERVER__LISTEN", "0.0.0.0:0")
+        .env("WX_JSSDK__SERVER__ADMIN_LISTEN", "0.0.0.0:0");
+    let mut running = Running::start(command);
+    let public = running.line("public").await;
+    let admin = running.line("admin").await;
+    assert!(public.starts_with("http://0.0.0.0:"), "{public}");
+    let printed = running.stop().await.stdout;
+    let here = |url: &str| url.replace("0.0.0.0", "127.0.0.1");
+    for line in [
+        format!("Open the demo page · 打开演示页:    {}/", here(&public)),
+        format!(
+            "See the status page · 查看运行状态: {}/status",
+            here(&admin)
+        ),
+        format!("  curl '{}/jssdk/config?url=", here(&public)),
+    ] {
+        assert!(printed.contains(&line), "{line}: {printed}");
+    }
+    assert_eq!(printed.matches("0.0.0.0").count(), 3, "{printed}");
+    // The IP of a container is not one for phones.
+    let has_network = UdpSocket::bind("0.0.0.0:0")
+        .unwrap()
+        .connect("192.0.2.1:9")
+        .is_ok();
+    let is_container = ["/.dockerenv", "/run/.containerenv"]
+        .iter()
+        .any(|mark| Path::new(mark).exists());
+    let shows_phones = printed.contains("On a phone");
+    assert_eq!(shows_phones, has_network && !is_container, "{printed}");
+}
+
 #[tokio::test]
 async fn the_service_follows_the_sandboxs_clock() {
     let home = tempfile::tempdir().unwrap();
