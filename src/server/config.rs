@@ -61,11 +61,13 @@ pub use tls::TlsSettings;
 /// The default configuration, which is also its documentation.
 pub const DEFAULTS: &str = include_str!("../../wx-jssdk.default.toml");
 
-/// Returns this file, or the usual one if it exists.
+/// Returns this file, or the usual one unless it is missing: one that cannot be read is an error, not a missing one.
 fn chosen(file: Option<&Path>) -> Option<PathBuf> {
     match file {
         Some(file) => Some(file.to_owned()),
-        None => Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists()),
+        None => {
+            Some(PathBuf::from(DEFAULT_PATH)).filter(|path| !matches!(path.try_exists(), Ok(false)))
+        }
     }
 }
 

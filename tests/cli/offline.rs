@@ -346,6 +346,19 @@ async fn a_missing_or_malformed_configuration_is_exit_code_2() {
 }
 
 #[tokio::test]
+async fn a_usual_configuration_that_cannot_be_read_is_not_taken_for_a_missing_one() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("wx-jssdk.toml");
+    // A link to itself: an error also for root, who may read every directory.
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    let ended = run_in(home.path(), &["check", "--offline"]).await;
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    for words in ["wx-jssdk.toml", "cannot be read"] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_variable_that_is_not_utf_8_is_ignored() {
     use std::os::unix::ffi::OsStrExt as _;
     let home = tempfile::tempdir().unwrap();

@@ -156,8 +156,14 @@ const OWN: &str = "WX_JSSDK_";
 /// the like.
 const PREFIX: &str = "WX_JSSDK__";
 
-/// The command line's API key; the commit in a build, and the program under test in this repository's scripts.
-const OTHER_USES: [&str; 3] = ["WX_JSSDK_API_KEY", "WX_JSSDK_COMMIT", "WX_JSSDK_BIN"];
+/// The command line's API key; the service of the examples' development servers; the commit in a build, and the
+/// program under test in this repository's scripts.
+const OTHER_USES: [&str; 4] = [
+    "WX_JSSDK_API_KEY",
+    "WX_JSSDK_URL",
+    "WX_JSSDK_COMMIT",
+    "WX_JSSDK_BIN",
+];
 
 /// Largest distance of a misspelt name.
 const FARTHEST: usize = 3;

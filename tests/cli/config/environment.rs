@@ -179,6 +179,7 @@ fn variables_of_other_programs_are_ignored() {
         "WX_JSSDK_ADMIN_PORT_8081_TCP_ADDR",
         "WX_JSSDK_ADMIN_SERVICE_HOST",
         "WX_JSSDK_API_KEY",
+        "WX_JSSDK_URL",
         "wx_jssdk__server__workers",
         "XWX_JSSDK__SERVER__WORKERS",
         "PATH",
