@@ -1,4 +1,4 @@
-//! Statements of the documents: the table of modules, the named tests, and the stated defaults.
+//! Statements of the documents: the table of modules, the named tests, the stated defaults, the shape of tables.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in their helpers
 
@@ -6,3 +6,4 @@ mod grafana;
 mod layers;
 mod reliability;
 mod security;
+mod tables;
