@@ -37,7 +37,7 @@ done
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 while read -r pattern; do
-  git ls-files -z -- ":(glob)$pattern" ":(glob)$pattern/**" | xargs -0 --no-run-if-empty cp --parents --target-directory "$context"
+  git ls-files -z -- ":(literal)$pattern" | xargs -0 --no-run-if-empty cp --parents --target-directory "$context"
 done < <(sed -n 's/^!//p' .dockerignore)
 # `cargo metadata` would only leave such a target out.
 cargo fetch --quiet --locked --target "$(rustc -vV | sed -n 's/^host: //p')" --manifest-path "$context/Cargo.toml" || {
