@@ -47,6 +47,13 @@ done
 bash -c "source $work/completions/wx-jssdk.bash && complete -p wx-jssdk" >/dev/null
 grep -q 'safe.domain' "$work/man/wx-jssdk-serve.1"
 
+# --- the scripts of the package ---
+dpkg-deb --control "$deb" "$work/control"
+restarts=$(grep --no-filename -o 'deb-systemd-invoke .*' "$work"/control/{preinst,postinst} 2>/dev/null || true)
+[[ "$restarts" == 'deb-systemd-invoke try-restart wx-jssdk.service >'* ]] && [ "$(wc -l <<<"$restarts")" = 1 ] ||
+  fail "an upgrade must restart the service only, else it closes the ports: $restarts"
+grep -B1 'deb-systemd-invoke stop' "$work/control/prerm" | grep -q '= remove ' || fail "an upgrade stops the units"
+
 # --- install ---
 dpkg --install "$deb" >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log"; fail "cannot be installed"; }
 [ "$(stat -c '%U:%G %a' /etc/wx-jssdk/wx-jssdk.toml)" = 'root:wx-jssdk 640' ] || fail "the configuration's owner is wrong"
