@@ -58,6 +58,8 @@ struct Known {
     /// When this process last received a valid push.
     last_push: Option<UnixTime>,
     authorizers: HashMap<String, Authorizer>,
+    /// The version of each record's document: a lower one in the store is older.
+    versions: HashMap<String, u64>,
     /// Whether the store was read.
     is_loaded: bool,
     /// When to read the store again.

@@ -91,15 +91,24 @@ impl Broker {
         }
     }
 
-    /// Takes note of records: memory follows the store, and the accounts follow the records.
-    pub(super) fn note_authorizers(&self, platform: &Arc<AccountEntry>, records: Vec<Authorizer>) {
+    /// Takes note of records with the versions of their documents: memory follows the store, but never back to an
+    /// older version, and the accounts follow the records.
+    pub(super) fn note_authorizers(
+        &self,
+        platform: &Arc<AccountEntry>,
+        records: Vec<(Authorizer, u64)>,
+    ) {
         let Some(state) = &platform.platform else {
             return;
         };
         let mut known = state.known.lock();
         let (mut changed, mut lost, mut found) = (Vec::new(), Vec::new(), Vec::new());
         let mut left = Vec::new();
-        for record in records {
+        for (record, version) in records {
+            if known.is_older(&record, version) {
+                continue;
+            }
+            known.versions.insert(record.app_id.clone(), version);
             let before = known.authorizers.get(&record.app_id);
             if before.is_some_and(|before| *before == record) {
                 continue;

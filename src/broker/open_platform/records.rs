@@ -29,6 +29,7 @@ impl Broker {
             let before = stored
                 .as_ref()
                 .and_then(|stored| PlatformTicket::read(&stored.text));
+            let before = newer_ticket(before, self.known_ticket(platform));
             let Some(new) = PlatformTicket::pushed(before.as_ref(), value, create_time) else {
                 return Ok(self.know_ticket(platform, before));
             };
@@ -55,22 +56,29 @@ impl Broker {
         loop {
             let now = self.inner.clock.now();
             let stored = store.load_document(&name, now).await?;
-            let before = stored
-                .as_ref()
-                .and_then(|stored| Authorizer::read(&stored.text));
-            // No record is ever removed: the store has lost one that is known.
-            let lost = || self.known_authorizer(platform, app_id);
-            let mut record = before.clone().or_else(lost);
+            let found = stored.as_ref().and_then(read_authorizer);
+            // No record is ever removed: the store has lost one that is known, or its newest version.
+            let (before, is_lost) = match self.lost_authorizer(platform, app_id, found.as_ref()) {
+                Some(lost) => (Some(lost), true),
+                None => (found.as_ref().map(|(found, _)| found.clone()), false),
+            };
+            let mut record = before.clone();
             let todo = change(&mut record);
-            let is_stored = match record.as_ref().filter(|_| record != before) {
-                None => true,
+            let version = match record.as_ref().filter(|_| is_lost || record != before) {
+                None => Some(found.map_or(0, |(_, version)| version)),
                 Some(new) => {
                     let document = Document::after(stored.as_ref(), new.write());
-                    store.save_document(&name, &document, now).await?.is_some()
+                    store.save_document(&name, &document, now).await?
                 }
             };
-            if is_stored {
-                self.note_authorizers(platform, record.iter().cloned().collect());
+            if let Some(version) = version {
+                if is_lost {
+                    self.know(platform, |known| {
+                        known.versions.remove(app_id);
+                    });
+                }
+                let noted = record.iter().map(|record| (record.clone(), version));
+                self.note_authorizers(platform, noted.collect());
                 return Ok((record, todo));
             }
         }
@@ -97,8 +105,25 @@ impl Broker {
         known.authorizers.get(app_id).cloned()
     }
 
+    /// Returns the known record of an account if the store has lost it, or has gone back to an older version.
+    fn lost_authorizer(
+        &self,
+        platform: &AccountEntry,
+        app_id: &str,
+        found: Option<&(Authorizer, u64)>,
+    ) -> Option<Authorizer> {
+        let known = platform.platform.as_ref()?.known.lock();
+        let is_lost = found.is_none_or(|(found, version)| known.is_older(found, *version));
+        known.authorizers.get(app_id).filter(|_| is_lost).cloned()
+    }
+
+    fn known_ticket(&self, platform: &AccountEntry) -> Option<PlatformTicket> {
+        platform.platform.as_ref()?.known.lock().ticket.clone()
+    }
+
     /// Reads the platform's records: once, and again every few seconds if other nodes may change them. Writes
-    /// known ones again that the store has lost, such as a Redis without persistence that restarted.
+    /// known ones again that the store has lost, such as a Redis without persistence that restarted, or one that
+    /// failed over to an older copy.
     pub(super) async fn look_into_store(
         &self,
         platform: &Arc<AccountEntry>,
@@ -119,23 +144,21 @@ impl Broker {
         let records = store
             .load_documents(&authorizer_group(platform), now)
             .await?;
-        let records: HashMap<_, _> = records
-            .iter()
-            .filter_map(|(_, document)| Authorizer::read(&document.text))
-            .map(|record| (record.app_id.clone(), record))
-            .collect();
-        let ticket = ticket.and_then(|ticket| PlatformTicket::read(&ticket.text));
         let (is_new, lost) = {
             let mut known = state.known.lock();
             let lost = known.missing_in(platform, ticket.as_ref(), &records);
-            let is_new = ticket.is_some() && known.ticket != ticket;
-            known.ticket = ticket.or(known.ticket.take());
+            let before = known.ticket.take();
+            let stored = ticket.and_then(|ticket| PlatformTicket::read(&ticket.text));
+            known.ticket = newer_ticket(stored, before.clone());
+            let is_new = known.ticket != before;
             // Not from memory: if the store has lost this, the list is due, and restores what no node knows.
             known.listed_at = listed.as_ref().and_then(read_time);
             known.is_loaded = true;
             (is_new, lost)
         };
-        self.note_authorizers(platform, records.into_values().collect());
+        let records = records.iter();
+        let records = records.filter_map(|(_, document)| read_authorizer(document));
+        self.note_authorizers(platform, records.collect());
         if is_new {
             self.end_waits_for_platform(platform);
         }
@@ -145,12 +168,17 @@ impl Broker {
     /// Stores documents that the store has lost, unless another node was faster.
     async fn write_again(
         &self,
-        platform: &AccountEntry,
-        lost: Vec<(String, Secret)>,
+        platform: &Arc<AccountEntry>,
+        lost: Vec<(String, Document)>,
     ) -> Result<(), StoreError> {
-        let saves = lost.into_iter().map(|(name, text)| {
-            let (store, now) = (self.inner.store.clone(), self.inner.clock.now());
-            async move { store.save_document(&name, &Document::new(text), now).await }
+        let saves = lost.into_iter().map(|(name, document)| {
+            let (broker, platform) = (self.clone(), platform.clone());
+            async move {
+                let (store, now) = (&broker.inner.store, broker.inner.clock.now());
+                let saved = store.save_document(&name, &document, now).await?;
+                broker.know(&platform, |known| known.note_version(&document.text, saved));
+                Ok(saved)
+            }
         });
         let saved = at_most(CHANGES_AT_ONCE, &self.inner.runtime, saves).await;
         let restored = saved.iter().filter(|saved| matches!(saved, Ok(Some(_))));
@@ -263,15 +291,15 @@ impl Broker {
         store.save_document(&name, &document, now).await.map(drop)
     }
 
-    /// Takes note of the stored ticket. Returns whether it was not known.
+    /// Takes note of the stored ticket, unless a newer one is known. Returns whether it was not known.
     fn know_ticket(&self, platform: &AccountEntry, stored: Option<PlatformTicket>) -> bool {
         let Some(state) = &platform.platform else {
             return false;
         };
         let mut known = state.known.lock();
-        let is_news = known.ticket != stored;
-        known.ticket = stored;
-        is_news
+        let before = known.ticket.take();
+        known.ticket = newer_ticket(stored, before.clone());
+        known.ticket != before
     }
 
     fn know(&self, platform: &AccountEntry, change: impl FnOnce(&mut Known)) {
@@ -287,23 +315,82 @@ pub(super) fn refusal_in(claim: &str) -> Option<i64> {
 }
 
 impl Known {
-    /// Returns what is known and not in the store: the names of the documents and their texts.
+    /// Whether a stored record is older than the known one: its store has gone back to an earlier state, or it was
+    /// read before the known one was stored.
+    pub(super) fn is_older(&self, stored: &Authorizer, version: u64) -> bool {
+        let Some(known) = self.authorizers.get(&stored.app_id) else {
+            return false;
+        };
+        let known_version = self.versions.get(&stored.app_id).copied();
+        // A store that has lost everything counts from 1 again: a later event is newer despite its number.
+        known_version.is_some_and(|known| version < known)
+            && stored != known
+            && stored.newest.at <= known.newest.at
+    }
+
+    /// Notes the version with which the store has a known record again.
+    fn note_version(&mut self, text: &Secret, version: Option<u64>) {
+        if let Some(record) = Authorizer::read(text)
+            && let Some(version) = version
+            && self.authorizers.get(&record.app_id) == Some(&record)
+        {
+            self.versions.insert(record.app_id, version);
+        }
+    }
+
+    /// Returns what is known and not in the store, or in an older version there: the names of the documents and
+    /// what to store.
     fn missing_in(
         &self,
         platform: &AccountEntry,
-        ticket: Option<&PlatformTicket>,
-        stored: &HashMap<String, Authorizer>,
-    ) -> Vec<(String, Secret)> {
-        let records = self.authorizers.values();
-        let lost = records.filter(|record| !stored.contains_key(&record.app_id));
-        let lost = lost.map(|record| {
+        ticket: Option<&Document>,
+        stored: &[(String, Document)],
+    ) -> Vec<(String, Document)> {
+        let stored: HashMap<_, _> = stored
+            .iter()
+            .filter_map(|(_, document)| {
+                let (record, version) = read_authorizer(document)?;
+                Some((record.app_id.clone(), (record, version, document)))
+            })
+            .collect();
+        let records = self.authorizers.values().filter_map(|record| {
+            let before = match stored.get(&record.app_id) {
+                None => None,
+                Some((found, version, before)) if self.is_older(found, *version) => Some(*before),
+                Some(_) => return None,
+            };
             let name = authorizer_document(platform, &record.app_id);
-            (name, record.write())
+            Some((name, Document::after(before, record.write())))
         });
-        let lost_ticket = self.ticket.as_ref().filter(|_| ticket.is_none());
-        let lost_ticket = lost_ticket.map(|ticket| (ticket_name(platform), ticket.write()));
-        lost.chain(lost_ticket).collect()
+        let stored_at = ticket
+            .and_then(|ticket| PlatformTicket::read(&ticket.text))
+            .map(|ticket| ticket.create_time);
+        let lost_ticket = self.ticket.as_ref();
+        let lost_ticket = lost_ticket.filter(|known| Some(known.create_time) > stored_at);
+        let lost_ticket = lost_ticket.map(|known| {
+            (
+                ticket_name(platform),
+                Document::after(ticket, known.write()),
+            )
+        });
+        records.chain(lost_ticket).collect()
     }
+}
+
+/// Returns the newer one of the stored and the known ticket.
+fn newer_ticket(
+    stored: Option<PlatformTicket>,
+    known: Option<PlatformTicket>,
+) -> Option<PlatformTicket> {
+    match (stored, known) {
+        (Some(stored), Some(known)) if stored.create_time < known.create_time => Some(known),
+        (stored, known) => stored.or(known),
+    }
+}
+
+/// Returns the record in a document, and its version.
+fn read_authorizer(document: &Document) -> Option<(Authorizer, u64)> {
+    Some((Authorizer::read(&document.text)?, document.version))
 }
 
 fn read_time(document: &Document) -> Option<UnixTime> {

@@ -31,7 +31,7 @@ async fn a_redemption_that_is_dropped_can_begin_again() {
         expires_at: None,
     };
     let record = Authorizer::from_event(&code, NOW);
-    broker.note_authorizers(&platform, vec![record]);
+    broker.note_authorizers(&platform, vec![(record, 1)]);
     {
         let mut redeeming = std::pin::pin!(broker.redeem(&platform, APP, false));
         let mut context = Context::from_waker(Waker::noop());

@@ -281,3 +281,69 @@ async fn redis_down_past_the_end_of_a_token_stops_no_account_of_a_platform() {
     }
     world.until(|node| active(node) == 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_failover_to_an_older_copy_withdraws_no_account_of_a_platform() {
+    let mut world = World::new(2).await;
+    world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+    let authorizer = SHOP.to_owned();
+    world.pushed(EventKind::Unauthorized { authorizer }).await;
+    world.until(|node| active(node) == 1).await;
+    // The next server in its directory starts with this copy.
+    assert_eq!(world.redis.cli(&["SAVE"]), "OK");
+    world.advance(600);
+    world.push_ticket().await;
+    world.authorize(SHOP).await;
+    world.until(|node| active(node) == 2).await;
+    let ticket_at = world.nodes[0].platforms()[0].ticket_at;
+    let lists = world.calls(LIST);
+    world.redis.restart();
+    for _ in 0..3 {
+        world.advance(6);
+        world.tend().await;
+        for node in &world.nodes {
+            assert_eq!(active(node), 2);
+            assert_eq!(node.platforms()[0].ticket_at, ticket_at);
+        }
+    }
+    // With what the store has now.
+    let late = world.node();
+    world.nodes.push(late);
+    world.until(|node| active(node) == 2).await;
+    assert_eq!(world.nodes[2].platforms()[0].ticket_at, ticket_at);
+    for node in &world.nodes {
+        let served = token(node, SHOP).await.unwrap();
+        assert_eq!(
+            Some(served.value.expose()),
+            world.valid_token(SHOP).as_deref()
+        );
+    }
+    assert_eq!(
+        world.calls(LIST),
+        lists,
+        "no node asked for a refresh token"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_withdrawal_after_a_failover_to_an_older_copy_counts() {
+    let mut world = World::new(2).await;
+    assert_eq!(world.redis.cli(&["SAVE"]), "OK");
+    world.advance(600);
+    world.authorize(SHOP).await;
+    world.until(|node| active(node) == 2).await;
+    world.redis.restart();
+    world.advance(600);
+    // Before a node has read the older copy.
+    world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+    let authorizer = SHOP.to_owned();
+    world.pushed(EventKind::Unauthorized { authorizer }).await;
+    world.until(|node| active(node) == 1).await;
+    for _ in 0..3 {
+        world.advance(6);
+        world.tend().await;
+        assert!(world.nodes.iter().all(|node| active(node) == 1));
+    }
+}
