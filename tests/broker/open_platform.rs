@@ -320,6 +320,49 @@ async fn a_list_read_while_the_clock_was_ahead_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_reload_while_the_list_is_read_decides_the_accounts_domains() {
+    let world = World::new(platform().authorized_by(SHOP)).await;
+    world.push_ticket().await;
+    let gate = world.sandbox.hold(LIST);
+    world.broker.tend().await;
+    world.sandbox.wait_for_calls(LIST, 1).await;
+    let component = Account::component(COMPONENT, SECRET)
+        .js_safe_domain("other.example.net")
+        .unwrap();
+    let reloaded = vec![("renamed".to_owned(), component)];
+    world.broker.reload(reloaded, None).unwrap();
+    gate.release();
+    world.until(|| world.platform().active == 1).await;
+    let accounts = world.broker.accounts();
+    let (name, account) = accounts.of_authorizer(COMPONENT, SHOP).unwrap();
+    assert_eq!(name, format!("renamed/{SHOP}"));
+    assert!(account.allows_page("other.example.net", "/"));
+    assert!(!account.allows_page("example.com", "/"));
+}
+
+#[tokio::test]
+async fn a_list_read_while_the_platform_is_removed_brings_no_account_back() {
+    let world = World::new(platform().authorized_by(SHOP)).await;
+    world.push_ticket().await;
+    let gate = world.sandbox.hold(LIST);
+    world.broker.tend().await;
+    world.sandbox.wait_for_calls(LIST, 1).await;
+    world.broker.reload(Vec::new(), None).unwrap();
+    gate.release();
+    let listed = format!("platform:{COMPONENT}:listed");
+    let applied = tokio::time::timeout(Duration::from_secs(20), async {
+        let load = async || world.store.load_document(&listed, world.now()).await;
+        while load().await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+    });
+    applied.await.expect("the list is applied in time");
+    let accounts = world.broker.accounts();
+    assert!(accounts.of_authorizer(COMPONENT, SHOP).is_none());
+    assert_eq!(accounts.iter().count(), 0);
+}
+
+#[tokio::test]
 async fn a_code_delivered_by_push_and_redirect_is_redeemed_once() {
     for browser_is_first in [true, false] {
         let world = World::ready(platform()).await;

@@ -7,7 +7,7 @@ use crate::account::Account;
 use crate::broker::slot::Reason;
 use crate::broker::{AccountEntry, Accounts, Broker};
 use crate::clock::UnixTime;
-use crate::credential::{Credential, CredentialKey, Kind};
+use crate::credential::{AppKey, Credential, CredentialKey, Kind};
 use crate::error::{Failure, PlatformProblem};
 use crate::platform::Authorizer;
 use crate::platform::authorizer::State;
@@ -98,6 +98,10 @@ impl Broker {
         platform: &Arc<AccountEntry>,
         records: Vec<(Authorizer, u64)>,
     ) {
+        let app_id = platform.account.app_id();
+        let accounts = self.inner.accounts.load_full();
+        // A reload may have replaced the platform since this task began.
+        let platform = accounts.platform(app_id).unwrap_or(platform);
         let Some(state) = &platform.platform else {
             return;
         };
@@ -124,14 +128,12 @@ impl Broker {
             let has_changed = was_account != Some(account.is_some())
                 || before.is_some_and(|before| is_mini(before) != is_mini(&record));
             if has_changed {
-                let key = platform.account.authorizer_key(&record.app_id);
-                let name = authorizer_name(platform, &record.app_id);
                 // Unlike an app that returns to the configuration, it does not get its values back: WeChat
                 // ended them, and a refresh that was in progress may have added one.
                 if account.is_none() || was_account == Some(false) {
-                    left.push(key.clone());
+                    left.push(platform.account.authorizer_key(&record.app_id));
                 }
-                changed.push((key, account.map(|account| (name, account))));
+                changed.push(record.clone());
             }
             known.authorizers.insert(record.app_id.clone(), record);
         }
@@ -143,9 +145,16 @@ impl Broker {
         }
         if !changed.is_empty() {
             // Under the lock of the platform: two tasks must not overwrite each other's accounts.
-            self.inner
-                .accounts
-                .rcu(|accounts| accounts.with_authorizers(changed.clone(), accounts));
+            self.inner.accounts.rcu(|accounts| {
+                // As it is configured now; without it, its accounts are gone too.
+                let Some(platform) = accounts.platform(app_id) else {
+                    return accounts.clone();
+                };
+                let changed = changed
+                    .iter()
+                    .map(|record| account_to_serve(platform, record));
+                Arc::new(accounts.with_authorizers(changed.collect(), accounts))
+            });
         }
         drop(known);
         for app_id in lost {
@@ -215,14 +224,24 @@ pub(in crate::broker) fn with_known_authorizers(
 ) -> Accounts {
     let mut all = Vec::new();
     for (platform, state) in accounts.platforms() {
-        for record in state.known.lock().authorizers.values() {
-            let key = platform.account.authorizer_key(&record.app_id);
-            let account = account_of(platform, record);
-            let name = authorizer_name(platform, &record.app_id);
-            all.push((key, account.map(|account| (name, account))));
-        }
+        let known = state.known.lock();
+        let records = known.authorizers.values();
+        all.extend(records.map(|record| account_to_serve(platform, record)));
     }
     accounts.with_authorizers(all, before)
+}
+
+/// Returns the key of a record's app, and its name and account; `None` if the platform may not act for it.
+fn account_to_serve(
+    platform: &AccountEntry,
+    record: &Authorizer,
+) -> (AppKey, Option<(String, Account)>) {
+    let key = platform.account.authorizer_key(&record.app_id);
+    let name = authorizer_name(platform, &record.app_id);
+    (
+        key,
+        account_of(platform, record).map(|account| (name, account)),
+    )
 }
 
 /// Returns the account for a record; `None` if the platform may not act for it.
