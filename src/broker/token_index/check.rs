@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::Broker;
+use crate::broker::{AccountEntry, Broker};
 use crate::credential::{Credential, Kind};
 use crate::error::Error;
 
@@ -68,29 +68,43 @@ impl Broker {
                 .recipients
                 .has_just_been_given(fingerprint, key, clock.uptime())
         {
-            let mut checked = slot.details.recipients.checked.lock().await;
-            // Another caller may have checked and refreshed it while this one waited.
-            token = self.credential(account, Kind::AccessToken).await?;
-            if Check::is_due(&mut checked, clock.uptime())
-                && self
-                    .inner
-                    .upstream
-                    .refuses_token(&entry.account, &token.value)
-                    .await
-            {
-                tracing::info!(
-                    account = entry.name,
-                    key,
-                    "client asked again for a token that WeChat refuses"
-                );
-                // A limited or failed refresh leaves the client with what there is.
-                token = self
-                    .refresh_if_current(&entry, slot, &token.value)
-                    .await
-                    .unwrap_or(token);
+            let (broker, key) = (self.clone(), key.to_owned());
+            // A task, so that a client that leaves does not end a check that counts as made.
+            let checking = async move { broker.checked_token(&entry, &key).await };
+            if let Ok(checked) = self.inner.runtime.spawn(checking).await {
+                token = checked?;
             }
         }
         self.note_recipient(account, &token.value, key, from);
+        Ok(token)
+    }
+
+    /// Returns the account's token, after it was checked if that is due.
+    async fn checked_token(
+        &self,
+        entry: &Arc<AccountEntry>,
+        key: &str,
+    ) -> Result<Arc<Credential>, Error> {
+        let slot = entry.slot(Kind::AccessToken)?;
+        let mut checked = slot.details.recipients.checked.lock().await;
+        // Another caller may have checked and refreshed it while this one waited.
+        let token = self.credential(&entry.name, Kind::AccessToken).await?;
+        if Check::is_due(&mut checked, self.inner.clock.uptime())
+            && self
+                .inner
+                .upstream
+                .refuses_token(&entry.account, &token.value)
+                .await
+        {
+            tracing::info!(
+                account = entry.name,
+                key,
+                "client asked again for a token that WeChat refuses"
+            );
+            // A limited or failed refresh leaves the client with what there is.
+            let refreshed = self.refresh_if_current(entry, slot, &token.value).await;
+            return Ok(refreshed.unwrap_or(token));
+        }
         Ok(token)
     }
 }
@@ -104,3 +118,62 @@ pub(super) const ASKED_AGAIN: Duration = Duration::from_secs(60);
 
 /// Clients ask again without being refused when their token nears its end.
 const STILL_LONG: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::account::{Account, TokenMode};
+    use crate::upstream::UpstreamOptions;
+
+    /// Answers as WeChat would: each token call returns another token, and the check refuses every token.
+    fn wechat() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut tokens = 0;
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head: Vec<_> = lines
+                    .map_while(Result::ok)
+                    .take_while(|line| !line.is_empty())
+                    .collect();
+                let body = if head[0].starts_with("GET /cgi-bin/token?") {
+                    tokens += 1;
+                    format!(r#"{{"access_token":"token-{tokens}","expires_in":7200}}"#)
+                } else {
+                    r#"{"errcode":40001,"errmsg":"invalid credential"}"#.to_owned()
+                };
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        url
+    }
+
+    // On one thread, so that the check cannot end before the client leaves.
+    #[tokio::test]
+    async fn a_client_that_leaves_does_not_end_the_check_of_its_token() {
+        let account = Account::mini("wx1", "secret").token_mode(TokenMode::Classic);
+        let broker = Broker::builder()
+            .account("mini", account)
+            .upstream(UpstreamOptions::at(wechat()))
+            .build()
+            .unwrap();
+        let ask = || broker.token_for_key("mini", "crm", None);
+        assert_eq!(ask().await.unwrap().value.expose(), "token-1");
+        {
+            let mut leaving = std::pin::pin!(ask());
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(leaving.as_mut().poll(&mut context).is_pending());
+        }
+        assert_eq!(ask().await.unwrap().value.expose(), "token-2");
+    }
+}
