@@ -362,6 +362,25 @@ async fn a_list_read_while_the_platform_is_removed_brings_no_account_back() {
     assert_eq!(accounts.iter().count(), 0);
 }
 
+#[cfg(feature = "sql")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_claimed_by_a_clock_that_was_ahead_is_read_all_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", home.path().join("store.db").display());
+    let store = Store::sql_within(&url, "", Duration::from_secs(20)).unwrap();
+    let world = World::with(platform().authorized_by(SHOP), store).await;
+    let ahead = world.now().plus(Duration::from_secs(30 * 86_400));
+    let claim = Document {
+        expires_at: Some(ahead),
+        ..Document::new("")
+    };
+    let name = format!("platform:{COMPONENT}:listing");
+    let saved = world.store.save_document(&name, &claim, world.now());
+    assert_eq!(saved.await, Ok(Some(1)));
+    world.push_ticket().await;
+    world.until(|| world.platform().active == 1).await;
+}
+
 #[tokio::test]
 async fn a_code_delivered_by_push_and_redirect_is_redeemed_once() {
     for browser_is_first in [true, false] {
