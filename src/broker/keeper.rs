@@ -24,6 +24,8 @@ use crate::upstream::endpoint;
 /// the clock.
 pub(super) struct Pace {
     free: Arc<Semaphore>,
+    /// Also needed by credentials that failed last: each may hold its permit until its call times out.
+    free_for_failing: Arc<Semaphore>,
     ended: Notify,
     pub(super) clock_jumps: AtomicU64,
     /// By how much the wall clock was ahead of the uptime at the last step, in seconds.
@@ -40,6 +42,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             free: Arc::new(Semaphore::new(AT_ONCE)),
+            free_for_failing: Arc::new(Semaphore::new(AT_ONCE / 2)),
             ended: Notify::default(),
             clock_jumps: AtomicU64::default(),
             wall_ahead: Mutex::default(),
@@ -69,19 +72,16 @@ impl Broker {
             // One scan serves many refreshes, so ten thousand cold accounts are not scanned ten thousand
             // times.
             for (entry, slot) in self.due() {
-                let free = self
-                    .inner
-                    .keeper
-                    .free
-                    .clone()
-                    .acquire_owned()
-                    .await
-                    .expect("it is never closed");
+                let Some(failing) = self.permit_for_failing(&slot) else {
+                    continue;
+                };
+                let free = self.inner.keeper.free.clone().acquire_owned().await;
+                let permits = (free.expect("it is never closed"), failing);
                 self.inner.counts.keeper_looked(self.inner.clock.uptime());
                 if let Some(flight) = self.start_if_due(&entry, &slot) {
                     self.inner
                         .runtime
-                        .spawn(self.clone().wait_and_release(entry, slot, flight, free));
+                        .spawn(self.clone().wait_and_release(entry, slot, flight, permits));
                 }
             }
             tokio::select! {
@@ -98,11 +98,15 @@ impl Broker {
         self.run_checks().await;
         let mut started = Vec::new();
         for (entry, slot) in self.due() {
+            let Some(failing) = self.permit_for_failing(&slot) else {
+                continue;
+            };
             let Ok(free) = self.inner.keeper.free.clone().try_acquire_owned() else {
                 break;
             };
+            let permits = (free, failing);
             if let Some(flight) = self.start_if_due(&entry, &slot) {
-                started.push(self.clone().wait_and_release(entry, slot, flight, free));
+                started.push(self.clone().wait_and_release(entry, slot, flight, permits));
             }
         }
         let mut outcomes = Vec::new();
@@ -225,16 +229,27 @@ impl Broker {
         entry: Arc<AccountEntry>,
         slot: Arc<Slot>,
         flight: watch::Receiver<Outcome>,
-        free: OwnedSemaphorePermit,
+        permits: Permits,
     ) -> Result<Arc<Credential>, Error> {
         let outcome = wait(flight, &entry, slot.key.kind).await;
-        drop(free);
+        drop(permits);
         self.inner.keeper.ended.notify_one();
         outcome
     }
 
-    /// Returns the due slots, parents first, since a ticket needs its token anyway. Reads the clock once
-    /// and compares two numbers per slot; takes a slot's lock only if these say that it may be due.
+    /// Returns the permit that a credential needs besides the ordinary one if it failed last, so that accounts
+    /// behind a silent proxy delay no others; `None` if too many of these are in progress.
+    fn permit_for_failing(&self, slot: &Slot) -> Option<Option<OwnedSemaphorePermit>> {
+        if slot.lock().failure.is_none() {
+            return Some(None);
+        }
+        let free = self.inner.keeper.free_for_failing.clone();
+        free.try_acquire_owned().ok().map(Some)
+    }
+
+    /// Returns the due slots: those that failed last after the others, parents first, since a ticket needs its
+    /// token anyway. Reads the clock once and compares two numbers per slot; takes a slot's lock only if these
+    /// say that it may be due.
     fn due(&self) -> Vec<(Arc<AccountEntry>, Arc<Slot>)> {
         let (accounts, at) = (self.inner.accounts.load(), self.inner.clock.moment());
         self.inner.counts.keeper_looked(at.uptime);
@@ -242,8 +257,11 @@ impl Broker {
             .all()
             .flat_map(|entry| entry.slots().map(move |slot| (entry, slot)));
         let due = slots.filter(|(entry, slot)| slot.is_wanted() && self.is_due(entry, slot, &at));
-        due.map(|(entry, slot)| (entry.clone(), slot.clone()))
-            .collect()
+        let (failing, mut due): (Vec<_>, Vec<_>) = due
+            .map(|(entry, slot)| (entry.clone(), slot.clone()))
+            .partition(|(_, slot)| slot.lock().failure.is_some());
+        due.extend(failing);
+        due
     }
 
     fn is_due(&self, entry: &AccountEntry, slot: &Slot, at: &Moment) -> bool {
@@ -301,6 +319,9 @@ impl Broker {
         }
     }
 }
+
+/// The ordinary permit of a refresh, and that of a credential that failed last.
+type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// How often the keeper checks. Checking a credential that is not due costs two comparisons.
 pub const TICK: Duration = Duration::from_secs(1);

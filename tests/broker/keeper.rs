@@ -1,10 +1,12 @@
 //! Refresh-ahead, and what is served when WeChat is away.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use wx_jssdk::account::TokenMode;
+use futures_util::FutureExt as _;
+use wx_jssdk::account::{Egress, Proxy, TokenMode};
 use wx_jssdk::broker::Find;
-use wx_jssdk::sandbox::{App, FaultKind, Sandbox};
+use wx_jssdk::sandbox::{App, FaultKind, ProxyRule, Sandbox};
 use wx_jssdk::{Account, Broker, Clock, Kind};
 
 use crate::common::upstream::impatient;
@@ -366,4 +368,52 @@ async fn the_page_ticket_is_retried_even_if_it_was_never_fetched() {
         1,
         "and shown"
     );
+}
+
+#[tokio::test]
+async fn accounts_behind_a_silent_proxy_delay_no_others() {
+    let clock = Clock::manual(START);
+    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    let proxy = sandbox.http_proxy(None).await.unwrap();
+    let app_id = |account: usize| format!("wx{account:016x}");
+    let healthy: Vec<_> = (0..6).map(app_id).collect();
+    let mut builder = Broker::builder()
+        .clock(clock.clone())
+        .upstream(impatient(&sandbox));
+    for account in 0..46 {
+        let app_id = app_id(account);
+        sandbox.add_app(App::mini(app_id.as_str(), SECRET));
+        let mut account = Account::mini(app_id.as_str(), SECRET);
+        if !healthy.contains(&app_id) {
+            account = account.egress(Egress::Proxy(Proxy::parse(&proxy.url()).unwrap()));
+        }
+        builder = builder.account(&app_id, account);
+    }
+    let broker = builder.build().unwrap();
+    while !broker.tend().await.is_empty() {}
+    proxy.set_rule(ProxyRule::Hang);
+    let step = async |seconds| {
+        assert!(clock.advance(Duration::from_secs(seconds)));
+        broker.tend().await
+    };
+    // Every account behind the proxy has failed once.
+    let is_failing = |broker: &Broker| {
+        let accounts = broker.snapshot(&Find::all()).accounts;
+        let failing = accounts
+            .iter()
+            .filter(|account| account.credentials[0].last_error.is_some());
+        failing.count()
+    };
+    step(7_200).await;
+    while is_failing(&broker) < 40 {
+        step(1).await;
+    }
+    for app_id in &healthy {
+        broker.credential(app_id, Kind::AccessToken).await.unwrap();
+    }
+    step(7_200).await;
+    for app_id in &healthy {
+        let current = broker.credential(app_id, Kind::AccessToken).now_or_never();
+        assert!(matches!(current, Some(Ok(_))), "{app_id}");
+    }
 }
