@@ -12,6 +12,7 @@ mod log;
 mod without_store;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -110,6 +111,7 @@ impl Broker {
             reason,
             began: self.inner.clock.uptime(),
             had,
+            has_called: AtomicBool::new(false),
             outcome,
         };
         self.inner.runtime.spawn(started.run());
@@ -168,6 +170,8 @@ pub(super) struct Flight {
     pub(super) began: Duration,
     /// The last value before the refresh.
     pub(super) had: Option<Arc<Credential>>,
+    /// Whether a call of it may have reached WeChat.
+    has_called: AtomicBool,
     outcome: watch::Sender<Outcome>,
 }
 
@@ -230,9 +234,12 @@ impl Flight {
     /// Calls WeChat. The limit is checked only by the node that is about to call; the others find the
     /// result in the store.
     async fn fetch(&self, parent: Option<Arc<Credential>>) -> Result<Published, Failed> {
-        self.limit().await.map_err(Failed::RateLimited)?;
+        let is_claimed = self.limit().await.map_err(Failed::RateLimited)?;
         let sent_at = self.broker.inner.clock.now_millis();
         let issued = self.call(parent.as_deref()).await;
+        if is_claimed && !self.has_called.load(Ordering::Relaxed) {
+            self.keep_claim();
+        }
         let dated = issued.and_then(|issued| self.date(issued, sent_at));
         if let Err(error) = &dated {
             self.distrust_after(error).await;

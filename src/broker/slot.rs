@@ -95,6 +95,8 @@ pub(super) struct State {
     pub(super) last_used: Duration,
     /// When an on-demand refresh was last started.
     pub(super) refreshed_on_demand: Option<UnixTime>,
+    /// Whether a refresh on request was claimed, and no call of it reached WeChat. The next one needs no claim.
+    pub(super) has_unused_claim: bool,
     /// The value reported in the last `reject`. Once replaced, it no longer counts as a valid token.
     pub(super) rejected: Option<Secret>,
     /// The keeper does not call before this time: WeChat has just repeated the value, the value lives for seconds

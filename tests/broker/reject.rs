@@ -346,6 +346,27 @@ async fn a_rejection_that_keeps_failing_backs_off_within_the_days_limit() {
 }
 
 #[tokio::test]
+async fn retries_that_never_reached_wechat_use_up_no_refreshes() {
+    let world = World::classic().await;
+    let dead = world.token().await.unwrap();
+    world.ticket().await.unwrap();
+    let host = world.sandbox.host();
+    host.set_reachable(false).await.unwrap();
+    assert!(world.reject(Kind::AccessToken, &dead.value).await.is_err());
+    for _ in 0..3_000 {
+        world.advance(1);
+        world.broker.tend().await;
+    }
+    assert_eq!(world.token().await.unwrap().value, dead.value);
+    host.set_reachable(true).await.unwrap();
+    for _ in 0..90 {
+        world.advance(1);
+        world.broker.tend().await;
+    }
+    assert_ne!(world.token().await.unwrap().value, dead.value);
+}
+
+#[tokio::test]
 async fn a_failed_refresh_now_is_repeated_by_the_keeper_too() {
     let world = World::classic().await;
     let before = world.token().await.unwrap();

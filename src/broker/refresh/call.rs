@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::Flight;
+use super::limits::is_unsent;
 use crate::account::{Platform, TokenMode};
 use crate::broker::slot::Reason;
 use crate::clock::UnixTime;
@@ -51,6 +52,10 @@ impl Flight {
             Err(error) if error.class() == Class::Quota => {
                 warn!(account = self.entry.name, %error, "WeChat's quota of forced refreshes is exhausted: the rejected token is kept until it ends");
                 Ok(current)
+            }
+            Err(error) if is_unsent(&error) => {
+                self.keep_claim();
+                Err(error)
             }
             forced => forced,
         }

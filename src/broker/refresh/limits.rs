@@ -11,6 +11,7 @@
 //! own limit, and the calls before them cost nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Flight;
@@ -19,7 +20,7 @@ use crate::broker::slot::{MIN_DEMAND_GAP, Reason, Slot};
 use crate::broker::{AccountEntry, Broker};
 use crate::credential::Kind;
 use crate::error::{Class, Error, Failure, UpstreamError};
-use crate::store::Claim;
+use crate::store::{Claim, StoreError};
 use crate::upstream::endpoint;
 
 impl Broker {
@@ -87,22 +88,18 @@ impl Broker {
 impl Flight {
     /// Checks whether an on-demand refresh is allowed now. The limit is shared by all nodes through the
     /// store. A store error allows the refresh: a dead credential is worse, and this process still keeps
-    /// its own gap.
-    pub(super) async fn limit(&self) -> Result<(), Error> {
+    /// its own gap. Returns whether it was claimed.
+    pub(super) async fn limit(&self) -> Result<bool, Error> {
         if !self.reason.is_on_demand() || self.is_stable_token() {
-            return Ok(());
+            return Ok(false);
         }
-        let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());
-        let mut claim = store
-            .claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FREELY_PER_DAY))
-            .await;
+        let now = self.broker.inner.clock.now();
+        let mut claim = self.claim(MIN_DEMAND_GAP, Some(FREELY_PER_DAY)).await;
         if matches!(claim, Ok(Claim::SpentToday { .. })) {
-            claim = store
-                .claim_force(&self.slot.key, now, GAP_AFTERWARDS, None)
-                .await;
+            claim = self.claim(GAP_AFTERWARDS, None).await;
         }
         match claim {
-            Ok(Claim::Granted) => Ok(()),
+            Ok(Claim::Granted) => Ok(true),
             Ok(Claim::TooSoon { retry_at } | Claim::SpentToday { retry_at }) => {
                 Err(Error::RateLimited {
                     account: self.entry.name.clone(),
@@ -116,9 +113,23 @@ impl Flight {
                     &error,
                     "refresh limit could not be read from the store",
                 );
-                Ok(())
+                Ok(false)
             }
         }
+    }
+
+    /// Claims one refresh among all nodes, or takes the claim that this process has not used.
+    async fn claim(&self, min_gap: Duration, daily: Option<u32>) -> Result<Claim, StoreError> {
+        if std::mem::take(&mut self.slot.lock().has_unused_claim) {
+            return Ok(Claim::Granted);
+        }
+        let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());
+        store.claim_force(&self.slot.key, now, min_gap, daily).await
+    }
+
+    /// Keeps the claim for the next try: no call reached WeChat, so no quota was spent.
+    pub(super) fn keep_claim(&self) {
+        self.slot.lock().has_unused_claim = true;
     }
 
     /// Makes the call unless the quota is known to be spent, whichever node found that out. Records a quota
@@ -218,19 +229,16 @@ impl Flight {
                 "call count could not be stored",
             ),
         }
-        call.await
+        let outcome = call.await;
+        if !outcome.as_ref().is_err_and(is_unsent) {
+            self.has_called.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 
     /// Whether another forced refresh fits into 20 a day with 30 s between two.
     pub(super) async fn may_force(&self) -> bool {
-        let now = self.broker.inner.clock.now();
-        match self
-            .broker
-            .inner
-            .store
-            .claim_force(&self.slot.key, now, MIN_DEMAND_GAP, Some(FORCED_PER_DAY))
-            .await
-        {
+        match self.claim(MIN_DEMAND_GAP, Some(FORCED_PER_DAY)).await {
             Ok(Claim::Granted) => true,
             Ok(Claim::TooSoon { .. }) => false,
             Ok(Claim::SpentToday { .. }) => {
@@ -249,6 +257,14 @@ impl Flight {
             }
         }
     }
+}
+
+/// Whether WeChat has certainly received nothing of the call.
+pub(super) fn is_unsent(error: &UpstreamError) -> bool {
+    matches!(
+        error.failure,
+        Failure::Unreachable(_) | Failure::Untrusted(_) | Failure::Proxy { .. }
+    )
 }
 
 /// Returns the quota that WeChat publishes for an ordinary, verified account
