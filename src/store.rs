@@ -51,7 +51,7 @@ use std::time::Duration;
 
 pub(crate) use at_most::at_most;
 pub use document::Document;
-use encryption::{Closed, Opened};
+use encryption::{Closed, Opened, Rewritten};
 pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};
 pub use error::StoreError;
 use ignored::Ignored;
@@ -69,6 +69,7 @@ pub struct Store {
     inner: Inner,
     operations: Arc<Operations>,
     encryption: Arc<EncryptionKeys>,
+    rewritten: Arc<Rewritten>,
     ignored: Arc<Ignored>,
 }
 
@@ -131,6 +132,7 @@ impl Store {
             inner,
             operations: Arc::default(),
             encryption: Arc::default(),
+            rewritten: Arc::default(),
             ignored: Arc::default(),
         }
     }
@@ -139,6 +141,7 @@ impl Store {
     #[must_use]
     pub fn encrypted(mut self, keys: EncryptionKeys) -> Self {
         self.encryption = Arc::new(keys);
+        self.rewritten = Arc::default();
         self
     }
 
@@ -161,27 +164,31 @@ impl Store {
     }
 
     /// Returns the credentials with these keys, in the same order. Writes those again that are not
-    /// encrypted with the current key.
+    /// encrypted with the current key. One of an unknown key counts as absent.
     ///
     /// # Errors
-    /// As [`Store::load`].
+    /// [`StoreError`] if the store cannot be read now; continue as if it were empty.
     pub async fn load_many(
         &self,
         keys: &[&CredentialKey],
     ) -> Result<Vec<Option<Credential>>, StoreError> {
         self.counted(Operation::Load, async {
             let names: Vec<_> = keys.iter().map(|key| credential_name(key)).collect();
-            let stored = by_store! { &self.inner;
-                Memory(memory) => {
-                    let records = memory.records();
-                    names.iter().map(|name| records.load(name).cloned()).collect()
-                },
-                File(file) => names.iter().map(|name| file.load(name)).collect(),
-                Shared(shared) => shared.load_many(&names).await?,
-            };
-            self.open_many(names, stored).await
+            let stored = self.stored_many(&names).await?;
+            Ok(self.open_many(names, stored).await)
         })
         .await
+    }
+
+    async fn stored_many(&self, names: &[String]) -> Result<Vec<Option<Credential>>, StoreError> {
+        by_store! { &self.inner;
+            Memory(memory) => {
+                let records = memory.records();
+                Ok(names.iter().map(|name| records.load(name).cloned()).collect())
+            },
+            File(file) => Ok(names.iter().map(|name| file.load(name)).collect()),
+            Shared(shared) => shared.load_many(names).await,
+        }
     }
 
     /// Whether other processes may change its content.

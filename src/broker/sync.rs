@@ -342,8 +342,10 @@ impl Broker {
             async move { store.save(&key, &credential).await.map(drop) }
         });
         let saved = at_most(SAVES_AT_ONCE, &self.inner.runtime, saves).await;
-        let failed = saved.into_iter().find_map(Result::err);
-        if let Some(error) = failed {
+        // A value of another key was logged when it was read, once.
+        let failed = saved.into_iter().filter_map(Result::err);
+        let mut failed = failed.filter(|error| !matches!(error, StoreError::OtherKey { .. }));
+        if let Some(error) = failed.next() {
             warn!(%error, "some credentials could not be stored: kept in memory");
         }
     }

@@ -157,12 +157,13 @@ impl Store {
                 text: opened.value,
                 ..sealed
             };
-            if !opened.is_outdated {
+            if !opened.is_outdated || self.rewritten.contains(name, &document.text) {
                 return Ok(Some(document));
             }
             let sealed = self.seal_document(name, &document, document.version);
             stored = match self.put_document(name, &sealed, now).await? {
                 Ok(()) => {
+                    self.rewritten.note(name, &document.text);
                     let version = sealed.version;
                     return Ok(Some(Document {
                         version,

@@ -2,15 +2,21 @@
 //! sealed credential. Name, generation and dates stay in plain text, because stores compare them; they are
 //! authenticated, so that a value under another name or with other dates counts as damaged.
 
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher as _;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use parking_lot::Mutex;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest;
 
 use super::Document;
 use super::ignored::NoRecord;
+use crate::clock::{Clock, Due};
 use crate::credential::{Credential, Secret};
 use crate::hex::hex;
 
@@ -99,7 +105,71 @@ pub(super) enum Closed {
     Damaged(NoRecord),
 }
 
+impl From<Closed> for NoRecord {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::OtherKey(key) => Self(format!("it is encrypted with key {key}")),
+            Closed::Damaged(why) => why,
+        }
+    }
+}
+
+/// The values that this process has lately sealed again because another key had sealed them, as hashes. While a
+/// change of keys is rolled out, nodes with the old current key do the same, so each is sealed again once in
+/// [`REWRITE_EVERY`].
+pub(super) struct Rewritten {
+    hashes: Mutex<(HashSet<u64>, Due)>,
+    hasher: RandomState,
+    clock: Clock,
+}
+
+impl Default for Rewritten {
+    fn default() -> Self {
+        Self {
+            hashes: Mutex::default(),
+            hasher: RandomState::new(),
+            clock: Clock::system(),
+        }
+    }
+}
+
+impl Rewritten {
+    pub(super) fn contains(&self, name: &str, value: &Secret) -> bool {
+        let (hashes, ends) = &mut *self.hashes.lock();
+        if ends.take(self.clock.uptime(), REWRITE_EVERY) {
+            hashes.clear();
+        }
+        hashes.contains(&self.hash(name, value))
+    }
+
+    pub(super) fn note(&self, name: &str, value: &Secret) {
+        self.hashes.lock().0.insert(self.hash(name, value));
+    }
+
+    fn hash(&self, name: &str, value: &Secret) -> u64 {
+        self.hasher.hash_one((name, value.expose()))
+    }
+}
+
+/// docs/CONFIGURATION.md says to keep the old key for longer.
+const REWRITE_EVERY: Duration = Duration::from_secs(300);
+
 impl EncryptionKeys {
+    /// Whether a stored value is sealed by a key that is not one of these.
+    pub(super) fn is_of_other_key(&self, stored: &Secret) -> bool {
+        let sealed = stored.expose().strip_prefix(SEALED);
+        let id = sealed.and_then(|sealed| sealed.split_once(':'));
+        id.is_some_and(|(id, _)| !self.ids().any(|known| known == id))
+    }
+
+    /// Returns the ids of the keys.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        [&self.current, &self.previous]
+            .into_iter()
+            .flatten()
+            .map(EncryptionKey::id)
+    }
+
     /// Returns the credential as it is stored: its value is `sealed:KEYID:BASE64` of nonce and ciphertext.
     pub(super) fn seal(&self, name: &str, credential: &Credential) -> Credential {
         Credential {

@@ -16,7 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use self::disk::Disk;
 use super::memory::{Entry, Records};
-use super::{Claim, Document, Inner, Saved, Store, StoreError};
+use super::{Claim, Document, EncryptionKeys, Inner, Saved, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::credential::Credential;
 
@@ -90,8 +90,9 @@ impl FileStore {
         name: String,
         credential: &Credential,
         outdated: Option<&Credential>,
+        keys: &EncryptionKeys,
     ) -> Result<Saved, StoreError> {
-        self.change(|state| state.save(name, credential, outdated))
+        self.change(|state| state.save(name, credential, outdated, keys))
             .await
     }
 
@@ -268,6 +269,7 @@ impl State {
         name: String,
         credential: &Credential,
         outdated: Option<&Credential>,
+        keys: &EncryptionKeys,
     ) -> (Saved, u64) {
         let pending = self.pending.get(&name);
         // Another caller's commit may write a pending credential, but it is not durable before that, so
@@ -275,7 +277,10 @@ impl State {
         let wait = pending.map_or(0, |_| self.changed);
         match pending.or_else(|| self.records.load(&name)) {
             Some(newest) if newest == credential => (Saved::Stored, wait),
-            Some(newest) if Some(newest) != outdated && !credential.replaces(newest) => {
+            Some(newest)
+                if Some(newest) != outdated
+                    && (!credential.replaces(newest) || keys.is_of_other_key(&newest.value)) =>
+            {
                 (Saved::Newer(newest.clone()), wait)
             }
             _ => {

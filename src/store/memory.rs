@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::document::group_of;
 use super::rules::{Force, KEPT, shanghai_day};
-use super::{Claim, Document, Saved};
+use super::{Claim, Document, EncryptionKeys, Saved};
 use crate::clock::UnixTime;
 use crate::credential::Credential;
 
@@ -68,18 +68,20 @@ impl Records {
         }
     }
 
-    /// Saves the credential if it is the newer one; `outdated` is replaced in any case.
+    /// Saves the credential if it is the newer one; `outdated` is replaced in any case, and one of an unknown key
+    /// in none.
     pub(super) fn save(
         &mut self,
         name: String,
         credential: &Credential,
         outdated: Option<&Credential>,
+        keys: &EncryptionKeys,
     ) -> Saved {
         match self.load(&name) {
             Some(stored)
                 if stored != credential
                     && Some(stored) != outdated
-                    && !credential.replaces(stored) =>
+                    && (!credential.replaces(stored) || keys.is_of_other_key(&stored.value)) =>
             {
                 Saved::Newer(stored.clone())
             }
@@ -205,7 +207,8 @@ mod tests {
             expires_at: start.plus(DAY),
             generation: 1,
         };
-        records.save("credential:a".to_owned(), &credential, None);
+        let keys = EncryptionKeys::default();
+        records.save("credential:a".to_owned(), &credential, None, &keys);
         let mut left_after = |days| {
             let (_, mut touched) = records.count_call("calls:a".to_owned(), start.plus(DAY * days));
             touched.retain(|name| !name.starts_with("calls:"));

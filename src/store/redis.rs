@@ -19,7 +19,7 @@ use self::link::Link;
 use self::target::Target;
 use super::ignored::{Ignored, NoRecord};
 use super::record::{read_credential, write_credential};
-use super::{BOUND, Inner, Saved, Store, StoreError};
+use super::{BOUND, EncryptionKeys, Inner, Saved, Store, StoreError};
 use crate::credential::Credential;
 
 /// The Redis store.
@@ -99,6 +99,7 @@ impl RedisStore {
         name: &str,
         credential: &Credential,
         outdated: Option<&Credential>,
+        keys: &EncryptionKeys,
     ) -> Result<Saved, StoreError> {
         let record = write_credential(name, credential);
         // The whole life instead of the remaining one, because this process's clock may differ from
@@ -108,11 +109,10 @@ impl RedisStore {
             let outdated = outdated.map(|outdated| write_credential(name, outdated));
             let mut rubbish = outdated.unwrap_or_default().into_bytes();
             loop {
-                let cmd = script(
-                    SAVE_CREDENTIAL,
-                    &self.key(name),
-                    &[record.as_bytes(), keep.to_string().as_bytes(), &rubbish],
-                );
+                let keep = keep.to_string();
+                let mut arguments = vec![record.as_bytes(), keep.as_bytes(), &rubbish];
+                arguments.extend(keys.ids().map(str::as_bytes));
+                let cmd = script(SAVE_CREDENTIAL, &self.key(name), &arguments);
                 let Some(stored) = self.run::<Option<Vec<u8>>>(&cmd).await? else {
                     return Ok(Saved::Stored);
                 };
@@ -280,12 +280,15 @@ const LONGEST: u64 = 100 * 365 * 86_400_000;
 
 /// Stores the newer credential. Returns nothing if it was stored, otherwise the existing record. A life
 /// that was cut short keeps its expiry in Redis, so that the longer life of the same generation cannot
-/// replace it later. ARGV: record, expiry, a record to replace in any case.
+/// replace it later. A record of an unknown key counts as newer. ARGV: record, expiry, a record to replace in any
+/// case, ids of the known keys.
 const SAVE_CREDENTIAL: &str = r"
 local stored = redis.pcall('GET', KEYS[1])
 if type(stored) == 'string' and stored ~= ARGV[3] then
   local g, e = string.match(stored, '^1 %x+ (%d+) (%d+) ')
   local new_g, new_e = string.match(ARGV[1], '^1 %x+ (%d+) (%d+) ')
+  local key = string.match(stored, '^1 %x+ %d+ %d+ %d+ sealed:(%x+):')
+  if key and key ~= ARGV[4] and key ~= ARGV[5] then return stored end
   if g and #g == #new_g and #e == #new_e then
     if g > new_g or (g == new_g and e <= new_e) then return stored end
     if g == new_g then redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL') return false end

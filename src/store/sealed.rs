@@ -2,7 +2,11 @@
 
 use tokio::runtime::Handle;
 
-use super::{Closed, Credential, CredentialKey, Inner, Opened, Saved, Store, StoreError, at_most};
+use super::ignored::NoRecord;
+use super::rules::credential_name;
+use super::{
+    Closed, Credential, CredentialKey, Inner, Opened, Operation, Saved, Store, StoreError, at_most,
+};
 
 impl Store {
     /// Checks, when a service starts, for problems that only an operator can solve: reads these
@@ -12,7 +16,7 @@ impl Store {
     /// A [`StoreError`] that [needs the operator](StoreError::needs_operator).
     pub async fn check(&self, keys: &[&CredentialKey]) -> Result<(), StoreError> {
         for _ in 0..PATIENCE {
-            match self.load_many(keys).await {
+            match self.open_all(keys).await {
                 Err(StoreError::Slow { .. }) => {}
                 Err(error) if error.needs_operator() => return Err(error),
                 _ => break,
@@ -21,23 +25,38 @@ impl Store {
         Ok(())
     }
 
+    /// Reads these credentials, and fails at the first one of an unknown key.
+    async fn open_all(&self, keys: &[&CredentialKey]) -> Result<(), StoreError> {
+        self.counted(Operation::Load, async {
+            let names: Vec<_> = keys.iter().map(|key| credential_name(key)).collect();
+            let stored = self.stored_many(&names).await?;
+            for (name, stored) in names.iter().zip(stored) {
+                stored.map(|stored| self.open(name, stored)).transpose()?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Whether new values are encrypted.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.encryption.current.is_some()
     }
 
-    /// Saves a sealed credential, if it is the newer one or the stored one is `outdated`.
+    /// Saves a sealed credential, if it is the newer one or the stored one is `outdated`. A stored one of an
+    /// unknown key counts as newer.
     pub(super) async fn put(
         &self,
         name: String,
         sealed: &Credential,
         outdated: Option<&Credential>,
     ) -> Result<Saved, StoreError> {
+        let keys = &self.encryption;
         by_store! { &self.inner;
-            Memory(memory) => Ok(memory.records().save(name, sealed, outdated)),
-            File(file) => file.save(name, sealed, outdated).await,
-            Shared(shared) => shared.save(&name, sealed, outdated).await,
+            Memory(memory) => Ok(memory.records().save(name, sealed, outdated, keys)),
+            File(file) => file.save(name, sealed, outdated, keys).await,
+            Shared(shared) => shared.save(&name, sealed, outdated, keys).await,
         }
     }
 
@@ -66,27 +85,37 @@ impl Store {
         }
     }
 
-    /// Returns stored credentials in plain text, and writes the outdated ones again. One that cannot be
-    /// written now stays, and is written at the next opportunity.
+    /// Returns stored credentials in plain text, and writes the outdated ones again, once in some minutes. One that
+    /// cannot be written now stays, and is written at the next opportunity. One of an unknown key counts as
+    /// absent and is logged once, so that it does not hide the others.
     pub(super) async fn open_many(
         &self,
         names: Vec<String>,
         stored: Vec<Option<Credential>>,
-    ) -> Result<Vec<Option<Credential>>, StoreError> {
+    ) -> Vec<Option<Credential>> {
         let (mut outdated, mut credentials) = (Vec::new(), Vec::with_capacity(names.len()));
         for (name, stored) in names.into_iter().zip(stored) {
-            let opened = match &stored {
-                Some(stored) => self.open(&name, stored.clone())?,
-                None => None,
-            };
-            if let Some(opened) = opened.as_ref().filter(|opened| opened.is_outdated) {
-                let (store, sealed) = (self.clone(), self.encryption.seal(&name, &opened.value));
-                outdated.push(async move { store.put(name, &sealed, stored.as_ref()).await });
+            let opened = stored.as_ref().and_then(|stored| {
+                let opened = self.encryption.open(&name, stored.clone());
+                let readable = opened.map_err(NoRecord::from);
+                self.ignored.usable(&self.describe(), &name, readable)
+            });
+            if let Some(opened) = opened.as_ref().filter(|opened| opened.is_outdated)
+                && !self.rewritten.contains(&name, &opened.value.value)
+            {
+                let (store, credential) = (self.clone(), opened.value.clone());
+                outdated.push(async move {
+                    let sealed = store.encryption.seal(&name, &credential);
+                    let put = store.put(name.clone(), &sealed, stored.as_ref()).await;
+                    if put.is_ok() {
+                        store.rewritten.note(&name, &credential.value);
+                    }
+                });
             }
             credentials.push(opened.map(|opened| opened.value));
         }
         at_most(WRITES_AT_ONCE, &Handle::current(), outdated).await;
-        Ok(credentials)
+        credentials
     }
 }
 

@@ -27,7 +27,7 @@ use self::schema::Schema;
 use self::target::Target;
 use super::ignored::{Ignored, NoRecord};
 use super::record::{read_credential, write_credential};
-use super::{BOUND, Inner, Saved, Store, StoreError};
+use super::{BOUND, EncryptionKeys, Inner, Saved, Store, StoreError};
 use crate::credential::Credential;
 
 /// The SQL store.
@@ -141,15 +141,23 @@ impl SqlStore {
         name: &str,
         credential: &Credential,
         outdated: Option<&Credential>,
+        keys: &EncryptionKeys,
     ) -> Result<Saved, StoreError> {
         let record = write_credential(name, credential);
         let [generation, end] = [credential.generation, credential.expires_at.0].map(number);
         let outdated = outdated.map(|outdated| write_credential(name, outdated));
         let mut replaced = outdated.unwrap_or_default();
+        let of_known_key = keys
+            .ids()
+            .map(|id| format!(" OR record LIKE '% sealed:{id}:%'"));
+        let of_known_key = of_known_key.collect::<String>();
+        let update = format!(
+            "UPDATE {{}}credentials SET generation = ?, expires_at = ?, record = ? WHERE name = ? \
+             AND (((generation < ? OR (generation = ? AND expires_at > ?)) \
+             AND (record NOT LIKE '% sealed:%'{of_known_key})) OR record = ?)"
+        );
         self.bounded(async {
             loop {
-                let update = "UPDATE {}credentials SET generation = ?, expires_at = ?, record = ? WHERE name = ? \
-                     AND (generation < ? OR (generation = ? AND expires_at > ?) OR record = ?)";
                 let values = [
                     generation,
                     end,
@@ -160,9 +168,10 @@ impl SqlStore {
                     end,
                     Text(&replaced),
                 ];
-                let insert = "INTO {}credentials (name, generation, expires_at, record) VALUES (?, ?, ?, ?)";
+                let insert =
+                    "INTO {}credentials (name, generation, expires_at, record) VALUES (?, ?, ?, ?)";
                 let row = [Text(name), generation, end, Text(&record)];
-                if self.changed(update, &values).await? || self.inserted(insert, &row).await? {
+                if self.changed(&update, &values).await? || self.inserted(insert, &row).await? {
                     return Ok(Saved::Stored);
                 }
                 let stored = self.text("credentials", name).await?;
@@ -171,7 +180,11 @@ impl SqlStore {
                 };
                 match self.usable(name, read_credential(name, &stored)) {
                     // Else another process inserted an older one between two statements.
-                    Some(newer) if !credential.replaces(&newer) => return Ok(Saved::Newer(newer)),
+                    Some(newer)
+                        if !credential.replaces(&newer) || keys.is_of_other_key(&newer.value) =>
+                    {
+                        return Ok(Saved::Newer(newer));
+                    }
                     Some(_) => {}
                     None => replaced = stored,
                 }

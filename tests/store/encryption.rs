@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "sql")]
+use std::time::Duration;
 
 use wx_jssdk::Account;
 use wx_jssdk::credential::{Credential, CredentialKey, Kind};
@@ -137,15 +139,23 @@ pub(crate) async fn a_store_of_another_key_is_neither_read_nor_overwritten(
 ) {
     save(&open().encrypted(keys("a", ""))).await;
     let id = keys("a", "").current.unwrap().id().to_owned();
-    for other in [keys("", ""), keys("b", "c")] {
+    for (other, newer) in [(keys("", ""), 10), (keys("b", "c"), 11)] {
         let store = open().encrypted(other);
-        let error = read(&store).await.unwrap_err();
+        let error = store.load(&key()).await.unwrap_err();
         let known = matches!(&error, StoreError::OtherKey { key, .. } if *key == id);
         assert!(known && error.needs_operator(), "{error}");
         assert!(error.to_string().contains("store.encryption_key_file"));
-        assert_eq!(store.load(&key()).await, Err(error.clone()));
         assert_eq!(store.check(&[&key()]).await, Err(error.clone()));
-        assert_eq!(store.save(&key(), &credential(1)).await, Err(error.clone()));
+        for generation in [1, newer] {
+            let saved = store.save(&key(), &credential(generation)).await;
+            assert_eq!(saved, Err(error.clone()), "{generation}");
+        }
+        // It hides no other value.
+        let mini = Account::mini("wx0000000000000001", "s").key(Kind::AccessToken);
+        let new = credential(newer);
+        assert_eq!(store.save(&mini, &new).await, Ok(Saved::Stored));
+        let loaded = store.load_many(&[&key(), &mini]).await;
+        assert_eq!(loaded, Ok(vec![None, Some(new)]));
         let document = store.load_document(DOCUMENT, NOW).await;
         assert_eq!(document, Err(error.clone()));
         let document = Document::new("new");
@@ -153,6 +163,35 @@ pub(crate) async fn a_store_of_another_key_is_neither_read_nor_overwritten(
         assert_eq!(saved, Err(error));
     }
     read(&open().encrypted(keys("d", "a"))).await.unwrap();
+}
+
+#[cfg(feature = "sql")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_in_the_middle_of_a_change_of_keys_do_not_rewrite_each_others_values() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("store.db");
+    let url = format!("sqlite://{}", file.display());
+    let open = |keys| {
+        let store = Store::sql_within(&url, "", Duration::from_secs(20)).unwrap();
+        store.encrypted(keys)
+    };
+    let nodes = [open(keys("a", "b")), open(keys("b", "a"))];
+    save(&nodes[0]).await;
+    for _ in 0..5 {
+        for node in &nodes {
+            read(node).await.unwrap();
+        }
+    }
+    let stored = nodes[0].load_document(DOCUMENT, NOW).await.unwrap();
+    let version = stored.unwrap().version;
+    assert!(version <= 3, "version {version}");
+    // A value that is new since then is sealed by the new key.
+    let new = credential(9);
+    assert_eq!(nodes[0].save(&key(), &new).await, Ok(Saved::Stored));
+    let loaded = nodes[1].load_many(&[&key()]).await;
+    assert_eq!(loaded, Ok(vec![Some(new.clone())]));
+    let loaded = open(keys("b", "")).load(&key()).await;
+    assert_eq!(loaded, Ok(Some(new)));
 }
 
 struct InFile(tempfile::TempDir);
