@@ -154,8 +154,12 @@ impl Upstream {
     }
 
     /// Records that nothing could be sent to the host of this base URL: it could not be resolved or connected
-    /// to, or its TLS handshake failed. A failure of the proxy is not the host's.
-    pub(crate) fn host_failed(&self, base: &str) {
+    /// to, or its TLS handshake failed. A failure of the proxy is not the host's; one on an account's own way
+    /// says nothing about the way of the others.
+    pub(crate) fn host_failed(&self, account: &Account, base: &str) {
+        if account.own_egress().is_some() {
+            return;
+        }
         self.weixin.failed(base);
         self.qyapi.failed(base);
     }
@@ -352,7 +356,7 @@ impl Upstream {
             let sent = request(&client, base).send().await;
             match judge(endpoint, secrets, sent, through).await {
                 Err(error) if error.failure.is_about_the_host() => {
-                    self.host_failed(base);
+                    self.host_failed(account, base);
                     unreachable.get_or_insert(error);
                 }
                 outcome => {

@@ -200,7 +200,7 @@ impl Call<'_> {
             if !failure.is_about_the_host() {
                 break;
             }
-            upstream.host_failed(base);
+            upstream.host_failed(account, base);
         }
         Err(Failed::Unsent(unsent))
     }

@@ -159,3 +159,18 @@ async fn a_host_behind_a_proxy_is_replaced_only_if_the_proxy_cannot_reach_it() {
     assert!(two.token().await);
     assert_eq!(two.calls(), (1, 1));
 }
+
+#[tokio::test]
+async fn an_accounts_own_proxy_leaves_no_host_out_for_others() {
+    let two = Two::new(Egress::Direct).await;
+    let proxy = two.sandbox.socks5_proxy(None).await.unwrap();
+    proxy.set_rule(ProxyRule::Fail);
+    let by_proxy = account().egress(Egress::Proxy(Way::parse(&proxy.url()).unwrap()));
+    for _ in 0..4 {
+        assert!(two.upstream.token(&by_proxy, false).await.is_err());
+    }
+    assert_eq!(two.in_use(), (two.sandbox.url().to_owned(), false));
+    assert!(two.upstream.unreachable_hosts().is_empty());
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (1, 0));
+}
