@@ -93,6 +93,9 @@ struct TokenOwner {
     key: Option<Arc<ApiKey>>,
 }
 
+/// The configured name of an account, and the key that opens it, if the token is a key or of one.
+type Owner = (String, Option<Arc<ApiKey>>);
+
 impl TokenOwner {
     /// Returns the owner of a token of WeChat, a virtual token or an API key that opens one account. `Err`: it
     /// is an invalid key, and its address is locked out for that long.
@@ -112,7 +115,7 @@ impl TokenOwner {
         };
         let found = found.filter(|(account, _)| is_base(request, account));
         let accounts = broker.accounts();
-        let owner = |(account, key): (String, _)| {
+        let owner = |(account, key): Owner| {
             let (_, configured) = accounts.get(&account).ok()?;
             let system = system_of(configured);
             Some(Self {
@@ -129,7 +132,7 @@ impl TokenOwner {
         broker: &Broker,
         keys: &ApiKeys,
         token: &str,
-    ) -> Result<Option<(String, Option<Arc<ApiKey>>)>, Duration> {
+    ) -> Result<Option<Owner>, Duration> {
         let accounts = broker.accounts();
         if let Some((key, account)) = virtual_token::open(token, keys, &accounts) {
             return Ok(Some((account, Some(key.clone()))));
