@@ -806,6 +806,9 @@ async fn an_account_that_must_authorise_again_is_down_however_long_it_is_unused(
         world.advance(3_600);
         world.push_ticket().await;
         world.broker.tend().await;
+        // No refresh is in the air while the clock goes on.
+        let token = world.broker.credential("agency", Kind::AccessToken).await;
+        assert!(token.is_ok(), "{token:?}");
         assert_eq!(world.health(SHOP), Some(Health::Down));
     }
     assert_eq!(world.calls(AUTHORIZER_TOKEN), 0);
