@@ -75,8 +75,8 @@ export interface ReadyOptions {
   /** wx.config's debug: alerts every answer. */
   debug?: boolean;
   /**
-   * Signs again after pushState, replaceState and popstate, if the client checks the current URL; share() and
-   * call() wait for it.
+   * Signs again after pushState, replaceState and popstate, if the client checks the current URL or the page uses
+   * open tags, whose permission ends with the route; share() and call() wait for it.
    */
   autoReconfigure?: boolean;
   /** Time in ms that the client may take to answer wx.config; default 10000, 0 means no timeout. */

@@ -112,7 +112,8 @@
   let queued = null; // not started
   let tail = Promise.resolve();
   let answered = false;
-  let signedUrl = "";
+  let configuredAt = "";
+  let tagged = 0;
 
   function ready(asked) {
     if (watching && !asked) moved(); // a router may bypass watchHistory
@@ -141,8 +142,8 @@
 
   async function configure() {
     if (!client(/micromessenger/i)) throw new WxJssdkError("not_in_wechat");
-    const first = byLanding ? landing() : page();
-    signedUrl = first;
+    configuredAt = page();
+    const first = byLanding ? landing() : configuredAt;
     const [wx, answer] = await Promise.all([loadSdk(), sign(first)]);
     try {
       await verify(wx, answer, first);
@@ -151,12 +152,12 @@
       const other = [now, landing()].find((url) => url !== first);
       if (error.code !== "invalid_signature" || !other) throw error;
       tell("retry", { error });
+      configuredAt = now;
       // Which one a client checks is known only from reports.
       await verify(wx, await sign(other), other);
-      signedUrl = other;
       byLanding = other !== now;
-      if (watching) moved();
     }
+    if (watching) moved();
     return wx;
   }
 
@@ -331,6 +332,7 @@
     }
     config.jsApiList = apis;
     if (options.openTags) config.openTagList = options.openTags.slice();
+    tagged = (config.openTagList || []).length;
     if (options.debug !== undefined) config.debug = !!options.debug;
     return config;
   }
@@ -427,7 +429,8 @@
   }
 
   function moved() {
-    if (byLanding || page() === signedUrl) return;
+    // Open tags lose their permission with the route, on iOS too.
+    if (page() === configuredAt || (byLanding && !tagged)) return;
     configureNext().catch((error) => console.warn(error));
   }
 

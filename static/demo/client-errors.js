@@ -146,7 +146,7 @@ export const CLIENT_ERRORS = [
     when: /weixinopentagserror|^(?=[^]*config:ok)(?=[^]*wx-open)|^(?=[^]*config:ok)(?=[^]*opentag)|^(?=[^]*config:ok)(?=[^]*开放标签)|^(?=[^]*config:ok)(?=[^]*标签)|^(?=[^]*opentag)(?=[^]*not)|^(?=[^]*opentag)(?=[^]*invisible)|^(?=[^]*wx-open)(?=[^]*not)|^(?=[^]*wx-open)(?=[^]*invisible)|^(?=[^]*开放标签)(?=[^]*不)|^(?=[^]*开放标签)(?=[^]*没)|^(?=[^]*wx-open)(?=[^]*不)|^(?=[^]*wx-open)(?=[^]*没)/,
     title: ["The open tag does not show", "开放标签不显示"],
     cause: ["config passed, but this client does not render the open tag", "config 已通过，但客户端没有渲染开放标签"],
-    fix: ["List the tag in openTagList and at least one interface in jsApiList, load jweixin 1.6.0 or later, use a verified service account, and look on a real phone: DevTools, desktop clients and pages in an iframe do not render open tags. The event WeixinOpenTagsError gives the reason.", "请在 openTagList 中写上该标签（jsApiList 至少写一个接口），使用 jweixin 1.6.0 及以上版本和已认证的服务号，并在真机上查看：开发者工具、电脑端和 iframe 中不会渲染。具体原因可监听 WeixinOpenTagsError 事件。"],
+    fix: ["List the tag in openTagList and at least one interface in jsApiList, load jweixin 1.6.0 or later, use a verified service account, and look on a real phone: DevTools, desktop clients and pages in an iframe do not render open tags. A single-page app calls wx.config again after each route change, on iOS too, or the tag loses its permission. The event WeixinOpenTagsError gives the reason.", "请在 openTagList 中写上该标签（jsApiList 至少写一个接口），使用 jweixin 1.6.0 及以上版本和已认证的服务号，并在真机上查看：开发者工具、电脑端和 iframe 中不会渲染。单页应用每次切换路由后要重新 config（iOS 也要），否则标签会失去权限。具体原因可监听 WeixinOpenTagsError 事件。"],
   },
   {
     code: "share_card_default",

@@ -476,6 +476,42 @@ describe("a single-page application", () => {
       assert.equal(page.asked.length, 1);
     }));
 
+  for (const [whose, asked] of [
+    ["the page's", { openTags: ["wx-open-launch-weapp"] }],
+    ["the account's", {}],
+  ]) {
+    test(`autoReconfigure keeps ${whose} open tags on an iPhone: their permission is the route's`, () =>
+      withPage({ userAgent: IOS_WECHAT, client: { checks: "landing" } }, async (page) => {
+        if (!asked.openTags) await page.route("**/jssdk/config?**", withTagList);
+        await page.open("/t/landing");
+        await expectReady(page, { autoReconfigure: true, ...asked });
+        await page.evaluate(() => history.pushState(null, "", "/t/route"));
+        assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
+        assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
+        const lists = (await callsOf(page, "preVerifyJSAPI")).map(([, sent]) => sent.verifyOpenTagList);
+        assert.deepEqual(lists, [["wx-open-launch-weapp"], ["wx-open-launch-weapp"]]);
+        const landing = { url: `${service.url}/t/landing`, good: true };
+        assert.deepEqual(page.verified, [landing, landing]);
+      }));
+  }
+
+  const withTagList = async (route) => {
+    const answer = await (await route.fetch()).json();
+    await route.fulfill({ json: { ...answer, openTagList: ["wx-open-launch-weapp"] } });
+  };
+
+  test("a route pushed while an iPhone's signature is being fetched keeps its open tags", () =>
+    withPage({ userAgent: IOS_WECHAT, client: { checks: "landing" } }, async (page) => {
+      await page.route("**/jssdk/config?**", async (route) => {
+        await page.evaluate(() => history.replaceState(null, "", "/t/route"));
+        await withTagList(route);
+      });
+      await page.open("/t/landing");
+      await expectReady(page, { autoReconfigure: true });
+      assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
+      assert.equal((await callsOf(page, "preVerifyJSAPI")).length, 2);
+    }));
+
   test("a route pushed while a signature is being fetched is signed too", () =>
     withPage({}, async (page) => {
       let release;

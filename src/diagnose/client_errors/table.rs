@@ -127,7 +127,7 @@ pub(super) static TABLE: &[ClientError] = &[
         ["The open tag does not show", "开放标签不显示"],
         row("open_tags_invisible",
         ["config passed, but this client does not render the open tag", "config 已通过，但客户端没有渲染开放标签"],
-        ["List the tag in openTagList and at least one interface in jsApiList, load jweixin 1.6.0 or later, use a verified service account, and look on a real phone: DevTools, desktop clients and pages in an iframe do not render open tags. The event WeixinOpenTagsError gives the reason.", "请在 openTagList 中写上该标签（jsApiList 至少写一个接口），使用 jweixin 1.6.0 及以上版本和已认证的服务号，并在真机上查看：开发者工具、电脑端和 iframe 中不会渲染。具体原因可监听 WeixinOpenTagsError 事件。"])),
+        ["List the tag in openTagList and at least one interface in jsApiList, load jweixin 1.6.0 or later, use a verified service account, and look on a real phone: DevTools, desktop clients and pages in an iframe do not render open tags. A single-page app calls wx.config again after each route change, on iOS too, or the tag loses its permission. The event WeixinOpenTagsError gives the reason.", "请在 openTagList 中写上该标签（jsApiList 至少写一个接口），使用 jweixin 1.6.0 及以上版本和已认证的服务号，并在真机上查看：开发者工具、电脑端和 iframe 中不会渲染。单页应用每次切换路由后要重新 config（iOS 也要），否则标签会失去权限。具体原因可监听 WeixinOpenTagsError 事件。"])),
     known(&["分享 & 默认", "分享 & 无效", "分享 & 不生效", "分享 & 效果", "分享 & 缩略图", "分享 & 没有图", "分享 & 不显示", "分享 & 链接", "分享 & 卡片", "default card", "share & default", "share & card", "share & thumbnail"],
         ["The share card stays the default one", "分享卡片还是默认样式"],
         row("share_card_default",
