@@ -6,4 +6,4 @@ export const reconfigure = () => wxJssdk.reconfigure();
 export const share = (card) => wxJssdk.share(card);
 export const call = (name, args, options) => wxJssdk.call(name, args, options);
 export const agentReady = (options) => wxJssdk.agentReady(options);
-export const WxJssdkError = globalThis.wxJssdk ? wxJssdk.WxJssdkError : class WxJssdkError extends Error {};
+export const WxJssdkError = typeof wxJssdk === "object" ? wxJssdk.WxJssdkError : class WxJssdkError extends Error {};

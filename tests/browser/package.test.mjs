@@ -30,3 +30,9 @@ test("the npm package exports what the script sets, and does nothing on a server
   assert.deepEqual(Object.keys(exported).sort(), names.split(", ").map((name) => name.split(":")[0]).sort());
   assert.ok(new exported.WxJssdkError() instanceof Error);
 });
+
+test("the npm package's entry runs where globalThis is not defined: iOS before 12.2, Chrome before 71", () => {
+  const entry = `delete globalThis.globalThis; await import("./index.js"); console.log("ran");`;
+  const said = execFileSync(process.execPath, ["--input-type=module", "--eval", entry], { cwd: CLIENT, encoding: "utf8" });
+  assert.equal(said.trim(), "ran");
+});
