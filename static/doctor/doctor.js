@@ -2,7 +2,8 @@
 //
 // A link may carry the values in its fragment, which no server sees:
 //   doctor#url=…&landing=…&signature=…&nonceStr=…&timestamp=…&appId=…&account=…&errMsg=…&agent=1&paste=…
-// each value through encodeURIComponent. Tickets are neither read from the fragment nor written to it.
+// each value through encodeURIComponent. Tickets, tokens and secrets are neither read from the fragment nor
+// written to it.
 
 import { startCopy } from "./copy.js";
 import { SAMPLES, coloured, firstSample } from "./doctor-code.js";
@@ -11,6 +12,8 @@ import { showStrings } from "./doctor-show.js";
 
 const at = (id) => document.getElementById(id);
 const FIELDS = ["url", "nonceStr", "timestamp", "signature", "errMsg", "landing", "host"];
+/** Fields that may receive any text. */
+const TEXTS = ["paste", "errMsg"];
 const RARE = ["nonceStr", "timestamp", "signature", "errMsg", "landing", "host", "previous", "accessToken"];
 /** Values that a link may carry but no field shows. */
 const carried = { appId: "", account: "" };
@@ -279,6 +282,7 @@ function fillFromFragment() {
   if (!known) return false;
   at("form").reset();
   for (const id of [...FIELDS, "paste"]) at(id).value = given.get(id) || "";
+  for (const id of TEXTS) if (holdsSecret(at(id).value)) at(id).value = "";
   at("agent").checked = given.get("agent") === "1";
   carried.appId = given.get("appId") || "";
   carried.account = given.get("account") || "";
@@ -286,10 +290,15 @@ function fillFromFragment() {
   return Boolean(at("signature").value || at("errMsg").value || at("paste").value);
 }
 
-/** Returns the fragment that restores the form, without tickets. */
+/** Returns whether the text may hold a ticket, a token or a secret: it names one with a value, or a value is as long. */
+function holdsSecret(text) {
+  return /(ticket|token|secret)(["'\]\s\\]|%2[02])*([=:：>]|%3[ad])|[\w-]{80}/i.test(text);
+}
+
+/** Returns the fragment that restores the form, without tickets, tokens and secrets. */
 function asFragment() {
   const values = new Map([...FIELDS, "paste"].map((id) => [id, at(id).value]));
-  if (/jsapi_ticket=/i.test(values.get("paste"))) values.delete("paste");
+  for (const id of TEXTS) if (holdsSecret(values.get(id))) values.delete(id);
   if (at("agent").checked) values.set("agent", "1");
   for (const [name, value] of Object.entries(carried)) values.set(name, value);
   const parts = [...values].filter(([, value]) => value).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);

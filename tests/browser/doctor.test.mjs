@@ -288,6 +288,32 @@ describe("a link to it", () => {
       assert.equal(await firstCode(page), "domain_not_bound");
     }));
 
+  for (const [name, paste] of [
+    ["WeChat's answer with a ticket", `{"errcode":0,"errmsg":"ok","ticket":"${TICKET}","expires_in":7200}`],
+    ["WeChat's answer with a token", `{ "access_token" : "${TICKET}", "expires_in": 7200 }`],
+    ["a call with a token", `https://api.weixin.qq.com/cgi-bin/ticket/getticket?access_token=${TICKET.slice(0, 70)}&type=jsapi`],
+    ["JSON in JSON", JSON.stringify(JSON.stringify({ ticket: TICKET.slice(0, 70) }))],
+    ["PHP's print_r", `Array ( [ticket] => ${TICKET.slice(0, 70)} )`],
+    ["an encoded string", encodeURIComponent(`jsapi_ticket=${TICKET.slice(0, 70)}&noncestr=n`)],
+    ["an AppSecret", 'appSecret: "0123456789abcdef0123456789abcdef"'],
+    ["a bare ticket", TICKET],
+  ]) {
+    test(`neither the language's link nor a link from elsewhere carries ${name}`, () =>
+      atDoctor({}, async (page) => {
+        await fill(page, { paste, url: PAGE });
+        await page.locator('[data-set="lang=zh"]').click();
+        await page.locator("html[lang=zh-CN]").waitFor();
+        assert.equal(new URL(page.url()).hash, `#url=${encodeURIComponent(PAGE)}`);
+        await page.waitForFunction((url) => document.getElementById("url").value === url, PAGE);
+        for (const field of ["paste", "errMsg"]) {
+          await page.evaluate((fragment) => (location.hash = fragment), `${field}=${encodeURIComponent(paste)}&host=h.cn`);
+          await page.waitForFunction(() => document.getElementById("host").value === "h.cn");
+          assert.equal(await page.locator(`#${field}`).inputValue(), "");
+          await page.evaluate(() => (document.getElementById("host").value = ""));
+        }
+      }));
+  }
+
   test("switching the language keeps the input, without the ticket", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: "config:invalid url domain", url: PAGE, ticket: TICKET });
