@@ -24,6 +24,7 @@ mod client_errors;
 mod finding;
 mod framework_urls;
 mod hash;
+mod interface_names;
 mod library_escaping;
 mod paste;
 mod search;
@@ -41,6 +42,7 @@ pub use paste::{Paste, PasteKind};
 use crate::sign::before_fragment;
 use causes::Cause;
 use hash::Sent;
+use interface_names::is_unlisted;
 use search::{Effort, Found, Search};
 
 /// Returns the findings, best first; never empty. Two mistakes made together are two findings with the same
@@ -104,18 +106,6 @@ fn client_findings(case: &Case) -> Vec<Finding> {
         client_findings.insert(0, Finding::new(Confidence::Likely, &verdicts::PORT));
     }
     client_findings
-}
-
-/// Returns whether `jsApiList` is known and lacks the rejected interface (`chooseImage:…`).
-fn is_unlisted(case: &Case, error: &str) -> bool {
-    let name = error
-        .split([':', '：'])
-        .next()
-        .and_then(|before| before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next())
-        .filter(|name| !name.is_empty());
-    case.js_api_list.as_ref().is_some_and(|list| {
-        list.is_empty() || name.is_some_and(|name| !list.iter().any(|listed| listed == name))
-    })
 }
 
 /// Returns whether the page uses a port that clients do not accept (they accept 80 and 443). A host that is

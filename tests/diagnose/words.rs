@@ -262,6 +262,100 @@ fn an_interface_that_is_not_listed_is_the_cause_of_offline_verifying() {
 }
 
 #[test]
+fn a_refused_config_or_a_listed_interface_is_not_called_unlisted() {
+    let denied = "permission denied";
+    for (refused, list, code) in [
+        (
+            format!("config:{denied}"),
+            "'scanQRCode'",
+            "permission_denied",
+        ),
+        (format!("config:{denied}"), "", "permission_denied"),
+        (
+            format!("preVerifyJSAPI:fail_{denied}"),
+            "'scanQRCode'",
+            "permission_denied",
+        ),
+        (
+            format!("agentConfig:{denied}"),
+            "'scanQRCode'",
+            "permission_denied",
+        ),
+        (
+            "config:fail,Error: 系统错误，错误码：63004,permission denied [2026-11-04 15:50:27][]"
+                .into(),
+            "'scanQRCode'",
+            "permission_denied",
+        ),
+        ("63004".into(), "'scanQRCode'", "permission_denied"),
+        ("错误码：63004".into(), "'scanQRCode'", "permission_denied"),
+        (
+            "config:the permission value is offline verifying".into(),
+            "'scanQRCode'",
+            "offline_verifying",
+        ),
+        (
+            format!("sendAppMessage:{denied}"),
+            "'onMenuShareAppMessage'",
+            "permission_denied",
+        ),
+        (
+            format!("shareTimeline:{denied}"),
+            "'onMenuShareTimeline'",
+            "permission_denied",
+        ),
+        (
+            format!("shareQQ:{denied}"),
+            "'onMenuShareQQ'",
+            "permission_denied",
+        ),
+        (
+            format!("shareQZone:{denied}"),
+            "'onMenuShareQZone'",
+            "permission_denied",
+        ),
+        (
+            format!("shareWeiboApp:{denied}"),
+            "'onMenuShareWeibo'",
+            "permission_denied",
+        ),
+        (
+            format!("geoLocation:{denied}"),
+            "'getLocation'",
+            "permission_denied",
+        ),
+        (
+            format!("shareTimeline:{denied}"),
+            "'onMenuShareAppMessage'",
+            "interface_not_listed",
+        ),
+        (
+            format!("{denied}, more info at https://h.cn/"),
+            "'chooseImage'",
+            "permission_denied",
+        ),
+        (
+            format!("errMsg: chooseImage:{denied}"),
+            "'chooseImage'",
+            "permission_denied",
+        ),
+        (
+            format!("errMsg: chooseImage:{denied}"),
+            "'scanQRCode'",
+            "interface_not_listed",
+        ),
+    ] {
+        let config = format!("wx.config({{ appId: 'wx1', jsApiList: [{list}] }})");
+        let case = Case {
+            error: Some(refused.clone()),
+            ..Case::default()
+        };
+        let findings = diagnose(&case.paste(Paste::read(&config)));
+        assert_eq!(findings[0].code, code, "{refused}, {list}");
+    }
+}
+
+#[test]
 fn the_ticket_is_not_requested_if_it_cannot_help() {
     let unsolved = |error: &str, tickets: &[&str]| {
         let case = Case {

@@ -1,0 +1,74 @@
+//! Interface names in clients' error texts, and the names in `jsApiList` that they stand for.
+
+use super::Case;
+
+/// Returns whether `jsApiList` is known and lacks the rejected interface (`chooseImage:…`). Not if the
+/// client rejected the config itself, which needs no entry.
+pub(super) fn is_unlisted(case: &Case, error: &str) -> bool {
+    let Some(list) = &case.js_api_list else {
+        return false;
+    };
+    let names: Vec<&str> = words_before_colons(error)
+        .filter(|word| !is_among(&LABELS, word))
+        .collect();
+    if names.iter().any(|name| is_among(&NEED_NO_ENTRY, name)) {
+        return false;
+    }
+    let is_listed = |name: &str| list.iter().any(|listed| listed == listed_as(name));
+    list.is_empty() || (!names.is_empty() && !names.into_iter().any(is_listed))
+}
+
+/// Returns the words that stand before a colon; numbers are no names.
+fn words_before_colons(text: &str) -> impl Iterator<Item = &str> {
+    text.split([':', '：'])
+        .filter_map(|before| {
+            before
+                .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .next()
+        })
+        .filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+fn is_among(names: &[&str], word: &str) -> bool {
+    names.iter().any(|name| name.eq_ignore_ascii_case(word))
+}
+
+fn listed_as(name: &str) -> &str {
+    let row = LISTED_AS.iter().find(|(client, _)| *client == name);
+    row.map_or(name, |(_, listed)| listed)
+}
+
+/// Words before a colon that name the text, not an interface.
+const LABELS: [&str; 7] = [
+    "errMsg", "err_msg", "errcode", "error", "message", "https", "http",
+];
+
+/// Calls that no client looks up in `jsApiList`.
+const NEED_NO_ENTRY: [&str; 4] = [
+    "config",
+    "preVerifyJSAPI",
+    "agentConfig",
+    "invokeMiniProgramAPI",
+];
+
+/// Names that clients use, and the ones that a page lists: what jweixin calls when the user shares, and its
+/// names on the bridge.
+const LISTED_AS: [(&str, &str); 17] = [
+    ("sendAppMessage", "onMenuShareAppMessage"),
+    ("shareTimeline", "onMenuShareTimeline"),
+    ("shareQQ", "onMenuShareQQ"),
+    ("shareQZone", "onMenuShareQZone"),
+    ("shareWeiboApp", "onMenuShareWeibo"),
+    ("geoLocation", "getLocation"),
+    ("imagePreview", "previewImage"),
+    ("openProductViewWithPid", "openProductSpecificView"),
+    ("batchAddCard", "addCard"),
+    ("batchViewCard", "openCard"),
+    ("consumedShareCard", "consumeAndShareCard"),
+    ("getBrandWCPayRequest", "chooseWXPay"),
+    ("getRecevieBizHongBaoRequest", "openEnterpriseRedPacket"),
+    ("startMonitoringBeacons", "startSearchBeacons"),
+    ("stopMonitoringBeacons", "stopSearchBeacons"),
+    ("onBeaconsInRange", "onSearchBeacons"),
+    ("editAddress", "openAddress"),
+];
