@@ -23,6 +23,7 @@ export type WxJssdkErrorCode =
   | "upstream_quota"
   | "invalid_signature"
   | "domain_not_bound"
+  | "trusted_domain_mismatch"
   | "config_field_missing"
   | "config_failed"
   | "offline_verifying"

@@ -33,7 +33,7 @@
     sdk_not_loaded: [
       "jweixin could not be loaded from res.wx.qq.com or res2.wx.qq.com.",
       "无法从 res.wx.qq.com 和 res2.wx.qq.com 加载 jweixin。",
-      "Check the network, and script-src of the Content-Security-Policy.",
+      "Check the network, and script-src of the CSP.",
       "请检查网络和 CSP 的 script-src。",
     ],
     endpoint_unreachable: [
@@ -54,11 +54,12 @@
   };
 
   // <client-errors>
-  // From src/diagnose/client_errors/table.rs: code, what the client says, cause and fix in both languages.
-  const plain = (says) => String(says).replace(/[\uff01-\uff5e]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0)).replace(/[^\S\n]|[_\u200b-\u200f\ufeff]/g, "").toLowerCase();
+  // From src/diagnose/client_errors/table.rs: code, errMsg, then as above.
+  const plain = (says) => String(says).normalize("NFKC").replace(/[^\S\n]|[_\u200b-\u200f\ufeff]/g, "").toLowerCase();
   const SAID = [
+    ["trusted_domain_mismatch", /notmatchanyreliabledomain|reliabledomain|(?:^|\D)80001(?!\d)/, "the page's host is not a trusted domain of the WeCom app", "页面域名不是企业微信应用的可信域名", "Add exactly this host in the app's settings (网页授权及JS-SDK) and verify it.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名，并完成归属校验。"],
     ["domain_not_bound", /invalidurldomain|invaliddomain|^(?=[^]*urldomain)(?=[^]*invalid)|(?:^|\D)40048(?!\d)/, "the page's host is not bound to this appId as a JS safe domain (JS接口安全域名)", "页面域名没有绑定为该 appId 的 JS接口安全域名", "Bind the host in the console (公众号设置 → 功能设置 → JS接口安全域名) without scheme and port: only ports 80 and 443 work. It takes some minutes, after an ICP filing up to a day. Check the appId.", "请在后台「公众号设置 → 功能设置 → JS接口安全域名」绑定该域名（不带协议和端口，只支持 80/443），几分钟后生效，新备案的域名最长需一天。并核对 appId。"],
-    ["invalid_signature", /invalidsignature|signatureinvalid|signatureerror|(?:^|\D)63002(?!\d)|(?:^|\D)40093(?!\d)/, "the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致", "Sign location.href before its # (on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be valid and belong to this appId. Do not cache the answer; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"],
+    ["invalid_signature", /invalidsignature|signatureinvalid|signatureerror|(?:^|\D)63002(?!\d)|(?:^|\D)40093(?!\d)/, "the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致", "Sign location.href before its # (in WeChat on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be valid and belong to this appId (agentConfig: to the app). Do not cache the answer; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 微信用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId（agentConfig：该应用）。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"],
     ["offline_verifying", /offlineverifying/, "the interface was called before wx.config had passed, or it is not in jsApiList; DevTools and desktop clients report it too", "config 尚未通过就调用了接口，或接口不在 jsApiList 中；开发者工具和电脑端也会这样提示", "Call it inside wx.ready, list it in jsApiList, and try it on a phone.", "请在 wx.ready 中调用，把接口加入 jsApiList，并在手机上再试。"],
     ["config_field_missing", /config:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|config:failed[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|preverifyjsapi:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|argumentsisempty|configisempty|argumentisempty|(?:^|\D)63001(?!\d)/, "a field of wx.config is missing, empty or undefined", "wx.config 缺少字段，或字段为空、为 undefined", "Pass appId, timestamp, nonceStr, signature and jsApiList under exactly these names, after the backend has answered.", "请提供 appId、timestamp、nonceStr、signature 和 jsApiList，字段名要完全一致；收到后端的返回后再调用 wx.config。"],
     ["permission_denied", /permissiondenied|permissiondeny|accessdenied|nopermission|noauthroize|(?:^|\D)63004(?!\d)/, "the account lacks this interface, or it is not in jsApiList", "账号没有该接口的权限，或接口不在 jsApiList 中", "Check 接口权限 in the account's console (many are for verified accounts), and list it in jsApiList.", "请在后台「接口权限」中查看（许多接口仅对已认证的账号开放），并把接口加入 jsApiList。"],
@@ -92,7 +93,7 @@
     return known.split("#")[0];
   }
 
-  // iOS checks the landing URL, all others the current one. The devtools claim to be an iPhone.
+  // By reports, iOS checks the landing URL, all others the current one. The devtools claim to be an iPhone.
   const devtools = client(/wechatdevtools|wxdebugger/i);
   let byLanding = client(/iphone|ipad|ipod/i) && !devtools && !inWeCom();
 
@@ -107,13 +108,9 @@
   })();
 
   let options = {};
-  let configured = null;
-  let broken = false;
-  let queued = null; // not started
   let tail = Promise.resolve();
-  let answered = false;
-  let configuredAt = "";
-  let tagged = 0;
+  let queued; // not started
+  let configured, configuredAt, broken, answered, tagged, watching;
 
   function ready(asked) {
     if (watching && !asked) moved(); // a router may bypass watchHistory
@@ -153,7 +150,6 @@
       if (error.code !== "invalid_signature" || !other) throw error;
       tell("retry", { error });
       configuredAt = now;
-      // Which one a client checks is known only from reports.
       await verify(wx, await sign(other), other);
       byLanding = other !== now;
     }
@@ -256,19 +252,15 @@
 
   // --- wx.config ---
 
-  // After an error jweixin also calls ready (on a second config at once), keeps an unheard error for the next
-  // listener, and takes version 10 for older than 6.0.2. So this listens to the client's own answer.
+  // jweixin calls ready after an error too, keeps an unheard error, and takes version 10 for older than 6.0.2.
+  // So this listens to the client's own answer.
   function verify(wx, answer, url) {
     const config = configFor(answer);
     tell("config", { config });
     const { timeout = CLIENT_PATIENCE } = options;
     return new Promise((resolve, reject) => {
       const again = answered;
-      let settled = false;
-      let bridge = null;
-      let original;
-      let listening;
-      let begun;
+      let settled, bridge, original, listening, begun;
       const listens = () => bridge && bridge.invoke === listening;
       const settle = (code, says, raw) => {
         if (settled) return;
@@ -412,8 +404,6 @@
 
   // --- single-page applications ---
 
-  let watching = false;
-
   function watchHistory() {
     if (watching) return;
     watching = true;
@@ -429,7 +419,7 @@
   }
 
   function moved() {
-    // Open tags lose their permission with the route, on iOS too.
+    // Open tags lose their permission, on iOS too.
     if (page() === configuredAt || (byLanding && !tagged)) return;
     configureNext().catch((error) => console.warn(error));
   }

@@ -3,17 +3,17 @@
 /** Without what does not count: case, full width, blanks and `_`. */
 export const plain = (says) =>
   String(says)
-    .replace(/[\uff01-\uff5e]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0))
+    .normalize("NFKC")
     .replace(/[^\S\n]|[_\u200b-\u200f\ufeff]/g, "")
     .toLowerCase();
 
 export const CLIENT_ERRORS = [
   {
     code: "trusted_domain_mismatch",
-    when: /notmatchanyreliabledomain|^(?=[^]*reliabledomain)(?=[^]*notmatch)|(?:^|\D)80001(?!\d)/,
+    when: /notmatchanyreliabledomain|reliabledomain|(?:^|\D)80001(?!\d)/,
     title: ["The domain is not trusted", "域名不是可信域名"],
-    cause: ["the page's host is not among the WeCom app's trusted domains, which match exactly", "页面域名不在企业微信应用的可信域名中（须完全一致）"],
-    fix: ["Add exactly this host (a parent does not cover it) under 网页授权及JS-SDK in the app's settings, with its WW_verify file or ICP record.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名（父域名不覆盖子域名），并完成归属校验或备案。"],
+    cause: ["the page's host is not a trusted domain of the WeCom app", "页面域名不是企业微信应用的可信域名"],
+    fix: ["Add exactly this host in the app's settings (网页授权及JS-SDK) and verify it.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名，并完成归属校验。"],
   },
   {
     code: "domain_not_bound",
@@ -34,7 +34,7 @@ export const CLIENT_ERRORS = [
     when: /invalidsignature|signatureinvalid|signatureerror|签名无效|签名错误|签名不正确|(?:^|\D)63002(?!\d)|(?:^|\D)40093(?!\d)/,
     title: ["Invalid signature", "签名无效"],
     cause: ["the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致"],
-    fix: ["Sign location.href before its # (on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be valid and belong to this appId. Do not cache the answer; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"],
+    fix: ["Sign location.href before its # (in WeChat on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be valid and belong to this appId (agentConfig: to the app). Do not cache the answer; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 微信用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId（agentConfig：该应用）。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"],
   },
   {
     code: "offline_verifying",

@@ -273,7 +273,7 @@ describe("a refusal", () => {
       assert.equal(page.asked.length, 2);
     }));
 
-  for (const [says, code] of [
+  for (const [says, code, fix] of [
     ["fail,Error: 系统错误，错误码：63002,invalid signature [2019-12-04 15:50:27][]", "invalid_signature"],
     ["fail,Error: invalid url domain", "domain_not_bound"],
     ["require subscribe", "config_failed"],
@@ -281,6 +281,8 @@ describe("a refusal", () => {
     ["fail,Error: AppID 不合法", "config_failed"],
     ["fail", "config_field_missing"],
     ["fail，Invalid　URL domain", "domain_not_bound"],
+    ["fail_not match any reliable domain.", "trusted_domain_mismatch", /exactly this host.*网页授权及JS-SDK/],
+    ["fail_invalid signature", "invalid_signature", /in WeChat on iOS.*agentConfig: to the app/],
     ["something new", "config_failed"],
   ]) {
     test(`"${says}" is ${code}`, () =>
@@ -288,6 +290,7 @@ describe("a refusal", () => {
         await page.open();
         const came = await outcome(page, "ready", {});
         expectError(came, code);
+        assert.match(came.fix.en, fix || /./);
         assert.ok(came.errMsg.length > 10, came.errMsg);
       }));
   }
@@ -910,6 +913,19 @@ describe("WeCom", () => {
       assert.equal(came.signedUrl, `${service.url}/t/page`);
       assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
     }));
+
+  for (const [says, code, fix] of [
+    ["fail_not match any reliable domain. more info at https://open.work.weixin.qq.com/devtool/query?e=80001", "trusted_domain_mismatch", /exactly this host/],
+    ["fail_invalid signature more info at https://open.work.weixin.qq.com/devtool/query?e=40093", "invalid_signature", /agentConfig: to the app/],
+  ]) {
+    test(`"${says}" of agentConfig is ${code}`, () =>
+      withPage({ userAgent: WECOM, client: { replies: { agentConfig: says } } }, async (page) => {
+        await page.open();
+        const came = await outcome(page, "agentReady", { account });
+        expectError(came, code);
+        assert.match(came.fix.en, fix);
+      }));
+  }
 
   test("for an account without an agent the endpoint's error is reported", () =>
     withPage({ userAgent: WECOM }, async (page) => {

@@ -112,7 +112,7 @@ fn for_pages() -> String {
 
 fn for_client() -> String {
     let mut script = String::from(
-        "  // From src/diagnose/client_errors/table.rs: code, what the client says, cause and fix in both languages.\n  const plain = (says) => ",
+        "  // From src/diagnose/client_errors/table.rs: code, errMsg, then as above.\n  const plain = (says) => ",
     );
     script += &PLAIN.replace("\n    ", "");
     script += ";\n  const SAID = [\n";
@@ -139,9 +139,9 @@ fn json(value: impl serde::Serialize) -> String {
         .replace("\",\"", "\", \"")
 }
 
-/// `squashed(folded(text))` in JavaScript.
+/// `squashed(folded(text))` in JavaScript; NFKC makes full-width characters half-width.
 const PLAIN: &str = r#"String(says)
-    .replace(/[\uff01-\uff5e]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0))
+    .normalize("NFKC")
     .replace(/[^\S\n]|[_\u200b-\u200f\ufeff]/g, "")
     .toLowerCase()"#;
 

@@ -28,11 +28,11 @@ const fn in_script(when: &'static [&'static str], title: [&'static str; 2], caus
 
 /// The known errors. The first row that matches counts.
 pub(super) static TABLE: &[ClientError] = &[
-    known(&["not match any reliable domain", "reliable domain & not match", "#80001"],
+    in_script(&["not match any reliable domain", "reliable domain", "#80001"],
         ["The domain is not trusted", "域名不是可信域名"],
         row("trusted_domain_mismatch",
-        ["the page's host is not among the WeCom app's trusted domains, which match exactly", "页面域名不在企业微信应用的可信域名中（须完全一致）"],
-        ["Add exactly this host (a parent does not cover it) under 网页授权及JS-SDK in the app's settings, with its WW_verify file or ICP record.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名（父域名不覆盖子域名），并完成归属校验或备案。"])),
+        ["the page's host is not a trusted domain of the WeCom app", "页面域名不是企业微信应用的可信域名"],
+        ["Add exactly this host in the app's settings (网页授权及JS-SDK) and verify it.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名，并完成归属校验。"])),
     in_script(&["invalid url domain", "invalid domain", "url domain & invalid", "域名不合法", "不合法的域名", "域名未绑定", "#40048"],
         ["The domain is not bound", "域名未绑定"],
         row("domain_not_bound",
@@ -47,7 +47,7 @@ pub(super) static TABLE: &[ClientError] = &[
         ["Invalid signature", "签名无效"],
         row("invalid_signature",
         ["the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致"],
-        ["Sign location.href before its # (on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be valid and belong to this appId. Do not cache the answer; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"])),
+        ["Sign location.href before its # (in WeChat on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be valid and belong to this appId (agentConfig: to the app). Do not cache the answer; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 微信用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId（agentConfig：该应用）。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"])),
     in_script(&["offline verifying"],
         ["No permission", "没有权限"],
         row("offline_verifying",
