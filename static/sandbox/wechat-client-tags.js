@@ -4,13 +4,39 @@
   var phone = window.sandboxClient;
   if (!phone || !window.customElements) return;
   var t = phone.t;
-  // WeCom and the PC client have no open tags.
-  if (["wecom", "desktop"].indexOf(phone.client) >= 0) return;
+  if (!phone.tags) return;
 
-  /** Defines a tag as a button that asks as the phone would, then fires the tag's event. */
+  var shown = []; // the page's tags
+
+  phone.onTagsChanged(function () {
+    shown.forEach(function (tag) {
+      tag.render();
+    });
+  });
+
+  /**
+   * Defines a tag as a button that asks as the phone would, then fires the tag's event. The button is there, and
+   * the tag ready, while config's openTagList permits the tag at the page's address.
+   */
   function define(name, label, title, agreed) {
     class OpenTag extends HTMLElement {
       connectedCallback() {
+        shown.push(this);
+        this.render();
+      }
+
+      disconnectedCallback() {
+        shown.splice(shown.indexOf(this), 1);
+      }
+
+      render() {
+        if (!phone.mayRender(name)) {
+          if (this.face) this.face.remove();
+          this.face = null;
+        } else if (!this.face) this.show();
+      }
+
+      show() {
         var tag = this;
         var face = Object.assign(document.createElement("button"), {
           type: "button",
@@ -24,8 +50,9 @@
           });
         });
         tag.append(face);
+        tag.face = face;
         setTimeout(function () {
-          tag.dispatchEvent(new CustomEvent("ready", { detail: {} }));
+          if (tag.face === face) tag.dispatchEvent(new CustomEvent("ready", { detail: {} }));
         }, 60);
       }
     }

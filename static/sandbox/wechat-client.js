@@ -23,17 +23,18 @@
   var ANDROID = ["Linux; Android 14; Pixel 8", "Chrome/122.0 Mobile Safari/537.36"];
   var IPHONE = ["iPhone; CPU iPhone OS 17_5 like Mac OS X", "Mobile/15E148"];
   // verifies: the sandbox's client that checks; forms: whose answer format is used; lacks: missing
-  // interfaces.
+  // interfaces; tags: whether it has open tags.
   var BEACONS = ["startMonitoringBeacons", "stopMonitoringBeacons", "onBeaconsInRange"];
   var CLIENTS = {
-    android: { system: ANDROID, app: WECHAT, verifies: "android", forms: "android", lacks: [] },
-    ios: { system: IPHONE, app: WECHAT, verifies: "ios", forms: "ios", lacks: [] },
+    android: { system: ANDROID, app: WECHAT, verifies: "android", forms: "android", lacks: [], tags: true },
+    ios: { system: IPHONE, app: WECHAT, verifies: "ios", forms: "ios", lacks: [], tags: true },
     mini: {
       system: ANDROID,
       app: WECHAT + " miniProgram/wxfedcba9876543210",
       verifies: "android",
       forms: "android",
       lacks: [],
+      tags: true,
     },
     desktop: {
       system: ["Windows NT 10.0; Win64; x64", "Chrome/122.0 Safari/537.36"],
@@ -41,6 +42,7 @@
       verifies: "desktop",
       forms: "desktop",
       lacks: BEACONS,
+      tags: false,
     },
     devtools: {
       system: IPHONE,
@@ -48,6 +50,7 @@
       verifies: "devtools",
       forms: "ios",
       lacks: BEACONS,
+      tags: true,
     },
     wecom: {
       system: ANDROID,
@@ -59,6 +62,7 @@
         ["batchAddCard", "chooseCard", "batchViewCard", "consumedShareCard", "editAddress", "openProductViewWithPid"],
         ["getRecevieBizHongBaoRequest"],
       ),
+      tags: false,
     },
   };
   var asked = new URLSearchParams(location.search).get("client");
@@ -96,11 +100,15 @@
   var handlers = {}; // event -> the page's last callback
   var plays = {}; // bridge name -> function (params, reply)
   var free = {}; // names that need no permission
+  var tags = []; // the open tags that config was granted
+  var configuredAt = ""; // the page's address at that config: the permission of tags ends with it
+  var tagsChanged = function () {}; // set by wechat-client-tags.js
   var events = {}; // events that a page may request permission for
 
   window.sandboxClient = {
     client: name,
     forms: client.forms,
+    tags: client.tags,
     // The sandbox's own WeCom account; WeCom does not know the official one.
     account: name === "wecom" ? "demo-work" : "",
     realUserAgent: realUserAgent,
@@ -108,9 +116,17 @@
     plays: plays,
     free: free,
     events: events,
+    /** Calls the page's listener, if config was granted the event. */
     emit: function (event, payload) {
-      if (handlers[event]) handlers[event](payload);
-      return Boolean(handlers[event]);
+      var heard = Boolean(handlers[event] && granted && granted.indexOf(event) >= 0);
+      if (heard) handlers[event](payload);
+      return heard;
+    },
+    mayRender: function (tag) {
+      return tags.indexOf(tag) >= 0 && configuredAt === pageUrl();
+    },
+    onTagsChanged: function (callback) {
+      tagsChanged = callback;
     },
     preVerify: ask,
     grant: function (names) {
@@ -144,6 +160,23 @@
     call: function () {},
   };
 
+  function pageUrl() {
+    return location.href.split("#")[0];
+  }
+
+  // A route change withdraws the permission of tags until the next config.
+  ["pushState", "replaceState"].forEach(function (name) {
+    var original = History.prototype[name];
+    History.prototype[name] = function () {
+      var result = original.apply(this, arguments);
+      tagsChanged();
+      return result;
+    };
+  });
+  window.addEventListener("popstate", function () {
+    tagsChanged();
+  });
+
   function preVerify(params, reply) {
     var question = {
       appId: params.verifyAppId,
@@ -157,9 +190,17 @@
     };
     ask(question, "preVerifyJSAPI", function (answer) {
       granted = answer.err_msg === "preVerifyJSAPI:ok" ? question.jsApiList : null;
+      tags = (granted && params.verifyOpenTagList) || [];
+      configuredAt = question.url.split("#")[0];
       if (!granted) report(answer);
       reply(answer);
+      tagsChanged();
+      if (tags.length && !client.tags) setTimeout(refuseTags, 60);
     });
+  }
+
+  function refuseTags() {
+    document.dispatchEvent(new CustomEvent("WeixinOpenTagsError", { detail: { errMsg: "not support" } }));
   }
 
   /** Says on the console why, which a real phone keeps to itself. */

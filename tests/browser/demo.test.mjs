@@ -151,6 +151,87 @@ describe("in the sandbox, in an ordinary browser", () => {
         "a failed config takes the permissions back",
       );
     }));
+
+  /** Runs wx.config with these lists for the page's address, and returns the client's answer. */
+  const configure = (page, lists) =>
+    page.evaluate(async (given) => {
+      const config = await (await fetch(`/jssdk/config?url=${encodeURIComponent(location.href)}`)).json();
+      return new Promise((done) => {
+        const { invoke } = window.WeixinJSBridge;
+        window.WeixinJSBridge.invoke = (name, params, callback) =>
+          invoke(name, params, (res) => {
+            window.WeixinJSBridge.invoke = invoke;
+            const says = res.err_msg; // jweixin deletes it
+            callback(res);
+            done(says);
+          });
+        window.wx.config({ ...config, jsApiList: [], openTagList: undefined, ...given });
+      });
+    }, lists);
+
+  test("the simulated client renders an open tag only while config permits it", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/`);
+      await expectVerdict(page, "ok");
+      const face = page.locator("wx-open-launch-app button");
+      const settled = () => page.evaluate(() => new Promise((done) => setTimeout(done, 150)));
+      await configure(page, {});
+      await page.evaluate(() => {
+        window.readies = 0;
+        const tag = document.createElement("wx-open-launch-app");
+        tag.addEventListener("ready", () => window.readies++);
+        document.body.append(tag);
+      });
+      await settled();
+      assert.deepEqual([await face.count(), await page.evaluate(() => window.readies)], [0, 0], "not in openTagList");
+      await configure(page, { openTagList: ["wx-open-audio"] });
+      await settled();
+      assert.equal(await face.count(), 0, "another tag is in openTagList");
+      await configure(page, { openTagList: ["wx-open-launch-app"] });
+      await page.waitForFunction(() => window.readies === 1);
+      await page.evaluate(() => history.replaceState(null, "", "#part"));
+      assert.equal(await face.count(), 1, "a fragment is no other address");
+      await page.evaluate(() => history.pushState(null, "", "/route"));
+      assert.equal(await face.count(), 0, "the permission ends with the route");
+      await configure(page, { openTagList: ["wx-open-launch-app"] });
+      await page.waitForFunction(() => window.readies === 2);
+      assert.match(await configure(page, { openTagList: ["wx-open-launch-app"], nonceStr: "other" }), /invalid signature/);
+      assert.equal(await face.count(), 0, "a refused config permits nothing");
+    }));
+
+  test("the simulated client delivers only the events that jsApiList names", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/`);
+      await expectVerdict(page, "ok");
+      const events = ["menu:share:timeline", "menu:share:appmessage", "onVoicePlayEnd", "onBeaconsInRange"];
+      const heard = () =>
+        page.evaluate((names) => {
+          const came = [];
+          for (const name of names) window.WeixinJSBridge.on(name, () => came.push(name));
+          for (const name of names) window.sandboxClient.emit(name, {});
+          return came;
+        }, events);
+      await configure(page, { jsApiList: ["chooseImage"] });
+      assert.deepEqual(await heard(), []);
+      await configure(page, { jsApiList: ["onMenuShareTimeline", "onVoicePlayEnd"] });
+      assert.deepEqual(await heard(), ["menu:share:timeline", "onVoicePlayEnd"]);
+      await configure(page, { jsApiList: ["onMenuShareTimeline"], nonceStr: "other" });
+      assert.deepEqual(await heard(), [], "a refused config permits nothing");
+    }));
+
+  for (const client of ["desktop", "wecom"]) {
+    test(`the simulated ${client} client says that it has no open tags`, () =>
+      withPage({}, async (page) => {
+        await page.addInitScript(() => {
+          window.refusals = [];
+          document.addEventListener("WeixinOpenTagsError", ({ detail }) => window.refusals.push(detail.errMsg));
+        });
+        await page.goto(`${service.url}/?client=${client}`);
+        await expectVerdict(page, "ok");
+        await page.waitForFunction(() => window.refusals.length);
+        assert.deepEqual(await page.evaluate(() => window.refusals), ["not support"]);
+      }));
+  }
 });
 
 describe("in a WeChat client of the test", () => {
