@@ -193,7 +193,7 @@
     t("Allow", "允许"),
     {},
   );
-  phone.free.invokeMiniProgramAPI = true;
+  phone.needsNoConfig.invokeMiniProgramAPI = true;
   plays.invokeMiniProgramAPI = function (params, reply) {
     if (phone.client !== "mini") return reply({ err_msg: "invokeMiniProgramAPI:fail_not in a mini program" });
     phone.sheet(t("The mini program would do this", "小程序会执行"), [note(params.name + " " + JSON.stringify(params.arg))]);
@@ -204,7 +204,7 @@
 
   if (phone.client !== "wecom") return;
   var agent = false;
-  phone.free.agentConfig = true;
+  phone.needsNoConfig.agentConfig = true;
   plays.agentConfig = function (params, reply) {
     var question = { kind: "agentConfig", url: location.href, jsApiList: params.jsApiList };
     ["corpid", "agentid", "timestamp", "nonceStr", "signature"].forEach(function (field) {

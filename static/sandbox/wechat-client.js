@@ -100,6 +100,7 @@
   var handlers = {}; // event -> the page's last callback
   var plays = {}; // bridge name -> function (params, reply)
   var free = {}; // names that need no permission
+  var needsNoConfig = {}; // names that work before config, too
   var tags = []; // the open tags that config was granted
   var configuredAt = ""; // the page's address at that config: the permission of tags ends with it
   var tagsChanged = function () {}; // set by wechat-client-tags.js
@@ -115,6 +116,7 @@
     t: t,
     plays: plays,
     free: free,
+    needsNoConfig: needsNoConfig,
     events: events,
     /** Calls the page's listener, if config was granted the event. */
     emit: function (event, payload) {
@@ -149,6 +151,7 @@
       };
       if (bridgeName === "preVerifyJSAPI") return preVerify(params || {}, reply);
       if (bridgeName === "checkJsApi") return reply(checkJsApi(params || {}));
+      if (needsNoConfig[bridgeName] && has(bridgeName)) return plays[bridgeName](params || {}, reply);
       if (!granted) return reply({ err_msg: bridgeName + ":fail_the permission value is offline verifying" });
       if (!has(bridgeName)) return reply({ err_msg: bridgeName + ":fail_function not exist" });
       if (!free[bridgeName] && granted.indexOf(bridgeName) < 0) return reply({ err_msg: bridgeName + ":permission denied" });

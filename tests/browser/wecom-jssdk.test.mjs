@@ -124,6 +124,14 @@ describe("the example", () => {
       expectQuiet(page);
     }));
 
+  test("in an ordinary browser the sandbox simulates WeCom, which asks for agentConfig alone", () =>
+    inClient(clientNamed("a browser in which the sandbox plays Android"), {}, async (page) => {
+      await page.goto(`${origin}/?client=wecom`);
+      await page.locator("#agentConfig", { hasText: "agentConfig:ok" }).waitFor();
+      assert.deepEqual(page.asked, [["agent-config", `${origin}/?client=wecom`]]);
+      expectQuiet(page);
+    }));
+
   test("outside WeChat it says where to open the page", () =>
     inClient(clientNamed("a desktop browser"), {}, async (page) => {
       await page.goto(`${origin}/`);
