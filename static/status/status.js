@@ -268,6 +268,9 @@ async function refreshAll(key) {
   update();
 }
 
+/** Problem codes that only a valid key gets. */
+const CODES_BEHIND_KEY = ["forbidden", "rate_limited"];
+
 /** Returns the state and the lines that say what came of it. */
 async function refresh(key, wish) {
   try {
@@ -279,7 +282,7 @@ async function refresh(key, wish) {
       signal: until(60_000),
     });
     const body = await answer.json();
-    if (answer.status !== 401) {
+    if (answer.ok || body.upstream || CODES_BEHIND_KEY.includes(body.code)) {
       sessionStorage.setItem(KEY, key);
       wantKey(false);
     }
@@ -301,15 +304,16 @@ function done({ outcome, remaining }) {
 function problem(answer, body) {
   const wait = Number(answer.headers.get("Retry-After"));
   const hint = body.hint?.[t("en", "zh")] ?? "";
-  if (answer.status === 401) {
+  if (answer.status === 401 || body.code === "locked_out") {
     sessionStorage.removeItem(KEY);
     wantKey(true);
-    return { state: "degraded", lines: [t("The API key is invalid.", "API key 无效。")], isRefused: true };
+    const invalid = t("The API key is invalid.", "API key 无效。");
+    return { state: "degraded", lines: body.code === "locked_out" ? [invalid, hint] : [invalid], isRefused: true };
   }
-  if (answer.status === 403) {
+  if (body.code === "forbidden") {
     return { state: "degraded", lines: [t("The API key has no access to this credential.", "该 API key 无权访问此凭证。"), hint] };
   }
-  if (answer.status === 429) {
+  if (body.code === "rate_limited") {
     const again = clockTime(serverNow() + wait, { second: "2-digit" });
     return {
       state: "degraded",

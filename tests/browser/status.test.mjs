@@ -157,6 +157,42 @@ describe("the status page", () => {
       assert.deepEqual(page.complaints.filter((one) => !/status of (401|429)/.test(one)), []);
     }));
 
+  test("a wrong key of a locked-out address is called invalid and is not kept", () =>
+    onPage({ viewport: PHONE, locale: "en-US" }, async (page) => {
+      await open(page);
+      await untilVerdict(page, "ok");
+      const body = JSON.stringify({ account: "demo", kind: "access_token" });
+      const guess = async (at) => {
+        const headers = { "Content-Type": "application/json", "X-Requested-With": "wx-jssdk", "X-Api-Key": `wxk_wrong${at}` };
+        return (await fetch(`${service.admin}/status/refresh`, { method: "POST", headers, body })).status;
+      };
+      for (let at = 0; (await guess(at)) === 401; at++) assert.ok(at < 50, "the address is locked out");
+      await openRow(page, "demo");
+      await page.locator("#refresh-demo-access_token").click();
+      await page.locator("#ask-key").fill("wxk_mistyped");
+      await page.locator("#ask-send").click();
+      await page.locator('#ask-answer[data-state="degraded"]').waitFor();
+      assert.match(await page.locator("#ask-answer").innerText(), /The API key is invalid\.[^]*Use a valid API key/);
+      assert.equal(await page.evaluate(() => JSON.stringify({ ...sessionStorage })), "{}");
+      await page.locator("#ask-key").fill(service.key);
+      await page.locator("#ask-send").click();
+      await page.locator('#ask-answer[data-state="ok"]').waitFor();
+    }));
+
+  test("a refusal that no key can change keeps no key", () =>
+    onPage({ viewport: PHONE, locale: "en-US" }, async (page) => {
+      await open(page);
+      await untilVerdict(page, "ok");
+      const problem = { title: "Cross-site request", code: "cross_site", hint: { en: "Open /status directly.", zh: "请直接打开 /status。" } };
+      await page.route("**/status/refresh", (route) => route.fulfill({ status: 403, json: problem }));
+      await openRow(page, "demo");
+      await page.locator("#refresh-demo-access_token").click();
+      await page.locator("#ask-key").fill("wxk_mistyped");
+      await page.locator("#ask-send").click();
+      await page.locator("#ask-answer", { hasText: "Open /status directly." }).waitFor();
+      assert.equal(await page.evaluate(() => JSON.stringify({ ...sessionStorage })), "{}");
+    }));
+
   test("shows a refusal in the language of the page", () =>
     onPage({ viewport: PHONE, locale: "zh-CN" }, async (page) => {
       await open(page);
