@@ -1,6 +1,7 @@
 // Banner: shows the result of the config, the signed URL and the client. Display only.
 
 import { account, client, landing, pageUrl, sandbox } from "./demo-client.js";
+import { fill } from "./fill.js";
 import { markDifference } from "./url-difference.js";
 import { t } from "./language.js";
 
@@ -107,7 +108,7 @@ export function showError(words, evidence = {}) {
     item.append(Object.assign(document.createElement("span"), { textContent: fix }));
     return item;
   });
-  $("fixes").replaceChildren(...fixes);
+  fill($("fixes"), ...fixes);
   $("fixes").className = fixes.length > 1 ? "todo" : "";
   compareUrls();
 }

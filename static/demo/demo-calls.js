@@ -5,6 +5,7 @@
 
 import { client } from "./demo-client.js";
 import { explain } from "./explain.js";
+import { fill } from "./fill.js";
 import { WECOM_NAMES } from "./interfaces.js";
 import { t } from "./language.js";
 import { signCoupon } from "./sign-coupon.js";
@@ -130,7 +131,7 @@ const WAYS = {
     for (const event of ["launch", "success", "play", "ended"]) {
       tag.addEventListener(event, ({ detail }) => answered("ok", { errMsg: `${entry.name}:${event}`, ...detail }));
     }
-    document.querySelector(`[data-stage="${entry.name}"]`).replaceChildren(tag);
+    fill(document.querySelector(`[data-stage="${entry.name}"]`), tag);
   },
 };
 

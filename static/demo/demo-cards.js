@@ -4,6 +4,7 @@ import { call } from "./demo-calls.js";
 import { log } from "./demo-log.js";
 import { buildFields, remember } from "./demo-parameters.js";
 import { showResult } from "./demo-result.js";
+import { fill } from "./fill.js";
 import { GROUPS } from "./interfaces.js";
 import { pick, t } from "./language.js";
 import { compareUrls } from "./demo-banner.js";
@@ -12,7 +13,7 @@ const cards = new Map(); // name -> {element, entry, form, support}
 const clone = (id) => document.getElementById(id).content.firstElementChild.cloneNode(true);
 
 export function buildCards() {
-  document.getElementById("groups").replaceChildren(...GROUPS.map(buildGroup));
+  fill(document.getElementById("groups"), ...GROUPS.map(buildGroup));
 }
 
 function buildGroup(group) {

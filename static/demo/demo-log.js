@@ -3,6 +3,7 @@
 import { account, client } from "./demo-client.js";
 import { copyText } from "./copy.js";
 import { OUTCOMES, shorten, toneOf } from "./demo-result.js";
+import { fill } from "./fill.js";
 import { t } from "./language.js";
 
 const MOST = 200; // entries; bounds the memory of a page that stays open all day
@@ -26,7 +27,7 @@ export function startLog() {
   $("log-copy").addEventListener("click", copy);
   $("log-clear").addEventListener("click", () => {
     entries = [];
-    $("log-list").replaceChildren();
+    fill($("log-list"));
     $("log-note").textContent = t("Cleared.", "已清空。");
     showCount();
   });

@@ -1,6 +1,7 @@
 // Editable parameters of one interface: builds the fields, reads and validates them.
 
 import { pageUrl, sandbox } from "./demo-client.js";
+import { fill } from "./fill.js";
 import { API_NAMES } from "./interfaces.js";
 import { pick, t } from "./language.js";
 
@@ -19,7 +20,7 @@ export function remember(brought) {
 /** Builds the fields into `box` and calls `changed` after every edit. */
 export function buildFields(entry, box, changed) {
   const fields = (entry.fields || []).map((field) => buildField(entry, field, changed));
-  box.replaceChildren(...fields.map((field) => field.box));
+  fill(box, ...fields.map((field) => field.box));
   watchers.push((found) => {
     for (const field of fields) if (field.data.from in found && !field.edited) field.refill(found[field.data.from]);
     changed();

@@ -1,6 +1,7 @@
 // Shows the result of a call on its card: outcome, summary, cause and fix, raw answer.
 
 import { explainCall } from "./explain-calls.js";
+import { fill } from "./fill.js";
 import { pick, t } from "./language.js";
 
 export const OUTCOMES = {
@@ -30,7 +31,7 @@ export function showResult(card, entry, outcome, res, support) {
   badge.className = `call-outcome ${toneOf(outcome)}`;
   box.querySelector(".note").textContent = words.note;
   const fixes = box.querySelector(".call-fixes");
-  fixes.replaceChildren(...words.fixes.map((fix) => Object.assign(document.createElement("li"), { textContent: fix })));
+  fill(fixes, ...words.fixes.map((fix) => Object.assign(document.createElement("li"), { textContent: fix })));
   fixes.hidden = !words.fixes.length;
   box.querySelector(".ask-doctor").hidden = !(outcome === "fail" && /signature|offline verifying/i.test(res.errMsg));
   const json = box.querySelector("pre");
@@ -76,7 +77,8 @@ export function shorten(key, value) {
 function showImages(box, localIds) {
   if (!localIds) return;
   const shots = box.querySelector(".shots");
-  shots.replaceChildren(
+  fill(
+    shots,
     ...localIds.map((localId, at) => {
       const image = document.createElement("img");
       image.alt = t(`Image ${at + 1}`, `图片 ${at + 1}`);

@@ -34,14 +34,14 @@ let entry; // its entry in the log
 let silence;
 
 async function start() {
-  buildCards();
-  startSearch();
-  startLog();
-  startCopy();
-  showFacts();
-  showSandbox();
-  if (!client.wechat) return showOutside();
   try {
+    buildCards();
+    startSearch();
+    startLog();
+    startCopy();
+    showFacts();
+    showSandbox();
+    if (!client.wechat) return showOutside();
     await configure();
     clearTimeout(silence);
     accepted();

@@ -22,7 +22,7 @@ import { PHONE } from "./interfaces-phone.js";
 /** {id, title, icon, list} in the order of the page. */
 export const GROUPS = [...PHONE, ...ACCOUNT];
 
-export const INTERFACES = GROUPS.flatMap((group) => group.list);
+export const INTERFACES = [].concat(...GROUPS.map((group) => group.list));
 
 const WITHOUT_PERMISSION = ["mini", "env", "raw", "rawOn", "tag"];
 

@@ -1,5 +1,7 @@
 // Compares two URLs and marks the difference.
 
+import { fill } from "./fill.js";
+
 /** Returns `[same, different, same]`: what `text` shares with `other` at both ends, and the part between. */
 export function difference(text, other) {
   let start = 0;
@@ -14,5 +16,5 @@ export function difference(text, other) {
 export function markDifference(element, text, other) {
   const [before, own, after] = difference(text, other);
   const mark = Object.assign(document.createElement("mark"), { textContent: own });
-  element.replaceChildren(before, ...(own ? [mark] : []), after);
+  fill(element, before, ...(own ? [mark] : []), after);
 }

@@ -1,6 +1,7 @@
 // API description page: copy buttons, search, and the mark of the entry being read. Without it the page can still be read.
 
 import { copyText } from "./copy.js";
+import { fill } from "./fill.js";
 
 const nav = document.querySelector(".docs-nav");
 const list = nav.querySelector(".docs-list");
@@ -46,7 +47,8 @@ function entriesOf(of, page) {
 /** Reads the other of the two pages, once. */
 function otherEntries() {
   const page = nav.dataset.other;
-  others ||= fetch(page)
+  if (others) return others;
+  others = fetch(page)
     .then((reply) => reply.text())
     .then((html) => entriesOf(new DOMParser().parseFromString(html, "text/html"), page))
     .catch(() => []);
@@ -64,7 +66,7 @@ async function find() {
   const inTitle = (one) => words.every((word) => one.title.includes(word));
   const hits = all.filter((one) => words.every((word) => one.title.includes(word) || one.text.includes(word)));
   hits.sort((one, other) => inTitle(other) - inTitle(one));
-  found.replaceChildren(...(hits.length ? hits.map(linkTo) : [textOf("p", found.dataset.none)]));
+  fill(found, ...(hits.length ? hits.map(linkTo) : [textOf("p", found.dataset.none)]));
   note.textContent = hits.length ? `${hits.length} ${note.dataset.found}` : found.dataset.none;
 }
 

@@ -86,7 +86,8 @@ const COLOURS = ["c", "s", "k", "n"];
 export function coloured(code) {
   const pieces = [];
   let end = 0;
-  for (const found of code.matchAll(TOKENS)) {
+  let found;
+  while ((found = TOKENS.exec(code))) {
     const kind = COLOURS.find((_, at) => found[at + 1]);
     pieces.push(code.slice(end, found.index));
     pieces.push(Object.assign(document.createElement("span"), { className: kind, textContent: found[0] }));

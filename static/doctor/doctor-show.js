@@ -1,5 +1,7 @@
 // Shows two strings as a diff, one line for each parameter, and makes invisible characters visible.
 
+import { fill } from "./fill.js";
+
 /**
  * Writes two strings into an element: equal lines once, others as − and +. One string alone is written
  * without signs.
@@ -7,7 +9,7 @@
 export function showStrings(element, signed, expected) {
   if (!signed || !expected || signed === expected) {
     const alone = [{ text: signed || expected, differs: false }];
-    return element.replaceChildren(...linesOf(alone).map((line) => newLine("alone", "", line)));
+    return fill(element, ...linesOf(alone).map((line) => newLine("alone", "", line)));
   }
   const [minus, plus] = difference(signed, expected).map(linesOf);
   const rows = [];
@@ -15,7 +17,7 @@ export function showStrings(element, signed, expected) {
     if (textOf(minus[at]) === textOf(plus[at])) rows.push(newLine("same", "", minus[at]));
     else rows.push(...pairOf(minus[at], plus[at]));
   }
-  element.replaceChildren(...rows);
+  fill(element, ...rows);
 }
 
 function pairOf(minus, plus) {

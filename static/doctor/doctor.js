@@ -9,6 +9,7 @@ import { startCopy } from "./copy.js";
 import { SAMPLES, coloured, firstSample } from "./doctor-code.js";
 import { chinese, t } from "./doctor-language.js";
 import { showStrings } from "./doctor-show.js";
+import { fill } from "./fill.js";
 
 const at = (id) => document.getElementById(id);
 const FIELDS = ["url", "nonceStr", "timestamp", "signature", "errMsg", "landing", "host"];
@@ -185,7 +186,7 @@ function showEvidence({ evidence, expected, code }, { signature }) {
       : t("Expected string", "应当签名的字符串");
   showStrings(at("diff"), evidence, expected);
   at("diff-key").hidden = !both;
-  at("signed-as").replaceChildren();
+  fill(at("signed-as"));
   if (signature) {
     const start = Object.assign(document.createElement("code"), { textContent: `${signature.slice(0, 8)}…` });
     at("signed-as").append(" → ", start);
@@ -211,7 +212,8 @@ function showChecks({ pageAllowed, read }) {
     [t("The answer is not from a cache: a signature is valid as long as its ticket, two hours at most.", "返回内容没有被缓存：签名随 ticket 失效，最长两小时。")],
     [t("The client's message with debug: true. Other causes than the signature: permissions, jsApiList, an old client.", "用 debug: true 查看客户端的原话：不是所有失败都与签名有关，也可能是权限、jsApiList 或客户端版本。")],
   ];
-  at("checks").replaceChildren(
+  fill(
+    at("checks"),
     ...checks.map(([text, warning]) => {
       const item = document.createElement("li");
       const line = Object.assign(document.createElement("span"), { textContent: text });
@@ -252,7 +254,8 @@ function showOthers(others, first) {
   const together = others.filter((finding) => finding.confidence === "proven" && first.confidence === "proven");
   at("others").hidden = !others.length;
   at("others").querySelector("h3").textContent = together.length ? t("At the same time", "同时还有") : t("Also", "另外");
-  at("other-list").replaceChildren(
+  fill(
+    at("other-list"),
     ...others.map((finding) => {
       const item = document.createElement("li");
       const cause = document.createElement("strong");

@@ -4,6 +4,8 @@
 // the page as HTML. In between it only updates the times. "Refresh now" keeps the API key in this tab's
 // sessionStorage and sends it in a header, to this origin only.
 
+import { fill } from "./fill.js";
+
 const PERIOD = 4000; // ms between two polls
 const PATIENCE = 10000; // ms until a poll counts as lost
 const KEY = "wx-jssdk-key";
@@ -121,7 +123,7 @@ function replace(html) {
   }
   const [focused, verdict, search] = [document.activeElement?.id, $("verdict").textContent, $("q")];
   const summaryOf = document.activeElement?.closest?.("summary")?.parentElement.id;
-  live.replaceChildren(...fresh.body.childNodes);
+  fill(live, ...fresh.body.childNodes);
   adopt();
   if (search && $("q")) $("q").value = search.value;
   const again = (summaryOf && $(summaryOf)?.querySelector("summary")) || (focused && $(focused));
@@ -144,7 +146,7 @@ async function update() {
     lostSince = undefined;
   } catch {
     if (mine !== turn) return;
-    lostSince ??= answeredAt;
+    if (lostSince === undefined) lostSince = answeredAt;
   }
   tick();
   if (!document.hidden) timer = setTimeout(update, PERIOD);
@@ -217,7 +219,8 @@ live.addEventListener("click", (event) => {
   const { accounts, kind } = button.dataset;
   wishes = accounts.split(" ").map((account) => ({ account, kind }));
   const names = wishes.map((wish) => wish.account);
-  $("ask-what").replaceChildren(
+  fill(
+    $("ask-what"),
     Object.assign(document.createElement("b"), { textContent: names.join(t(", ", "、")) }),
     " ",
     Object.assign(document.createElement("code"), { textContent: kind }),
@@ -329,7 +332,7 @@ function problem(answer, body) {
 function say(state, ...lines) {
   const box = $("ask-answer");
   box.dataset.state = state;
-  box.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("p"), { textContent: line })));
+  fill(box, ...lines.filter(Boolean).map((line) => Object.assign(document.createElement("p"), { textContent: line })));
   box.hidden = false;
 }
 

@@ -78,6 +78,39 @@ describe("the banner", () => {
       assert.ok(await page.locator("#outside ol").isHidden(), "there is nothing to scan");
     }));
 
+  test("a web view without replaceChildren gets its verdict", () =>
+    withPage({}, async (page) => {
+      await page.addInitScript(() => delete Element.prototype.replaceChildren);
+      await page.goto(`${service.url}/`);
+      await expectVerdict(page, "ok", "config:ok");
+      assert.ok(await page.locator(".api").count());
+      assert.deepEqual(page.complaints, []);
+    }));
+
+  test("a fault of the page's own script is its verdict", () =>
+    withPage({}, async (page) => {
+      await page.addInitScript(() => delete Array.prototype.flatMap);
+      await page.goto(`${service.url}/`);
+      await expectVerdict(page, "error", "页面自身出错");
+    }));
+
+  test("a browser without modules is called too old", () =>
+    withPage({}, async (page) => {
+      await page.route(
+        (url) => /^\/(doctor)?$/.test(url.pathname),
+        async (route) => {
+          const body = await (await route.fetch()).text();
+          await route.fulfill({ contentType: "text/html; charset=utf-8", body: body.replace(' type="module"', ' type="later"').replace(" nomodule", "") });
+        },
+      );
+      for (const path of ["/", "/doctor"]) {
+        await page.goto(service.url + path);
+        await page.locator("#too-old", { hasText: "浏览器版本过低" }).waitFor();
+      }
+      await page.goto(`${service.url}/`);
+      assert.ok(await page.locator("#state").isHidden());
+    }));
+
   test("a changed address is compared with the signed one, and the difference is marked", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await installBridge(page, service);

@@ -27,7 +27,7 @@ macro_rules! files {
 
 /// Every file of `static/` except `client/`, which the signing scope serves.
 const FILES: &[StaticFile] = files! {
-    "shared": "style.css" "icon.svg" "copy.js";
+    "shared": "style.css" "icon.svg" "copy.js" "fill.js" "too-old.js";
     "demo": "demo.css" "share.png" "client-errors.js" "demo.js" "demo-banner.js" "demo-calls.js"
         "demo-cards.js" "demo-client.js" "demo-log.js" "demo-parameters.js" "demo-result.js"
         "demo-search.js" "explain.js" "explain-calls.js" "interface-needs.js" "interface-parts.js"
@@ -81,7 +81,7 @@ pub(super) fn demo_modules() -> impl Iterator<Item = &'static str> {
         .iter()
         .filter(|file| ["demo", "shared"].contains(&file.folder) && file.content_type() == SCRIPT)
         .map(|file| file.name)
-        .filter(|name| *name != "demo.js")
+        .filter(|name| !["demo.js", "too-old.js"].contains(name))
 }
 
 /// Returns the scripts of the simulated client, in dependency order.
