@@ -210,16 +210,31 @@ function drawQr() {
       : t("Only this computer can open this address, a phone cannot.", "该地址仅限本机访问，手机无法打开。");
   else note.textContent = beside ? t("Try on a phone", "用手机试") : "";
   if (qr.getAttribute("src")) return;
-  qr.onerror = () => {
+  qr.onerror = async () => {
     qr.parentElement.hidden = true;
     $("outside").querySelector("ol").hidden = true;
-    $("page-address").parentElement.hidden = true;
-    note.textContent = t(
-      "This address is not on a JS safe domain of the account, so WeChat would refuse it. Open this page under a safe domain.",
-      "当前地址不在公众号的 JS 接口安全域名内，微信会拒绝。请通过安全域名打开本页。",
-    );
+    const problem = await problemOf(qr.src);
+    const isForeign = problem.code === "page_not_allowed";
+    $("page-address").parentElement.hidden = isForeign;
+    note.textContent = isForeign
+      ? t(
+          "This address is not on a JS safe domain of the account, so WeChat would refuse it. Open this page under a safe domain.",
+          "当前地址不在公众号的 JS 接口安全域名内，微信会拒绝。请通过安全域名打开本页。",
+        )
+      : t(`There is no QR code for this address. ${problem.hint.en}`, `无法生成该地址的二维码。${problem.hint.zh}`);
   };
   qr.src = `qr.svg?url=${encodeURIComponent(location.href)}`;
+}
+
+/** Returns the problem with which the server refuses the address; without one, a problem whose hint is to try again. */
+async function problemOf(address) {
+  try {
+    const problem = await (await fetch(address)).json();
+    if (problem.hint) return problem;
+  } catch (error) {
+    // No answer, or one of a proxy.
+  }
+  return { hint: { en: "Try again later, or copy the address below.", zh: "请稍后再试，或复制下方的地址。" } };
 }
 
 /** Makes a link change one setting and keep the rest of the query. */

@@ -69,13 +69,29 @@ describe("the banner", () => {
   test("a QR code that is refused is explained", () =>
     withPage({}, async (page) => {
       await page.route("**/static/wechat-client.js", asAnEmptyScript);
-      await page.route("**/qr.svg?**", (route) =>
-        route.fulfill({ status: 200, contentType: "image/svg+xml", body: "nothing" }),
-      );
+      const problem = { code: "page_not_allowed", hint: { en: "Open it elsewhere.", zh: "请在别处打开。" } };
+      await page.route("**/qr.svg?**", (route) => route.fulfill({ status: 403, json: problem }));
       await page.goto(`${service.url}/`);
       await expectVerdict(page, "outside");
       await page.locator("#outside-note", { hasText: "不在公众号的 JS 接口安全域名内" }).waitFor();
       assert.ok(await page.locator("#outside ol").isHidden(), "there is nothing to scan");
+      assert.ok(await page.locator("#page-address").isHidden());
+    }));
+
+  test("a QR code that cannot be drawn is not blamed on the safe domain", () =>
+    withPage({}, async (page) => {
+      await page.route("**/static/wechat-client.js", asAnEmptyScript);
+      const shown = async (words) => {
+        await page.locator("#outside-note", { hasText: words }).waitFor();
+        assert.doesNotMatch(await page.locator("#outside-note").innerText(), /安全域名/);
+        assert.ok(await page.locator("#page-address").isVisible());
+      };
+      await page.goto(`${service.url}/?x=${"x".repeat(1100)}`);
+      await expectVerdict(page, "outside");
+      await shown("过长的参数");
+      await page.route("**/qr.svg?**", (route) => route.fulfill({ status: 200, contentType: "image/svg+xml", body: "nothing" }));
+      await page.goto(`${service.url}/`);
+      await shown("请稍后再试");
     }));
 
   test("a web view without replaceChildren gets its verdict", () =>
