@@ -11,9 +11,8 @@ use wx_jssdk::error::UpstreamError;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, Client, Fault, FaultKind, OpenPlatform, PreVerify, Sandbox};
 use wx_jssdk::store::{Document, Store};
-use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
+use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
 
-use crate::common::upstream::impatient;
 use crate::world::{START, page};
 
 const COMPONENT: &str = "wxc0de0000000000c0";
@@ -58,7 +57,7 @@ fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store) -> Broker {
         .account("agency", component)
         .clock(clock.clone())
         .store(store.clone())
-        .upstream(impatient(sandbox))
+        .upstream(UpstreamOptions::at(sandbox.url()))
         .build()
         .unwrap()
 }
