@@ -20,13 +20,12 @@ use crate::credential::{Credential, Freshness};
 use crate::error::Error;
 use crate::upstream::endpoint;
 
-/// The state of the keeper: permits for its own refreshes, the signal that one ended, and what it knows of
-/// the clock.
+/// The state of the keeper: its refreshes, and what it knows of the clock.
+#[derive(Default)]
 pub(super) struct Pace {
-    free: Arc<Semaphore>,
-    /// Also needed by credentials that failed last: each may hold its permit until its call times out.
-    free_for_failing: Arc<Semaphore>,
-    ended: Notify,
+    /// One for credentials that failed last, since each of their calls may last until it times out; before it,
+    /// one for the others.
+    lanes: [Lane; 2],
     pub(super) clock_jumps: AtomicU64,
     /// By how much the wall clock was ahead of the uptime at the last step, in seconds.
     pub(super) wall_ahead: Mutex<Option<u64>>,
@@ -38,17 +37,17 @@ pub(super) struct Pace {
     pub(super) quota_reads: Mutex<Due>,
 }
 
-impl Default for Pace {
+/// A share of the keeper's refreshes, of which [`AT_ONCE`] run at a time.
+struct Lane {
+    free: Arc<Semaphore>,
+    ended: Notify,
+}
+
+impl Default for Lane {
     fn default() -> Self {
         Self {
             free: Arc::new(Semaphore::new(AT_ONCE)),
-            free_for_failing: Arc::new(Semaphore::new(AT_ONCE / 2)),
             ended: Notify::default(),
-            clock_jumps: AtomicU64::default(),
-            wall_ahead: Mutex::default(),
-            wall_behind: AtomicU64::default(),
-            sync: Sync::default(),
-            quota_reads: Mutex::default(),
         }
     }
 }
@@ -64,49 +63,55 @@ impl Broker {
                 self.run_checks().await;
             }
         };
-        tokio::join!(self.refresh_due(), checks);
+        tokio::join!(self.refresh_due(false), self.refresh_due(true), checks);
     }
 
-    async fn refresh_due(&self) {
+    async fn refresh_due(&self, failing: bool) {
+        let lane = self.lane(failing);
         loop {
             // One scan serves many refreshes, so ten thousand cold accounts are not scanned ten thousand
             // times.
-            for (entry, slot) in self.due() {
-                let Some(failing) = self.permit_for_failing(&slot) else {
-                    continue;
-                };
-                let free = self.inner.keeper.free.clone().acquire_owned().await;
-                let permits = (free.expect("it is never closed"), failing);
-                self.inner.counts.keeper_looked(self.inner.clock.uptime());
+            for (entry, slot) in self.due(failing) {
+                let permit = lane.free.clone().acquire_owned().await;
+                let permit = permit.expect("it is never closed");
+                if !failing {
+                    self.inner.counts.keeper_looked(self.inner.clock.uptime());
+                }
                 if let Some(flight) = self.start_if_due(&entry, &slot) {
-                    self.inner
-                        .runtime
-                        .spawn(self.clone().wait_and_release(entry, slot, flight, permits));
+                    let refresh = self.clone().wait(entry, slot, flight, permit);
+                    let broker = self.clone();
+                    self.inner.runtime.spawn(async move {
+                        // The flight has reported it.
+                        let _ = refresh.await;
+                        broker.lane(failing).ended.notify_one();
+                    });
                 }
             }
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
-                () = self.inner.keeper.ended.notified() => {}
+                () = lane.ended.notified() => {}
             }
         }
     }
 
+    fn lane(&self, failing: bool) -> &Lane {
+        &self.inner.keeper.lanes[usize::from(failing)]
+    }
+
     /// Runs one step of the keeper: checks the clock and, if it is time, the store; starts the due
-    /// refreshes, waits for them, and returns their results. At most 16 refreshes run at a time, so that
+    /// refreshes, waits for them, and returns their results. At most 16 refreshes run at a time, and as many of credentials that failed last, so that
     /// ten thousand cold accounts do not all call WeChat in the same second.
     pub async fn tend(&self) -> Vec<Result<Arc<Credential>, Error>> {
         self.run_checks().await;
         let mut started = Vec::new();
-        for (entry, slot) in self.due() {
-            let Some(failing) = self.permit_for_failing(&slot) else {
-                continue;
-            };
-            let Ok(free) = self.inner.keeper.free.clone().try_acquire_owned() else {
-                break;
-            };
-            let permits = (free, failing);
-            if let Some(flight) = self.start_if_due(&entry, &slot) {
-                started.push(self.clone().wait_and_release(entry, slot, flight, permits));
+        for failing in [false, true] {
+            for (entry, slot) in self.due(failing) {
+                let Ok(permit) = self.lane(failing).free.clone().try_acquire_owned() else {
+                    break;
+                };
+                if let Some(flight) = self.start_if_due(&entry, &slot) {
+                    started.push(self.clone().wait(entry, slot, flight, permit));
+                }
             }
         }
         let mut outcomes = Vec::new();
@@ -224,44 +229,32 @@ impl Broker {
         Some(corrected)
     }
 
-    async fn wait_and_release(
+    /// Waits for a flight, and holds the permit until it ends.
+    async fn wait(
         self,
         entry: Arc<AccountEntry>,
         slot: Arc<Slot>,
         flight: watch::Receiver<Outcome>,
-        permits: Permits,
+        _permit: OwnedSemaphorePermit,
     ) -> Result<Arc<Credential>, Error> {
-        let outcome = wait(flight, &entry, slot.key.kind).await;
-        drop(permits);
-        self.inner.keeper.ended.notify_one();
-        outcome
+        wait(flight, &entry, slot.key.kind).await
     }
 
-    /// Returns the permit that a credential needs besides the ordinary one if it failed last, so that accounts
-    /// behind a silent proxy delay no others; `None` if too many of these are in progress.
-    fn permit_for_failing(&self, slot: &Slot) -> Option<Option<OwnedSemaphorePermit>> {
-        if slot.lock().failure.is_none() {
-            return Some(None);
-        }
-        let free = self.inner.keeper.free_for_failing.clone();
-        free.try_acquire_owned().ok().map(Some)
-    }
-
-    /// Returns the due slots: those that failed last after the others, parents first, since a ticket needs its
+    /// Returns the due slots, those that failed last or the others; parents first, since a ticket needs its
     /// token anyway. Reads the clock once and compares two numbers per slot; takes a slot's lock only if these
     /// say that it may be due.
-    fn due(&self) -> Vec<(Arc<AccountEntry>, Arc<Slot>)> {
+    fn due(&self, failing: bool) -> Vec<(Arc<AccountEntry>, Arc<Slot>)> {
         let (accounts, at) = (self.inner.accounts.load(), self.inner.clock.moment());
-        self.inner.counts.keeper_looked(at.uptime);
+        if !failing {
+            self.inner.counts.keeper_looked(at.uptime);
+        }
         let slots = accounts
             .all()
             .flat_map(|entry| entry.slots().map(move |slot| (entry, slot)));
         let due = slots.filter(|(entry, slot)| slot.is_wanted() && self.is_due(entry, slot, &at));
-        let (failing, mut due): (Vec<_>, Vec<_>) = due
+        due.filter(|(_, slot)| slot.lock().failure.is_some() == failing)
             .map(|(entry, slot)| (entry.clone(), slot.clone()))
-            .partition(|(_, slot)| slot.lock().failure.is_some());
-        due.extend(failing);
-        due
+            .collect()
     }
 
     fn is_due(&self, entry: &AccountEntry, slot: &Slot, at: &Moment) -> bool {
@@ -319,9 +312,6 @@ impl Broker {
         }
     }
 }
-
-/// The ordinary permit of a refresh, and that of a credential that failed last.
-type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// How often the keeper checks. Checking a credential that is not due costs two comparisons.
 pub const TICK: Duration = Duration::from_secs(1);
