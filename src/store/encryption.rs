@@ -155,8 +155,13 @@ impl Rewritten {
 const REWRITE_EVERY: Duration = Duration::from_secs(300);
 
 impl EncryptionKeys {
-    /// Whether a stored value is sealed by a key that is not one of these.
-    pub(super) fn is_of_other_key(&self, stored: &Secret) -> bool {
+    /// Whether a stored credential may not be replaced by this one: it lives, and is sealed by a key that is not
+    /// one of these.
+    pub(super) fn protect(&self, stored: &Credential, from: &Credential) -> bool {
+        stored.expires_at > from.issued_at && self.is_of_other_key(&stored.value)
+    }
+
+    fn is_of_other_key(&self, stored: &Secret) -> bool {
         let sealed = stored.expose().strip_prefix(SEALED);
         let id = sealed.and_then(|sealed| sealed.split_once(':'));
         id.is_some_and(|(id, _)| !self.ids().any(|known| known == id))

@@ -279,7 +279,7 @@ impl State {
             Some(newest) if newest == credential => (Saved::Stored, wait),
             Some(newest)
                 if Some(newest) != outdated
-                    && (!credential.replaces(newest) || keys.is_of_other_key(&newest.value)) =>
+                    && (!credential.replaces(newest) || keys.protect(newest, credential)) =>
             {
                 (Saved::Newer(newest.clone()), wait)
             }

@@ -68,8 +68,8 @@ impl Records {
         }
     }
 
-    /// Saves the credential if it is the newer one; `outdated` is replaced in any case, and one of an unknown key
-    /// in none.
+    /// Saves the credential if it is the newer one; `outdated` is replaced in any case, and a living one of an
+    /// unknown key in none.
     pub(super) fn save(
         &mut self,
         name: String,
@@ -81,7 +81,7 @@ impl Records {
             Some(stored)
                 if stored != credential
                     && Some(stored) != outdated
-                    && (!credential.replaces(stored) || keys.is_of_other_key(&stored.value)) =>
+                    && (!credential.replaces(stored) || keys.protect(stored, credential)) =>
             {
                 Saved::Newer(stored.clone())
             }

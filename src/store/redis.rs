@@ -280,7 +280,7 @@ const LONGEST: u64 = 100 * 365 * 86_400_000;
 
 /// Stores the newer credential. Returns nothing if it was stored, otherwise the existing record. A life
 /// that was cut short keeps its expiry in Redis, so that the longer life of the same generation cannot
-/// replace it later. A record of an unknown key counts as newer. ARGV: record, expiry, a record to replace in any
+/// replace it later. A living record of an unknown key counts as newer. ARGV: record, expiry, a record to replace in any
 /// case, ids of the known keys.
 const SAVE_CREDENTIAL: &str = r"
 local stored = redis.pcall('GET', KEYS[1])
@@ -288,7 +288,9 @@ if type(stored) == 'string' and stored ~= ARGV[3] then
   local g, e = string.match(stored, '^1 %x+ (%d+) (%d+) ')
   local new_g, new_e = string.match(ARGV[1], '^1 %x+ (%d+) (%d+) ')
   local key = string.match(stored, '^1 %x+ %d+ %d+ %d+ sealed:(%x+):')
-  if key and key ~= ARGV[4] and key ~= ARGV[5] then return stored end
+  local new_from = string.match(ARGV[1], '^1 %x+ %d+ %d+ (%d+) ')
+  local is_other = key and key ~= ARGV[4] and key ~= ARGV[5]
+  if is_other and tonumber(e) > tonumber(new_from) then return stored end
   if g and #g == #new_g and #e == #new_e then
     if g > new_g or (g == new_g and e <= new_e) then return stored end
     if g == new_g then redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL') return false end

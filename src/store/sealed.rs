@@ -10,7 +10,7 @@ use super::{
 
 impl Store {
     /// Checks, when a service starts, for problems that only an operator can solve: reads these
-    /// credentials. A store that cannot be reached passes; it may come back.
+    /// credentials, and writes the outdated ones again. A store that cannot be reached passes; it may come back.
     ///
     /// # Errors
     /// A [`StoreError`] that [needs the operator](StoreError::needs_operator).
@@ -19,7 +19,12 @@ impl Store {
             match self.open_all(keys).await {
                 Err(StoreError::Slow { .. }) => {}
                 Err(error) if error.needs_operator() => return Err(error),
-                _ => break,
+                Err(_) => break,
+                Ok(()) => {
+                    // Those that stay are written at the next opportunity.
+                    let _ = self.load_many(keys).await;
+                    break;
+                }
             }
         }
         Ok(())
@@ -45,7 +50,7 @@ impl Store {
     }
 
     /// Saves a sealed credential, if it is the newer one or the stored one is `outdated`. A stored one of an
-    /// unknown key counts as newer.
+    /// unknown key counts as newer while it lives.
     pub(super) async fn put(
         &self,
         name: String,

@@ -154,7 +154,7 @@ impl SqlStore {
         let update = format!(
             "UPDATE {{}}credentials SET generation = ?, expires_at = ?, record = ? WHERE name = ? \
              AND (((generation < ? OR (generation = ? AND expires_at > ?)) \
-             AND (record NOT LIKE '% sealed:%'{of_known_key})) OR record = ?)"
+             AND (expires_at <= ? OR record NOT LIKE '% sealed:%'{of_known_key})) OR record = ?)"
         );
         self.bounded(async {
             loop {
@@ -166,6 +166,7 @@ impl SqlStore {
                     generation,
                     generation,
                     end,
+                    number(credential.issued_at.0),
                     Text(&replaced),
                 ];
                 let insert =
@@ -181,7 +182,7 @@ impl SqlStore {
                 match self.usable(name, read_credential(name, &stored)) {
                     // Else another process inserted an older one between two statements.
                     Some(newer)
-                        if !credential.replaces(&newer) || keys.is_of_other_key(&newer.value) =>
+                        if !credential.replaces(&newer) || keys.protect(&newer, credential) =>
                     {
                         return Ok(Saved::Newer(newer));
                     }

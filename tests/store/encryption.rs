@@ -163,6 +163,31 @@ pub(crate) async fn a_store_of_another_key_is_neither_read_nor_overwritten(
         assert_eq!(saved, Err(error));
     }
     read(&open().encrypted(keys("d", "a"))).await.unwrap();
+    // One that has ended is replaced.
+    let end = credential(7).expires_at;
+    let next = Credential {
+        issued_at: end,
+        expires_at: end.plus(Duration::from_secs(7_200)),
+        ..credential(12)
+    };
+    let store = open().encrypted(keys("b", ""));
+    assert_eq!(store.save(&key(), &next).await, Ok(Saved::Stored));
+    assert_eq!(store.load(&key()).await, Ok(Some(next)));
+}
+
+#[tokio::test]
+async fn the_check_at_a_start_writes_every_value_again_with_the_new_key() {
+    let place = InFile(tempfile::tempdir().unwrap());
+    let rare = CredentialKey {
+        kind: Kind::CardTicket,
+        ..key()
+    };
+    let store = place.open().encrypted(keys("a", ""));
+    assert_eq!(store.save(&rare, &credential(7)).await, Ok(Saved::Stored));
+    drop(store);
+    for with in [keys("b", "a"), keys("b", "")] {
+        assert_eq!(place.open().encrypted(with).check(&[&rare]).await, Ok(()));
+    }
 }
 
 #[cfg(feature = "sql")]
