@@ -240,12 +240,14 @@ pub(crate) const API_KEY_PREFIX: &str = "wxk_";
 /// How API keys and virtual tokens start. No token of WeChat's does.
 pub(super) const OWN_PREFIXES: [&str; 2] = [API_KEY_PREFIX, virtual_token::PREFIX];
 
-/// Whether a part of a path may be a secret: it is long, or begins like a key.
+/// Whether a part of a path may be a secret: it is long and no word, or holds the beginning of a key.
 pub(super) fn may_be_secret(part: &str) -> bool {
-    part.len() >= SHORTEST_SECRET || OWN_PREFIXES.iter().any(|prefix| part.contains(prefix))
+    let is_word = || part.bytes().all(|byte| byte.is_ascii_lowercase());
+    (part.len() >= SHORTEST_SECRET && !is_word())
+        || OWN_PREFIXES.iter().any(|prefix| part.contains(prefix))
 }
 
-/// An AppSecret has 32 characters. A verification file's name has 30, and no segment of WeChat's paths so many.
+/// An AppSecret has 32 characters, a verification file's name 30. Words of WeChat's paths have up to 35.
 const SHORTEST_SECRET: usize = 32;
 
 /// Generates a new key: `wxk_` and 43 characters of 256 random bits. It is shown once; only its hash is

@@ -3,7 +3,7 @@
 use super::call_policy::ISSUED_HERE;
 use super::may_be_secret;
 
-/// A path of WeChat's API, validated: at most [`MAX_PATH`] bytes, in segments of letters, digits, `_`, `-`, `.`
+/// A path of WeChat's API, validated: at most 256 bytes, in segments of letters, digits, `_`, `-`, `.`
 /// and `~`, neither empty nor `.` nor `..`. No API of WeChat needs more, and two spellings of one path could pass two different checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallPath<'a>(&'a str);
@@ -49,18 +49,18 @@ impl<'a> CallPath<'a> {
         ISSUED_HERE.contains(&self.0)
     }
 
-    /// Returns the first two segments, for metrics and the log: `/cgi-bin/message`. `other` if one of them may be
-    /// a secret.
+    /// Returns the first two segments, for metrics and the log: `/cgi-bin/message`. Only the first if the second
+    /// may be a secret.
     pub(crate) fn group(self) -> &'a str {
         let path = self.without_slash();
-        let group = path
-            .match_indices('/')
-            .nth(2)
-            .map_or(path, |(end, _)| &path[..end]);
-        match group.split('/').any(may_be_secret) {
-            true => "other",
-            false => group,
-        }
+        let first = |segments| {
+            let end = path.match_indices('/').nth(segments);
+            end.map_or(path, |(end, _)| &path[..end])
+        };
+        [first(2), first(1)]
+            .into_iter()
+            .find(|group| !group.split('/').any(may_be_secret))
+            .unwrap_or("other")
     }
 
     /// WeChat might ignore case; no rule may be passed by that.
@@ -186,9 +186,14 @@ mod tests {
             ("/wxa/getwxacode", "/wxa/getwxacode"),
             ("/wxa/getwxacode/", "/wxa/getwxacode"),
             ("/wxa", "/wxa"),
-            ("/cgi-bin/wxk_0123456789/x", "other"),
-            ("/cgi-bin/wxv_wx0123456789abcdef-1", "other"),
-            ("/cgi-bin/0c79e1fa963cd80cc0be99b20a18faeb", "other"),
+            (
+                "/datacube/getweanalysisappidmonthlysummarytrend",
+                "/datacube/getweanalysisappidmonthlysummarytrend",
+            ),
+            ("/cgi-bin/wxk_0123456789/x", "/cgi-bin"),
+            ("/cgi-bin/wxv_wx0123456789abcdef-1", "/cgi-bin"),
+            ("/cgi-bin/0c79e1fa963cd80cc0be99b20a18faeb", "/cgi-bin"),
+            ("/0c79e1fa963cd80cc0be99b20a18faeb/x", "other"),
         ] {
             assert_eq!(CallPath::parse(path).unwrap().group(), group);
         }
