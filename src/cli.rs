@@ -179,6 +179,11 @@ fn write_line(line: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
 }
 
+/// Returns `1 account` or `2 accounts`.
+fn accounts(count: u64) -> String {
+    format!("{count} account{}", if count == 1 { "" } else { "s" })
+}
+
 /// Reads stdin to its end.
 fn from_stdin() -> Result<String, Unusable> {
     Ok(std::io::read_to_string(std::io::stdin())?)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Ended, Unusable, address, listed, say, with_accounts};
+use super::{Ended, Unusable, accounts, address, listed, say, with_accounts};
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::Clock;
 use crate::credential::Kind;
@@ -40,8 +40,8 @@ impl Check {
             .map_err(|problems| listed(&problems))?;
         let count = settings.accounts.len();
         say(&format!(
-            "configuration: ok, {count} account{} · 配置正确，共 {count} 个账号",
-            if count == 1 { "" } else { "s" }
+            "configuration: ok, {} · 配置正确，共 {count} 个账号",
+            accounts(count as u64)
         ));
         for warning in settings.warnings() {
             let Problem { path, what } = warning;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::connection::Connection;
 use super::credential::AnyKind;
 use super::http::Server;
-use super::{Ended, Unusable, say};
+use super::{Ended, Unusable, accounts, say};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 
@@ -108,10 +108,10 @@ impl Reload {
             say(&answer.to_string());
         } else if is_applied {
             let number = |name: &str| answer[name].as_u64().unwrap_or_default();
-            let (accounts, added, removed) =
-                (number("accounts"), number("added"), number("removed"));
+            let (count, added, removed) = (number("accounts"), number("added"), number("removed"));
             say(&format!(
-                "applied: {accounts} accounts, {added} added, {removed} removed · 已生效：共 {accounts} 个账号，新增 {added}，移除 {removed}"
+                "applied: {}, {added} added, {removed} removed · 已生效：共 {count} 个账号，新增 {added}，移除 {removed}",
+                accounts(count)
             ));
             let fixed = answer["needs_restart"].as_array().into_iter().flatten();
             for setting in fixed.filter_map(Value::as_str) {

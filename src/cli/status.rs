@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::connection::Connection;
 use super::http::Server;
 use super::operate::no_account;
-use super::{Ended, Unusable, write_line};
+use super::{Ended, Unusable, accounts, write_line};
 use crate::clock::UnixTime;
 
 #[derive(Debug, Args)]
@@ -113,8 +113,8 @@ fn lines(report: &Value) -> Vec<String> {
             UnixTime(now).utc(),
         ),
         format!(
-            "{} accounts: {} down, {} degraded, {} starting, {} ok",
-            number(&summary["accounts"]),
+            "{}: {} down, {} degraded, {} starting, {} ok",
+            accounts(number(&summary["accounts"])),
             number(&summary["down"]),
             number(&summary["degraded"]),
             number(&summary["starting"]),

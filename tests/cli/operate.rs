@@ -85,7 +85,7 @@ async fn status_is_a_table_or_json_and_its_exit_code_says_whether_something_is_d
     let ended = world.run_with("", &["status"]).await;
     assert_eq!(ended.code, 0, "no key is needed: {}", ended.stderr);
     let lines: Vec<_> = ended.stdout.lines().collect();
-    assert_eq!(lines[1], "1 accounts: 0 down, 0 degraded, 0 starting, 1 ok");
+    assert_eq!(lines[1], "1 account: 0 down, 0 degraded, 0 starting, 1 ok");
     assert!(
         lines[3].starts_with("ACCOUNT  HEALTH  SERVED UNTIL"),
         "{}",
