@@ -3,8 +3,9 @@
 use super::call_policy::ISSUED_HERE;
 use super::may_be_secret;
 
-/// A path of WeChat's API, validated: at most 256 bytes, in segments of letters, digits, `_`, `-`, `.`
-/// and `~`, neither empty nor `.` nor `..`. No API of WeChat needs more, and two spellings of one path could pass two different checks.
+/// A path of WeChat's API, validated: at most 256 bytes, in segments of letters, digits, `_`, `-`, `.` and `~`,
+/// neither empty nor `.` nor `..`. No API of WeChat needs more, and two spellings of one path could pass two
+/// different checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallPath<'a>(&'a str);
 
