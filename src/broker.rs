@@ -324,6 +324,9 @@ impl BrokerBuilder {
     /// Builds the broker. Makes no upstream call. Must be called inside a tokio runtime, on which the
     /// refreshes will run.
     ///
+    /// Calls to WeChat use rustls's default provider of cryptography if the application has installed one
+    /// before, else ring. No default is installed, except by a Redis store with TLS.
+    ///
     /// # Errors
     /// [`BuildError`] says which account is wrong, or why no HTTP client could be created.
     pub fn build(self) -> Result<Broker, BuildError> {

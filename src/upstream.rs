@@ -31,7 +31,8 @@ pub(crate) use endpoints::failed;
 pub use open_platform::{Authorized, AuthorizerInfo, AuthorizerPage, AuthorizerToken};
 pub use options::UpstreamOptions;
 pub use route::{Route, Via};
-pub(crate) use tls::tls_config;
+#[cfg_attr(not(feature = "server"), allow(unused_imports))]
+pub(crate) use tls::{provider, tls_config};
 pub(crate) use transport_failure::describe;
 pub use verify_file_probe::{VerifyFileFailure, VerifyFileProbe};
 
@@ -94,8 +95,6 @@ impl Upstream {
     /// # Errors
     /// As [`Upstream::new`].
     pub fn with_clock(options: &UpstreamOptions, clock: Clock) -> Result<Self, ClientError> {
-        // Fails if the process has already installed a provider, which is then used.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let weixin = std::iter::once(&options.weixin).chain(&options.fallback);
         let weixin: Vec<_> = weixin
             .map(|text| base_url::parse(text))

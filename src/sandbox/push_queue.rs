@@ -7,6 +7,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustls::ClientConfig;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
 use crate::clock::{Clock, UnixTime};
 
 use super::bounded_queue::push_back;
@@ -274,8 +278,8 @@ pub(super) async fn send_due(shared: Arc<Shared>) {
 fn client() -> Result<&'static reqwest::Client, String> {
     static CLIENT: OnceLock<Option<reqwest::Client>> = OnceLock::new();
     let client = CLIENT.get_or_init(|| {
-        let _chosen_before = rustls::crypto::ring::default_provider().install_default();
         reqwest::Client::builder()
+            .tls_backend_preconfigured(tls()?)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -286,6 +290,17 @@ fn client() -> Result<&'static reqwest::Client, String> {
     client
         .as_ref()
         .ok_or_else(|| "the HTTP client cannot be built".to_owned())
+}
+
+/// Returns the settings of TLS without a default provider of cryptography, which is up to the application.
+fn tls() -> Option<ClientConfig> {
+    let default = CryptoProvider::get_default().cloned();
+    let provider = default.unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .ok()?;
+    let config = config.with_platform_verifier().ok()?;
+    Some(config.with_no_client_auth())
 }
 
 /// "Pushed every ten minutes."

@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -20,6 +20,7 @@ use x509_cert::der::Decode as _;
 
 use super::config::TlsSettings;
 use crate::clock::{Clock, UnixTime};
+use crate::upstream::provider;
 
 /// One listener's certificate. Clones share it.
 #[derive(Clone, Debug)]
@@ -365,14 +366,6 @@ fn read(files: &TlsSettings) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
         })
     });
     Ok((cert?, key?))
-}
-
-/// Returns the process's default provider, as the HTTP client does: an embedding application may have
-/// installed another.
-fn provider() -> Arc<CryptoProvider> {
-    CryptoProvider::get_default()
-        .cloned()
-        .unwrap_or_else(|| Arc::new(ring::default_provider()))
 }
 
 /// Checks the certificate files for as long as the service runs. They are small and read whole: a file's

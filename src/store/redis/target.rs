@@ -27,9 +27,10 @@ impl Target {
     /// `redis+sentinel://host[:26379],host/master[/db]` (both also `rediss+`), `redis+unix:///path`.
     pub(super) fn parse(url: &str) -> Result<(Self, String), StoreError> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| refuse(HOW))?;
-        // rustls uses the provider that the application has installed; otherwise ring, as for the calls to
-        // WeChat.
-        let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+        // The library uses the default provider of cryptography and cannot be given another.
+        if scheme.starts_with("rediss") || scheme == "valkeys" {
+            let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+        }
         match scheme.split_once('+') {
             Some((base @ ("redis" | "rediss"), "cluster")) => {
                 cluster(&Nodes::parse(base, rest, 6379)?)

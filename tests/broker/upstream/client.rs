@@ -1,8 +1,10 @@
 //! The HTTP client: its base URLs and proxies.
 
+use rustls::crypto::CryptoProvider;
 use wx_jssdk::upstream::{Upstream, UpstreamOptions};
+use wx_jssdk::{Broker, Store};
 
-use crate::common::process::{again, passes};
+use crate::common::process::{again, alone, passes};
 use crate::upstream::support::*;
 
 #[test]
@@ -32,6 +34,20 @@ fn invalid_base_urls_are_refused() {
         }
     }
     assert!(Upstream::new(&UpstreamOptions::default()).is_ok());
+}
+
+#[tokio::test]
+async fn a_broker_leaves_the_choice_of_cryptography_to_the_application() {
+    if !alone(a_broker_leaves_the_choice_of_cryptography_to_the_application) {
+        return;
+    }
+    let store = Store::redis("redis://127.0.0.1:9").unwrap();
+    let broker = Broker::builder().account("main", account()).store(store);
+    let _broker = broker.build().unwrap();
+    let sandbox = sandbox().await;
+    let upstream = upstream(sandbox.url(), PATIENT);
+    assert!(upstream.token(&account(), false).await.is_ok());
+    assert!(CryptoProvider::get_default().is_none());
 }
 
 /// Runs one ignored test of this file in its own process, where the environment can be set.
