@@ -29,7 +29,12 @@ use crate::endpoint::{self, ClientFile, Headers, Problem, READS, RateLimit};
 ///
 /// With a layer `Extension<Arc<RateLimit>>`, requests are limited per client. That needs the address of the
 /// connection's peer: serve the application with `into_make_service_with_connect_info::<SocketAddr>()`.
-pub fn public_router(broker: Broker) -> Router {
+///
+/// `S` is the state of the application, which the router does not use.
+pub fn public_router<S>(broker: Broker) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     let signing = endpoint::SIGNING
         .into_iter()
         .fold(Router::new(), |router, path| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
+use axum::extract::State;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use wx_jssdk::endpoint::{ClientIps, RateLimit};
@@ -194,6 +195,36 @@ async fn both_adapters_rate_limit_clients_behind_a_trusted_proxy() {
     servers.compare("GET", choose, other, 200).await;
 }
 
+#[tokio::test]
+async fn the_axum_router_nests_in_an_application_with_a_state() {
+    async fn verify_file(
+        State(broker): State<Broker>,
+        uri: axum::http::Uri,
+    ) -> Result<String, axum::http::StatusCode> {
+        let accounts = broker.accounts();
+        let text = accounts
+            .verify_file(uri.path())
+            .map(|text| text.to_string());
+        text.ok_or(axum::http::StatusCode::NOT_FOUND)
+    }
+    let account = Account::official("wx0123456789abcdef", "s");
+    let account = account.js_safe_domain("example.com").unwrap();
+    let account = account
+        .verify_file("MP_verify_0123456789abcdef.txt", "0123456789abcdef")
+        .unwrap();
+    let broker = Broker::builder().account("main", account).build().unwrap();
+    let app = axum::Router::new()
+        .nest("/jssdk", wx_jssdk::axum::public_router(broker.clone()))
+        .fallback(verify_file)
+        .with_state(broker);
+    let address = serve_axum(app).await;
+    let file = send(address, http::get("/MP_verify_0123456789abcdef.txt")).await;
+    assert_eq!((file.status, file.text.as_str()), (200, "0123456789abcdef"));
+    assert_eq!(send(address, http::get(SCRIPT)).await.status, 200);
+    assert_eq!(send(address, http::get("/jssdk/config")).await.status, 400);
+    assert_eq!(send(address, http::get("/elsewhere")).await.status, 404);
+}
+
 /// Both adapters with one broker. Requests with `X-Forwarded-For` are limited to one a second.
 struct Servers {
     actix: SocketAddr,
@@ -282,7 +313,10 @@ fn start_actix(broker: Broker, limit: RateLimit) -> SocketAddr {
 
 async fn start_axum(broker: Broker, limit: RateLimit) -> SocketAddr {
     let scope = wx_jssdk::axum::public_router(broker).layer(axum::Extension(Arc::new(limit)));
-    let app = axum::Router::new().nest("/jssdk", scope);
+    serve_axum(axum::Router::new().nest("/jssdk", scope)).await
+}
+
+async fn serve_axum(app: axum::Router) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();

@@ -17,6 +17,8 @@ mod cors;
 mod crowd;
 mod doctor;
 mod egress;
+#[cfg(feature = "axum")]
+mod embedding;
 mod failures;
 mod gateway;
 mod http;

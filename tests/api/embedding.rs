@@ -1,0 +1,93 @@
+//! The library in another program: `docs/EMBEDDING.md`, whose code is compiled here.
+
+#![allow(dead_code, unused_variables)] // most functions are only compiled
+
+use std::error::Error;
+use std::path::Path;
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use wx_jssdk::{Broker, JsConfig, Kind, PageUrl, Secret, Signer, UnixTime};
+
+#[rustfmt::skip]
+async fn in_actix(secret: String) -> Result<(), Box<dyn Error>> {
+    use actix_web::{App, HttpServer};
+    use wx_jssdk::{Account, Broker, Store};
+
+    let account = Account::official("wx0123456789abcdef", secret)
+        .js_safe_domain("example.com")?
+        .js_api_list(["updateAppMessageShareData", "chooseImage"]); // empty by default
+    let broker = Broker::builder().account("main", account).store(Store::file("wx-jssdk.redb")?).build()?;
+    tokio::spawn(broker.clone().keep_fresh()); // refreshes ahead of time
+    HttpServer::new(move || App::new().service(wx_jssdk::actix::public_scope("/jssdk", broker.clone())))
+        .bind(("127.0.0.1", 8080))?
+        .run()
+        .await?;
+    Ok(())
+}
+
+#[rustfmt::skip]
+async fn in_axum(broker: Broker) -> Result<(), Box<dyn Error>> {
+    let app = axum::Router::new().nest("/jssdk", wx_jssdk::axum::public_router(broker.clone()));
+    axum::serve(tokio::net::TcpListener::bind("127.0.0.1:8080").await?, app).await?;
+    Ok(())
+}
+
+#[rustfmt::skip]
+fn with_a_state(broker: Broker) {
+    let app = axum::Router::new().nest("/jssdk", wx_jssdk::axum::public_router(broker.clone()));
+    async fn verify_file(State(broker): State<Broker>, uri: Uri) -> Result<String, StatusCode> {
+        let accounts = broker.accounts();
+        accounts.verify_file(uri.path()).map(|text| text.to_string()).ok_or(StatusCode::NOT_FOUND)
+    }
+    let app = app.fallback(verify_file).with_state(broker);
+    drop::<axum::Router>(app);
+}
+
+#[rustfmt::skip]
+async fn elsewhere(broker: Broker) {
+    use wx_jssdk::endpoint; // endpoint::SIGNING has the paths
+
+    let json = endpoint::answer(&broker, "/config", "url=https%3A%2F%2Fexample.com%2F").await; // Err: a Problem, to be answered as problem+json
+}
+
+#[rustfmt::skip]
+async fn without_a_framework(broker: Broker, dead: Secret) -> Result<(), Box<dyn Error>> {
+    let page = PageUrl::parse("https://example.com/page?a=1#route")?;
+    let config: JsConfig = broker.js_config("main", &page).await?; // serialises to the argument of wx.config
+    broker.reject("main", Kind::AccessToken, &dead).await?;        // WeChat answered 40001 to this token
+    Ok(())
+}
+
+#[rustfmt::skip]
+fn with_a_ticket(ticket: &str, page: PageUrl) {
+    let config = Signer::new("wx0123456789abcdef", ticket).sign(&page, "Wm3WZYTPz0wzccnW", UnixTime(1414587457));
+}
+
+/// Returns the Rust code of a document, block for block, without comments and indentation.
+fn blocks(document: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```rust\n").skip(1);
+    let code = blocks.map(|block| plain(block.split("```").next().unwrap()));
+    code.collect()
+}
+
+fn plain(code: &str) -> String {
+    let lines = code.lines().map(|line| match line.split_once(" // ") {
+        Some((code, _)) => code.trim(),
+        None => line.trim(),
+    });
+    lines.fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[test]
+fn the_code_of_the_embedding_documents_compiles() {
+    let compiled = plain(include_str!("embedding.rs"));
+    let english = blocks("docs/EMBEDDING.md");
+    assert_eq!(english.len(), 6);
+    for block in &english {
+        assert!(compiled.contains(block), "copy it to this file:\n{block}");
+    }
+    assert_eq!(blocks("docs/zh/EMBEDDING.md"), english);
+}
