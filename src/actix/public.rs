@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
@@ -10,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 use super::request_stats::{ListenerName, RequestStats, WorkerStats};
 use super::{client_script, cors, limit, read_route};
 use crate::broker::Broker;
-use crate::endpoint::{self, Problem, READS, account_of};
+use crate::endpoint::{self, Problem, READS, SIGNING, account_of};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
 ///
@@ -33,7 +34,7 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
         let handler = move |request, broker| answer(path, request, broker);
         scope.service(read_only(path).route(read_route().to(handler)))
     };
-    endpoint::SIGNING
+    SIGNING
         .into_iter()
         .fold(scope, signing)
         .service(client_script::script())
@@ -43,9 +44,42 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
 
 /// [`public_scope`] with counters of its requests.
 #[must_use]
-pub fn counted_scope(path: &str, broker: Broker, stats: &RequestStats) -> Scope {
+pub fn counted_scope(
+    path: &str,
+    broker: Broker,
+    stats: &RequestStats,
+) -> Scope<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<>,
+> {
     let stats = WorkerStats::new(broker.clone(), stats.clone(), ListenerName::Public);
-    public_scope(path, broker).app_data(Rc::new(stats))
+    let stats = Rc::new(stats);
+    public_scope(path, broker.clone()).wrap_fn(move |request, scope| {
+        let (stats, begun) = (stats.clone(), broker.clock().uptime());
+        let answer = scope.call(request);
+        async move {
+            let answer = answer.await?;
+            count(&stats, &answer, begun);
+            Ok(answer)
+        }
+    })
+}
+
+/// Counts an answer of a [`counted_scope`].
+fn count(stats: &WorkerStats, answer: &ServiceResponse, begun: Duration) {
+    let (request, status) = (answer.request(), answer.status().as_u16());
+    let pattern = request.match_pattern();
+    stats.count(pattern.as_deref(), status, begun);
+    let signs = |pattern: String| SIGNING.iter().any(|path| pattern.ends_with(path));
+    // A preflight names the account of the request that follows, and that request is counted.
+    if pattern.is_some_and(signs) && request.method() != Method::OPTIONS {
+        stats.count_account(&account_of(request.query_string()), status);
+    }
 }
 
 /// Creates a read-only resource that answers CORS preflights.
@@ -61,7 +95,6 @@ async fn answer(
     request: HttpRequest,
     broker: web::Data<Broker>,
 ) -> HttpResponse {
-    let begun = broker.clock().uptime();
     let answer = async {
         limit::admit(&request)?;
         endpoint::answer(&broker, path, request.query_string()).await
@@ -73,18 +106,7 @@ async fn answer(
             .body(json),
         Err(problem) => problem.into_response(),
     };
-    count(&request, &response, begun);
     readable(&request, &broker, response)
-}
-
-/// Counts the answer of a [`counted_scope`].
-fn count(request: &HttpRequest, response: &HttpResponse, begun: Duration) {
-    let Some(stats) = request.app_data::<Rc<WorkerStats>>() else {
-        return;
-    };
-    let status = response.status().as_u16();
-    stats.count(request.match_pattern().as_deref(), status, begun);
-    stats.count_account(&account_of(request.query_string()), status);
 }
 
 /// Lets pages on the account's safe domains read the answer, errors included.
@@ -104,10 +126,17 @@ fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) 
 }
 
 pub(super) async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let begun = broker.clock().uptime();
-    let response = Problem::method_not_allowed(READS).into_response_allowing(READS);
-    count(&request, &response, begun);
-    readable(&request, &broker, response)
+    refuse_method(&request, &broker, READS)
+}
+
+/// Answers another method than those of `allow`.
+fn refuse_method(
+    request: &HttpRequest,
+    broker: &Broker,
+    allow: &'static str,
+) -> HttpResponse {
+    let response = Problem::method_not_allowed(allow).into_response_allowing(allow);
+    readable(request, broker, response)
 }
 
 /// Answers every unknown path, to pages of any site.

@@ -6,7 +6,8 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use actix_web::{App as Web, HttpServer};
 use wx_jssdk::actix::{
-    ClientIps, ListenerName, RateLimit, RequestStats, RouteRequests, UNKNOWN_ACCOUNT, counted_scope,
+    ClientIps, ListenerName, OTHER_ROUTE, RateLimit, RequestStats, RouteRequests, UNKNOWN_ACCOUNT,
+    counted_scope,
 };
 use wx_jssdk::broker::Broker;
 use wx_jssdk::{Account, UpstreamOptions};
@@ -240,8 +241,17 @@ async fn embedding_server(
 }
 
 async fn ask(address: std::net::SocketAddr, target: &str, headers: &[(&str, &str)]) -> Answer {
+    ask_with("GET", address, target, headers).await
+}
+
+async fn ask_with(
+    method: &str,
+    address: std::net::SocketAddr,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut stream, &request("GET", target, headers))
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &request(method, target, headers))
         .await
         .unwrap();
     read(stream).await
@@ -258,10 +268,25 @@ async fn an_embedded_scope_counts_its_own_requests() {
     ] {
         ask(address, &target, &[]).await;
     }
+    for (method, target) in [
+        ("GET", "/wx/wx-jssdk.js"),
+        ("POST", "/wx/wx-jssdk.js"),
+        ("OPTIONS", "/wx/config"),
+        ("POST", "/wx/config"),
+        ("GET", "/wx/nothing?account=main"),
+    ] {
+        ask_with(method, address, target, &[]).await;
+    }
     let requests = stats.routes();
-    assert_eq!(route(&requests, "/wx/config"), [(200, 2), (400, 1)]);
+    assert_eq!(
+        route(&requests, "/wx/config"),
+        [(200, 2), (204, 1), (400, 1), (405, 1)]
+    );
     assert_eq!(route(&requests, "/wx/card-ext"), [(400, 1)]);
-    assert_eq!(account(&stats, &broker, "main"), [(200, 2), (400, 2)]);
+    assert_eq!(route(&requests, "/wx/wx-jssdk.js"), [(200, 1), (405, 1)]);
+    assert_eq!(route(&requests, OTHER_ROUTE), [(404, 1)]);
+    let main = account(&stats, &broker, "main");
+    assert_eq!(main, [(200, 2), (400, 2), (405, 1)]);
     handle.stop(false).await;
 }
 
