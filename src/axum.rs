@@ -23,7 +23,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use crate::broker::Broker;
-use crate::endpoint::{self, ClientFile, Headers, Problem, READS, RateLimit};
+use crate::endpoint::{self, ClientFile, FILE_METHODS, Headers, Problem, READS, RateLimit};
 
 /// The endpoints of `actix::public_scope`, with the same answers; nest it at any path.
 ///
@@ -40,7 +40,8 @@ where
         .fold(Router::new(), |router, path| {
             let answer =
                 move |State(broker): State<Broker>, parts: Parts| sign(path, broker, parts);
-            router.route(path, get(answer).options(preflight).fallback(only_get))
+            let refuse = async |state, parts| refuse_method(READS, state, parts);
+            router.route(path, get(answer).options(preflight).fallback(refuse))
         });
     signing
         .route("/wx-jssdk.js", file(&endpoint::SCRIPT))
@@ -141,10 +142,15 @@ async fn preflight(State(broker): State<Broker>, parts: Parts) -> Response {
     response
 }
 
-async fn only_get(State(broker): State<Broker>, parts: Parts) -> impl IntoResponse {
-    let problem = Problem::method_not_allowed(READS);
+/// Answers another method than those of `allow`.
+fn refuse_method(
+    allow: &'static str,
+    State(broker): State<Broker>,
+    parts: Parts,
+) -> impl IntoResponse {
+    let problem = Problem::method_not_allowed(allow);
     let response = readable(&broker, &parts, Err(problem));
-    ([(header::ALLOW, READS)], response)
+    ([(header::ALLOW, allow)], response)
 }
 
 async fn unknown_path() -> Response {
@@ -177,7 +183,8 @@ fn file(file: &'static LazyLock<ClientFile>) -> MethodRouter<Broker> {
         let content_type = [(header::CONTENT_TYPE, file.content_type)];
         (file.headers(), content_type, file.text).into_response()
     };
-    get(send).fallback(only_get)
+    let refuse = async |state, parts| refuse_method(FILE_METHODS, state, parts);
+    get(send).fallback(refuse)
 }
 
 fn text(value: &'static str) -> HeaderValue {

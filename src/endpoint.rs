@@ -27,5 +27,8 @@ pub use rate_limit::RateLimit;
 pub(crate) use rate_limit::whole_seconds;
 pub use sign::{Answer, Refused, SIGNING, answer, sign};
 
-/// The methods of every endpoint for pages.
+/// The methods of the endpoints that sign.
 pub(crate) const READS: &str = "GET, HEAD, OPTIONS";
+
+/// The methods of the client script and its types, which browsers load without a preflight.
+pub(crate) const FILE_METHODS: &str = "GET, HEAD";

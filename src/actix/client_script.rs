@@ -2,8 +2,10 @@
 
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 
+use super::public::refuse_method;
 use super::read_route;
-use crate::endpoint::{self, ClientFile, SCRIPT, TYPES};
+use crate::broker::Broker;
+use crate::endpoint::{self, ClientFile, FILE_METHODS, SCRIPT, TYPES};
 
 /// `wx-jssdk.js`.
 pub(super) fn script() -> Resource {
@@ -18,7 +20,11 @@ pub(super) fn types() -> Resource {
 fn file(path: &str, route: Route) -> Resource {
     web::resource(path)
         .route(route)
-        .default_service(web::to(super::public::only_get))
+        .default_service(web::to(only_get))
+}
+
+async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+    refuse_method(&request, &broker, FILE_METHODS)
 }
 
 async fn send_script(request: HttpRequest) -> HttpResponse {

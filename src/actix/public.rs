@@ -125,12 +125,12 @@ fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) 
     response
 }
 
-pub(super) async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
+async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
     refuse_method(&request, &broker, READS)
 }
 
 /// Answers another method than those of `allow`.
-fn refuse_method(
+pub(super) fn refuse_method(
     request: &HttpRequest,
     broker: &Broker,
     allow: &'static str,

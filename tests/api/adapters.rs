@@ -225,6 +225,17 @@ async fn the_axum_router_nests_in_an_application_with_a_state() {
     assert_eq!(send(address, http::get("/elsewhere")).await.status, 404);
 }
 
+#[tokio::test]
+async fn both_adapters_name_the_methods_that_each_path_answers() {
+    let servers = Servers::start().await;
+    for address in servers.both() {
+        for (target, allow) in [(PAGE, "GET, HEAD, OPTIONS"), (SCRIPT, "GET, HEAD")] {
+            let answer = send(address, Request::new("DELETE", target)).await;
+            assert_eq!(answer.header("allow"), Some(allow), "{target}");
+        }
+    }
+}
+
 /// Both adapters with one broker. Requests with `X-Forwarded-For` are limited to one a second.
 struct Servers {
     actix: SocketAddr,
