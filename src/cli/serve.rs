@@ -218,6 +218,7 @@ fn first_page(settings: &Settings) -> Option<(String, &SafeDomain)> {
     let is_default = |name: &String| default == Some(name) || accounts.len() == 1;
     let mut able = accounts
         .iter()
+        .filter(|(_, account)| account.signs_pages())
         .filter_map(|(name, account)| Some((name, account.safe_domains().first()?)));
     let (name, domain) = able
         .clone()

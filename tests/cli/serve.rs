@@ -143,6 +143,25 @@ async fn serve_says_what_to_open_and_to_call_next() {
 }
 
 #[tokio::test]
+async fn serve_suggests_a_signature_of_an_account_that_signs_pages() {
+    let home = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(Clock::system()).await.unwrap();
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[store]\nkind = \"memory\"\n
+        [upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n
+        [accounts.applet]\nplatform = \"mini\"\napp_id = \"wx1\"\nsecret = \"{SECRET}\"\n
+        [accounts.shop]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\n",
+        sandbox.url()
+    );
+    std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+    let mut running = Running::start(command(home.path(), &["serve"]));
+    running.line("public").await;
+    let printed = running.stop().await.stdout;
+    let query = "config?url=https%3A%2F%2Fexample.com%2F&account=shop'";
+    assert!(printed.contains(query), "{printed}");
+}
+
+#[tokio::test]
 async fn the_address_for_phones_is_that_of_the_public_listener() {
     let elsewhere = UdpSocket::bind("0.0.0.0:0").unwrap();
     // Without a network, a phone cannot reach this machine, and no address is printed.
