@@ -27,6 +27,9 @@ use crate::endpoint::{self, Problem, READS, SIGNING, account_of};
 /// Signed answers carry `Cache-Control: no-store`, errors are `application/problem+json`, and pages on
 /// the accounts' safe domains may call across origins. The page's URL is taken from the `url` parameter,
 /// never from Host, scheme or Referer, so that a proxy in front changes nothing.
+///
+/// With `App::app_data(web::Data::new(limit))` of a [`RateLimit`](super::RateLimit), requests are limited per
+/// client. Create the `Data` outside the closure of `HttpServer::new`: the workers then share the limit.
 #[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
     let scope = web::scope(path).app_data(web::Data::new(broker));

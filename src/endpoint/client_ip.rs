@@ -26,6 +26,9 @@ pub struct ClientIps {
 impl ClientIps {
     /// Creates the rule. `header` holds one address, or a list to whose end each proxy appends the
     /// address it saw (`X-Forwarded-For`).
+    ///
+    /// List every proxy in `trusted`. A peer on this machine or in a private network that is not listed
+    /// counts as a proxy of unknown clients: a [`RateLimit`](super::RateLimit) does not apply to it.
     #[must_use]
     pub fn new(trusted: Vec<IpNet>, header: impl Into<String>) -> Self {
         Self {

@@ -35,7 +35,8 @@ pub struct RateLimit {
 
 impl RateLimit {
     /// Allows `per_second` requests per client, and a burst of `burst` after a quiet time. With 0 per
-    /// second there is no limit.
+    /// second there is no limit, nor for peers on this machine and in private networks that are no trusted
+    /// proxies of `clients`.
     #[must_use]
     pub fn new(per_second: u32, burst: u32, clients: Arc<ClientIps>, clock: Clock) -> Self {
         let clock = Ticks(clock);

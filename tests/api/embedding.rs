@@ -4,10 +4,14 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 
+use actix_web::web;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
-use wx_jssdk::{Broker, JsConfig, Kind, PageUrl, Secret, Signer, UnixTime};
+use wx_jssdk::actix::public_scope;
+use wx_jssdk::endpoint::{ClientIps, RateLimit};
+use wx_jssdk::{Broker, Clock, JsConfig, Kind, PageUrl, Secret, Signer, UnixTime};
 
 #[rustfmt::skip]
 async fn in_actix(secret: String) -> Result<(), Box<dyn Error>> {
@@ -23,6 +27,17 @@ async fn in_actix(secret: String) -> Result<(), Box<dyn Error>> {
         .bind(("127.0.0.1", 8080))?
         .run()
         .await?;
+    Ok(())
+}
+
+#[rustfmt::skip]
+fn limited(broker: Broker) -> Result<(), Box<dyn Error>> {
+    use actix_web::{App, HttpServer};
+
+    let proxies = ClientIps::new(vec!["127.0.0.1/32".parse()?], "x-forwarded-for");
+    let limit = web::Data::new(RateLimit::new(100, 100, Arc::new(proxies), Clock::system())); // and a burst of 100
+    let app = move || App::new().app_data(limit.clone()).service(public_scope("/jssdk", broker.clone()));
+    drop(HttpServer::new(app));
     Ok(())
 }
 
@@ -85,7 +100,7 @@ fn plain(code: &str) -> String {
 fn the_code_of_the_embedding_documents_compiles() {
     let compiled = plain(include_str!("embedding.rs"));
     let english = blocks("docs/EMBEDDING.md");
-    assert_eq!(english.len(), 6);
+    assert_eq!(english.len(), 7);
     for block in &english {
         assert!(compiled.contains(block), "copy it to this file:\n{block}");
     }
