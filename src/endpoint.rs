@@ -1,7 +1,8 @@
 //! The endpoints for pages, independent of a web framework: what a query asks for, the signed answer or
-//! the [`Problem`], which origins may read it, and the rate limit per client.
+//! the [`Problem`], which origins may read it, the client script, and the rate limit per client.
 //!
-//! `actix` mounts them as actix-web scopes, `axum` as a router.
+//! `actix` mounts them as actix-web scopes, `axum` as a router. In another framework, the application sets the
+//! status and the headers.
 
 mod client_files;
 mod client_ip;
@@ -15,13 +16,12 @@ mod rate_buckets;
 mod rate_limit;
 mod sign;
 
-pub(crate) use client_files::{ClientFile, SCRIPT, TYPES, client_has};
+pub use client_files::{ClientFile, SCRIPT, TYPES, client_has};
 pub use client_ip::{ClientIps, Headers};
 pub(crate) use log_throttle::LogThrottle;
-pub(crate) use origin::may_read;
+pub use origin::may_read;
 pub use problem::Problem;
-pub use query::ConfigQuery;
-pub(crate) use query::account_of;
+pub use query::{ConfigQuery, account_of};
 pub(crate) use rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
 pub use rate_limit::RateLimit;
 pub(crate) use rate_limit::whole_seconds;

@@ -9,15 +9,18 @@ use std::sync::LazyLock;
 use super::Headers;
 
 /// A file that the scope for pages serves.
-pub(crate) struct ClientFile {
-    pub(crate) content_type: &'static str,
-    pub(crate) text: &'static str,
+#[derive(Debug)]
+pub struct ClientFile {
+    /// The value of `Content-Type`.
+    pub content_type: &'static str,
+    /// The content.
+    pub text: &'static str,
     /// The value of `ETag`.
-    pub(crate) tag: String,
+    pub tag: String,
 }
 
 /// `wx-jssdk.js`. The tag is computed once, since every page load needs it.
-pub(crate) static SCRIPT: LazyLock<ClientFile> = LazyLock::new(|| {
+pub static SCRIPT: LazyLock<ClientFile> = LazyLock::new(|| {
     ClientFile::new(
         "text/javascript; charset=utf-8",
         include_str!("../../static/client/wx-jssdk.js"),
@@ -25,7 +28,7 @@ pub(crate) static SCRIPT: LazyLock<ClientFile> = LazyLock::new(|| {
 });
 
 /// `wx-jssdk.d.ts`. TypeScript has no registered media type, and many tables map `.ts` to a video type.
-pub(crate) static TYPES: LazyLock<ClientFile> = LazyLock::new(|| {
+pub static TYPES: LazyLock<ClientFile> = LazyLock::new(|| {
     ClientFile::new(
         "text/plain; charset=utf-8",
         include_str!("../../static/client/wx-jssdk.d.ts"),
@@ -49,7 +52,8 @@ impl ClientFile {
     }
 
     /// Returns the headers of an answer with or without the file, except for its type.
-    pub(crate) fn headers(&self) -> [(&'static str, &str); 5] {
+    #[must_use]
+    pub fn headers(&self) -> [(&'static str, &str); 5] {
         [
             ("etag", &self.tag),
             // Revalidated at each load, mostly with a 304, so that no page runs an outdated script.
@@ -63,9 +67,10 @@ impl ClientFile {
     }
 }
 
-/// Returns whether the client has this version already (`If-None-Match`). `tag` is from
-/// [`ClientFile::tag_of`], so it contains no comma.
-pub(crate) fn client_has(headers: &impl Headers, tag: &str) -> bool {
+/// Returns whether the client has this version already (`If-None-Match`): then answer 304. `tag` is that of
+/// a [`ClientFile`], so it contains no comma.
+#[must_use]
+pub fn client_has(headers: &impl Headers, tag: &str) -> bool {
     headers
         .values("if-none-match")
         .flat_map(|value| value.split(|byte| *byte == b','))

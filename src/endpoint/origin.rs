@@ -4,7 +4,8 @@ use crate::broker::Broker;
 
 /// Returns whether the origin's host is a safe domain of the account. An empty `account` means the default
 /// one. The port does not matter, since WeChat's rule has none.
-pub(crate) fn may_read(broker: &Broker, account: &str, origin: &str) -> bool {
+#[must_use]
+pub fn may_read(broker: &Broker, account: &str, origin: &str) -> bool {
     let accounts = broker.accounts();
     let Ok((_, account)) = accounts.get(account) else {
         return false;

@@ -209,8 +209,9 @@ fn none_twice(
     }
 }
 
-/// Returns the account that a query names, ignoring everything else in it.
-pub(crate) fn account_of(raw: &str) -> Cow<'_, str> {
+/// Returns the account that a query names, ignoring everything else in it. Empty if it names none.
+#[must_use]
+pub fn account_of(raw: &str) -> Cow<'_, str> {
     value(raw, "account").unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! The library in another program: `docs/EMBEDDING.md`, whose code is compiled here.
+//! The library in another program: `docs/EMBEDDING.md`, whose code is compiled here, and the endpoints without an adapter.
 
 #![allow(dead_code, unused_variables)] // most functions are only compiled
 
@@ -10,8 +10,10 @@ use actix_web::web;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use wx_jssdk::actix::public_scope;
-use wx_jssdk::endpoint::{ClientIps, RateLimit};
-use wx_jssdk::{Broker, Clock, JsConfig, Kind, PageUrl, Secret, Signer, UnixTime};
+use wx_jssdk::endpoint::{ClientIps, Headers, RateLimit};
+use wx_jssdk::{
+    Account, Broker, Clock, JsConfig, Kind, PageUrl, Secret, Signer, UnixTime, UpstreamOptions,
+};
 
 #[rustfmt::skip]
 async fn in_actix(secret: String) -> Result<(), Box<dyn Error>> {
@@ -105,4 +107,49 @@ fn the_code_of_the_embedding_documents_compiles() {
         assert!(compiled.contains(block), "copy it to this file:\n{block}");
     }
     assert_eq!(blocks("docs/zh/EMBEDDING.md"), english);
+}
+
+/// The request headers of another framework.
+struct Tag(String);
+
+impl Headers for Tag {
+    fn values<'h>(&'h self, name: &str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
+        let tag = (name == "if-none-match").then_some(self.0.as_bytes());
+        tag.into_iter()
+    }
+}
+
+#[tokio::test]
+async fn another_framework_can_serve_the_script_and_decide_who_may_read() {
+    use wx_jssdk::endpoint::{SCRIPT, TYPES, account_of, client_has, may_read};
+
+    let (main, shop) = (
+        Account::official("wx0123456789abcdef", "s"),
+        Account::official("wxfedcba9876543210", "s"),
+    );
+    let broker = Broker::builder()
+        .account("main", main.js_safe_domain("example.com").unwrap())
+        .account("shop", shop.js_safe_domain("example.org").unwrap())
+        .default_account("main")
+        .upstream(UpstreamOptions::at("http://127.0.0.1:9"))
+        .build()
+        .unwrap();
+    let readers = |query: &str| {
+        let account = account_of(query);
+        ["https://example.com", "https://example.org"]
+            .map(|origin| may_read(&broker, &account, origin))
+    };
+    assert_eq!(readers("url=a"), [true, false]);
+    assert_eq!(readers("account=shop&url=a"), [false, true]);
+    assert_eq!(readers("account=unknown"), [false, false]);
+    for (file, content_type) in [
+        (&SCRIPT, "text/javascript; charset=utf-8"),
+        (&TYPES, "text/plain; charset=utf-8"),
+    ] {
+        assert_eq!(file.content_type, content_type);
+        assert!(file.headers().contains(&("etag", &file.tag)));
+        assert!(client_has(&Tag(file.tag.clone()), &file.tag));
+        assert!(!client_has(&Tag("\"other\"".to_owned()), &file.tag));
+    }
+    assert!(SCRIPT.text.contains("window.wxJssdk"));
 }
