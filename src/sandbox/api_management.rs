@@ -44,13 +44,14 @@ impl Simulator {
     }
 
     /// Returns the request of a rid. The sandbox keeps no rids: every well-formed one is a failed call with the
-    /// caller's own token, because WeChat's real answer holds a token as well.
+    /// caller's own token and AppSecret, because WeChat's real answer quotes a request completely.
     pub(super) fn request_by_rid(
         &mut self,
         call: &Call<'_>,
         now: UnixTime,
     ) -> Result<String, Refusal> {
-        self.caller(call, now)?;
+        let app = &self.caller(call, now)?.app;
+        let sent = json!({ "appid": app.app_id, "appsecret": app.secret }).to_string();
         let body = call.json()?;
         let rid = body.get("rid").and_then(Value::as_str).unwrap_or_default();
         if !is_rid(rid) {
@@ -61,9 +62,9 @@ impl Simulator {
             "request": {
                 "invoke_time": now.0,
                 "cost_in_ms": 30,
-                "request_url": format!("https://api.weixin.qq.com/cgi-bin/clear_quota?access_token={token}"),
-                "request_body": "",
-                "response_body": format!(r#"{{"errcode":43002,"errmsg":"require POST method rid: {rid}"}}"#),
+                "request_url": format!("https://api.weixin.qq.com/cgi-bin/clear_quota/v2?access_token={token}"),
+                "request_body": sent,
+                "response_body": format!(r#"{{"errcode":48006,"errmsg":"forbid to clear quota because of reaching the limit rid: {rid}"}}"#),
                 "client_ip": call.peer.to_canonical().to_string(),
             }
         })))

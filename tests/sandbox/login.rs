@@ -299,7 +299,7 @@ async fn quotas_are_cleared_with_the_secret_and_without_a_token() {
 }
 
 #[tokio::test]
-async fn the_request_of_a_rid_holds_a_token_that_is_alive() {
+async fn the_request_of_a_rid_holds_a_valid_token_and_the_secret() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);
     let path = format!("/cgi-bin/openapi/rid/get?access_token={token}");
@@ -307,6 +307,11 @@ async fn the_request_of_a_rid_holds_a_token_that_is_alive() {
     let answer = post(&sandbox, &path, body).await;
     let url = text(&answer["request"], "request_url");
     assert!(url.ends_with(&format!("access_token={token}")), "{url}");
+    let sent = text(&answer["request"], "request_body");
+    assert!(
+        sent.contains(&format!(r#""appsecret":"{SECRET}""#)),
+        "{sent}"
+    );
     assert_eq!(sandbox.token(APP, Mode::Stable), Some(token));
     for (code, body) in [
         (44002, ""),

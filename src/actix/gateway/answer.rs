@@ -15,7 +15,9 @@ use hyper::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Sleep;
+use url::form_urlencoded::byte_serialize;
 
 use super::super::problem::FailureCode;
 use super::connections::Lent;
@@ -120,25 +122,25 @@ impl Answer {
         self.rest.is_none()
     }
 
-    /// Hides the tokens in quoted requests: `access_token=…`. Returns false if it is no text, so that they are
-    /// still in it.
+    /// Hides the secrets in quoted requests: the account's AppSecret, and every value with the name of a secret, as
+    /// `name=value` or as JSON. Returns false if it is no text, so that they are still in it.
     #[must_use]
-    pub(super) fn redact(&mut self) -> bool {
-        let Ok(text) = std::str::from_utf8(&self.first) else {
-            return false;
+    pub(super) fn redact(&mut self, app_secret: &str) -> bool {
+        // Written again, JSON has one spelling for each character.
+        let text = match serde_json::from_slice::<Value>(&self.first) {
+            Ok(json) => json.to_string(),
+            Err(_) => match std::str::from_utf8(&self.first) {
+                Ok(text) => text.to_owned(),
+                Err(_) => return false,
+            },
         };
-        let mut redacted = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find(TOKEN) {
-            let (before, value) = rest.split_at(at + TOKEN.len());
-            let end = value
-                .find(|c: char| !(c.is_ascii_alphanumeric() || "-_%.~+".contains(c)))
-                .unwrap_or(value.len());
-            redacted.push_str(before);
-            redacted.push_str("***");
-            rest = &value[end..];
+        let mut redacted = without_named_secrets(&text);
+        let encoded: String = byte_serialize(app_secret.as_bytes()).collect();
+        for secret in [app_secret, &encoded] {
+            if !secret.is_empty() {
+                redacted = redacted.replace(secret, REDACTED);
+            }
         }
-        redacted.push_str(rest);
         self.length = Some(redacted.len() as u64);
         self.first = redacted.into_bytes().into();
         true
@@ -182,6 +184,37 @@ impl Answer {
         }
         response
     }
+}
+
+/// Returns the text with [`REDACTED`] for each value that follows the name of a secret.
+fn without_named_secrets(text: &str) -> String {
+    let mut redacted = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (at, separator) in text.match_indices(['=', ':']) {
+        let (name, value) = (&text[..at], &text[at + 1..]);
+        let (name, value) = match separator {
+            "=" => (name, Some(value)),
+            // In a quoted text, the quotation marks have backslashes before them.
+            _ => (
+                name.trim_end_matches(['"', '\\', ' ']),
+                value.trim_start_matches(['\\', ' ']).strip_prefix('"'),
+            ),
+        };
+        let Some(value) = value.filter(|_| SECRETS.iter().any(|secret| name.ends_with(secret)))
+        else {
+            continue;
+        };
+        let start = text.len() - value.len();
+        if start < copied {
+            continue;
+        }
+        let ends = |c: char| c.is_whitespace() || "&\"\\,;<>{}".contains(c);
+        redacted.push_str(&text[copied..start]);
+        redacted.push_str(REDACTED);
+        copied = start + value.find(ends).unwrap_or(value.len());
+    }
+    redacted.push_str(&text[copied..]);
+    redacted
 }
 
 fn errcode(body: &[u8]) -> Option<i64> {
@@ -283,7 +316,11 @@ const HOP_BY_HOP: [&str; 8] = [
 /// Larger than any error of WeChat.
 pub(super) const PEEKED: usize = 64 * 1024;
 
-const TOKEN: &str = "access_token=";
+/// How the names of secrets in requests end: `component_appsecret`, `authorizer_refresh_token`.
+const SECRETS: [&str; 4] = ["access_token", "refresh_token", "secret", "verify_ticket"];
+
+/// Stands in the place of a secret.
+const REDACTED: &str = "***";
 
 #[cfg(test)]
 mod tests {
@@ -318,18 +355,38 @@ mod tests {
     #[test]
     fn a_quoted_request_that_is_no_text_is_not_redacted() {
         let mut answer = quoting(b"{\"body\":\"\xb0\xa1 access_token=24_A\"}");
-        assert!(!answer.redact());
+        assert!(!answer.redact("of the account"));
     }
 
     #[test]
-    fn tokens_in_quoted_requests_are_hidden() {
-        let quoted = r#"{"request":{"request_url":"/cgi-bin/x?access_token=24_A-b_9&type=a","body":"access_token=B\"}"}}"#;
-        let mut answer = quoting(quoted.as_bytes());
-        assert!(answer.redact());
-        let text = std::str::from_utf8(&answer.first).unwrap();
-        assert_eq!(
-            text,
-            r#"{"request":{"request_url":"/cgi-bin/x?access_token=***&type=a","body":"access_token=***\"}"}}"#
-        );
+    fn secrets_in_quoted_requests_are_hidden() {
+        for (quoted, expected) in [
+            (
+                r#"{"request":{"request_url":"https:\/\/h\/x?access_token=24_A-b_9&type=a","body":"access_token=B\"}"}}"#,
+                r#"{"request":{"body":"access_token=***\"}","request_url":"https://h/x?access_token=***&type=a"}}"#,
+            ),
+            (
+                r#"{"a":"x?component_access_token\u003d24_A-b_9\u0026b=1&refresh_token=&c"}"#,
+                r#"{"a":"x?component_access_token=***&b=1&refresh_token=***&c"}"#,
+            ),
+            (
+                r#"{"a":"{\"secret\":\"one\",\"component_appsecret\" : \"two\",\"appid\":\"wx1\",\"appsecret\":\"\"}"}"#,
+                r#"{"a":"{\"secret\":\"***\",\"component_appsecret\" : \"***\",\"appid\":\"wx1\",\"appsecret\":\"***\"}"}"#,
+            ),
+            (
+                r#"{"component_verify_ticket":"ticket@@@a-b","authorizer_refresh_token":"refreshtoken@@@c","b":1}"#,
+                r#"{"authorizer_refresh_token":"***","b":1,"component_verify_ticket":"***"}"#,
+            ),
+            (
+                r#"{"a":"of/the=account","b":"x=of%2Fthe%3Daccount","c":"secret: none"}"#,
+                r#"{"a":"***","b":"x=***","c":"secret: none"}"#,
+            ),
+        ] {
+            let mut answer = quoting(quoted.as_bytes());
+            assert!(answer.redact("of/the=account"));
+            let text = std::str::from_utf8(&answer.first).unwrap();
+            assert_eq!(text, expected);
+            assert_eq!(answer.length, Some(text.len() as u64));
+        }
     }
 }

@@ -283,12 +283,13 @@ impl Call<'_> {
         advice.class == Class::StaleToken
     }
 
-    /// Removes tokens that the answer quotes, and remembers users' tokens that it returns.
+    /// Removes secrets that the answer quotes, and remembers users' tokens that it returns.
     fn finish(&self, answer: &mut Answer) -> Result<(), Refusal> {
-        if self.path.quotes_requests() && !(answer.is_whole() && answer.redact()) {
+        let app_secret = self.caller.account.secret().expose();
+        if self.path.quotes_requests() && !(answer.is_whole() && answer.redact(app_secret)) {
             return Err(unavailable(
                 StatusCode::BAD_GATEWAY,
-                "system error: the answer quotes an access token in a form that cannot be redacted"
+                "system error: the answer quotes a request in a form that cannot be redacted"
                     .into(),
             ));
         }

@@ -96,7 +96,7 @@ impl<'a> CallPath<'a> {
         self.is(COMPONENT_CLEAR_QUOTA)
     }
 
-    /// Returns whether the answer quotes an earlier request with its token.
+    /// Returns whether the answer quotes an earlier request with its token or AppSecret.
     pub(crate) fn quotes_requests(self) -> bool {
         self.is("/cgi-bin/openapi/rid/get")
     }

@@ -195,7 +195,7 @@ async fn a_multipart_body_keeps_every_byte() {
 }
 
 #[tokio::test]
-async fn a_quoted_request_hides_its_token() {
+async fn a_quoted_request_hides_its_token_and_the_app_secret() {
     let world = World::new().await;
     let target = format!("/wx/main/cgi-bin/openapi/rid/get?access_token={VIRTUAL_KEY}");
     let request = post(&target)
@@ -206,6 +206,8 @@ async fn a_quoted_request_hides_its_token() {
     assert_eq!(json["errcode"], 0, "{json}");
     assert!(answer.text.contains("access_token=***"), "{json}");
     assert!(!answer.text.contains(&world.current()));
+    assert!(answer.text.contains("appsecret"), "{json}");
+    assert!(!answer.text.contains(SECRET), "{json}");
 }
 
 #[tokio::test]
