@@ -29,11 +29,11 @@ pub(crate) fn open<'k>(
     keys: &'k ApiKeys,
     accounts: &Accounts,
 ) -> Option<(&'k Arc<ApiKey>, String)> {
-    let (name, rest) = token.strip_prefix(PREFIX)?.rsplit_once('-')?;
+    let (name, rest) = parts(token)?;
     let (key_id, presented) = rest.split_at_checked(SHORT)?;
-    let (name, account) = match (name.split_once('.'), name.split_once('-')) {
+    let (name, account) = match (name.split_once('.'), agent_of(name)) {
         (Some((id, component)), _) => accounts.of_authorizer(component, id)?,
-        (None, Some((id, agent))) => accounts.of_app(id, Some(agent.parse().ok()?))?,
+        (None, Some((id, agent))) => accounts.of_app(id, Some(agent))?,
         (None, None) => accounts.of_app(name, None)?,
     };
     let key = keys
@@ -42,6 +42,22 @@ pub(crate) fn open<'k>(
     let proof = proof(&key.hash, account);
     let is_right: bool = proof.as_bytes().ct_eq(presented.as_bytes()).into();
     is_right.then(|| (key, name.to_owned()))
+}
+
+/// Returns whether a virtual token, valid or not, is of a WeCom app.
+pub(crate) fn names_agent(token: &str) -> bool {
+    parts(token).is_some_and(|(name, _)| agent_of(name).is_some())
+}
+
+/// Returns the name of the app, and the key's id with the proof.
+fn parts(token: &str) -> Option<(&str, &str)> {
+    token.strip_prefix(PREFIX)?.rsplit_once('-')
+}
+
+/// Returns the CorpID and the agent of a WeCom app's name. A CorpID may contain `-` itself.
+fn agent_of(name: &str) -> Option<(&str, u64)> {
+    let (id, agent) = name.rsplit_once('-')?;
+    Some((id, agent.parse().ok()?))
 }
 
 /// `server.api_keys.token`: which access token a key gets.
@@ -101,12 +117,13 @@ mod tests {
             Broker::builder()
                 .account("main", Account::official("wx0123456789abcdef", secret))
                 .account("corp", Account::work("ww0123456789abcdef", 1000002, secret))
+                .account("client", Account::work("wpAB-cd_EF", 1000002, secret))
                 .build()
                 .unwrap()
         };
         let accounts = broker("secret").accounts();
         let keys = ApiKeys::new(vec![crm.clone(), shop.clone()]);
-        for name in ["main", "corp"] {
+        for name in ["main", "corp", "client"] {
             let account = accounts.get(name).unwrap().1;
             let token = of(&crm, account);
             assert!(token.check().is_ok() && token.expose().starts_with(PREFIX));

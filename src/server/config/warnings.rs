@@ -154,12 +154,16 @@ fn check_id(name: &str, account: &Account, found: &mut Problems) {
                     .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         })
     };
+    // Service providers see the CorpIDs of their clients encrypted.
+    let is_encrypted = id
+        .strip_prefix("wp")
+        .is_some_and(|rest| rest.len() >= 16 && rest.bytes().all(is_base64));
     let (good, key, en, zh) = match account.platform() {
         Platform::Work { .. } => (
-            has_shape("ww") || has_shape("wx"),
+            has_shape("ww") || has_shape("wx") || is_encrypted,
             "corp_id",
-            "a CorpID (ww or wx, then 16 hex digits)",
-            "CorpID（ww 或 wx 加 16 位十六进制字符）",
+            "a CorpID (ww or wx, then 16 hex digits; a service provider's: wp, then letters, digits, - and _)",
+            "CorpID（ww 或 wx 加 16 位十六进制字符；服务商看到的为 wp 加字母、数字、- 和 _）",
         ),
         _ => (
             has_shape("wx"),

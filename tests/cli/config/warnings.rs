@@ -36,8 +36,11 @@ fn well_formed_ids_and_secrets_cause_no_warning() {
     let work = "[accounts.sales]\nplatform = \"work\"\ncorp_id = \"ww0123456789abcdef\"\nagent_id = 1000002\n\
         secret = \"y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY\"\njs_safe_domains = [\"example.com\"]\n\
         js_api_list = [\"selectExternalContact\", \"openUserProfile\"]\n";
-    let settings = good(&format!("{MAIN}{work}"));
-    assert_eq!(warnings(&settings), []);
+    for corp_id in ["ww0123456789abcdef", "wpAB-cd_EFAAAn9qVmbB_u3RHZ5tYw-xk"] {
+        let work = work.replace("ww0123456789abcdef", corp_id);
+        let settings = good(&format!("{MAIN}{work}"));
+        assert_eq!(warnings(&settings), [], "{corp_id}");
+    }
 }
 
 #[test]
