@@ -275,6 +275,10 @@ impl Shared {
         let is_platform_call =
             path.takes_component_secret() && caller.account.platform() == Platform::Component;
         let has_secret = is_platform_call || !caller.account.has_no_app_secret();
+        if path.is_platform_login() && caller.account.platform() != Platform::Component {
+            let what = "this call needs the open platform's token: name the platform in the base URL, or with component_appid, and send an API key that opens it";
+            return Err(Refusal::because(forbidden, what));
+        }
         if path.secret_parameter().is_some() && !has_secret {
             let what = "this account is served through an open platform, and has no AppSecret here: log users in with /sns/component/jscode2session or /sns/oauth2/component/access_token";
             return Err(Refusal::because(forbidden, what));

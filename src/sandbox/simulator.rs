@@ -102,10 +102,10 @@ impl Simulator {
     ) -> Result<(), Refusal> {
         match (system, call.endpoint) {
             (System::Qyapi, _) => self.work_caller(call, now).map(drop),
-            (System::Weixin, Endpoint::OtherUser) => self.logins.user(call, now).map(drop),
-            (System::Weixin, _) if call.path.starts_with("/cgi-bin/component/") => {
+            (System::Weixin, _) if COMPONENT.iter().any(|at| call.path.starts_with(at)) => {
                 self.component_caller(call, now).map(drop)
             }
+            (System::Weixin, Endpoint::OtherUser) => self.logins.user(call, now).map(drop),
             (System::Weixin, _) => self.caller(call, now).map(drop),
         }
     }
@@ -361,6 +361,13 @@ fn wants_client_credential(grant_type: Option<&str>) -> Result<(), Refusal> {
         Err(Refusal::new(40002))
     }
 }
+
+/// Where a call carries an open platform's token.
+const COMPONENT: [&str; 3] = [
+    "/cgi-bin/component/",
+    "/sns/component/",
+    "/sns/oauth2/component/",
+];
 
 /// "Consecutive force calls need 30 s between them, otherwise no refresh happens."
 const FORCE_SPACING: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
 use wx_jssdk::clock::Clock;
-use wx_jssdk::sandbox::{App, OpenPlatform, Push, Sandbox};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Push, Sandbox};
 use wx_jssdk::server::config::StoreSettings;
 use wx_jssdk::{Kind, UnixTime};
 
@@ -643,4 +643,93 @@ async fn an_exhausted_component_quota_is_cleared_by_secret() {
         48001,
         "it has no secret"
     );
+}
+
+/// Calls that need the platform's own token.
+const PLATFORM_CALLS: [&str; 3] = [
+    "/sns/component/jscode2session",
+    "/sns/oauth2/component/access_token",
+    "/cgi-bin/component/setting",
+];
+
+/// A key with virtual tokens that opens the platform and makes [`PLATFORM_CALLS`].
+const LOGIN_KEY: &str = "wxk_0123456789012345678901234567890123456logins";
+
+async fn with_login_key() -> World {
+    World::ready_with(&format!(
+        "[[server.api_keys]]\nname = \"logins\"\nsha256 = \"{}\"\naccounts = [\"agency\"]\n\
+         token = \"virtual\"\ncalls = {PLATFORM_CALLS:?}",
+        KeyHash::of(LOGIN_KEY)
+    ))
+    .await
+}
+
+#[tokio::test]
+async fn a_call_with_a_component_access_token_gets_that_of_the_platform() {
+    let world = with_login_key().await;
+    let dropin =
+        format!("/cgi-bin/token?grant_type=client_credential&appid={COMPONENT}&secret={LOGIN_KEY}");
+    let call = async |request: Request| {
+        let answer = http::send(world.service.admin, request.close().text()).await;
+        answer.json()
+    };
+    let virtual_token = call(get(dropin)).await["access_token"].clone();
+    let virtual_token = virtual_token.as_str().unwrap();
+    assert!(virtual_token.starts_with("wxv_"), "{virtual_token}");
+    for path in PLATFORM_CALLS {
+        let target = format!("{path}?appid={SHOP}&js_code=c&component_appid={COMPONENT}");
+        for request in [
+            get(format!("{target}&component_access_token={LOGIN_KEY}")),
+            get(format!("{target}&component_access_token={virtual_token}")),
+            get(format!("/wx/agency{target}&component_access_token=61_x")).bearer(LOGIN_KEY),
+            get(target.clone()).bearer(LOGIN_KEY),
+        ] {
+            let answer = call(request).await;
+            assert_eq!(answer["echo"]["path"], path, "{answer}");
+            let token = world.sandbox.component_token(COMPONENT).unwrap();
+            let received = world.sandbox.last_requests(path).pop().unwrap().query;
+            assert_eq!(received.matches("access_token=").count(), 1, "{received}");
+            let sent = format!("access_token={}***", &token[..4]);
+            assert!(received.contains(&sent), "{received}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_component_access_token_is_replaced_and_the_call_repeated() {
+    let world = with_login_key().await;
+    for path in PLATFORM_CALLS {
+        let target = format!("{path}?component_appid={COMPONENT}&component_access_token=61_x");
+        for code in [40001, 40094, 42001, 42006] {
+            world.advance(3_600);
+            world.sandbox.reset_calls();
+            world
+                .sandbox
+                .fault(Fault::once(path, FaultKind::Errcode(code)));
+            let request = get(&target).bearer(LOGIN_KEY).close().text();
+            let answer = http::send(world.service.admin, request).await.json();
+            assert_eq!(answer["errcode"], 0, "{path} {code}: {answer}");
+            assert_eq!(world.sandbox.calls(path), 2, "{path} {code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_through_the_platform_needs_a_key_of_the_platform() {
+    let world = with_login_key().await;
+    let name = world.authorized(SHOP).await;
+    let path = PLATFORM_CALLS[0];
+    for (target, code) in [
+        (format!("{path}?component_appid={COMPONENT}"), 40013),
+        (
+            format!("/wx/{name}{path}?component_appid={COMPONENT}"),
+            48001,
+        ),
+    ] {
+        let answer = world.admin(&target).await.json();
+        assert_eq!(answer["errcode"], code, "{target}: {answer}");
+    }
+    let none = http::send(world.service.admin, get(path).close().text()).await;
+    assert_eq!(none.json()["errcode"], 41001, "{none:?}");
+    assert_eq!(world.sandbox.calls(path), 0);
 }

@@ -94,10 +94,12 @@ impl Shared {
             };
             return self.of_key(incoming, key, &query, login_body);
         }
-        if path.is_user_api() {
+        let parameters = path.token_parameters();
+        if parameters.is_empty() {
             return self.of_user(incoming, keys, &query);
         }
-        let token = query.get("access_token").ok_or_else(|| {
+        let token = parameters.iter().find_map(|name| query.get(name));
+        let token = token.ok_or_else(|| {
             Refusal::because(
                 wire_errors::NO_TOKEN,
                 "send an API key of wx-jssdk, or what its /cgi-bin/token returned",

@@ -114,7 +114,7 @@ impl Call<'_> {
 
     /// Returns the account's token, unless the call carries the AppSecret or a user's token.
     async fn token(&self) -> Result<Option<Arc<Credential>>, Refusal> {
-        if self.path.is_user_api() || self.path.secret_parameter().is_some() {
+        if self.path.token_parameters().is_empty() {
             return Ok(None);
         }
         let broker = &self.shared.broker;
@@ -125,17 +125,19 @@ impl Call<'_> {
     pub(super) fn query(&self, token: Option<&Credential>) -> String {
         let query = Query(self.incoming.query());
         match (token, self.path.secret_parameter()) {
-            (Some(token), _) => query.with("access_token", token.value.expose()),
-            (None, Some(parameter)) => query.with(parameter, self.caller.account.secret().expose()),
+            (Some(token), _) => query.with(self.path.token_parameters(), token.value.expose()),
+            (None, Some(parameter)) => {
+                query.with(&[parameter], self.caller.account.secret().expose())
+            }
             (None, None) => query.0.to_owned(),
         }
     }
 
     fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let replaced = match self.path.secret_parameter() {
-            Some(parameter) => parameter,
-            None if self.path.is_user_api() => "",
-            None => "access_token",
+        let secret = self.path.secret_parameter();
+        let replaced = match &secret {
+            Some(_) => secret.as_slice(),
+            None => self.path.token_parameters(),
         };
         let query = Query(self.incoming.query());
         outgoing_request::check(self.path.as_str(), query, replaced, headers)
@@ -279,7 +281,11 @@ impl Call<'_> {
 
     /// Whether WeChat refused the token, so that a refresh may help.
     fn is_token_error(&self, errcode: i64) -> bool {
-        let advice = explain(self.system(), Paid::WithToken, errcode);
+        let paid = match self.caller.account.platform() {
+            Platform::Component => Paid::WithComponentToken,
+            _ => Paid::WithToken,
+        };
+        let advice = explain(self.system(), paid, errcode);
         advice.class == Class::StaleToken
     }
 

@@ -31,9 +31,12 @@ impl<'a> Query<'a> {
         query::trimmed_value(self.0, name)
     }
 
-    /// Returns the query with this value for the parameter, at its first place or else at the end. All other
-    /// bytes stay.
-    pub(super) fn with(self, name: &str, value: &str) -> String {
+    /// Returns the query with this value for the first parameter that has one of these names, else for the first
+    /// name at the end. Further parameters of these names are left out; all other bytes stay.
+    pub(super) fn with(self, names: &[&str], value: &str) -> String {
+        let mut found = self.pairs().map(|(_, name, _)| name);
+        let found = found.find(|name| names.contains(&&**name));
+        let name = found.as_deref().unwrap_or(names[0]);
         let length = self.0.len() + name.len() + value.len() + 2;
         let mut query = String::with_capacity(length);
         let add = |query: &mut String, part: &str| {
@@ -48,7 +51,7 @@ impl<'a> Query<'a> {
         replaced.extend(url::form_urlencoded::byte_serialize(value.as_bytes()));
         let mut is_placed = false;
         for (raw, key, _) in self.pairs() {
-            if key != name {
+            if !names.contains(&&*key) {
                 add(&mut query, raw);
             } else if !std::mem::replace(&mut is_placed, true) {
                 add(&mut query, &replaced);
@@ -60,12 +63,12 @@ impl<'a> Query<'a> {
         query
     }
 
-    /// Whether it contains what looks like an API key or a virtual token, apart from the value of one
-    /// parameter.
-    fn contains_key_beside(self, parameter: &str) -> bool {
+    /// Whether it contains what looks like an API key or a virtual token, apart from the values of these
+    /// parameters.
+    fn contains_key_beside(self, parameters: &[&str]) -> bool {
         self.pairs().any(|(raw, name, value)| {
             let is_decoded = raw.contains('%');
-            name != parameter
+            !parameters.contains(&&*name)
                 && (contains_key(raw.as_bytes())
                     || (is_decoded
                         && (contains_key(name.as_bytes()) || contains_key(value.as_bytes()))))
@@ -88,11 +91,11 @@ pub(super) fn refuse_loop(headers: &Incoming, via: &str) -> Result<(), Refusal> 
 }
 
 /// Refuses what must not go upstream: an API key in the path, the query or a header that is passed on, or an
-/// oversized query. `replaced` is the parameter whose value does not go upstream.
+/// oversized query. `replaced` are the parameters whose values do not go upstream.
 pub(super) fn check(
     path: &str,
     query: Query<'_>,
-    replaced: &str,
+    replaced: &[&str],
     headers: &HeaderMap,
 ) -> Result<(), Refusal> {
     if query.0.len() > LONGEST_QUERY {
@@ -221,10 +224,20 @@ mod tests {
             ("a=1", "a=1&access_token=NEW%2B"),
         ] {
             assert_eq!(
-                Query(query).with("access_token", "NEW+"),
+                Query(query).with(&["access_token"], "NEW+"),
                 expected,
                 "{query}"
             );
+        }
+        let names = ["access_token", "component_access_token"];
+        for (query, expected) in [
+            ("a=1", "a=1&access_token=NEW"),
+            (
+                "component_access_token=OLD&a=1&access_token=OLD",
+                "component_access_token=NEW&a=1",
+            ),
+        ] {
+            assert_eq!(Query(query).with(&names, "NEW"), expected);
         }
     }
 
@@ -238,13 +251,13 @@ mod tests {
             format!("a={encoded}&b=1"),
             format!("a=x{key}y"),
         ] {
-            assert!(Query(&query).contains_key_beside("token"), "{query}");
+            assert!(Query(&query).contains_key_beside(&["token"]), "{query}");
         }
         for query in ["", "a=wxk_", "a=wxk_short", "prefix=wxv_1"] {
-            assert!(!Query(query).contains_key_beside("token"), "{query}");
+            assert!(!Query(query).contains_key_beside(&["token"]), "{query}");
         }
         let replaced = format!("token={key}&a=1&t%6fken={key}");
-        assert!(!Query(&replaced).contains_key_beside("token"));
-        assert!(Query(&replaced).contains_key_beside(""));
+        assert!(!Query(&replaced).contains_key_beside(&["token"]));
+        assert!(Query(&replaced).contains_key_beside(&[]));
     }
 }

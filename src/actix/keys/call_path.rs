@@ -71,7 +71,32 @@ impl<'a> CallPath<'a> {
 
     /// Returns whether the path is below `/sns/`, where `access_token` is the user's token.
     pub(crate) fn is_user_api(self) -> bool {
-        self.0.starts_with("/sns/")
+        self.is_below("/sns")
+    }
+
+    /// Returns whether the call logs a user in with an open platform's token.
+    pub(crate) fn is_platform_login(self) -> bool {
+        ["/sns/component", "/sns/oauth2/component"]
+            .iter()
+            .any(|folder| self.is_below(folder))
+    }
+
+    /// Returns the query parameters that may carry the account's token, the usual one first. There are no such
+    /// parameters where the call carries the AppSecret or a user's token.
+    pub(crate) fn token_parameters(self) -> &'static [&'static str] {
+        match () {
+            () if self.secret_parameter().is_some() => &[],
+            () if self.is_platform_login() => &["component_access_token"],
+            () if self.is_user_api() => &[],
+            // WeChat's documents have both names for an open platform's token.
+            () => &["access_token", "component_access_token"],
+        }
+    }
+
+    fn is_below(self, folder: &str) -> bool {
+        let start = self.0.get(..folder.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(folder))
+            && self.0[folder.len()..].starts_with('/')
     }
 
     /// Returns the query parameter in which a call without a token carries the AppSecret.
@@ -210,5 +235,39 @@ mod tests {
             Some("secret")
         );
         assert!(path("/cgi-bin/component/clear_quota/V2").takes_component_secret());
+        assert!(path("/sns/OAuth2/component/access_token").is_platform_login());
+    }
+
+    #[test]
+    fn paths_of_rarer_apis_of_wechat_are_known() {
+        for path in [
+            "/mall/importproduct",
+            "/marketing/user_actions/add",
+            "/redpacketcover/wxapp/cover_url/get_by_token",
+            "/retail/B2b/getorder",
+        ] {
+            assert!(CallPath::parse(path).unwrap().is_known(), "{path}");
+        }
+        for path in ["/market/x", "/marketing2/x", "/wx/main/x"] {
+            assert!(!CallPath::parse(path).unwrap().is_known(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_parameter_of_the_token_follows_from_the_path() {
+        for (path, parameters) in [
+            (
+                "/cgi-bin/component/setting",
+                ["access_token", "component_access_token"].as_slice(),
+            ),
+            ("/sns/component/jscode2session", &["component_access_token"]),
+            ("/sns/components/x", &[]),
+            ("/sns/userinfo", &[]),
+            ("/sns/jscode2session", &[]),
+            ("/cgi-bin/component/clear_quota/v2", &[]),
+        ] {
+            let path = CallPath::parse(path).unwrap();
+            assert_eq!(path.token_parameters(), parameters, "{path:?}");
+        }
     }
 }
