@@ -126,8 +126,8 @@ impl Gateway {
     /// Whether the gateway answers a path of the admin listener.
     pub(crate) fn answers(path: &str) -> bool {
         match CallPath::parse(path) {
-            Some(path) => path.is_known() && !path.is_issued_here(),
-            None => looks_like_wechats(path),
+            Some(path) if path.is_known() => !path.is_issued_here(),
+            _ => looks_like_wechats(path),
         }
     }
 
@@ -161,7 +161,8 @@ impl Gateway {
                 .map(|base| base.0.clone()),
         };
         let (mut group, mut account) = (String::new(), None);
-        let answer = match CallPath::parse(request.uri().path()) {
+        let path = CallPath::parse(request.uri().path());
+        let answer = match path.filter(|path| path.is_known()) {
             Some(path) => {
                 let answered = shared.answer(&incoming, path, body, &connections, &mut account);
                 let answered = answered.await;
@@ -217,16 +218,15 @@ impl<'a> Incoming<'a> {
 /// Whether a path that no API has was probably meant for WeChat.
 fn looks_like_wechats(path: &str) -> bool {
     let lower = path.trim_start_matches('/').to_ascii_lowercase();
-    // With the base URL `/wx/{account}`, the account comes first.
-    let below = lower
+    // Below the base URL `/wx/{account}` is nothing else.
+    lower
         .strip_prefix("wx/")
-        .and_then(|rest| rest.split_once('/'));
-    let lower = below.map_or(lower.as_str(), |(_, rest)| rest.trim_start_matches('/'));
-    ["cgi-bin", "wxa", "sns"].iter().any(|first| {
-        lower
-            .strip_prefix(first)
-            .is_some_and(|rest| rest.starts_with(['/', '%', '\\', ';']))
-    })
+        .is_some_and(|rest| rest.contains('/'))
+        || ["cgi-bin", "wxa", "sns"].iter().any(|first| {
+            lower
+                .strip_prefix(first)
+                .is_some_and(|rest| rest.starts_with(['/', '%', '\\', ';']))
+        })
 }
 
 impl Shared {

@@ -184,7 +184,7 @@ impl Endpoint {
 }
 
 /// First path segments of `api.weixin.qq.com`. All paths of `qyapi.weixin.qq.com` begin with `cgi-bin`.
-const FIRST_SEGMENTS: [&str; 30] = [
+const FIRST_SEGMENTS: [&str; 34] = [
     "cgi-bin",
     "wxa",
     "sns",
@@ -210,6 +210,10 @@ const FIRST_SEGMENTS: [&str; 30] = [
     "scan",
     "publisher",
     "semantic",
+    "marketing",
+    "redpacketcover",
+    "retail",
+    "mall",
     // In older SDKs:
     "merchant",
     "device",

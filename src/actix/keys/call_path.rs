@@ -137,7 +137,7 @@ const CLEAR_QUOTA_V2: &str = "/cgi-bin/clear_quota/v2";
 const COMPONENT_CLEAR_QUOTA: &str = "/cgi-bin/component/clear_quota/v2";
 
 /// The first path segments of `api.weixin.qq.com`; `qyapi.weixin.qq.com` has `cgi-bin` only.
-const FIRST_SEGMENTS: [&str; 32] = [
+const FIRST_SEGMENTS: [&str; 36] = [
     "bizwifi",
     "business",
     "card",
@@ -151,11 +151,15 @@ const FIRST_SEGMENTS: [&str; 32] = [
     "device",
     "donut",
     "intp",
+    "mall",
+    "marketing",
     "merchant",
     "nontax",
     "product",
     "promoter",
     "publisher",
+    "redpacketcover",
+    "retail",
     "scan",
     "semantic",
     "shakearound",
