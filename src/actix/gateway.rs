@@ -32,12 +32,13 @@ use self::body::ReplayBudget;
 use self::caller::{Caller, UserTokens};
 pub(crate) use self::connections::Connections;
 use self::key_limits::KeyLimits;
+use self::outgoing_request::Query;
 pub use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::reply::Refusal;
 use super::dropin::{BaseAccount, system_of};
 use super::key_lockout::KeyLockout;
 use super::keys::call_policy::CallRight;
-use super::keys::{ApiKeys, CallPath};
+use super::keys::{API_KEY_PREFIX, ApiKeys, CallPath, virtual_token};
 use crate::account::Platform;
 use crate::broker::Broker;
 use crate::endpoint::Problem;
@@ -205,6 +206,17 @@ impl<'a> Incoming<'a> {
         self.request.uri().query().unwrap_or_default()
     }
 
+    /// Returns the system whose token the query carries, as far as the form of a token shows it.
+    fn system_of_token(&self) -> System {
+        // WeCom has no other paths.
+        let is_shared = self.request.uri().path().starts_with("/cgi-bin/");
+        let token = Query(self.query()).get("access_token");
+        match token.filter(|_| is_shared) {
+            Some(token) if !is_of_weixin(&token) => System::Qyapi,
+            _ => System::Weixin,
+        }
+    }
+
     fn method(&self) -> &'a Method {
         self.request.method()
     }
@@ -212,6 +224,16 @@ impl<'a> Incoming<'a> {
     fn peer_ip(&self) -> Option<IpAddr> {
         let peer = self.request.peer_addr();
         peer.map(|peer| peer.ip().to_canonical())
+    }
+}
+
+/// Whether it is an API key, or in the form of a token of `api.weixin.qq.com`: digits and `_` at the start.
+/// WeCom's tokens have no such start. A virtual token names its account, also one that is no longer valid.
+fn is_of_weixin(token: &str) -> bool {
+    let number_cut = token.trim_start_matches(|c: char| c.is_ascii_digit());
+    match token.starts_with(virtual_token::PREFIX) {
+        true => !virtual_token::names_agent(token),
+        false => token.starts_with(API_KEY_PREFIX) || number_cut.starts_with('_'),
     }
 }
 
@@ -304,7 +326,7 @@ impl Shared {
     }
 
     /// Returns the system whose error format applies: the account's, else the one that all accounts have, else
-    /// `api.weixin.qq.com`.
+    /// that of the token.
     fn system(&self, account: Option<&str>, incoming: &Incoming<'_>) -> System {
         let accounts = self.broker.accounts();
         if let Some(name) = account.or(incoming.base.as_deref()) {
@@ -315,7 +337,7 @@ impl Shared {
         let first = systems.next().unwrap_or(System::Weixin);
         match systems.all(|system| system == first) {
             true => first,
-            false => System::Weixin,
+            false => incoming.system_of_token(),
         }
     }
 }

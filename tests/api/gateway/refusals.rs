@@ -24,6 +24,29 @@ async fn a_key_without_calls_is_told_what_to_set() {
 }
 
 #[tokio::test]
+async fn an_unknown_token_gets_the_error_of_the_system_it_is_of() {
+    let world = World::new().await;
+    let proof = "0".repeat(80);
+    for (token, code) in [
+        (format!("wxv_{CORP}-7-{proof}"), 40014),
+        (format!("wxv_wpAB-cd_EF-7-{proof}"), 40014),
+        (
+            "jbe2EcNnR_DBVRMmQTZCsvMPP7XKbNJKTVRKq5Ei9v4".to_owned(),
+            40014,
+        ),
+        (format!("wxv_{APP}-{proof}"), 40001),
+        ("71_x-yz".to_owned(), 40001),
+    ] {
+        let target = |path: &str| get(format!("{path}?access_token={token}"));
+        let answer = world.send(target(USERS)).await;
+        assert_eq!(errcode(&answer), code, "{token}");
+        assert_eq!(answer.header("error-code").is_some(), code == 40014);
+        let answer = world.send(target("/wxa/getwxacode")).await;
+        assert_eq!(errcode(&answer), 40001, "WeCom has no such path");
+    }
+}
+
+#[tokio::test]
 async fn a_path_outside_the_keys_calls_makes_no_upstream_call() {
     let world = World::new().await;
     let token = world.token(CRM_KEY).await;
