@@ -319,7 +319,7 @@ impl Shared {
                 "{called} is sensitive: the calls of the API key \"{key}\" must name exactly this path, a part of it is not enough"
             ),
             CallRight::Never => format!(
-                "{called} is answered by wx-jssdk itself: check the spelling and the method of the path"
+                "{called} issues tokens or tickets, and is answered by wx-jssdk itself or not at all: check the spelling and the method of the path"
             ),
         };
         Err(Refusal::because(forbidden, what))

@@ -24,7 +24,7 @@ pub(crate) enum CallRight {
     NotListed,
     /// Entries cover it, but it needs one that names exactly its path.
     NeedsExactEntry,
-    /// No key may make it: the center itself issues what it returns.
+    /// No key may make it: it returns a token or a ticket.
     Never,
 }
 
@@ -33,10 +33,11 @@ impl Call {
     pub(crate) fn right(calls: &[Self], method: &Method, path: CallPath<'_>) -> CallRight {
         // WeChat might ignore case; the list of sensitive paths must not be passed by that.
         let lower = path.without_slash().to_ascii_lowercase();
-        if ISSUED_HERE.contains(&lower.as_str()) {
+        let lower = lower.as_str();
+        if ISSUED_HERE.contains(&lower) || ISSUES_TOKENS.contains(&lower) {
             return CallRight::Never;
         }
-        let is_sensitive = SENSITIVE.iter().any(|prefix| is_below(&lower, prefix));
+        let is_sensitive = SENSITIVE.iter().any(|prefix| is_below(lower, prefix));
         let covers = |call: &&Self| {
             call.method.as_ref().is_none_or(|only| only == method)
                 && is_below(path.without_slash(), &call.path)
@@ -104,6 +105,14 @@ pub(super) const ISSUED_HERE: [&str; 6] = [
     "/cgi-bin/get_jsapi_ticket",
     "/cgi-bin/ticket/getticket",
     "/cgi-bin/ticket/get",
+];
+
+/// What issues an account's token, which a key with virtual tokens must not get.
+const ISSUES_TOKENS: [&str; 4] = [
+    "/cgi-bin/component/api_component_token",
+    "/cgi-bin/component/api_authorizer_token",
+    "/cgi-bin/component/api_query_auth",
+    "/cgi-bin/service/get_corp_token",
 ];
 
 /// Quotas, tickets, and whatever manages accounts and authorisations: an entry such as `/cgi-bin/` does not
@@ -183,8 +192,8 @@ mod tests {
             "/cgi-bin/Clear_Quota",
             "/cgi-bin/clear_quota/v2",
             "/cgi-bin/openapi/quota/clear",
-            "/cgi-bin/component/api_query_auth",
-            "/cgi-bin/service/get_corp_token",
+            "/cgi-bin/component/api_get_authorizer_info",
+            "/cgi-bin/service/get_auth_info",
             "/cgi-bin/ticket/other",
             "/cgi-bin/open/create",
             "/cgi-bin/account/getaccountbasicinfo",
@@ -217,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_token_issuing_path_is_never_forwarded() {
-        for path in ISSUED_HERE {
+        for path in ISSUED_HERE.into_iter().chain(ISSUES_TOKENS) {
             let upper = path.to_ascii_uppercase();
             for path in [path, &format!("{path}/"), upper.as_str()] {
                 assert_eq!(

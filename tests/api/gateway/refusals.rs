@@ -116,7 +116,11 @@ async fn sensitive_and_token_issuing_paths_are_not_forwarded() {
     for (path, word) in [
         ("/cgi-bin/clear_quota", "exactly this path"),
         ("/cgi-bin/openapi/quota/clear", "exactly this path"),
-        ("/cgi-bin/component/api_query_auth", "exactly this path"),
+        (
+            "/cgi-bin/component/api_start_push_ticket",
+            "exactly this path",
+        ),
+        ("/cgi-bin/component/api_query_auth", "itself or not at all"),
         ("/cgi-bin/Token", "answered by wx-jssdk"),
         ("/cgi-bin/STABLE_TOKEN", "answered by wx-jssdk"),
         ("/cgi-bin/gettoken/", "answered by wx-jssdk"),
