@@ -71,7 +71,7 @@ impl KeyHash {
     /// Parses 64 hex digits; `None` for anything else.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let mut hash = [0; 32];
@@ -318,6 +318,7 @@ mod tests {
             "ba78",
             &"g".repeat(64),
             &"é".repeat(32),
+            &"+a".repeat(32),
             &"a".repeat(65),
         ] {
             assert!(KeyHash::from_hex(bad).is_none(), "{bad}");
