@@ -3,6 +3,8 @@
 //!
 //! WeChat has no state parameter, so a signed one is in `redirect_uri` and in a cookie: a code that a stranger
 //! sends to someone is not redeemed in that browser. The code is redeemed at once; no page shows it.
+//!
+//! Links cost a call of WeChat's quota, so only the page's button fetches them: crawlers cost nothing.
 
 mod state;
 
@@ -11,7 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use arc_swap::ArcSwap;
 use askama::Template;
@@ -48,7 +50,7 @@ struct PlatformPage {
 }
 
 impl AuthorizePages {
-    /// Create it once: all workers share its rate limit. Every visit costs a call to WeChat.
+    /// Create it once: all workers share its rate limit.
     pub(super) fn new(broker: &Broker, clients: Arc<ClientIps>, clock: Clock) -> Self {
         let limit = RateLimit::new(VISITS_PER_SECOND, VISITS_AT_ONCE, clients, clock)
             .with_total(ALL_VISITS_PER_SECOND, ALL_VISITS_AT_ONCE)
@@ -85,7 +87,11 @@ impl AuthorizePages {
                 web::scope("/authorize/{platform}")
                     .app_data(self.limit.clone())
                     .app_data(web::Data::new(self))
-                    .service(web::resource("").route(read_route().to(start)))
+                    .service(
+                        web::resource("")
+                            .route(read_route().to(start))
+                            .route(web::post().to(links)),
+                    )
                     .service(web::resource("/done").route(web::get().to(done))),
             );
         }
@@ -104,6 +110,8 @@ struct AuthorizePage {
 }
 
 enum Body {
+    /// The button that fetches the links.
+    Start,
     Links(AuthorizationLinks),
     /// The account's name here, and what its followers call it.
     Done(String, String),
@@ -112,8 +120,20 @@ enum Body {
     StartAgain(Text, String),
 }
 
-/// Shows the links, each for this visitor only.
+/// Shows the button that fetches the links.
 async fn start(
+    request: HttpRequest,
+    platform: web::Path<String>,
+    pages: web::Data<AuthorizePages>,
+) -> HttpResponse {
+    match pages.page_of(&platform) {
+        Some(_) => answer(&request, StatusCode::OK, Body::Start),
+        None => super::pages::not_found(request).await,
+    }
+}
+
+/// Shows the links, each for this visitor only.
+async fn links(
     request: HttpRequest,
     platform: web::Path<String>,
     pages: web::Data<AuthorizePages>,
@@ -121,12 +141,6 @@ async fn start(
     let Some(page) = pages.page_of(&platform) else {
         return super::pages::not_found(request).await;
     };
-    if request.method() == Method::HEAD {
-        // Links cost a call to WeChat, and the answer has no body.
-        let (pc, phone) = (String::new(), String::new());
-        let no_links = Body::Links(AuthorizationLinks { pc, phone });
-        return answer(&request, StatusCode::OK, no_links);
-    }
     if let Err(problem) = admit(&request) {
         return refused(&request, &problem);
     }
@@ -251,7 +265,7 @@ fn kept_states(request: &HttpRequest) -> impl Iterator<Item = &str> {
 
 const COOKIE: &str = "wx_jssdk_authorize";
 
-/// Every visit costs a call of WeChat's quota.
+/// Links cost a call of WeChat's quota.
 const VISITS_PER_SECOND: u32 = 1;
 const VISITS_AT_ONCE: u32 = 5;
 

@@ -102,11 +102,11 @@ struct NotFoundPage {
 /// The style of pages that load no file.
 pub(super) const PLAIN_STYLE: &str = include_str!("../../templates/plain.css");
 
-/// Such a page may use its style, and load nothing.
+/// Such a page may use its style and its own forms, and load nothing.
 pub(super) static PLAIN_POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = BASE64_STANDARD.encode(Sha256::digest(PLAIN_STYLE));
     format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     )
 });
 

@@ -167,6 +167,12 @@ impl World {
         http::send(self.service.public, get(target).close().text()).await
     }
 
+    /// Presses the button of the authorisation page in a browser that has this cookie.
+    async fn press(&self, target: &str, cookie: &str) -> Answer {
+        let request = post(target).header("Cookie", cookie).close().body("");
+        http::send(self.service.public, request).await
+    }
+
     /// Opens a page in a browser that has this cookie.
     async fn visit(&self, target: &str, cookie: &str) -> Answer {
         let request = get(target)
@@ -386,7 +392,7 @@ async fn the_status_page_says_that_the_platform_waits_for_its_first_ticket() {
 #[tokio::test]
 async fn an_owner_authorises_on_the_page_in_the_same_browser() {
     let world = World::ready().await;
-    let start = world.public("/authorize/agency?lang=en").await;
+    let start = world.press("/authorize/agency?lang=en", "").await;
     assert_eq!(start.status, 200, "{start:?}");
     assert_eq!(start.header("cache-control"), Some("no-store"));
     assert_eq!(start.header("referrer-policy"), Some("origin"));
@@ -450,7 +456,7 @@ async fn an_owner_authorises_on_the_page_in_the_same_browser() {
 async fn the_cookie_reaches_a_page_below_the_path_of_authorize_url() {
     let setting = "authorize_url = \"HTTPS://wx.example.com/wx/\"";
     let world = World::ready_with(setting).await;
-    let start = world.public("/authorize/agency").await;
+    let start = world.press("/authorize/agency", "").await;
     let redirect = "=https%3A%2F%2Fwx.example.com%2Fwx%2Fauthorize%2Fagency%2Fdone%3Fstate%3D";
     assert!(start.text.contains(redirect), "{}", start.text);
     let cookie = start.header("set-cookie").unwrap();
@@ -462,9 +468,9 @@ async fn the_cookie_reaches_a_page_below_the_path_of_authorize_url() {
 async fn a_second_tab_keeps_the_authorisation_of_the_first() {
     let world = World::ready().await;
     let page = "/authorize/agency";
-    let (cookie, first) = cookie_and_state(&world.public(page).await);
+    let (cookie, first) = cookie_and_state(&world.press(page, "").await);
     world.advance(1_700);
-    let second = world.visit(page, &cookie).await;
+    let second = world.press(page, &cookie).await;
     assert_eq!(cookie_and_state(&second).1, first);
     let age = second.header("set-cookie").unwrap();
     assert!(age.contains("; Max-Age=1900;"), "{age}");
@@ -472,7 +478,7 @@ async fn a_second_tab_keeps_the_authorisation_of_the_first() {
     assert!(second.text.contains(&link), "{}", second.text);
     // WeChat's links in a new page would be valid longer than the state.
     world.advance(200);
-    let third = world.visit(page, &cookie).await;
+    let third = world.press(page, &cookie).await;
     assert_ne!(cookie_and_state(&third).1, first);
     let done = format!("{page}/done?state={first}&auth_code=x");
     assert_eq!(world.visit(&done, &cookie).await.status, 400);
@@ -485,19 +491,49 @@ async fn a_second_tab_keeps_the_authorisation_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_head_request_for_the_page_costs_no_call() {
+async fn a_crawler_that_presses_no_button_costs_no_call() {
     let world = World::ready().await;
-    let request = Request::new("HEAD", "/authorize/agency").close();
-    let answer = http::send(world.service.public, request.text()).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("set-cookie"), None);
+    for (method, lang, button) in [
+        ("HEAD", "en", ""),
+        ("GET", "en", "<button>Start</button>"),
+        ("GET", "zh", "<button>开始授权</button>"),
+    ] {
+        for _ in 0..50 {
+            let target = format!("/authorize/agency?lang={lang}");
+            let request = Request::new(method, target).close();
+            let answer = http::send(world.service.public, request.text()).await;
+            assert_eq!(answer.status, 200);
+            assert!(answer.text.contains(button), "{}", answer.text);
+            assert_eq!(answer.header("set-cookie"), None);
+            let policy = answer.header("content-security-policy").unwrap();
+            assert!(policy.contains("form-action 'self'"), "{policy}");
+        }
+    }
     assert_eq!(world.sandbox.calls(PRE_AUTH_CODE), 0);
+}
+
+#[tokio::test]
+async fn a_spent_quota_of_the_page_is_remembered_until_the_next_probe() {
+    let world = World::ready().await;
+    let press = async || world.press("/authorize/agency?lang=en", "").await;
+    let spent = Fault::always(PRE_AUTH_CODE, FaultKind::Errcode(45009));
+    world.sandbox.fault(spent);
+    for _ in 0..10 {
+        let answer = press().await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.text.contains("Try again"), "{}", answer.text);
+    }
+    assert_eq!(world.sandbox.calls(PRE_AUTH_CODE), 1);
+    world.sandbox.clear_faults();
+    world.advance(3_600);
+    assert_eq!(press().await.status, 200);
+    assert_eq!(world.sandbox.calls(PRE_AUTH_CODE), 2);
 }
 
 #[tokio::test]
 async fn a_code_that_wechat_refused_is_named_and_not_sent_again() {
     let world = World::ready().await;
-    let (cookie, state) = cookie_and_state(&world.public("/authorize/agency").await);
+    let (cookie, state) = cookie_and_state(&world.press("/authorize/agency", "").await);
     for (lang, text) in [
         ("en", "The code is no longer valid"),
         ("zh", "授权码已失效"),
@@ -520,18 +556,18 @@ async fn a_code_that_wechat_refused_is_named_and_not_sent_again() {
 async fn a_visitor_who_reloads_too_often_is_told_to_wait_and_how_long() {
     let proxy = "[server]\ntrusted_proxies = [\"127.0.0.1\"]";
     let world = World::ready_with(proxy).await;
-    let visit = async |target: &str| {
-        let request = get(target).header("X-Forwarded-For", "203.0.113.7").close();
-        http::send(world.service.public, request.text()).await
+    let send = async |method: &'static str, target: &str| {
+        let request = Request::new(method, target).header("X-Forwarded-For", "203.0.113.7");
+        http::send(world.service.public, request.close().body("")).await
     };
     for _ in 0..5 {
-        assert_eq!(visit("/authorize/agency").await.status, 200);
+        assert_eq!(send("POST", "/authorize/agency").await.status, 200);
     }
-    for (target, text) in [
-        ("/authorize/agency?lang=en", "Wait a few seconds"),
-        ("/authorize/agency/done?lang=zh", "请等待几秒"),
+    for (method, target, text) in [
+        ("POST", "/authorize/agency?lang=en", "Wait a few seconds"),
+        ("GET", "/authorize/agency/done?lang=zh", "请等待几秒"),
     ] {
-        let answer = visit(target).await;
+        let answer = send(method, target).await;
         assert_eq!(answer.status, 429, "{answer:?}");
         assert_eq!(answer.retry_after(), 1);
         assert!(answer.text.contains(text), "{}", answer.text);
@@ -544,11 +580,11 @@ async fn visitors_whose_address_a_proxy_hides_are_limited_together() {
     let world = World::ready().await;
     let mut statuses = Vec::new();
     for _ in 0..80 {
-        statuses.push(world.public("/authorize/agency").await.status);
+        statuses.push(world.press("/authorize/agency", "").await.status);
     }
     assert_eq!(statuses, [[200; 60].as_slice(), &[429; 20]].concat());
     world.advance(1);
-    assert_eq!(world.public("/authorize/agency").await.status, 200);
+    assert_eq!(world.press("/authorize/agency", "").await.status, 200);
 }
 
 #[tokio::test]
@@ -559,7 +595,7 @@ async fn an_owner_is_told_to_come_back_while_the_platform_has_no_ticket() {
         ("zh", "请几分钟后再试"),
     ] {
         let answer = world
-            .public(&format!("/authorize/agency?lang={lang}"))
+            .press(&format!("/authorize/agency?lang={lang}"), "")
             .await;
         assert_eq!(answer.status, 503, "{answer:?}");
         assert!(answer.text.contains(text), "{}", answer.text);

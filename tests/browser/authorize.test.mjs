@@ -29,9 +29,20 @@ describe("the authorisation page", () => {
   ]) {
     test(`${locale}: after the owner's click the demo page signs for the account`, () =>
       inPage(browser, { ...OPTIONS, viewport, locale }, async (page) => {
+        const open = () => page.goto(`${service.url}/authorize/demo-platform`);
+        await open();
+        assert.equal(await page.locator("h1").innerText(), texts[0]);
+        await expectWellFormed(page);
+        const press = async () => {
+          const answered = page.waitForResponse((response) => response.request().method() === "POST");
+          await page.locator(".ways button").click();
+          return (await answered).status();
+        };
         // WeChat's first ticket arrives a moment after the start.
-        const opened = async () => (await page.goto(`${service.url}/authorize/demo-platform`)).status() === 200;
-        while (!(await opened())) await page.waitForTimeout(200);
+        while ((await press()) !== 200) {
+          await page.waitForTimeout(200);
+          await open();
+        }
         assert.equal(await page.locator("h1").innerText(), texts[0]);
         await expectWellFormed(page);
         await page.locator(".ways a").first().click();

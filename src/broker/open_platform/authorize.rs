@@ -1,7 +1,7 @@
 //! The links with which the owner of an account authorises the platform.
 
 use super::Broker;
-use crate::error::Error;
+use crate::error::{Error, Failure, Paid, System, UpstreamError};
 use crate::upstream::Upstream;
 
 /// Two links for one visitor; each works once.
@@ -16,7 +16,8 @@ pub struct AuthorizationLinks {
 impl Broker {
     /// Fetches a pre_auth_code and returns the links that contain it. WeChat's page returns the browser to
     /// `redirect_uri`, with `auth_code` and `expires_in` in its query, and only accepts visitors who come from a
-    /// page of the platform's own host (授权发起页域名).
+    /// page of the platform's own host (授权发起页域名). While the quota of these codes is known to be spent, no
+    /// call is made, at any node.
     ///
     /// # Errors
     /// [`Error::UnknownAccount`] if there is no such platform, [`Error::Upstream`] if WeChat issues no code.
@@ -26,15 +27,36 @@ impl Broker {
         redirect_uri: &str,
     ) -> Result<AuthorizationLinks, Error> {
         let platform = self.entry(platform)?;
+        let (store, clock) = (&self.inner.store, &self.inner.clock);
+        let (app, endpoint) = (platform.account.app_key(), Upstream::PRE_AUTH_CODE);
+        // If the store fails, WeChat says again that the quota is spent.
+        let blocked = store.blocked_until(&app, endpoint, clock.now()).await;
+        if let Ok(Some(until)) = blocked {
+            let spent = UpstreamError {
+                endpoint,
+                system: System::Weixin,
+                paid: Paid::WithComponentToken,
+                failure: Failure::spent_until(until, None),
+                also_seen: Vec::new(),
+            };
+            return Err(self.failed(&platform, spent));
+        }
         let code =
             self.with_platform_token(
                 &platform,
-                Upstream::PRE_AUTH_CODE,
+                endpoint,
                 |upstream, platform, token| async move {
                     upstream.pre_auth_code(&platform, &token).await
                 },
             );
-        let code = code.await?;
+        let code = code.await;
+        let refused = code.as_ref().err().and_then(Error::upstream);
+        if let Some(refused) = refused.filter(|refused| refused.endpoint == endpoint)
+            && let Some(until) = refused.spent_until(clock.now())
+        {
+            let _ = store.set_block(&app, endpoint, until, clock.now()).await;
+        }
+        let code = code?;
         let query = |first: &[(&str, &str)]| {
             let common = [
                 ("component_appid", platform.account.app_id()),
