@@ -124,7 +124,8 @@ impl Broker {
     async fn run_checks(&self) {
         self.log_summaries();
         self.notice_clock().await;
-        self.look_for_accounts().await;
+        // A failure has been logged.
+        let _ = self.look_for_accounts().await;
         self.tend_platforms().await;
         self.catch_up().await;
         self.read_calls().await;

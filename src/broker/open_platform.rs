@@ -31,6 +31,7 @@ pub use authorize::AuthorizationLinks;
 pub(super) use authorizer_accounts::with_known_authorizers;
 use authorizer_accounts::{Ended, account_of, authorizer_name};
 use pending_codes::Redemption;
+use records::authorizer_group;
 
 use super::slot::Reason;
 use super::{AccountEntry, Broker};
@@ -400,6 +401,12 @@ pub enum PushFailed {
     /// The process is ending, or its task panicked.
     #[error("the push was not processed to its end")]
     Interrupted,
+}
+
+/// Returns the groups of a platform's documents.
+pub(super) fn record_groups(platform: &AccountEntry) -> [String; 2] {
+    let own = format!("platform:{}", platform.account.app_id());
+    [own, authorizer_group(platform)]
 }
 
 fn log_alert(platform: &AccountEntry, app_id: &str) {

@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 pub(crate) use self::change::{ChangeRefused, Changed, Expected};
 use self::restore::Mark;
 use super::accounts::Conflict;
+use super::open_platform::record_groups;
 use super::{Accounts, Broker};
 use crate::account::Account;
 use crate::clock::{Due, per_page};
@@ -106,8 +107,32 @@ impl Broker {
         Ok(stored)
     }
 
+    /// Checks, when a service starts, that the store has not only documents of unknown keys.
+    ///
+    /// # Errors
+    /// A [`StoreError`] that [needs the operator](StoreError::needs_operator).
+    pub(crate) async fn check_documents(&self) -> Result<(), StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let accounts = self.inner.accounts.load_full();
+        let mut groups = vec![GROUP.to_owned()];
+        groups.extend(accounts.platforms().flat_map(|(it, _)| record_groups(it)));
+        let mut refused = Ok(());
+        for group in groups {
+            match store.load_documents(&group, now).await {
+                Ok(documents) if documents.is_empty() => {}
+                Err(error) if error.needs_operator() => refused = Err(error),
+                // A document of a known key, or a store that cannot be read now.
+                _ => return Ok(()),
+            }
+        }
+        refused
+    }
+
     /// Reads the stored accounts: once, and again every few seconds if other nodes may change them.
-    pub(crate) async fn look_for_accounts(&self) {
+    ///
+    /// # Errors
+    /// [`StoreError`], which has been logged, if they cannot be read now.
+    pub(crate) async fn look_for_accounts(&self) -> Result<(), StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         let uptime = self.inner.clock.uptime();
         let changes = {
@@ -116,7 +141,7 @@ impl Broker {
             let every = per_page(LOOK_EVERY, known.accounts.len());
             let is_on = self.inner.stored_accounts.is_on && may_differ;
             if !is_on || !known.look.take(uptime, every) {
-                return;
+                return Ok(());
             }
             known.changes
         };
@@ -124,22 +149,28 @@ impl Broker {
             self.restore_lost_accounts().await?;
             store.load_documents(GROUP, now).await
         };
-        let documents = documents.await;
+        let documents: Result<_, StoreError> = documents.await;
         let mut known = self.inner.stored_accounts.known.lock();
         let was_failing = std::mem::replace(&mut known.is_failing, documents.is_err());
         let documents = match documents {
             Ok(documents) => documents,
-            Err(error) if was_failing => return debug!(%error, "stored accounts cannot be read"),
-            Err(error) => return warn!(%error, "stored accounts cannot be read"),
+            Err(error) => {
+                match was_failing {
+                    true => debug!(%error, "stored accounts cannot be read"),
+                    false => warn!(%error, "stored accounts cannot be read"),
+                }
+                return Err(error);
+            }
         };
         if known.changes != changes {
             known.look.at_once();
-            return;
+            return Ok(());
         }
         known.is_loaded = true;
         if known.note(&documents) {
             self.merge(&mut known);
         }
+        Ok(())
     }
 
     /// Replaces the accounts by those of a new configuration, with the stored ones. Returns them.
@@ -191,30 +222,33 @@ impl Broker {
 }
 
 impl Known {
-    /// Takes note of all documents of the store. Returns whether one differs from what was known.
-    fn note(&mut self, documents: &[(String, Document)]) -> bool {
+    /// Takes note of all documents of the store. Returns whether one differs from what was known. What is known of
+    /// one that this process has no key for stays.
+    fn note(&mut self, documents: &[(String, Option<Document>)]) -> bool {
         let mut accounts = BTreeMap::new();
         let mut versions = BTreeMap::new();
         for (document, stored) in documents {
             let name = document
                 .strip_prefix(GROUP)
                 .and_then(|rest| rest.strip_prefix(':'));
-            let Some(name) = name.filter(|_| is_present(stored)) else {
+            let Some(name) = name.filter(|_| stored.as_ref().is_none_or(is_present)) else {
                 continue;
             };
-            let version = Version::new(stored.version, &stored.text);
-            versions.insert(name.to_owned(), version);
-            if self.versions.get(name) == Some(&version) {
-                let known = self.accounts.get(name).cloned();
-                accounts.extend(known.map(|known| (name.to_owned(), known)));
-                continue;
-            }
-            match record::read(&stored.text) {
-                Some(account) => {
-                    accounts.insert(name.to_owned(), Arc::new(account));
+            let known = self.versions.get(name).copied();
+            let new = stored.as_ref().map(|it| Version::new(it.version, &it.text));
+            let version = new.or(known);
+            versions.extend(version.map(|version| (name.to_owned(), version)));
+            let account = match stored {
+                Some(stored) if version != known => {
+                    let account = record::read(&stored.text).map(Arc::new);
+                    if account.is_none() {
+                        warn!(account = name, "stored account ignored: it cannot be read");
+                    }
+                    account
                 }
-                None => warn!(account = name, "stored account ignored: it cannot be read"),
-            }
+                _ => self.accounts.get(name).cloned(),
+            };
+            accounts.extend(account.map(|account| (name.to_owned(), account)));
         }
         let is_new = versions != self.versions;
         (self.accounts, self.versions) = (accounts, versions);

@@ -101,8 +101,9 @@ impl Application {
             guards,
             None,
         )?;
+        application.broker.check_documents().await?;
         // Before the first request, which may be for one of them.
-        application.broker.look_for_accounts().await;
+        let _ = application.broker.look_for_accounts().await;
         Ok(application)
     }
 

@@ -6,7 +6,8 @@
 //! The name up to its last colon is the *group*: `platform:wx1:authorizer:wx2` is in
 //! `platform:wx1:authorizer`. A group can be listed.
 
-use super::{Inner, Opened, Operation, Store, StoreError};
+use super::ignored::NoRecord;
+use super::{Closed, Inner, Opened, Operation, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 
@@ -72,18 +73,19 @@ impl Store {
     }
 
     /// Returns the documents of a group with their names, in the order of their names; without those that
-    /// are damaged or have expired. Writes those again that are not encrypted with the current key.
+    /// are damaged or have expired. Writes those again that are not encrypted with the current key. `None`
+    /// stands for a document of an unknown key, so that it hides no others; it is logged once.
     ///
     /// Takes several requests if there are many, so it is not a snapshot: of two documents that change
     /// together, it may have the older one of the first and the newer one of the second.
     ///
     /// # Errors
-    /// As [`Store::load_document`].
+    /// As [`Store::load_document`]. [`StoreError::OtherKey`] if the documents are all of unknown keys.
     pub async fn load_documents(
         &self,
         group: &str,
         now: UnixTime,
-    ) -> Result<Vec<(String, Document)>, StoreError> {
+    ) -> Result<Vec<(String, Option<Document>)>, StoreError> {
         self.counted(Operation::Load, async {
             let group = entry_name(group);
             let stored = by_store! { &self.inner;
@@ -92,10 +94,28 @@ impl Store {
                 Shared(shared) => shared.documents(&group).await?,
             };
             let mut documents = Vec::with_capacity(stored.len());
+            let mut closed = Vec::new();
             for (name, stored) in stored {
-                let document = self.current_document(&name, Some(stored), now).await?;
+                let document = match self.current_document(&name, Some(stored), now).await {
+                    Err(StoreError::OtherKey { place, key }) => {
+                        closed.push((name.clone(), place, key));
+                        None
+                    }
+                    loaded => match loaded? {
+                        Some(document) => Some(document),
+                        None => continue,
+                    },
+                };
                 let name = name.strip_prefix(ENTRY).unwrap_or(&name).to_owned();
-                documents.extend(document.map(|document| (name, document)));
+                documents.push((name, document));
+            }
+            let is_all = closed.len() == documents.len();
+            for (name, place, key) in closed {
+                if is_all {
+                    return Err(StoreError::OtherKey { place, key });
+                }
+                let why = NoRecord::from(Closed::OtherKey(key));
+                self.ignored.usable::<()>(&place, &name, Err(why));
             }
             documents.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
             Ok(documents)
@@ -217,6 +237,14 @@ impl Store {
         stored: &Document,
     ) -> Result<Option<Opened<Secret>>, StoreError> {
         self.usable(name, self.encryption.open_text(name, stored))
+    }
+}
+
+/// Returns what was loaded or saved; a document of an unknown key counts as absent.
+pub(crate) fn ignore_other_key<T: Default>(result: Result<T, StoreError>) -> Result<T, StoreError> {
+    match result {
+        Err(StoreError::OtherKey { .. }) => Ok(T::default()),
+        result => result,
     }
 }
 

@@ -101,10 +101,10 @@ async fn read(store: &Store) -> Result<(), StoreError> {
     let documents = store.load_documents(group, NOW).await?;
     let texts = documents
         .iter()
-        .map(|(name, it)| (name.as_str(), it.text.expose()));
+        .map(|(name, it)| Some((name.as_str(), it.as_ref()?.text.expose())));
     assert_eq!(
         texts.collect::<Vec<_>>(),
-        [(DOCUMENT, "refreshtoken@@@secret")]
+        [Some((DOCUMENT, "refreshtoken@@@secret"))]
     );
     Ok(())
 }
@@ -219,6 +219,37 @@ async fn nodes_in_the_middle_of_a_change_of_keys_do_not_rewrite_each_others_valu
     assert_eq!(loaded, Ok(Some(new)));
 }
 
+#[tokio::test]
+async fn a_document_of_another_key_hides_no_other_of_its_group() {
+    let store = Store::memory().encrypted(keys("a", ""));
+    let wrong = store.clone().encrypted(keys("b", ""));
+    let document = Document::new("text");
+    for (store, name) in [(&store, "group:1"), (&wrong, "group:2")] {
+        assert_eq!(store.save_document(name, &document, NOW).await, Ok(Some(1)));
+    }
+    let stored = |readable: bool| {
+        readable.then(|| Document {
+            version: 1,
+            ..document.clone()
+        })
+    };
+    for (store, is_first) in [(&store, true), (&wrong, false)] {
+        let expected = [("group:1", is_first), ("group:2", !is_first)];
+        let expected = expected.map(|(name, readable)| (name.to_owned(), stored(readable)));
+        let listed = store.load_documents("group", NOW).await;
+        assert_eq!(listed, Ok(expected.to_vec()));
+    }
+    // With a key for no document of a group, it has the wrong key.
+    let listed = store
+        .encrypted(keys("c", ""))
+        .load_documents("group", NOW)
+        .await;
+    assert!(
+        matches!(listed, Err(StoreError::OtherKey { .. })),
+        "{listed:?}"
+    );
+}
+
 struct InFile(tempfile::TempDir);
 
 impl InFile {
@@ -304,22 +335,15 @@ async fn a_redis_of_another_key_is_neither_read_nor_overwritten() {
     a_store_of_another_key_is_neither_read_nor_overwritten(open).await;
 }
 
-#[tokio::test]
-async fn the_service_does_not_start_with_the_wrong_key() {
-    let place = InFile(tempfile::tempdir().unwrap());
-    let token = Account::official("wx0123456789abcdef", "app secret").key(Kind::AccessToken);
-    let store = place.open().encrypted(keys("a", ""));
-    store.save(&token, &credential(7)).await.unwrap();
-    drop(store);
+/// Checks with which keys a service with these accounts starts on a store that was written with key `a`.
+async fn only_the_right_key_starts_with(place: &InFile, accounts: &str) {
     for (key, starts) in [("a", true), ("b", false), ("", false)] {
         let file = place.0.path().join("key");
         std::fs::write(&file, key.repeat(64)).unwrap();
         let file = if key.is_empty() { Path::new("") } else { &file };
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
-             [store]\npath = \"{}\"\nencryption_key_file = \"{}\"\n\
-             [accounts.main]\napp_id = \"wx0123456789abcdef\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\n\
-             js_safe_domains = [\"example.com\"]",
+             [store]\npath = \"{}\"\nencryption_key_file = \"{}\"\n{accounts}",
             place.path().display(),
             file.display()
         );
@@ -336,5 +360,38 @@ async fn the_service_does_not_start_with_the_wrong_key() {
                 assert!(said.contains("密钥") && said.lines().count() == 2, "{said}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn the_service_does_not_start_with_the_wrong_key() {
+    let place = InFile(tempfile::tempdir().unwrap());
+    let token = Account::official("wx0123456789abcdef", "app secret").key(Kind::AccessToken);
+    let store = place.open().encrypted(keys("a", ""));
+    store.save(&token, &credential(7)).await.unwrap();
+    drop(store);
+    let accounts = "[accounts.main]\napp_id = \"wx0123456789abcdef\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\n\
+         js_safe_domains = [\"example.com\"]";
+    only_the_right_key_starts_with(&place, accounts).await;
+}
+
+#[tokio::test]
+async fn with_only_stored_records_the_service_does_not_start_with_the_wrong_key() {
+    let platform = "[platforms.agency]\ncomponent_appid = \"wx3333333333333333\"\nsecret = \"0c79e1fa963cd80cc0be99b20a18faeb\"\n\
+         push_token = \"a_token\"\njs_safe_domains = [\"example.com\"]\naes_key = \"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG\"";
+    for (name, accounts) in [
+        ("account:shop", ""),
+        ("platform:wx3333333333333333:ticket", platform),
+        (
+            "platform:wx3333333333333333:authorizer:wx4444444444444444",
+            platform,
+        ),
+    ] {
+        let place = InFile(tempfile::tempdir().unwrap());
+        let store = place.open().encrypted(keys("a", ""));
+        let saved = store.save_document(name, &Document::new("{}"), NOW).await;
+        assert_eq!(saved, Ok(Some(1)));
+        drop(store);
+        only_the_right_key_starts_with(&place, accounts).await;
     }
 }

@@ -12,7 +12,7 @@ use crate::broker::{AccountEntry, Broker};
 use crate::clock::{UnixTime, per_page};
 use crate::credential::Secret;
 use crate::platform::{Authorizer, PlatformTicket};
-use crate::store::{Document, StoreError, at_most};
+use crate::store::{Document, StoreError, at_most, ignore_other_key};
 
 impl Broker {
     /// Stores a pushed ticket. Returns whether that is news to this process.
@@ -139,11 +139,10 @@ impl Broker {
                 return Ok(());
             }
         }
-        let ticket = store.load_document(&ticket_name(platform), now).await?;
-        let listed = store.load_document(&listed_name(platform), now).await?;
-        let records = store
-            .load_documents(&authorizer_group(platform), now)
-            .await?;
+        let ticket = ignore_other_key(store.load_document(&ticket_name(platform), now).await)?;
+        let listed = ignore_other_key(store.load_document(&listed_name(platform), now).await)?;
+        let group = authorizer_group(platform);
+        let records = ignore_other_key(store.load_documents(&group, now).await)?;
         let (is_new, lost) = {
             let mut known = state.known.lock();
             let lost = known.missing_in(platform, ticket.as_ref(), &records);
@@ -157,7 +156,7 @@ impl Broker {
             (is_new, lost)
         };
         let records = records.iter();
-        let records = records.filter_map(|(_, document)| read_authorizer(document));
+        let records = records.filter_map(|(_, document)| read_authorizer(document.as_ref()?));
         self.note_authorizers(platform, records.collect());
         if is_new {
             self.end_waits_for_platform(platform);
@@ -354,22 +353,23 @@ impl Known {
         &self,
         platform: &AccountEntry,
         ticket: Option<&Document>,
-        stored: &[(String, Document)],
+        stored: &[(String, Option<Document>)],
     ) -> Vec<(String, Document)> {
-        let stored: HashMap<_, _> = stored
-            .iter()
-            .filter_map(|(_, document)| {
-                let (record, version) = read_authorizer(document)?;
-                Some((record.app_id.clone(), (record, version, document)))
-            })
-            .collect();
+        let stored: HashMap<_, _> = stored.iter().map(|(name, it)| (name, it)).collect();
         let records = self.authorizers.values().filter_map(|record| {
-            let before = match stored.get(&record.app_id) {
-                None => None,
-                Some((found, version, before)) if self.is_older(found, *version) => Some(*before),
-                Some(_) => return None,
-            };
             let name = authorizer_document(platform, &record.app_id);
+            let before = match stored.get(&name) {
+                None => None,
+                Some(before) => {
+                    // One that cannot be read here is not lost.
+                    let before = before.as_ref()?;
+                    let (found, version) = read_authorizer(before)?;
+                    if !self.is_older(&found, version) {
+                        return None;
+                    }
+                    Some(before)
+                }
+            };
             Some((name, Document::after(before, record.write())))
         });
         let stored_at = ticket
@@ -419,7 +419,7 @@ fn listing_name(platform: &AccountEntry) -> String {
     format!("platform:{}:listing", platform.account.app_id())
 }
 
-fn authorizer_group(platform: &AccountEntry) -> String {
+pub(super) fn authorizer_group(platform: &AccountEntry) -> String {
     format!("platform:{}:authorizer", platform.account.app_id())
 }
 

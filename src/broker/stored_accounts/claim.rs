@@ -10,7 +10,7 @@ use super::change::{ChangeRefused, same_app};
 use super::{document_name, is_present, record};
 use crate::account::Account;
 use crate::broker::Broker;
-use crate::store::{Document, StoreError};
+use crate::store::{Document, StoreError, ignore_other_key};
 
 impl Broker {
     /// Claims the app of an account for this name, unless a stored account with another name has it. The claim of
@@ -65,17 +65,16 @@ impl Broker {
         Ok(owner.filter(|owner| owner != name))
     }
 
-    /// Claims the app of an account that is stored again.
+    /// Claims the app of an account that is stored again. A claim of an unknown key is not lost.
     pub(super) async fn restore_claim(
         &self,
         name: &str,
         account: &Account,
     ) -> Result<(), StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
-        store
-            .save_document(&claim_name(account), &Document::new(name), now)
-            .await?;
-        Ok(())
+        let (document, claim) = (claim_name(account), Document::new(name));
+        let saved = store.save_document(&document, &claim, now);
+        ignore_other_key(saved.await).map(drop)
     }
 
     /// Whether the stored account with this name is this app. One that this version cannot read may be.

@@ -78,7 +78,11 @@ impl Broker {
         }
         // Before the store is read: a change by this process meanwhile is no loss.
         let before = self.inner.stored_accounts.known.lock().mark.clone();
-        let stored = self.stored_mark().await?;
+        let stored = match self.stored_mark().await {
+            // Written by a node with another key, so the store has not lost it.
+            Err(StoreError::OtherKey { .. }) => return Ok(()),
+            stored => stored?,
+        };
         let (lost, versions) = {
             let mut known = self.inner.stored_accounts.known.lock();
             if !known.has_lost && before.as_ref().is_none_or(|before| before.is_in(&stored)) {
@@ -120,7 +124,10 @@ impl Broker {
         let mut restored = 0;
         for (name, account) in lost {
             let document = document_name(&name);
-            let stored = store.load_document(&document, now).await?;
+            let stored = match store.load_document(&document, now).await {
+                Err(StoreError::OtherKey { .. }) => continue,
+                stored => stored?,
+            };
             let version = stored.as_ref().map_or(0, |stored| stored.version);
             let known = versions.get(&name).map_or(0, |known| known.number);
             let is_kept = {

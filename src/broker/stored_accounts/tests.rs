@@ -9,7 +9,7 @@ use tokio::task::block_in_place;
 use super::change::{ChangeRefused, Changed, Expected};
 use super::*;
 use crate::clock::{Clock, UnixTime};
-use crate::store::Store;
+use crate::store::{EncryptionKey, EncryptionKeys, Store};
 
 const APP: &str = "wx0123456789abcdef";
 const OTHER_APP: &str = "wx1111111111111111";
@@ -149,6 +149,34 @@ async fn of_two_concurrent_accounts_of_one_app_at_most_one_is_stored() {
         assert_eq!(documents.await.unwrap().len(), added);
     }
     assert!(added > 200, "{added}");
+}
+
+#[tokio::test]
+async fn an_account_of_another_key_hides_no_other_and_a_known_one_stays() {
+    let key = |digit: &str| EncryptionKeys {
+        current: EncryptionKey::parse(&digit.repeat(64)).ok(),
+        previous: None,
+    };
+    let store = Store::memory().encrypted(key("a"));
+    let wrong = store.clone().encrypted(key("b"));
+    for (store, name, app) in [(&store, "shop", APP), (&wrong, "wrong", OTHER_APP)] {
+        put(&node(store), name, |_| Account::official(app, OLD))
+            .await
+            .unwrap();
+    }
+    let restarted = node(&store);
+    restarted.look_for_accounts().await.unwrap();
+    let accounts = restarted.accounts();
+    assert!(accounts.get("shop").is_ok() && accounts.get("wrong").is_err());
+    let error = put(&restarted, "wrong", |_| Account::official(OTHER_APP, OLD)).await;
+    assert!(matches!(error, Err(ChangeRefused::Store(_))), "{error:?}");
+
+    let document = Document::new(record::write(&Account::official(APP, OLD)));
+    let name = document_name("shop");
+    let mut known = Known::default();
+    assert!(known.note(&[(name.clone(), Some(document))]));
+    assert!(!known.note(&[(name, None)]) && known.accounts.contains_key("shop"));
+    assert!(known.note(&[]) && known.accounts.is_empty());
 }
 
 #[test]

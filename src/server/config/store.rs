@@ -168,7 +168,8 @@ impl Settings {
             );
         }
         let accounts = self.accounts.iter().map(|(_, account)| account);
-        let keys = accounts.flat_map(|account| {
+        let platforms = self.platforms.iter().map(|platform| &platform.account);
+        let keys = platforms.chain(accounts).flat_map(|account| {
             let kinds = Kind::ALL.into_iter().filter(|kind| account.has(*kind));
             kinds.map(|kind| account.key(kind))
         });
