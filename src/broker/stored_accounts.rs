@@ -135,7 +135,7 @@ impl Broker {
     pub(crate) async fn look_for_accounts(&self) -> Result<(), StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         let uptime = self.inner.clock.uptime();
-        let changes = {
+        let (changes, is_loaded) = {
             let mut known = self.inner.stored_accounts.known.lock();
             let may_differ = store.is_shared() || !known.is_loaded;
             let every = per_page(LOOK_EVERY, known.accounts.len());
@@ -143,11 +143,15 @@ impl Broker {
             if !is_on || !known.look.take(uptime, every) {
                 return Ok(());
             }
-            known.changes
+            (known.changes, known.is_loaded)
         };
         let documents = async {
             self.restore_lost_accounts().await?;
-            store.load_documents(GROUP, now).await
+            let documents = store.load_documents(GROUP, now).await?;
+            if !is_loaded {
+                self.load_claims(&documents).await?;
+            }
+            Ok(documents)
         };
         let documents: Result<_, StoreError> = documents.await;
         let mut known = self.inner.stored_accounts.known.lock();

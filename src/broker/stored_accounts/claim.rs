@@ -6,6 +6,8 @@
 //!
 //! So of two accounts that are added at the same time, at least one sees the other.
 
+use std::collections::BTreeSet;
+
 use super::change::{ChangeRefused, same_app};
 use super::{document_name, is_present, record};
 use crate::account::Account;
@@ -65,6 +67,25 @@ impl Broker {
         Ok(owner.filter(|owner| owner != name))
     }
 
+    /// Reads the claims of the accounts in these documents, and those of removed accounts beside them: after a
+    /// change of the store's key, that writes them again with the current one.
+    pub(super) async fn load_claims(
+        &self,
+        accounts: &[(String, Option<Document>)],
+    ) -> Result<(), StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let mut groups = BTreeSet::from([WEIXIN_CLAIMS.to_owned()]);
+        let readable = accounts.iter().filter_map(|(_, stored)| stored.as_ref());
+        for account in readable.filter_map(|stored| record::read(&stored.text)) {
+            let name = claim_name(&account);
+            groups.extend(name.rsplit_once(':').map(|(group, _)| group.to_owned()));
+        }
+        for group in groups {
+            ignore_other_key(store.load_documents(&group, now).await)?;
+        }
+        Ok(())
+    }
+
     /// Claims the app of an account that is stored again. A claim of an unknown key is not lost.
     pub(super) async fn restore_claim(
         &self,
@@ -88,6 +109,9 @@ impl Broker {
         }))
     }
 }
+
+/// The group of the claims of official accounts and mini programs. WeCom's are in one group for each corp.
+const WEIXIN_CLAIMS: &str = "app:weixin";
 
 fn claim_name(account: &Account) -> String {
     format!("app:{}", account.app_identity())

@@ -511,6 +511,37 @@ async fn an_account_survives_a_restart_and_its_secret_is_encrypted() {
 }
 
 #[tokio::test]
+async fn an_app_can_be_added_again_after_the_stores_key_has_changed() {
+    let mut world = World::new().await;
+    let shop = shop();
+    let mut gone = shop.clone();
+    gone["app_id"] = MINI_APP.into();
+    let work = json!({
+        "platform": "work", "corp_id": CORP, "agent_id": 1, "secret": SECRET,
+        "js_safe_domains": ["example.com"],
+    });
+    for (name, body) in [("shop", &shop), ("gone", &gone), ("work", &work)] {
+        assert_eq!(world.put(name, body).await.status, 201);
+    }
+    assert_eq!(world.delete("gone").await.status, 204);
+    fs::write(world.home.path().join("new"), "b".repeat(64)).unwrap();
+    // As docs/CONFIGURATION.md says: the old key as the previous one, later without it.
+    let keys = "encryption_key_file = \"new\"\nprevious_encryption_key_file = \"key\"";
+    for keys in [keys, "encryption_key_file = \"new\""] {
+        world = world
+            .restarted(|text| text.replace("encryption_key_file = \"key\"", keys))
+            .await;
+        world.service.broker.tend().await;
+    }
+    assert_eq!(world.put("gone", &gone).await.status, 201);
+    for (name, body) in [("shop", &shop), ("work", &work)] {
+        assert_eq!(world.delete(name).await.status, 204);
+        let added = world.put(name, body).await;
+        assert_eq!(added.status, 201, "{added:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_configured_account_overrides_a_stored_one_until_it_is_removed() {
     let world = World::new().await;
     assert_eq!(world.put("shop", &shop()).await.status, 201);
