@@ -48,7 +48,10 @@ struct Known {
     conflicts: BTreeMap<String, Conflict>,
     /// Number of changes by this process: a look that a change overtook is out of date.
     changes: u64,
+    /// Whether the store was read since a change of unknown outcome.
     is_loaded: bool,
+    /// Whether the store was ever read.
+    was_loaded: bool,
     /// Whether the last look failed: an outage is logged once.
     is_failing: bool,
     /// When to look again.
@@ -107,6 +110,17 @@ impl Broker {
         Ok(stored)
     }
 
+    /// Reads the stored accounts when a service starts. A slow store is asked again a few times; one that cannot
+    /// be reached passes.
+    pub(crate) async fn load_accounts_at_start(&self) {
+        for _ in 0..PATIENCE {
+            let Err(StoreError::Slow { .. }) = self.look_for_accounts().await else {
+                break;
+            };
+            self.look_again();
+        }
+    }
+
     /// Checks, when a service starts, that the store has not only documents of unknown keys.
     ///
     /// # Errors
@@ -126,6 +140,12 @@ impl Broker {
             }
         }
         refused
+    }
+
+    /// Whether the store may have accounts that this process has not read since its start.
+    pub(crate) fn awaits_stored_accounts(&self) -> bool {
+        let stored = &self.inner.stored_accounts;
+        stored.is_on && !stored.known.lock().was_loaded
     }
 
     /// Reads the stored accounts: once, and again every few seconds if other nodes may change them.
@@ -170,7 +190,7 @@ impl Broker {
             known.look.at_once();
             return Ok(());
         }
-        known.is_loaded = true;
+        (known.is_loaded, known.was_loaded) = (true, true);
         if known.note(&documents) {
             self.merge(&mut known);
         }
@@ -290,6 +310,9 @@ fn document_name(name: &str) -> String {
 
 /// The group of the documents.
 const GROUP: &str = "account";
+
+/// How often a slow store is asked at the start.
+const PATIENCE: usize = 8;
 
 /// Interval between two looks into a shared store, per page of accounts.
 const LOOK_EVERY: Duration = Duration::from_secs(5);

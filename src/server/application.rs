@@ -103,7 +103,7 @@ impl Application {
         )?;
         application.broker.check_documents().await?;
         // Before the first request, which may be for one of them.
-        let _ = application.broker.look_for_accounts().await;
+        application.broker.load_accounts_at_start().await;
         Ok(application)
     }
 
@@ -166,6 +166,7 @@ impl Application {
             let platform = demo_platform.with_push_url(events);
             sandbox.add_platform(platform.with_message_url(messages));
         }
+        application.broker.load_accounts_at_start().await;
         Ok(application)
     }
 
@@ -197,7 +198,7 @@ impl Application {
         }
         let platforms = guards.platform_routes(settings, &broker);
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
-        let readiness = Readiness::new(broker.clone(), settings.server.readiness);
+        let readiness = Readiness::new(broker.clone(), keys.clone(), settings.server.readiness);
         let requests = RequestStats::default();
         let public = public(
             settings,

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
+use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use super::config::ReadyRule;
 use crate::account::Platform;
+use crate::actix::ApiKeys;
 use crate::broker::{AccountSnapshot, Broker, Counts, Find, Health, Snapshot};
 use crate::error::{PlatformProblem, Text};
 
@@ -21,6 +23,7 @@ use crate::error::{PlatformProblem, Text};
 #[derive(Clone)]
 pub(super) struct Readiness {
     broker: Broker,
+    keys: Arc<ArcSwap<ApiKeys>>,
     rule: ReadyRule,
     /// When accounts were last added, in milliseconds of uptime.
     since: Arc<AtomicU64>,
@@ -33,6 +36,12 @@ pub(super) struct Report {
     ready: bool,
     /// `any` or `all`: how many accounts have to work.
     rule: &'static str,
+    /// Why it is not ready, whatever the accounts are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Text>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<Text>,
     /// The accounts, those with problems first; a hundred at most.
     accounts: Vec<AccountReport>,
     /// How many more accounts there are, none in a worse state.
@@ -77,9 +86,10 @@ struct Trouble {
 }
 
 impl Readiness {
-    pub(super) fn new(broker: Broker, rule: ReadyRule) -> Self {
+    pub(super) fn new(broker: Broker, keys: Arc<ArcSwap<ApiKeys>>, rule: ReadyRule) -> Self {
         let readiness = Self {
             broker,
+            keys,
             rule,
             since: Arc::default(),
         };
@@ -102,15 +112,19 @@ impl Readiness {
         Duration::from_millis(self.uptime_millis().saturating_sub(since)) < GRACE
     }
 
-    /// Applies the rule. With `any`, one account that signs pages has to work if there are such accounts:
-    /// a mini program's token signs no page. Without any account the process is ready.
+    /// Whether clients may ask for accounts of the store that were never read: with an API key that manages
+    /// accounts, there may be some.
+    fn awaits_stored_accounts(&self) -> bool {
+        self.broker.awaits_stored_accounts() && self.keys.load().can_manage()
+    }
+
+    /// Applies the rule, once the stored accounts are known. With `any`, one account that signs pages has to work
+    /// if there are such accounts: a mini program's token signs no page. Without any account the
+    /// process is ready.
     pub(super) fn is_ready(&self, snapshot: &Snapshot) -> bool {
-        allows(
-            self.rule,
-            snapshot.counts,
-            snapshot.signing,
-            self.is_grace(),
-        )
+        let grace = self.is_grace();
+        !self.awaits_stored_accounts()
+            && allows(self.rule, snapshot.counts, snapshot.signing, grace)
     }
 
     fn report(&self) -> Report {
@@ -120,9 +134,12 @@ impl Readiness {
             ..Find::default()
         });
         let accounts = snapshot.accounts.iter();
+        let awaits_store = self.awaits_stored_accounts();
         Report {
             ready: self.is_ready(&snapshot),
             rule: self.rule.as_str(),
+            cause: awaits_store.then_some(NOT_LOADED),
+            fix: awaits_store.then_some(LOAD),
             accounts: accounts
                 .map(|account| AccountReport::of(account, is_grace))
                 .collect(),
@@ -209,6 +226,15 @@ pub(super) async fn readyz(readiness: web::Data<Readiness>) -> HttpResponse {
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
+
+const NOT_LOADED: Text = Text::new(
+    "the store could not be read since the start: accounts of the admin API are not known yet",
+    "启动以来尚未读到存储：管理接口添加的账号还不可用",
+);
+const LOAD: Text = Text::new(
+    "make the store reachable (store.url, its network, its keys); it is read again every few seconds. The log has the error",
+    "请恢复存储（检查 store.url、网络与密钥），服务每隔几秒会重新读取；具体错误见日志",
+);
 
 /// How long an account without a fetched credential counts as ready: the keeper starts its first calls
 /// within a second, and a request that arrives before they end waits for them and is served.

@@ -160,7 +160,7 @@ async fn the_admin_routes_described_are_the_admin_routes_mounted() {
         guards.lockout.clone().into_inner(),
         settings.gateway.clone(),
     );
-    let readiness = Readiness::new(broker.clone(), ReadyRule::Any);
+    let readiness = Readiness::new(broker.clone(), keys.clone(), ReadyRule::Any);
     let configuration = Configuration::new(broker.clock().now());
     let watchers = Watchers {
         gateway,

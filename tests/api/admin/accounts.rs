@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use wx_jssdk::actix::KeyHash;
@@ -90,6 +91,19 @@ impl World {
     fn reload(&self, text: &str) {
         let settings = settings(text, self.home.path());
         self.service.reloader.reload(settings).unwrap();
+    }
+
+    /// Lets the service look into its store until this holds.
+    #[cfg(feature = "sql")]
+    async fn until(&self, mut holds: impl AsyncFnMut() -> bool) {
+        let waited = tokio::time::timeout(http::BOUND, async {
+            while !holds().await {
+                self.clock.advance(Duration::from_secs(6));
+                self.service.broker.tend().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        waited.await.expect("the condition holds in time");
     }
 
     fn store(&self) -> PathBuf {
@@ -539,6 +553,44 @@ async fn an_app_can_be_added_again_after_the_stores_key_has_changed() {
         let added = world.put(name, body).await;
         assert_eq!(added.status, 201, "{added:?}");
     }
+}
+
+#[cfg(feature = "sql")]
+#[tokio::test]
+async fn a_node_that_starts_without_its_store_is_ready_once_it_has_the_stored_accounts() {
+    let world = World::new().await;
+    let home = world.home.path().to_owned();
+    let (database, away) = (home.join("db"), home.join("away"));
+    fs::create_dir(&database).unwrap();
+    let with_sql = |text: String| {
+        let home = home.display();
+        text.replace(
+            &format!("kind = \"file\"\npath = \"{home}/store.redb\""),
+            &format!("kind = \"sql\"\nurl = \"sqlite://{home}/db/store.db\""),
+        )
+    };
+    let world = world.restarted(with_sql).await;
+    world
+        .until(async || world.put("shop", &shop()).await.status < 300)
+        .await;
+
+    fs::rename(&database, &away).unwrap();
+    let world = world.restarted(with_sql).await;
+    let ready = world.get("/readyz").await;
+    assert_eq!(ready.status, 503, "{ready:?}");
+    let report = ready.json();
+    let cause = report["cause"]["en"].as_str().unwrap();
+    assert!(cause.contains("store") && report["fix"]["zh"].is_string());
+    // The account of its file is served.
+    assert_eq!(world.sign("main", "example.com").await.status, 200);
+    assert_eq!(world.sign("shop", "shop.example.com").await.status, 404);
+
+    fs::rename(&away, &database).unwrap();
+    world
+        .until(async || world.get("/readyz").await.status == 200)
+        .await;
+    assert_eq!(world.get("/readyz").await.json().get("cause"), None);
+    assert_eq!(world.sign("shop", "shop.example.com").await.status, 200);
 }
 
 #[tokio::test]
