@@ -76,6 +76,10 @@ pub struct Counts {
     pub starting: usize,
     /// [`Health::Ok`].
     pub ok: usize,
+    /// Those whose primary credential is not wanted now: accounts of an open platform that were not used lately.
+    /// Each is in one of the other counts too.
+    #[serde(skip)]
+    pub unused: usize,
 }
 
 /// Sorted with the worst health first.
@@ -110,9 +114,10 @@ impl Broker {
         let mut overview = Collector::default();
         for entry in accounts.all() {
             let health = self.health_of(entry, &at);
-            counts.add(health);
+            let is_unused = entry.primary_slot().is_none_or(|slot| !slot.is_wanted());
+            counts.add(health, is_unused);
             if entry.account.signs_pages() {
-                signing.add(health);
+                signing.add(health, is_unused);
             }
             let is_incident =
                 find.incident_accounts > 0 && self.collect(&mut overview, entry, health, &at);
@@ -147,6 +152,14 @@ impl Broker {
         }
     }
 
+    /// Whether there is an account with this name of which anything is wanted now.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_in_use(&self, account: &str) -> bool {
+        let accounts = self.inner.accounts.load();
+        let entry = accounts.find(account);
+        entry.is_ok_and(|entry| entry.wanted_slots().next().is_some())
+    }
+
     fn health_of(&self, entry: &AccountEntry, at: &Moment) -> Health {
         let (mut primary, mut is_troubled) = (Health::Ok, false);
         for slot in entry.wanted_slots() {
@@ -176,8 +189,9 @@ impl Broker {
 }
 
 impl Counts {
-    fn add(&mut self, health: Health) {
+    fn add(&mut self, health: Health, is_unused: bool) {
         self.accounts += 1;
+        self.unused += usize::from(is_unused);
         *match health {
             Health::Ok => &mut self.ok,
             Health::Starting => &mut self.starting,
@@ -188,7 +202,33 @@ impl Counts {
 }
 
 impl AccountEntry {
+    fn primary_slot(&self) -> Option<&Arc<Slot>> {
+        self.slot_of(self.account.primary_kind())
+    }
+
     pub(super) fn wanted_slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
         self.slots().filter(|slot| slot.is_wanted())
+    }
+}
+
+#[cfg(all(test, feature = "server"))]
+mod tests {
+    use super::*;
+    use crate::account::Account;
+
+    #[tokio::test]
+    async fn an_account_whose_credentials_were_given_up_is_not_in_use() {
+        let account = Account::official("wx0123456789abcdef", "secret");
+        let broker = Broker::builder().account("shop", account).build().unwrap();
+        let used = || {
+            let counts = broker.snapshot(&Find::default()).counts;
+            (broker.is_in_use("shop"), counts.accounts - counts.unused)
+        };
+        assert_eq!(used(), (true, 1));
+        for slot in broker.inner.accounts.load().find("shop").unwrap().slots() {
+            slot.give_up();
+        }
+        assert_eq!(used(), (false, 0));
+        assert!(!broker.is_in_use("gone"));
     }
 }

@@ -98,9 +98,8 @@ impl Notifier {
         loop {
             tokio::time::sleep(TICK).await;
             let clock = self.broker.clock();
-            let accounts = self.broker.accounts();
-            let exists = |name: &str| accounts.get(name).is_ok();
-            let notices = incidents.step(self.look(), clock.uptime(), clock.wall(), exists);
+            let is_in_use = |name: &str| self.broker.is_in_use(name);
+            let notices = incidents.step(self.look(), clock.uptime(), clock.wall(), is_in_use);
             for notice in notices.into_iter().map(Arc::new) {
                 let (event, count) = (notice.event_name(), notice.count);
                 tracing::info!(event, count, "notification queued");

@@ -119,8 +119,8 @@ impl Readiness {
     }
 
     /// Applies the rule, once the stored accounts are known. With `any`, one account that signs pages has to work
-    /// if there are such accounts: a mini program's token signs no page. Without any account the
-    /// process is ready.
+    /// if there are such accounts: a mini program's token signs no page. Without any account, or before one is
+    /// used, the process is ready.
     pub(super) fn is_ready(&self, snapshot: &Snapshot) -> bool {
         let grace = self.is_grace();
         !self.awaits_stored_accounts()
@@ -153,11 +153,15 @@ fn allows(rule: ReadyRule, all: Counts, signing: Counts, is_grace: bool) -> bool
         true => counts.down,
         false => counts.down + counts.starting,
     };
-    let any = |counts: Counts| failed(counts) < counts.accounts;
+    // Accounts that are not used say nothing of this node's way to WeChat.
+    let any = |counts: Counts| {
+        let used = counts.accounts - counts.unused;
+        used == 0 || failed(counts) < used
+    };
     match rule {
         ReadyRule::All => failed(all) == 0,
         ReadyRule::Any if signing.accounts > 0 => any(signing),
-        ReadyRule::Any => any(all) || all.accounts == 0,
+        ReadyRule::Any => any(all),
     }
 }
 

@@ -317,6 +317,38 @@ async fn an_authorised_account_has_the_same_paths_as_other_accounts() {
 }
 
 #[tokio::test]
+async fn unused_accounts_do_not_keep_a_node_ready_that_signs_for_no_used_one() {
+    let world = World::ready().await;
+    let apps = [SHOP, "wx2222222222222222", "wx4444444444444444"];
+    let mut names = Vec::new();
+    for app in apps {
+        let app_secret = "0c79e1fa963cd80cc0be99b20a18faeb";
+        world.sandbox.add_app(App::official(app, app_secret));
+        names.push(world.authorized(app).await);
+    }
+    let is_ready = async || world.admin("/readyz").await.status == 200;
+    assert!(is_ready().await, "of no account anything is wanted");
+    let page = format!(
+        "/jssdk/config?account={}&url=https%3A%2F%2Fexample.com%2Fp",
+        names[0]
+    );
+    let signed = world.public(&page).await;
+    assert_eq!(signed.status, 200, "{signed:?}");
+    assert!(is_ready().await);
+    for path in [
+        "/cgi-bin/component/api_component_token",
+        "/cgi-bin/component/api_authorizer_token",
+        "/cgi-bin/ticket/getticket",
+    ] {
+        let fault = Fault::always(path, FaultKind::Status(502));
+        world.sandbox.fault(fault);
+    }
+    world.advance(7_300);
+    let report = world.admin("/readyz").await;
+    assert_eq!(report.status, 503, "{report:?}");
+}
+
+#[tokio::test]
 async fn the_admin_api_refuses_to_change_an_authorised_account() {
     let operator = "wxk_an-operator";
     let key = format!(

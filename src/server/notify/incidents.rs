@@ -153,21 +153,21 @@ impl Incidents {
         }
     }
 
-    /// Compares the world with what was reported. `exists` says whether a subject is still configured: what
-    /// was removed has not recovered.
+    /// Compares the world with what was reported. `is_in_use` says whether an account is still refreshed: one
+    /// that was removed, or given up because it is unused, has not recovered.
     pub(super) fn step(
         &mut self,
         world: World,
         uptime: Duration,
         at: UnixTime,
-        exists: impl Fn(&str) -> bool,
+        is_in_use: impl Fn(&str) -> bool,
     ) -> Vec<Notice> {
         self.take_in(world, uptime);
         let mut notices = Vec::new();
         for (cause, incident) in &mut self.open {
             notices.extend(incident.problem(cause, self.timing, uptime, at));
         }
-        notices.extend(self.close(uptime, at, exists));
+        notices.extend(self.close(uptime, at, is_in_use));
         notices
     }
 
@@ -210,7 +210,7 @@ impl Incidents {
         &mut self,
         uptime: Duration,
         at: UnixTime,
-        exists: impl Fn(&str) -> bool,
+        is_in_use: impl Fn(&str) -> bool,
     ) -> Vec<Notice> {
         let timing = self.timing;
         let mut over = Vec::new();
@@ -242,7 +242,7 @@ impl Incidents {
             incident.reported.is_some() && !(is_refused && matches!(cause, Cause::Reload(_)))
         });
         let recovered = closed.into_iter().filter_map(|(cause, incident)| {
-            let is_there = |it: &&String| !cause.is_of_accounts() || exists(it);
+            let is_there = |it: &&String| !cause.is_of_accounts() || is_in_use(it);
             let names = incident.hit.iter().filter(is_there);
             let names: Vec<_> = names.filter(|it| !is_affected(it)).collect();
             (!names.is_empty()).then(|| Notice {
