@@ -17,7 +17,7 @@ impl Broker {
         for kind in Kind::ALL.into_iter().filter(|kind| account.has(*kind)) {
             let key = account.key(kind);
             let stored = store.load(&key).await?;
-            self.end_stored(&key, stored, |known| Some(ended(known, now)))
+            self.end_stored(&key, stored, |known| Some(ended(known, kind, now)))
                 .await?;
         }
         Ok(())
@@ -36,7 +36,7 @@ impl Broker {
             for slot in entry.slots() {
                 let mut state = slot.lock();
                 if let Some(last) = state.last.clone().filter(|last| last.expires_at > now) {
-                    state.see(&Arc::new(ended(&last, now)), clock);
+                    state.see(&Arc::new(ended(&last, slot.key.kind, now)), clock);
                 }
                 self.forget(slot);
             }
@@ -48,13 +48,17 @@ impl Broker {
     }
 }
 
-/// Returns what takes the place of a credential that must not be served any more. Its value is another one: if
-/// WeChat returns the same value again, the dates are those that it reports then.
-fn ended(credential: &Credential, now: UnixTime) -> Credential {
+/// Returns what takes the place of a credential that must not be served any more. A token's value is another
+/// one: if WeChat returns the same value again, the dates are those that it reports then. For a repeated ticket
+/// WeChat may report a whole life, so a ticket keeps its value: it is not dated as a new one.
+fn ended(credential: &Credential, kind: Kind, now: UnixTime) -> Credential {
     let before = |time: UnixTime, span: Duration| UnixTime(time.0.saturating_sub(span.as_secs()));
     let expires_at = before(now, LATE_CLOCK);
     Credential {
-        value: Secret::new("ended"),
+        value: match kind {
+            Kind::AccessToken => Secret::new("ended"),
+            Kind::JsapiTicket | Kind::CardTicket | Kind::AgentTicket => credential.value.clone(),
+        },
         issued_at: before(expires_at, credential.life()),
         expires_at,
         generation: credential.generation.saturating_add(1),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::clock::Clock;
-use wx_jssdk::sandbox::{App, Sandbox};
+use wx_jssdk::sandbox::{App, ExpiresIn, Sandbox, Switches};
 
 use crate::admin::world::{APP, CORP, MINI_APP, SECRET, START};
 use crate::common::http::{self, Answer, Request};
@@ -591,6 +591,30 @@ async fn a_node_that_starts_without_its_store_is_ready_once_it_has_the_stored_ac
         .await;
     assert_eq!(world.get("/readyz").await.json().get("cause"), None);
     assert_eq!(world.sign("shop", "shop.example.com").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_ticket_that_wechat_repeats_after_a_takeover_is_not_served_past_its_end() {
+    let world = World::new().await;
+    let app = App::official(SHOP, SHOP_SECRET).safe_domain("shop.example.com");
+    // WeChat reports 7,200 seconds for a ticket of any age.
+    world.sandbox.add_app(app.switches(Switches {
+        ticket_expires_in: ExpiresIn::Full,
+        ..Switches::default()
+    }));
+    let is_accepted = async || {
+        let ticket = world.get("/credentials/shop/jsapi_ticket").await.json();
+        let ticket = ticket["value"].as_str().unwrap();
+        world.sandbox.accepts_ticket(SHOP, "jsapi", ticket)
+    };
+    assert_eq!(world.put("shop", &shop()).await.status, 201);
+    assert!(is_accepted().await);
+    world.clock.advance(Duration::from_secs(6_000));
+    assert_eq!(world.delete("shop").await.status, 204);
+    assert_eq!(world.put("shop", &shop()).await.status, 201);
+    assert!(is_accepted().await);
+    world.clock.advance(Duration::from_secs(1_600));
+    assert!(is_accepted().await);
 }
 
 #[tokio::test]
