@@ -24,6 +24,7 @@ mod tls;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use rand::TryRng as _;
@@ -165,8 +166,13 @@ fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(command)
+    let ended = runtime.block_on(command);
+    runtime.shutdown_timeout(EXIT_LIMIT);
+    ended
 }
+
+/// How long the process waits at its end for threads that block, for example on a disk that hangs.
+const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Writes one line of result. Ignores a closed pipe (`| head -1`).
 fn say(line: &str) {
@@ -211,4 +217,20 @@ fn listed(problems: &Problems) -> Unusable {
     Unusable::Usage(format!(
         "the configuration has {count} problem{plural} · 配置有 {count} 处问题\n\n{problems}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_ends_while_a_thread_of_it_hangs() {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let ended = in_runtime(async {
+            tokio::task::spawn_blocking(move || released.recv());
+            Ok(Ended::Success)
+        });
+        assert_eq!(ended.unwrap(), Ended::Success);
+        drop(release);
+    }
 }

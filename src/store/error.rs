@@ -28,10 +28,10 @@ pub enum StoreError {
         /// What is wrong, and what to write.
         problem: String,
     },
-    /// A server did not answer in time.
+    /// A server or a disk did not answer in time.
     #[error("{place} did not answer within {} ms", .within.as_millis())]
     Slow {
-        /// The server.
+        /// The server or the file.
         place: String,
         /// How long the store was waited for.
         within: Duration,

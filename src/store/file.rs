@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -28,7 +29,10 @@ pub(super) struct FileStore {
     state: Mutex<State>,
     disk: Mutex<Disk>,
     /// Held during a commit. Changes made meanwhile are written together in the next one.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Whether a caller has waited in vain for the commit that has the turn.
+    is_hanging: AtomicBool,
+    bound: Duration,
 }
 
 /// The content in memory, and how much of it is on disk.
@@ -48,6 +52,9 @@ struct State {
 impl Store {
     /// Opens a durable store in a file, for one process. Creates the file with mode 0600 if needed;
     /// `NAME.lock` is created beside it.
+    ///
+    /// A change that is not on disk within 5 s fails, and is written as soon as the disk answers. The runtime
+    /// needs timers ([`enable_time`](tokio::runtime::Builder::enable_time)).
     ///
     /// A torn file, or one that is not a store, is moved to `NAME.corrupt-1` (`-2` …) with a warning and
     /// replaced by a new one.
@@ -73,7 +80,9 @@ impl FileStore {
             path: path.to_owned(),
             state: Mutex::new(state),
             disk: Mutex::new(disk),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
+            is_hanging: AtomicBool::new(false),
+            bound: BOUND,
         })
     }
 
@@ -183,8 +192,8 @@ impl FileStore {
 
     /// Checks that the file is still there and complete; rewrites it if not.
     pub(super) async fn ping(self: &Arc<Self>) -> Result<(), StoreError> {
-        let _turn = self.turn.lock().await;
-        self.commit_elsewhere().await
+        // No change has this number, so none makes the check unnecessary.
+        self.durable(u64::MAX).await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -200,29 +209,51 @@ impl FileStore {
         self.durable(change).await.map(|()| done)
     }
 
-    /// Returns when this change is on disk.
+    /// Returns when this change is on disk. After a timeout the commit continues in the background, and
+    /// callers do not wait for it again.
     async fn durable(self: &Arc<Self>, change: u64) -> Result<(), StoreError> {
         if self.state().durable >= change {
             return Ok(());
         }
-        let _turn = self.turn.lock().await;
+        let commit = tokio::time::timeout(self.bound, self.commit_elsewhere(change)).await;
+        commit.unwrap_or_else(|_| {
+            self.is_hanging.store(true, Ordering::Relaxed);
+            Err(self.slow())
+        })
+    }
+
+    /// Runs [`FileStore::commit`] on a thread that may block, unless the change is on disk when its turn
+    /// comes. The thread has the turn, so a disk that hangs blocks one thread at most.
+    async fn commit_elsewhere(self: &Arc<Self>, change: u64) -> Result<(), StoreError> {
+        let turn = Arc::clone(&self.turn);
+        let turn = match self.is_hanging.load(Ordering::Relaxed) {
+            true => turn.try_lock_owned().map_err(|_| self.slow())?,
+            false => turn.lock_owned().await,
+        };
         if self.state().durable >= change {
             return Ok(());
         }
-        self.commit_elsewhere().await
-    }
-
-    /// Runs [`FileStore::commit`] on a thread that may block. The caller holds `turn`.
-    async fn commit_elsewhere(self: &Arc<Self>) -> Result<(), StoreError> {
         let store = Arc::clone(self);
-        let commit = tokio::task::spawn_blocking(move || store.commit()).await;
-        commit.unwrap_or_else(|_| {
+        let commit = tokio::task::spawn_blocking(move || {
+            let done = store.commit();
+            store.is_hanging.store(false, Ordering::Relaxed);
+            drop(turn);
+            done
+        });
+        commit.await.unwrap_or_else(|_| {
             let problem = "the writing task was stopped: the process is shutting down".to_owned();
             Err(StoreError::Disk {
                 path: self.path.display().to_string(),
                 problem,
             })
         })
+    }
+
+    fn slow(&self) -> StoreError {
+        StoreError::Slow {
+            place: self.path.display().to_string(),
+            within: self.bound,
+        }
     }
 
     /// Writes all changes that are not on disk yet in one transaction, or everything if the file has been
@@ -355,5 +386,44 @@ impl State {
                 self.records.put(name, Entry::Credential(credential));
             }
         }
+    }
+}
+
+/// Timeout of a change: much longer than a busy disk takes to write it.
+const BOUND: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_blocks_one_thread_and_no_caller() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = FileStore::open(&directory.path().join("wx-jssdk.redb")).unwrap();
+        file.bound = Duration::from_millis(20);
+        let (slow, file) = (Err(file.slow()), Arc::new(file));
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (disk, (locked, is_locked)) = (Arc::clone(&file), std::sync::mpsc::channel());
+        let disk = std::thread::spawn(move || {
+            let _hanging = disk.disk.lock();
+            locked.send(()).unwrap();
+            released.recv()
+        });
+        is_locked.recv().unwrap();
+        assert_eq!(file.ping().await, slow);
+        for name in ["block:one", "block:two"] {
+            tokio::select! {
+                biased;
+                done = file.set_block(name.to_owned(), UnixTime(9_000_000_000)) => assert_eq!(done, slow),
+                () = std::future::ready(()) => panic!("{name} waited for the disk"),
+            }
+        }
+        assert_eq!(Arc::strong_count(&file), 3, "one commit waits for the disk");
+        drop(release);
+        let _ = disk.join().unwrap();
+        while file.ping().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert!(file.state().dirty.is_empty(), "the changes are on disk");
     }
 }

@@ -378,6 +378,7 @@ const ROLE: &str = "WX_JSSDK_TEST_STORE_FILE";
 fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .enable_time()
         .build()
         .unwrap();
     if let Some(path) = role() {
@@ -484,6 +485,7 @@ fn a_full_disk_is_reported_and_stored_values_stay_until_space_is_free() {
     if let Some(path) = role() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            .enable_time()
             .build()
             .unwrap();
         return runtime.block_on(fill(&path));
