@@ -56,7 +56,7 @@ use encryption::{Closed, Opened, Rewritten};
 pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};
 pub use error::StoreError;
 use ignored::Ignored;
-use instrumented::{Operation, Operations};
+use instrumented::{Breaker, Operation, Operations};
 use memory::Memory;
 pub use presence::{Node, PeerNode};
 use rules::credential_name;
@@ -69,6 +69,7 @@ use crate::credential::{Credential, CredentialKey};
 pub struct Store {
     inner: Inner,
     operations: Arc<Operations>,
+    breaker: Arc<Breaker>,
     encryption: Arc<EncryptionKeys>,
     rewritten: Arc<Rewritten>,
     ignored: Arc<Ignored>,
@@ -132,6 +133,7 @@ impl Store {
         Self {
             inner,
             operations: Arc::default(),
+            breaker: Arc::default(),
             encryption: Arc::default(),
             rewritten: Arc::default(),
             ignored: Arc::default(),

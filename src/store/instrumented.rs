@@ -1,12 +1,49 @@
-//! The store's own counters: operations and errors.
+//! The store's own counters: operations and errors. And its circuit breaker.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
 
 use super::{Store, StoreError};
 
 /// Operations and errors, by [`Operation::ALL`].
 #[derive(Default)]
 pub(super) struct Operations([[AtomicU64; 2]; Operation::ALL.len()]);
+
+/// Limits the waiting for a shared store that hangs: after some timeouts in a row, one operation at a time waits
+/// for it, and the others fail at once. Any answer ends that.
+#[derive(Default)]
+pub(super) struct Breaker {
+    /// The number of timeouts in a row, and the last one.
+    timeouts: Mutex<(u32, Option<StoreError>)>,
+    probe: tokio::sync::Mutex<()>,
+}
+
+impl Breaker {
+    async fn run<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let open = {
+            let (count, last) = &*self.timeouts.lock();
+            last.clone().filter(|_| *count >= PATIENCE)
+        };
+        let _probe = match open {
+            Some(last) => Some(self.probe.try_lock().map_err(|_| last)?),
+            None => None,
+        };
+        let answer = answer.await;
+        let mut timeouts = self.timeouts.lock();
+        *timeouts = match &answer {
+            Err(slow @ StoreError::Slow { .. }) => {
+                (timeouts.0.saturating_add(1), Some(slow.clone()))
+            }
+            _ => (0, None),
+        };
+        drop(timeouts);
+        answer
+    }
+}
 
 #[derive(Clone, Copy)]
 pub(super) enum Operation {
@@ -52,7 +89,10 @@ impl Store {
         operation: Operation,
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let answer = answer.await;
+        let answer = match self.is_shared() {
+            true => self.breaker.run(answer).await,
+            false => answer.await,
+        };
         let [asked, failed] = &self.operations.0[operation as usize];
         asked.fetch_add(1, Relaxed);
         failed.fetch_add(u64::from(answer.is_err()), Relaxed);
@@ -60,9 +100,38 @@ impl Store {
     }
 }
 
+/// Number of timeouts in a row before operations stop waiting together.
+const PATIENCE: u32 = 3;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn one_operation_at_a_time_waits_for_a_store_that_hangs() {
+        let breaker = Breaker::default();
+        let slow: Result<(), _> = Err(StoreError::Slow {
+            place: "redis".into(),
+            within: Duration::from_millis(250),
+        });
+        for _ in 0..PATIENCE {
+            assert_eq!(breaker.run(ready(slow.clone())).await, slow);
+        }
+        tokio::select! {
+            biased;
+            _ = breaker.run(pending::<Result<(), _>>()) => panic!("the probe ended without an answer"),
+            refused = breaker.run(async { panic!("the store was asked") }) => assert_eq!(refused, slow),
+        }
+        // A probe whose caller left lets the next one through.
+        assert_eq!(breaker.run(ready(Ok(1))).await, Ok(1));
+        tokio::select! {
+            biased;
+            _ = breaker.run(pending::<Result<(), _>>()) => panic!("the operation ended without an answer"),
+            done = breaker.run(ready(Ok(2))) => assert_eq!(done, Ok(2)),
+        }
+    }
 
     #[tokio::test]
     async fn each_operation_is_counted_under_its_name_and_each_error_beside_it() {
