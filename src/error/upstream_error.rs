@@ -123,6 +123,24 @@ impl UpstreamError {
         }
     }
 
+    /// Whether no host of WeChat's answered the call.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        matches!(
+            self.failure,
+            Failure::Unreachable(_)
+                | Failure::Untrusted(_)
+                | Failure::Proxy { .. }
+                | Failure::ReplyLost(_)
+        )
+    }
+
+    /// Whether the shared store failed, and no call was made.
+    #[must_use]
+    pub fn is_about_the_store(&self) -> bool {
+        matches!(self.failure, Failure::StoreUnreachable(_))
+    }
+
     /// Returns when to retry.
     #[must_use]
     pub fn wait(&self) -> Wait {

@@ -49,10 +49,14 @@ impl State {
         now: UnixTime,
     ) {
         let before = self.failure.take();
-        let (failures, since) = before
+        let since = before.as_ref().map_or(now, |failure| failure.since);
+        // Failures of the store say nothing about WeChat, and the reverse: each starts its own backoff.
+        let in_a_row = before
             .as_ref()
-            .map_or((0, now), |failure| (failure.failures, failure.since));
-        let failures = failures.saturating_add(1);
+            .filter(|failure| failure.error.is_about_the_store() == error.is_about_the_store());
+        let failures = in_a_row
+            .map_or(0, |failure| failure.failures)
+            .saturating_add(1);
         let until = retry_at(error.wait(), failures, now);
         let pending =
             PendingRetry::after(reason, until, before.and_then(|failure| failure.pending));
@@ -190,6 +194,26 @@ fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::Account;
+    use crate::error::Failure;
+    use crate::upstream::failed;
+
+    #[test]
+    fn failures_of_the_store_lengthen_no_wait_for_wechat() {
+        let account = Account::official("wx0123456789abcdef", "secret");
+        let store = Failure::StoreUnreachable("redis: refused".into());
+        let wechat = Failure::Unreachable("refused".into());
+        let (mut state, mut now) = (State::default(), UnixTime(1_000));
+        for (failure, times) in [(&store, 7), (&wechat, 7), (&store, 1)] {
+            for n in 1..=times {
+                let error = failed(&account, Kind::AccessToken, failure.clone());
+                state.fail(Arc::new(error), Kind::AccessToken, &Reason::Due, now);
+                let failure = state.failure.as_ref().unwrap();
+                assert_eq!((failure.failures, failure.since), (n, UnixTime(1_000)));
+                now = failure.until;
+            }
+        }
+    }
 
     #[test]
     fn transient_failures_are_retried_with_backoff_up_to_90_seconds() {
