@@ -405,13 +405,16 @@ fn machine() -> Option<String> {
 /// coordinate because the store was unreachable. It is unknown which call WeChat executed first, and
 /// therefore which token it has retired.
 fn are_rivals(one: &Credential, other: &Credential) -> bool {
-    one.value != other.value && one.generation.abs_diff(other.generation) <= SAME_TIME
+    one.value != other.value
+        && one.generation.abs_diff(other.generation) <= SAME_TIME
+        // After a generation of a fast clock, each new one is only one higher.
+        && one.issued_at.0.abs_diff(other.issued_at.0) <= SAME_TIME / 1_000
 }
 
 /// A credential issued this much later than now was stored or is being read by a node with a wrong clock.
 const FROM_THE_FUTURE: Duration = Duration::from_secs(60);
 
-/// Two generations that differ by at most this, in milliseconds, may come from concurrent calls.
+/// Two values whose generations and dates differ by at most this, in milliseconds, may come from concurrent calls.
 const SAME_TIME: u64 = 10_000;
 
 /// How often to look for values of peer nodes: a replaced token lives for 300 s.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::{Broker, Find};
+use wx_jssdk::sandbox::{App, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Kind, UnixTime};
 
@@ -12,8 +13,9 @@ use crate::cluster::processes::{
     an_owner_killed_in_its_call_costs_one_more,
     cold_readers_of_four_processes_cause_one_token_and_one_ticket_call,
 };
-use crate::cluster::world::{ClusterOn, STABLE, Shared, TICKET};
+use crate::cluster::world::{APP, ClusterOn, SECRET, STABLE, Shared, TICKET};
 use crate::common::sql_server::{Kind as Server, Sql};
+use crate::common::upstream::impatient;
 use crate::sql::Tables;
 
 struct On<const KIND: usize>(Arc<Sql>);
@@ -166,4 +168,50 @@ async fn two_thousand_accounts_are_watched_with_less_than_five_queries_a_second(
     }
     let queries = queries() - before;
     assert!((10..300).contains(&queries), "{queries} in a minute");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_of_a_fast_clock_shortens_no_later_classic_token() {
+    let [fast, right] = [(); 2].map(|()| Clock::manual(UnixTime(1_767_225_600)));
+    let sandbox = Sandbox::start(right.clone()).await.unwrap();
+    sandbox.add_app(App::official(APP, SECRET));
+    let tables = Tables::sqlite().ready().await;
+    let [a, b] = [&fast, &right].map(|clock| {
+        let account = Account::official(APP, SECRET).token_mode(TokenMode::Classic);
+        let builder = Broker::builder()
+            .account("main", account)
+            .clock(clock.clone());
+        let builder = builder.upstream(impatient(&sandbox)).store(tables.open());
+        builder.build().unwrap()
+    });
+    let pass = |seconds| {
+        for clock in [&fast, &right] {
+            assert!(clock.advance(Duration::from_secs(seconds)));
+        }
+    };
+    assert!(fast.set_wrong(28_800));
+    let first = a.credential("main", Kind::AccessToken).await.unwrap();
+    a.tend().await;
+    assert!(fast.set_wrong(-28_800));
+    a.tend().await;
+    pass(60);
+    assert_eq!(
+        *b.credential("main", Kind::AccessToken)
+            .await
+            .unwrap()
+            .value
+            .expose(),
+        *first.value.expose()
+    );
+    let new = a
+        .reject("main", Kind::AccessToken, &first.value)
+        .await
+        .unwrap();
+    pass(5);
+    b.tend().await;
+    let seen = b.credential("main", Kind::AccessToken).await.unwrap();
+    assert_eq!(seen.value, new.value);
+    let left = seen.remaining(right.now()).as_secs();
+    assert!(left > 7_000, "{left} s");
+    assert_eq!(sandbox.calls("/cgi-bin/token"), 2);
 }
