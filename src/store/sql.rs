@@ -38,7 +38,7 @@ pub(super) struct SqlStore {
     prefix: String,
     bound: Duration,
     ignored: Ignored,
-    /// The last day on which old rows were removed.
+    /// The last day on which all old rows were removed.
     pruned: AtomicU64,
 }
 

@@ -312,19 +312,30 @@ async fn old_rows_are_removed(tables: Tables) {
         let saved = store.save_document(name, &document, NOW).await;
         assert_eq!(saved, Ok(Some(1)));
     }
+    let many: Vec<_> = (0..501).map(|n| format!("('c{n:03}', 1, 1)")).collect();
+    let many = many.join(", ");
+    tables.sql(&format!(
+        "INSERT INTO {{}}calls (name, day, calls) VALUES {many}"
+    ));
+    let counts = || {
+        [
+            "calls",
+            "credentials",
+            "blocks",
+            "refresh_limits",
+            "documents",
+        ]
+        .map(|table| {
+            let count = format!("SELECT CAST(COUNT(*) AS CHAR(9)) FROM {{}}{table}");
+            tables.sql(&count).trim().parse::<u32>().unwrap()
+        })
+    };
     store.count_call(&app(), TOKEN, later).await.unwrap();
-    for (table, rows) in [
-        ("calls", "1"),
-        ("credentials", "0"),
-        ("blocks", "0"),
-        ("refresh_limits", "1"),
-        ("documents", "1"),
-    ] {
-        let count = tables.sql(&format!(
-            "SELECT CAST(COUNT(*) AS CHAR(9)) FROM {{}}{table}"
-        ));
-        assert_eq!(count.trim(), rows, "{table}");
-    }
+    assert_eq!(counts(), [503, 1, 1, 2, 2], "no call waits for the removal");
+    store.announce(&Node::new("web-1"), later).await.unwrap();
+    assert_eq!(counts(), [3, 0, 0, 1, 1]);
+    store.announce(&Node::new("web-1"), later).await.unwrap();
+    assert_eq!(counts(), [1, 0, 0, 1, 1]);
 }
 
 async fn two_prefixes_share_nothing(mut tables: Tables) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::Row as _;
 
 use super::dialect::{Dialect, Failure};
-use super::{SqlStore, Text, number};
+use super::{SqlStore, Text, Value, number};
 use crate::clock::UnixTime;
 use crate::store::ignored::NoRecord;
 use crate::store::limits::Numbers;
@@ -24,9 +24,6 @@ impl SqlStore {
         let insert = "INSERT INTO {}calls (name, day, calls) VALUES (?, ?, 1)";
         let values = [Text(name), number(day)];
         self.bounded(async {
-            if self.pruned.fetch_max(day, Ordering::Relaxed) < day {
-                self.prune(now).await?;
-            }
             if self.dialect == Dialect::MySql {
                 let count = format!("{insert} ON DUPLICATE KEY UPDATE calls = LAST_INSERT_ID(calls + 1)");
                 let done = self.execute(&count, &values).await?;
@@ -114,28 +111,60 @@ impl SqlStore {
         .await
     }
 
-    /// Removes rows that are no longer needed, once a day.
-    async fn prune(&self, now: UnixTime) -> Result<(), Failure> {
-        let yesterday = number(shanghai_day(now).saturating_sub(1));
+    /// Removes rows that are no longer needed, once a day: some of each table at a time, so that no statement
+    /// locks others out for long.
+    pub(super) async fn prune(&self, now: UnixTime) -> Result<(), StoreError> {
+        let today = shanghai_day(now);
+        if self.pruned.load(Ordering::Relaxed) == today {
+            return Ok(());
+        }
+        let yesterday = number(today.saturating_sub(1));
         let long_ago = now.0.saturating_sub(KEPT.as_secs());
         // A record begins with the time of the last refresh, in ten digits until the year 2286.
         let oldest = long_ago.to_string();
         let long_ago = number(long_ago);
-        for (delete, value) in [
-            ("DELETE FROM {}calls WHERE day < ?", yesterday),
-            ("DELETE FROM {}blocks WHERE blocked_until < ?", long_ago),
-            ("DELETE FROM {}credentials WHERE expires_at < ?", long_ago),
-            (
-                "DELETE FROM {}refresh_limits WHERE record < ?",
-                Text(&oldest),
-            ),
-            (
-                "DELETE FROM {}documents WHERE expires_at <= ?",
-                number(now.0),
-            ),
+        let mut is_done = true;
+        for (table, condition, value) in [
+            ("blocks", "blocked_until < ?", long_ago),
+            ("credentials", "expires_at < ?", long_ago),
+            ("refresh_limits", "record < ?", Text(&oldest)),
+            ("documents", "expires_at <= ?", number(now.0)),
+            ("calls", "day < ?", yesterday),
         ] {
-            self.changed(delete, &[value]).await?;
+            is_done &= self
+                .bounded(self.prune_some(table, condition, value))
+                .await?;
+        }
+        if is_done {
+            self.pruned.store(today, Ordering::Relaxed);
         }
         Ok(())
     }
+
+    /// Removes some rows, and returns whether these were all.
+    async fn prune_some(
+        &self,
+        table: &str,
+        condition: &str,
+        value: Value<'_>,
+    ) -> Result<bool, Failure> {
+        let select = format!("SELECT name FROM {{}}{table} WHERE {condition} LIMIT {AT_ONCE}");
+        let rows = self.rows(&select, &[value]).await?;
+        let names = rows.iter().map(|row| row.try_get(0));
+        let names: Result<Vec<String>, sqlx::Error> = names.collect();
+        let names = names.map_err(|error| self.dialect.classify(&error))?;
+        if names.is_empty() {
+            return Ok(true);
+        }
+        // The condition again: another process may have written a row meanwhile.
+        let places = vec!["?"; names.len()].join(", ");
+        let delete = format!("DELETE FROM {{}}{table} WHERE {condition} AND name IN ({places})");
+        let values = names.iter().map(|name| Text(name));
+        let values: Vec<_> = [value].into_iter().chain(values).collect();
+        self.changed(&delete, &values).await?;
+        Ok(names.len() < AT_ONCE)
+    }
 }
+
+/// Number of rows of a table that are removed at once.
+const AT_ONCE: usize = 500;

@@ -47,6 +47,11 @@ impl SqlStore {
                 seen_at: UnixTime(now.0.saturating_sub(age.as_secs())),
             })
         };
-        Ok(rows.await?.iter().take(MOST).filter_map(read).collect())
+        let nodes = rows.await?.iter().take(MOST).filter_map(read).collect();
+        // Not with the operations of a refresh, which it would delay. It is repeated if it failed.
+        if let Err(error) = self.prune(now).await {
+            tracing::debug!(%error, "old rows could not be removed");
+        }
+        Ok(nodes)
     }
 }
