@@ -169,7 +169,9 @@ impl Broker {
             self.correct_dates(&slot)
                 .map(|corrected| (slot.key.clone(), corrected))
         });
-        self.save_all(corrected.collect()).await;
+        if let Some(error) = self.save_all(corrected.collect()).await {
+            warn!(%error, "some credentials could not be stored: kept in memory");
+        }
     }
 
     /// Ends the waits of a clock that was ahead and has been set back. Their end times would be wrong by as

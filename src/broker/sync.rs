@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -32,6 +32,8 @@ use crate::upstream::endpoint;
 pub(super) struct Sync {
     due: Mutex<Due>,
     failed: Mutex<bool>,
+    /// Whether the last pass could not store all credentials. Logged once.
+    not_stored: AtomicBool,
     /// When an unknown token may cause a store read again.
     token_lookup: Arc<tokio::sync::Mutex<Due>>,
 }
@@ -210,6 +212,7 @@ impl Broker {
         let classic = self.classic_tokens();
         let pages = u32::try_from(slots.len() / PAGE).unwrap_or(u32::MAX);
         due.lock().postpone(PER_PAGE.saturating_mul(pages));
+        let mut not_stored = None;
         for page in slots.chunks(PAGE) {
             let keys: Vec<_> = page.iter().map(|slot| &slot.key).collect();
             let stored = match self.inner.store.load_many(&keys).await {
@@ -221,7 +224,14 @@ impl Broker {
                 let is_classic = classic.contains(&slot.key);
                 self.compare(slot, stored, is_classic)
             });
-            self.save_all(missing.collect()).await;
+            not_stored = self.save_all(missing.collect()).await.or(not_stored);
+        }
+        let sync = &self.inner.keeper.sync;
+        let before = sync
+            .not_stored
+            .swap(not_stored.is_some(), Ordering::Relaxed);
+        if let Some(error) = not_stored.filter(|_| !before) {
+            warn!(%error, "some credentials could not be stored: kept in memory");
         }
         if self.inner.store.is_shared() {
             self.notice_lifted_blocks().await;
@@ -334,8 +344,11 @@ impl Broker {
     }
 
     /// Saves many credentials concurrently, so that a file store writes them in one commit. Failed saves
-    /// are repeated in the next pass.
-    pub(super) async fn save_all(&self, credentials: Vec<(CredentialKey, Arc<Credential>)>) {
+    /// are repeated in the next pass. Returns one of their errors.
+    pub(super) async fn save_all(
+        &self,
+        credentials: Vec<(CredentialKey, Arc<Credential>)>,
+    ) -> Option<StoreError> {
         let saves = credentials.into_iter().map(|(key, credential)| {
             let (store, credential) =
                 (self.inner.store.clone(), self.dated_for_others(&credential));
@@ -343,11 +356,8 @@ impl Broker {
         });
         let saved = at_most(SAVES_AT_ONCE, &self.inner.runtime, saves).await;
         // A value of another key was logged when it was read, once.
-        let failed = saved.into_iter().filter_map(Result::err);
-        let mut failed = failed.filter(|error| !matches!(error, StoreError::OtherKey { .. }));
-        if let Some(error) = failed.next() {
-            warn!(%error, "some credentials could not be stored: kept in memory");
-        }
+        let mut failed = saved.into_iter().filter_map(Result::err);
+        failed.find(|error| !matches!(error, StoreError::OtherKey { .. }))
     }
 
     /// Stores `ended` of a credential in its place, and in that of each newer one that another node stores

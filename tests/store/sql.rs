@@ -7,9 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use wx_jssdk::account::Account;
+use wx_jssdk::broker::Broker;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::credential::{CredentialKey, Kind};
+use wx_jssdk::sandbox::{App, Sandbox};
 use wx_jssdk::store::{Claim, Document, Node, Saved, Store, StoreError};
+use wx_jssdk::upstream::UpstreamOptions;
 
 use crate::acceptance::{Fixture, accept, document};
 use crate::common::sql_server::{Kind as Server, Sql};
@@ -766,5 +770,40 @@ async fn processes_that_start_together_on_a_new_sqlite_file_can_all_use_it() {
         for first_use in first_uses {
             assert_eq!(first_use.await.unwrap(), Ok(()));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_refuses_values_in_each_pass_is_reported_once() {
+    let tables = Tables::sqlite().ready().await;
+    let clock = Clock::manual(NOW);
+    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    sandbox.add_app(App::official("wx0123456789abcdef", "secret"));
+    let broker = Broker::builder()
+        .account("main", Account::official("wx0123456789abcdef", "secret"))
+        .clock(clock.clone())
+        .upstream(UpstreamOptions::at(sandbox.url()))
+        .store(tables.open());
+    let broker = broker.build().unwrap();
+    broker.credential("main", Kind::AccessToken).await.unwrap();
+
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let writer = Arc::new(log.reopen().unwrap());
+    let listening = tracing_subscriber::fmt().with_writer(writer).finish();
+    let _listening = tracing::subscriber::set_default(listening);
+    let passes = async || {
+        for _ in 0..3 {
+            assert!(clock.advance(Duration::from_secs(6)));
+            broker.tend().await;
+        }
+        let text = std::fs::read_to_string(log.path()).unwrap();
+        text.matches("some credentials could not be stored").count()
+    };
+    for reports in 1..=2 {
+        tables.sql("DELETE FROM {}credentials");
+        tables.sql("CREATE TRIGGER refuse BEFORE INSERT ON {}credentials BEGIN SELECT RAISE(ABORT, 'full'); END");
+        assert_eq!(passes().await, reports);
+        tables.sql("DROP TRIGGER refuse");
+        assert_eq!(passes().await, reports);
     }
 }
