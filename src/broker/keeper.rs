@@ -3,6 +3,7 @@
 //! [`Broker::tend`] is one step; [`Broker::keep_fresh`] is the loop. A failure causes a delay and never
 //! ends the loop.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::refresh::{CLOCK_TOLERANCE, Decision, wait};
 use super::slot::{Outcome, Reason, Slot};
 use super::sync::Sync;
 use super::{AccountEntry, Broker};
+use crate::account::Egress;
 use crate::clock::{Due, Moment, UnixTime};
 use crate::credential::{Credential, Freshness};
 use crate::error::Error;
@@ -23,9 +25,11 @@ use crate::upstream::endpoint;
 /// The state of the keeper: its refreshes, and what it knows of the clock.
 #[derive(Default)]
 pub(super) struct Pace {
-    /// One for credentials that failed last, since each of their calls may last until it times out; before it,
-    /// one for the others.
+    /// One for refreshes that will probably fail, since each of their calls may last until it times out; before
+    /// it, one for the others.
     lanes: [Lane; 2],
+    /// The accounts' own ways to WeChat through which the last call got no answer.
+    pub(super) silent_ways: Mutex<HashSet<Egress>>,
     pub(super) clock_jumps: AtomicU64,
     /// By how much the wall clock was ahead of the uptime at the last step, in seconds.
     pub(super) wall_ahead: Mutex<Option<u64>>,
@@ -77,7 +81,9 @@ impl Broker {
                 if !failing {
                     self.inner.counts.keeper_looked(self.inner.clock.uptime());
                 }
-                if let Some(flight) = self.start_if_due(&entry, &slot) {
+                if self.will_probably_fail(&entry, &slot) == failing
+                    && let Some(flight) = self.start_if_due(&entry, &slot)
+                {
                     let refresh = self.clone().wait(entry, slot, flight, permit);
                     let broker = self.clone();
                     self.inner.runtime.spawn(async move {
@@ -99,7 +105,7 @@ impl Broker {
     }
 
     /// Runs one step of the keeper: checks the clock and, if it is time, the store; starts the due
-    /// refreshes, waits for them, and returns their results. At most 16 refreshes run at a time, and as many of credentials that failed last, so that
+    /// refreshes, waits for them, and returns their results. At most 16 refreshes run at a time, and as many that will probably fail, so that
     /// ten thousand cold accounts do not all call WeChat in the same second.
     pub async fn tend(&self) -> Vec<Result<Arc<Credential>, Error>> {
         self.run_checks().await;
@@ -243,7 +249,13 @@ impl Broker {
         wait(flight, &entry, slot.key.kind).await
     }
 
-    /// Returns the due slots, those that failed last or the others; parents first, since a ticket needs its
+    /// Whether the slot failed last, or a call through the same proxy of an account's own.
+    fn will_probably_fail(&self, entry: &AccountEntry, slot: &Slot) -> bool {
+        let is_silent = |way| self.inner.keeper.silent_ways.lock().contains(way);
+        slot.lock().failure.is_some() || entry.account.own_egress().is_some_and(is_silent)
+    }
+
+    /// Returns the due slots, those that will probably fail or the others; parents first, since a ticket needs its
     /// token anyway. Reads the clock once and compares two numbers per slot; takes a slot's lock only if these
     /// say that it may be due.
     fn due(&self, failing: bool) -> Vec<(Arc<AccountEntry>, Arc<Slot>)> {
@@ -255,7 +267,7 @@ impl Broker {
             .all()
             .flat_map(|entry| entry.slots().map(move |slot| (entry, slot)));
         let due = slots.filter(|(entry, slot)| slot.is_wanted() && self.is_due(entry, slot, &at));
-        due.filter(|(_, slot)| slot.lock().failure.is_some() == failing)
+        due.filter(|(entry, slot)| self.will_probably_fail(entry, slot) == failing)
             .map(|(entry, slot)| (entry.clone(), slot.clone()))
             .collect()
     }

@@ -23,6 +23,7 @@ impl Flight {
                 let (kind, counts) = (self.slot.key.kind, &self.broker.inner.counts);
                 counts.refreshed(kind, false, self.took());
                 counts.call_failed(kind, &error);
+                self.note_way(error.is_unanswered());
                 Err(self.remember(error, None))
             }
             Err(Failed::Store(error, latest)) => {
@@ -52,6 +53,7 @@ impl Flight {
             counts.succeeded(Outcome::FromStore, credential.issued_at);
             self.log_value("from_store", &credential, "refreshed from the store");
         } else {
+            self.note_way(false);
             counts.succeeded(Outcome::Refreshed, inner.clock.now());
             inner
                 .counts
@@ -62,6 +64,18 @@ impl Flight {
             self.space_out(credential.life(), pause.max(credential.life()));
         }
         credential
+    }
+
+    /// Notes whether the last call through the account's own proxy got no answer.
+    fn note_way(&self, is_silent: bool) {
+        let Some(way) = self.entry.account.own_egress() else {
+            return;
+        };
+        let mut silent = self.broker.inner.keeper.silent_ways.lock();
+        match is_silent {
+            true => silent.insert(way.clone()),
+            false => silent.remove(way),
+        };
     }
 
     /// Remembers a failure, logs it once at the level of its class, and returns it as the callers' error.
