@@ -362,11 +362,15 @@ impl SqlStore {
                 place,
                 problem: failure.problem(),
             }),
-            // The connection in use is closed: its answer may come later.
-            Err(_) => Err(StoreError::Slow {
-                place,
-                within: self.bound,
-            }),
+            // The connection in use is closed: its answer may come later. The idle ones may lead to the same
+            // server that is gone.
+            Err(_) => {
+                self.link.drop_idle();
+                Err(StoreError::Slow {
+                    place,
+                    within: self.bound,
+                })
+            }
         }
     }
 }

@@ -83,6 +83,11 @@ impl Link {
         tokio::spawn(connecting).await.map_err(|_| closed(()))?
     }
 
+    /// Gives up the idle connections. Those in use are kept if they get their answers.
+    pub(super) fn drop_idle(&self) {
+        self.0.idle.lock().connections.clear();
+    }
+
     /// Gives up all connections: the server restarted or failed over, or lost its tables.
     pub(super) fn forget(&self) {
         let mut idle = self.0.idle.lock();
