@@ -128,7 +128,9 @@ impl Upstream {
     pub fn timeout(&self) -> Duration {
         // Each host but the last can fail to connect.
         let others = self.weixin.all().len().saturating_sub(1);
-        self.timeout + self.connect_timeout * u32::try_from(others).unwrap_or(u32::MAX)
+        let others = u32::try_from(others).unwrap_or(u32::MAX);
+        self.timeout
+            .saturating_add(self.connect_timeout.saturating_mul(others))
     }
 
     /// Returns the way by which an account's calls leave: the key for a client per way.

@@ -66,7 +66,10 @@ impl Flight {
         } else {
             3
         };
-        self.broker.inner.upstream.timeout() * calls + Duration::from_secs(1)
+        let timeout = self.broker.inner.upstream.timeout();
+        timeout
+            .saturating_mul(calls)
+            .saturating_add(Duration::from_secs(1))
     }
 
     pub(super) async fn release(&self, lease: Option<Lease>) {

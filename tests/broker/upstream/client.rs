@@ -1,11 +1,16 @@
 //! The HTTP client: its base URLs and proxies.
 
+use std::time::Duration;
+
 use rustls::crypto::CryptoProvider;
+use wx_jssdk::account::TokenMode;
+use wx_jssdk::sandbox::Sandbox;
 use wx_jssdk::upstream::{Upstream, UpstreamOptions};
-use wx_jssdk::{Broker, Store};
+use wx_jssdk::{Broker, Clock, Kind, Store};
 
 use crate::common::process::{again, alone, passes};
 use crate::upstream::support::*;
+use crate::world::{self, START};
 
 #[test]
 fn invalid_base_urls_are_refused() {
@@ -104,4 +109,18 @@ async fn another_machine_is_called_through_the_proxy() {
             .await
             .is_ok()
     );
+}
+
+#[tokio::test]
+async fn the_longest_timeouts_overflow_nowhere() {
+    let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+    sandbox.add_app(world::app());
+    let options = UpstreamOptions {
+        timeout: Duration::MAX,
+        connect_timeout: Duration::MAX,
+        ..UpstreamOptions::at(sandbox.url())
+    };
+    let builder = Broker::builder().account("main", world::account(TokenMode::Stable));
+    let broker = builder.upstream(options).build().unwrap();
+    broker.credential("main", Kind::JsapiTicket).await.unwrap();
 }
