@@ -99,7 +99,8 @@ impl Broker {
     /// # Errors
     /// [`Error::UnknownAccount`], [`Error::AccountRequired`], [`Error::UnsupportedCredential`], or
     /// [`Error::Upstream`] if WeChat returns no credential. The upstream error is then answered from
-    /// memory, without another call, until the retry time that it contains.
+    /// memory, without another call, until the retry time that it contains. [`Error::Interrupted`] if the
+    /// broker's runtime ends meanwhile.
     pub async fn credential(&self, account: &str, kind: Kind) -> Result<Arc<Credential>, Error> {
         let entry = self.entry(account)?;
         let slot = entry.slot(kind)?;
@@ -119,8 +120,9 @@ impl Broker {
     ///
     /// # Errors
     /// As [`Broker::credential`]. [`Error::RateLimited`] if this credential was refreshed on demand less than
-    /// 30 s ago, or if it has used up today's free on-demand refreshes and the last one was less than 15
-    /// minutes ago (the daily limit does not apply to stable tokens).
+    /// 30 s ago, or if it has used up today's 20 free on-demand refreshes and the last one was less than 15
+    /// minutes ago. A stable token is instead forced 20 times a day at most; after that, `Ok` may contain
+    /// `bad_value` again.
     pub async fn reject(
         &self,
         account: &str,

@@ -38,6 +38,22 @@ impl Broker {
         slot: &Arc<Slot>,
         reason: Reason,
     ) -> Result<Arc<Credential>, Error> {
+        let result = self.refresh_once(entry, slot, reason.clone()).await;
+        match (&result, &reason) {
+            // The rate limit refused a refresh that another caller had requested and this one had joined.
+            (Err(Error::RateLimited { .. }), Reason::Missing) => {
+                self.refresh_once(entry, slot, reason).await
+            }
+            _ => result,
+        }
+    }
+
+    async fn refresh_once(
+        &self,
+        entry: &Arc<AccountEntry>,
+        slot: &Arc<Slot>,
+        reason: Reason,
+    ) -> Result<Arc<Credential>, Error> {
         match self.join_or_start(entry, slot, reason) {
             Decision::Current(credential) => Ok(credential),
             Decision::Refused(error) => Err(error),

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use wx_jssdk::account::TokenMode;
 use wx_jssdk::broker::Find;
 use wx_jssdk::sandbox::{FaultKind, Kind as Revoke, Mode};
-use wx_jssdk::{Kind, Secret};
+use wx_jssdk::store::Claim;
+use wx_jssdk::{Error, Kind, Secret};
 
-use crate::world::{APP, CLASSIC, STABLE, TICKET, World};
+use crate::world::{APP, CLASSIC, STABLE, TICKET, World, account};
 
 #[tokio::test]
 async fn a_dead_token_is_replaced() {
@@ -417,4 +419,27 @@ async fn an_error_says_whether_a_valid_value_is_served_meanwhile() {
             "{error}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_reader_without_a_value_does_not_share_the_refusal_of_a_report() {
+    let world = World::classic().await;
+    let old = world.token().await.unwrap();
+    world.advance(7_200);
+    let key = account(TokenMode::Classic).key(Kind::AccessToken);
+    let gap = Duration::from_secs(30);
+    let elsewhere = world.store.claim_force(&key, world.now(), gap, None).await;
+    assert_eq!(elsewhere, Ok(Claim::Granted));
+    // On one thread, both are there before the refresh begins.
+    let (report, read) = tokio::join!(world.reject(Kind::AccessToken, &old.value), world.token());
+    assert!(
+        matches!(report, Err(Error::RateLimited { .. })),
+        "{report:?}"
+    );
+    assert!(
+        world
+            .sandbox
+            .accepts_token(APP, read.unwrap().value.expose())
+    );
+    assert_eq!(world.calls(CLASSIC), 2);
 }
