@@ -754,7 +754,8 @@ async fn only_its_owner_may_read_the_sqlite_file() {
             .mode();
         assert_eq!(mode & 0o777, 0o600, "{file:?}");
     }
-    let missing = Store::sql(&format!("sqlite://{}/none/x", directory.display()), "").unwrap();
+    let missing = format!("sqlite://{}/none/x", directory.display());
+    let missing = Store::sql_within(&missing, "", Duration::from_secs(20)).unwrap();
     let error = missing.load(&key()).await.unwrap_err();
     assert!(error.to_string().contains("cannot be opened"), "{error}");
 }
