@@ -132,10 +132,10 @@ impl Diagnose {
         for (at, ticket) in self.other_ticket.into_iter().enumerate() {
             case = case.ticket(Role::Other((at + 1).to_string()), ticket);
         }
+        case = case.client_error(self.error);
         if let Some(source) = self.json {
             case = case.answer(answer_in(&source)?);
         }
-        case = case.client_error(self.error);
         if let Some(source) = self.paste {
             case = case.paste(Paste::read(&text_of("--paste", &source)?));
         }

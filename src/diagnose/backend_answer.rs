@@ -1,12 +1,19 @@
-//! Finds the `wx.config` object in the answer of any backend, under various field names and at any depth.
+//! Finds the arguments of `wx.config` and `wx.agentConfig` in the answer of any backend, under various field
+//! names and at any depth.
 
 use serde_json::{Map, Value};
+
+use super::Target;
 
 /// The fields of a backend's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// `appId`, or WeCom's `corpid`.
     pub app_id: Option<String>,
+    /// `agentid`, of WeCom.
+    pub agent_id: Option<String>,
+    /// What it is for: `wx.agentConfig` if it names an AgentId and no `appId`.
+    pub target: Target,
     /// `nonceStr`.
     pub nonce: Option<String>,
     /// `timestamp`, digit for digit.
@@ -19,33 +26,62 @@ pub struct Answer {
     pub misnamed: bool,
     /// `jsApiList`, if the answer has one.
     pub js_api_list: Option<Vec<String>>,
+    /// The argument of `wx.agentConfig` beside that of `wx.config`, if the answer has both.
+    pub agent: Option<Box<Answer>>,
 }
 
 impl Answer {
-    /// Finds the first object with a signature.
+    /// Finds the first object with a signature, and beside one for `wx.config` the first for `wx.agentConfig`.
     #[must_use]
     pub fn from_json(json: &Value) -> Option<Self> {
-        Self::at_depth(json, 0)
+        let mut found = None;
+        Self::collect(json, 0, &mut found);
+        found
     }
 
-    fn at_depth(json: &Value, depth: usize) -> Option<Self> {
+    fn collect(json: &Value, depth: usize, found: &mut Option<Self>) {
         if depth > MAX_DEPTH {
-            return None;
+            return;
         }
         match json {
-            Value::Object(fields) => Self::of_object(fields).or_else(|| {
-                fields
-                    .values()
-                    .find_map(|value| Self::at_depth(value, depth + 1))
-            }),
-            Value::Array(items) => items
-                .iter()
-                .find_map(|item| Self::at_depth(item, depth + 1)),
+            Value::Object(fields) => match Self::of_object(fields) {
+                Some(answer) => *found = Some(answer.after(found.take())),
+                None => {
+                    for value in fields.values() {
+                        Self::collect(value, depth + 1, found);
+                    }
+                }
+            },
+            Value::Array(items) => {
+                for item in items {
+                    Self::collect(item, depth + 1, found);
+                }
+            }
             // JSON inside a string: serialised twice.
             Value::String(text) if text.trim_start().starts_with('{') => {
-                Self::at_depth(&serde_json::from_str(text).ok()?, depth + 1)
+                if let Ok(json) = serde_json::from_str(text) {
+                    Self::collect(&json, depth + 1, found);
+                }
             }
-            _ => None,
+            _ => {}
+        }
+    }
+
+    /// Returns both answers as one. The earlier one counts, and of the two targets `wx.config` is the outer.
+    pub(super) fn after(self, earlier: Option<Self>) -> Self {
+        let Some(mut earlier) = earlier.filter(|earlier| earlier.signature.is_some()) else {
+            return self;
+        };
+        match (earlier.target, self.target) {
+            (Target::AgentConfig, Target::Config) => Self {
+                agent: Some(Box::new(earlier)),
+                ..self
+            },
+            (Target::Config, Target::AgentConfig) if earlier.agent.is_none() => {
+                earlier.agent = Some(Box::new(self));
+                earlier
+            }
+            _ => earlier,
         }
     }
 
@@ -56,19 +92,28 @@ impl Answer {
         };
         let ((nonce, nonce_named), (timestamp, timestamp_named)) = (of(&NONCE), of(&TIMESTAMP));
         let (app_id, app_id_named) = of(&APP_ID);
+        let agent_id = of(&AGENT_ID).0;
         let work = fields.contains_key("corpid");
+        let for_agent = agent_id.is_some() && field(fields, &APP_ID[..1]).is_none();
         let misnamed = !(signature_named
             && nonce_named
             && timestamp_named
             && (app_id_named || work || app_id.is_none()));
         Some(Self {
             app_id,
+            agent_id,
+            target: if for_agent {
+                Target::AgentConfig
+            } else {
+                Target::Config
+            },
             nonce,
             timestamp,
             signature: Some(signature),
             url: of(&URL).0,
             misnamed,
             js_api_list: api_list(fields),
+            agent: None,
         })
     }
 }
@@ -105,6 +150,7 @@ const SIGNATURE: [&str; 3] = ["signature", "sign", "jsSignature"];
 const NONCE: [&str; 3] = ["nonceStr", "nonce", "noncestring"];
 const TIMESTAMP: [&str; 3] = ["timestamp", "time", "ts"];
 const APP_ID: [&str; 4] = ["appId", "corpid", "app", "wxAppId"];
+const AGENT_ID: [&str; 1] = ["agentid"];
 const URL: [&str; 3] = ["url", "link", "signUrl"];
 
 /// Maximum depth. No real answer is nested deeper, and a deliberately deep text costs nothing.

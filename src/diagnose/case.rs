@@ -18,6 +18,8 @@ pub struct Case {
     pub tickets: Vec<Ticket>,
     /// What the signature is for, if given; see [`Case::signed_for`].
     pub target: Target,
+    /// What the backend's answer looks made for.
+    pub answered_for: Target,
     /// The URL of the first page load, if the page has changed routes since.
     pub landing: Option<String>,
     /// The URL that the client reports as checked: `realAuthUrl`.
@@ -26,6 +28,8 @@ pub struct Case {
     pub hosts: Vec<String>,
     /// The AppID or CorpID that the page received.
     pub app_id: Option<String>,
+    /// The AgentId that the page received.
+    pub agent_id: Option<String>,
     /// Whether that is the AppID of an open platform (component_appid), which no page may use.
     pub is_component: bool,
     /// The AppID or CorpID of the account that owns the tickets.
@@ -110,9 +114,18 @@ impl Case {
         self
     }
 
-    /// Fills the unset fields from a backend's answer.
+    /// Fills the unset fields from a backend's answer. Of an answer with both configs, the one that the
+    /// signature is for counts.
     #[must_use]
-    pub fn answer(mut self, answer: Answer) -> Self {
+    pub fn answer(mut self, mut answer: Answer) -> Self {
+        if self.signed_for() == Target::AgentConfig
+            && let Some(agent) = answer.agent.take()
+        {
+            answer = *agent;
+        }
+        if self.signature.is_empty() {
+            self.answered_for = answer.target;
+        }
         for (mine, its) in [
             (&mut self.nonce, answer.nonce),
             (&mut self.timestamp, answer.timestamp),
@@ -126,24 +139,26 @@ impl Case {
             self.url = answer.url.clone().unwrap_or_default();
         }
         self.app_id = self.app_id.or(answer.app_id);
+        self.agent_id = self.agent_id.or(answer.agent_id);
         self.answered_url = self.answered_url.or(answer.url);
         self.misnamed |= answer.misnamed;
         self.js_api_list = self.js_api_list.or(answer.js_api_list);
         self
     }
 
-    /// Returns what the signature is for: `wx.agentConfig` if the client's error text names it, else
-    /// [`Case::target`].
+    /// Returns what the signature is for: `wx.agentConfig` if the client's error text names it or
+    /// [`Case::target`] is that, else what the backend's answer looks made for, unless the error text names
+    /// `wx.config`.
     #[must_use]
     pub fn signed_for(&self) -> Target {
-        let names_agent = self
-            .error
-            .as_deref()
-            .is_some_and(|error| error.to_ascii_lowercase().contains("agentconfig"));
-        if names_agent {
+        let error = self.error.as_deref().unwrap_or_default();
+        let error = error.to_ascii_lowercase();
+        if error.contains("agentconfig") || self.target == Target::AgentConfig {
             Target::AgentConfig
+        } else if error.contains("config:") || error.contains("preverifyjsapi") {
+            Target::Config
         } else {
-            self.target
+            self.answered_for
         }
     }
 

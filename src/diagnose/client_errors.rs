@@ -56,6 +56,14 @@ pub(super) fn is_about_config(text: &str) -> bool {
     ErrorText::read(text).squashed.contains("config:")
 }
 
+/// Returns whether the text says that a config's signature was rejected, and names the config.
+pub(super) fn names_refused_config(text: &str) -> bool {
+    is_about_config(text)
+        && explained(text, "")
+            .iter()
+            .any(|finding| is_refusal_alone(finding.code))
+}
+
 /// Returns the URL that an error about a rejected domain names: newer clients report the URL that they
 /// checked.
 pub(super) fn refused_address(text: &str) -> Option<&str> {

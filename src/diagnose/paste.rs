@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use self::extract::{ERROR, errcode_in, js_api_list_in, json_in, values_in, word_of};
 
 use super::backend_answer::{Answer, plain};
-use super::{Case, Role, client_errors, hash, ticket_input};
+use super::{Case, Role, Target, client_errors, hash, ticket_input};
 use crate::credential::Secret;
 
 /// The values found in a pasted text.
@@ -18,7 +18,7 @@ use crate::credential::Secret;
 pub struct Paste {
     /// The recognised kinds, in the order in which they were found; empty if nothing was recognised.
     pub kinds: Vec<PasteKind>,
-    /// The values of `wx.config`.
+    /// The values of `wx.config` or `wx.agentConfig`.
     pub answer: Answer,
     /// The page's URL, else the URL that the client reports as checked.
     pub url: Option<String>,
@@ -86,6 +86,9 @@ impl Paste {
             Map::new()
         };
         paste.values(&found);
+        if text.contains("agentConfig(") && !text.contains("wx.config(") {
+            paste.answer.target = Target::AgentConfig;
+        }
         paste.address(text);
         paste.words(text, &found);
         paste.refused_address();
@@ -110,8 +113,8 @@ impl Paste {
             if answer.is_none() && error.is_none() {
                 continue;
             }
-            if let Some(answer) = answer.filter(|_| self.answer.signature.is_none()) {
-                self.answer = answer;
+            if let Some(answer) = answer {
+                self.answer = answer.after(Some(std::mem::take(&mut self.answer)));
             }
             self.error = self.error.take().or(error);
             self.note(PasteKind::Json);
@@ -208,12 +211,13 @@ impl Paste {
             client_errors::has_words(text)
         };
         if known || (self.error.is_none() && client_errors::is_about_config(text)) {
-            // Prefer a single line that explains as much as the whole text.
+            // Prefer a single line that explains as much as the whole text, or that names the refused call:
+            // source and answers beside it may name both calls.
             let all = client_errors::explained(text, "");
-            let line = text
-                .lines()
-                .map(str::trim)
+            let lines = || text.lines().map(str::trim);
+            let line = lines()
                 .find(|line| !all.is_empty() && client_errors::explained(line, "") == all)
+                .or_else(|| lines().find(|line| client_errors::names_refused_config(line)))
                 .unwrap_or(text);
             self.error = Some(line.chars().take(MAX_ERROR).collect());
             self.note(PasteKind::Error);

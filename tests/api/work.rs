@@ -4,6 +4,7 @@ use serde_json::Value;
 use wx_jssdk::sandbox::{AgentVerify, App, PreVerify};
 
 use crate::app::{TestApp, encode, spawn, spawn_app};
+use crate::common::http;
 
 const CORP: &str = "ww0123456789abcdef";
 const ACCOUNTS: &str = r#"
@@ -227,6 +228,49 @@ async fn names_in_the_request_replace_the_accounts_list_in_both_configs() {
         both["agentConfig"]["jsApiList"],
         serde_json::json!(["openUserProfile"])
     );
+}
+
+#[tokio::test]
+async fn the_doctor_judges_an_agent_config_by_the_ticket_of_its_app() {
+    let app = spawn(
+        &ACCOUNTS.replace("[server]", "[server]\ndemo = true"),
+        |sandbox| {
+            for (agent, secret) in [(1_000_002, "crm-secret"), (1_000_003, "oa-secret")] {
+                sandbox.add_app(App::work(CORP, agent, secret).safe_domain("work.example.com"));
+            }
+        },
+    )
+    .await;
+    for (path, account, ticket) in [
+        ("agent-config", "crm", "account"),
+        ("agent-config", "oa", "account"),
+        ("work-config", "oa", "account"),
+        ("config", "oa", "account"),
+        ("agent-config", "oa", "none"),
+    ] {
+        let path = format!("/jssdk/{path}?url={}&account={account}", encode(PAGE));
+        let mut paste = app.get(&path).await.ok().to_string();
+        if ticket == "none" {
+            // An app of the corp that this server does not have.
+            paste = paste.replace("1000003", "1000009");
+        }
+        for error in ["", "agentConfig:invalid signature"] {
+            if !error.is_empty() && !paste.contains("agentid") {
+                continue;
+            }
+            let question = serde_json::json!({"paste": paste, "url": PAGE, "errMsg": error});
+            let request = http::post("/doctor/diagnose").header("Content-Type", "application/json");
+            let request = request.close().body(&question.to_string());
+            let answer = app.send(request.as_bytes()).await.ok();
+            let code = match ticket {
+                "account" => "signature_is_right",
+                _ if error.is_empty() => "ticket_needed",
+                _ => "agent_config_signature",
+            };
+            assert_eq!(answer["findings"][0]["code"], code, "{paste} {answer}");
+            assert_eq!(answer["ticket"], ticket, "{paste} {answer}");
+        }
+    }
 }
 
 #[tokio::test]

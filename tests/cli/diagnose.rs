@@ -101,6 +101,31 @@ async fn an_agent_config_error_selects_the_agent_ticket_without_a_flag() {
 }
 
 #[tokio::test]
+async fn an_answer_for_agent_config_selects_the_agent_ticket_without_a_flag() {
+    let answer = format!(
+        r#"{{"corpid":"ww1","agentid":1000002,"timestamp":1414587457,"nonceStr":"n","signature":"{}"}}"#,
+        signed("https://h.cn/p")
+    );
+    for source in ["--json", "--paste"] {
+        let arguments = [
+            "diagnose",
+            source,
+            "-",
+            "--url",
+            "https://h.cn/p",
+            "--agent-ticket",
+            TICKET,
+        ];
+        let ended = run_with_stdin(&arguments, &answer).await;
+        assert!(
+            ended.code == 0 && ended.stdout.starts_with("signature_is_right (proven)"),
+            "{source}: {}",
+            ended.stdout
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_clients_error_message_alone_is_enough() {
     let ended = run(&["diagnose", "--error", "config:invalid url domain"]).await;
     assert_eq!(ended.code, 0);

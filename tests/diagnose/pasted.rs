@@ -182,3 +182,105 @@ fn the_target_is_the_given_one_or_that_of_the_message() {
         );
     }
 }
+
+/// An argument of `wx.agentConfig`, signed with this ticket.
+fn agent_config(ticket: &str) -> String {
+    let signature = sha1(&string(ticket, NONCE, TIME, URL));
+    format!(
+        r#"{{"corpid":"ww1","agentid":"1000002","timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{signature}","jsApiList":[]}}"#
+    )
+}
+
+/// An argument of `wx.config` of a WeCom page, signed with this ticket.
+fn corp_config(ticket: &str) -> String {
+    let signature = sha1(&string(ticket, NONCE, TIME, URL));
+    format!(
+        r#"{{"appId":"ww1","timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{signature}"}}"#
+    )
+}
+
+const OF_CORP: [(Role, &str); 2] = [(Role::Current, TICKET), (Role::Agent, AGENT)];
+
+#[test]
+fn an_answer_for_agent_config_is_judged_with_the_agent_ticket() {
+    let source = |ticket: &str| {
+        let signature = sha1(&string(ticket, NONCE, TIME, URL));
+        format!(
+            "wx.agentConfig({{ corpid: cfg.corpid, timestamp: {TIME}, nonceStr: '{NONCE}', signature: '{signature}' }})"
+        )
+    };
+    let values =
+        |ticket: &str| format!("wx.agentConfig({})", agent_config(ticket).replace('"', "'"));
+    let made: [&dyn Fn(&str) -> String; 3] = [&agent_config, &source, &values];
+    for make in made {
+        for (ticket, code) in [
+            (AGENT, "signature_is_right"),
+            (TICKET, "jsapi_ticket_for_agent"),
+        ] {
+            let text = make(ticket);
+            let findings = findings_on(&text, &OF_CORP);
+            assert_eq!(
+                (codes(&findings), findings[0].confidence),
+                (vec![code], Confidence::Proven),
+                "{text}"
+            );
+        }
+    }
+    // The error text names the call that was refused.
+    let refused = format!("config:invalid signature\n{}", agent_config(TICKET));
+    assert_eq!(
+        codes(&findings_on(&refused, &OF_CORP)),
+        ["signature_is_right"]
+    );
+    assert_eq!(
+        codes(&findings_on(&corp_config(TICKET), &OF_CORP)),
+        ["signature_is_right"]
+    );
+}
+
+#[test]
+fn of_an_answer_with_both_configs_the_one_in_question_is_judged() {
+    let both = |config: &str, agent: &str| {
+        format!(
+            r#"{{"config":{},"agentConfig":{}}}"#,
+            corp_config(config),
+            agent_config(agent)
+        )
+    };
+    for (words, config, agent, code) in [
+        ("", TICKET, TICKET, "signature_is_right"),
+        ("", AGENT, AGENT, "agent_ticket_for_jsapi"),
+        (
+            "config:invalid signature\n",
+            AGENT,
+            AGENT,
+            "agent_ticket_for_jsapi",
+        ),
+        (
+            "agentConfig:fail,invalid signature\n",
+            TICKET,
+            AGENT,
+            "signature_is_right",
+        ),
+        (
+            "agentConfig:fail,invalid signature\n",
+            TICKET,
+            TICKET,
+            "jsapi_ticket_for_agent",
+        ),
+    ] {
+        let text = format!("{words}{}", both(config, agent));
+        assert_eq!(codes(&findings_on(&text, &OF_CORP)), [code], "{text}");
+        let apart = format!("{words}{}\n{}", corp_config(config), agent_config(agent));
+        assert_eq!(codes(&findings_on(&apart, &OF_CORP)), [code], "{apart}");
+    }
+    let chosen = Case {
+        url: URL.into(),
+        target: Target::AgentConfig,
+        ..Case::default()
+    }
+    .paste(Paste::read(&both(TICKET, AGENT)))
+    .ticket(Role::Current, TICKET)
+    .ticket(Role::Agent, AGENT);
+    assert_eq!(codes(&diagnose(&chosen)), ["signature_is_right"]);
+}

@@ -142,10 +142,19 @@ impl Doctor {
         let accounts = self.broker.accounts();
         let found = match (named, &case.app_id) {
             (Some(name), _) => Some(accounts.get(name)?),
-            (None, Some(app_id)) => accounts.of_app(app_id, None).or_else(|| {
-                let (name, _) = accounts.of_corp(app_id).min()?;
-                accounts.get(name).ok()
-            }),
+            (None, Some(app_id)) => {
+                // Each app of a corp has its own ticket for wx.agentConfig.
+                let agent_id = case.agent_id.as_deref().map(|id| id.trim().parse().ok());
+                match agent_id.filter(|_| case.signed_for() == Target::AgentConfig) {
+                    Some(agent_id) => {
+                        agent_id.and_then(|agent_id| accounts.of_app(app_id, Some(agent_id)))
+                    }
+                    None => accounts.of_app(app_id, None).or_else(|| {
+                        let (name, _) = accounts.of_corp(app_id).min()?;
+                        accounts.get(name).ok()
+                    }),
+                }
+            }
             (None, None) => accounts.get("").ok(),
         };
         Ok(found.map(|(name, account)| (name.to_owned(), account.clone())))

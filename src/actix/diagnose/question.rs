@@ -97,11 +97,12 @@ impl Question {
             },
             ..Case::new(self.url, self.nonce, timestamp, self.signature)
         };
+        case = case.client_error(some(self.error));
         if let Some(answer) = Answer::from_json(&self.answer) {
             case = case.answer(answer);
         }
         let paste = Paste::read(&self.paste);
-        case = case.client_error(some(self.error)).paste(paste.clone());
+        case = case.paste(paste.clone());
         for (name, value) in self.tickets {
             let role = role(name, case.signed_for());
             case = case.ticket(role, value);

@@ -191,12 +191,13 @@ fn is_wanted(name: &str, value: &str) -> bool {
 
 const SIGNATURES: [&str; 3] = ["signature", "sign", "jssignature"];
 const TIMESTAMP: &str = "timestamp";
-const IDS: [&str; 6] = [
+const IDS: [&str; 7] = [
     "noncestr",
     "nonce",
     "noncestring",
     "appid",
     "corpid",
+    "agentid",
     "wxappid",
 ];
 const URLS: [&str; 2] = ["url", "signurl"];
