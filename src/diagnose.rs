@@ -133,50 +133,67 @@ fn judged(
     mut client_findings: Vec<Finding>,
     findings: &mut Vec<Finding>,
 ) {
-    match found {
-        Some(Found { mistakes, string }) if mistakes.is_empty() => {
-            findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Proven, cause)));
-            findings.extend(beside_the_signature(case));
-            // A signature computed from the pasted string always matches it, so the match proves nothing
-            // about the ticket.
-            let role = case.signed_for().role();
-            let proves_itself =
-                case.derived && !case.tickets.iter().any(|ticket| ticket.role == role);
-            let (sure, verdict) = if proves_itself {
-                (Confidence::Possible, &verdicts::STRING)
-            } else {
-                (Confidence::Proven, &verdicts::RIGHT)
-            };
-            // The signature is valid, so the client's "invalid signature" explains nothing.
-            client_findings.retain(|finding| !is_about_the_whole(finding));
-            findings.extend(client_findings);
-            findings.push(Finding {
-                evidence: Some(string),
-                ..Finding::new(sure, verdict)
-            });
+    let Some(Found {
+        mistakes,
+        string,
+        as_given,
+    }) = found
+    else {
+        client_findings.retain(|finding| !is_refusal_alone(finding));
+        findings.extend(client_findings);
+        findings.push(Finding {
+            expected: Some(expected),
+            ..Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS)
+        });
+        return;
+    };
+    // iOS checks the landing URL. Only the URL that the client reports as checked can prove it wrong.
+    let (landing, proven): (Vec<_>, Vec<_>) = mistakes
+        .into_iter()
+        .partition(|cause| cause.code == causes::LANDING.code && case.checked_url.is_none());
+    let (is_right, is_landing) = (proven.is_empty(), !landing.is_empty());
+    let likely = landing
+        .into_iter()
+        .chain(as_given.then_some(&verdicts::NOT_CANONICAL));
+    let shown = |sure| {
+        let (string, expected) = (&string, &expected);
+        move |cause| Finding {
+            evidence: Some(string.clone()),
+            expected: Some(expected.clone()),
+            ..Finding::new(sure, cause)
         }
-        Some(Found { mistakes, string }) => {
-            let proven = mistakes
-                .into_iter()
-                .map(|cause| Finding::new(Confidence::Proven, cause));
-            let shown = |finding| Finding {
-                evidence: Some(string.clone()),
-                expected: Some(expected.clone()),
-                ..finding
-            };
-            findings.extend(proven.map(shown));
-            findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Likely, cause)));
-            client_findings.retain(|finding| !is_about_the_whole(finding));
-            findings.extend(client_findings);
-        }
-        None => {
-            client_findings.retain(|finding| !is_refusal_alone(finding));
-            findings.extend(client_findings);
-            findings.push(Finding {
-                expected: Some(expected),
-                ..Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS)
-            });
-        }
+    };
+    findings.extend(proven.into_iter().map(shown(Confidence::Proven)));
+    let of_app_id = if is_right {
+        Confidence::Proven
+    } else {
+        Confidence::Likely
+    };
+    findings.extend(app_id(case).map(|cause| Finding::new(of_app_id, cause)));
+    findings.extend(likely.map(shown(Confidence::Likely)));
+    if is_right {
+        let beside = beside_the_signature(case).into_iter();
+        findings.extend(
+            beside.filter(|finding| !is_landing || finding.code != verdicts::CURRENT_URL.code),
+        );
+    }
+    // The client's "invalid signature" says less than the computation.
+    client_findings.retain(|finding| !is_about_the_whole(finding));
+    findings.extend(client_findings);
+    if is_right {
+        // A signature computed from the pasted string always matches it, so the match proves nothing about
+        // the ticket.
+        let role = case.signed_for().role();
+        let proves_itself = case.derived && !case.tickets.iter().any(|ticket| ticket.role == role);
+        let (sure, verdict) = if proves_itself {
+            (Confidence::Possible, &verdicts::STRING)
+        } else {
+            (Confidence::Proven, &verdicts::RIGHT)
+        };
+        findings.push(Finding {
+            evidence: Some(string),
+            ..Finding::new(sure, verdict)
+        });
     }
 }
 

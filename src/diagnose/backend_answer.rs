@@ -18,6 +18,10 @@ pub struct Answer {
     pub nonce: Option<String>,
     /// `timestamp`, digit for digit.
     pub timestamp: Option<String>,
+    /// Nonces under other spellings in the same answer, if different.
+    pub other_nonces: Vec<String>,
+    /// Timestamps under other spellings in the same answer, if different.
+    pub other_timestamps: Vec<String>,
     /// `signature`.
     pub signature: Option<String>,
     /// The URL that was signed, if the answer names it.
@@ -102,6 +106,8 @@ impl Answer {
         Some(Self {
             app_id,
             agent_id,
+            other_nonces: others(fields, &NONCE, nonce.as_deref()),
+            other_timestamps: others(fields, &TIMESTAMP, timestamp.as_deref()),
             target: if for_agent {
                 Target::AgentConfig
             } else {
@@ -137,13 +143,27 @@ fn field(fields: &Map<String, Value>, names: &[&str]) -> Option<(String, bool)> 
             .get_key_value(*name)
             .or_else(|| fields.iter().find(|(key, _)| plain(key) == plain(name)));
         let (key, value) = exact?;
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => return None,
-        };
-        Some((text, key == names[0]))
+        Some((text_of(value)?, key == names[0]))
     })
+}
+
+/// Returns the other values under these names, ignoring case, `_` and `-`.
+fn others(fields: &Map<String, Value>, names: &[&str], chosen: Option<&str>) -> Vec<String> {
+    let named = fields
+        .iter()
+        .filter(|(key, _)| names.iter().any(|name| plain(key) == plain(name)));
+    named
+        .filter_map(|(_, value)| text_of(value))
+        .filter(|text| Some(text.as_str()) != chosen)
+        .collect()
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 const SIGNATURE: [&str; 3] = ["signature", "sign", "jsSignature"];

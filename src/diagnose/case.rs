@@ -12,6 +12,10 @@ pub struct Case {
     pub nonce: String,
     /// The timestamp as the page received it, digit for digit.
     pub timestamp: String,
+    /// Other nonces in the same answer.
+    pub other_nonces: Vec<String>,
+    /// Other timestamps in the same answer.
+    pub other_timestamps: Vec<String>,
     /// The signature as the page received it.
     pub signature: String,
     /// The tickets that may have signed.
@@ -126,6 +130,8 @@ impl Case {
         if self.signature.is_empty() {
             self.answered_for = answer.target;
         }
+        self.other_nonces.append(&mut answer.other_nonces);
+        self.other_timestamps.append(&mut answer.other_timestamps);
         for (mine, its) in [
             (&mut self.nonce, answer.nonce),
             (&mut self.timestamp, answer.timestamp),

@@ -141,8 +141,8 @@ pub(super) static QUESTION_ENCODED: Cause = row("question_mark_encoded",
 pub(super) static PATH_DROPPED: Cause = row("path_dropped",
     ["the path is missing in the signed URL, but its query is present", "签名用的地址没有路径，只有参数"], FROM_THE_PAGE);
 pub(super) static LANDING: Cause = row("landing_url_signed",
-    ["the address of the first page load was signed, but the phone checks the current one (Android, DevTools)", "签名用的是落地页地址，而客户端校验的是当前地址（安卓、开发者工具）"],
-    ["After a route change call wx.config again with the current address; only iOS checks the address of the first load.", "路由变化后请用当前地址重新 wx.config；只有 iOS 校验首次加载的地址。"]);
+    ["the address of the first page load was signed: right for WeChat on iOS, wrong for every other client", "签名用的是落地页地址：iOS 微信校验的就是它，其他客户端校验的是当前地址"],
+    ["Elsewhere than on iOS, call wx.config again with the current address after each route change. If the client returns the URL that it checked (realAuthUrl), sign exactly that one.", "iOS 以外的客户端，路由变化后请用当前地址重新 wx.config。若客户端给出了它校验的地址（realAuthUrl），就对该地址签名。"]);
 pub(super) static LOWER_CASED: Cause = row("url_lower_cased",
     ["the address was changed to lower case", "地址被转成了小写"], AS_IT_CAME);
 pub(super) static NEWLINE: Cause = row("newline_or_blank",
@@ -198,6 +198,10 @@ pub(super) static TIME_ZONE: Cause = row("timestamp_in_local_time",
     ["the signed timestamp is off by whole hours: local time was used as UTC", "签名用的时间戳相差整小时：把本地时间当作了 UTC"], ONE_VALUE);
 pub(super) static TIME_AS_TEXT: Cause = row("timestamp_written_otherwise",
     ["the timestamp was formatted differently when signed (quotes, decimals, blanks), or was missing", "签名时时间戳的写法不同（引号、小数、空白）或为空"], ONE_VALUE);
+pub(super) static TWO_NONCES: Cause = row("two_nonces",
+    ["the answer has two different nonces under two spellings, and the one that wx.config does not read was signed", "返回中有两种写法、两个不同的随机串，签名用的是 wx.config 不读取的那个"], ONE_VALUE);
+pub(super) static TWO_TIMES: Cause = row("two_timestamps",
+    ["the answer has two different timestamps under two spellings, and the one that wx.config does not read was signed", "返回中有两种写法、两个不同的时间戳，签名用的是 wx.config 不读取的那个"], ONE_VALUE);
 pub(super) static NONCE_CASE: Cause = row("nonce_case_changed",
     ["the nonce changed its case between signing and sending", "随机串在签名与返回之间大小写被改变"], ONE_VALUE);
 pub(super) static NONCE_BLANK: Cause = row("nonce_trimmed",

@@ -17,9 +17,27 @@ pub(super) fn whole(text: &str) -> String {
     keeping(text, b"-_.!~*'();,/?:@&=+$#")
 }
 
-/// Converts a URL from its readable form to that of `location.href`: escapes non-ASCII characters and
-/// blanks, and writes the host in punycode.
+/// Converts a URL from its readable form to that of `location.href`. Browsers differ in what they escape
+/// after the host, so ASCII is kept there.
 pub(super) fn href(address: &str) -> String {
+    let escaped = escaped(address);
+    let start = escaped.find("://").map_or(0, |at| at + 3);
+    let end = escaped[start..]
+        .find(['/', '?', '#'])
+        .map_or(escaped.len(), |length| start + length);
+    let (origin, rest) = escaped.split_at(end);
+    let is_plain = !origin.contains(['@', '\\']);
+    let parsed = url::Url::parse(origin)
+        .ok()
+        .filter(|parsed| is_plain && start > 0 && ["http", "https"].contains(&parsed.scheme()));
+    match parsed {
+        Some(parsed) => format!("{parsed}{}", rest.strip_prefix('/').unwrap_or(rest)),
+        None => escaped,
+    }
+}
+
+/// Escapes non-ASCII characters and blanks, and writes the host in punycode.
+pub(super) fn escaped(address: &str) -> String {
     let address = address.trim();
     let start = address.find("://").map_or(0, |at| at + 3);
     let end = address[start..]

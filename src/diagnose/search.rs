@@ -15,6 +15,8 @@ pub(super) struct Found {
     pub(super) mistakes: Vec<&'static Cause>,
     /// The hashed string, with the ticket redacted.
     pub(super) string: String,
+    /// Whether the signed URL is the given one, and browsers would write it differently.
+    pub(super) as_given: bool,
 }
 
 /// One value changed by a mistake.
@@ -61,6 +63,8 @@ pub(super) struct Search<'a> {
     sent: &'a Sent,
     /// The values that should have been signed.
     right: Values,
+    /// The URL as it was given, if browsers would write it differently.
+    given: Option<String>,
     /// The cause of a wrong ticket, set if the right ticket is missing and the search uses another one.
     presumed: Option<&'static Cause>,
     effort: Effort,
@@ -89,6 +93,7 @@ impl Effort {
 impl<'a> Search<'a> {
     /// Creates a search; `None` without any ticket.
     pub(super) fn new(case: &Case, sent: &'a Sent, effort: Effort) -> Option<Self> {
+        let given = library_escaping::escaped(case.checked());
         let case = as_browsers_write(case);
         let target = &case.signed_for().role();
         let of = |role: &Role| case.tickets.iter().find(|ticket| ticket.role == *role);
@@ -114,10 +119,12 @@ impl<'a> Search<'a> {
             timestamp: case.timestamp.clone(),
             url: before_fragment(case.checked()).to_owned(),
         };
+        let given = Some(before_fragment(&given).to_owned()).filter(|given| *given != right.url);
         Some(Self {
             case,
             sent,
             right,
+            given,
             presumed,
             effort,
             budget: Cell::new(effort.budget()),
@@ -141,6 +148,9 @@ impl<'a> Search<'a> {
         if let Some(found) = self.explained(&self.right, &[]) {
             return Some(found);
         }
+        if let Some(found) = self.as_given() {
+            return Some(found);
+        }
         let changes = self.changes();
         self.singly(&changes)
             .or_else(|| self.hashed_otherwise(&changes))
@@ -153,16 +163,27 @@ impl<'a> Search<'a> {
             })
     }
 
+    fn as_given(&self) -> Option<Found> {
+        let values = Values {
+            url: self.given.clone()?,
+            ..self.right.clone()
+        };
+        Some(Found {
+            as_given: true,
+            ..self.explained(&values, &[])?
+        })
+    }
+
     /// Returns every change of one value.
     fn changes(&self) -> Vec<Change> {
         let urls = url_mistakes::mistaken(&self.right.url, &self.case)
             .into_iter()
             .map(|(cause, text)| (cause, Part::Url(text)));
         let others = tickets(&self.case, &self.right.ticket).into_iter();
-        let nonces = nonces(&self.right.nonce)
+        let nonces = nonces(&self.right.nonce, &self.case)
             .into_iter()
             .map(|(cause, text)| (cause, Part::Nonce(text)));
-        let times = timestamps(&self.right.timestamp)
+        let times = timestamps(&self.right.timestamp, &self.case)
             .into_iter()
             .map(|(cause, text)| (cause, Part::Timestamp(text)));
         let tickets = others.map(|(cause, text, shown)| (cause, Part::Ticket(text, shown)));
@@ -349,6 +370,7 @@ impl<'a> Search<'a> {
         Found {
             mistakes,
             string: self.without_tickets(&string.replace('\0', "")),
+            as_given: false,
         }
     }
 

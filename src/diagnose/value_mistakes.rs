@@ -92,13 +92,17 @@ pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, 
 }
 
 /// Returns nonces that differ from the one that was sent.
-pub(super) fn nonces(nonce: &str) -> Vec<(&'static Cause, String)> {
-    let mut found = vec![
+pub(super) fn nonces(nonce: &str, case: &Case) -> Vec<(&'static Cause, String)> {
+    let others = case.other_nonces.iter().take(MAX_OTHERS);
+    let mut found: Vec<_> = others
+        .map(|other| (&c::TWO_NONCES, other.clone()))
+        .collect();
+    found.extend([
         (&c::NONCE_CASE, nonce.to_ascii_lowercase()),
         (&c::NONCE_CASE, nonce.to_ascii_uppercase()),
         (&c::NONCE_BLANK, nonce.trim().to_owned()),
         (&c::NONCE_BLANK, nonce.replace('-', "")),
-    ];
+    ]);
     found.extend(
         EDGES
             .iter()
@@ -115,8 +119,10 @@ pub(super) fn nonces(nonce: &str) -> Vec<(&'static Cause, String)> {
 
 /// Returns timestamps that differ from the one that was sent and are worth combining with every other
 /// mistake.
-pub(super) fn timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
-    let mut found = vec![(&c::TIME_AS_TEXT, sent.trim().to_owned())];
+pub(super) fn timestamps(sent: &str, case: &Case) -> Vec<(&'static Cause, String)> {
+    let others = case.other_timestamps.iter().take(MAX_OTHERS);
+    let mut found: Vec<_> = others.map(|other| (&c::TWO_TIMES, other.clone())).collect();
+    found.push((&c::TIME_AS_TEXT, sent.trim().to_owned()));
     if let Ok(time) = sent.trim().parse::<i64>() {
         found.push((&c::MILLISECONDS, (time / 1_000).to_string()));
         found.push((&c::MILLISECONDS, (time.saturating_mul(1_000)).to_string()));
@@ -297,6 +303,9 @@ fn joined(named: &[(&str, &str)], separator: &str) -> String {
         .collect::<Vec<_>>()
         .join(separator)
 }
+
+/// Bounds the cost of an answer that repeats a name in many spellings.
+const MAX_OTHERS: usize = 4;
 
 /// What surrounds a value read from a file, a shell or JSON.
 const EDGES: [(&str, &str); 7] = [

@@ -8,6 +8,9 @@ pub(super) static RIGHT: Cause = row("signature_is_right",
 pub(super) static PORT: Cause = row("port_not_supported",
     ["the page's port is not 80 or 443, and clients accept only these two (iOS refuses first)", "页面的端口不是 80 或 443，而客户端只支持这两个端口（iOS 会先拒绝）"],
     ["Serve the page on port 443 (or 80), with a reverse proxy if needed, and sign that URL. The console's domain setting takes no port; only test accounts and DevTools may accept other ports.", "请用 443（或 80）端口提供页面，可用反向代理转发，并对该地址签名。后台的域名设置中不能带端口；只有测试号和开发者工具可能接受其他端口。"]);
+pub(super) static NOT_CANONICAL: Cause = row("address_not_canonical",
+    ["the given address was signed, but no browser has it: location.href is always written in one way (a / after the host, the host in lower case, no default port)", "签名用的就是所给地址，但浏览器中不会出现这种写法：location.href 的写法是固定的（域名后有 /、域名小写、没有默认端口）"],
+    ["Sign location.href.split('#')[0] as the page sends it. If the phone shows another address than the given one, give that.", "请对页面传来的 location.href.split('#')[0] 原样签名；若手机上的地址与所给的不同，请改填手机上的地址。"]);
 pub(super) static NOT_LISTED: Cause = row("interface_not_listed",
     ["the jsApiList of wx.config is empty, or does not contain the interface that is called", "传给 wx.config 的 jsApiList 为空，或没有写上所调用的接口"],
     ["List every interface that the page calls in jsApiList, with its exact spelling, and call it inside wx.ready.", "请在 jsApiList 中写上页面要调用的每个接口（拼写须完全一致），并在 wx.ready 中调用。"]);

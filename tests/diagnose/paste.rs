@@ -75,6 +75,30 @@ fn names_that_wx_config_does_not_read_are_pointed_out() {
 }
 
 #[test]
+fn two_values_for_one_name_in_an_answer_are_a_mistake() {
+    let answer = |more: &str| format!(r#"{{"appId":"wx1",{more},"signature":"{}"}}"#, signature());
+    for (more, code) in [
+        (
+            format!(r#""noncestr":"{NONCE}","nonceStr":"B","timestamp":{TIME}"#),
+            "two_nonces",
+        ),
+        (
+            format!(r#""nonceStr":"{NONCE}","timestamp":1414587999,"timeStamp":{TIME}"#),
+            "two_timestamps",
+        ),
+        (
+            format!(r#""nonceStr":"{NONCE}","noncestr":"B","timestamp":{TIME},"timeStamp":1"#),
+            "signature_is_right",
+        ),
+    ] {
+        let text = answer(&more);
+        assert_eq!(findings_on(&text), code, "{text}");
+        let code_of_text = findings_on(&text.replace('"', "'"));
+        assert_eq!(code_of_text, code, "{text}");
+    }
+}
+
+#[test]
 fn a_call_with_variables_is_source_code_without_values() {
     for text in [
         "wx.config({ appId: res.data.appId, timestamp: res.data.timestamp, nonceStr: res.data.nonceStr, signature: res.data.signature })",

@@ -33,6 +33,9 @@ fn page() -> impl Strategy<Value = String> {
                 format!("?{}", query.join("&"))
             };
             let fragment = fragment.map_or(String::new(), |fragment| format!("#{fragment}"));
+            // Browsers leave out a scheme's own port.
+            let own_port = if scheme == "http" { ":80" } else { ":443" };
+            let host = host.strip_suffix(own_port).unwrap_or(&host);
             format!("{scheme}://{host}/{}{query}{fragment}", path.join("/"))
         })
 }

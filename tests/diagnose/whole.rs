@@ -54,7 +54,43 @@ fn wechats_own_example_is_right() {
         "0f9de62fce790f9a083d5c99e95740ceb90c27ed",
     )
     .ticket(Role::Current, TICKET);
-    assert_eq!(diagnose(&case)[0].code, "signature_is_right");
+    let codes: Vec<_> = diagnose(&case).iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["address_not_canonical", "signature_is_right"]);
+}
+
+#[test]
+fn an_address_that_no_browser_has_is_not_the_one_to_sign() {
+    for (typed, browsers) in [
+        ("https://www.example.com", "https://www.example.com/"),
+        (
+            "https://www.example.com?a=1#/x",
+            "https://www.example.com/?a=1",
+        ),
+        ("https://Example.com/P", "https://example.com/P"),
+        ("HTTPS://example.com/p", "https://example.com/p"),
+        ("https://h.cn:443/p", "https://h.cn/p"),
+    ] {
+        let findings =
+            |signed: &str| diagnose(&case(typed, &sha1(&string(TICKET, NONCE, TIME, signed))));
+        let right = findings(browsers);
+        assert_eq!(
+            (right[0].code, right[0].confidence, right.len()),
+            ("signature_is_right", Confidence::Proven, 1),
+            "{typed}"
+        );
+        let as_typed = findings(typed.split('#').next().unwrap());
+        let found: Vec<_> = as_typed
+            .iter()
+            .map(|finding| (finding.code, finding.confidence))
+            .collect();
+        let expected = [
+            ("address_not_canonical", Confidence::Likely),
+            ("signature_is_right", Confidence::Proven),
+        ];
+        assert_eq!(found, expected, "{typed}");
+    }
+    // A mistake of the backend is one against the address that the browser has.
+    named_first("scheme_swapped", "https://h.cn:443/p", "http://h.cn/p");
 }
 
 #[test]
@@ -149,6 +185,42 @@ fn the_current_address_was_signed_where_ios_checks_the_landing_one() {
     };
     let codes: Vec<_> = diagnose(&case).iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["current_url_signed", "signature_is_right"]);
+}
+
+#[test]
+fn the_landing_address_was_signed_which_is_right_on_ios() {
+    let on = |page: &str, signed: &str, checked: Option<&str>| {
+        let case = Case {
+            landing: Some("https://h.cn/home".into()),
+            checked_url: checked.map(str::to_owned),
+            ..case(page, &sha1(&string(TICKET, NONCE, TIME, signed)))
+        };
+        let findings = diagnose(&case).into_iter();
+        findings
+            .map(|finding| (finding.code, finding.confidence))
+            .collect::<Vec<_>>()
+    };
+    let page = "https://h.cn/detail/7";
+    let proven = |code| (code, Confidence::Proven);
+    assert_eq!(
+        on(page, "https://h.cn/home", None),
+        [
+            ("landing_url_signed", Confidence::Likely),
+            proven("signature_is_right")
+        ]
+    );
+    assert_eq!(
+        on(page, "https://h.cn/home", Some(page)),
+        [proven("landing_url_signed")]
+    );
+    // Another mistake beside it is one on every client.
+    assert_eq!(
+        on(page, "http://h.cn/home", None),
+        [
+            proven("scheme_swapped"),
+            ("landing_url_signed", Confidence::Likely)
+        ]
+    );
 }
 
 #[test]
@@ -303,7 +375,7 @@ fn without_a_ticket_the_clients_message_is_explained() {
         ("require_subscribe", "config:require subscribe"),
         ("app_id_invalid", "config:fail,Error: AppID 不合法"),
         (
-            "app_id_invalid",
+            "corp_id_invalid",
             "agentConfig:invalid corpId more info at https://open.work.weixin.qq.com/devtool/query?e=40013",
         ),
         (
