@@ -101,7 +101,7 @@ export type ReadyStep =
 export interface ShareCard {
   title: string;
   desc?: string;
-  /** Default: this page. Its domain must be a JS safe domain. */
+  /** Default: this page with its fragment, location.href. Its domain must be a JS safe domain. */
   link?: string;
   imgUrl?: string;
 }

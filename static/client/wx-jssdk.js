@@ -100,7 +100,7 @@
   // A phone's user agent on a desktop system.
   const claimed = !devtools && client(/android|iphone/i) && /^(Win|Mac)/.test(navigator.platform);
 
-  // This script's directory; a module has no currentScript, but a stack.
+  // This script's directory; a module has a stack, not currentScript.
   const home = (() => {
     const tag = document.currentScript;
     const [self] = (tag ? tag.src : String(new Error().stack)).match(/https?:\/\/(?!\S*node_modules)[^\s()@?#]*\/wx-jssdk\.js/) || ["/jssdk/"];
@@ -371,7 +371,7 @@
     });
   }
 
-  async function share({ title, desc, link = page(), imgUrl } = {}) {
+  async function share({ title, desc, link = location.href, imgUrl } = {}) {
     const wx = await ready();
     const card = { title, link, imgUrl };
     const forFriends = Object.assign({ desc }, card);

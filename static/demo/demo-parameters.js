@@ -1,6 +1,6 @@
 // Editable parameters of one interface: builds the fields, reads and validates them.
 
-import { pageUrl, sandbox } from "./demo-client.js";
+import { sandbox } from "./demo-client.js";
 import { fill } from "./fill.js";
 import { API_NAMES } from "./interfaces.js";
 import { pick, t } from "./language.js";
@@ -12,8 +12,11 @@ const watchers = [];
 export function remember(brought) {
   // A value missing from the answer leaves its field unchanged.
   const useful = Object.entries(brought).filter(([, value]) => value !== undefined && !Number.isNaN(value));
-  const found = Object.fromEntries(useful);
-  for (const [name, value] of useful) memory.set(name, value);
+  const found = {};
+  for (const [name, value] of useful) {
+    memory.set(name, value);
+    found[name] = value;
+  }
   for (const refill of watchers) refill(found);
 }
 
@@ -80,8 +83,8 @@ function buildField(entry, data, changed) {
     error.textContent = mistake || "";
     error.hidden = !mistake;
     const target = data.kind === "flags" ? null : control.element;
-    if (target) target.toggleAttribute("aria-invalid", Boolean(mistake));
     if (target && mistake) target.setAttribute("aria-invalid", "true");
+    else if (target) target.removeAttribute("aria-invalid");
   };
   field.refill = (value) => {
     control.write(value);
@@ -109,7 +112,7 @@ function initial(data) {
 }
 
 function resolve(value) {
-  if (value === "@page") return pageUrl();
+  if (value === "@page") return location.href;
   return value.startsWith("@") ? new URL(`static/${value.slice(1)}`, location.href).href : value;
 }
 

@@ -441,7 +441,7 @@ describe("a single-page application", () => {
       });
       assert.deepEqual(page.verified, ["one", "two", "one"].map((path) => ({ url: `${service.url}/t/${path}`, good: true })));
       const links = (await callsOf(page, "updateTimelineShareData")).map(([, card]) => card.link);
-      assert.deepEqual(links, ["two", "two", "one"].map((path) => `${service.url}/t/${path}`));
+      assert.deepEqual(links, ["two#top", "two#bottom", "one"].map((path) => `${service.url}/t/${path}`));
       expectQuiet(page);
     }));
 
