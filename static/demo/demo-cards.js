@@ -70,7 +70,8 @@ function labelOf({ via }) {
 
 /** Allows line breaks only before a capital letter or a hyphen. */
 function breakable(name) {
-  return name.split(/(?=[A-Z-])/).flatMap((piece, at) => (at ? [document.createElement("wbr"), piece] : [piece]));
+  const pieces = name.split(/(?=[A-Z-])/).map((piece, at) => (at ? [document.createElement("wbr"), piece] : piece));
+  return [].concat(...pieces);
 }
 
 function say(element, pair) {

@@ -88,11 +88,11 @@ export function logText() {
     `agent:   ${client.wechat ? navigator.userAgent : "-"}`,
     "",
   ];
-  const body = entries.flatMap((entry) => [
+  const body = entries.map((entry) => [
     `${clock(entry.at)} ${entry.name}`,
     ...lines(entry.parameters, entry.answers).map((line) => `  ${line}`),
   ]);
-  return [...head, ...body, ""].join("\n");
+  return head.concat(...body, "").join("\n");
 }
 
 async function copy() {

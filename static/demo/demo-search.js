@@ -19,7 +19,7 @@ export function startSearch() {
     for (const entry of group.list)
       texts.set(
         entry.name,
-        [entry.name, entry.title, entry.needs && entry.needs[0], group.title].flat().join(" ").toLowerCase(),
+        [].concat(entry.name, entry.title, entry.needs && entry.needs[0], group.title).join(" ").toLowerCase(),
       );
   }
   const search = () => filter(texts, $("search").value.trim().toLowerCase().split(/\s+/), SHOWN[$("show").value]);

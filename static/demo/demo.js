@@ -4,7 +4,7 @@
 // interfaces.js lists the interfaces, demo-calls.js calls them, explain*.js explains errors.
 
 import { startCopy } from "./copy.js";
-import { account, client, landing, pageUrl, sandbox, settings } from "./demo-client.js";
+import { account, client, landing, sandbox, settings } from "./demo-client.js";
 import { explain, explainSilence } from "./explain.js";
 import { buildCards, markSupport, wakeCards } from "./demo-cards.js";
 import { log, startLog } from "./demo-log.js";
@@ -61,10 +61,19 @@ async function configure() {
     await window.wxJssdk.ready({ ...options, account: account || undefined, timeout: 0 });
   } catch (error) {
     if (!sandbox || error.code !== "sdk_not_loaded") throw error;
-    await import("./wx-stand-in.js"); // in static/sandbox
+    await loadStandIn();
     showSdk(null);
     await window.wxJssdk.ready();
   }
+}
+
+function loadStandIn() {
+  const script = document.createElement("script");
+  script.src = "static/wx-stand-in.js";
+  return new Promise((resolve, reject) => {
+    Object.assign(script, { onload: resolve, onerror: () => reject(new Error(script.src)) });
+    document.head.append(script);
+  });
 }
 
 function onStep(event) {
@@ -158,7 +167,7 @@ async function shareItself() {
   const card = {
     title: pick(SHARE_TITLE),
     desc: pick(SHARE_DESC),
-    link: pageUrl(),
+    link: location.href,
     imgUrl: new URL("static/share.png", location.href).href,
   };
   const entry = log.begin("wxJssdk.share", card);

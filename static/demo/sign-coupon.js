@@ -14,7 +14,7 @@ export async function signCoupon(path, parameters) {
     const body = await response.json();
     if (response.ok) return body;
     throw Object.assign(error, { problem: body, retryAfter: Number(response.headers.get("Retry-After")) });
-  } catch {
+  } catch (_) {
     throw error;
   }
 }

@@ -126,4 +126,4 @@ const PARAMETERS = /(?=&(?:noncestr|nonce_?str|timestamp|time_?stamp|url)=)/i;
 const PARAMETER = /^&(?:noncestr|nonce_?str|timestamp|time_?stamp|url)=/i;
 
 // About 700 tokens each; longer URLs are marked from the first to the last difference.
-const MAX_TABLE = 500_000;
+const MAX_TABLE = 500000;

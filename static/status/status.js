@@ -121,14 +121,16 @@ function replace(html) {
     const next = fresh.getElementById(old.id);
     if (next) next.open = old.open || (next.open && next.dataset.state !== old.dataset.state);
   }
-  const [focused, verdict, search] = [document.activeElement?.id, $("verdict").textContent, $("q")];
-  const summaryOf = document.activeElement?.closest?.("summary")?.parentElement.id;
+  const active = document.activeElement || document.body;
+  const [focused, verdict, search] = [active.id, $("verdict").textContent, $("q")];
+  const summary = active.closest("summary");
+  const details = summary && summary.parentElement.id;
   fill(live, ...fresh.body.childNodes);
   adopt();
   if (search && $("q")) $("q").value = search.value;
-  const again = (summaryOf && $(summaryOf)?.querySelector("summary")) || (focused && $(focused));
+  const again = (details && $(details) && $(details).querySelector("summary")) || (focused && $(focused));
   if (again && again !== document.activeElement) again.focus({ preventScroll: true });
-  if (again?.id === "q") again.setSelectionRange(search.selectionStart, search.selectionEnd);
+  if (again && again.id === "q") again.setSelectionRange(search.selectionStart, search.selectionEnd);
   if ($("verdict").textContent !== verdict) $("spoken").textContent = $("verdict").textContent.trim();
 }
 
@@ -144,7 +146,7 @@ async function update() {
     if (html !== null && !composing) replace(html);
     answeredAt = browserNow();
     lostSince = undefined;
-  } catch {
+  } catch (_) {
     if (mine !== turn) return;
     if (lostSince === undefined) lostSince = answeredAt;
   }
@@ -201,7 +203,7 @@ live.addEventListener("click", async (event) => {
   try {
     await navigator.clipboard.writeText(text);
     words.textContent = t("Copied", "已复制");
-  } catch {
+  } catch (_) {
     // Without HTTPS there is no clipboard: the text is selected instead.
     const source = button.dataset.copy ? button.parentElement.querySelector("code") : button.parentElement.querySelector("pre");
     getSelection().selectAllChildren(source);
@@ -261,11 +263,11 @@ async function refreshAll(key) {
     results.push({ ...result, account: wish.account });
     if (result.isRefused) break;
   }
-  const worst = ["down", "degraded"].find((state) => results.some((one) => one.state === state)) ?? "ok";
-  const lines = results.flatMap(({ account, lines, isRefused }) =>
-    wishes.length === 1 || isRefused ? lines : [`${account}: ${lines.filter(Boolean).join(" ")}`],
+  const worst = ["down", "degraded"].find((state) => results.some((one) => one.state === state)) || "ok";
+  const lines = results.map(({ account, lines, isRefused }) =>
+    wishes.length === 1 || isRefused ? lines : `${account}: ${lines.filter(Boolean).join(" ")}`,
   );
-  say(worst, ...lines);
+  say(worst, ...[].concat(...lines));
   $("ask-send").disabled = false;
   shown = undefined;
   update();
@@ -282,7 +284,7 @@ async function refresh(key, wish) {
       headers: { "Content-Type": "application/json", "X-Requested-With": "wx-jssdk", "X-Api-Key": key },
       body: JSON.stringify(wish),
       cache: "no-store",
-      signal: until(60_000),
+      signal: until(60000),
     });
     const body = await answer.json();
     if (answer.ok || body.upstream || CODES_BEHIND_KEY.includes(body.code)) {
@@ -290,7 +292,7 @@ async function refresh(key, wish) {
       wantKey(false);
     }
     return answer.ok ? done(body) : problem(answer, body);
-  } catch {
+  } catch (_) {
     return { state: "down", lines: [t("The server did not answer. Check that it is running.", "服务器没有响应，请确认其是否在运行。")], isRefused: true };
   }
 }
@@ -306,7 +308,7 @@ function done({ outcome, remaining }) {
 
 function problem(answer, body) {
   const wait = Number(answer.headers.get("Retry-After"));
-  const hint = body.hint?.[t("en", "zh")] ?? "";
+  const hint = body.hint ? body.hint[t("en", "zh")] : "";
   if (answer.status === 401 || body.code === "locked_out") {
     sessionStorage.removeItem(KEY);
     wantKey(true);
@@ -323,8 +325,8 @@ function problem(answer, body) {
       lines: [t(`Refreshed a moment ago: try again in ${span(wait)}, at ${again}.`, `刚刚刷新过：${span(wait)}后（${again}）可再试。`)],
     };
   }
-  const { cause, fix } = body.upstream ?? {};
-  const said = cause ? `${body.errcode ?? ""} ${cause[t("en", "zh")]}`.trim() : t(body.title, `服务器未能刷新（${body.code || answer.status}）`);
+  const { cause, fix } = body.upstream || {};
+  const said = cause ? `${body.errcode === undefined ? "" : body.errcode} ${cause[t("en", "zh")]}`.trim() : t(body.title, `服务器未能刷新（${body.code || answer.status}）`);
   const later = wait ? t(`Try again in ${span(wait)}.`, `请在 ${span(wait)}后再试。`) : "";
   return { state: "down", lines: [said, fix ? fix[t("en", "zh")] : hint, later] };
 }
