@@ -16,7 +16,9 @@ const FIELDS = ["url", "nonceStr", "timestamp", "signature", "errMsg", "landing"
 /** Fields that may receive any text. */
 const TEXTS = ["paste", "errMsg"];
 const RARE = ["nonceStr", "timestamp", "signature", "errMsg", "landing", "host", "previous", "accessToken"];
-/** Values that a link may carry but no field shows. */
+/** Fields of one backend answer. */
+const ANSWER = ["paste", "nonceStr", "timestamp", "signature"];
+/** Values that a link may carry but no field shows. They belong to the answer that the link carries. */
 const carried = { appId: "", account: "" };
 let asked = 0;
 let chosenSample = 0;
@@ -68,13 +70,14 @@ async function send(body) {
     const answer = await response.json();
     if (response.ok) return answer;
     const code = answer.code || `HTTP ${response.status}`;
+    const hint = answer.hint || {};
     return {
       trouble: {
         title: t(answer.title || code, `服务器没有给出诊断（${code}）`),
-        text: t(answer.hint?.en || answer.detail || "Try again later.", answer.hint?.zh || "请稍后再试。"),
+        text: t(hint.en || answer.detail || "Try again later.", hint.zh || "请稍后再试。"),
       },
     };
-  } catch {
+  } catch (_) {
     return {
       trouble: {
         title: t("The server does not answer", "服务器没有响应"),
@@ -199,7 +202,7 @@ function showChecks({ pageAllowed, read }) {
   let host = "";
   try {
     host = new URL(read.url).host;
-  } catch {
+  } catch (_) {
     host = t("the page's host", "页面域名");
   }
   const checks = [
@@ -326,7 +329,7 @@ function clear() {
   at("paste").focus();
 }
 
-// Ticket and values of WeChat's documentation.
+// Ticket and values of WeChat's documentation; there the address lacks the / that browsers write.
 const EXAMPLE_TICKET = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 const EXAMPLES = {
   json: {
@@ -335,8 +338,8 @@ const EXAMPLES = {
     ticket: EXAMPLE_TICKET,
   },
   code: {
-    paste: `wx.config({\n  debug: true,\n  appId: 'wx8888888888888888',\n  timestamp: 1414587457,\n  nonceStr: 'Wm3WZYTPz0wzccnW',\n  signature: '0f9de62fce790f9a083d5c99e95740ceb90c27ed',\n  jsApiList: ['chooseImage'],\n});`,
-    url: "http://mp.weixin.qq.com?params=value",
+    paste: `wx.config({\n  debug: true,\n  appId: 'wx8888888888888888',\n  timestamp: 1414587457,\n  nonceStr: 'Wm3WZYTPz0wzccnW',\n  signature: 'f50191877b62b116ef830363a3a613ed652a2d5d',\n  jsApiList: ['chooseImage'],\n});`,
+    url: "http://mp.weixin.qq.com/?params=value",
     ticket: EXAMPLE_TICKET,
   },
   error: { paste: "config:fail,Error: 系统错误，错误码：63002,invalid url domain [20191204 15:50:27][]" },
@@ -366,7 +369,10 @@ at("form").addEventListener("submit", (event) => {
 });
 // Pasting asks at once, without a button.
 at("paste").addEventListener("paste", () => setTimeout(ask));
-at("form").addEventListener("input", () => press(""));
+at("form").addEventListener("input", ({ target }) => {
+  press("");
+  if (ANSWER.includes(target.id)) Object.assign(carried, { appId: "", account: "" });
+});
 at("clear").addEventListener("click", clear);
 for (const button of document.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => fillExample(button.dataset.example));

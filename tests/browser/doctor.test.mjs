@@ -282,6 +282,22 @@ describe("a link to it", () => {
       expectQuiet(page);
     }));
 
+  test("its hidden account and appId do not overrule another answer", () =>
+    inPage(browser, { viewport: DESKTOP }, async (page) => {
+      await page.goto(`${service.url}/doctor?lang=en${hash}`);
+      await firstCode(page);
+      const asked = async (question) => {
+        const sent = page.waitForRequest((request) => request.url().endsWith("/doctor/diagnose"));
+        await page.locator("#landing").fill("https://demo.example.com/first");
+        if (question) await fill(page, question);
+        await page.locator("#ask").click();
+        return (await sent).postDataJSON().appId;
+      };
+      assert.equal(await asked(), "wxforeign", "a detail is added to the same answer");
+      assert.equal(await asked({ paste: json(sign(PAGE)), url: PAGE }), undefined);
+      await page.locator('#result[data-code]:not([aria-busy])').waitFor();
+    }));
+
   test("another fragment on the same page is read too", () =>
     atDoctor({}, async (page) => {
       await page.evaluate(() => (location.hash = "errMsg=config%3Ainvalid%20url%20domain"));
