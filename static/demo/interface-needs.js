@@ -42,6 +42,13 @@ export const SERVICE = [
     "需要已认证的服务号，并在 wx.config 的 openTagList 中申请该标签（本页已申请全部四个），微信 7.0.12 及以上，且页面不在 iframe 中。",
   ],
 ];
+export const SHARING = [
+  ["verified", "需认证"],
+  [
+    "An account that is not verified gets the signature accepted, but WeChat shows its own card instead of this one.",
+    "未认证的账号也能通过签名，但分享出去的仍是微信的默认卡片。",
+  ],
+];
 export const VERIFIED = [
   ["verified", "需认证"],
   ["WeChat gives this interface to verified accounts only.", "仅对已认证的账号开放。"],

@@ -4,7 +4,7 @@
 // source: the interface that provides it; sandbox: its value there; hint; min, max. "@page", "@share.png" and
 // "@apis" are resolved later.
 
-import { IN_MINI, WECOM } from "./interface-needs.js";
+import { IN_MINI, SHARING, WECOM } from "./interface-needs.js";
 
 export function text(name, value, more) {
   return { name, kind: "text", value, ...more };
@@ -71,6 +71,7 @@ export const menuCard = (name, title, replacedBy, fields = card()) => ({
   title,
   fields,
   via: "menu",
+  needs: SHARING,
   replacedBy,
   says: () => ["Shared.", "已分享。"],
   armed: ARMED,

@@ -1,6 +1,7 @@
-// Interfaces that need only an accepted signature, of any account: functions of the phone. Read interfaces.js
-// first.
+// Functions of the phone. They need only an accepted signature, of any account, but for share cards. Read
+// interfaces.js first.
 
+import { SHARING } from "./interface-needs.js";
 import {
   SENT,
   SHARED,
@@ -65,12 +66,14 @@ export const PHONE = [
         name: "updateAppMessageShareData",
         title: ["Card for friends and QQ", "分享给朋友与 QQ"],
         fields: card(),
+        needs: SHARING,
         says: () => SHARED,
       },
       {
         name: "updateTimelineShareData",
         title: ["Card for Moments and QZone", "分享到朋友圈与 QQ 空间"],
         fields: card().filter((field) => field.name !== "desc"),
+        needs: SHARING,
         says: () => SHARED,
       },
       menuCard("onMenuShareAppMessage", ["Listen: share to a friend", "监听分享给朋友"], "updateAppMessageShareData"),

@@ -191,11 +191,11 @@ pub(super) static ROWS: &[Row] = &[
     row(48001, SETUP,
         ["The account may not use this API",
          "Check the permission: WeChat developer platform → My business → the account → API management → API permissions. \
-          Many need a verified account. A personal subscription account cannot be verified and never gets JS-SDK: use a verified \
-          service or subscription account."],
+          Many, such as share cards, need a verified account, and a personal subscription account cannot be verified: use a \
+          verified service or subscription account for them."],
         ["该账号没有此接口的权限",
-         "请查看：微信开发者平台 → 我的业务 → 公众号/服务号 → 接口管理 → 接口权限与额度；不少接口需要先完成微信认证。个人订阅号无法认证，不能使用 \
-          JS-SDK，请改用已认证的服务号或订阅号。"]),
+         "请查看：微信开发者平台 → 我的业务 → 公众号/服务号 → 接口管理 → 接口权限与额度；不少接口（如自定义分享）需要先完成微信认证；个人订阅号无法认证，\
+          这类接口请改用已认证的服务号或订阅号。"]),
     row(48004, SETUP,
         ["WeChat has closed this API for the account because of a violation",
          "Follow the notices on mp.weixin.qq.com."],
