@@ -58,6 +58,13 @@ export const CLIENT_ERRORS = [
     fix: ["Copy the AgentId, a number (WeCom admin console → Apps → the app), and let corpid, agentid and the ticket be of the same app; the viewer must be in its visible range.", "请核对 AgentId（数字，企业微信管理后台 → 应用管理 → 该应用）；corpid、agentid 和 ticket 要属于同一应用，访问者须在应用可见范围内。"],
   },
   {
+    code: "corp_id_invalid",
+    when: /^(?=[^]*agentconfig)(?=[^]*invalidcorpid)/,
+    title: ["WeCom does not know this CorpID", "CorpID 无效"],
+    cause: ["the corpid in wx.agentConfig is mistyped, or is not the corp that the user is logged in to", "wx.agentConfig 中的 corpid 有误，或不是用户当前登录的企业"],
+    fix: ["Copy the CorpID (ww…) from the WeCom admin console (我的企业), and let corpid, agentid and the ticket be of the same app.", "请从企业微信管理后台「我的企业」复制企业 ID（ww 开头）；corpid、agentid 和 ticket 要属于同一应用。"],
+  },
+  {
     code: "app_id_invalid",
     when: /appid不合法|不合法的appid|invalidappid|appidinvalid|invalidcorpid|corpid不合法|不合法的corpid/,
     title: ["WeChat does not know this App ID", "App ID 无效"],
@@ -146,7 +153,7 @@ export const CLIENT_ERRORS = [
     when: /weixinopentagserror|^(?=[^]*config:ok)(?=[^]*wx-open)|^(?=[^]*config:ok)(?=[^]*opentag)|^(?=[^]*config:ok)(?=[^]*开放标签)|^(?=[^]*config:ok)(?=[^]*标签)|^(?=[^]*opentag)(?=[^]*not)|^(?=[^]*opentag)(?=[^]*invisible)|^(?=[^]*wx-open)(?=[^]*not)|^(?=[^]*wx-open)(?=[^]*invisible)|^(?=[^]*开放标签)(?=[^]*不)|^(?=[^]*开放标签)(?=[^]*没)|^(?=[^]*wx-open)(?=[^]*不)|^(?=[^]*wx-open)(?=[^]*没)/,
     title: ["The open tag does not show", "开放标签不显示"],
     cause: ["config passed, but this client does not render the open tag", "config 已通过，但客户端没有渲染开放标签"],
-    fix: ["List the tag in openTagList and at least one interface in jsApiList, load jweixin 1.6.0 or later, use a verified service account, and look on a real phone: DevTools, desktop clients and pages in an iframe do not render open tags. A single-page app calls wx.config again after each route change, on iOS too, or the tag loses its permission. The event WeixinOpenTagsError gives the reason.", "请在 openTagList 中写上该标签（jsApiList 至少写一个接口），使用 jweixin 1.6.0 及以上版本和已认证的服务号，并在真机上查看：开发者工具、电脑端和 iframe 中不会渲染。单页应用每次切换路由后要重新 config（iOS 也要），否则标签会失去权限。具体原因可监听 WeixinOpenTagsError 事件。"],
+    fix: ["List the tag in openTagList and at least one interface in jsApiList, load jweixin 1.6.0 or later, use a verified service account, and look in WeChat on a phone: desktop clients, WeCom and pages in an iframe may not render open tags, and DevTools is unreliable. A single-page app calls wx.config again after each route change, on iOS too, or the tag loses its permission. The event WeixinOpenTagsError gives the reason.", "请在 openTagList 中写上该标签（jsApiList 至少写一个接口），使用 jweixin 1.6.0 及以上版本和已认证的服务号，并在手机微信中查看：电脑端、企业微信和 iframe 中可能不渲染，开发者工具的结果不可靠。单页应用每次切换路由后要重新 config（iOS 也要），否则标签会失去权限。具体原因可监听 WeixinOpenTagsError 事件。"],
   },
   {
     code: "share_card_default",

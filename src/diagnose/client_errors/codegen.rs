@@ -70,7 +70,8 @@ fn for_document(english: bool) -> String {
             .trim_end_matches('$')
             .replace(" & ", "` … `");
         let cause = choose(&error.cause.cause);
-        let (first, rest) = cause.split_at(cause.chars().next().map_or(0, char::len_utf8));
+        // A Chinese sentence that begins in Latin letters begins with a name.
+        let (first, rest) = cause.split_at(usize::from(english));
         let stop = if english { "." } else { "。" };
         let _ = writeln!(
             table,
