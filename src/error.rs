@@ -130,12 +130,12 @@ pub enum Error {
     /// The page's URL cannot be signed.
     #[error("{0}")]
     Page(#[from] PageError),
-    /// The page is on a host that is not bound to the account.
+    /// The page is on a host, or a path of it, that is not bound to the account.
     #[error("account \"{account}\" does not sign pages on \"{host}\"")]
     PageNotAllowed {
         /// The account's name.
         account: String,
-        /// The page's host.
+        /// The page's host, with its path if only other paths of the host are bound.
         host: String,
     },
     /// WeChat issued no credential, now or at the last attempt.

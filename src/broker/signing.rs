@@ -45,6 +45,9 @@ impl ConfigOptions {
 /// Bytes of a cache line of the usual processors.
 const CACHE_LINE: usize = 64;
 
+/// Bytes of a refused path that an answer quotes: it should not grow with what a request contains.
+const MAX_SHOWN_PATH: usize = 200;
+
 /// A JSON answer and the counters of its account.
 type CountedText = (Vec<u8>, Arc<StatusCounts>);
 
@@ -197,9 +200,15 @@ impl AccountEntry {
             slot.note_use();
             return Ok(slot);
         }
+        let (host, path) = (page.host(), page.path());
+        let path = if self.account.allows_host(host) {
+            path.get(..MAX_SHOWN_PATH).unwrap_or(path)
+        } else {
+            ""
+        };
         Err(Error::PageNotAllowed {
             account: self.name.clone(),
-            host: page.host().to_owned(),
+            host: format!("{host}{path}"),
         })
     }
 

@@ -276,6 +276,10 @@ fn hint(error: &Error) -> Text {
             "只有公众号（服务号）和企业微信应用可以签名页面，小程序没有 jsapi_ticket。",
         ),
         Error::Page(page) => page.hint(),
+        Error::PageNotAllowed { host, .. } if host.contains('/') => Text::new(
+            "The domain is bound with another path: bind it in WeChat's console (JS接口安全域名) and in js_safe_domains of this account with this page's path, or without one.",
+            "该域名绑定的是其他路径：请在微信后台（JS接口安全域名）和此账号的 js_safe_domains 配置中绑定本页所在的路径，或不带路径的域名。",
+        ),
         Error::PageNotAllowed { .. } => Text::new(
             "Bind the page's domain in WeChat's console (JS接口安全域名), and add it to js_safe_domains of this account.",
             "请在微信后台绑定该页面的域名（JS接口安全域名），并加入此账号的 js_safe_domains 配置。",

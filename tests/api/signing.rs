@@ -179,9 +179,32 @@ async fn a_domain_bound_in_chinese_covers_its_punycode() {
 async fn a_domain_bound_with_a_path_covers_that_path_alone() {
     let app = spawn_bound("example.com/shop").await;
     signs_as_it_stands(&app, "https://example.com/shop/1?a=1").await;
-    app.config("https://example.com/shopping")
+    let problem = app
+        .config("https://example.com/shopping")
         .await
         .assert_problem(403, "page_not_allowed");
+    assert_eq!(
+        problem["detail"],
+        r#"account "main" does not sign pages on "example.com/shopping""#
+    );
+    let hint = problem["hint"]["en"].as_str().unwrap();
+    assert!(hint.contains("bound with another path"), "{hint}");
+    let long = format!("https://example.com/{}", "a".repeat(5_000));
+    let problem = app
+        .config(&long)
+        .await
+        .assert_problem(403, "page_not_allowed");
+    assert!(problem["detail"].as_str().unwrap().len() < 400, "{problem}");
+    let problem = app
+        .config("https://other.com/shop")
+        .await
+        .assert_problem(403, "page_not_allowed");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .ends_with(r#""other.com""#)
+    );
     app.config("https://example.com/shop/../admin")
         .await
         .assert_problem(403, "page_not_allowed");
