@@ -260,7 +260,7 @@ async fn the_doctor_judges_an_agent_config_by_the_ticket_of_its_app() {
             }
             let question = serde_json::json!({"paste": paste, "url": PAGE, "errMsg": error});
             let request = http::post("/doctor/diagnose").header("Content-Type", "application/json");
-            let request = request.close().body(&question.to_string());
+            let request = request.close().body(question.to_string());
             let answer = app.send(request.as_bytes()).await.ok();
             let code = match ticket {
                 "account" => "signature_is_right",
