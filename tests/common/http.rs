@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Once;
 use std::time::Duration;
 
+use memchr::memmem;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -144,12 +145,49 @@ pub(crate) async fn exchange_over(
 
 /// The answer to these bytes.
 pub(crate) async fn send(to: SocketAddr, request: impl AsRef<[u8]>) -> Answer {
-    Answer::parse(&exchange(to, request).await)
+    let stream = TcpStream::connect(to).await.expect("a listener");
+    answer_over(stream, request.as_ref()).await
 }
 
 /// Reads the answer on this connection, whose request was sent and which then ends.
 pub(crate) async fn read(stream: impl AsyncRead + AsyncWrite) -> Answer {
-    Answer::parse(&exchange_over(stream, "").await)
+    answer_over(stream, b"").await
+}
+
+/// Sends a request, ends this direction once the answer is whole, and reads to the end. Otherwise a server that has not read a
+/// whole body would wait two seconds for its rest.
+async fn answer_over(stream: impl AsyncRead + AsyncWrite, request: &[u8]) -> Answer {
+    let (mut from, mut into) = tokio::io::split(stream);
+    let mut came = Vec::new();
+    let _ = timeout(BOUND, async {
+        let read = async {
+            while !is_whole(&came) && matches!(from.read_buf(&mut came).await, Ok(1..)) {}
+        };
+        let send = async {
+            let _ = into.write_all(request).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = read => {}
+            () = send => {}
+        }
+        let _ = into.shutdown().await;
+        let _ = from.read_to_end(&mut came).await;
+    })
+    .await;
+    Answer::parse(&came)
+}
+
+/// Whether these bytes end with as many bytes of a body as their head announces.
+fn is_whole(came: &[u8]) -> bool {
+    let Some(head) = memmem::find(came, b"\r\n\r\n") else {
+        return false;
+    };
+    let lines = String::from_utf8_lossy(&came[..head]).to_ascii_lowercase();
+    let mut lengths = lines
+        .lines()
+        .filter_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    lengths.any(|length: usize| came.len() >= head + 4 + length)
 }
 
 /// An answer as it was received.

@@ -64,9 +64,7 @@ async fn a_first_request_head_sent_byte_by_byte_is_timed_out() {
 #[tokio::test]
 async fn a_later_request_head_sent_byte_by_byte_is_timed_out() {
     let world = World::new(SHORT, "").await;
-    let answer = ended(drip(world.public, &(kept() + &half()), b'a')).await;
-    assert_eq!(answer.matches(http::OK).count(), 1, "{answer}");
-    assert_eq!(world.guard_stats.now().timed_out, 1);
+    let dripping = drip(world.public, &(kept() + &half()), b'a');
     // The same if the first answer arrives before the second head begins.
     let mut stream = TcpStream::connect(world.public).await.unwrap();
     stream.write_all(kept().as_bytes()).await.unwrap();
@@ -81,6 +79,9 @@ async fn a_later_request_head_sent_byte_by_byte_is_timed_out() {
     timeout(BOUND, hung_up)
         .await
         .expect("the service closes the connection");
+    let answer = ended(dripping).await;
+    assert_eq!(answer.matches(http::OK).count(), 1, "{answer}");
+    assert_eq!(world.guard_stats.now().timed_out, 2);
 }
 
 #[tokio::test]
@@ -89,11 +90,12 @@ async fn a_body_sent_byte_by_byte_is_timed_out() {
     let reject = http::post(format_args!("{TOKEN}/reject")).bearer(KEY);
     let (length, chunked) = (("Content-Length", "8000"), ("Transfer-Encoding", "chunked"));
     let head = |header| reject.clone().headers(&[header]).text();
-    let whole = ended(drip(world.admin, &(head(length) + "{\"value\":\""), b'a')).await;
-    assert!(!whole.contains(" 200 "), "{whole}");
+    let whole = drip(world.admin, &(head(length) + "{\"value\":\""), b'a');
     // In chunks, each of which is started and not finished.
-    let chunked = ended(drip(world.admin, &(head(chunked) + "1f40\r\n"), b'a')).await;
-    assert!(!chunked.contains(" 200 "), "{chunked}");
+    let chunked = drip(world.admin, &(head(chunked) + "1f40\r\n"), b'a');
+    for answer in [ended(whole).await, ended(chunked).await] {
+        assert!(!answer.contains(" 200 "), "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -102,16 +104,18 @@ async fn a_body_that_never_comes_is_timed_out() {
     let world = World::new(SHORT, &tls).await;
     let without_body = |path| http::post(path).header("Content-Length", 10).text();
     let push = without_body("/platforms/x/events");
-    let (answer, _) = timeout(BOUND, with_the_handshake(world.public, certificate, &push))
-        .await
-        .expect("the service closes the connection");
-    assert_eq!(answer, "");
+    let public = world.public;
+    let pushing = tokio::spawn(async move { with_the_handshake(public, certificate, &push).await });
+    let mut waiting = Vec::new();
     for path in ["/cgi-bin/stable_token", "/cgi-bin/clear_quota/v2"] {
         let mut stream = TcpStream::connect(world.admin).await.unwrap();
         stream
             .write_all(without_body(path).as_bytes())
             .await
             .unwrap();
+        waiting.push(stream);
+    }
+    for mut stream in waiting {
         let mut came = Vec::new();
         // Some systems report the end as a reset.
         let _ = timeout(BOUND, stream.read_to_end(&mut came))
@@ -119,23 +123,21 @@ async fn a_body_that_never_comes_is_timed_out() {
             .expect("the service closes the connection");
         assert_eq!(came, b"");
     }
+    let (answer, _) = timeout(BOUND, pushing)
+        .await
+        .expect("the service closes the connection")
+        .unwrap();
+    assert_eq!(answer, "");
     assert_eq!(world.guard_stats.now().timed_out, 3);
 }
 
 #[tokio::test]
 async fn half_a_later_head_followed_by_silence_is_timed_out() {
     let world = World::new(SHORT, "").await;
-    let mut stream = TcpStream::connect(world.public).await.unwrap();
-    stream
-        .write_all((kept() + &half()[..15]).as_bytes())
+    let mut both = TcpStream::connect(world.public).await.unwrap();
+    both.write_all((kept() + &half()[..15]).as_bytes())
         .await
         .unwrap();
-    let mut came = Vec::new();
-    timeout(BOUND, stream.read_to_end(&mut came))
-        .await
-        .expect("the service closes the connection")
-        .unwrap();
-    assert!(came.starts_with(http::OK.as_bytes()));
     // The same if the first answer arrives before the second head begins.
     let mut stream = TcpStream::connect(world.public).await.unwrap();
     stream.write_all(kept().as_bytes()).await.unwrap();
@@ -145,6 +147,12 @@ async fn half_a_later_head_followed_by_silence_is_timed_out() {
         .await
         .expect("the service closes the connection")
         .unwrap_or_default();
+    let mut came = Vec::new();
+    timeout(BOUND, both.read_to_end(&mut came))
+        .await
+        .expect("the service closes the connection")
+        .unwrap();
+    assert!(came.starts_with(http::OK.as_bytes()));
 }
 
 #[tokio::test]
@@ -166,9 +174,13 @@ async fn a_client_that_never_reads_its_answer_is_timed_out() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_not_counted_as_timed_out() {
     let world = World::new(SHORT, "").await;
+    let mut idle = Vec::new();
     for first in [String::new(), kept()] {
         let mut stream = TcpStream::connect(world.public).await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
+        idle.push(stream);
+    }
+    for mut stream in idle {
         timeout(BOUND, stream.read_to_end(&mut Vec::new()))
             .await
             .expect("the service closes the connection")
