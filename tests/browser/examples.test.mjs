@@ -85,7 +85,7 @@ describe("the plain page", () => {
       await expectInClient(ANDROID, service, `${url}/?a=%2F#x`, "#state", "config:ok", async (page) => {
         assert.deepEqual(page.verified, [{ url: `${url}/?a=%2F`, good: true }]);
         const [[, card]] = await callsOf(page, "updateAppMessageShareData");
-        assert.deepEqual([card.title, card.link, card.imgUrl], ["Hello · 你好", `${url}/?a=%2F`, `${url}/share.png`]);
+        assert.deepEqual([card.title, card.link, card.imgUrl], ["Hello · 你好", `${url}/?a=%2F#x`, `${url}/share.png`]);
         assert.equal((await page.request.get(card.imgUrl)).headers()["content-type"], "image/png");
       });
     }));
