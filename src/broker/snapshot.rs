@@ -8,6 +8,7 @@ mod account_snapshot;
 mod egress_snapshot;
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -76,10 +77,10 @@ pub struct Counts {
     pub starting: usize,
     /// [`Health::Ok`].
     pub ok: usize,
-    /// Those whose primary credential is not wanted now: accounts of an open platform that were not used lately.
+    /// Unused accounts of open platforms that have no token now: it is not known whether they could be served.
     /// Each is in one of the other counts too.
     #[serde(skip)]
-    pub unused: usize,
+    pub unknown: usize,
 }
 
 /// Sorted with the worst health first.
@@ -112,12 +113,19 @@ impl Broker {
         let mut found: Vec<Found<'_>> = Vec::new();
         let text = find.text.to_lowercase();
         let mut overview = Collector::default();
+        let without_token: HashSet<_> = accounts
+            .platforms()
+            .filter(|(platform, _)| !self.has_token(platform, &at))
+            .map(|(platform, _)| platform.account.app_id())
+            .collect();
         for entry in accounts.all() {
             let health = self.health_of(entry, &at);
-            let is_unused = entry.primary_slot().is_none_or(|slot| !slot.is_wanted());
-            counts.add(health, is_unused);
+            let platform = entry.account.component_app_id();
+            let is_unknown = platform.is_some_and(|platform| without_token.contains(platform))
+                && entry.primary_slot().is_none_or(|slot| !slot.is_wanted());
+            counts.add(health, is_unknown);
             if entry.account.signs_pages() {
-                signing.add(health, is_unused);
+                signing.add(health, is_unknown);
             }
             let is_incident =
                 find.incident_accounts > 0 && self.collect(&mut overview, entry, health, &at);
@@ -160,6 +168,11 @@ impl Broker {
         entry.is_ok_and(|entry| entry.wanted_slots().next().is_some())
     }
 
+    fn has_token(&self, platform: &AccountEntry, at: &Moment) -> bool {
+        let slot = platform.primary_slot();
+        slot.is_some_and(|slot| self.current(slot, at).is_some())
+    }
+
     fn health_of(&self, entry: &AccountEntry, at: &Moment) -> Health {
         let (mut primary, mut is_troubled) = (Health::Ok, false);
         for slot in entry.wanted_slots() {
@@ -189,9 +202,9 @@ impl Broker {
 }
 
 impl Counts {
-    fn add(&mut self, health: Health, is_unused: bool) {
+    fn add(&mut self, health: Health, is_unknown: bool) {
         self.accounts += 1;
-        self.unused += usize::from(is_unused);
+        self.unknown += usize::from(is_unknown);
         *match health {
             Health::Ok => &mut self.ok,
             Health::Starting => &mut self.starting,
@@ -220,15 +233,11 @@ mod tests {
     async fn an_account_whose_credentials_were_given_up_is_not_in_use() {
         let account = Account::official("wx0123456789abcdef", "secret");
         let broker = Broker::builder().account("shop", account).build().unwrap();
-        let used = || {
-            let counts = broker.snapshot(&Find::default()).counts;
-            (broker.is_in_use("shop"), counts.accounts - counts.unused)
-        };
-        assert_eq!(used(), (true, 1));
+        assert!(broker.is_in_use("shop"));
         for slot in broker.inner.accounts.load().find("shop").unwrap().slots() {
             slot.give_up();
         }
-        assert_eq!(used(), (false, 0));
+        assert!(!broker.is_in_use("shop"));
         assert!(!broker.is_in_use("gone"));
     }
 }

@@ -153,10 +153,10 @@ fn allows(rule: ReadyRule, all: Counts, signing: Counts, is_grace: bool) -> bool
         true => counts.down,
         false => counts.down + counts.starting,
     };
-    // Accounts that are not used say nothing of this node's way to WeChat.
+    // Accounts that are not used and whose platform has no token say nothing of this node's way to WeChat.
     let any = |counts: Counts| {
-        let used = counts.accounts - counts.unused;
-        used == 0 || failed(counts) < used
+        let known = counts.accounts - counts.unknown;
+        known == 0 || failed(counts) < known
     };
     match rule {
         ReadyRule::All => failed(all) == 0,

@@ -328,17 +328,23 @@ async fn unused_accounts_do_not_keep_a_node_ready_that_signs_for_no_used_one() {
     }
     let is_ready = async || world.admin("/readyz").await.status == 200;
     assert!(is_ready().await, "of no account anything is wanted");
-    let page = format!(
-        "/jssdk/config?account={}&url=https%3A%2F%2Fexample.com%2Fp",
-        names[0]
+    let page = |name| format!("/jssdk/config?account={name}&url=https%3A%2F%2Fexample.com%2Fp");
+    let ticket = "/cgi-bin/ticket/getticket";
+    let refused = Fault::once(ticket, FaultKind::Errcode(48001));
+    world.sandbox.fault(refused);
+    assert_ne!(world.public(&page(&names[1])).await.status, 200);
+    world.advance(11);
+    assert!(
+        is_ready().await,
+        "one refused account says nothing of the others"
     );
-    let signed = world.public(&page).await;
+    let signed = world.public(&page(&names[0])).await;
     assert_eq!(signed.status, 200, "{signed:?}");
     assert!(is_ready().await);
     for path in [
         "/cgi-bin/component/api_component_token",
         "/cgi-bin/component/api_authorizer_token",
-        "/cgi-bin/ticket/getticket",
+        ticket,
     ] {
         let fault = Fault::always(path, FaultKind::Status(502));
         world.sandbox.fault(fault);
