@@ -51,7 +51,6 @@ use std::time::Duration;
 
 pub(crate) use at_most::at_most;
 pub use document::Document;
-pub(crate) use document::ignore_other_key;
 use encryption::{Closed, Opened, Rewritten};
 pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};
 pub use error::StoreError;

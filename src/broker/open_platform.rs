@@ -31,7 +31,6 @@ pub use authorize::AuthorizationLinks;
 pub(super) use authorizer_accounts::with_known_authorizers;
 use authorizer_accounts::{Ended, account_of, authorizer_name};
 use pending_codes::Redemption;
-use records::authorizer_group;
 
 use super::slot::Reason;
 use super::{AccountEntry, Broker};
@@ -403,10 +402,11 @@ pub enum PushFailed {
     Interrupted,
 }
 
-/// Returns the groups of a platform's documents.
+/// Returns the groups of a platform's documents: its own, and those of the accounts that authorised it.
 pub(super) fn record_groups(platform: &AccountEntry) -> [String; 2] {
     let own = format!("platform:{}", platform.account.app_id());
-    [own, authorizer_group(platform)]
+    let authorizers = format!("{own}:authorizer");
+    [own, authorizers]
 }
 
 fn log_alert(platform: &AccountEntry, app_id: &str) {

@@ -130,16 +130,25 @@ impl Broker {
         let accounts = self.inner.accounts.load_full();
         let mut groups = vec![GROUP.to_owned()];
         groups.extend(accounts.platforms().flat_map(|(it, _)| record_groups(it)));
-        let mut refused = Ok(());
+        let mut unreadable = None;
         for group in groups {
-            match store.load_documents(&group, now).await {
-                Ok(documents) if documents.is_empty() => {}
-                Err(error) if error.needs_operator() => refused = Err(error),
-                // A document of a known key, or a store that cannot be read now.
-                _ => return Ok(()),
+            let documents = match store.load_documents(&group, now).await {
+                Err(error) if error.needs_operator() => return Err(error),
+                Err(_) => return Ok(()),
+                Ok(documents) => documents,
+            };
+            if documents.iter().any(|(_, document)| document.is_some()) {
+                return Ok(());
             }
+            unreadable = documents.into_iter().next().or(unreadable);
         }
-        refused
+        let Some((name, _)) = unreadable else {
+            return Ok(());
+        };
+        match store.load_document(&name, now).await {
+            Err(error) if error.needs_operator() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the store may have accounts that this process has not read since its start.

@@ -92,7 +92,7 @@ impl Application {
         let guards = Guards::new(settings, &clock, handed_over)?;
         guards.log_unlimited_peers(settings);
         let store = settings.store.open()?;
-        settings.check_store(&store).await?;
+        let has_credential = settings.check_store(&store).await?;
         let application = Self::assemble(
             settings,
             settings.upstream.clone(),
@@ -101,7 +101,9 @@ impl Application {
             guards,
             None,
         )?;
-        application.broker.check_documents().await?;
+        if !has_credential {
+            application.broker.check_documents().await?;
+        }
         // Before the first request, which may be for one of them.
         application.broker.load_accounts_at_start().await;
         Ok(application)

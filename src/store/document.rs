@@ -80,7 +80,7 @@ impl Store {
     /// together, it may have the older one of the first and the newer one of the second.
     ///
     /// # Errors
-    /// As [`Store::load_document`]. [`StoreError::OtherKey`] if the documents are all of unknown keys.
+    /// As [`Store::load_document`], except [`StoreError::OtherKey`].
     pub async fn load_documents(
         &self,
         group: &str,
@@ -94,12 +94,11 @@ impl Store {
                 Shared(shared) => shared.documents(&group).await?,
             };
             let mut documents = Vec::with_capacity(stored.len());
-            let mut closed = Vec::new();
             for (name, stored) in stored {
                 let document = match self.current_document(&name, Some(stored), now).await {
                     Err(StoreError::OtherKey { place, key }) => {
-                        closed.push((name.clone(), place, key));
-                        None
+                        let why = NoRecord::from(Closed::OtherKey(key));
+                        self.ignored.usable::<Document>(&place, &name, Err(why))
                     }
                     loaded => match loaded? {
                         Some(document) => Some(document),
@@ -108,14 +107,6 @@ impl Store {
                 };
                 let name = name.strip_prefix(ENTRY).unwrap_or(&name).to_owned();
                 documents.push((name, document));
-            }
-            let is_all = closed.len() == documents.len();
-            for (name, place, key) in closed {
-                if is_all {
-                    return Err(StoreError::OtherKey { place, key });
-                }
-                let why = NoRecord::from(Closed::OtherKey(key));
-                self.ignored.usable::<()>(&place, &name, Err(why));
             }
             documents.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
             Ok(documents)
@@ -237,14 +228,6 @@ impl Store {
         stored: &Document,
     ) -> Result<Option<Opened<Secret>>, StoreError> {
         self.usable(name, self.encryption.open_text(name, stored))
-    }
-}
-
-/// Returns what was loaded or saved; a document of an unknown key counts as absent.
-pub(crate) fn ignore_other_key<T: Default>(result: Result<T, StoreError>) -> Result<T, StoreError> {
-    match result {
-        Err(StoreError::OtherKey { .. }) => Ok(T::default()),
-        result => result,
     }
 }
 

@@ -11,34 +11,38 @@ use super::{
 impl Store {
     /// Checks, when a service starts, for problems that only an operator can solve: reads these
     /// credentials, and writes the outdated ones again. A store that cannot be reached passes; it may come back.
+    /// Returns whether the store has one of them, so that the keys are known to be right.
     ///
     /// # Errors
     /// A [`StoreError`] that [needs the operator](StoreError::needs_operator).
-    pub async fn check(&self, keys: &[&CredentialKey]) -> Result<(), StoreError> {
+    pub async fn check(&self, keys: &[&CredentialKey]) -> Result<bool, StoreError> {
         for _ in 0..PATIENCE {
             match self.open_all(keys).await {
                 Err(StoreError::Slow { .. }) => {}
                 Err(error) if error.needs_operator() => return Err(error),
                 Err(_) => break,
-                Ok(()) => {
+                Ok(found) => {
                     // Those that stay are written at the next opportunity.
                     let _ = self.load_many(keys).await;
-                    break;
+                    return Ok(found);
                 }
             }
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// Reads these credentials, and fails at the first one of an unknown key.
-    async fn open_all(&self, keys: &[&CredentialKey]) -> Result<(), StoreError> {
+    /// Reads these credentials, and fails at the first one of an unknown key. Returns whether there was one.
+    async fn open_all(&self, keys: &[&CredentialKey]) -> Result<bool, StoreError> {
         self.counted(Operation::Load, async {
             let names: Vec<_> = keys.iter().map(|key| credential_name(key)).collect();
             let stored = self.stored_many(&names).await?;
+            let mut found = false;
             for (name, stored) in names.iter().zip(stored) {
-                stored.map(|stored| self.open(name, stored)).transpose()?;
+                if let Some(stored) = stored {
+                    found |= self.open(name, stored)?.is_some();
+                }
             }
-            Ok(())
+            Ok(found)
         })
         .await
     }

@@ -624,7 +624,7 @@ async fn a_user_without_create_rights_is_told_what_to_do(kind: Server) {
         tables.sql(statement.trim_end_matches(';'));
     }
     server.admin(&grant);
-    assert_eq!(store.check(&[&key()]).await, Ok(()));
+    assert_eq!(store.check(&[&key()]).await, Ok(false));
     assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
 
     // A wrong password, and no more connections: neither is repeated.

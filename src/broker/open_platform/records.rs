@@ -7,12 +7,12 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::list::{CHANGES_AT_ONCE, is_list_due};
-use super::{Known, PlatformState, Todo};
+use super::{Known, PlatformState, Todo, record_groups};
 use crate::broker::{AccountEntry, Broker};
 use crate::clock::{UnixTime, per_page};
 use crate::credential::Secret;
 use crate::platform::{Authorizer, PlatformTicket};
-use crate::store::{Document, StoreError, at_most, ignore_other_key};
+use crate::store::{Document, StoreError, at_most};
 
 impl Broker {
     /// Stores a pushed ticket. Returns whether that is news to this process.
@@ -139,19 +139,22 @@ impl Broker {
                 return Ok(());
             }
         }
-        let ticket = ignore_other_key(store.load_document(&ticket_name(platform), now).await)?;
-        let listed = ignore_other_key(store.load_document(&listed_name(platform), now).await)?;
-        let group = authorizer_group(platform);
-        let records = ignore_other_key(store.load_documents(&group, now).await)?;
+        let [own, authorizers] = record_groups(platform);
+        let mut own = HashMap::<_, _>::from_iter(store.load_documents(&own, now).await?);
+        let ticket = own.remove(&ticket_name(platform));
+        let listed = own.remove(&listed_name(platform));
+        let records = store.load_documents(&authorizers, now).await?;
         let (is_new, lost) = {
             let mut known = state.known.lock();
             let lost = known.missing_in(platform, ticket.as_ref(), &records);
             let before = known.ticket.take();
-            let stored = ticket.and_then(|ticket| PlatformTicket::read(&ticket.text));
+            let stored = ticket
+                .flatten()
+                .and_then(|it| PlatformTicket::read(&it.text));
             known.ticket = newer_ticket(stored, before.clone());
             let is_new = known.ticket != before;
             // Not from memory: if the store has lost this, the list is due, and restores what no node knows.
-            known.listed_at = listed.as_ref().and_then(read_time);
+            known.listed_at = listed.flatten().as_ref().and_then(read_time);
             known.is_loaded = true;
             (is_new, lost)
         };
@@ -352,7 +355,7 @@ impl Known {
     fn missing_in(
         &self,
         platform: &AccountEntry,
-        ticket: Option<&Document>,
+        ticket: Option<&Option<Document>>,
         stored: &[(String, Option<Document>)],
     ) -> Vec<(String, Document)> {
         let stored: HashMap<_, _> = stored.iter().map(|(name, it)| (name, it)).collect();
@@ -372,10 +375,12 @@ impl Known {
             };
             Some((name, Document::after(before, record.write())))
         });
+        let is_readable = !matches!(ticket, Some(None));
+        let ticket = ticket.and_then(Option::as_ref);
         let stored_at = ticket
             .and_then(|ticket| PlatformTicket::read(&ticket.text))
             .map(|ticket| ticket.create_time);
-        let lost_ticket = self.ticket.as_ref();
+        let lost_ticket = self.ticket.as_ref().filter(|_| is_readable);
         let lost_ticket = lost_ticket.filter(|known| Some(known.create_time) > stored_at);
         let lost_ticket = lost_ticket.map(|known| {
             (
@@ -419,12 +424,8 @@ fn listing_name(platform: &AccountEntry) -> String {
     format!("platform:{}:listing", platform.account.app_id())
 }
 
-pub(super) fn authorizer_group(platform: &AccountEntry) -> String {
-    format!("platform:{}:authorizer", platform.account.app_id())
-}
-
 fn authorizer_document(platform: &AccountEntry, app_id: &str) -> String {
-    format!("{}:{app_id}", authorizer_group(platform))
+    format!("{}:{app_id}", record_groups(platform)[1])
 }
 
 fn code_name(platform: &AccountEntry, code_id: &str) -> String {

@@ -12,7 +12,7 @@ use super::change::{ChangeRefused, same_app};
 use super::{document_name, is_present, record};
 use crate::account::Account;
 use crate::broker::Broker;
-use crate::store::{Document, StoreError, ignore_other_key};
+use crate::store::{Document, StoreError};
 
 impl Broker {
     /// Claims the app of an account for this name, unless a stored account with another name has it. The claim of
@@ -81,7 +81,7 @@ impl Broker {
             groups.extend(name.rsplit_once(':').map(|(group, _)| group.to_owned()));
         }
         for group in groups {
-            ignore_other_key(store.load_documents(&group, now).await)?;
+            store.load_documents(&group, now).await?;
         }
         Ok(())
     }
@@ -94,8 +94,10 @@ impl Broker {
     ) -> Result<(), StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         let (document, claim) = (claim_name(account), Document::new(name));
-        let saved = store.save_document(&document, &claim, now);
-        ignore_other_key(saved.await).map(drop)
+        match store.save_document(&document, &claim, now).await {
+            Err(StoreError::OtherKey { .. }) => Ok(()),
+            saved => saved.map(drop),
+        }
     }
 
     /// Whether the stored account with this name is this app. One that this version cannot read may be.

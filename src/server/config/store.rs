@@ -156,11 +156,11 @@ impl StoreKind {
 }
 
 impl Settings {
-    /// Checks an opened store for problems that only an operator can solve.
+    /// Checks an opened store for problems that only an operator can solve. Returns whether it has a credential.
     ///
     /// # Errors
     /// As [`Store::check`].
-    pub(in crate::server) async fn check_store(&self, store: &Store) -> Result<(), StoreError> {
+    pub(in crate::server) async fn check_store(&self, store: &Store) -> Result<bool, StoreError> {
         if self.store.kind != StoreKind::Memory && !store.is_encrypted() {
             tracing::info!(
                 store = %store.describe(),
