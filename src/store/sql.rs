@@ -38,8 +38,8 @@ pub(super) struct SqlStore {
     prefix: String,
     bound: Duration,
     ignored: Ignored,
-    /// The last day on which all old rows were removed.
-    pruned: AtomicU64,
+    /// When old rows are removed again.
+    prune_at: AtomicU64,
 }
 
 /// A value of a statement.
@@ -96,7 +96,7 @@ impl SqlStore {
             prefix: prefix.to_owned(),
             bound,
             ignored: Ignored::default(),
-            pruned: AtomicU64::new(0),
+            prune_at: AtomicU64::new(0),
         })
     }
 

@@ -113,17 +113,17 @@ impl SqlStore {
 
     /// Removes rows that are no longer needed, once a day: some of each table at a time, so that no statement
     /// locks others out for long.
-    pub(super) async fn prune(&self, now: UnixTime) -> Result<(), StoreError> {
-        let today = shanghai_day(now);
-        if self.pruned.load(Ordering::Relaxed) == today {
-            return Ok(());
+    /// A failure is logged, and the next attempt is an hour later.
+    pub(super) async fn prune(&self, now: UnixTime) {
+        if now.0 < self.prune_at.load(Ordering::Relaxed) {
+            return;
         }
-        let yesterday = number(today.saturating_sub(1));
+        let yesterday = number(shanghai_day(now).saturating_sub(1));
         let long_ago = now.0.saturating_sub(KEPT.as_secs());
         // A record begins with the time of the last refresh, in ten digits until the year 2286.
         let oldest = long_ago.to_string();
         let long_ago = number(long_ago);
-        let mut is_done = true;
+        let (mut is_done, mut has_failed) = (true, false);
         for (table, condition, value) in [
             ("blocks", "blocked_until < ?", long_ago),
             ("credentials", "expires_at < ?", long_ago),
@@ -131,14 +131,20 @@ impl SqlStore {
             ("documents", "expires_at <= ?", number(now.0)),
             ("calls", "day < ?", yesterday),
         ] {
-            is_done &= self
-                .bounded(self.prune_some(table, condition, value))
-                .await?;
+            match self.bounded(self.prune_some(table, condition, value)).await {
+                Ok(all) => is_done &= all,
+                Err(error) => {
+                    has_failed = true;
+                    tracing::warn!(table, %error, "old rows could not be removed");
+                }
+            }
         }
-        if is_done {
-            self.pruned.store(today, Ordering::Relaxed);
-        }
-        Ok(())
+        let next = match (has_failed, is_done) {
+            (true, _) => now.plus(PAUSE),
+            (false, true) => now.next_shanghai_midnight(),
+            (false, false) => return,
+        };
+        self.prune_at.store(next.0, Ordering::Relaxed);
     }
 
     /// Removes some rows, and returns whether these were all.
@@ -165,6 +171,9 @@ impl SqlStore {
         Ok(names.len() < AT_ONCE)
     }
 }
+
+/// Time after a failed removal of old rows.
+const PAUSE: Duration = Duration::from_secs(3_600);
 
 /// Number of rows of a table that are removed at once.
 const AT_ONCE: usize = 500;

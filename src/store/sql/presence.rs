@@ -48,10 +48,8 @@ impl SqlStore {
             })
         };
         let nodes = rows.await?.iter().take(MOST).filter_map(read).collect();
-        // Not with the operations of a refresh, which it would delay. It is repeated if it failed.
-        if let Err(error) = self.prune(now).await {
-            tracing::debug!(%error, "old rows could not be removed");
-        }
+        // Not with the operations of a refresh, which it would delay.
+        self.prune(now).await;
         Ok(nodes)
     }
 }
