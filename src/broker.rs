@@ -50,7 +50,7 @@ pub use stats::{Distribution, OUTCOMES, Stats, errcode_label};
 pub(crate) use stored_accounts::{ChangeRefused, Changed, Expected, StoredAccount};
 pub use sync::Cluster;
 
-use crate::account::Account;
+use crate::account::{Account, Platform};
 use crate::clock::Clock;
 use crate::credential::{Credential, Kind, Secret};
 use crate::error::Error;
@@ -148,6 +148,9 @@ impl Broker {
         let credential = self.refresh(&entry, slot, Reason::RefreshNow).await?;
         let is_new = before.is_none_or(|before| before.value != credential.value);
         self.end_waits_for_parent(&entry, kind);
+        if entry.account.platform() == Platform::Component {
+            self.lift_code_block(&entry).await;
+        }
         Ok(Refreshed { credential, is_new })
     }
 

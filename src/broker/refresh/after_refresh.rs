@@ -1,6 +1,7 @@
 //! Acts on the result of a refresh: counts it, logs it, remembers a failure and records the history.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Failed, Flight, Published};
@@ -23,7 +24,10 @@ impl Flight {
                 let (kind, counts) = (self.slot.key.kind, &self.broker.inner.counts);
                 counts.refreshed(kind, false, self.took());
                 counts.call_failed(kind, &error);
-                self.note_way(error.is_unanswered());
+                // Not every failure is that of a call.
+                if error.is_unanswered() || self.has_called.load(Relaxed) {
+                    self.note_way(error.is_unanswered());
+                }
                 Err(self.remember(error, None))
             }
             Err(Failed::Store(error, latest)) => {
