@@ -141,6 +141,11 @@ async fn links(
     let Some(page) = pages.page_of(&platform) else {
         return super::pages::not_found(request).await;
     };
+    // A form on a page of another site, whose answer would replace the state of this browser.
+    let site = request.headers().get("sec-fetch-site");
+    if site.is_some_and(|site| site == "cross-site") {
+        return answer(&request, StatusCode::OK, Body::Start);
+    }
     if let Err(problem) = admit(&request) {
         return refused(&request, &problem);
     }
