@@ -217,7 +217,9 @@ impl FileStore {
         }
         let commit = tokio::time::timeout(self.bound, self.commit_elsewhere(change)).await;
         commit.unwrap_or_else(|_| {
-            self.is_hanging.store(true, Ordering::Relaxed);
+            // A commit that has ended meanwhile has given up the turn.
+            let is_hanging = self.turn.try_lock().is_err();
+            self.is_hanging.store(is_hanging, Ordering::Relaxed);
             Err(self.slow())
         })
     }

@@ -34,12 +34,14 @@ impl Breaker {
         };
         let answer = answer.await;
         let mut timeouts = self.timeouts.lock();
-        *timeouts = match &answer {
+        match &answer {
             Err(slow @ StoreError::Slow { .. }) => {
-                (timeouts.0.saturating_add(1), Some(slow.clone()))
+                *timeouts = (timeouts.0.saturating_add(1), Some(slow.clone()));
             }
-            _ => (0, None),
-        };
+            // Refused here: the store was not asked.
+            Err(StoreError::TooLong { .. }) => {}
+            _ => *timeouts = (0, None),
+        }
         drop(timeouts);
         answer
     }
