@@ -129,8 +129,13 @@ impl Flight {
                 } else {
                     Dates::Adjusted
                 };
+                let is_whole = end == last.issued_at.plus(issued.expires_in);
                 let (issued_at, generation) = (
-                    last.issued_at.plus(shift),
+                    if is_whole {
+                        last.issued_at
+                    } else {
+                        last.issued_at.plus(shift)
+                    },
                     last.generation.saturating_add(u64::from(!shift.is_zero())),
                 );
                 (
@@ -169,7 +174,8 @@ impl Flight {
 
     /// Returns when a value ends that was known before. Its dates may come from the store, and be wrong
     /// because the clock of the writer or of this node was. Then it lives for the remaining time if WeChat
-    /// reports that; otherwise, if it has ended by its dates but WeChat still returns it, for one minute.
+    /// reports that; otherwise, if it has ended by its dates but WeChat still returns it, for one minute, or to the
+    /// end of its whole life if a takeover has ended it early.
     fn end_of_known(&self, last: &Credential, issued: &Issued, promised: UnixTime) -> UnixTime {
         let now = self.broker.inner.clock.now();
         let (by_uptime, dated_here) = {
@@ -187,6 +193,7 @@ impl Flight {
             last.expires_at
         };
         let left = promised.since(now);
+        let whole = last.issued_at.plus(issued.expires_in);
         let is_what_is_left = self.is_stable_token() || issued.expires_in < WHOLE_LIFE;
         match () {
             // The remaining time is in whole seconds, and may have been reported a second late.
@@ -196,6 +203,7 @@ impl Flight {
             () if dated_here || promised.since(end) <= CLOCK_TOLERANCE => end,
             () if is_what_is_left => promised,
             () if end.since(now) > MARGIN => end,
+            () if whole.since(now) > MARGIN => whole.min(promised),
             () => now.plus(left.min(TRUST_WITHOUT_DATE)),
         }
     }

@@ -50,16 +50,20 @@ impl Broker {
 
 /// Returns what takes the place of a credential that must not be served any more. A token's value is another
 /// one: if WeChat returns the same value again, the dates are those that it reports then. For a repeated ticket
-/// WeChat may report a whole life, so a ticket keeps its value: it is not dated as a new one.
+/// WeChat may report a whole life, so a ticket keeps its value and when it was issued.
 fn ended(credential: &Credential, kind: Kind, now: UnixTime) -> Credential {
     let before = |time: UnixTime, span: Duration| UnixTime(time.0.saturating_sub(span.as_secs()));
     let expires_at = before(now, LATE_CLOCK);
+    let (value, issued_at) = match kind {
+        Kind::AccessToken => (Secret::new("ended"), before(expires_at, credential.life())),
+        Kind::JsapiTicket | Kind::CardTicket | Kind::AgentTicket => {
+            let issued_at = credential.issued_at.min(expires_at);
+            (credential.value.clone(), issued_at)
+        }
+    };
     Credential {
-        value: match kind {
-            Kind::AccessToken => Secret::new("ended"),
-            Kind::JsapiTicket | Kind::CardTicket | Kind::AgentTicket => credential.value.clone(),
-        },
-        issued_at: before(expires_at, credential.life()),
+        value,
+        issued_at,
         expires_at,
         generation: credential.generation.saturating_add(1),
     }
