@@ -32,6 +32,9 @@ const MIB: u64 = 1 << 20;
 /// Resident memory of a release build's binary and of the C library.
 const BINARY: u64 = 9 * MIB;
 
+/// How long the allocator may take to return memory on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 fn app_id(n: usize) -> String {
     format!("wx{n:016x}")
 }
@@ -183,6 +186,12 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_make_no_call() {
     for n in 0..200 {
         sign(&address, n * (ACCOUNTS / 200)).await;
     }
+    // The allocator returns what the start needed within seconds. The pages of the binary itself are resident too, and there are
+    // twice as many of them in a debug build.
+    let is_little = || memory(&child, "RssAnon") + BINARY <= 68 * MIB;
+    while !is_little() && clock.uptime() - begun < PATIENCE {
+        sign(&address, 0).await;
+    }
     let (resident, peak, own) = (
         memory(&child, "VmRSS"),
         memory(&child, "VmHWM"),
@@ -207,7 +216,6 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_make_no_call() {
         0,
         "everything was read from the store"
     );
-    // The pages of the binary itself are resident too, and there are twice as many of them in a debug build.
     assert!(
         own + BINARY <= 68 * MIB,
         "{own} bytes in addition to the binary"
