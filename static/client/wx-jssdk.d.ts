@@ -65,9 +65,9 @@ export interface WxJssdkError extends Error {
 }
 
 export interface ReadyOptions {
-  /** Interfaces for jsApiList; default: the account's list. */
+  /** Interfaces for jsApiList, in addition to those of earlier calls; default: the account's list. */
   apis?: readonly string[];
-  /** Open tags, such as "wx-open-launch-weapp". */
+  /** Open tags, such as "wx-open-launch-weapp", in addition to those of earlier calls. */
   openTags?: readonly string[];
   /** Account that signs; default: the server's. */
   account?: string;

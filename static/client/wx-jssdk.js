@@ -1,4 +1,4 @@
-// WeChat's JS-SDK with promises: window.wxJssdk, by <script> or import. See wx-jssdk.d.ts. MIT OR Apache-2.0
+// window.wxJssdk: WeChat's JS-SDK with promises. See wx-jssdk.d.ts. MIT OR Apache-2.0
 (function () {
   "use strict";
   const landed = typeof location === "object" ? location.href : "";
@@ -13,7 +13,7 @@
   const BRIDGE_PATIENCE = 5000;
   const ATTEMPTS = 3;
   const LONGEST_WAIT = 10; // s
-  // These ask the user nothing, so they may time out.
+  // They ask the user nothing and may time out.
   const QUICK = /^(check|getNet|getLocal|update|hide|show)/;
 
   // code: [cause en, cause zh, fix en, fix zh]
@@ -83,24 +83,25 @@
 
   const page = () => location.href.split("#")[0];
   const client = (pattern) => pattern.test(navigator.userAgent);
+  const inWeChat = () => client(/micromessenger/i);
   const inWeCom = () => client(/wxwork\//i);
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-  // The URL the page was loaded with, even if this script is late.
+  // The page's first URL, even if this script is late.
   function landing() {
     const [entry] = performance.getEntriesByType ? performance.getEntriesByType("navigation") : [];
     const known = entry && entry.name.indexOf(location.origin + "/") === 0 ? entry.name : landed;
     return known.split("#")[0];
   }
 
-  // By reports, iOS checks the landing URL, all others the current one. The devtools claim to be an iPhone.
+  // By reports, iOS checks the landing URL. The devtools claim to be an iPhone.
   const devtools = client(/wechatdevtools|wxdebugger/i);
   let byLanding = client(/iphone|ipad|ipod/i) && !devtools && !inWeCom();
 
   // A phone's user agent on a desktop system.
   const claimed = !devtools && client(/android|iphone/i) && /^(Win|Mac)/.test(navigator.platform);
 
-  // This script's directory; a module has a stack, not currentScript.
+  // This script's directory; a module has no currentScript.
   const home = (() => {
     const tag = document.currentScript;
     const [self] = (tag ? tag.src : String(new Error().stack)).match(/https?:\/\/(?!\S*node_modules)[^\s()@?#]*\/wx-jssdk\.js/) || ["/jssdk/"];
@@ -115,8 +116,13 @@
   function ready(asked) {
     if (watching && !asked) moved(); // a router may bypass watchHistory
     if (!asked && configured && !broken) return configured.then((wx) => wx);
-    options = Object.assign({}, options, asked);
-    if (options.autoReconfigure) watchHistory();
+    const before = options;
+    options = Object.assign({}, before, asked);
+    // They add up.
+    for (const list of ["apis", "openTags"]) {
+      if (before[list]) options[list] = [...new Set([...before[list], ...(options[list] || [])])];
+    }
+    if (options.autoReconfigure && inWeChat()) watchHistory();
     return configureNext();
   }
 
@@ -133,12 +139,12 @@
         () => (broken = broken || configured === mine),
       );
     }
-    // The caller's promise: if unhandled, the browser reports it.
+    // If the caller's is unhandled, the browser reports it.
     return configured.then((wx) => wx);
   }
 
   async function configure() {
-    if (!client(/micromessenger/i)) throw new WxJssdkError("not_in_wechat");
+    if (!inWeChat()) throw new WxJssdkError("not_in_wechat");
     configuredAt = page();
     const first = byLanding ? landing() : configuredAt;
     const [wx, answer] = await Promise.all([loadSdk(), sign(first)]);
@@ -232,7 +238,7 @@
     return new Promise((done) => {
       const script = document.createElement("script");
       const define = window.define;
-      // With an AMD loader jweixin defines itself unnamed, not as window.wx.
+      // With an AMD loader jweixin does not set window.wx.
       const ours = function () {
         if (document.currentScript !== script) return define.apply(this, arguments);
         window.jWeixin = window.jWeixin || arguments[arguments.length - 1]();
@@ -252,8 +258,7 @@
 
   // --- wx.config ---
 
-  // jweixin calls ready after an error too, keeps an unheard error, and takes version 10 for older than 6.0.2.
-  // So this listens to the client's own answer.
+  // Listens to the client's own answer: jweixin calls ready after an error too, and takes version 10 for 6.0.1.
   function verify(wx, answer, url) {
     const config = configFor(answer);
     tell("config", { config });
@@ -296,7 +301,7 @@
         }
       };
       const timer = timeout && setTimeout(() => settle("timeout", "preVerifyJSAPI"), timeout);
-      // Old web views add the bridge when the page has loaded.
+      // Old web views add the bridge late.
       const missing = () => {
         if (window.WeixinJSBridge || settled) return;
         if (document.readyState === "complete") settle("no_bridge", "no WeixinJSBridge");
@@ -316,7 +321,7 @@
 
   function configFor(answer) {
     const config = Object.assign({}, answer);
-    // Copies: jweixin changes lists.
+    // jweixin changes it
     const apis = (options.apis || answer.jsApiList || []).slice();
     // WeCom has only the older names.
     if (inWeCom() && apis.some((name) => /^update.*ShareData$/.test(name))) {

@@ -445,6 +445,29 @@ describe("a single-page application", () => {
       expectQuiet(page);
     }));
 
+  test("interfaces that two parts of a page ask for add up", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      await page.evaluate(() =>
+        Promise.all([["scanQRCode"], ["getNetworkType"]].map((apis) => window.wxJssdk.ready({ apis }))),
+      );
+      const [[, sent]] = (await callsOf(page, "preVerifyJSAPI")).slice(-1);
+      assert.deepEqual(sent.verifyJsApiList, ["scanQRCode", "getNetworkType"]);
+    }));
+
+  test("outside WeChat a route change asks for nothing and warns of nothing", () =>
+    withPage({ userAgent: null, client: null }, async (page) => {
+      await page.open("/t/one");
+      assert.equal((await outcome(page, "ready", { autoReconfigure: true })).code, "not_in_wechat");
+      await page.evaluate(async () => {
+        history.pushState(null, "", "/t/two");
+        history.replaceState(null, "", "/t/two");
+        await new Promise((soon) => setTimeout(soon));
+      });
+      assert.deepEqual(page.asked, []);
+      expectQuiet(page);
+    }));
+
   test("a route change that bypasses the watched functions is signed at the next call", () =>
     withPage({}, async (page) => {
       await page.open("/t/one");

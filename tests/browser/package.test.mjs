@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { bundle } from "./spa.mjs";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const CLIENT = join(ROOT, "static", "client");
@@ -29,6 +30,12 @@ test("the npm package exports what the script sets, and does nothing on a server
   const [, names] = readFileSync(join(CLIENT, "wx-jssdk.js"), "utf8").match(/window\.wxJssdk = \{ (.*) \};/);
   assert.deepEqual(Object.keys(exported).sort(), names.split(", ").map((name) => name.split(":")[0]).sort());
   assert.ok(new exported.WxJssdkError() instanceof Error);
+});
+
+test("a bundler keeps the npm package's script for a page that imports it without a name", async () => {
+  const entry = JSON.stringify(join(CLIENT, "index.js"));
+  const script = await bundle("vue", { "main.js": `import ${entry};` });
+  assert.match(script, /window\.wxJssdk = /);
 });
 
 test("the npm package's entry runs where globalThis is not defined: iOS before 12.2, Chrome before 71", () => {

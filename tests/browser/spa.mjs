@@ -1,7 +1,7 @@
 // The two single-page examples: built once, and served like a site.
 
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -41,4 +41,23 @@ export function vite(folder) {
   const path = join(EXAMPLES, folder, "node_modules", "vite", "bin", "vite.js");
   if (!existsSync(path)) throw new Error(`examples/${folder} is not installed: make deps`);
   return path;
+}
+
+/** Bundles `main.js` of these files with an example's packages; returns the module's text. */
+export async function bundle(folder, files) {
+  const { rolldown } = await import(join(EXAMPLES, folder, "node_modules", "rolldown", "dist", "index.mjs"));
+  const home = mkdtempSync(join(EXAMPLES, folder, "node_modules", ".bundle-"));
+  try {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(home, name), text);
+    const build = await rolldown({
+      input: join(home, "main.js"),
+      logLevel: "silent",
+      transform: { define: { "process.env.NODE_ENV": '"production"' } },
+    });
+    const { output } = await build.generate({ format: "esm" });
+    await build.close();
+    return output[0].code;
+  } finally {
+    rmSync(home, { recursive: true });
+  }
 }
