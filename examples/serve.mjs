@@ -24,7 +24,7 @@ const PROXIED = /^\/(jssdk\/|sandbox\/pre-verify$|static\/phone\.js$)/;
 /** Resolves with the server once it listens; port 0 picks a free one. */
 export function serve(folder, { port = 5173, service = "http://127.0.0.1:8080" } = {}) {
   const server = createServer((asked, answer) => {
-    const { pathname } = new URL(asked.url, "http://localhost");
+    const [pathname] = asked.url.split("?");
     if (PROXIED.test(pathname)) return proxy(asked, answer, service);
     const file = find(resolve(folder), pathname);
     if (!file) return answer.writeHead(404, { "Content-Type": "text/plain" }).end("not found\n");
@@ -42,7 +42,7 @@ const send = (from, to) => pipeline(from, to, () => {});
 
 /** The file for this path; a path without a file extension is a route of the application. */
 function find(folder, pathname) {
-  const name = normalize(decode(pathname)); // an absolute path: `..` cannot lead above the folder
+  const name = normalize(`/${decode(pathname)}`); // an absolute path: `..` cannot lead above the folder
   for (const path of [name, join(name, "index.html"), extname(name) ? "" : "/index.html"]) {
     const file = join(folder, path);
     if (path && statSync(file, { throwIfNoEntry: false })?.isFile()) return file;

@@ -23,6 +23,7 @@ pub(super) use html::Page;
 pub(super) use lang::Lang;
 
 use super::backpressure::UnsentBudget;
+use super::routes::SCOPE;
 use crate::actix::{read_route, unknown_path};
 
 /// Decides whether a QR code may be drawn for a page URL. A QR code of any URL under this host's name would
@@ -32,10 +33,6 @@ pub type QrAllowed = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// The demo page, its static files and its QR code.
 #[derive(Clone)]
 pub struct Pages {
-    /// The account in the page's signing requests; `None`: the server's default account.
-    pub account: Option<String>,
-    /// The path of the signing endpoint, e.g. `/jssdk/config`.
-    pub endpoint: String,
     /// Whether a script simulates the WeChat client, so that the page works in any browser.
     pub sandbox: bool,
     /// The page URLs that get a QR code.
@@ -115,23 +112,21 @@ pub(super) static PLAIN_POLICY: LazyLock<String> = LazyLock::new(|| {
 struct DemoPage<'a> {
     lang: Lang,
     pages: &'a Pages,
+    /// The directory of the signing endpoints, relative to the page: a proxy may pass them on below a prefix.
+    scope: String,
     /// This server's address as the request names it, for the snippets.
     origin: String,
     version: &'static str,
-}
-
-impl DemoPage<'_> {
-    /// The address of the client script, which is beside the signing endpoint.
-    fn client_script(&self) -> String {
-        let scope = self.pages.endpoint.trim_end_matches("/config");
-        format!("{scope}/wx-jssdk.js")
-    }
 }
 
 async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
     let page = DemoPage {
         lang: Lang::of(&request),
         pages: &pages,
+        scope: match request.path().strip_prefix(SCOPE) {
+            Some(_) => ".".to_owned(),
+            None => format!(".{SCOPE}"),
+        },
         origin: origin_of(&request, "127.0.0.1:8080"),
         version: env!("CARGO_PKG_VERSION"),
     };

@@ -405,8 +405,6 @@ fn demo_pages(broker: &Broker, sandbox: bool) -> Pages {
         })
     });
     Pages {
-        account: None,
-        endpoint: "/jssdk/config".into(),
         sandbox,
         qr_allowed,
     }

@@ -1,6 +1,6 @@
 // Banner: shows the result of the config, the signed URL and the client. Display only.
 
-import { account, client, landing, pageUrl, sandbox } from "./demo-client.js";
+import { account, client, landing, pageUrl, sandbox, scope } from "./demo-client.js";
 import { fill } from "./fill.js";
 import { markDifference } from "./url-difference.js";
 import { t } from "./language.js";
@@ -135,6 +135,7 @@ export function showFacts() {
   if (window.navigation) window.navigation.addEventListener("currententrychange", compareUrls);
   for (const link of document.querySelectorAll("[data-set]")) keepQuery(link);
   for (const origin of document.querySelectorAll("[data-origin]")) origin.textContent = location.origin;
+  for (const here of document.querySelectorAll("[data-scope-here]")) here.textContent = scope;
   $("phone").addEventListener("toggle", () => $("phone").open && drawQr());
 }
 

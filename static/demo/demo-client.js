@@ -17,7 +17,9 @@ function landingUrl() {
   return entry && entry.name.startsWith(`${location.origin}/`) ? entry.name.split("#")[0] : pageUrl();
 }
 
-export const settings = document.body.dataset;
+const settings = document.body.dataset;
+/** The directory of the signing endpoints, absolute: a proxy may pass them on below a prefix. */
+export const scope = new URL(settings.scope, location.href).href.replace(/\/$/, "");
 export const sandbox = "sandbox" in settings;
 
 /** Checks WeCom and the devtools first, as both also call themselves MicroMessenger. */
@@ -53,6 +55,5 @@ export const client = readClient(navigator.userAgent);
 /** Account that signs: from the page's query, else the simulated client's, else the server's default. */
 export const account =
   new URLSearchParams(location.search).get("account") ||
-  settings.account ||
   (window.sandboxClient && window.sandboxClient.account) ||
   "";

@@ -4,7 +4,7 @@
 // interfaces.js lists the interfaces, demo-calls.js calls them, explain*.js explains errors.
 
 import { startCopy } from "./copy.js";
-import { account, client, landing, sandbox, settings } from "./demo-client.js";
+import { account, client, landing, sandbox, scope } from "./demo-client.js";
 import { explain, explainSilence } from "./explain.js";
 import { buildCards, markSupport, wakeCards } from "./demo-cards.js";
 import { log, startLog } from "./demo-log.js";
@@ -55,7 +55,7 @@ async function configure() {
   // WeCom's own interfaces are requested only in WeCom.
   const known = INTERFACES.filter((one) => one.client !== "wecom" || client.wecom).map((one) => one.name);
   const apis = API_NAMES.filter((name) => known.includes(name));
-  const options = { endpoint: settings.endpoint, apis, openTags: TAG_NAMES, onStep };
+  const options = { endpoint: scope, apis, openTags: TAG_NAMES, onStep };
   try {
     // Without a timeout, so that a late answer is still shown.
     await window.wxJssdk.ready({ ...options, account: account || undefined, timeout: 0 });

@@ -1,10 +1,10 @@
 // Requests the signatures of coupons from this server: beside the config, the client script signs only pages.
 
-import { account, settings } from "./demo-client.js";
+import { account, scope } from "./demo-client.js";
 
 /** Returns the answer of `card-ext` or `choose-card`. Throws an error like those of the client script. */
 export async function signCoupon(path, parameters) {
-  const address = settings.endpoint.replace(/[^/]*$/, path);
+  const address = `${scope}/${path}`;
   const pairs = Object.entries({ ...parameters, account }).filter(([, value]) => value !== "");
   const query = pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   const error = { code: "endpoint_unreachable", address, status: 0 };

@@ -43,8 +43,6 @@ fn on_disk(name: &str) -> PathBuf {
 
 fn pages() -> Pages {
     Pages {
-        account: None,
-        endpoint: "/jssdk/config".to_owned(),
         sandbox: false,
         qr_allowed: Arc::new(|url| url.starts_with("https://demo.example.com/")),
     }
@@ -325,23 +323,10 @@ async fn the_language_is_the_readers_choice_then_the_browsers_then_chinese() {
 }
 
 #[tokio::test]
-async fn the_settings_reach_the_script_as_escaped_attributes() {
+async fn the_addresses_of_the_page_are_relative() {
     let html = text_of(get(pages(), "/").await).await;
-    assert!(html.contains("data-endpoint=\"/jssdk/config\""));
-    assert!(!html.contains("data-account") && !html.contains("data-sandbox"));
-
-    let odd = Pages {
-        account: Some("a\"><script>alert(1)</script>".to_owned()),
-        endpoint: "/a&b".to_owned(),
-        ..pages()
-    };
-    let html = text_of(get(odd, "/").await).await;
-    assert!(!html.contains("<script>alert"), "{html}");
-    assert!(
-        !html.contains("data-account=\"a\">"),
-        "the attribute does not end early"
-    );
-    assert!(html.contains("data-account=\"a"));
+    assert!(html.contains("data-scope=\"./jssdk\"") && !html.contains("data-sandbox"));
+    assert!(html.contains("src=\"./jssdk/wx-jssdk.js\""));
 }
 
 #[tokio::test]
@@ -349,11 +334,11 @@ async fn the_snippets_name_this_server_and_no_invalid_host() {
     for (host, named) in [
         (
             "h.example:8080",
-            "http://h.example:8080</span>/jssdk/wx-jssdk.js",
+            "http://h.example:8080/jssdk</span>/wx-jssdk.js",
         ),
         (
             "h.example\"><b>",
-            "http://127.0.0.1:8080</span>/jssdk/wx-jssdk.js",
+            "http://127.0.0.1:8080/jssdk</span>/wx-jssdk.js",
         ),
     ] {
         let request = test::TestRequest::get()

@@ -10,8 +10,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { serve } from "../../examples/serve.mjs";
-import { become, callsOf, clientNamed } from "./clients.mjs";
-import { browser, expectQuiet, inPage, service, stopping, useServiceAndBrowser } from "./harness.mjs";
+import { become, callsOf, clientNamed, installClient } from "./clients.mjs";
+import { ANDROID_WECHAT, browser, expectQuiet, inPage, service, stopping, useServiceAndBrowser } from "./harness.mjs";
 import { EXAMPLES, startBuilt, vite } from "./spa.mjs";
 
 const IOS = clientNamed("iOS WeChat");
@@ -163,9 +163,9 @@ describe("the folder server", () => {
       };
       const [, , page] = await get("/");
       assert.deepEqual(await get("/some/route?x=1"), [200, "text/html; charset=utf-8", page]);
-      assert.equal((await get("/%E0%A4%A"))[0], 200, "an address that cannot be decoded is a route");
+      for (const path of ["//", "/%E0%A4%A"]) assert.equal((await get(path))[0], 200, `${path}: not a URL, but a route`);
       assert.equal((await get("/nothing.js"))[0], 404);
-      for (const path of ["/..%2fserve.mjs", "/%2e%2e/serve.mjs", "/x/..%2f..%2f..%2fCargo.toml"]) assert.equal((await get(path))[0], 404, path);
+      for (const path of ["/..%2fserve.mjs", "/%2e%2e/serve.mjs", "/x/..%2f..%2f..%2fCargo.toml", "//..%2f..%2fserve.mjs"]) assert.equal((await get(path))[0], 404, path);
       const [status, , words] = await get("/jssdk/config?url=x");
       assert.equal(status, 502);
       assert.match(words, /serve --sandbox/);
@@ -334,6 +334,16 @@ describe("nginx in front", () => {
         assert.deepEqual(page.verified, [{ url: `${nginx.other}/`, good: true }]);
       }));
   }
+
+  test("the demo page works below the path prefix, and its snippets name it", () =>
+    inPage(browser, { userAgent: ANDROID_WECHAT }, async (page) => {
+      await installClient(page, service, {});
+      await page.goto(`${nginx.site}/wechat/jssdk/demo?lang=en`);
+      await page.locator("#state[data-state=ok]").waitFor();
+      const snippet = await page.locator("#next-step pre").first().innerText();
+      assert.ok(snippet.includes(`"${nginx.site}/wechat/jssdk/wx-jssdk.js"`), snippet);
+      expectQuiet(page);
+    }));
 
   test("both work in an ordinary browser", async () => {
     await expectInBrowser(`${nginx.site}/`, "#state", "config:ok");
