@@ -35,6 +35,13 @@ impl Reason {
         )
     }
 
+    pub(super) fn no_corp(app_id: &str) -> Self {
+        Self::new(
+            format!("{app_id} is an official account; in WeCom appId is the CorpID"),
+            format!("{app_id} 是公众号的 AppID，企业微信中 appId 应为 CorpID"),
+        )
+    }
+
     pub(super) fn unknown_agent(agent_id: &str) -> Self {
         Self::new(
             format!("this corp has no app with agentid {agent_id}"),

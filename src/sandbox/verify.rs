@@ -55,6 +55,8 @@ pub enum Client {
     Devtools,
     /// Checks the current address.
     Desktop,
+    /// WeCom: checks the current address, and knows corps only.
+    Wecom,
 }
 
 /// The client's answer to the page.
@@ -120,6 +122,9 @@ impl Simulator {
             .cloned()
             .collect();
         let work = running.app.is_work();
+        if page.client == Client::Wecom && !work {
+            return Err((INVALID_APPID, Reason::no_corp(&page.app_id)));
+        }
         let reach = if work {
             Reach::Exact
         } else {

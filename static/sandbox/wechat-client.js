@@ -55,7 +55,7 @@
     wecom: {
       system: ANDROID,
       app: "wxwork/4.1.30 MicroMessenger/7.0.1",
-      verifies: "android",
+      verifies: "wecom",
       forms: "android",
       lacks: BEACONS.concat(
         ["updateAppMessageShareData", "updateTimelineShareData", "launchMiniProgram", "openBusinessView"],

@@ -416,7 +416,7 @@ async fn an_invalid_pre_verify_request_is_answered_with_the_valid_values() {
     let sandbox = sandbox().await;
     for (told, body) in [
         (
-            "\"client\" is android, ios, devtools or desktop",
+            "\"client\" is android, ios, devtools, desktop or wecom",
             r#"{"client":"windows"}"#,
         ),
         ("a string or a whole number", r#"{"timestamp":1.5}"#),

@@ -191,6 +191,18 @@ async fn ios_checks_the_landing_address_and_other_clients_the_current_one() {
 }
 
 #[tokio::test]
+async fn wecom_knows_no_official_account() {
+    let sandbox = sandbox().await;
+    let config = PreVerify {
+        client: Client::Wecom,
+        ..page(&jsapi(&sandbox).await, URL, URL)
+    };
+    let (told, why) = refused(&sandbox, &config);
+    assert_eq!(told, "fail_invalid appid");
+    assert!(why.contains("CorpID"), "{why}");
+}
+
+#[tokio::test]
 async fn ios_without_a_landing_address_checks_the_current_one() {
     let sandbox = sandbox().await;
     let ticket = jsapi(&sandbox).await;
