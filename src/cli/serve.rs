@@ -34,9 +34,9 @@ pub(super) struct Serve {
     /// Address of the admin listener, instead of server.admin_listen; empty: none · 管理端口的监听地址，供其他服务器访问，留空则不启用
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<AdminListen>,
-    /// Address of the simulator · 模拟微信的监听地址
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", requires = "sandbox", value_parser = address::listener)]
-    sandbox_listen: SocketAddr,
+    /// Address of the simulator; default: port 8082 beside the admin listener · 模拟微信的监听地址，默认与管理端口同一地址、端口 8082
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "sandbox", value_parser = address::listener)]
+    sandbox_listen: Option<SocketAddr>,
     /// An additional safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
     #[arg(long, value_name = "DOMAIN", requires = "sandbox")]
     safe_domain: Vec<String>,
@@ -91,10 +91,17 @@ impl Serve {
         let mut safe_domains = self.safe_domain.clone();
         safe_domains.extend(self.lan_ip(settings).map(|ip| ip.to_string()));
         let options = SandboxOptions {
-            listen: self.sandbox_listen,
+            listen: self.sandbox_address(settings.server.admin_listen),
             safe_domains,
         };
         Application::build_with_sandbox(settings, &options).await
+    }
+
+    /// In a container, the simulator is reachable where the admin listener is.
+    fn sandbox_address(&self, admin: Option<SocketAddr>) -> SocketAddr {
+        let ip = admin.map_or(Ipv4Addr::LOCALHOST.into(), |admin| admin.ip());
+        self.sandbox_listen
+            .unwrap_or(SocketAddr::new(ip, SANDBOX_PORT))
     }
 
     /// Returns the IP at which a phone in the same network reaches a public listener that is bound to all
@@ -145,6 +152,9 @@ impl Serve {
         Ok(settings)
     }
 }
+
+/// The simulator's port by default.
+const SANDBOX_PORT: u16 = 8082;
 
 /// An address, or none if the text is empty.
 #[derive(Clone, Copy, Debug)]
@@ -296,4 +306,31 @@ pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_simulator_listens_beside_the_admin_listener() {
+        let mut serve = Serve {
+            sandbox: true,
+            config: None,
+            listen: None,
+            admin_listen: None,
+            sandbox_listen: None,
+            safe_domain: Vec::new(),
+        };
+        let address = |text: &str| Some(text.parse::<SocketAddr>().unwrap());
+        assert_eq!(Some(serve.sandbox_address(None)), address("127.0.0.1:8082"));
+        for (admin, beside) in [("0.0.0.0:8081", "0.0.0.0:8082"), ("[::1]:9", "[::1]:8082")] {
+            assert_eq!(Some(serve.sandbox_address(address(admin))), address(beside));
+        }
+        serve.sandbox_listen = address("127.0.0.1:1");
+        assert_eq!(
+            serve.sandbox_address(address("0.0.0.0:2")),
+            address("127.0.0.1:1")
+        );
+    }
 }
