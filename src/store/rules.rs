@@ -107,42 +107,6 @@ mod tests {
     const GAP: Duration = Duration::from_secs(30);
 
     #[test]
-    fn forced_refreshes_are_spaced_and_limited() {
-        let now = UnixTime(1_704_000_000);
-        let (claim, first) = Force::claim(None, now, GAP, Some(2));
-        assert_eq!(claim, Claim::Granted);
-        let soon = now.plus(Duration::from_secs(29));
-        assert_eq!(
-            Force::claim(first, soon, GAP, Some(2)),
-            (
-                Claim::TooSoon {
-                    retry_at: now.plus(GAP)
-                },
-                None
-            )
-        );
-        let (claim, second) = Force::claim(first, now.plus(GAP), GAP, Some(2));
-        assert_eq!(claim, Claim::Granted);
-        let spent = Force::claim(second, now.plus(GAP * 2), GAP, Some(2)).0;
-        assert_eq!(
-            spent,
-            Claim::SpentToday {
-                retry_at: now.next_shanghai_midnight()
-            }
-        );
-        assert_eq!(
-            Force::claim(second, now.plus(GAP * 2), GAP, None).0,
-            Claim::Granted,
-            "classic mode has no daily limit"
-        );
-        assert_eq!(
-            Force::claim(second, now.next_shanghai_midnight(), GAP, Some(2)).0,
-            Claim::Granted,
-            "a new day"
-        );
-    }
-
-    #[test]
     fn a_clock_that_was_an_hour_ahead_blocks_no_caller_for_an_hour() {
         let now = UnixTime(1_704_000_000);
         let ahead = Force::claim(None, now.plus(Duration::from_secs(3_600)), GAP, Some(20)).1;
@@ -156,14 +120,5 @@ mod tests {
         let before = Force::claim(after, UnixTime(midnight.0 - 1), GAP, Some(2)).1;
         let spent = Force::claim(before, midnight.plus(GAP * 3), GAP, Some(2)).0;
         assert!(matches!(spent, Claim::SpentToday { .. }), "{spent:?}");
-    }
-
-    #[test]
-    fn the_day_turns_at_midnight_in_shanghai() {
-        // 2024-01-01T15:59:59Z is 23:59:59 in Shanghai.
-        assert_eq!(
-            shanghai_day(UnixTime(1_704_124_800)),
-            shanghai_day(UnixTime(1_704_124_799)) + 1
-        );
     }
 }
