@@ -327,27 +327,6 @@ mod tests {
     }
 
     #[test]
-    fn a_value_encrypted_with_another_key_names_that_key() {
-        let sealed = keys("a", "").seal("n", &credential());
-        for other in [keys("", ""), keys("b", "c")] {
-            let opened = other.open("n", sealed.clone());
-            assert_eq!(opened, Err(Closed::OtherKey(key("a").id().to_owned())));
-        }
-    }
-
-    #[test]
-    fn a_value_in_plain_text_is_read_and_written_again_only_with_a_key() {
-        for (opening, is_outdated) in [(keys("", ""), false), (keys("a", ""), true)] {
-            let opened = opening.open("n", credential()).unwrap();
-            assert_eq!(
-                (opened.value, opened.is_outdated),
-                (credential(), is_outdated)
-            );
-        }
-        assert_eq!(keys("", "a").seal("n", &credential()), credential());
-    }
-
-    #[test]
     fn a_changed_value_name_date_or_generation_is_detected() {
         let with = keys("a", "");
         let sealed = with.seal("n", &credential());
