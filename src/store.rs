@@ -154,11 +154,8 @@ impl Store {
     pub async fn load(&self, key: &CredentialKey) -> Result<Option<Credential>, StoreError> {
         self.counted(Operation::Load, async {
             let name = credential_name(key);
-            let stored = by_store! { &self.inner;
-                Memory(memory) => memory.records().load(&name).cloned(),
-                File(file) => file.load(&name),
-                Shared(shared) => shared.load(&name).await?,
-            };
+            let names = std::slice::from_ref(&name);
+            let stored = self.stored_many(names).await?.pop().flatten();
             let opened = stored.map(|stored| self.open(&name, stored)).transpose()?;
             Ok(opened.flatten().map(|opened| opened.value))
         })

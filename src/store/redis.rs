@@ -76,11 +76,6 @@ impl RedisStore {
         &self.place
     }
 
-    pub(super) async fn load(&self, name: &str) -> Result<Option<Credential>, StoreError> {
-        let loaded = self.load_many(&[name.to_owned()]).await?;
-        Ok(loaded.into_iter().next().flatten())
-    }
-
     /// Uses one request. A value that is not a text counts as absent.
     pub(super) async fn load_many(
         &self,

@@ -115,11 +115,6 @@ impl SqlStore {
         &self.place
     }
 
-    pub(super) async fn load(&self, name: &str) -> Result<Option<Credential>, StoreError> {
-        let loaded = self.load_many(&[name.to_owned()]).await?;
-        Ok(loaded.into_iter().next().flatten())
-    }
-
     /// Uses one query.
     pub(super) async fn load_many(
         &self,
