@@ -20,7 +20,7 @@ use call_policy::CallRight;
 
 use crate::broker::Accounts;
 use crate::credential::Kind;
-use crate::hex::hex;
+use crate::hex::{decode, hex};
 
 /// The SHA-256 of a key, which the configuration holds instead of the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,14 +71,7 @@ impl KeyHash {
     /// Parses 64 hex digits; `None` for anything else.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        let mut hash = [0; 32];
-        for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-        }
-        Some(Self(hash))
+        decode(text).map(Self)
     }
 
     /// Compares in constant time.

@@ -18,7 +18,7 @@ use super::Document;
 use super::ignored::NoRecord;
 use crate::clock::{Clock, Due};
 use crate::credential::{Credential, Secret};
-use crate::hex::hex;
+use crate::hex::{decode, hex};
 
 /// A key for stored values.
 #[derive(Clone)]
@@ -33,17 +33,7 @@ impl EncryptionKey {
     /// # Errors
     /// [`InvalidKey`] if it is anything else.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
-        let text = text.trim();
-        let pairs = text.as_bytes().chunks(2);
-        let bytes: Vec<u8> = pairs
-            .map(|pair| {
-                let pair = std::str::from_utf8(pair).map_err(|_| InvalidKey)?;
-                u8::from_str_radix(pair, 16).map_err(|_| InvalidKey)
-            })
-            .collect::<Result<_, _>>()?;
-        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(InvalidKey);
-        }
+        let bytes: [u8; 32] = decode(text.trim()).ok_or(InvalidKey)?;
         let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| InvalidKey)?;
         let fingerprint = digest::digest(&digest::SHA256, &bytes);
         let id = &fingerprint.as_ref()[..4];
