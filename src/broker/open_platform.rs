@@ -245,8 +245,8 @@ impl Broker {
     pub(super) async fn tend_platforms(&self) {
         let accounts = self.inner.accounts.load_full();
         for (platform, state) in accounts.platforms() {
-            if let Err(error) = self.look_into_store(platform, state).await {
-                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+            let looked = self.look_into_store(platform, state).await;
+            if self.ok_or_log(platform, looked).is_none() {
                 continue;
             }
             self.start_push_if_due(platform, state);
@@ -337,6 +337,13 @@ impl Broker {
             .count_call(&platform.account.app_key(), path, now)
             .await;
         call.await
+    }
+
+    /// Returns the result of an operation on a platform's records, or logs its error.
+    fn ok_or_log<T>(&self, entry: &AccountEntry, result: Result<T, StoreError>) -> Option<T> {
+        result
+            .inspect_err(|error| self.log_store_error(&entry.name, error, RECORDS_FAILED))
+            .ok()
     }
 
     fn failed(&self, platform: &AccountEntry, error: UpstreamError) -> Error {

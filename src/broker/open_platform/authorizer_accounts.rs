@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::RECORDS_FAILED;
 use crate::account::Account;
 use crate::broker::slot::Reason;
 use crate::broker::{AccountEntry, Accounts, Broker};
@@ -66,14 +65,10 @@ impl Broker {
                 let is_ended = what == Ended::Authorization || known.generation == generation;
                 is_ended.then(|| end(known))
             };
-            match self.end_stored(&key, Some(newest), ended).await {
-                Ok(Some(stored)) => {
-                    if let Some(slot) = slot {
-                        self.publish_if_newest(slot, &Arc::new(stored));
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => self.log_store_error(&platform.name, &error, RECORDS_FAILED),
+            let stored = self.end_stored(&key, Some(newest), ended).await;
+            let stored = self.ok_or_log(platform, stored).flatten();
+            if let (Some(slot), Some(stored)) = (slot, stored) {
+                self.publish_if_newest(slot, &Arc::new(stored));
             }
         }
     }

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::code_claim::CodeClaim;
 use super::redeem::Sent;
-use super::{Broker, RECORDS_FAILED, authorizer_name};
+use super::{Broker, authorizer_name};
 use crate::account::Account;
 use crate::broker::AccountEntry;
 use crate::credential::{Kind, Secret};
@@ -85,9 +85,8 @@ impl Broker {
         let keep = self.keep_redeemed(platform, &authorized, &answer);
         let (sent, todo) = tokio::join!(send, keep);
         let id = code_id(code);
-        if let Err(error) = self.note_code(platform, &id, Some(&app_id)).await {
-            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-        }
+        let noted = self.note_code(platform, &id, Some(&app_id)).await;
+        self.ok_or_log(platform, noted);
         if let Some(issued) = authorized.issued {
             self.adopt(platform, &app_id, issued, sent_at).await;
         }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use self::reading::Reading;
 pub(super) use self::reading::Readings;
 use super::pending_codes::CODE_LIFE;
-use super::{Authorizer, Broker, PlatformState, RECORDS_FAILED, Todo, log_alert};
+use super::{Authorizer, Broker, PlatformState, Todo, log_alert};
 use crate::broker::AccountEntry;
 use crate::clock::UnixTime;
 use crate::credential::Secret;
@@ -44,13 +44,9 @@ impl Broker {
     async fn reconcile(&self, platform: &Arc<AccountEntry>) -> Result<(), Error> {
         // Before the claim: without the token no list can be read.
         self.platform_token(platform).await?;
-        match self.claim_list(platform).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(error) => {
-                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-                return Ok(());
-            }
+        let claimed = self.claim_list(platform).await;
+        if self.ok_or_log(platform, claimed) != Some(true) {
+            return Ok(());
         }
         let Some(reading) = self.next_reading(platform).await else {
             return Ok(());
@@ -74,14 +70,13 @@ impl Broker {
             }
             Err(error) => Err(error),
         };
-        match applied {
-            Ok(changed) => info!(
+        if let Some(changed) = self.ok_or_log(platform, applied) {
+            info!(
                 platform = platform.name,
                 accounts = reading.accounts.len(),
                 changed,
                 "WeChat's list of authorised accounts read"
-            ),
-            Err(error) => self.log_store_error(&platform.name, &error, RECORDS_FAILED),
+            );
         }
         Ok(())
     }
@@ -113,18 +108,14 @@ impl Broker {
                 Todo::Nothing
             }
         };
-        match self.change_authorizer(platform, app_id, change).await {
-            Ok((_, todo)) => {
-                if todo == Todo::Alert {
-                    log_alert(platform, app_id);
-                }
-                todo
-            }
-            Err(error) => {
-                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-                Todo::Nothing
-            }
+        let changed = self.change_authorizer(platform, app_id, change).await;
+        let Some((_, todo)) = self.ok_or_log(platform, changed) else {
+            return Todo::Nothing;
+        };
+        if todo == Todo::Alert {
+            log_alert(platform, app_id);
         }
+        todo
     }
 
     /// Returns a reading of the list that begins after this call; `None` if that fails.

@@ -170,9 +170,8 @@ impl Broker {
         }
         self.describe(platform, &app_id).await;
         let id = code_id(code);
-        if let Err(error) = self.note_code(platform, &id, Some(&app_id)).await {
-            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-        }
+        let noted = self.note_code(platform, &id, Some(&app_id)).await;
+        self.ok_or_log(platform, noted);
         info!(
             platform = platform.name,
             account = authorizer_name(platform, &app_id),
@@ -236,9 +235,8 @@ impl Broker {
         let mut pause = Duration::from_secs(1);
         loop {
             let changed = self.change_authorizer(platform, &authorized.app_id, redeemed);
-            match changed.await {
-                Ok((_, todo)) => return todo,
-                Err(error) => self.log_store_error(&platform.name, &error, RECORDS_FAILED),
+            if let Some((_, todo)) = self.ok_or_log(platform, changed.await) {
+                return todo;
             }
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(LONGEST_PAUSE);
@@ -266,9 +264,7 @@ impl Broker {
             None if was_sent => Ok(()),
             _ => self.note_code(platform, &id, None).await,
         };
-        if let Err(error) = noted {
-            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-        }
+        self.ok_or_log(platform, noted);
         let Some((app_id, _)) = from_push else {
             return;
         };
@@ -281,15 +277,10 @@ impl Broker {
             Some(_) => Todo::AskList,
             None => Todo::Nothing,
         };
-        match self.change_authorizer(platform, app_id, change).await {
+        let changed = self.change_authorizer(platform, app_id, change).await;
+        if let Some((_, Todo::AskList)) = self.ok_or_log(platform, changed) {
             // If the list says that it was not redeemed, the keeper tries again.
-            Ok((_, Todo::AskList)) => {
-                let _ = self.ask_list_for(platform, app_id, None, None).await;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-            }
+            let _ = self.ask_list_for(platform, app_id, None, None).await;
         }
     }
 
@@ -350,9 +341,8 @@ impl Broker {
             }
             Todo::Nothing
         };
-        if let Err(error) = self.change_authorizer(platform, app_id, describe).await {
-            self.log_store_error(&platform.name, &error, RECORDS_FAILED);
-        }
+        let changed = self.change_authorizer(platform, app_id, describe).await;
+        self.ok_or_log(platform, changed);
     }
 }
 

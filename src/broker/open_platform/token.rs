@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{RECORDS_FAILED, Todo};
+use super::Todo;
 use crate::broker::AccountEntry;
 use crate::broker::refresh::Flight;
 use crate::credential::{Kind, Secret};
@@ -122,12 +122,9 @@ impl Flight {
             Some(record) => record.refresh_refused(sent, refusal),
             None => Todo::Nothing,
         };
-        let todo = match broker.change_authorizer(platform, app_id, refuse).await {
-            Ok((_, todo)) => todo,
-            Err(error) => {
-                broker.log_store_error(&self.entry.name, &error, RECORDS_FAILED);
-                return false;
-            }
+        let changed = broker.change_authorizer(platform, app_id, refuse).await;
+        let Some((_, todo)) = broker.ok_or_log(&self.entry, changed) else {
+            return false;
         };
         match todo {
             Todo::Refresh => true,
@@ -166,9 +163,8 @@ impl Flight {
                 }
                 Todo::Nothing
             };
-            if let Err(error) = broker.change_authorizer(platform, app_id, replace).await {
-                broker.log_store_error(&self.entry.name, &error, RECORDS_FAILED);
-            }
+            let changed = broker.change_authorizer(platform, app_id, replace).await;
+            broker.ok_or_log(&self.entry, changed);
         }
         if !is_described {
             // Before a ticket is asked for: a mini program has none.
