@@ -22,7 +22,7 @@ impl Broker {
         value: &Secret,
         create_time: UnixTime,
     ) -> Result<bool, StoreError> {
-        let (store, name) = (&self.inner.store, ticket_name(platform));
+        let (store, name) = (&self.inner.store, document_name(platform, TICKET));
         loop {
             let now = self.inner.clock.now();
             let stored = store.load_document(&name, now).await?;
@@ -141,8 +141,8 @@ impl Broker {
         }
         let [own, authorizers] = record_groups(platform);
         let mut own = HashMap::<_, _>::from_iter(store.load_documents(&own, now).await?);
-        let ticket = own.remove(&ticket_name(platform));
-        let listed = own.remove(&listed_name(platform));
+        let ticket = own.remove(&document_name(platform, TICKET));
+        let listed = own.remove(&document_name(platform, LISTED));
         let records = store.load_documents(&authorizers, now).await?;
         let (is_new, lost) = {
             let mut known = state.known.lock();
@@ -201,7 +201,8 @@ impl Broker {
     /// node may read it now.
     pub(super) async fn claim_list(&self, platform: &AccountEntry) -> Result<bool, StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
-        let stored = store.load_document(&listed_name(platform), now).await?;
+        let listed = document_name(platform, LISTED);
+        let stored = store.load_document(&listed, now).await?;
         let last = stored.as_ref().and_then(read_time);
         if !is_list_due(last, now) {
             self.know(platform, |known| known.listed_at = last);
@@ -212,7 +213,7 @@ impl Broker {
             return Ok(true);
         }
         let claim = Document::new("").until(now.plus(LIST_CLAIMED));
-        let name = listing_name(platform);
+        let name = document_name(platform, "listing");
         if store.save_document(&name, &claim, now).await?.is_some() {
             return Ok(true);
         }
@@ -232,7 +233,7 @@ impl Broker {
         platform: &AccountEntry,
         at: UnixTime,
     ) -> Result<(), StoreError> {
-        let (store, name) = (&self.inner.store, listed_name(platform));
+        let (store, name) = (&self.inner.store, document_name(platform, LISTED));
         let now = self.inner.clock.now();
         self.know(platform, |known| known.listed_at = Some(at));
         let stored = store.load_document(&name, now).await?;
@@ -384,7 +385,7 @@ impl Known {
         let lost_ticket = lost_ticket.filter(|known| Some(known.create_time) > stored_at);
         let lost_ticket = lost_ticket.map(|known| {
             (
-                ticket_name(platform),
+                document_name(platform, TICKET),
                 Document::after(ticket, known.write()),
             )
         });
@@ -412,16 +413,9 @@ fn read_time(document: &Document) -> Option<UnixTime> {
     document.text.expose().parse().ok().map(UnixTime)
 }
 
-fn ticket_name(platform: &AccountEntry) -> String {
-    format!("platform:{}:ticket", platform.account.app_id())
-}
-
-fn listed_name(platform: &AccountEntry) -> String {
-    format!("platform:{}:listed", platform.account.app_id())
-}
-
-fn listing_name(platform: &AccountEntry) -> String {
-    format!("platform:{}:listing", platform.account.app_id())
+/// Returns the name of one of the platform's own documents.
+fn document_name(platform: &AccountEntry, last: &str) -> String {
+    format!("{}:{last}", record_groups(platform)[0])
 }
 
 fn authorizer_document(platform: &AccountEntry, app_id: &str) -> String {
@@ -429,8 +423,14 @@ fn authorizer_document(platform: &AccountEntry, app_id: &str) -> String {
 }
 
 fn code_name(platform: &AccountEntry, code_id: &str) -> String {
-    format!("platform:{}:code:{code_id}", platform.account.app_id())
+    document_name(platform, &format!("code:{code_id}"))
 }
+
+/// The document with the newest ticket.
+const TICKET: &str = "ticket";
+
+/// The document that says when WeChat's list was last read.
+const LISTED: &str = "listed";
 
 /// Interval between two looks into a shared store, per page of records.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
