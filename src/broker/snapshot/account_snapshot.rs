@@ -164,12 +164,6 @@ impl Broker {
 }
 
 impl AccountSnapshot {
-    /// Whether it signs pages.
-    #[must_use]
-    pub fn signs_pages(&self) -> bool {
-        self.account.signs_pages()
-    }
-
     /// Returns the credential that the account exists for: the ticket that signs its pages, or the token if
     /// it signs none.
     #[must_use]

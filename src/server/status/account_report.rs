@@ -117,7 +117,7 @@ impl AccountReport {
             source: account.source.as_str(),
             app_id: account.account.app_id().to_owned(),
             state: account.health.as_str(),
-            signs_pages: account.signs_pages(),
+            signs_pages: account.account.signs_pages(),
             served_until: primary.and_then(|primary| primary.served_until),
             credentials: account
                 .credentials
