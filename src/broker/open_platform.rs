@@ -284,10 +284,7 @@ impl Broker {
     /// Returns the platform's own token.
     async fn platform_token(&self, platform: &Arc<AccountEntry>) -> Result<Arc<Credential>, Error> {
         let slot = platform.slot(Kind::AccessToken)?;
-        match self.current_credential(slot) {
-            Some(current) => Ok(current),
-            None => self.refresh(platform, slot, Reason::Missing).await,
-        }
+        self.refresh(platform, slot, Reason::Missing).await
     }
 
     /// Calls WeChat with the platform's token. If WeChat refuses the token, refreshes it once and calls once more.
