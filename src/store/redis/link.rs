@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, FromRedisValue, RedisError};
@@ -77,7 +77,7 @@ impl Link {
     /// stop the attempt.
     pub(super) async fn connection(&self) -> Result<(u64, Connection), String> {
         let (id, attempt) = {
-            let mut current = lock(&self.current);
+            let mut current = self.current.lock();
             match &current.attempt {
                 Some(attempt) => (current.id, attempt.clone()),
                 None => self.start(&mut current),
@@ -101,7 +101,7 @@ impl Link {
     /// only after several timeouts in a row. A running attempt continues.
     pub(super) fn silent(&self) {
         let often = self.silent.fetch_add(1, Ordering::Relaxed) >= PATIENCE;
-        let mut current = lock(&self.current);
+        let mut current = self.current.lock();
         let established = current.attempt.as_ref().and_then(|attempt| attempt.peek());
         let hopeless = match established {
             Some(Ok(Connection::Single(_)) | Err(_)) => true,
@@ -136,14 +136,10 @@ impl Link {
 }
 
 fn forget(current: &Mutex<Current>, id: u64) {
-    let mut current = lock(current);
+    let mut current = current.lock();
     if current.id == id {
         current.attempt = None;
     }
-}
-
-fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
-    current.lock()
 }
 
 /// Limit for one attempt: allows for a distant Redis with TLS, or three sentinels of which two are down.
