@@ -233,12 +233,10 @@ impl Broker {
     #[must_use]
     pub fn platforms(&self) -> Vec<PlatformSnapshot> {
         let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
-        let mut platforms: Vec<_> = accounts
+        accounts
             .platforms()
             .map(|(entry, state)| state.known.lock().snapshot(&entry.name, now))
-            .collect();
-        platforms.sort_by(|one, other| one.name.cmp(&other.name));
-        platforms
+            .collect()
     }
 
     /// One step for all platforms: reads the store, and does what is due.
