@@ -7,10 +7,7 @@ use super::{AccountEntry, ByName};
 
 /// Returns the only account that signs pages; if none does, the only account.
 pub(super) fn implied_default(by_name: &HashSet<ByName>) -> Option<Arc<AccountEntry>> {
-    let mut signing = by_name
-        .iter()
-        .map(|ByName(entry)| entry)
-        .filter(|entry| entry.account.signs_pages());
+    let mut signing = signing(by_name);
     match (signing.next(), signing.next()) {
         (Some(only), None) => Some(only.clone()),
         (None, _) if by_name.len() == 1 => by_name.iter().next().map(|ByName(entry)| entry.clone()),
@@ -22,15 +19,15 @@ pub(super) fn implied_default(by_name: &HashSet<ByName>) -> Option<Arc<AccountEn
 /// that sign pages.
 pub(super) fn name_to_write(by_name: &HashSet<ByName>, lost: &AccountEntry) -> String {
     let app = lost.account.app_key();
-    let signing = || {
-        by_name
-            .iter()
-            .map(|ByName(entry)| entry)
-            .filter(|entry| entry.account.signs_pages())
-    };
-    let same_app = signing().find(|entry| entry.account.app_key() == app);
+    let same_app = signing(by_name).find(|entry| entry.account.app_key() == app);
     same_app
-        .or_else(|| signing().min_by(|a, b| a.name.cmp(&b.name)))
+        .or_else(|| signing(by_name).min_by(|a, b| a.name.cmp(&b.name)))
         .map(|entry| entry.name.clone())
         .unwrap_or_default()
+}
+
+/// Returns the accounts that sign pages.
+fn signing(by_name: &HashSet<ByName>) -> impl Iterator<Item = &Arc<AccountEntry>> {
+    let entries = by_name.iter().map(|ByName(entry)| entry);
+    entries.filter(|entry| entry.account.signs_pages())
 }
