@@ -1,7 +1,6 @@
 //! The memory store: lasts as long as the process. Also answers the reads of the file store.
 //!
-//! Does not expire credentials: an expired one stays until a newer one is saved, and the caller checks its
-//! life.
+//! An expired credential stays until a newer one is saved or a week has passed; the caller checks its life.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Members {
                 while let Some((key, value)) = map.next_entry::<String, Value>()? {
                     if answer.contains_key(&key) {
                         // Only known keys are named: any other key may contain a secret.
-                        let known = READ.into_iter().find(|known| *known == key);
+                        let known = NAMEABLE.into_iter().find(|known| *known == key);
                         let key = known.unwrap_or("a key");
                         return Err(serde::de::Error::custom(format!("{TWICE}{key} twice")));
                     }
@@ -172,8 +172,8 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// The keys of a response that are read.
-const READ: [&str; 7] = [
+/// The keys that the message about a duplicate may name.
+const NAMEABLE: [&str; 7] = [
     "errcode",
     "errmsg",
     "access_token",

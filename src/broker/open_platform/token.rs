@@ -36,7 +36,7 @@ impl Flight {
                 Err(error) if matches!(error.errcode(), Some(61005 | 61006)) => {
                     let mut known = state.known.lock();
                     known.refused_tickets.push(ticket);
-                    let surplus = known.refused_tickets.len().saturating_sub(REMEMBERED);
+                    let surplus = known.refused_tickets.len().saturating_sub(REFUSED_KEPT);
                     known.refused_tickets.drain(..surplus);
                     let is_last = known.usable_tickets(inner.clock.now()).next().is_none();
                     if is_last {
@@ -207,5 +207,5 @@ fn usable(record: &Authorizer) -> Result<Secret, PlatformProblem> {
     }
 }
 
-/// The newest ticket and the one before it.
-const REMEMBERED: usize = 4;
+/// How many refused tickets are remembered. WeChat accepts two at a time.
+const REFUSED_KEPT: usize = 4;
