@@ -84,12 +84,15 @@ impl<'a> CallPath<'a> {
     /// Returns the query parameters that may carry the account's token, the usual one first. There are no such
     /// parameters where the call carries the AppSecret or a user's token.
     pub(crate) fn token_parameters(self) -> &'static [&'static str] {
-        match () {
-            () if self.secret_parameter().is_some() => &[],
-            () if self.is_platform_login() => &["component_access_token"],
-            () if self.is_user_api() => &[],
+        if self.secret_parameter().is_some() {
+            &[]
+        } else if self.is_platform_login() {
+            &["component_access_token"]
+        } else if self.is_user_api() {
+            &[]
+        } else {
             // WeChat's documents have both names for an open platform's token.
-            () => &["access_token", "component_access_token"],
+            &["access_token", "component_access_token"]
         }
     }
 

@@ -130,14 +130,12 @@ impl Flight {
                     Dates::Adjusted
                 };
                 let is_whole = end == last.issued_at.plus(issued.expires_in);
-                let (issued_at, generation) = (
-                    if is_whole {
-                        last.issued_at
-                    } else {
-                        last.issued_at.plus(shift)
-                    },
-                    last.generation.saturating_add(u64::from(!shift.is_zero())),
-                );
+                let issued_at = if is_whole {
+                    last.issued_at
+                } else {
+                    last.issued_at.plus(shift)
+                };
+                let generation = last.generation.saturating_add(u64::from(!shift.is_zero()));
                 (
                     Credential {
                         issued_at,
@@ -172,10 +170,11 @@ impl Flight {
         Ok((credential, dates))
     }
 
-    /// Returns when a value ends that was known before. Its dates may come from the store, and be wrong
-    /// because the clock of the writer or of this node was. Then it lives for the remaining time if WeChat
-    /// reports that; otherwise, if it has ended by its dates but WeChat still returns it, for one minute, or to the
-    /// end of its whole life if a takeover has ended it early.
+    /// Returns when a value ends that was known before: as its dates say, if this node set them or the answer
+    /// agrees. Otherwise they come from the store, and may be wrong because the clock of the writer or of this
+    /// node was. Then the remaining time decides if WeChat reports it. If not, the dates are kept while the value
+    /// lives by them; a value that has ended by them, but that WeChat still returns, lives to the end of its whole
+    /// life if a takeover has ended it early, or else for one minute.
     fn end_of_known(&self, last: &Credential, issued: &Issued, promised: UnixTime) -> UnixTime {
         let now = self.broker.inner.clock.now();
         let (by_uptime, dated_here) = {
@@ -192,19 +191,21 @@ impl Flight {
         } else {
             last.expires_at
         };
-        let left = promised.since(now);
         let whole = last.issued_at.plus(issued.expires_in);
-        let is_what_is_left = self.is_stable_token() || issued.expires_in < WHOLE_LIFE;
-        match () {
+        let reports_remaining = self.is_stable_token() || issued.expires_in < WHOLE_LIFE;
+        if reports_remaining && dated_here && promised.since(end) <= ROUNDING {
             // The remaining time is in whole seconds, and may have been reported a second late.
-            () if is_what_is_left && dated_here && promised.since(end) <= ROUNDING => {
-                promised.max(end)
-            }
-            () if dated_here || promised.since(end) <= CLOCK_TOLERANCE => end,
-            () if is_what_is_left => promised,
-            () if end.since(now) > MARGIN => end,
-            () if whole.since(now) > MARGIN => whole.min(promised),
-            () => now.plus(left.min(TRUST_WITHOUT_DATE)),
+            promised.max(end)
+        } else if dated_here || promised.since(end) <= CLOCK_TOLERANCE {
+            end
+        } else if reports_remaining {
+            promised
+        } else if end.since(now) > MARGIN {
+            end
+        } else if whole.since(now) > MARGIN {
+            whole.min(promised)
+        } else {
+            now.plus(promised.since(now).min(TRUST_WITHOUT_DATE))
         }
     }
 

@@ -71,11 +71,14 @@ impl Disk {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(Change::Deleted)),
             Err(error) => return Err(error),
         };
-        Ok(match () {
-            () if now == *before => None,
-            () if now.file != before.file => Some(Change::Replaced),
-            () if now.length < before.length => Some(Change::Cut),
-            () => Some(Change::Written),
+        Ok(if now == *before {
+            None
+        } else if now.file != before.file {
+            Some(Change::Replaced)
+        } else if now.length < before.length {
+            Some(Change::Cut)
+        } else {
+            Some(Change::Written)
         })
     }
 
