@@ -317,7 +317,9 @@ pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signatur
         .collect();
     values.sort_unstable();
     let mut state = Sha1::new();
-    values.iter().for_each(|value| state.update(value));
+    for value in values {
+        state.update(value);
+    }
     Signature(state.finalize().into())
 }
 

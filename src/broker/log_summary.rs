@@ -262,11 +262,9 @@ impl Broker {
 
     /// Writes the summaries that are due. Called by the keeper at each step and before every other line.
     pub(super) fn log_summaries(&self) {
-        self.inner
-            .throttle
-            .due(self.inner.clock.uptime())
-            .iter()
-            .for_each(Summary::write);
+        for summary in self.inner.throttle.due(self.inner.clock.uptime()) {
+            summary.write();
+        }
     }
 }
 

@@ -313,7 +313,9 @@ mod tests {
     fn every_outcome_is_counted_under_its_own_name() {
         let counts = SlotCounts::default();
         for (at, outcome) in Outcome::ALL.into_iter().enumerate() {
-            (0..=at).for_each(|_| counts.count(outcome));
+            for _ in 0..=at {
+                counts.count(outcome);
+            }
         }
         let expected = [
             "refreshed",

@@ -104,7 +104,9 @@ mod tests {
     #[tokio::test]
     async fn the_account_of_a_current_token_is_found_without_a_lock() {
         let broker = broker();
-        (0..50).for_each(|n| give(&broker, &format!("a{n}"), &format!("token {n}")));
+        for n in 0..50 {
+            give(&broker, &format!("a{n}"), &format!("token {n}"));
+        }
         let accounts = broker.inner.accounts.load_full();
         // Each slot is locked, as by a running refresh.
         let held: Vec<_> = accounts

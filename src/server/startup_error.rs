@@ -94,10 +94,9 @@ impl StartupError {
             | Self::Broker(_)
             | Self::Notify(_) => &mut [],
         };
-        named
-            .iter_mut()
-            .filter(|setting| **setting == from)
-            .for_each(|setting| *setting = flag);
+        for setting in named.iter_mut().filter(|setting| **setting == from) {
+            *setting = flag;
+        }
         self
     }
 }

@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn after_the_minute_one_call_probes_and_its_answer_closes_the_circuit() {
         let (hosts, clock) = hosts(&["a", "b"]);
-        (0..3).for_each(|_| hosts.failed("a"));
+        for _ in 0..3 {
+            hosts.failed("a");
+        }
         clock.advance(Duration::from_secs(60));
         assert_eq!(hosts.in_use(), "b", "looking is not a probe");
         assert_eq!(hosts.to_try(), ["a", "b"], "the probe");
@@ -156,7 +158,9 @@ mod tests {
     #[test]
     fn an_unreported_probe_is_repeated_a_minute_later() {
         let (hosts, clock) = hosts(&["a", "b"]);
-        (0..3).for_each(|_| hosts.failed("a"));
+        for _ in 0..3 {
+            hosts.failed("a");
+        }
         clock.advance(Duration::from_secs(60));
         assert_eq!(hosts.to_try(), ["a", "b"]);
         clock.advance(Duration::from_secs(60));
@@ -167,11 +171,15 @@ mod tests {
     fn there_is_always_a_host_to_try() {
         let (hosts, _) = hosts(&["a", "b"]);
         for base in ["a", "b"] {
-            (0..3).for_each(|_| hosts.failed(base));
+            for _ in 0..3 {
+                hosts.failed(base);
+            }
         }
         assert_eq!(hosts.to_try(), ["a", "b"]);
         let (alone, _) = self::hosts(&["a"]);
-        (0..9).for_each(|_| alone.failed("a"));
+        for _ in 0..9 {
+            alone.failed("a");
+        }
         assert_eq!((alone.to_try(), alone.in_use()), (vec!["a"], "a"));
     }
 }

@@ -44,9 +44,9 @@ impl Broker {
             let Ok(counts) = self.inner.store.calls_many(&of, now).await else {
                 return;
             };
-            page.iter()
-                .zip(counts)
-                .for_each(|((slot, _), count)| slot.details.counts.called(count, now));
+            for ((slot, _), count) in page.iter().zip(counts) {
+                slot.details.counts.called(count, now);
+            }
         }
     }
 

@@ -264,7 +264,9 @@ mod tests {
     #[test]
     fn the_oldest_entries_are_dropped_first() {
         let mut history = History::default();
-        (0..40).for_each(|at| history.add(&fetched(at)));
+        for at in 0..40 {
+            history.add(&fetched(at));
+        }
         let all = history.all();
         assert_eq!(
             (all.len(), all[0].at, all[KEPT - 1].at),
@@ -276,7 +278,9 @@ mod tests {
     fn consecutive_equal_failures_are_one_entry_and_displace_no_other() {
         let mut history = History::default();
         history.add(&fetched(10));
-        (0..500).for_each(|n| history.add(&failed(100 + n, Class::Setup, Some(7))));
+        for n in 0..500 {
+            history.add(&failed(100 + n, Class::Setup, Some(7)));
+        }
         history.add(&failed(700, Class::Transient, None));
         history.add(&failed(701, Class::Setup, Some(7)));
         let all: Vec<_> = history

@@ -95,7 +95,9 @@ mod tests {
     fn each_status_is_read_as_it_was_counted() {
         let (counts, sum) = (StatusCounts::default(), StatusCounts::default());
         for (n, status) in STATUSES.into_iter().enumerate() {
-            (0..=n).for_each(|_| counts.record(status));
+            for _ in 0..=n {
+                counts.record(status);
+            }
         }
         counts.record_alone(200);
         assert_eq!(counts.ok(), 2);

@@ -194,15 +194,18 @@ mod tests {
             at: Duration::ZERO,
             from: from(n),
         };
-        (0..3).for_each(|_| recipients.note(recipient(1, "crm", 1)));
+        for _ in 0..3 {
+            recipients.note(recipient(1, "crm", 1));
+        }
         recipients.note(recipient(1, "shop", 2));
         recipients.note(recipient(2, "other", 1));
         assert_eq!(recipients.of(1, from(1)), ["crm"]);
         assert_eq!(recipients.of(1, from(2)), ["shop"]);
         assert_eq!(recipients.of(1, from(3)), ["crm", "shop"]);
         assert_eq!(recipients.of(3, from(1)), Vec::<String>::new());
-        (0..MOST_RECIPIENTS as u64)
-            .for_each(|token| recipients.note(recipient(10 + token, "crowd", 1)));
+        for token in 0..MOST_RECIPIENTS as u64 {
+            recipients.note(recipient(10 + token, "crowd", 1));
+        }
         assert_eq!(recipients.of(1, from(1)), Vec::<String>::new());
         assert_eq!(recipients.recipients.lock().len(), MOST_RECIPIENTS);
     }
