@@ -343,7 +343,8 @@ impl BrokerBuilder {
         let store = self.store.unwrap_or_else(Store::memory);
         let upstream = Upstream::with_clock(&self.upstream, clock.clone())?;
         let keeper = keeper::Pace::default();
-        let (counts, throttle) = (stats::Counts::default(), log_summary::Throttle::default());
+        let counts = stats::Counts::default();
+        let throttle = log_summary::Throttle::default();
         let presence = sync::Presence::new(self.node);
         let handed = token_index::HandedTokens::default();
         let stored_accounts = stored_accounts::StoredAccounts::new(self.has_stored_accounts);

@@ -151,7 +151,8 @@ fn judged(
     let (landing, proven): (Vec<_>, Vec<_>) = mistakes
         .into_iter()
         .partition(|cause| cause.code == causes::LANDING.code && case.checked_url.is_none());
-    let (is_right, is_landing) = (proven.is_empty(), !landing.is_empty());
+    let is_right = proven.is_empty();
+    let is_landing = !landing.is_empty();
     let likely = landing
         .into_iter()
         .chain(as_given.then_some(&verdicts::NOT_CANONICAL));

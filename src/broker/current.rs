@@ -369,7 +369,8 @@ mod tests {
             let credential = Credential {
                 value: Secret::new("t"), issued_at: UnixTime(ISSUED), expires_at: UnixTime(ISSUED + life), generation: 1,
             };
-            let (now, ends) = (UnixTime(ISSUED + at), Duration::from_millis(ends_millis));
+            let now = UnixTime(ISSUED + at);
+            let ends = Duration::from_millis(ends_millis);
             let uptime = Duration::from_millis(up_millis);
             // The rule, evaluated at the later of the two times, in whole seconds.
             let behind = credential.remaining(now).saturating_sub(ends.saturating_sub(uptime));

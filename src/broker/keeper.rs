@@ -153,10 +153,8 @@ impl Broker {
             .keeper
             .clock_jumps
             .fetch_add(1, Ordering::Relaxed);
-        let (seconds, direction) = (
-            before.abs_diff(ahead),
-            if ahead > before { "ahead" } else { "back" },
-        );
+        let seconds = before.abs_diff(ahead);
+        let direction = if ahead > before { "ahead" } else { "back" };
         warn!(
             seconds,
             direction, "clock jumped: it was set, or the machine slept"
@@ -222,7 +220,8 @@ impl Broker {
     /// Shortens a life that ends later than the uptime allows.
     fn shorten(&self, slot: &Arc<Slot>) -> Option<Arc<Credential>> {
         let mut state = slot.lock();
-        let (last, end) = (state.last.clone()?, state.end_by_uptime(&self.inner.clock)?);
+        let last = state.last.clone()?;
+        let end = state.end_by_uptime(&self.inner.clock)?;
         if last.expires_at.since(end) <= CLOCK_TOLERANCE {
             return None;
         }

@@ -220,7 +220,8 @@ impl Broker {
         if state.last.is_none() {
             return;
         }
-        let (error, kind) = (failure.error.clone(), slot.key.kind);
+        let error = failure.error.clone();
+        let kind = slot.key.kind;
         let failing_for = now.since(failure.since).as_secs();
         let retry_in = failure.until.since(now).as_secs();
         state.end_is_logged = true;

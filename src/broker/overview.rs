@@ -150,11 +150,9 @@ impl<'a> Collector<'a> {
         incident.stops_pages |= health == Health::Down && entry.account.signs_pages();
         incident.down_since = incident.down_since.into_iter().chain(down_since).min();
         let known = &incident.error;
-        let (since, retry_at, failures) = (
-            known.since.min(error.since),
-            known.retry_at.min(error.retry_at),
-            known.failures.max(error.failures),
-        );
+        let since = known.since.min(error.since);
+        let retry_at = known.retry_at.min(error.retry_at);
+        let failures = known.failures.max(error.failures);
         if error.at >= known.at {
             incident.error = error;
         }

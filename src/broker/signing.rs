@@ -311,7 +311,8 @@ impl Template {
         // No page has a line break in its path.
         let domains = domains.filter(|domain| !domain.contains('\n'));
         let domains: String = domains.map(|domain| domain + "\n").collect();
-        let (json, json_at) = (Self::new(&blank_config(account)), domains.len());
+        let json = Self::new(&blank_config(account));
+        let json_at = domains.len();
         Self {
             text: (domains + &json.text).into(),
             json_at,
@@ -332,7 +333,8 @@ impl Template {
 
     /// Returns the answer for the page at `url`, with a new nonce.
     fn fill(&self, signer: &Signer, url: &str, time: UnixTime) -> Vec<u8> {
-        let (nonce, mut digits) = (nonce_digits(), itoa::Buffer::new());
+        let nonce = nonce_digits();
+        let mut digits = itoa::Buffer::new();
         let seconds = digits.format(time.0).as_bytes();
         let signature = signer.signature_of(&nonce, seconds, url).hex();
         // A URL is visible ASCII, of which JSON escapes two characters. Counting without an early exit lets

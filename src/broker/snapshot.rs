@@ -174,7 +174,8 @@ impl Broker {
     }
 
     fn health_of(&self, entry: &AccountEntry, at: &Moment) -> Health {
-        let (mut primary, mut is_troubled) = (Health::Ok, false);
+        let mut primary = Health::Ok;
+        let mut is_troubled = false;
         for slot in entry.wanted_slots() {
             let health = Health::of_slot(&slot.lock(), self.current(slot, at).is_some());
             if slot.key.kind == entry.account.primary_kind() {

@@ -352,7 +352,8 @@ mod tests {
 
     #[test]
     fn the_call_count_is_unknown_then_todays_then_zero_after_midnight() {
-        let (counts, now) = (SlotCounts::default(), UnixTime(1_767_225_600));
+        let counts = SlotCounts::default();
+        let now = UnixTime(1_767_225_600);
         assert_eq!(counts.calls_today(now), None);
         counts.called(7, now);
         assert_eq!(counts.calls_today(now), Some(7));

@@ -100,7 +100,8 @@ impl Broker {
         &self,
         name: &str,
     ) -> Result<Option<StoredAccount>, StoreError> {
-        let (found, now) = (document_name(name), self.inner.clock.now());
+        let found = document_name(name);
+        let now = self.inner.clock.now();
         let stored = self.inner.store.load_document(&found, now).await?;
         let stored = stored.filter(is_present).and_then(|stored| {
             let account = Arc::new(record::read(&stored.text)?);

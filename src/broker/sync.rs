@@ -196,7 +196,8 @@ impl Broker {
     /// Exchanges values with the store in both directions: everything once at the start, so that a warm
     /// start needs one pass; then, for a shared store, every few seconds.
     pub(super) async fn catch_up(&self) {
-        let (uptime, due) = (self.inner.clock.uptime(), &self.inner.keeper.sync.due);
+        let uptime = self.inner.clock.uptime();
+        let due = &self.inner.keeper.sync.due;
         let every = match self.inner.store.is_shared() {
             true => EVERY,
             false => Duration::MAX,

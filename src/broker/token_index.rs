@@ -20,11 +20,9 @@ impl Broker {
     /// Returns the account of an access token: a current one that this process knows, or one replaced so
     /// recently that WeChat still accepts it, unless it was reported dead. `None` for every other value.
     pub(super) fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
-        let (accounts, token, at) = (
-            self.inner.accounts.load(),
-            Secret::new(token),
-            self.inner.clock.moment(),
-        );
+        let accounts = self.inner.accounts.load();
+        let token = Secret::new(token);
+        let at = self.inner.clock.moment();
         let current = accounts
             .all()
             .find(|entry| self.has_current_token(entry, &token, &at));
@@ -74,7 +72,8 @@ mod tests {
 
     /// Gives an account a token with this value, for an hour.
     fn give(broker: &Broker, name: &str, value: &str) {
-        let (entry, now) = (broker.entry(name).unwrap(), broker.clock().now());
+        let entry = broker.entry(name).unwrap();
+        let now = broker.clock().now();
         let slot = entry.slot(Kind::AccessToken).unwrap();
         let mut state = slot.lock();
         let generation = state.last.as_ref().map_or(1, |last| last.generation + 1);

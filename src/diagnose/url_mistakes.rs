@@ -26,7 +26,9 @@ pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
 /// Like [`mistaken`], but also returns how many bytes were built. That exceeds the result, since most
 /// mistakes give the same text on most URLs.
 pub(super) fn mistaken_and_built(url: &str, case: &Case) -> (Vec<Variant>, usize) {
-    let (mut found, mut known, mut built) = (Vec::new(), HashSet::new(), 0);
+    let mut found = Vec::new();
+    let mut known = HashSet::new();
+    let mut built = 0;
     let mut add = |cause: &'static Cause, text: String| {
         built += text.len();
         if text != url && known.insert(text.clone()) {

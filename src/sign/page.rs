@@ -190,7 +190,8 @@ fn canonical_place(bytes: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
 /// Returns the length of a lower-case host name whose labels are separated by single dots or hyphens and
 /// whose last label starts with a letter. Punycode (`xn--`) has two hyphens and needs the full parse.
 fn host_length(bytes: &[u8]) -> Option<usize> {
-    let (mut label, mut is_sound) = (0, false);
+    let mut label = 0;
+    let mut is_sound = false;
     let mut length = bytes.len();
     for (at, byte) in bytes.iter().enumerate() {
         match byte {
@@ -241,7 +242,8 @@ fn path_length(bytes: &[u8]) -> Option<usize> {
 
 /// The bytes that a parser keeps in a path.
 const IS_PATH: [bool; 256] = {
-    let (mut is_path, mut byte) = ([false; 256], b'!');
+    let mut is_path = [false; 256];
+    let mut byte = b'!';
     while byte <= b'~' {
         is_path[byte as usize] = !matches!(
             byte,
@@ -265,7 +267,8 @@ const IS_PATH: [bool; 256] = {
 
 /// The bytes that a parser keeps in a query, except `;`: it may end an `&amp;`, which causes a warning.
 const IS_QUERY: [bool; 256] = {
-    let (mut is_query, mut byte) = ([false; 256], b'!');
+    let mut is_query = [false; 256];
+    let mut byte = b'!';
     while byte <= b'~' {
         is_query[byte as usize] = !matches!(byte, b'"' | b'#' | b'\'' | b'<' | b'>' | b';');
         byte += 1;

@@ -12,7 +12,8 @@ pub(crate) async fn at_most<F>(
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let (mut running, mut done) = (JoinSet::new(), Vec::new());
+    let mut running = JoinSet::new();
+    let mut done = Vec::new();
     for future in futures {
         if running.len() >= most {
             done.extend(running.join_next().await.and_then(Result::ok));

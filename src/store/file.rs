@@ -403,9 +403,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut file = FileStore::open(&directory.path().join("wx-jssdk.redb")).unwrap();
         file.bound = Duration::from_millis(20);
-        let (slow, file) = (Err(file.slow()), Arc::new(file));
+        let slow = Err(file.slow());
+        let file = Arc::new(file);
         let (release, released) = std::sync::mpsc::channel::<()>();
-        let (disk, (locked, is_locked)) = (Arc::clone(&file), std::sync::mpsc::channel());
+        let disk = Arc::clone(&file);
+        let (locked, is_locked) = std::sync::mpsc::channel();
         let disk = std::thread::spawn(move || {
             let _hanging = disk.disk.lock();
             locked.send(()).unwrap();

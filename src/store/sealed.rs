@@ -102,7 +102,8 @@ impl Store {
         names: Vec<String>,
         stored: Vec<Option<Credential>>,
     ) -> Vec<Option<Credential>> {
-        let (mut outdated, mut credentials) = (Vec::new(), Vec::with_capacity(names.len()));
+        let mut outdated = Vec::new();
+        let mut credentials = Vec::with_capacity(names.len());
         for (name, stored) in names.into_iter().zip(stored) {
             let opened = stored.as_ref().and_then(|stored| {
                 let opened = self.encryption.open(&name, stored.clone());

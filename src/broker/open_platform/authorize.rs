@@ -17,7 +17,8 @@ impl Broker {
     /// Forgets that the quota of pre_auth_codes was spent: an operator who refreshes the platform's token may have
     /// reset it.
     pub(in crate::broker) async fn lift_code_block(&self, platform: &AccountEntry) {
-        let (app, now) = (platform.account.app_key(), self.inner.clock.now());
+        let app = platform.account.app_key();
+        let now = self.inner.clock.now();
         let store = &self.inner.store;
         let lifted = store.set_block(&app, Upstream::PRE_AUTH_CODE, now, now);
         if let Err(error) = lifted.await {
@@ -40,7 +41,8 @@ impl Broker {
     ) -> Result<AuthorizationLinks, Error> {
         let platform = self.entry(platform)?;
         let (store, clock) = (&self.inner.store, &self.inner.clock);
-        let (app, endpoint) = (platform.account.app_key(), Upstream::PRE_AUTH_CODE);
+        let app = platform.account.app_key();
+        let endpoint = Upstream::PRE_AUTH_CODE;
         // If the store fails, WeChat says again that the quota is spent.
         let blocked = store.blocked_until(&app, endpoint, clock.now()).await;
         if let Ok(Some(until)) = blocked {

@@ -21,7 +21,8 @@ impl Flight {
         let outcome = match result {
             Ok(published) => Ok(self.report_value(published)),
             Err(Failed::Call(error)) => {
-                let (kind, counts) = (self.slot.key.kind, &self.broker.inner.counts);
+                let kind = self.slot.key.kind;
+                let counts = &self.broker.inner.counts;
                 counts.refreshed(kind, false, self.took());
                 counts.call_failed(kind, &error);
                 // Not every failure is that of a call.
@@ -51,7 +52,8 @@ impl Flight {
     }
 
     fn report_value(&self, published: Published) -> Arc<Credential> {
-        let (inner, counts) = (&self.broker.inner, &self.slot.details.counts);
+        let inner = &self.broker.inner;
+        let counts = &self.slot.details.counts;
         let credential = published.credential;
         if published.is_from_store {
             counts.succeeded(Outcome::FromStore, credential.issued_at);
@@ -85,7 +87,8 @@ impl Flight {
     /// Remembers a failure, logs it once at the level of its class, and returns it as the callers' error.
     /// The next try is at `latest` at the latest.
     fn remember(&self, error: UpstreamError, latest: Option<UnixTime>) -> Error {
-        let (kind, now) = (self.slot.key.kind, self.broker.inner.clock.now());
+        let kind = self.slot.key.kind;
+        let now = self.broker.inner.clock.now();
         let error = Arc::new(self.with_other_addresses(error));
         self.slot
             .details
@@ -184,7 +187,8 @@ impl Flight {
 
     /// Records the result in the history, unless the rate limit refused the refresh.
     fn record(&self, outcome: &Result<Arc<Credential>, Error>, is_from_store: bool) {
-        let (now, took) = (self.broker.inner.clock.now(), self.took());
+        let now = self.broker.inner.clock.now();
+        let took = self.took();
         let refresh = match outcome {
             Ok(credential) => {
                 let before = self.had.as_ref();

@@ -65,7 +65,8 @@ impl Broker {
     /// and on the nodes that share the store.
     async fn lift_block(&self, entry: &AccountEntry, kind: Kind) {
         let (_, called) = endpoint(&entry.account, kind);
-        let (app, now) = (entry.account.app_key(), self.inner.clock.now());
+        let app = entry.account.app_key();
+        let now = self.inner.clock.now();
         if let Err(error) = self.inner.store.set_block(&app, called, now, now).await {
             let what = "exhausted quota could not be cleared in the store";
             self.log_store_error(&entry.name, &error, what);
@@ -139,10 +140,8 @@ impl Flight {
         call: impl Future<Output = Result<T, UpstreamError>>,
     ) -> Result<T, UpstreamError> {
         let (store, clock) = (&self.broker.inner.store, &self.broker.inner.clock);
-        let (app, (_, endpoint)) = (
-            &self.slot.key.app,
-            endpoint(&self.entry.account, self.slot.key.kind),
-        );
+        let app = &self.slot.key.app;
+        let (_, endpoint) = endpoint(&self.entry.account, self.slot.key.kind);
         let blocked = store.blocked_until(app, endpoint, clock.now()).await;
         let blocked = blocked.ok().flatten();
         if let Some(until) = blocked.filter(|_| !matches!(self.reason, Reason::RefreshNow)) {

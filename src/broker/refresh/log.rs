@@ -19,21 +19,24 @@ impl Flight {
         message: &'static str,
     ) {
         let now = self.broker.inner.clock.now();
-        let (account, kind, reason) = (&self.entry.name, self.slot.key.kind, self.reason.as_str());
+        let account = &self.entry.name;
+        let kind = self.slot.key.kind;
+        let reason = self.reason.as_str();
         let due_at = self.slot.lock().due_at(credential, self.slot.spread);
-        let (expires_in, next_in) = (
-            credential.remaining(now).as_secs(),
-            due_at.since(now).as_secs(),
-        );
-        let (took_ms, generation) = (self.took_ms(), credential.generation);
+        let expires_in = credential.remaining(now).as_secs();
+        let next_in = due_at.since(now).as_secs();
+        let took_ms = self.took_ms();
+        let generation = credential.generation;
         info!(account, %kind, reason, outcome, took_ms, expires_in, next_in, generation, "{message}");
     }
 
     /// Logs a failure. Faults that hit many accounts are summed up.
     pub(super) fn log_failure(&self, failure: &UpstreamError, kind: Kind, retry_in: Duration) {
-        let (account, reason) = (self.entry.name.as_str(), self.reason.as_str());
+        let account = self.entry.name.as_str();
+        let reason = self.reason.as_str();
         let outcome = failure.class().as_str();
-        let (took_ms, retry_in) = (self.took_ms(), retry_in.as_secs());
+        let took_ms = self.took_ms();
+        let retry_in = retry_in.as_secs();
         // How long pages keep working: until then users notice nothing.
         let at = self.broker.inner.clock.moment();
         let current = self.broker.current(&self.slot, &at);

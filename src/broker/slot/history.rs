@@ -214,7 +214,8 @@ mod tests {
     use super::*;
 
     fn failed(at: u64, class: Class, errcode: Option<i64>) -> Refresh {
-        let (at, outcome) = (UnixTime(at), RefreshOutcome::Failed(class));
+        let at = UnixTime(at);
+        let outcome = RefreshOutcome::Failed(class);
         Refresh {
             at,
             last_at: at,

@@ -203,7 +203,8 @@ mod tests {
         let account = Account::official("wx0123456789abcdef", "secret");
         let store = Failure::StoreUnreachable("redis: refused".into());
         let wechat = Failure::Unreachable("refused".into());
-        let (mut state, mut now) = (State::default(), UnixTime(1_000));
+        let mut state = State::default();
+        let mut now = UnixTime(1_000);
         for (failure, times) in [(&store, 7), (&wechat, 7), (&store, 1)] {
             for n in 1..=times {
                 let error = failed(&account, Kind::AccessToken, failure.clone());

@@ -131,8 +131,10 @@ impl Broker {
         at: &Moment,
     ) -> CredentialSnapshot {
         let (_, endpoint) = endpoint(&entry.account, slot.key.kind);
-        let (state, current) = (slot.lock(), self.current(slot, at));
-        let (last, current) = (state.last.as_deref(), current.as_deref());
+        let state = slot.lock();
+        let current = self.current(slot, at);
+        let last = state.last.as_deref();
+        let current = current.as_deref();
         let due_at = last.map(|last| state.due_at(last, slot.spread));
         CredentialSnapshot {
             kind: slot.key.kind,

@@ -73,7 +73,8 @@ const fn index_of(status: u16) -> usize {
 
 /// [`index_of`] for every status.
 const INDEX: [usize; 1_000] = {
-    let (mut index, mut status) = ([0; 1_000], 0u16);
+    let mut index = [0; 1_000];
+    let mut status = 0u16;
     while status < 1_000 {
         index[status as usize] = index_of(status);
         status += 1;

@@ -129,7 +129,8 @@ impl Broker {
         {
             return Err(same_app(&account, &same.name));
         }
-        let (document, text) = (document_name(name), record::write(&account));
+        let document = document_name(name);
+        let text = record::write(&account);
         let version = before.as_ref().map_or(0, |before| before.version);
         let changed = match before.as_ref().filter(|before| is_present(before)) {
             Some(before) if before.text == text => Changed::Unchanged,

@@ -93,7 +93,8 @@ impl Broker {
         account: &Account,
     ) -> Result<(), StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
-        let (document, claim) = (claim_name(account), Document::new(name));
+        let document = claim_name(account);
+        let claim = Document::new(name);
         match store.save_document(&document, &claim, now).await {
             Err(StoreError::OtherKey { .. }) => Ok(()),
             saved => saved.map(drop),

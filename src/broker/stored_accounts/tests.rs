@@ -98,7 +98,8 @@ async fn an_app_stays_with_the_account_that_another_node_added_first() {
 
 #[tokio::test]
 async fn of_two_claims_before_an_account_is_stored_the_later_one_wins() {
-    let (store, now) = (Store::memory(), UnixTime(1_767_225_600));
+    let store = Store::memory();
+    let now = UnixTime(1_767_225_600);
     let (one, two) = (node(&store), node(&store));
     put(&one, "a", |_| Account::official(OTHER_APP, OLD))
         .await
@@ -132,7 +133,8 @@ async fn of_two_concurrent_accounts_of_one_app_at_most_one_is_stored() {
         // By one node, and by two.
         let other = if round % 2 == 0 { &one } else { &two };
         let adding = [(one.clone(), "a"), (other.clone(), "b")].map(|(broker, name)| {
-            let (app, name) = (app.clone(), format!("{name}{round}"));
+            let app = app.clone();
+            let name = format!("{name}{round}");
             tokio::spawn(async move {
                 put(&broker, &name, |_| Account::official(app.as_str(), OLD))
                     .await

@@ -68,7 +68,8 @@ impl Broker {
                 .recipients
                 .has_just_been_given(fingerprint, key, clock.uptime())
         {
-            let (broker, key) = (self.clone(), key.to_owned());
+            let broker = self.clone();
+            let key = key.to_owned();
             // A task, so that a client that leaves does not end a check that counts as made.
             let checking = async move { broker.checked_token(&entry, &key).await };
             if let Ok(checked) = self.inner.runtime.spawn(checking).await {

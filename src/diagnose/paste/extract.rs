@@ -101,7 +101,8 @@ pub(super) fn word_of(json: &Value, names: &[&str]) -> Option<String> {
 /// answer.
 pub(super) fn values_in(text: &str) -> Map<String, Value> {
     let mut found = Map::new();
-    let (mut rest, mut tries) = (text, 0);
+    let mut rest = text;
+    let mut tries = 0;
     while let Some(start) = rest.find(is_name_start) {
         let end = rest[start..]
             .find(|c| !is_name(c))

@@ -70,7 +70,8 @@ impl RedisStore {
                 let Some(remember) = remember else {
                     return Ok(claim);
                 };
-                let (record, keep) = (remember.write(), millis(TWO_DAYS).to_string());
+                let record = remember.write();
+                let keep = millis(TWO_DAYS).to_string();
                 let seen = seen.unwrap_or_default();
                 let arguments = [&seen, record.as_bytes(), keep.as_bytes()];
                 let cmd = script(SWAP, &self.key(name), &arguments);

@@ -124,7 +124,8 @@ impl Link {
         let attempt = connect.boxed().shared();
         current.id += 1;
         current.attempt = Some(attempt.clone());
-        let (id, kept) = (current.id, Arc::clone(&self.current));
+        let id = current.id;
+        let kept = Arc::clone(&self.current);
         let drive = attempt.clone();
         tokio::spawn(async move {
             if drive.await.is_err() {

@@ -66,7 +66,8 @@ impl Reading {
     async fn once<E, F: Future<Output = Result<AuthorizerPage, E>>>(
         page: &impl Fn(u64) -> F,
     ) -> Result<Self, E> {
-        let (mut accounts, mut is_complete) = (HashMap::new(), true);
+        let mut accounts = HashMap::new();
+        let mut is_complete = true;
         let (mut offset, mut total) = (0, None);
         loop {
             let page = page(offset).await?;
@@ -102,7 +103,8 @@ mod tests {
 
     /// Reads pages that hold these accounts, in this order. Returns the reading and the number of pages read.
     async fn read(pages: &[(u64, &str)]) -> (Reading, usize) {
-        let (left, all) = (RefCell::new(pages.iter()), pages.len());
+        let left = RefCell::new(pages.iter());
+        let all = pages.len();
         let page = async |_| {
             let (total, names) = *left.borrow_mut().next().unwrap();
             let accounts = names.chars();
@@ -145,7 +147,8 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_callers_share_a_read_that_began_after_their_request() {
-        let (readings, begun) = (Readings::default(), RefCell::new(0));
+        let readings = Readings::default();
+        let begun = RefCell::new(0);
         let read = || async {
             *begun.borrow_mut() += 1;
             tokio::task::yield_now().await;
