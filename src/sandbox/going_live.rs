@@ -142,14 +142,12 @@ fn expect_reply(what: &str, reply: &PushReply, expected: &str) -> Result<(), Str
 }
 
 fn not_expected(what: &str, reply: &PushReply, expected: &str) -> String {
-    let got = match (reply.status, &reply.reply) {
-        (None, _) => "no answer",
-        (Some(_), Some(text)) => text,
-        (Some(_), None) => &reply.body,
-    };
-    let status = reply.status.unwrap_or_default();
+    let got = reply.reply.as_ref().unwrap_or(&reply.body);
     let got: String = got.chars().take(200).collect();
-    format!("{what}: expected {expected} (got \"{got}\", HTTP {status})")
+    match reply.status {
+        Some(status) => format!("{what}: expected {expected} (got \"{got}\", HTTP {status})"),
+        None => format!("{what}: expected {expected} (no answer: {got})"),
+    }
 }
 
 /// AppID and original id (原始ID) of WeChat's test accounts: an official account and a mini program.

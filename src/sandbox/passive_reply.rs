@@ -75,6 +75,7 @@ pub(super) fn original_id(app_id: &str) -> String {
 /// Returns the texts of a flat document by their names.
 fn fields(document: &str) -> Option<BTreeMap<String, String>> {
     let mut reader = Reader::from_str(document);
+    reader.config_mut().expand_empty_elements = true;
     let (mut fields, mut path) = (BTreeMap::new(), Vec::<String>::new());
     loop {
         let text = match reader.read_event().ok()? {
@@ -88,8 +89,11 @@ fn fields(document: &str) -> Option<BTreeMap<String, String>> {
             }
             Event::Text(text) => text.to_string(),
             Event::CData(text) => text.to_string(),
-            Event::GeneralRef(name) => resolve_xml_entity(&name)?.to_owned(),
-            Event::Decl(_) => continue,
+            Event::GeneralRef(name) => match name.resolve_char_ref().ok()? {
+                Some(character) => character.to_string(),
+                None => resolve_xml_entity(&name)?.to_owned(),
+            },
+            Event::Decl(_) | Event::Comment(_) => continue,
             Event::Eof => return (path.is_empty() && !fields.is_empty()).then_some(fields),
             _ => return None,
         };
@@ -99,5 +103,27 @@ fn fields(document: &str) -> Option<BTreeMap<String, String>> {
                 .or_insert_with(String::new)
                 .push_str(&text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_may_have_empty_elements_comments_and_character_references() {
+        let answered = Answered {
+            component: "wx1".to_owned(),
+            app_id: TEST_ACCOUNTS[0].0.to_owned(),
+            user: "oUser".to_owned(),
+            token: "token".to_owned(),
+            key: PushKey::read(&"a".repeat(43)).unwrap(),
+        };
+        let reply = format!(
+            "<xml><!-- made by an SDK --><ToUserName>oUser</ToUserName><FromUserName>{}</FromUserName>\
+             <CreateTime>1</CreateTime><MsgType>text</MsgType><FuncFlag/><Content>a&#10;b</Content></xml>",
+            TEST_ACCOUNTS[0].1
+        );
+        assert_eq!(answered.text_of(&reply), Ok(Some("a\nb".to_owned())));
     }
 }

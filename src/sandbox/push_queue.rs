@@ -4,6 +4,7 @@
 //! or the API is called.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -194,7 +195,7 @@ impl Shared {
         let stopwatch = Clock::system();
         let sent = delivery.send().await;
         let took = stopwatch.uptime();
-        let (status, body) = match sent {
+        let (status, mut body) = match sent {
             Ok((status, body)) => (Some(status), body),
             Err(error) => (None, error),
         };
@@ -204,6 +205,7 @@ impl Shared {
             Ok(text) => (text, None),
             Err(problem) => (None, Some(problem)),
         };
+        body.truncate(body.floor_char_boundary(LONGEST_KEPT));
         let reply = PushReply {
             info_type: delivery.sealed.info_type.clone(),
             at,
@@ -257,11 +259,20 @@ impl Delivery {
             }
             Ok::<_, reqwest::Error>((answer.status().as_u16(), body))
         };
-        let (status, body) = read
-            .await
-            .map_err(|error| error.without_url().to_string())?;
+        let (status, body) = read.await.map_err(reason)?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
+}
+
+/// Returns the error with its causes, and without the URL.
+fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Sends what is due, until the listener ends.
@@ -316,8 +327,11 @@ const LOOKS_EVERY: Duration = Duration::from_secs(1);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// In bytes.
-const LONGEST_ANSWER: usize = 4 * 1_024;
+/// Bytes of an answer that are read.
+const LONGEST_ANSWER: usize = 64 * 1_024;
+
+/// Bytes of an answer that are kept.
+const LONGEST_KEPT: usize = 4 * 1_024;
 
 /// Answers that are kept for each platform.
 const REPLIES: usize = 64;

@@ -15,7 +15,8 @@ async fn messaging() -> (Sandbox, Receiver) {
     let platform = platform()
         .with_push_url(&receiver.url)
         .with_message_url(format!("{}?account=$APPID$", receiver.url))
-        .with_push_keys("push-token", KEY);
+        .with_push_keys("push-token", KEY)
+        .authorized_by(APP);
     (platform_sandbox_with(platform).await, receiver)
 }
 
@@ -54,6 +55,32 @@ async fn an_invalid_reply_is_reported_with_its_problem() {
     receiver.answer(&[(200, "")]);
     let reply = sandbox.send_message(PLATFORM, APP, USER, "hello").await;
     assert_eq!((reply.reply, reply.reply_problem), (None, None));
+}
+
+#[tokio::test]
+async fn a_long_reply_is_read_whole_and_shown_in_part() {
+    let (sandbox, receiver) = messaging().await;
+    let long = format!(
+        "<xml><Encrypt>{}</Encrypt><MsgSignature>y</MsgSignature><TimeStamp>1</TimeStamp><Nonce>2</Nonce></xml>",
+        "x".repeat(40_000)
+    );
+    receiver.answer(&[(200, long.leak())]);
+    let reply = sandbox.send_message(PLATFORM, APP, USER, "hello").await;
+    let problem = reply.reply_problem.unwrap_or_default();
+    assert!(problem.contains("MsgSignature"), "{problem}");
+    assert_eq!(reply.body.len(), 4_096);
+}
+
+#[tokio::test]
+async fn the_go_live_test_says_why_there_was_no_answer() {
+    let platform = platform().with_push_url("http://127.0.0.1:1/push");
+    let sandbox = platform_sandbox_with(platform).await;
+    let problem = sandbox.check_going_live(PLATFORM).await.unwrap_err();
+    let start = "component_verify_ticket: expected \"success\" (no answer: ";
+    assert!(problem.starts_with(start), "{problem}");
+    assert!(problem.contains("Connection refused"), "{problem}");
+    assert!(!problem.contains("HTTP 0"), "{problem}");
+    assert!(!problem.contains("msg_signature"), "{problem}");
 }
 
 #[tokio::test]
