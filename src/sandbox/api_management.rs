@@ -86,10 +86,8 @@ impl Running {
     }
 
     pub(super) fn quota(&self, body: &Value) -> Result<String, Refusal> {
-        let endpoint = Endpoint::at(cgi_path(body)?)
-            .filter(|it| it.system() != Some(System::Qyapi) && !it.is_sns())
-            .ok_or_else(|| Refusal::new(76021))?;
-        if !endpoint.serves(self.app.platform) {
+        let (endpoint, is_platforms) = asked_endpoint(body)?;
+        if is_platforms || endpoint.is_sns() || !endpoint.serves(self.app.platform) {
             return Err(Refusal::new(76022));
         }
         let quota = Quota::of(self.app.quotas.daily(endpoint), self.usage.used(endpoint));
@@ -101,12 +99,16 @@ impl Running {
     }
 }
 
-/// Returns the path that a call about quotas names.
-pub(super) fn cgi_path(body: &Value) -> Result<&str, Refusal> {
-    body.get("cgi_path")
-        .and_then(Value::as_str)
+/// Returns the endpoint that a call about quotas names, and whether an open platform calls it for itself.
+pub(super) fn asked_endpoint(body: &Value) -> Result<(Endpoint, bool), Refusal> {
+    let path = body.get("cgi_path").and_then(Value::as_str);
+    let path = path
         .filter(|path| path.starts_with('/'))
-        .ok_or_else(|| Refusal::new(76003))
+        .ok_or_else(|| Refusal::new(76003))?;
+    let endpoint = Endpoint::of(path)
+        .filter(|it| it.system() != Some(System::Qyapi))
+        .ok_or_else(|| Refusal::new(76021))?;
+    Ok((endpoint, path.starts_with("/cgi-bin/component/")))
 }
 
 /// Returns whether it is three groups of eight hex digits.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::clock::UnixTime;
 
 use super::api_call::Call;
-use super::api_management::{OK, cgi_path};
+use super::api_management::{OK, asked_endpoint};
 use super::authorizer::{AuthorizationCode, Authorizer};
 use super::bounded_queue::push_front;
 use super::issued_values::{Issued, IssuedValues};
@@ -290,8 +290,8 @@ impl Component {
     }
 
     pub(super) fn quota(&self, body: &Value) -> Result<String, Refusal> {
-        let endpoint = Endpoint::at(cgi_path(body)?).ok_or_else(|| Refusal::new(76021))?;
-        if !endpoint.is_component() {
+        let (endpoint, is_platforms) = asked_endpoint(body)?;
+        if !is_platforms {
             return Err(Refusal::new(76022));
         }
         let limit = self.settings.quotas.daily(endpoint);

@@ -242,7 +242,7 @@ fn wording(code: i64) -> &'static str {
         61029 => "component need republish with base category",
         61030 => "component cancel authorization not allowed",
         76003 => "invalid cgi_path prefix",
-        76021 => "cgi_path not found",
+        76021 => "cgi_path not found, please check",
         76022 => "could not use this cgi_path, no permission",
         89501..=89505 => "admin must confirm this call",
         89506 => "admin refused this ip, retry after 24 hours",

@@ -493,6 +493,15 @@ async fn an_exhausted_platform_quota_is_cleared_by_secret() {
         answer["quota"],
         json!({ "daily_limit": 1, "used": 1, "remain": 0 })
     );
+    for (cgi_path, code) in [
+        ("/cgi-bin/component/other", 0),
+        ("/cgi-bin/message/custom/send", 76022),
+        ("/nothing/at/all", 76021),
+    ] {
+        let quota = json!({ "cgi_path": cgi_path }).to_string();
+        let answer = post(&sandbox, &path, quota).await;
+        assert_eq!(code_of(&answer), code, "{cgi_path}");
+    }
     let clear = |secret: &str| json!({ "appid": PLATFORM, "component_appid": PLATFORM, "appsecret": secret });
     let refused = component(&sandbox, "clear_quota/v2", None, clear("x")).await;
     assert_eq!(code_of(&refused), 40125);

@@ -315,18 +315,44 @@ async fn the_quota_of_an_endpoint_can_be_asked_for() {
         quota(&sandbox, &token, "cgi-bin/token").await["errcode"],
         76003
     );
+    let unknown = quota(&sandbox, &token, "/nothing/at/all").await;
+    assert_eq!(unknown["errcode"], 76021);
     assert_eq!(
-        quota(&sandbox, &token, "/cgi-bin/nothing").await["errcode"],
-        76021
+        errmsg(&sandbox, &unknown),
+        "cgi_path not found, please check"
     );
+}
+
+#[tokio::test]
+async fn an_endpoint_without_a_known_quota_answers_a_large_one() {
+    let sandbox = sandbox().await;
+    let token = token_of(&stable(&sandbox).await);
+    for path in [
+        "/cgi-bin/message/custom/send",
+        "/wxa/getwxacode",
+        "/cgi-bin/clear_quota",
+    ] {
+        let answer = quota(&sandbox, &token, path).await;
+        assert_eq!(
+            answer["quota"],
+            json!({ "daily_limit": 10_000_000, "used": 0, "remain": 10_000_000 }),
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]
 async fn the_quota_of_an_endpoint_the_app_may_not_call_is_not_disclosed() {
     let sandbox = sandbox_with(App::mini(APP, SECRET)).await;
     let token = token_of(&stable(&sandbox).await);
-    assert_eq!(
-        quota(&sandbox, &token, "/cgi-bin/ticket/getticket").await["errcode"],
-        76022
-    );
+    for path in [
+        "/cgi-bin/ticket/getticket",
+        "/cgi-bin/component/api_component_token",
+        "/cgi-bin/component/other",
+        "/sns/jscode2session",
+        "/sns/other",
+    ] {
+        let answer = quota(&sandbox, &token, path).await;
+        assert_eq!(answer["errcode"], 76022, "{path}");
+    }
 }
