@@ -120,7 +120,9 @@ impl<'a> UnderWay<'a> {
     async fn respond(&self) -> HttpResponse {
         match self.shared.take_fault(self.call.path) {
             None => self.carry_out(),
-            Some(FaultKind::Errcode(code)) => self.refused(&Refusal::by(self.system, code)),
+            Some(FaultKind::Errcode(code)) => {
+                self.refused(&Refusal::by(self.system, self.call.endpoint, code))
+            }
             Some(FaultKind::ErrcodeWith(code, text)) => self.refused(&Refusal::worded(code, text)),
             Some(FaultKind::Status(status)) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -174,7 +176,7 @@ impl<'a> UnderWay<'a> {
             return self.refused(&refusal);
         }
         let answer = match self.shape.errcode {
-            Some(code) => self.refused(&Refusal::by(self.system, code)),
+            Some(code) => self.refused(&Refusal::by(self.system, self.call.endpoint, code)),
             None => self.succeeded(self.shape.body().unwrap_or_else(|| echo(self.received))),
         };
         answer.shaped(&self.shape)

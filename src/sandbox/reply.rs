@@ -56,12 +56,21 @@ impl Refusal {
         )
     }
 
-    /// Uses this system's wording for the code.
-    pub(super) fn by(system: System, code: i64) -> Self {
-        match system {
-            System::Weixin => Self::new(code),
-            System::Qyapi => Self::work(code),
+    /// Uses the wording of this system and endpoint for the code.
+    pub(super) fn by(system: System, endpoint: Endpoint, code: i64) -> Self {
+        match (system, code) {
+            (System::Weixin, 40001) if endpoint.is_sns() => Self::not_a_users_token(),
+            (System::Weixin, _) => Self::new(code),
+            (System::Qyapi, _) => Self::work(code),
         }
+    }
+
+    /// Returns 40001 as it is below `/sns/`, without the sentence about `getStableAccessToken`.
+    pub(super) fn not_a_users_token() -> Self {
+        Self::worded(
+            40001,
+            "invalid credential, access_token is invalid or not latest",
+        )
     }
 
     /// Returns the errmsg without its tail.

@@ -104,7 +104,7 @@ impl Logins {
             .ok_or_else(|| Refusal::new(41001))?;
         let user = self.users.iter().find(|user| user.token == token);
         match user {
-            None => Err(Refusal::worded(40001, NOT_A_USERS_TOKEN)),
+            None => Err(Refusal::not_a_users_token()),
             Some(user) if now >= user.token_ends => Err(Refusal::new(42001)),
             Some(user) => Ok(user),
         }
@@ -298,6 +298,3 @@ const REFRESH_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Number of codes and of users that are remembered. Older ones answer as unknown.
 const REMEMBERED: usize = 4_096;
-
-/// Below `/sns/` the sentence about `getStableAccessToken` is absent.
-const NOT_A_USERS_TOKEN: &str = "invalid credential, access_token is invalid or not latest";

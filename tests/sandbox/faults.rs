@@ -225,6 +225,11 @@ async fn faults_are_consumed_in_order_and_each_as_often_as_configured() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault {
         endpoint: TOKEN,
+        kind: FaultKind::Hang,
+        times: 0,
+    });
+    sandbox.fault(Fault {
+        endpoint: TOKEN,
         kind: FaultKind::Errcode(-1),
         times: 2,
     });
@@ -264,4 +269,16 @@ async fn a_fault_on_a_misspelt_endpoint_panics() {
     sandbox()
         .await
         .fault(Fault::once("/cgi/token", FaultKind::Hang));
+}
+
+#[tokio::test]
+async fn a_fault_below_sns_has_the_wording_of_sns() {
+    let sandbox = sandbox().await;
+    for path in ["/sns/auth", "/sns/other"] {
+        sandbox.fault(Fault::once(path, FaultKind::Errcode(40001)));
+        let answer = get(&sandbox, path).await;
+        let start = "invalid credential, access_token is invalid or not latest, rid: ";
+        let errmsg = text(&answer, "errmsg");
+        assert!(errmsg.starts_with(start), "{path}: {errmsg}");
+    }
 }
