@@ -16,13 +16,10 @@ use super::component::Component;
 use super::control_api_access::own_pages_only;
 use super::open_platform::OpenPlatform;
 use super::shared_state::Shared;
+use super::simulated_endpoints::AUTHORIZATION_PAGES;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    for path in [
-        "/cgi-bin/componentloginpage",
-        "/wxaopen/safe/bindcomponent",
-        "/safe/bindcomponent",
-    ] {
+    for path in AUTHORIZATION_PAGES {
         let page = web::resource(path)
             .route(web::get().to(show))
             .route(web::post().to(authorize))

@@ -106,10 +106,14 @@ impl Endpoint {
             .map(|(endpoint, _)| endpoint)
     }
 
-    /// Returns the endpoint that answers this path, or `None` below an unknown first segment.
+    /// Returns the endpoint that answers this path, or `None` below an unknown first segment and for the
+    /// authorisation page.
     pub(super) fn of(path: &str) -> Option<Self> {
         if let Some(endpoint) = Self::at(path) {
             return Some(endpoint);
+        }
+        if AUTHORIZATION_PAGES.contains(&path) {
+            return None;
         }
         let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
         match first {
@@ -176,12 +180,24 @@ impl Endpoint {
         }
     }
 
-    /// Returns the error text for a path below an unknown first segment.
+    /// Returns the error text for a path without an endpoint.
     pub(super) fn unknown(path: &str) -> String {
+        if AUTHORIZATION_PAGES.contains(&path) {
+            return format!(
+                "\"{path}\" is the authorisation page, which has no faults, gates and counts"
+            );
+        }
         let known = FIRST_SEGMENTS.join(", ");
         format!("unknown endpoint \"{path}\"; its first segment must be one of: {known}")
     }
 }
+
+/// The authorisation page for browsers, and the one for phones under two addresses.
+pub(super) const AUTHORIZATION_PAGES: [&str; 3] = [
+    "/cgi-bin/componentloginpage",
+    "/wxaopen/safe/bindcomponent",
+    "/safe/bindcomponent",
+];
 
 /// First path segments of `api.weixin.qq.com`. All paths of `qyapi.weixin.qq.com` begin with `cgi-bin`.
 const FIRST_SEGMENTS: [&str; 34] = [

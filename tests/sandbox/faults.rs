@@ -272,6 +272,13 @@ async fn a_fault_on_a_misspelt_endpoint_panics() {
 }
 
 #[tokio::test]
+#[should_panic(expected = "\"/cgi-bin/componentloginpage\" is the authorisation page")]
+async fn a_fault_on_the_authorisation_page_panics() {
+    let page = "/cgi-bin/componentloginpage";
+    sandbox().await.fault(Fault::once(page, FaultKind::Hang));
+}
+
+#[tokio::test]
 async fn a_fault_below_sns_has_the_wording_of_sns() {
     let sandbox = sandbox().await;
     for path in ["/sns/auth", "/sns/other"] {
