@@ -307,7 +307,7 @@ impl Sandbox {
     #[must_use]
     pub fn token(&self, app: &str, mode: Mode) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let running = inside.simulator.app(app)?;
+        let running = known(inside.simulator.known_app(app));
         running.issued_tokens(mode).current_text(now)
     }
 
@@ -315,22 +315,22 @@ impl Sandbox {
     #[must_use]
     pub fn ticket(&self, app: &str, kind: &str) -> Option<String> {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        inside.simulator.tickets(app, kind)?.current_text(now)
+        known(inside.simulator.tickets(app, kind))?.current_text(now)
     }
 
     /// Returns whether WeChat would accept this token for this app now.
     #[must_use]
     pub fn accepts_token(&self, app: &str, token: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let running = inside.simulator.app(app);
-        running.is_some_and(|running| running.any_fate(token, now) == Some(Fate::Alive))
+        let running = known(inside.simulator.known_app(app));
+        running.any_fate(token, now) == Some(Fate::Alive)
     }
 
     /// Returns whether WeChat would accept this ticket for this app and type now.
     #[must_use]
     pub fn accepts_ticket(&self, app: &str, kind: &str, ticket: &str) -> bool {
         let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let tickets = inside.simulator.tickets(app, kind);
+        let tickets = known(inside.simulator.tickets(app, kind));
         tickets.is_some_and(|values| values.fate(ticket, now) == Some(Fate::Alive))
     }
 

@@ -60,7 +60,7 @@ impl Simulator {
         pre_auth_code: Option<&str>,
         now: UnixTime,
     ) -> Result<Granted, String> {
-        let app = &self.app(name).ok_or_else(|| self.no_app(name))?.app;
+        let app = &self.known_app(name)?.app;
         if app.is_work() {
             return Err(format!(
                 "\"{name}\" is a WeCom app: only official accounts and mini programs authorise open platforms"

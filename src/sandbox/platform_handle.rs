@@ -130,6 +130,7 @@ impl Sandbox {
     pub fn authorizer_refresh_token(&self, component_app_id: &str, app: &str) -> Option<String> {
         let inside = self.shared.inside();
         let component = known(inside.simulator.platform(component_app_id));
+        known(inside.simulator.known_app(app));
         let authorizer = component.authorizer(app).ok()?;
         authorizer.refresh_token.clone()
     }

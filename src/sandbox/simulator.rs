@@ -131,6 +131,11 @@ impl Simulator {
         self.position(name).map(|at| &self.apps[at])
     }
 
+    /// Returns the app of this name, or the error text.
+    pub(super) fn known_app(&self, name: &str) -> Result<&Running, String> {
+        self.app(name).ok_or_else(|| self.no_app(name))
+    }
+
     /// Returns the error text for an unknown app.
     pub(super) fn no_app(&self, name: &str) -> String {
         match self.apps_of(name).next() {

@@ -24,11 +24,13 @@ impl Simulator {
     }
 
     /// The same by name. The corp's own ticket needs no agent id.
-    pub(super) fn tickets(&self, name: &str, kind: &str) -> Option<&IssuedValues> {
-        let running = self
-            .app(name)
-            .or_else(|| self.apps_of(name).next().filter(|_| kind == "jsapi"))?;
-        self.tickets_of(running, kind)
+    pub(super) fn tickets(&self, name: &str, kind: &str) -> Result<Option<&IssuedValues>, String> {
+        let of_corp = || self.apps_of(name).next().filter(|_| kind == "jsapi");
+        let running = match self.known_app(name) {
+            Ok(running) => running,
+            Err(problem) => of_corp().ok_or(problem)?,
+        };
+        Ok(self.tickets_of(running, kind))
     }
 }
 

@@ -125,7 +125,7 @@ impl Simulator {
     /// Returns a code as `wx.login` or the page of the web authorisation would.
     pub(super) fn login_code(&mut self, login: Login, now: UnixTime) -> Result<String, String> {
         let name = &login.app_id;
-        let running = self.app(name).ok_or_else(|| self.no_app(name))?;
+        let running = self.known_app(name)?;
         if running.app.is_work() {
             return Err(format!(
                 "\"{name}\" is a WeCom app: the sandbox echoes its login calls and accepts any code"

@@ -270,6 +270,21 @@ async fn revoking_from_an_unknown_app_panics() {
 }
 
 #[tokio::test]
+async fn asking_for_the_tokens_or_tickets_of_an_unknown_app_panics() {
+    let sandbox = sandbox().await;
+    let questions: [&dyn Fn(); 4] = [
+        &|| drop(sandbox.token("wxnobody", Mode::Stable)),
+        &|| drop(sandbox.ticket("wxnobody", "jsapi")),
+        &|| assert!(!sandbox.accepts_token("wxnobody", "x")),
+        &|| assert!(!sandbox.accepts_ticket("wxnobody", "jsapi", "x")),
+    ];
+    for (at, question) in questions.into_iter().enumerate() {
+        let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(question));
+        assert!(asked.is_err(), "question {at}");
+    }
+}
+
+#[tokio::test]
 async fn an_app_added_again_gets_the_new_settings_and_keeps_its_tokens() {
     let sandbox = sandbox().await;
     let token = token_of(&stable(&sandbox).await);

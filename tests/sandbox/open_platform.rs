@@ -549,6 +549,13 @@ async fn a_reset_keeps_the_accounts_decisions_and_forgets_tokens_and_tickets() {
 }
 
 #[tokio::test]
+#[should_panic(expected = "the sandbox has no app \"wxnobody\"")]
+async fn asking_for_the_refresh_token_of_an_unknown_app_panics() {
+    let sandbox = platform_sandbox().await;
+    let _ = sandbox.authorizer_refresh_token(PLATFORM, "wxnobody");
+}
+
+#[tokio::test]
 #[should_panic(expected = "only official accounts and mini programs")]
 async fn a_wecom_app_does_not_authorise_open_platforms() {
     let sandbox = platform_sandbox().await;
