@@ -83,12 +83,8 @@ impl Simulator {
         now: UnixTime,
     ) -> Result<Message, String> {
         let component = self.platform_mut(component)?;
-        let platform = component.settings.app_id.clone();
-        let authorizer = component
-            .authorizers
-            .iter_mut()
-            .find(|it| it.app_id == app_id && it.authorized)
-            .ok_or_else(|| format!("\"{app_id}\" has not authorised \"{platform}\""))?;
+        let problem = component.not_authorised(app_id);
+        let authorizer = find(&mut component.authorizers, app_id).map_err(|_| problem)?;
         authorizer.authorized = false;
         authorizer.refresh_token = None;
         authorizer.tokens.revoke(now);
@@ -227,6 +223,13 @@ impl Component {
             .iter()
             .find(|it| it.app_id == app_id && it.authorized)
             .ok_or_else(|| Refusal::new(61003))
+    }
+
+    pub(super) fn not_authorised(&self, app_id: &str) -> String {
+        format!(
+            "\"{app_id}\" has not authorised \"{}\"",
+            self.settings.app_id
+        )
     }
 
     /// Returns the access token that the redemption of a code brought.

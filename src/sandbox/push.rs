@@ -224,34 +224,42 @@ impl Message {
 
     /// Returns the event or message that `push` describes.
     pub(super) fn of(push: &Push) -> Self {
-        let message = match push.what {
+        let mut message = match push.what {
             What::Message => Self {
                 users: Some((push.app_id.clone(), push.from_user.clone())),
                 ..Self::new(push.fields.get("MsgType").map_or("text", String::as_str))
             },
             _ => Self::new(&push.info_type),
         };
-        let fields = push.fields.iter();
-        fields.fold(message, |message, (name, value)| message.field(name, value))
+        for (name, value) in &push.fields {
+            message = message.field(name, value);
+        }
+        let has_id = message.users.is_some() && message.info_type != "event";
+        if has_id && !push.fields.contains_key("MsgId") {
+            message = message.field("MsgId", &new_message_id().to_string());
+        }
+        message
     }
 
     /// Numbers come without CDATA, as in a captured push.
     fn xml(&self, app_id: &str, created_at: UnixTime) -> String {
         let mut xml = match &self.users {
             None => format!(
-                "<xml><AppId><![CDATA[{app_id}]]></AppId>\n<CreateTime>{created_at}</CreateTime>\n<InfoType><![CDATA[{}]]></InfoType>\n",
-                self.info_type
+                "<xml><AppId>{}</AppId>\n<CreateTime>{created_at}</CreateTime>\n<InfoType>{}</InfoType>\n",
+                cdata(app_id),
+                cdata(&self.info_type)
             ),
             Some((account, user)) => format!(
-                "<xml><ToUserName><![CDATA[{}]]></ToUserName>\n<FromUserName><![CDATA[{user}]]></FromUserName>\n<CreateTime>{created_at}</CreateTime>\n",
-                original_id(account)
+                "<xml><ToUserName>{}</ToUserName>\n<FromUserName>{}</FromUserName>\n<CreateTime>{created_at}</CreateTime>\n",
+                cdata(&original_id(account)),
+                cdata(user)
             ),
         };
         for (name, value) in &self.fields {
             let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
             xml += &match is_number {
                 true => format!("<{name}>{value}</{name}>\n"),
-                false => format!("<{name}><![CDATA[{value}]]></{name}>\n"),
+                false => format!("<{name}>{}</{name}>\n", cdata(value)),
             };
         }
         xml + "</xml>"
@@ -305,12 +313,9 @@ impl Sealed {
         }
         let signature = signature(&[token, &timestamp, &nonce]);
         let outer = match &message.users {
-            None => format!("<AppId><![CDATA[{app_id}]]></AppId>"),
+            None => format!("<AppId>{}</AppId>", cdata(app_id)),
             Some((account, _)) => {
-                format!(
-                    "<ToUserName><![CDATA[{}]]></ToUserName>",
-                    original_id(account)
-                )
+                format!("<ToUserName>{}</ToUserName>", cdata(&original_id(account)))
             }
         };
         let mut body =
@@ -333,6 +338,16 @@ impl Sealed {
             }),
         })
     }
+}
+
+/// Returns a text as CDATA, in two parts where it contains the end of one.
+fn cdata(text: &str) -> String {
+    format!("<![CDATA[{}]]>", text.replace("]]>", "]]]]><![CDATA[>"))
+}
+
+/// Returns a number of 19 digits, which fits into a signed one of 64 bits.
+fn new_message_id() -> u64 {
+    rand::rng().random_range(1_000_000_000_000_000_000..=i64::MAX as u64)
 }
 
 /// Returns nine digits, as observed.

@@ -98,6 +98,9 @@ impl Component {
             What::Message if push.app_id.is_empty() || push.from_user.is_empty() => {
                 return Err("a message requires \"app_id\" and \"from_user\"".to_owned());
             }
+            What::Message if self.authorizer(&push.app_id).is_err() => {
+                return Err(self.not_authorised(&push.app_id));
+            }
             What::Event | What::Message => Message::of(push),
         };
         let sealed = Sealed::new(&self.settings, &message, push, wall)?;

@@ -150,7 +150,7 @@ async fn a_message_that_cannot_be_forwarded_is_answered_success() {
         String::new(),
     ] {
         let company = Company::start(Some(response)).await;
-        let world = World::with(&company.setting(), |platform| platform).await;
+        let world = World::with(&company.setting(), |platform| platform.authorized_by(SHOP)).await;
         let reply = world.write(SHOP, "hello").await;
         assert!(reply.is_success(), "{reply:?}");
         world.assert_counted("message_not_forwarded", 1).await;
@@ -160,7 +160,7 @@ async fn a_message_that_cannot_be_forwarded_is_answered_success() {
 #[tokio::test]
 async fn wechat_gets_success_in_time_while_the_other_server_does_not_answer() {
     let company = Company::start(None).await;
-    let world = World::with(&company.setting(), |platform| platform).await;
+    let world = World::with(&company.setting(), |platform| platform.authorized_by(SHOP)).await;
     let reply = world.write(SHOP, "hello").await;
     assert!(reply.is_success(), "{reply:?}");
     assert!(reply.took < Duration::from_secs(5), "{reply:?}");
@@ -169,7 +169,7 @@ async fn wechat_gets_success_in_time_while_the_other_server_does_not_answer() {
 
 #[tokio::test]
 async fn without_a_message_server_messages_are_answered_success() {
-    let world = World::with("", |platform| platform).await;
+    let world = World::with("", |platform| platform.authorized_by(SHOP)).await;
     let reply = world.write(SHOP, "TESTCOMPONENT_MSG_TYPE_TEXT").await;
     assert!(
         reply.is_success(),
@@ -183,7 +183,9 @@ async fn a_message_with_the_previous_keys_is_answered_with_them() {
     let settings =
         format!("previous_push_token = \"old-token\"\nprevious_aes_key = \"{OLD_KEY}\"\n");
     let world = World::with(&settings, |platform| {
-        platform.with_previous_push_keys("old-token", OLD_KEY)
+        platform
+            .with_previous_push_keys("old-token", OLD_KEY)
+            .authorized_by(TEST)
     })
     .await;
     let text = "TESTCOMPONENT_MSG_TYPE_TEXT";
@@ -201,7 +203,7 @@ async fn a_message_with_the_previous_keys_is_answered_with_them() {
 #[tokio::test]
 async fn every_invalid_message_gets_the_same_answer() {
     let mut company = Company::start(Some(answer("200 OK", "", "mine"))).await;
-    let world = World::with(&company.setting(), |platform| platform).await;
+    let world = World::with(&company.setting(), |platform| platform.authorized_by(SHOP)).await;
     let message = || Push::message(SHOP, USER, "hello");
     for push in [
         message().wrong_receiver(),
@@ -332,7 +334,7 @@ async fn no_token_and_no_text_of_a_message_is_logged() {
     log.listen();
     let company =
         Company::start(Some(answer("500 Internal Server Error", "", "their error"))).await;
-    let world = World::with(&company.setting(), |platform| platform).await;
+    let world = World::with(&company.setting(), |platform| platform.authorized_by(SHOP)).await;
     assert_eq!(world.sandbox.check_going_live(COMPONENT).await, Ok(()));
     let said = "a private word of a user";
     assert!(world.write(SHOP, said).await.is_success());

@@ -72,6 +72,33 @@ async fn a_long_reply_is_read_whole_and_shown_in_part() {
 }
 
 #[tokio::test]
+#[should_panic(expected = "has not authorised")]
+async fn an_account_that_has_not_authorised_gets_no_messages() {
+    let (sandbox, _receiver) = messaging().await;
+    sandbox.send_message(PLATFORM, MINI, USER, "hello").await;
+}
+
+#[tokio::test]
+async fn a_message_has_an_id_and_any_text_and_an_event_has_no_id() {
+    let (sandbox, mut receiver) = messaging().await;
+    let text = "a]]>b & <c>";
+    sandbox.send_message(PLATFORM, APP, USER, text).await;
+    let message = open(&receiver.next().await, KEY).message;
+    let id = field(&message, "MsgId").parse::<u64>().unwrap();
+    assert!(id >= 1 << 32, "{id}");
+    let content = between(&message, "<Content>", "</Content>");
+    assert_eq!(content, "<![CDATA[a]]]]><![CDATA[>b & <c>]]>");
+    let own = Push::message(APP, USER, text).field("MsgId", "7");
+    sandbox.push(PLATFORM, own).await;
+    let message = open(&receiver.next().await, KEY).message;
+    assert_eq!(field(&message, "MsgId"), "7");
+    let event = Push::user_event(APP, USER, "subscribe");
+    sandbox.push(PLATFORM, event).await;
+    let message = open(&receiver.next().await, KEY).message;
+    assert!(!message.contains("MsgId"), "{message}");
+}
+
+#[tokio::test]
 async fn the_go_live_test_says_why_there_was_no_answer() {
     let platform = platform().with_push_url("http://127.0.0.1:1/push");
     let sandbox = platform_sandbox_with(platform).await;

@@ -5,6 +5,12 @@ use std::sync::Arc;
 
 use actix_web::web::{self, Bytes};
 use actix_web::{App as Web, HttpRequest, HttpResponse, HttpServer};
+use aes::Aes256;
+use base64::Engine as _;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::BASE64_STANDARD;
+use cbc::cipher::block_padding::NoPadding;
+use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -196,3 +202,46 @@ pub(crate) async fn pushing() -> (Sandbox, Receiver) {
 
 pub(crate) const KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
 pub(crate) const OLD_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+
+/// An opened push.
+pub(crate) struct Opened {
+    pub(crate) message: String,
+    pub(crate) receiver: String,
+}
+
+pub(crate) fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(start)
+        .unwrap_or_else(|| panic!("no {start} in {text}"));
+    rest.split_once(end).unwrap().0
+}
+
+pub(crate) fn field<'a>(message: &'a str, name: &str) -> &'a str {
+    let value = between(message, &format!("<{name}>"), &format!("</{name}>"));
+    let value = value.strip_prefix("<![CDATA[").unwrap_or(value);
+    value.strip_suffix("]]>").unwrap_or(value)
+}
+
+pub(crate) fn open(push: &Received, key: &str) -> Opened {
+    let config = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent);
+    let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
+    let key: [u8; 32] = engine.decode(key).unwrap().try_into().unwrap();
+    let iv: [u8; 16] = key[..16].try_into().unwrap();
+    let mut bytes = BASE64_STANDARD
+        .decode(field(&push.body, "Encrypt"))
+        .unwrap();
+    assert_eq!(bytes.len() % 32, 0);
+    cbc::Decryptor::<Aes256>::new((&key).into(), (&iv).into())
+        .decrypt_padded::<NoPadding>(&mut bytes)
+        .unwrap();
+    bytes.truncate(bytes.len() - usize::from(*bytes.last().unwrap()));
+    let length = u32::from_be_bytes(bytes[16..20].try_into().unwrap()) as usize;
+    let text = String::from_utf8(bytes[20..].to_vec()).unwrap();
+    let (message, receiver) = text.split_at(length);
+    Opened {
+        message: message.to_owned(),
+        receiver: receiver.to_owned(),
+    }
+}

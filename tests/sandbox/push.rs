@@ -2,38 +2,13 @@
 
 use std::time::Duration;
 
-use aes::Aes256;
-use base64::Engine as _;
-use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
-use base64::prelude::BASE64_STANDARD;
-use cbc::cipher::block_padding::NoPadding;
-use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use wx_jssdk::clock::UnixTime;
 use wx_jssdk::sandbox::{Push, Sandbox};
 
 use crate::platform_support::*;
 use crate::support::*;
-
-/// An opened push.
-struct Opened {
-    message: String,
-    receiver: String,
-}
-
-fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
-    let (_, rest) = text
-        .split_once(start)
-        .unwrap_or_else(|| panic!("no {start} in {text}"));
-    rest.split_once(end).unwrap().0
-}
-
-fn field<'a>(message: &'a str, name: &str) -> &'a str {
-    let value = between(message, &format!("<{name}>"), &format!("</{name}>"));
-    let value = value.strip_prefix("<![CDATA[").unwrap_or(value);
-    value.strip_suffix("]]>").unwrap_or(value)
-}
 
 fn hex_sha1(parts: &[&str]) -> String {
     let mut sorted = parts.to_vec();
@@ -54,33 +29,9 @@ fn is_signed(push: &Received, token: &str) -> bool {
     hex_sha1(&[token, &timestamp, &nonce, encrypt]) == param("msg_signature")
 }
 
-fn open(push: &Received, key: &str) -> Opened {
-    let config = GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent);
-    let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
-    let key: [u8; 32] = engine.decode(key).unwrap().try_into().unwrap();
-    let iv: [u8; 16] = key[..16].try_into().unwrap();
-    let mut bytes = BASE64_STANDARD
-        .decode(field(&push.body, "Encrypt"))
-        .unwrap();
-    assert_eq!(bytes.len() % 32, 0);
-    cbc::Decryptor::<Aes256>::new((&key).into(), (&iv).into())
-        .decrypt_padded::<NoPadding>(&mut bytes)
-        .unwrap();
-    bytes.truncate(bytes.len() - usize::from(*bytes.last().unwrap()));
-    let length = u32::from_be_bytes(bytes[16..20].try_into().unwrap()) as usize;
-    let text = String::from_utf8(bytes[20..].to_vec()).unwrap();
-    let (message, receiver) = text.split_at(length);
-    Opened {
-        message: message.to_owned(),
-        receiver: receiver.to_owned(),
-    }
-}
-
-async fn start_pushes(sandbox: &Sandbox) {
+async fn start_pushes(sandbox: &Sandbox) -> Value {
     let body = json!({ "component_appid": PLATFORM, "component_secret": PLATFORM_SECRET });
-    component(sandbox, "api_start_push_ticket", None, body).await;
+    component(sandbox, "api_start_push_ticket", None, body).await
 }
 
 #[tokio::test]
