@@ -208,7 +208,7 @@ impl Sandbox {
 
     /// Clears tokens, tickets, logins, quotas, faults, counts and received requests. The apps are kept.
     pub fn reset(&self) {
-        self.shared.inside().reset();
+        self.shared.inside().reset(self.shared.clock.now());
     }
 
     /// Returns how many calls this endpoint received, rejected and failed calls included.

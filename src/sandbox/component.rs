@@ -195,14 +195,18 @@ impl Component {
         }
     }
 
-    /// Clears credentials, codes, usage and pushes. The accounts' decisions and refresh tokens are kept.
-    pub(super) fn reset(&mut self) {
+    /// Clears credentials, codes, usage and pushes. The accounts' decisions and refresh tokens are kept, and
+    /// started pushes stay started.
+    pub(super) fn reset(&mut self, now: UnixTime) {
         let mut authorizers = std::mem::take(&mut self.authorizers);
         for authorizer in &mut authorizers {
             authorizer.tokens = IssuedValues::default();
         }
+        let mut pushes = std::mem::take(&mut self.pushes);
+        pushes.reset(now);
         *self = Self {
             authorizers,
+            pushes,
             ..Self::new(self.settings.clone())
         };
     }

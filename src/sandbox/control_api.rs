@@ -190,7 +190,7 @@ async fn add_account(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Pr
 }
 
 async fn reset(shared: Data<Shared>) -> Json<Done> {
-    shared.inside().reset();
+    shared.inside().reset(shared.clock.now());
     DONE
 }
 

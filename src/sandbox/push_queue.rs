@@ -54,6 +54,14 @@ pub(super) struct Delivery {
 }
 
 impl PushQueue {
+    /// Restores the initial state; started pushes go on with a new period.
+    pub(super) fn reset(&mut self, now: UnixTime) {
+        *self = Self {
+            next_ticket: self.next_ticket.map(|_| now.plus(PERIOD)),
+            ..Self::default()
+        };
+    }
+
     /// Starts the pushes of tickets. Returns false if they were started before.
     pub(super) fn start(&mut self, now: UnixTime) -> bool {
         let starts = self.next_ticket.is_none();

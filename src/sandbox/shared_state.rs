@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 
 use super::fault::{FaultKind, Faults};
 use super::hosts::Network;
@@ -264,8 +264,8 @@ impl Inside {
     }
 
     /// Restores the initial state but keeps the apps. Gates stay until their holders drop them.
-    pub(super) fn reset(&mut self) {
-        self.simulator.reset();
+    pub(super) fn reset(&mut self, now: UnixTime) {
+        self.simulator.reset(now);
         self.faults.clear();
         self.reset_calls();
     }

@@ -160,11 +160,13 @@ impl Simulator {
     }
 
     /// Clears credentials and usage; the apps are kept.
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, now: UnixTime) {
         for running in &mut self.apps {
             *running = Running::new(running.app.clone());
         }
-        self.platforms.iter_mut().for_each(Component::reset);
+        for platform in &mut self.platforms {
+            platform.reset(now);
+        }
         self.corps.clear();
         self.bans.clear();
         self.logins = Logins::default();

@@ -29,6 +29,21 @@ fn is_signed(push: &Received, token: &str) -> bool {
     hex_sha1(&[token, &timestamp, &nonce, encrypt]) == param("msg_signature")
 }
 
+#[tokio::test]
+async fn a_reset_keeps_started_pushes_and_restarts_their_period() {
+    let (sandbox, mut receiver) = pushing().await;
+    start_pushes(&sandbox).await;
+    sandbox.advance(seconds(599));
+    sandbox.reset();
+    let again = start_pushes(&sandbox).await;
+    assert_eq!(again["errmsg"], "in a normal state");
+    sandbox.advance(seconds(599));
+    start_pushes(&sandbox).await;
+    assert!(receiver.is_empty());
+    sandbox.advance(seconds(1));
+    receiver.next().await;
+}
+
 async fn start_pushes(sandbox: &Sandbox) -> Value {
     let body = json!({ "component_appid": PLATFORM, "component_secret": PLATFORM_SECRET });
     component(sandbox, "api_start_push_ticket", None, body).await
