@@ -133,13 +133,6 @@ impl OpenPlatform {
         &self.encoding_aes_key
     }
 
-    /// Sets the AppSecret.
-    #[must_use]
-    pub fn with_secret(mut self, secret: impl Into<String>) -> Self {
-        self.secret = secret.into();
-        self
-    }
-
     /// Sets the URL for tickets and authorisation events (授权事件接收URL).
     #[must_use]
     pub fn with_push_url(mut self, url: impl Into<String>) -> Self {

@@ -75,13 +75,6 @@ impl Sandbox {
         self.shared.check_going_live(component_app_id).await
     }
 
-    /// Sets whether all pushes to a platform are lost from now on.
-    pub fn lose_pushes(&self, component_app_id: &str, yes: bool) {
-        let mut inside = self.shared.inside();
-        let component = known(inside.simulator.platform_mut(component_app_id));
-        component.pushes.lost = yes;
-    }
-
     /// Returns the newest answers of a platform to pushes, the newest last; 64 are kept.
     #[must_use]
     pub fn push_replies(&self, component_app_id: &str) -> Vec<PushReply> {

@@ -32,8 +32,6 @@ pub(super) struct PushQueue {
     pub(super) replies: VecDeque<PushReply>,
     /// Pushes that were answered or have failed.
     pub(super) sent: u64,
-    /// Whether pushes are lost on their way.
-    pub(super) lost: bool,
 }
 
 struct Waiting {
@@ -48,7 +46,6 @@ pub(super) struct Delivery {
     sealed: Sealed,
     url: Option<String>,
     timeout: Duration,
-    lost: bool,
     /// Earlier deliveries, or `None` if a failed one is not repeated.
     tries: Option<u32>,
 }
@@ -129,7 +126,6 @@ impl Component {
             sealed,
             url,
             timeout: Duration::from_millis(self.settings.push_timeout_ms),
-            lost: self.pushes.lost,
             tries,
         }
     }
@@ -231,7 +227,7 @@ impl Shared {
         if let Ok(component) = inside.simulator.platform_mut(&delivery.component) {
             push_back(&mut component.pushes.replies, reply.clone(), REPLIES);
             let again = delivery.tries.filter(|tries| *tries < RETRIES);
-            if let Some(tries) = again.filter(|_| !reply.is_success() && !delivery.lost) {
+            if let Some(tries) = again.filter(|_| !reply.is_success()) {
                 component.enqueue(delivery.sealed.clone(), now.plus(RETRY_AFTER), tries + 1);
             }
             component.pushes.sent += 1;
@@ -245,9 +241,6 @@ impl Shared {
 impl Delivery {
     /// Returns the status and the body of the answer, or why no answer came.
     async fn send(&self) -> Result<(u16, String), String> {
-        if self.lost {
-            return Err("the push was lost".to_owned());
-        }
         let url = self.url.as_ref().ok_or(match self.sealed.answered {
             None => "the platform has no push URL",
             Some(_) => "the platform has no message URL",

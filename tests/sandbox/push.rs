@@ -229,19 +229,6 @@ async fn a_push_that_is_not_answered_in_time_has_failed() {
 }
 
 #[tokio::test]
-async fn a_lost_push_is_never_delivered_or_repeated() {
-    let (sandbox, mut receiver) = pushing().await;
-    sandbox.lose_pushes(PLATFORM, true);
-    sandbox.authorize(PLATFORM, APP).await;
-    let reply = sandbox.push_ticket(PLATFORM).await;
-    assert_eq!((reply.status, reply.is_success()), (None, false));
-    sandbox.lose_pushes(PLATFORM, false);
-    sandbox.advance(seconds(60));
-    start_pushes(&sandbox).await;
-    assert!(receiver.is_empty());
-}
-
-#[tokio::test]
 async fn a_platform_without_a_push_url_still_gets_a_ticket() {
     let sandbox = platform_sandbox().await;
     let reply = sandbox.push_ticket(PLATFORM).await;
