@@ -137,7 +137,8 @@ impl Sandbox {
         let shared = Arc::new(Shared::new(clock));
         let host = Host::start("api", shared.clone(), addr).await?;
         let url = host.url().into();
-        let network = Arc::new(Network::new(host));
+        let pushes = push_queue::start(shared.clone())?;
+        let network = Arc::new(Network::new(host, pushes));
         shared.set_network(&network);
         Ok(Self {
             shared,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex as SyncMutex;
 use serde::Serialize;
 use tokio::net::TcpSocket;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::listener::Listener;
 use super::proxy::Proxy;
@@ -19,14 +19,17 @@ pub(super) struct Network {
     pub(super) first: Host,
     second: Mutex<Option<Host>>,
     pub(super) proxies: SyncMutex<Vec<Proxy>>,
+    /// Ends the thread that sends pushes, at the latest when it is dropped.
+    pushes: watch::Sender<()>,
 }
 
 impl Network {
-    pub(super) fn new(first: Host) -> Self {
+    pub(super) fn new(first: Host, pushes: watch::Sender<()>) -> Self {
         Self {
             first,
             second: Mutex::default(),
             proxies: SyncMutex::default(),
+            pushes,
         }
     }
 
@@ -47,8 +50,9 @@ impl Network {
         std::iter::once(self.first.clone()).chain(second).collect()
     }
 
-    /// Ends all listeners, and gives their ports back.
+    /// Ends all listeners and gives their ports back, and ends the pushes.
     pub(super) async fn stop(&self) {
+        self.pushes.send_replace(());
         for host in self.hosts().await {
             let mut listening = host.inner.listening.lock().await;
             if let Listening::Yes(listener) = &*listening {

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::shared_state::Shared;
-use super::{authorize_page, control_api, http_handler, push_queue};
+use super::{authorize_page, control_api, http_handler};
 
 /// Serves until it is stopped or dropped.
 pub(super) struct Listener {
@@ -83,7 +83,6 @@ async fn serve(
     addr: SocketAddr,
     report: oneshot::Sender<Started>,
 ) {
-    actix_web::rt::spawn(push_queue::send_due(shared.clone()));
     let shared = Data::from(shared);
     let http = HttpServer::new(move || {
         let calls = calls.clone();

@@ -1,16 +1,20 @@
 //! When pushes are sent: tickets every ten minutes, events at once, and failed ones again.
 //!
-//! The times are the sandbox's. A task of the listener looks once a second, and whenever the clock is advanced
-//! or the API is called.
+//! The times are the sandbox's. A thread looks once a second, and whenever the clock is advanced or the API is
+//! called.
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::io;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::runtime;
+use tokio::sync::watch;
 
 use crate::clock::{Clock, UnixTime};
 
@@ -279,8 +283,27 @@ fn reason(error: reqwest::Error) -> String {
     text
 }
 
-/// Sends what is due, until the listener ends.
-pub(super) async fn send_due(shared: Arc<Shared>) {
+/// Sends what is due on a thread of its own, so that no host has to be reachable, until the sender is used or
+/// dropped.
+pub(super) fn start(shared: Arc<Shared>) -> io::Result<watch::Sender<()>> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (stop, mut stopped) = watch::channel(());
+    thread::Builder::new()
+        .name("wechat-pushes".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = send_due(shared) => {}
+                    _ = stopped.changed() => {}
+                }
+            });
+        })?;
+    Ok(stop)
+}
+
+async fn send_due(shared: Arc<Shared>) {
     loop {
         while let Some(delivery) = shared.due_push() {
             shared.deliver(&delivery).await;

@@ -30,6 +30,22 @@ fn is_signed(push: &Received, token: &str) -> bool {
 }
 
 #[tokio::test]
+async fn pushes_go_on_while_the_host_is_unreachable() {
+    let (sandbox, mut receiver) = pushing().await;
+    let settings = platform().with_push_url(&receiver.url);
+    sandbox.add_platform(settings.push_timeout(Duration::from_millis(300)));
+    receiver.answer(&[(0, "")]);
+    start_pushes(&sandbox).await;
+    sandbox.advance(seconds(600));
+    let first = receiver.next().await;
+    sandbox.host().set_reachable(false).await.unwrap();
+    // The one under way fails in its own time, and is repeated.
+    sandbox.wait_for_pushes(PLATFORM, 1).await;
+    sandbox.advance(seconds(5));
+    assert_eq!(receiver.next().await, first);
+}
+
+#[tokio::test]
 async fn a_reset_keeps_started_pushes_and_restarts_their_period() {
     let (sandbox, mut receiver) = pushing().await;
     start_pushes(&sandbox).await;
