@@ -132,15 +132,14 @@ async fn authorize(shared: Data<Shared>, body: Bytes) -> HttpResponse {
             }
             visit.check(component, &shared)?
         };
+        let code = Some(visit.pre_auth_code.as_str());
         let granted = shared
-            .authorize(
-                &visit.component_appid,
-                &visit.app_id,
-                Some(&visit.pre_auth_code),
-            )
+            .grant(&visit.component_appid, &visit.app_id, code, false)
             .map_err(|_| UNKNOWN)?;
-        // Platforms without a push URL get the code by the redirect alone.
-        let _ = shared.push_event_later(&visit.component_appid, &granted.message);
+        if let Some(message) = &granted.message {
+            // Platforms without a push URL get the code by the redirect alone.
+            let _ = shared.push_event_later(&visit.component_appid, message);
+        }
         Ok(with_code(url, &granted.code, granted.expires_in))
     };
     match chosen() {

@@ -47,17 +47,19 @@ pub(super) struct Granted {
     pub(super) code: String,
     /// Lifetime of the code, in seconds.
     pub(super) expires_in: u64,
-    /// The push that tells the platform.
-    pub(super) message: Message,
+    /// The push that tells the platform; `None` if nothing changed.
+    pub(super) message: Option<Message>,
 }
 
 impl Simulator {
-    /// Authorises a platform for an account, as its owner does. `pre_auth_code` is used up, if given.
+    /// Authorises a platform for an account, as its owner does. `pre_auth_code` is used up, if given. `changed` says
+    /// whether an account that authorises again grants other permission sets.
     pub(super) fn authorize(
         &mut self,
         component: &str,
         name: &str,
         pre_auth_code: Option<&str>,
+        changed: bool,
         now: UnixTime,
     ) -> Result<Granted, String> {
         let app = &self.known_app(name)?.app;
@@ -72,7 +74,7 @@ impl Simulator {
             component.use_pre_auth_code(code);
         }
         let pre_auth_code = pre_auth_code.map_or_else(new_pre_auth_code, str::to_owned);
-        Ok(component.grant(app_id, &pre_auth_code, now))
+        Ok(component.grant(app_id, &pre_auth_code, changed, now))
     }
 
     /// Withdraws an account's authorisation, as its owner does. Returns the push that tells the platform.
@@ -88,10 +90,9 @@ impl Simulator {
         authorizer.authorized = false;
         authorizer.refresh_token = None;
         authorizer.tokens.revoke(now);
-        let codes = component.codes.iter_mut();
-        codes
-            .filter(|code| code.app_id == app_id)
-            .for_each(|code| code.used = true);
+        for code in &mut component.codes {
+            code.used |= code.app_id == app_id;
+        }
         Ok(Message::new("unauthorized").field("AuthorizerAppid", app_id))
     }
 
@@ -253,8 +254,15 @@ impl Component {
         }
     }
 
-    /// A second authorisation without a cancellation ends the access token.
-    fn grant(&mut self, app_id: String, pre_auth_code: &str, now: UnixTime) -> Granted {
+    /// A second authorisation without a cancellation ends the access token. WeChat pushes it only if the permission
+    /// sets changed.
+    fn grant(
+        &mut self,
+        app_id: String,
+        pre_auth_code: &str,
+        changed: bool,
+        now: UnixTime,
+    ) -> Granted {
         let known = self.authorizers.iter().position(|it| it.app_id == app_id);
         let at = known.unwrap_or_else(|| {
             self.authorizers.push(Authorizer {
@@ -278,15 +286,18 @@ impl Component {
             new_authorization_code(),
             now.plus(Duration::from_secs(life)),
         );
-        let message = Message::new(if again {
-            "updateauthorized"
-        } else {
-            "authorized"
-        })
-        .field("AuthorizerAppid", &app_id)
-        .field("AuthorizationCode", &code)
-        .field("AuthorizationCodeExpiredTime", &expires_at.to_string())
-        .field("PreAuthCode", pre_auth_code);
+        let event = match (again, changed) {
+            (false, _) => Some("authorized"),
+            (true, true) => Some("updateauthorized"),
+            (true, false) => None,
+        };
+        let message = event.map(|event| {
+            Message::new(event)
+                .field("AuthorizerAppid", &app_id)
+                .field("AuthorizationCode", &code)
+                .field("AuthorizationCodeExpiredTime", &expires_at.to_string())
+                .field("PreAuthCode", pre_auth_code)
+        });
         let issued = AuthorizationCode {
             value: code.clone(),
             app_id,

@@ -52,28 +52,21 @@ async fn push(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem>
     Ok(Json(json!(answer)))
 }
 
-/// Body of `authorize` and `cancel-authorization`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Decision {
-    #[serde(default)]
-    component_appid: Option<String>,
-    app_id: String,
-}
-
-impl Decision {
-    fn read(shared: &Shared, body: &[u8]) -> Result<(String, String), String> {
-        let order = read::<Self>(body, DECISION)?;
-        let component = shared.platform_or_only(order.component_appid)?;
-        Ok((component, order.app_id))
-    }
-}
-
 /// Answers with the code after the push.
 async fn authorize(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
-    let (component, app_id) = Decision::read(&shared, &body)?;
-    let granted = shared.authorize(&component, &app_id, None)?;
-    let push = shared.push_event(&component, &granted.message).await?;
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        #[serde(default)]
+        component_appid: Option<String>,
+        app_id: String,
+        #[serde(default)]
+        changed: bool,
+    }
+    let order = read::<Order>(&body, AUTHORIZE)?;
+    let component = shared.platform_or_only(order.component_appid)?;
+    let authorized = shared.authorize(&component, &order.app_id, order.changed);
+    let (granted, push) = authorized.await?;
     Ok(Json(json!({
         "auth_code": granted.code,
         "expires_in": granted.expires_in,
@@ -82,8 +75,16 @@ async fn authorize(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Pro
 }
 
 async fn cancel(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
-    let (component, app_id) = Decision::read(&shared, &body)?;
-    let message = shared.cancel_authorization(&component, &app_id)?;
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        #[serde(default)]
+        component_appid: Option<String>,
+        app_id: String,
+    }
+    let order = read::<Order>(&body, CANCEL)?;
+    let component = shared.platform_or_only(order.component_appid)?;
+    let message = shared.cancel_authorization(&component, &order.app_id)?;
     let push = shared.push_event(&component, &message).await?;
     Ok(Json(json!({ "push": push })))
 }
@@ -123,5 +124,6 @@ impl Shared {
 
 const PLATFORM: &str = r#"{"component_appid": "wx…", "secret": "…", "push_url": "http://127.0.0.1:8080/…"}, perhaps with "message_url", "push_token", "encoding_aes_key", "safe_domains", "page_host", "redirect_hosts", "authorized_by", "allow_ips" and "pre_auth_code_ttl""#;
 const PUSH: &str = r#"{"component_appid": "wx…", "what": "ticket"}, where "what" is ticket, event (with "info_type", perhaps "fields"), message (with "app_id", "from_user" and "fields": {"MsgType": "text", "Content": "…"}) or replay, perhaps with "created_at", and true for "wrong_signature", "wrong_receiver", "previous_keys", "truncated" or "twice""#;
-const DECISION: &str = r#"{"component_appid": "wx…", "app_id": "wx…"}, where "component_appid" may be absent if there is one platform"#;
+const AUTHORIZE: &str = r#"{"component_appid": "wx…", "app_id": "wx…"}, where "component_appid" may be absent if there is one platform, perhaps with "changed": true"#;
+const CANCEL: &str = r#"{"component_appid": "wx…", "app_id": "wx…"}, where "component_appid" may be absent if there is one platform"#;
 const CHECK: &str = r#"{"component_appid": "wx…"}, or {} if there is one platform"#;

@@ -23,16 +23,18 @@ impl Sandbox {
     }
 
     /// Authorises a platform for an official account or a mini program, as its owner does. Pushes `authorized`,
-    /// or `updateauthorized` if the account had authorised it already; the access token then ends. Returns the
-    /// authorisation code after the platform answered.
+    /// unless the account had authorised it already; the access token then ends. Returns the authorisation code
+    /// after the platform answered.
     pub async fn authorize(&self, component_app_id: &str, app: &str) -> String {
-        let granted = known(self.shared.authorize(component_app_id, app, None));
-        known(
-            self.shared
-                .push_event(component_app_id, &granted.message)
-                .await,
-        );
-        granted.code
+        let authorized = self.shared.authorize(component_app_id, app, false);
+        known(authorized.await).0.code
+    }
+
+    /// Does the same with other permission sets than before: pushes `updateauthorized` if the account had authorised
+    /// the platform already.
+    pub async fn change_authorization(&self, component_app_id: &str, app: &str) -> String {
+        let authorized = self.shared.authorize(component_app_id, app, true);
+        known(authorized.await).0.code
     }
 
     /// Withdraws an account's authorisation, as its owner does: its tokens and its refresh token end. Pushes
@@ -147,17 +149,34 @@ impl Shared {
         self.inside().simulator.add_platform(platform, now);
     }
 
-    pub(super) fn authorize(
+    /// Returns the platform's answer too, if something was pushed.
+    pub(super) async fn authorize(
+        &self,
+        component: &str,
+        app: &str,
+        changed: bool,
+    ) -> Result<(Granted, Option<PushReply>), String> {
+        let granted = self.grant(component, app, None, changed)?;
+        let pushed = match &granted.message {
+            Some(message) => Some(self.push_event(component, message).await?),
+            None => None,
+        };
+        Ok((granted, pushed))
+    }
+
+    /// Authorises a platform without a push.
+    pub(super) fn grant(
         &self,
         component: &str,
         app: &str,
         pre_auth_code: Option<&str>,
+        changed: bool,
     ) -> Result<Granted, String> {
         let now = self.clock.now();
         let mut inside = self.inside();
         inside
             .simulator
-            .authorize(component, app, pre_auth_code, now)
+            .authorize(component, app, pre_auth_code, changed, now)
     }
 
     pub(super) fn cancel_authorization(

@@ -117,6 +117,11 @@ async fn an_owners_decisions_are_made_over_http() {
     assert_eq!(answer["push"]["body"], "success");
     let redeemed = redeem(&sandbox, &token, text(&answer, "auth_code")).await;
     assert_eq!(redeemed["authorization_info"]["authorizer_appid"], APP);
+    let answer = carried_out(&sandbox, "authorize", body.clone()).await;
+    assert_eq!(answer["push"], Value::Null);
+    let changed = json!({ "app_id": APP, "changed": true });
+    let answer = carried_out(&sandbox, "authorize", changed).await;
+    assert_eq!(answer["push"]["info_type"], "updateauthorized");
     let answer = carried_out(&sandbox, "cancel-authorization", body.clone()).await;
     assert_eq!(answer["push"]["info_type"], "unauthorized");
     let (status, answer) = order(&sandbox, "cancel-authorization", body).await;

@@ -145,7 +145,9 @@ async fn an_authorisation_its_update_and_its_end_are_pushed() {
         (START.0 + 600).to_string()
     );
     assert!(field(message, "PreAuthCode").starts_with("preauthcode@@@"));
-    let code = sandbox.authorize(PLATFORM, APP).await;
+    // WeChat pushes nothing if the permission sets did not change.
+    sandbox.authorize(PLATFORM, APP).await;
+    let code = sandbox.change_authorization(PLATFORM, APP).await;
     let update = open(&receiver.next().await, KEY).message;
     assert_eq!(field(&update, "InfoType"), "updateauthorized");
     assert_eq!(field(&update, "AuthorizationCode"), code);
