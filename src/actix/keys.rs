@@ -264,17 +264,13 @@ pub fn new_key() -> String {
 mod tests {
     use super::*;
 
-    fn key(name: &str, accounts: Option<&[&str]>, kinds: Option<&[Kind]>) -> ApiKey {
-        ApiKey {
-            accounts: accounts.map(|names| names.iter().map(ToString::to_string).collect()),
-            kinds: kinds.map(<[Kind]>::to_vec),
-            ..ApiKey::new(name, KeyHash::of(&format!("key of {name}")))
-        }
+    fn key(name: &str) -> ApiKey {
+        ApiKey::new(name, KeyHash::of(&format!("key of {name}")))
     }
 
     #[test]
     fn a_key_is_found_only_by_its_hash() {
-        let keys = ApiKeys::new(vec![key("crm", None, None), key("shop", None, None)]);
+        let keys = ApiKeys::new(vec![key("crm"), key("shop")]);
         assert_eq!(
             keys.find("key of shop").map(|key| key.name.as_str()),
             Some("shop")
@@ -288,16 +284,6 @@ mod tests {
             assert!(keys.find(wrong).is_none(), "{wrong}");
         }
         assert!(ApiKeys::default().find("").is_none());
-    }
-
-    #[test]
-    fn a_key_grants_only_its_accounts_and_kinds() {
-        let crm = key("crm", Some(&["main"]), Some(&[Kind::AccessToken]));
-        assert!(crm.opens("main", Kind::AccessToken));
-        assert!(!crm.opens("main", Kind::JsapiTicket) && !crm.opens("other", Kind::AccessToken));
-        assert!(crm.opens_account("main") && !crm.opens_account("mai"));
-        assert!(key("all", None, None).opens("anything", Kind::AgentTicket));
-        assert!(!key("none", Some(&[]), None).opens("main", Kind::AccessToken));
     }
 
     #[test]

@@ -314,6 +314,7 @@ async fn a_parameter_given_twice() {
         format!("url={url}&url={}", encode("https://evil.com/")),
         format!("url={url}&account=main&account=other"),
         format!("url={url}&debug=true&debug=false"),
+        "url=http://example.com/?debug=1&debug=0&debug=1".to_owned(),
     ] {
         refuses_query(&query, 400, "duplicate_parameter").await;
     }
@@ -356,14 +357,16 @@ async fn a_list_of_more_names_than_wechat_has() {
 async fn a_list_with_invalid_names() {
     let url = encode("https://example.com/");
     for list in [
-        "%3Cscript%3E",
-        "a%00b",
-        "a%20b",
-        "%E4%B8%AD",
-        "[%22chooseImage%22",
-        "[%22chooseImage%22,1]",
+        "jsApiList=%3Cscript%3E",
+        "jsApiList=a%00b",
+        "jsApiList=a%20b",
+        "jsApiList=%E4%B8%AD",
+        "jsApiList=[%22chooseImage%22",
+        "jsApiList=[%22chooseImage%22,1]",
+        &format!("jsApiList=a,{}", "b".repeat(65)),
+        "openTagList=%FF",
     ] {
-        refuses_query(&format!("url={url}&jsApiList={list}"), 400, "bad_list").await;
+        refuses_query(&format!("url={url}&{list}"), 400, "bad_list").await;
     }
 }
 

@@ -275,6 +275,7 @@ async fn debug_is_off_by_default() {
         ("&debug=1", true),
         ("&debug=false", false),
         ("&debug=0", false),
+        ("&debug=", false),
     ] {
         assert_eq!(
             app.query(&format!("url={url}{query}")).await.ok()["debug"],
@@ -471,10 +472,13 @@ async fn a_misspelt_parameter_gets_the_accounts_list_and_a_warning() {
 async fn lists_are_accepted_in_every_form_that_client_libraries_send() {
     let app = spawn_app().await;
     for query in [
+        "jsApiList=a,b",
         "jsApiList=a&jsApiList=b",
         "jsApiList[]=a&jsApiList[]=b",
         "jsApiList%5B%5D=a&jsApiList%5B%5D=b",
+        "jsApiList[0]=a&jsApiList[1]=b",
         "jsApiList=%5B%22a%22%2C%22b%22%5D",
+        "jsApiList=[%22a%22,%20%22b%22]",
     ] {
         let config = app
             .query(&format!("url=https%3A%2F%2Fexample.com%2F&{query}"))

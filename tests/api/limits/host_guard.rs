@@ -16,7 +16,12 @@ async fn browse(world: &World, host: &str, target: &str, more: &[(&str, &str)]) 
 async fn a_page_that_uses_dns_rebinding_reads_nothing() {
     let world = World::new("", "").await;
     for target in ["/readyz", "/healthz", TOKEN, "/cgi-bin/token", "/nothing"] {
-        for host in ["evil.com", "evil.com:8081", "127.0.0.1.nip.io"] {
+        for host in [
+            "evil.com",
+            "evil.com:8081",
+            "127.0.0.1.nip.io",
+            "localhost.evil.com",
+        ] {
             browse(&world, host, target, &[("Sec-Fetch-Site", "same-origin")])
                 .await
                 .assert_problem(421, "foreign_host");
@@ -44,7 +49,11 @@ async fn an_unparsable_host_is_refused_to_browsers() {
         "\u{ff45}vil",
         "evil%2ecom",
         "[evil.com",
+        "[evil.com]",
         "localhost, evil.com",
+        "evil.com,localhost",
+        "user@localhost",
+        "evil.com:x",
     ] {
         browse(&world, host, "/readyz", &[])
             .await
@@ -106,8 +115,11 @@ async fn an_operators_browser_and_all_programs_are_admitted() {
         "127.0.0.1:8081",
         "[::1]:8081",
         "localhost:8081",
+        "localhost",
         "wx:8081",
+        "",
         "wx.example.internal",
+        "wx.example.internal.",
         "WX.example.INTERNAL:8081",
     ] {
         assert_eq!(

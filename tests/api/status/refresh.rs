@@ -131,6 +131,7 @@ async fn a_page_of_another_site_refreshes_nothing_even_with_the_key() {
         vec![key, MARK, ("Origin", "http://127.0.0.1:1")],
         vec![key, MARK, ("Sec-Fetch-Site", "cross-site")],
         vec![key, MARK, ("Sec-Fetch-Site", "same-site")],
+        vec![key, MARK, ("Sec-Fetch-Site", "none")],
     ] {
         let answer = world.refresh_with("main", "access_token", &headers).await;
         answer.assert_problem(403, "cross_site");
@@ -186,6 +187,15 @@ async fn a_page_of_another_site_refreshes_nothing_even_with_the_key() {
             .await
             .status,
         200
+    );
+    let behind_tls = [key, MARK, ("Origin", "https://127.0.0.1:8081")];
+    assert_eq!(
+        world
+            .refresh_with("classic", "access_token", &behind_tls)
+            .await
+            .status,
+        200,
+        "TLS may end before this server"
     );
 }
 

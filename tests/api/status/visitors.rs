@@ -153,9 +153,12 @@ async fn an_invalid_query_is_refused_with_the_valid_values() {
         "state=broken",
         "limit=0",
         "limit=201",
+        "limit=x",
         "offset=-1",
+        "offset=1000001",
         "part=nothing",
         "accounts=main",
+        &format!("q={}", "a".repeat(129)),
     ] {
         for page in ["/status", "/status.json"] {
             world
