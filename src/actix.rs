@@ -1,20 +1,5 @@
-//! The endpoints as actix-web scopes, for an embedding application or for `server`.
-//!
-//! ```no_run
-//! use actix_web::{App, HttpServer};
-//! use wx_jssdk::{account::Account, broker::Broker};
-//!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let account = Account::official("wx0123456789abcdef", std::env::var("WX_SECRET")?).js_safe_domain("example.com")?;
-//! let broker = Broker::builder().account("main", account).build()?;
-//! tokio::spawn(broker.clone().keep_fresh());
-//! HttpServer::new(move || App::new().service(wx_jssdk::actix::public_scope("/jssdk", broker.clone())))
-//!     .bind(("127.0.0.1", 8080))?
-//!     .run()
-//!     .await?;
-//! # Ok(())
-//! # }
-//! ```
+//! The endpoints as actix-web scopes, for an embedding application or for `server`. The
+//! [crate's page](crate) has an example.
 
 #[cfg(feature = "server")]
 mod access_log;

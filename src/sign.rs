@@ -20,16 +20,7 @@ use crate::hex::write_hex;
 pub use page::{PageUrl, before_fragment};
 pub use warning::Warning;
 
-/// Signs pages with an app ID and a valid ticket.
-///
-/// ```
-/// use wx_jssdk::{clock::UnixTime, sign::{PageUrl, Signer}};
-/// let ticket = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
-/// let page = PageUrl::parse("http://mp.weixin.qq.com?params=value")?;
-/// let config = Signer::new("wx12ab", ticket).sign(&page, "Wm3WZYTPz0wzccnW", UnixTime(1414587457));
-/// assert_eq!(config.signature.to_string(), "0f9de62fce790f9a083d5c99e95740ceb90c27ed");
-/// # Ok::<(), wx_jssdk::sign::PageError>(())
-/// ```
+/// Signs pages with an app ID and a valid ticket. The [crate's page](crate) has an example.
 #[derive(Clone)]
 pub struct Signer {
     app_id: Arc<str>,
