@@ -83,12 +83,11 @@ impl Pushes {
                 .guard(guard::Post())
                 .app_data(web::Data::new(broker.clone()))
                 .app_data(web::Data::new(self.clone()))
-                .app_data(web::PayloadConfig::new(MAX_PUSH))
                 .route(web::post().to(receive))
         })
     }
 
-    /// Answers a push on a path that is not the usual one; `None` if no platform has the path.
+    /// Answers a push; `None` if no platform has the path.
     pub async fn receive(
         &self,
         broker: &Broker,
@@ -131,11 +130,10 @@ async fn receive(
     request: HttpRequest,
     broker: web::Data<Broker>,
     pushes: web::Data<Pushes>,
-    body: Result<web::Bytes, actix_web::Error>,
+    body: Payload,
 ) -> HttpResponse {
-    match pushes.find(request.path()) {
-        // A body over the limit is refused as an empty one is.
-        Some(target) => answer(target, &broker, &request, &body.unwrap_or_default()).await,
+    match pushes.receive(&broker, &request, body).await {
+        Some(answer) => answer,
         None => unknown_path().await,
     }
 }

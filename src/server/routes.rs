@@ -23,7 +23,7 @@ use super::listener::{Listener, ListenerLimits, open};
 use super::metrics::{self, Metrics};
 use super::openapi;
 use super::pages::{Pages, admin_files, not_found};
-use super::platform_routes::PlatformRoutes;
+use super::platform_routes::{PlatformRoutes, push_or_not_found};
 use super::ready::{Readiness, readyz};
 use super::reload::Reloader;
 use super::reload_record::Configuration;
@@ -225,7 +225,10 @@ pub(super) fn public_services(
         if let Some(sandbox) = &sandbox {
             services.service(sandbox.pre_verify_scope());
         }
-        services.default_service(web::to(platforms.clone().push_or_not_found(broker.clone())));
+        services
+            .app_data(web::Data::new(broker.clone()))
+            .app_data(web::Data::new(platforms.pushes.clone()))
+            .default_service(web::to(push_or_not_found));
     }
 }
 
