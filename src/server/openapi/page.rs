@@ -9,13 +9,13 @@ use std::sync::OnceLock;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::Description;
 use super::errors::Errors;
 use super::html::marked;
 use super::view::{self, Bases, Group, Schema};
+use crate::endpoint::query;
 use crate::server::backpressure::UnsentBudget;
 use crate::server::pages::{Lang, Page, origin_of};
 
@@ -48,8 +48,8 @@ pub(super) async fn show(
     description: web::Data<Description>,
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
-    let query = web::Query::<DocsQuery>::from_query(request.query_string());
-    let shows_errors = query.is_ok_and(|query| query.page.as_deref() == Some("errors"));
+    let shows_errors =
+        query::value(request.query_string(), "page").is_some_and(|page| page == "errors");
     let lang = Lang::of(&request);
     let render = || {
         let bases = Bases {
@@ -71,11 +71,6 @@ pub(super) type Rendered = [[OnceLock<askama::Result<String>>; 2]; 2];
 
 /// Stands for the admin listener's URL, which each visitor has another name for.
 const ADMIN: &str = "http://admin.invalid";
-
-#[derive(Deserialize)]
-struct DocsQuery {
-    page: Option<String>,
-}
 
 const DOCS: Page = Page {
     name: "docs",

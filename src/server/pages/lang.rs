@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{AcceptLanguage, Header as _, Quality};
-use actix_web::{HttpRequest, web};
-use serde::Deserialize;
+
+use crate::endpoint::query;
 
 /// The two languages of the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +15,9 @@ pub(in crate::server) enum Lang {
 }
 
 impl Lang {
-    /// Returns the language of a request: `?lang=`, else the browser's. A malformed query (WeChat and its
-    /// users append parameters) must not make the page fail.
+    /// Returns the language of a request: `?lang=`, else the browser's.
     pub(in crate::server) fn of(request: &HttpRequest) -> Self {
-        let asked = web::Query::<LangQuery>::from_query(request.query_string())
-            .ok()
-            .and_then(|query| query.into_inner().lang);
-        asked
+        query::value(request.query_string(), "lang")
             .and_then(|tag| Self::from_tag(&tag))
             .or_else(|| Self::from_accept(AcceptLanguage::parse(request).ok()?))
             // Most WeChat users read Chinese.
@@ -55,9 +52,4 @@ impl Lang {
         let mut tags = ranges.iter().filter_map(|range| range.item.item());
         tags.find_map(|tag| Self::from_tag(tag.primary_language()))
     }
-}
-
-#[derive(Deserialize)]
-struct LangQuery {
-    lang: Option<String>,
 }
