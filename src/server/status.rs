@@ -6,7 +6,7 @@
 
 mod account_report;
 mod csrf;
-mod format;
+pub(super) mod format;
 mod hours_strip;
 mod page;
 mod query;

@@ -328,7 +328,7 @@ impl Incident {
 }
 
 /// Number of accounts that a message names.
-pub(super) const NAMED: usize = 10;
+const NAMED: usize = 10;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,10 @@
 //! The words of a message, in one language.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::incidents::{Cause, Event, NAMED, Notice, Severity};
+use super::incidents::{Cause, Event, Notice, Severity};
 use crate::server::pages::Lang;
+use crate::server::status::format::span;
 
 impl Notice {
     /// Returns the name of the event, for programs.
@@ -98,7 +97,7 @@ impl Notice {
             _ => line("Accounts", "账号", listed(&self.names, self.count, lang)),
         }
         if let Some(served_for) = self.served_for {
-            line("Served for", "最短还可用", span(served_for, lang));
+            line("Served for", "最短还可用", span(served_for.as_secs(), lang));
         }
         if let Some((cause, fix)) = &self.detail.advice {
             let code = self.detail.errcode;
@@ -111,7 +110,7 @@ impl Notice {
             line("Fix", "处理", lang.t(&fix.en, &fix.zh).to_owned());
         }
         if self.event == Event::Recovered && self.cause.is_of_accounts() {
-            line("Lasted", "持续", span(self.lasted, lang));
+            line("Lasted", "持续", span(self.lasted.as_secs(), lang));
         }
         line("Time", "时间", self.at.utc());
         lines.join("\n")
@@ -141,21 +140,7 @@ fn listed(names: &[String], count: usize, lang: Lang) -> String {
     let list = names.join(lang.t(", ", "、"));
     match (count > names.len(), lang) {
         (false, _) => list,
-        (true, Lang::En) => format!("{list} and {} more", count - names.len().min(NAMED)),
+        (true, Lang::En) => format!("{list} and {} more", count - names.len()),
         (true, Lang::Zh) => format!("{list} 等 {count} 个"),
-    }
-}
-
-fn span(time: Duration, lang: Lang) -> String {
-    let seconds = time.as_secs();
-    let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds} {}", lang.t("s", "秒")),
-        (0, _) => format!("{minutes} {}", lang.t("min", "分钟")),
-        _ => format!(
-            "{hours} {} {minutes} {}",
-            lang.t("h", "小时"),
-            lang.t("min", "分钟")
-        ),
     }
 }

@@ -4,7 +4,7 @@ use crate::clock::UnixTime;
 use crate::server::pages::Lang;
 
 /// Formats a duration with its two largest units: `1 h 58 min`, `4 min 12 s`.
-pub(super) fn span(seconds: u64, lang: Lang) -> String {
+pub(in crate::server) fn span(seconds: u64, lang: Lang) -> String {
     let (d, h, m, s) = (
         seconds / 86_400,
         seconds / 3_600 % 24,
