@@ -49,7 +49,7 @@ pub use for_server::*;
 mod for_server {
     pub(crate) use super::access_log::AccessLog;
     pub use super::access_log::RequestLog;
-    pub(crate) use super::credentials::{admit as admit_key, admit_manager, admit_unlimited};
+    pub(crate) use super::credentials::{admit_key, admit_manager, admit_unlimited};
     pub(crate) use super::fast_path::FastPath;
     pub use super::gateway::{CallOutcome, CallStats, Gateway, GatewayOptions, GatewayStats};
     pub(crate) use super::keys::API_KEY_PREFIX;

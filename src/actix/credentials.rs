@@ -65,11 +65,7 @@ async fn read(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> Ht
         note_recipient(&request, &broker, account, kind, &credential, &key);
         Ok(credential)
     };
-    respond(
-        answer
-            .await
-            .map(|credential| Answer::of(&credential, broker.clock().now())),
-    )
+    respond(answer.await, &broker)
 }
 
 /// Handles `POST /credentials/{account}/{kind}/reject`: WeChat refused the value.
@@ -90,11 +86,7 @@ async fn reject(
         note_recipient(&request, &broker, account, kind, &credential, &key);
         Ok(credential)
     };
-    respond(
-        answer
-            .await
-            .map(|credential| Answer::of(&credential, broker.clock().now())),
-    )
+    respond(answer.await, &broker)
 }
 
 type Keys = web::Data<ArcSwap<ApiKeys>>;
@@ -130,7 +122,7 @@ fn admitted<'a>(
 ) -> Result<(Cow<'a, str>, Kind, String), Problem> {
     let account = account_in_path(request).unwrap_or_default();
     let kind = request.match_info().get("kind").unwrap_or_default();
-    let (kind, key) = opened(request, &account, kind, keys)?;
+    let (kind, key) = admit_key(request, &account, kind, keys)?;
     Ok((account, kind, key))
 }
 
@@ -161,17 +153,6 @@ fn note_recipient(
 /// Returns the address of the connection's peer.
 pub(super) fn peer_ip(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|peer| peer.ip().to_canonical())
-}
-
-#[cfg_attr(not(feature = "server"), allow(dead_code))] // the status page asks
-/// Returns the kind of this name, if the request's key opens it for this account.
-pub(crate) fn admit(
-    request: &HttpRequest,
-    account: &str,
-    kind: &str,
-    keys: &ArcSwap<ApiKeys>,
-) -> Result<Kind, Problem> {
-    opened(request, account, kind, keys).map(|(kind, _)| kind)
 }
 
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // a reload asks
@@ -217,8 +198,8 @@ pub(crate) fn admit_manager(
     ))
 }
 
-/// Returns the kind as [`admit`] does, and the key's name.
-fn opened(
+/// Returns the kind of this name and the key's name, if the request's key opens the kind for this account.
+pub(crate) fn admit_key(
     request: &HttpRequest,
     account: &str,
     kind: &str,
@@ -255,11 +236,11 @@ fn refused_value(body: Body) -> Result<Secret, Problem> {
     }
 }
 
-fn respond(answer: Result<Answer, Problem>) -> HttpResponse {
+fn respond(answer: Result<Arc<Credential>, Problem>, broker: &Broker) -> HttpResponse {
     match answer {
-        Ok(answer) => HttpResponse::Ok()
+        Ok(credential) => HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
-            .json(answer),
+            .json(Answer::of(&credential, broker.clock().now())),
         Err(problem) => problem.into_response(),
     }
 }

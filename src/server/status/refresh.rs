@@ -12,7 +12,6 @@ use super::{StatusState, guarded};
 use crate::actix::admit_key;
 use crate::actix::json_body::{self, Body, is_json};
 use crate::clock::UnixTime;
-use crate::credential::Kind;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 
@@ -61,7 +60,7 @@ async fn refresh_now(
 ) -> Result<Refreshed, Problem> {
     check_own_script(request)?;
     let wanted = parse(request, body)?;
-    let kind: Kind = admit_key(request, &wanted.account, &wanted.kind, &status.keys)?;
+    let (kind, _) = admit_key(request, &wanted.account, &wanted.kind, &status.keys)?;
     let refreshed = status
         .broker
         .refresh_now(&wanted.account, kind)
