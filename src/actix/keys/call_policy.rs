@@ -1,6 +1,5 @@
 //! The calls to WeChat that an API key may make through the gateway.
 
-use std::fmt;
 use std::str::FromStr;
 
 use actix_web::http::Method;
@@ -85,15 +84,6 @@ impl FromStr for Call {
             method,
             path: path.to_owned(),
         })
-    }
-}
-
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(method) = &self.method {
-            write!(f, "{method} ")?;
-        }
-        write!(f, "{}/", self.path)
     }
 }
 
@@ -239,15 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_round_trip() {
-        for text in [
-            "/cgi-bin/message/",
-            "GET /wxa/",
-            "POST /wxa/getwxacode/",
-            "/",
-        ] {
-            assert_eq!(text.parse::<Call>().unwrap().to_string(), text);
-        }
+    fn a_malformed_entry_is_refused() {
         for bad in [
             "",
             "wxa",
