@@ -164,12 +164,6 @@ impl ApiKeys {
         Self(keys.into_iter().map(Arc::new).collect())
     }
 
-    /// Returns whether one of the keys manages accounts.
-    #[must_use]
-    pub fn can_manage(&self) -> bool {
-        self.0.iter().any(|key| key.manage)
-    }
-
     /// Returns the configured key that was presented, if any. Every key is compared, so that the time
     /// taken reveals nothing.
     #[must_use]

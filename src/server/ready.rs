@@ -115,7 +115,7 @@ impl Readiness {
     /// Whether clients may ask for accounts of the store that were never read: with an API key that manages
     /// accounts, there may be some.
     fn awaits_stored_accounts(&self) -> bool {
-        self.broker.awaits_stored_accounts() && self.keys.load().can_manage()
+        self.broker.awaits_stored_accounts() && self.keys.load().has_manager()
     }
 
     /// Applies the rule, once the stored accounts are known. With `any`, one account that signs pages has to work

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use tracing::{debug, info};
 
 use super::super::dropin::reply::Refusal;
+use super::super::dropin::system_of;
 use super::super::keys::CallPath;
 use super::answer::Answer;
 use super::body::{self, Body, Outgoing, Progress};
@@ -24,7 +25,7 @@ use super::stats::{CallOutcome, InProgress};
 use super::{Incoming, Shared, unavailable};
 use crate::account::Platform;
 use crate::credential::{Credential, Kind};
-use crate::error::{Class, Paid, System, explain};
+use crate::error::{Class, Paid, explain};
 use crate::upstream::Broken;
 
 /// An authorised call.
@@ -171,7 +172,7 @@ impl Call<'_> {
             progress: progress.clone(),
         };
         let mut unsent = String::new();
-        for base in upstream.bases(self.system()) {
+        for base in upstream.bases(system_of(&self.caller.account)) {
             let answered = self.attempt(base, &mut attempt).await;
             if let Some(progress) = &progress {
                 call.bytes_sent = progress.bytes();
@@ -272,20 +273,13 @@ impl Call<'_> {
         headers.contains_key("content-length") || headers.contains_key("transfer-encoding")
     }
 
-    fn system(&self) -> System {
-        match self.caller.account.platform() {
-            Platform::Work { .. } => System::Qyapi,
-            _ => System::Weixin,
-        }
-    }
-
     /// Whether WeChat refused the token, so that a refresh may help.
     fn is_token_error(&self, errcode: i64) -> bool {
         let paid = match self.caller.account.platform() {
             Platform::Component => Paid::WithComponentToken,
             _ => Paid::WithToken,
         };
-        let advice = explain(self.system(), paid, errcode);
+        let advice = explain(system_of(&self.caller.account), paid, errcode);
         advice.class == Class::StaleToken
     }
 

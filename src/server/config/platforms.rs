@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::accounts::{self, LISTS};
+use super::accounts::{self, APP_SECRET, LISTS};
 use super::secret::{SecretKeys, secret, secret_if_any};
 use super::section::Section;
 use super::{Problems, ServerSettings, egress};
@@ -101,7 +101,7 @@ fn platform(
     let id = section
         .text("component_appid", problems)
         .filter(|id| accounts::check_id(id, &section.path_of("component_appid"), problems));
-    let secret_value = secret(section, base, &COMPONENT_SECRET, problems);
+    let secret_value = secret(section, base, &APP_SECRET, problems);
     let token = secret(section, base, &PUSH_TOKEN, problems);
     let previous_token = secret_if_any(section, base, &PREVIOUS_PUSH_TOKEN, problems);
     let key = secret(section, base, &AES_KEY, problems);
@@ -312,11 +312,6 @@ const TAKEN: [&str; 9] = [
     "qr.svg",
 ];
 
-const COMPONENT_SECRET: SecretKeys = SecretKeys {
-    text: "secret",
-    file: "secret_file",
-    what: "AppSecret",
-};
 const PUSH_TOKEN: SecretKeys = SecretKeys {
     text: "push_token",
     file: "push_token_file",
