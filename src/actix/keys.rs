@@ -9,6 +9,8 @@ pub(super) mod virtual_token;
 use std::sync::Arc;
 
 use actix_web::http::Method;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -247,11 +249,8 @@ const SHORTEST_SECRET: usize = 32;
 /// kept.
 #[must_use]
 pub fn new_key() -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let characters = (0..43).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]));
-    std::iter::once(API_KEY_PREFIX.to_owned())
-        .chain(characters.map(String::from))
-        .collect()
+    let random = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+    format!("{API_KEY_PREFIX}{random}")
 }
 
 #[cfg(test)]
