@@ -7,9 +7,11 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::broker::{Broker, Distribution, StatusCounts};
 
@@ -68,7 +70,7 @@ impl RequestStats {
     /// Returns the answers by route, sorted.
     #[must_use]
     pub fn routes(&self) -> Vec<RouteRequests> {
-        let routes = self.lock();
+        let routes = self.0.routes.lock();
         let routes = routes.iter().map(|((listener, route), shards)| {
             let sum = shards.sum();
             RouteRequests {
@@ -96,7 +98,7 @@ impl RequestStats {
     /// `/credentials/{account}/{kind}`, never the path of a request. Patterns beyond the maximum are
     /// counted as [`OTHER_ROUTE`].
     fn route(&self, listener: ListenerName, route: &str) -> Arc<RouteCounter> {
-        let mut routes = self.lock();
+        let mut routes = self.0.routes.lock();
         let is_known = routes.contains_key(&(listener, route.to_owned()));
         let route = if is_known || routes.len() < MAX_ROUTES {
             route
@@ -108,11 +110,6 @@ impl RequestStats {
         let counter = Arc::new(RouteCounter::default());
         shards.used.push(counter.clone());
         counter
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ListenerName, String), Shards>> {
-        let routes = &self.0.routes;
-        routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -285,7 +282,7 @@ mod tests {
         let used = stats.route(ListenerName::Public, "/a");
         used.record(404, Duration::ZERO);
         assert_eq!(sum(&stats), 6);
-        let shards = stats.lock();
+        let shards = stats.0.routes.lock();
         let (_, shards) = shards.first_key_value().unwrap();
         assert_eq!(shards.used.len(), 1, "no shard of an ended worker stays");
     }

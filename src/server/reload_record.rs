@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::config::Problem;
@@ -52,7 +52,7 @@ impl Configuration {
 
     /// Records that a new configuration is in use.
     pub(super) fn applied(&self, now: UnixTime, needs_restart: &[&'static str]) {
-        let mut record = self.lock();
+        let mut record = self.0.lock();
         *record = Record {
             loaded_at: now,
             reloads: record.reloads + 1,
@@ -64,7 +64,7 @@ impl Configuration {
 
     /// Records that a new configuration was refused; the previous one stays in use.
     pub(super) fn refused(&self, now: UnixTime, problems: &[Problem]) {
-        let mut record = self.lock();
+        let mut record = self.0.lock();
         record.refusals += 1;
         record.refused = Some(Refused {
             at: now,
@@ -74,11 +74,7 @@ impl Configuration {
     }
 
     pub(super) fn record(&self) -> Record {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Record> {
-        self.0.lock()
+        self.0.lock().clone()
     }
 }
 
