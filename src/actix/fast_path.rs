@@ -139,8 +139,8 @@ struct ConfigRoute {
     limit: Arc<RateLimit>,
 }
 
-/// The body of an answer, by where it comes from: bytes made here (a signature or a problem document), the
-/// gateway's answer, or the application's.
+/// The body of an answer, by where it comes from: bytes made here (a signature), the gateway's answer or a
+/// problem document, or the application's.
 type Body<B> = EitherBody<Vec<u8>, EitherBody<BoxBody, B>>;
 
 impl<S> FastPathService<S> {

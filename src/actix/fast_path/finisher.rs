@@ -77,12 +77,7 @@ impl Finisher {
                 if let Some(allow) = response.headers().get(ALLOW) {
                     answer.headers_mut().insert(ALLOW, allow.clone());
                 }
-                Response::from(answer.map_body(|_, body| {
-                    EitherBody::left(
-                        body.try_into_bytes()
-                            .map_or_else(|_| Vec::new(), |bytes| bytes.to_vec()),
-                    )
-                }))
+                Response::from(answer).map_body(|_, body| EitherBody::right(EitherBody::left(body)))
             }
             None => Response::from(response)
                 .map_body(|_, body| EitherBody::right(EitherBody::right(body))),
