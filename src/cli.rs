@@ -100,6 +100,16 @@ enum Unusable {
     NoAnswer(String),
 }
 
+impl Ended {
+    /// Returns how a command ended that answers a question.
+    fn of(is_yes: bool) -> Self {
+        match is_yes {
+            true => Self::Success,
+            false => Self::Failure,
+        }
+    }
+}
+
 impl<E: std::error::Error> From<E> for Unusable {
     fn from(error: E) -> Self {
         Self::Usage(error.to_string())

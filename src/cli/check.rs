@@ -54,7 +54,7 @@ impl Check {
         let upstream = Upstream::new(&settings.upstream)?;
         let mut ways = Ways::of(&upstream, &settings.accounts);
         ways.say();
-        let mut ended = Ended::Success;
+        let mut is_good = true;
         for (name, account) in &settings.accounts {
             match probe(&upstream, account).await {
                 Ok(()) => {
@@ -68,13 +68,13 @@ impl Check {
                     let error = with_other_addresses(&upstream, account, error).await;
                     say(&explained(name, &error));
                     ways.note(&upstream, account, &error);
-                    ended = Ended::Failure;
+                    is_good = false;
                 }
             }
         }
         for platform in &settings.platforms {
             if !check_platform(&upstream, platform).await {
-                ended = Ended::Failure;
+                is_good = false;
             }
         }
         ways.say_addresses();
@@ -83,11 +83,9 @@ impl Check {
                 "egress: {host} cannot be reached, another host was called instead · 出口：无法访问 {host}，已改用其他域名"
             ));
         }
-        Ok(if self.check_verify_files(&settings).await? {
-            ended
-        } else {
-            Ended::Failure
-        })
+        Ok(Ended::of(
+            self.check_verify_files(&settings).await? && is_good,
+        ))
     }
 
     /// Returns whether every verify file is served under every domain of its account, as WeChat requests it.

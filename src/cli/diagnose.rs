@@ -83,11 +83,7 @@ impl Diagnose {
         if let Some(string) = evidence {
             say(&format!("\nsigned · 被签名的字符串: {string}"));
         }
-        Ok(if findings[0].explains() {
-            Ended::Success
-        } else {
-            Ended::Failure
-        })
+        Ok(Ended::of(findings[0].explains()))
     }
 
     fn case(self) -> Result<Case, Unusable> {

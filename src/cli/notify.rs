@@ -42,7 +42,7 @@ impl Notify {
                 "no such webhook: add [notify.webhooks.{place}] with type and url_file to the configuration\n    没有可用的 webhook：请在配置中写 [notify.webhooks.{place}]（type、url_file）"
             )));
         }
-        let mut ended = Ended::Success;
+        let mut is_good = true;
         for (name, result) in results {
             match result {
                 Ok(()) => say(&format!("{name}: sent · 已发送")),
@@ -50,10 +50,10 @@ impl Notify {
                     eprintln!(
                         "wx-jssdk: {name}: not accepted: {error}\n    Compare address, secret, keyword and allowed IPs with the robot's settings; upstream.proxy must reach it.\n    请核对机器人设置中的地址、密钥、关键词（应为 wx-jssdk）和 IP 白名单，并确认 upstream.proxy 能访问该服务。"
                     );
-                    ended = Ended::Failure;
+                    is_good = false;
                 }
             }
         }
-        Ok(ended)
+        Ok(Ended::of(is_good))
     }
 }

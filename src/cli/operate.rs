@@ -129,11 +129,7 @@ impl Reload {
                 eprintln!("{}: {}\n    {}", text("path"), text("en"), text("zh"));
             }
         }
-        Ok(if is_applied {
-            Ended::Success
-        } else {
-            Ended::Failure
-        })
+        Ok(Ended::of(is_applied))
     }
 }
 

@@ -74,11 +74,7 @@ impl Status {
             Some(_) => report["accounts"][0]["state"] == "down",
             None => report["summary"]["down"] != 0,
         };
-        Ok(Some(if is_down {
-            Ended::Failure
-        } else {
-            Ended::Success
-        }))
+        Ok(Some(Ended::of(!is_down)))
     }
 
     fn write(&self, report: &Value) -> io::Result<()> {
