@@ -18,7 +18,6 @@ mod sandbox;
 mod serve;
 mod sign;
 mod status;
-#[cfg(feature = "sql")]
 mod store;
 mod tls;
 
@@ -72,7 +71,6 @@ enum Command {
     /// Create an API key for a client server · 为其他服务器生成 API key
     Keys(keys::Keys),
     /// The tables of an SQL store · SQL 存储的数据表
-    #[cfg(feature = "sql")]
     Store(store::StoreCommand),
     /// Messages to people: test the webhooks of [notify] · 测试通知 webhook
     Notify(notify::Notify),
@@ -149,7 +147,6 @@ impl Cli {
             Command::Sign(command) => command.run(),
             Command::Diagnose(command) => command.run(),
             Command::Keys(command) => command.run(),
-            #[cfg(feature = "sql")]
             Command::Store(command) => command.run(),
         });
         match ended {

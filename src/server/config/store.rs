@@ -112,12 +112,7 @@ impl StoreKind {
             Self::Memory => Ok(Store::memory()),
             Self::File(path) => Store::file(path),
             Self::Redis(url) => Store::redis(url.expose()),
-            #[cfg(feature = "sql")]
             Self::Sql { url, table_prefix } => Store::sql(url.expose(), table_prefix),
-            #[cfg(not(feature = "sql"))]
-            Self::Sql { .. } => Err(StoreError::Address {
-                problem: "this program was built without the feature \"sql\"".to_owned(),
-            }),
         }
     }
 
