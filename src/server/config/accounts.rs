@@ -1,6 +1,4 @@
 //! Builds accounts from `[accounts.NAME]` and the files of `accounts_dir`.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::{HashMap, hash_map};
 use std::io;

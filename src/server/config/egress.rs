@@ -1,7 +1,5 @@
 //! Reads the way by which calls leave: `proxy` with its credentials, of `[upstream]` or of an account, and the
 //! fallback hosts.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::path::Path;
 

@@ -1,7 +1,5 @@
 //! `[[server.api_keys]]`: the API keys of the admin listener. Holds only their hashes, which are never
 //! printed.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::{HashMap, HashSet};
 

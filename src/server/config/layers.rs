@@ -2,8 +2,6 @@
 //!
 //! Does not know the settings, except `secret` and `secret_file` (and the other [`SECRETS`]), which exclude each
 //! other, and `api_keys`, a list. `section` and its callers validate keys and values.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,6 +1,4 @@
 //! `[limits]`, and the settings for proxies and host names.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::fmt::Display;
 use std::net::IpAddr;

@@ -1,6 +1,4 @@
 //! `[platforms.NAME]`: open platforms (第三方平台), for whose accounts this service acts.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

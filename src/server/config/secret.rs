@@ -1,6 +1,4 @@
 //! Secrets of the configuration: the text itself, or a file that holds it.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::io::Error;
 use std::path::Path;

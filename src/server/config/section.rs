@@ -1,7 +1,5 @@
 //! One table of the configuration. Reads it key by key, so that every wrong key is reported, not only the
 //! first.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 mod values;
 

@@ -1,6 +1,4 @@
 //! `[store]`: where credentials are kept, and the keys that encrypt them.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,4 @@
 //! `[server.tls]` and `[server.admin_tls]`: paths of certificates and keys. The listener opens them.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::path::{Path, PathBuf};
 

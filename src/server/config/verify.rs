@@ -1,6 +1,4 @@
 //! `verify_files` of an account: WeChat's domain ownership files, by name.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::HashMap;
 

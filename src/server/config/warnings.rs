@@ -1,7 +1,5 @@
 //! Settings that are valid but probably wrong. Only warnings, since WeChat may change the format of its ids
 //! and add interfaces.
-//!
-//! Defaults: `wx-jssdk.default.toml`.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
