@@ -9,7 +9,7 @@ use super::redact::got;
 use super::secret::{SecretKeys, secret};
 use super::section::Section;
 use super::{Problems, egress, layers, verify, warnings};
-use crate::account::{Account, Platform, SafeDomain, TokenMode};
+use crate::account::{Account, Platform, SafeDomain, TokenMode, is_app_id};
 use crate::credential::Secret;
 
 /// Validates `[account_defaults]` by itself, so that problems are reported there, even without any account.
@@ -325,10 +325,7 @@ pub(super) fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
         );
         return false;
     }
-    let good = (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let good = is_app_id(id);
     if !good {
         let (en, zh) = got(id);
         problems.add(
