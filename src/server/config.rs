@@ -154,7 +154,7 @@ impl Settings {
             Err(_) if is_in_environment => (merged("", &mut problems)?, false),
             Err(problems) => return Err(problems),
         };
-        let mut root = Section::root(table.into_iter().collect());
+        let mut root = Section::root(table);
         let mut server = root.section("server", &mut problems);
         let listen = server::listen(&mut server, &mut problems);
         let tls = server.section("tls", &mut problems);
@@ -187,7 +187,7 @@ impl Settings {
     ) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let table = layers::merged(text, environment, &mut problems)?;
-        let settings = Self::from_table(table.into_iter().collect(), base, &mut problems);
+        let settings = Self::from_table(table, base, &mut problems);
         match settings {
             Some(settings) if problems.0.is_empty() => Ok(settings),
             _ => Err(problems),

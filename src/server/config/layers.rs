@@ -54,11 +54,9 @@ pub(super) fn variable_meant(path: &str) -> Option<String> {
 }
 
 /// Reads one file, without defaults and environment.
-pub(super) fn one_file(path: &Path) -> Result<HashMap<String, Value>, Problems> {
+pub(super) fn one_file(path: &Path) -> Result<Map<String, Value>, Problems> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    Ok(parsed(&text, &path.display().to_string())?
-        .into_iter()
-        .collect())
+    parsed(&text, &path.display().to_string())
 }
 
 /// Returns whether the main file holds a secret: an account's secret, the store's or a proxy's password, a

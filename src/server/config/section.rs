@@ -61,7 +61,7 @@ impl Section {
     fn of(path: String, value: Option<Value>, problems: &mut Problems) -> Self {
         let (table, broken) = match value.map(|value| value.kind) {
             None => (HashMap::new(), false),
-            Some(ValueKind::Table(table)) => (table.into_iter().collect(), false),
+            Some(ValueKind::Table(table)) => (table, false),
             Some(_) => {
                 problems.add(
                     &path,
