@@ -188,10 +188,7 @@ impl Settings {
         let mut problems = Problems::default();
         let table = layers::merged(text, environment, &mut problems)?;
         let settings = Self::from_table(table, base, &mut problems);
-        match settings {
-            Some(settings) if problems.0.is_empty() => Ok(settings),
-            _ => Err(problems),
-        }
+        problems.into_result(settings)
     }
 
     /// Returns the receivers of the platforms' pushes, with their paths.

@@ -43,11 +43,7 @@ impl Preflight {
             try_certificate(setting, files.as_ref(), &mut problems);
         }
         try_store(&self.store, &mut problems);
-        if problems.0.is_empty() {
-            Ok(())
-        } else {
-            Err(problems)
-        }
+        problems.into_result(Some(()))
     }
 
     /// Checks as [`Preflight::run`] does, except the certificates that `running` has too. The running
@@ -61,11 +57,7 @@ impl Preflight {
         for ((setting, files), _) in pairs.filter(|(own, running)| own != running) {
             try_certificate(setting, files.as_ref(), &mut problems);
         }
-        if problems.0.is_empty() {
-            Ok(())
-        } else {
-            Err(problems)
-        }
+        problems.into_result(Some(()))
     }
 }
 

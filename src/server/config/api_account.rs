@@ -67,10 +67,7 @@ impl AccountDefaults {
                 "缺少此项：已保存的 AppSecret 属于另一个应用".into(),
             );
         }
-        match account {
-            Some(account) if problems.0.is_empty() => Ok(account),
-            _ => Err(problems),
-        }
+        problems.into_result(account)
     }
 }
 

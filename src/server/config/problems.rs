@@ -33,6 +33,14 @@ impl Problems {
             self.0.push(problem);
         }
     }
+
+    /// Returns the value if there is one and no problem.
+    pub(in crate::server) fn into_result<T>(self, value: Option<T>) -> Result<T, Self> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self),
+        }
+    }
 }
 
 impl fmt::Display for Problems {
