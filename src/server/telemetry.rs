@@ -76,11 +76,24 @@ fn logfmt(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Res
     let (name, text) = (field.name(), format!("{value:?}"));
     let name = if name == "message" { "msg" } else { name };
     let needs_quotes = |c: char| c.is_whitespace() || c.is_control() || c == '=' || c == '"';
-    if text.is_empty() || (!text.starts_with('"') && text.contains(needs_quotes)) {
-        write!(writer, "{name}={text:?}")
-    } else {
+    if is_quoted(&text) || (!text.is_empty() && !text.contains(needs_quotes)) {
         write!(writer, "{name}={text}")
+    } else {
+        write!(writer, "{name}={text:?}")
     }
+}
+
+/// Returns whether the whole text is one quoted string.
+fn is_quoted(text: &str) -> bool {
+    let inside = text.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    let mut is_escaped = false;
+    inside.is_some_and(|inside| {
+        inside.chars().all(|c| {
+            let fits = (is_escaped || c != '"') && !c.is_control();
+            is_escaped = c == '\\' && !is_escaped;
+            fits
+        }) && !is_escaped
+    })
 }
 
 /// Stderr that ignores write errors: a line that cannot be written is lost. If the subscriber got the
@@ -188,6 +201,15 @@ mod tests {
         pairs
     }
 
+    const BEGIN_WITH_A_QUOTE: [&str; 6] = [
+        "\"/run/secrets/none such\" cannot be read: No such file",
+        "\"a\" conflicts with \"b\"",
+        "\"ends in a backslash\\\"",
+        "\"two\nlines\"",
+        "\"whole\"",
+        "\"",
+    ];
+
     #[test]
     fn a_text_line_is_logfmt_with_its_time_in_utc() {
         let written = tempfile::NamedTempFile::new().unwrap();
@@ -200,12 +222,23 @@ mod tests {
         tracing::subscriber::with_default(lines, || {
             let error = "refused: 40164 \"invalid ip\", a=b\nnext";
             tracing::error!(account = "shop", took_ms = 61, fix = %error, empty = %"", "refresh failed: {error}");
+            for value in BEGIN_WITH_A_QUOTE {
+                tracing::error!(value, shown = %value, "\"{value}\"");
+            }
             tracing::info!("refreshed");
         });
         let text = std::fs::read_to_string(written.path()).unwrap();
-        let [first, second] = text.lines().collect::<Vec<_>>()[..] else {
+        let [first, quoted @ .., second] = &text.lines().collect::<Vec<_>>()[..] else {
             panic!("{text}");
         };
+        assert_eq!(quoted.len(), BEGIN_WITH_A_QUOTE.len(), "{text}");
+        for (line, value) in quoted.iter().zip(BEGIN_WITH_A_QUOTE) {
+            let pairs = parsed(line);
+            let keys: Vec<_> = pairs.iter().map(|(key, _)| *key).collect();
+            assert_eq!(keys, ["time", "level", "msg", "value", "shown"], "{line}");
+            assert_eq!(pairs[3].1, value, "{line}");
+            assert!(pairs[4].1 == value || format!("{:?}", pairs[4].1) == value);
+        }
         let pairs = parsed(first);
         let keys: Vec<_> = pairs.iter().map(|(key, _)| *key).collect();
         assert_eq!(
