@@ -247,11 +247,8 @@ impl Settings {
             .text("accounts_dir", problems)
             .filter(|directory| !directory.is_empty())
         {
-            entries.extend(accounts::in_directory(
-                &base.join(directory),
-                &mut exposed,
-                problems,
-            ));
+            let directory = base.join(directory);
+            accounts::add_directory(&directory, &mut entries, &mut exposed, problems);
         }
         // Uses the configured names, not the valid accounts: an account with a problem still exists.
         let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();

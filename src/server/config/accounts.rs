@@ -48,15 +48,17 @@ pub(super) fn in_file(section: Section, base: &Path, problems: &mut Problems) ->
         .collect()
 }
 
-/// Returns the accounts of a directory: `NAME.toml` holds the keys of `[accounts.NAME]`. Ignores other files
-/// and hidden files, such as editor backups.
+/// Adds the accounts of a directory: `NAME.toml` holds the keys of `[accounts.NAME]`. Ignores other files
+/// and hidden files, such as editor backups. An entry that the environment alone wrote is laid over the file of
+/// its name.
 ///
 /// Adds to `exposed` the files that hold a secret and are readable by every user of the machine.
-pub(super) fn in_directory(
+pub(super) fn add_directory(
     directory: &Path,
+    entries: &mut Vec<Entry>,
     exposed: &mut Vec<PathBuf>,
     problems: &mut Problems,
-) -> Vec<Entry> {
+) {
     let files = match files_of(directory) {
         Ok(files) => files,
         Err(error) => {
@@ -66,27 +68,34 @@ pub(super) fn in_directory(
                 format!("\"{directory}\" cannot be read: {error}"),
                 format!("无法读取目录“{directory}”：{error}"),
             );
-            return Vec::new();
+            return;
         }
     };
     let base: Arc<Path> = directory.into();
-    let entry = |(name, file): (String, PathBuf)| {
+    let variables = entries.extract_if(.., |entry| entry.section.is_of_environment());
+    let variables = variables.map(|entry| (entry.name.clone(), entry));
+    let mut variables: HashMap<_, _> = variables.collect();
+    for (name, file) in files {
         let path = file.display().to_string();
         let table = layers::one_file(&file).map_err(|found| problems.0.extend(found.0));
         let holds_secret = table
             .as_ref()
             .is_ok_and(|table| layers::SECRETS.iter().any(|key| table.contains_key(*key)));
         if holds_secret && warnings::is_exposed(&file) {
-            exposed.push(file.clone());
+            exposed.push(file);
         }
         // Keep an account that cannot be read: references to its name are still correct.
-        Entry {
-            name,
-            section: Section::file(path, table.ok()),
-            base: base.clone(),
+        let mut section = Section::file(path, table.ok());
+        if let Some(entry) = variables.remove(&name) {
+            section.override_with(entry.section);
         }
-    };
-    files.into_iter().map(entry).collect()
+        entries.push(Entry {
+            name,
+            section,
+            base: base.clone(),
+        });
+    }
+    entries.extend(variables.into_values());
 }
 
 fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {

@@ -108,11 +108,9 @@ fn drop_other_secret(table: &mut Map<String, Value>, path: &str) {
     let Some((section, key)) = path.rsplit_once('.') else {
         return;
     };
-    let other = SECRETS.into_iter().find_map(|secret| match key {
-        _ if key == secret => Some(format!("{secret}_file")),
-        _ => (key.strip_suffix("_file") == Some(secret)).then(|| secret.to_owned()),
-    });
-    let Some(other) = other else { return };
+    let Some(other) = other_secret(key) else {
+        return;
+    };
     let mut table = Some(table);
     for name in section.split('.') {
         table = table.and_then(|table| table_of(table.get_mut(name)?));
@@ -120,6 +118,14 @@ fn drop_other_secret(table: &mut Map<String, Value>, path: &str) {
     if let Some(section) = table {
         section.remove(&other);
     }
+}
+
+/// Returns the key that excludes this one, if this is the key of a secret or of its file.
+pub(super) fn other_secret(key: &str) -> Option<String> {
+    SECRETS.into_iter().find_map(|secret| match key {
+        _ if key == secret => Some(format!("{secret}_file")),
+        _ => (key.strip_suffix("_file") == Some(secret)).then(|| secret.to_owned()),
+    })
 }
 
 fn table_of(value: &mut Value) -> Option<&mut Map<String, Value>> {

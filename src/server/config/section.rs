@@ -3,7 +3,7 @@
 
 mod values;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use config::{Value, ValueKind};
 
@@ -19,9 +19,9 @@ pub(super) struct Section {
     known: Vec<&'static str>,
     /// The keys that are not suggested.
     ignored: Vec<&'static str>,
-    /// Keys inherited from the defaults, and the defaults' path: problems of these keys are reported there.
-    inherited: HashSet<String>,
-    inherited_from: String,
+    /// Keys of the defaults or of the environment, with the path of their section: problems of these keys are
+    /// reported there.
+    from: HashMap<String, String>,
     /// Whether the table is a file of its own; then `path` is the file's.
     is_file: bool,
     /// Whether the value is not a table. That is reported once, so missing keys are not.
@@ -179,21 +179,46 @@ impl Section {
 
     /// Copies every key of `defaults` that this section lacks.
     pub(super) fn default_to(&mut self, defaults: &Self) {
-        self.inherited_from.clone_from(&defaults.path);
         for (key, value) in &defaults.table {
             if !self.table.contains_key(key) {
                 self.table.insert(key.clone(), value.clone());
-                self.inherited.insert(key.clone());
+                self.from.insert(key.clone(), defaults.path.clone());
             }
+        }
+    }
+
+    /// Returns whether the environment set this key.
+    pub(super) fn is_variable(&self, key: &str) -> bool {
+        let value = self.table.get(key);
+        value.is_some_and(|value| value.origin().is_some())
+    }
+
+    /// Returns whether the environment alone wrote this section.
+    pub(super) fn is_of_environment(&self) -> bool {
+        !self.table.is_empty() && self.table.keys().all(|key| self.is_variable(key))
+    }
+
+    /// Takes every key of the environment's section, which replaces the own one. A secret also replaces the file
+    /// that holds it, and the reverse.
+    pub(super) fn override_with(&mut self, environment: Self) {
+        for other in environment
+            .table
+            .keys()
+            .filter_map(|key| layers::other_secret(key))
+        {
+            self.table.remove(&other);
+        }
+        for (key, value) in environment.table {
+            self.from.insert(key.clone(), environment.path.clone());
+            self.table.insert(key, value);
         }
     }
 
     /// Returns the path where the key is written: here, or in the defaults.
     pub(super) fn path_of(&self, key: &str) -> String {
-        if self.inherited.contains(key) {
-            join(&self.inherited_from, key)
-        } else {
-            self.own_path_of(key)
+        match self.from.get(key) {
+            Some(path) => join(path, key),
+            None => self.own_path_of(key),
         }
     }
 
@@ -236,7 +261,10 @@ impl Section {
                 None => ("", ""),
             };
             let meant = match (nearest(key, &self.known), value.origin()) {
-                (Some(known), Some(_)) => Some(environment::variable(&self.path_of(known))),
+                (Some(known), Some(_)) => {
+                    let section = self.from.get(key).unwrap_or(&self.path);
+                    Some(environment::variable(&join(section, known)))
+                }
                 (None, Some(_)) => layers::variable_meant(&path),
                 (known, None) => known.map(str::to_owned),
             };

@@ -175,6 +175,62 @@ fn a_secret_file_is_relative_to_the_directory_of_the_account() {
     );
 }
 
+/// Reads the configuration with these variables.
+fn load_with(home: &TempDir, variables: &[(&str, &str)]) -> Result<Settings, Problems> {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let variables = variables.iter().map(own).collect();
+    Settings::read("accounts_dir = \"accounts.d\"", home.path(), variables)
+}
+
+#[test]
+fn the_environment_wins_over_the_file_of_an_account() {
+    let domains = ("WX_JSSDK__ACCOUNTS__SHOP__JS_SAFE_DOMAINS", "a.com,b.com");
+    let secret = ("WX_JSSDK__ACCOUNTS__SHOP__SECRET", SECRET);
+    let without_secret = account("wx1").replace("secret", "# ");
+    let other_secret = account("wx1").replace(SECRET, "11112222333344445555666677778888");
+    let secret_in_file = format!("{without_secret}secret_file = \"none\"\n");
+    for text in [&without_secret, &other_secret, &secret_in_file] {
+        let home = home("", &[("shop.toml", text), ("next.toml", &account("wx2"))]);
+        let settings = load_with(&home, &[secret, domains]);
+        let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
+        let [(_, next), (name, shop)] = &settings.accounts[..] else {
+            panic!("{settings:?}");
+        };
+        assert_eq!((name.as_str(), shop.app_id()), ("shop", "wx1"));
+        assert_eq!(shop.secret().expose(), SECRET);
+        assert_eq!(
+            (shop.safe_domains().len(), next.safe_domains().len()),
+            (2, 1)
+        );
+    }
+}
+
+#[test]
+fn a_mistake_of_the_environment_is_not_blamed_on_the_file_of_the_account() {
+    let home = home("", &[("shop.toml", &account("wx1"))]);
+    let app_id = ("WX_JSSDK__ACCOUNTS__SHOP__APP_ID", "gh_1");
+    only("accounts.shop.app_id", load_with(&home, &[app_id]));
+    let unknown = ("WX_JSSDK__ACCOUNTS__SHOP__SECRETT", SECRET);
+    let what = only("accounts.shop.secrett", load_with(&home, &[unknown]));
+    let meant = "did you mean WX_JSSDK__ACCOUNTS__SHOP__SECRET?";
+    assert!(what.contains(meant), "{what}");
+    let file = ("WX_JSSDK__ACCOUNTS__SHOP__SECRET_FILE", "/none");
+    let secret = ("WX_JSSDK__ACCOUNTS__SHOP__SECRET", SECRET);
+    let found = load_with(&home, &[file, secret]);
+    assert!(only("accounts.shop.secret_file", found).contains("conflicts with secret"));
+}
+
+#[test]
+fn the_environment_alone_adds_an_account_beside_those_of_the_directory() {
+    let home = home("", &[("shop.toml", &account("wx1"))]);
+    let other = [
+        ("WX_JSSDK__ACCOUNTS__OTHER__APP_ID", "wx2"),
+        ("WX_JSSDK__ACCOUNTS__OTHER__SECRET", SECRET),
+        ("WX_JSSDK__ACCOUNTS__OTHER__JS_SAFE_DOMAINS", "b.com"),
+    ];
+    assert_eq!(load_with(&home, &other).unwrap().accounts.len(), 2);
+}
+
 #[test]
 fn a_missing_directory_is_named_and_an_empty_one_holds_no_accounts() {
     let home = home("", &[]);
