@@ -42,6 +42,7 @@ use crate::endpoint::push::PushReceiver;
 use crate::upstream::UpstreamOptions;
 use problems::unreadable;
 use section::Section;
+use server::OwnAddresses;
 
 pub use api_account::AccountDefaults;
 pub(super) use api_account::SECRET_IS_SET;
@@ -231,10 +232,18 @@ impl Settings {
         let mut root = Section::root(table);
         let mut server = root.section("server", problems);
         let api_keys = server.tables("api_keys", problems);
+        let own = OwnAddresses::of(server.clone());
+        let default_account =
+            server::default_account(&mut server.clone(), &mut Problems::default());
         let server = ServerSettings::read(&mut server, base, problems);
         let log = LogSettings::read(&mut root.section("log", problems), problems);
         let store = StoreSettings::read(&mut root.section("store", problems), base, problems);
-        let upstream = upstream::read(&mut root.section("upstream", problems), base, problems);
+        let upstream = upstream::read(
+            &mut root.section("upstream", problems),
+            base,
+            &own,
+            problems,
+        );
         let gateway = gateway::read(&mut root.section("gateway", problems), problems);
         let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
         let notify = NotifySettings::read(&mut root.section("notify", problems), base, problems);
@@ -254,10 +263,7 @@ impl Settings {
         let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
         let accounts = accounts::read(entries, &defaults, problems);
         let section = root.section("platforms", problems);
-        let platforms = platforms::read(section, base, &defaults, &names, problems);
-        if let Some(server) = &server {
-            platforms::check_loops(&platforms, server, problems);
-        }
+        let platforms = platforms::read(section, base, &defaults, &names, &own, problems);
         root.finish(problems);
         let mut openable = names.clone();
         for platform in &platforms {
@@ -265,19 +271,14 @@ impl Settings {
         }
         let api_keys = keys::read(api_keys, &openable, problems);
         let server = server.map(|server| ServerSettings { api_keys, ..server });
-        if let Some(name) = server
-            .as_ref()
-            .and_then(|server| server.default_account.as_ref())
-            && !names.contains(name)
+        if let Some(Some(name)) = default_account
+            && !names.contains(&name)
         {
             problems.add(
                 "server.default_account",
                 format!("no such account: [accounts.{name}] does not exist"),
                 format!("没有这个账号：缺少 [accounts.{name}]"),
             );
-        }
-        if let (Some(server), Some(upstream)) = (&server, &upstream) {
-            upstream::check_is_elsewhere(server, upstream, problems);
         }
         Some(Self {
             server: server?,

@@ -218,9 +218,10 @@ pub(super) fn account_with(
     let egress = egress::read(section, base, problems);
     let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
     let verify_files = verify::read(section, problems);
-    let (platform, domains, apis, tags) = (platform?, domains?, apis?, tags?);
     // Runs even if other keys are wrong, so that all problems are reported at once.
+    let (platform, domains) = (platform?, domains?);
     let domains = safe_domains(platform, &domains, section, problems);
+    let (apis, tags) = (apis?, tags?);
     let (id, secret, agent_id, mode) = (id?, secret?, agent_id?, mode?);
     let account = match platform {
         Platform::Official => Account::official(id, secret),

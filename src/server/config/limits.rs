@@ -64,6 +64,12 @@ impl LimitSettings {
 
 impl ProxySettings {
     pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
+        let header = section.parse(
+            "client_ip_header",
+            "the name of a header",
+            "X-Forwarded-For",
+            problems,
+        );
         let trusted = section.list("trusted_proxies", problems);
         let trusted = each(section, "trusted_proxies", trusted?, problems, |text| {
             text.parse::<IpNet>()
@@ -75,12 +81,6 @@ impl ProxySettings {
                     )
                 })
         });
-        let header = section.parse(
-            "client_ip_header",
-            "the name of a header",
-            "X-Forwarded-For",
-            problems,
-        );
         Some(Self {
             trusted: trusted?,
             header: header?,

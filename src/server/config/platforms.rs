@@ -9,7 +9,8 @@ use url::Url;
 use super::accounts::{self, APP_SECRET, LISTS};
 use super::secret::{SecretKeys, secret, secret_if_any};
 use super::section::Section;
-use super::{Problems, ServerSettings, egress};
+use super::server::OwnAddresses;
+use super::{Problems, egress};
 use crate::account::{Account, Platform};
 use crate::actix::{APP_ID, app_id_in};
 use crate::credential::Secret;
@@ -42,6 +43,7 @@ pub(super) fn read(
     base: &Path,
     defaults: &Section,
     names: &HashSet<String>,
+    own: &OwnAddresses,
     problems: &mut Problems,
 ) -> Vec<PlatformSettings> {
     let mut lists = defaults.clone();
@@ -59,7 +61,7 @@ pub(super) fn read(
             );
         }
         section.default_to(&lists);
-        let platform = platform(&name, &mut section, base, problems);
+        let platform = platform(&name, &mut section, base, own, problems);
         section.finish(problems);
         let Some(platform) = platform else { continue };
         let id = platform.account.app_id().to_owned();
@@ -94,6 +96,7 @@ fn platform(
     name: &str,
     section: &mut Section,
     base: &Path,
+    own: &OwnAddresses,
     problems: &mut Problems,
 ) -> Option<PlatformSettings> {
     let id = section
@@ -125,7 +128,7 @@ fn platform(
         messages_path.unwrap_or_else(|| format!("/platforms/{name}/messages/{APP_ID}"));
     let is_path_good =
         check_path(&messages_path, "messages_path", section, problems) && is_path_good;
-    let messages_url = messages_url(section, problems);
+    let messages_url = messages_url(section, own, problems);
     let domains = accounts::safe_domains(Platform::Official, &domains?, section, problems);
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
     let account = Account::component(id.as_str(), secret_value)
@@ -190,8 +193,13 @@ fn has_no_user(url: &Url) -> bool {
     url.username().is_empty() && url.password().is_none()
 }
 
-/// Returns `None` only after adding a problem.
-fn messages_url(section: &mut Section, problems: &mut Problems) -> Option<Option<String>> {
+/// Refuses the listeners of this service, which would forward the messages again. Returns `None` only after
+/// adding a problem.
+fn messages_url(
+    section: &mut Section,
+    own: &OwnAddresses,
+    problems: &mut Problems,
+) -> Option<Option<String>> {
     let Some(text) = section.text_if_any("messages_url", problems) else {
         return Some(None);
     };
@@ -202,39 +210,24 @@ fn messages_url(section: &mut Section, problems: &mut Problems) -> Option<Option
             && has_no_user(url)
             && url.fragment().is_none()
     });
-    if url.is_none() {
-        problems.add(
-            &section.path_of("messages_url"),
-            "must be a URL such as http://app:9000/wx/{appid}, without a user and a password"
-                .into(),
-            "应为形如 http://app:9000/wx/{appid} 的地址，不能包含用户名和密码".into(),
-        );
-        return None;
-    }
-    Some(Some(text))
+    let (en, zh) = match url {
+        None => (
+            "must be a URL such as http://app:9000/wx/{appid}, without a user and a password",
+            "应为形如 http://app:9000/wx/{appid} 的地址，不能包含用户名和密码",
+        ),
+        Some(url) if own.find(&url).is_some() => (
+            "is an address of wx-jssdk itself: name the server that answers messages",
+            "是 wx-jssdk 自己的地址：应为处理消息的服务的地址",
+        ),
+        Some(_) => return Some(Some(text)),
+    };
+    problems.add(&section.path_of("messages_url"), en.into(), zh.into());
+    None
 }
 
 /// Returns the URL for some account.
 fn message_url(text: &str) -> Option<Url> {
     Url::parse(&text.replace(PLACEHOLDER, SAMPLE)).ok()
-}
-
-/// Refuses to forward messages to the listeners of this service, which would forward them again.
-pub(super) fn check_loops(
-    platforms: &[PlatformSettings],
-    server: &ServerSettings,
-    problems: &mut Problems,
-) {
-    for platform in platforms {
-        let url = platform.messages_url.as_deref().and_then(message_url);
-        if url.is_some_and(|url| server.own_address(&url).is_some()) {
-            problems.add(
-                &format!("platforms.{}.messages_url", platform.name),
-                "is an address of wx-jssdk itself: name the server that answers messages".into(),
-                "是 wx-jssdk 自己的地址：应为处理消息的服务的地址".into(),
-            );
-        }
-    }
 }
 
 fn aes_key(

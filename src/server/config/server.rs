@@ -66,8 +66,58 @@ impl ReadyRule {
 
 /// Reads the address of the public listener.
 pub(super) fn listen(section: &mut Section, problems: &mut Problems) -> Option<SocketAddr> {
-    let what = "an address and a port";
-    section.parse("listen", what, "127.0.0.1:8080", problems)
+    section.parse("listen", ADDRESS, "127.0.0.1:8080", problems)
+}
+
+/// Reads the address of the admin listener; `Some(None)` if it is disabled.
+pub(super) fn admin_listen(
+    section: &mut Section,
+    problems: &mut Problems,
+) -> Option<Option<SocketAddr>> {
+    if section.has_empty("admin_listen") {
+        return Some(None);
+    }
+    let address = section.parse("admin_listen", ADDRESS, "127.0.0.1:8081", problems);
+    address.map(Some)
+}
+
+/// Reads the name of the default account; `Some(None)` if it is empty.
+pub(super) fn default_account(
+    section: &mut Section,
+    problems: &mut Problems,
+) -> Option<Option<String>> {
+    let name = section.text("default_account", problems)?;
+    Some(Some(name).filter(|name| !name.is_empty()))
+}
+
+/// The addresses of this server's own listeners, as far as they are valid.
+pub(super) struct OwnAddresses(Vec<SocketAddr>);
+
+impl OwnAddresses {
+    /// Takes the addresses from `[server]`, which reports their problems when it is read.
+    pub(super) fn of(mut server: Section) -> Self {
+        let mut reported = Problems::default();
+        let listen = listen(&mut server, &mut reported);
+        let admin_listen = admin_listen(&mut server, &mut reported).flatten();
+        Self(listen.into_iter().chain(admin_listen).collect())
+    }
+
+    /// Returns the address of a URL, if a listener of this server has it.
+    pub(super) fn find(&self, url: &Url) -> Option<SocketAddr> {
+        let ip: IpAddr = match url.host()? {
+            Host::Ipv4(ip) => ip.into(),
+            Host::Ipv6(ip) => ip.into(),
+            Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
+            Host::Domain(_) => return None,
+        };
+        let port = url.port_or_known_default()?;
+        // An address of another machine may have the same port, also if this server listens on all of its own.
+        let is_own = |own: &SocketAddr| {
+            own.port() == port
+                && (own.ip() == ip || (own.ip().is_unspecified() && ip.is_loopback()))
+        };
+        self.0.iter().any(is_own).then(|| SocketAddr::new(ip, port))
+    }
 }
 
 impl ServerSettings {
@@ -77,25 +127,13 @@ impl ServerSettings {
         problems: &mut Problems,
     ) -> Option<Self> {
         let listen = listen(section, problems);
-        let admin_listen = match section.has_empty("admin_listen") {
-            true => Some(None),
-            false => section
-                .parse(
-                    "admin_listen",
-                    "an address and a port",
-                    "127.0.0.1:8081",
-                    problems,
-                )
-                .map(Some),
-        };
+        let admin_listen = admin_listen(section, problems);
         if let (Some(listen), Some(Some(admin))) = (listen, admin_listen) {
             check_apart(listen, admin, section, problems);
         }
         let workers = section.number("workers", 0..=1_024, problems);
         let shutdown = section.number("shutdown_seconds", 0..=3_600, problems);
-        let default_account = section
-            .text("default_account", problems)
-            .map(|name| Some(name).filter(|name| !name.is_empty()));
+        let default_account = default_account(section, problems);
         let demo = section.flag("demo", problems);
         let rules = [ReadyRule::Any, ReadyRule::All].map(|rule| (rule.as_str(), rule));
         let readiness = section.choice("readiness", &rules, problems);
@@ -121,24 +159,6 @@ impl ServerSettings {
             admin_tls: admin_tls?,
         })
     }
-
-    /// Returns the address of a URL, if a listener of this server has it.
-    pub(super) fn own_address(&self, url: &Url) -> Option<SocketAddr> {
-        let ip: IpAddr = match url.host()? {
-            Host::Ipv4(ip) => ip.into(),
-            Host::Ipv6(ip) => ip.into(),
-            Host::Domain("localhost") => Ipv4Addr::LOCALHOST.into(),
-            Host::Domain(_) => return None,
-        };
-        let port = url.port_or_known_default()?;
-        // An address of another machine may have the same port, also if this server listens on all of its own.
-        let is_own = |own: &SocketAddr| {
-            own.port() == port
-                && (own.ip() == ip || (own.ip().is_unspecified() && ip.is_loopback()))
-        };
-        let mut listeners = std::iter::once(&self.listen).chain(&self.admin_listen);
-        listeners.any(is_own).then(|| SocketAddr::new(ip, port))
-    }
 }
 
 fn check_apart(listen: SocketAddr, admin: SocketAddr, section: &Section, problems: &mut Problems) {
@@ -152,3 +172,5 @@ fn check_apart(listen: SocketAddr, admin: SocketAddr, section: &Section, problem
         );
     }
 }
+
+const ADDRESS: &str = "an address and a port";

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::section::Section;
-use super::{Problems, ServerSettings, egress};
+use super::server::OwnAddresses;
+use super::{Problems, egress};
 use crate::upstream::UpstreamOptions;
 
 pub(super) fn read(
     section: &mut Section,
     base: &Path,
+    own: &OwnAddresses,
     problems: &mut Problems,
 ) -> Option<UpstreamOptions> {
     let weixin = section.url("weixin", problems);
@@ -19,6 +21,12 @@ pub(super) fn read(
     let connect_timeout = section.number("connect_timeout_ms", 1..=60_000, problems);
     let timeout = section.number("timeout_ms", 1..=60_000, problems);
     section.finish(problems);
+    let bases = [("weixin", &weixin), ("qyapi", &qyapi)].into_iter();
+    let bases = bases.filter_map(|(setting, base)| Some((setting, base.as_ref()?)));
+    let fallbacks = fallback.iter().flatten().map(|base| ("fallback", base));
+    for (setting, base) in bases.chain(fallbacks) {
+        check_is_elsewhere(setting, base, own, problems);
+    }
     Some(UpstreamOptions {
         weixin: weixin?,
         qyapi: qyapi?,
@@ -30,21 +38,15 @@ pub(super) fn read(
 }
 
 /// Reports an upstream that is one of this server's own listeners: every call would come back.
-pub(super) fn check_is_elsewhere(
-    server: &ServerSettings,
-    upstream: &UpstreamOptions,
-    problems: &mut Problems,
-) {
-    let fallback = upstream.fallback.iter().map(|base| ("fallback", base));
-    let bases = [("weixin", &upstream.weixin), ("qyapi", &upstream.qyapi)];
-    for (setting, base) in bases.into_iter().chain(fallback) {
-        let url = url::Url::parse(base).ok();
-        if let Some(address) = url.and_then(|url| server.own_address(&url)) {
-            problems.add(
-                &format!("upstream.{setting}"),
-                format!("{address} is this server itself: write the address of WeChat, or of another wx-jssdk"),
-                format!("{address} 是本服务自己的地址：请填写微信或另一台 wx-jssdk 的地址"),
-            );
-        }
+fn check_is_elsewhere(setting: &str, base: &str, own: &OwnAddresses, problems: &mut Problems) {
+    let url = url::Url::parse(base).ok();
+    if let Some(address) = url.and_then(|url| own.find(&url)) {
+        problems.add(
+            &format!("upstream.{setting}"),
+            format!(
+                "{address} is this server itself: write the address of WeChat, or of another wx-jssdk"
+            ),
+            format!("{address} 是本服务自己的地址：请填写微信或另一台 wx-jssdk 的地址"),
+        );
     }
 }

@@ -254,6 +254,39 @@ fn ten_mistakes_are_ten_named_paths() {
 }
 
 #[test]
+fn a_mistake_of_a_section_hides_no_other_problem_of_it() {
+    let server = "trusted_proxies = [\"x\"]\nclient_ip_header = \"a b\"\ndefault_account = \"x\"";
+    assert_eq!(
+        paths(read(&format!("[server]\n{server}\n"))),
+        [
+            "server.client_ip_header",
+            "server.trusted_proxies",
+            "server.default_account"
+        ]
+    );
+    only("server.trusted_proxies", read("server.trusted_proxies = 1"));
+    let upstream = "[upstream]\nweixin = \"http://127.0.0.1:8080\"\ntimeout_ms = 0\n";
+    assert_eq!(
+        paths(read(&format!("server.workers = -1\n{upstream}"))),
+        ["server.workers", "upstream.timeout_ms", "upstream.weixin"]
+    );
+    let account = MAIN.replace("example.com", "https://example.com");
+    assert_eq!(
+        paths(read(&format!("{account}js_api_list = 1\n"))),
+        ["accounts.main.js_api_list", "accounts.main.js_safe_domains"]
+    );
+}
+
+#[test]
+fn a_message_url_of_this_server_is_named_beside_a_mistake_of_the_server() {
+    let agency = "[platforms.agency]\nmessages_url = \"http://127.0.0.1:8080/\"\n";
+    let found = paths(read(&format!("server.workers = -1\n{agency}")));
+    for path in ["server.workers", "platforms.agency.messages_url"] {
+        assert!(found.iter().any(|it| it == path), "{path}: {found:?}");
+    }
+}
+
+#[test]
 fn a_wrong_list_neither_hides_nor_adds_other_problems() {
     let text = MAIN.replace("[\"example.com\"]", "7").replace(SECRET, "");
     assert_eq!(
