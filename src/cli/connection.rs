@@ -77,10 +77,11 @@ impl Connection {
         if let Some(server) = &self.server {
             return Ok(server.clone());
         }
-        let settings =
-            Settings::load(self.config.as_deref()).map_err(|problems| listed(&problems))?;
-        let secure = settings.server.admin_tls.is_some();
-        settings.server.admin_listen.map(|address| Server::at(address, secure)).ok_or_else(|| {
+        let listener = Settings::admin_listener(self.config.as_deref());
+        let (address, tls) = listener.map_err(|problems| listed(&problems))?;
+        // If it is unknown and the listener has TLS, the request fails with advice.
+        let secure = tls.unwrap_or(false);
+        address.map(|address| Server::at(address, secure)).ok_or_else(|| {
             Unusable::Usage(
                 "--server: is required, because server.admin_listen is empty\n    server.admin_listen 为空，必须指定 --server"
                     .into(),

@@ -143,9 +143,33 @@ impl Settings {
     /// # Errors
     /// [`Problems`], if neither the file nor the environment has a valid address.
     pub fn public_listener(file: Option<&Path>) -> Result<(SocketAddr, Option<bool>), Problems> {
+        Self::listener(file, "server.listen", server::listen, "tls")
+    }
+
+    /// Returns the same of the admin listener, without an address if it is disabled.
+    ///
+    /// # Errors
+    /// As [`Settings::public_listener`].
+    pub fn admin_listener(
+        file: Option<&Path>,
+    ) -> Result<(Option<SocketAddr>, Option<bool>), Problems> {
+        Self::listener(
+            file,
+            "server.admin_listen",
+            server::admin_listen,
+            "admin_tls",
+        )
+    }
+
+    fn listener<A>(
+        file: Option<&Path>,
+        setting: &str,
+        read: fn(&mut Section, &mut Problems) -> Option<A>,
+        tls: &'static str,
+    ) -> Result<(A, Option<bool>), Problems> {
         let file = chosen(file);
         let (environment, mut problems) = (environment::variables(), Problems::default());
-        let is_in_environment = environment.contains_key(&environment::variable("server.listen"));
+        let is_in_environment = environment.contains_key(&environment::variable(setting));
         let merged = |text: &str, problems: &mut Problems| {
             layers::merged(text, environment.clone(), problems)
         };
@@ -157,13 +181,13 @@ impl Settings {
         };
         let mut root = Section::root(table);
         let mut server = root.section("server", &mut problems);
-        let listen = server::listen(&mut server, &mut problems);
-        let tls = server.section("tls", &mut problems);
+        let address = read(&mut server, &mut problems);
+        let tls = server.section(tls, &mut problems);
         let tls = TlsSettings::read(tls, base_of(file.as_deref()), &mut problems);
         // Also if its files are wrong.
         let has_tls = tls.is_none_or(|tls| tls.is_some());
-        match listen {
-            Some(listen) => Ok((listen, (is_whole || has_tls).then_some(has_tls))),
+        match address {
+            Some(address) => Ok((address, (is_whole || has_tls).then_some(has_tls))),
             None => Err(problems),
         }
     }

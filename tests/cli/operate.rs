@@ -239,6 +239,35 @@ async fn unblock_is_refused_while_the_quota_is_exhausted() {
 }
 
 #[tokio::test]
+async fn commands_reach_a_server_whose_present_configuration_is_refused() {
+    let world = World::start(None).await;
+    let admin = world.admin.strip_prefix("http://").unwrap();
+    let mistakes = format!(
+        "nonsense = 1\n[server]\nadmin_listen = \"{admin}\"\n[accounts.shop]\nsecret_file = \"./nowhere\"\n"
+    );
+    let file = world.home.path().join("wx-jssdk.toml");
+    for (text, listen) in [(mistakes.as_str(), ""), ("[server\n", admin)] {
+        std::fs::write(&file, text).unwrap();
+        for (arguments, code) in [
+            (&["reload"][..], 1),
+            (&["status"], 0),
+            (&["token", "shop"], 0),
+        ] {
+            let mut command = command(world.home.path(), arguments);
+            command.env("WX_JSSDK_API_KEY", KEY);
+            if !listen.is_empty() {
+                command.env("WX_JSSDK__SERVER__ADMIN_LISTEN", listen);
+            }
+            let ended = run_command(command).await;
+            assert_eq!(ended.code, code, "{arguments:?} {text}: {}", ended.stderr);
+            let is_refused = ended.stderr.contains("refused, the previous configuration");
+            assert_eq!(is_refused, code == 1, "{arguments:?}: {}", ended.stderr);
+        }
+    }
+    world.running.stop().await;
+}
+
+#[tokio::test]
 async fn reload_says_what_changed_or_every_mistake() {
     let world = World::start(None).await;
     let second =
