@@ -104,10 +104,10 @@ fn platform(
         .filter(|id| accounts::check_id(id, &section.path_of("component_appid"), problems));
     let secret_value = secret(section, base, &APP_SECRET, problems);
     let token = secret(section, base, &PUSH_TOKEN, problems);
-    let previous_token = secret_if_any(section, base, &PREVIOUS_PUSH_TOKEN, problems);
+    let previous_token = previous(section, base, &PREVIOUS_PUSH_TOKEN, problems);
     let key = secret(section, base, &AES_KEY, problems);
     let key = key.and_then(|key| aes_key(&key, section, AES_KEY.text, problems));
-    let previous_key = secret_if_any(section, base, &PREVIOUS_AES_KEY, problems);
+    let previous_key = previous(section, base, &PREVIOUS_AES_KEY, problems);
     let previous_key =
         previous_key.and_then(|key| aes_key(&key, section, PREVIOUS_AES_KEY.text, problems));
     let egress = egress::read(section, base, problems);
@@ -162,6 +162,19 @@ fn platform(
         messages_path,
         messages_url: messages_url?,
     })
+}
+
+/// Returns the secret before, or `None` if its keys are missing or empty.
+fn previous(
+    section: &mut Section,
+    base: &Path,
+    keys: &SecretKeys,
+    problems: &mut Problems,
+) -> Option<Secret> {
+    for key in [keys.text, keys.file] {
+        section.has_empty(key);
+    }
+    secret_if_any(section, base, keys, problems)
 }
 
 /// Returns the normal form, without a slash at the end; `None` only after adding a problem.

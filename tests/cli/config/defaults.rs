@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use wx_jssdk::account::{Platform, TokenMode};
-use wx_jssdk::server::config::{DEFAULTS, StoreKind};
+use wx_jssdk::server::config::{DEFAULTS, Settings, StoreKind};
 
 use super::support::*;
 
@@ -122,6 +122,36 @@ fn every_setting_of_the_default_file_is_read() {
 #[test]
 fn writing_out_every_default_changes_nothing() {
     assert_eq!(format!("{:?}", good(DEFAULTS)), format!("{:?}", good("")));
+}
+
+#[test]
+fn every_sample_of_the_default_file_is_valid_as_it_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+    for (file, content) in [
+        ("wx-main", SECRET),
+        ("agency", SECRET),
+        ("agency-token", "token"),
+        ("agency-key", key),
+        (
+            "wecom-robot",
+            "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=1",
+        ),
+    ] {
+        std::fs::write(home.path().join(file), content).unwrap();
+    }
+    let is_key = |key: &str| key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let is_sample = |line: &&str| {
+        line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| is_key(key))
+    };
+    let commented = DEFAULTS.lines().filter_map(|line| line.strip_prefix("# "));
+    let samples: Vec<_> = commented.filter(is_sample).collect();
+    assert!(samples.len() >= 30, "{samples:?}");
+    let text = samples.join("\n").replace("/run/secrets/", "./");
+    let settings = Settings::read(&text, home.path(), Default::default());
+    let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((settings.accounts.len(), settings.platforms.len()), (1, 1));
+    assert_eq!(settings.notify.webhooks.len(), 1);
 }
 
 #[test]
