@@ -68,9 +68,11 @@ impl StoreSettings {
     ) -> Option<Self> {
         let kind = section.choice("kind", KINDS, problems);
         let path = section.text("path", problems);
+        let are_variables = ["url", "password_file"].map(|key| section.is_variable(key));
         let url = section.text("url", problems);
         let table_prefix = section.text("table_prefix", problems);
-        let password = password(section, base, problems);
+        let has_password = url.as_deref().is_some_and(has_password);
+        let password = password(section, base, has_password, are_variables, problems);
         let current = key(section, base, "encryption_key_file", problems);
         let previous = key(section, base, "previous_encryption_key_file", problems);
         section.finish(problems);
@@ -183,13 +185,38 @@ fn file(path: String, problems: &mut Problems) -> PathBuf {
 }
 
 /// Reads the content of `password_file`, without the newline that editors append; `None` without one,
-/// or after a problem.
-fn password(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
+/// or after a problem. It excludes a password in the URL: the environment's replaces that of the configuration.
+fn password(
+    section: &mut Section,
+    base: &Path,
+    url_has_one: bool,
+    [is_url_variable, is_file_variable]: [bool; 2],
+    problems: &mut Problems,
+) -> Option<Secret> {
+    if url_has_one && is_url_variable && !is_file_variable {
+        section.ignore(&["password_file"]);
+    }
     let (_, text) = content_of(section, base, "password_file", problems)?;
+    if url_has_one && is_url_variable == is_file_variable {
+        problems.add(
+            &section.path_of("password_file"),
+            "conflicts with the password in url: keep one of them".into(),
+            "与 url 中的密码只能写一个".into(),
+        );
+    }
     Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
-/// Puts a password into a URL that has none.
+/// Returns whether the URL has a password that is not empty.
+fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    user.split_once(':')
+        .is_some_and(|(_, password)| !password.is_empty())
+}
+
+/// Puts the password into the URL.
 fn with_password(url: String, password: Option<Secret>) -> Secret {
     let (Some(password), Some((scheme, rest))) = (password, url.split_once("://")) else {
         return Secret::new(url);

@@ -326,7 +326,7 @@ fn a_password_in_a_file_goes_into_the_stores_url() {
         ),
         (
             "sql",
-            "mysql://wx:old@db/x",
+            "mysql://wx:@db/x",
             "mysql://wx:p%40ss%20%2Fword@db/x",
         ),
         (
@@ -355,4 +355,39 @@ fn a_password_in_a_file_goes_into_the_stores_url() {
         "store.password_file",
         read("store.password_file = \"/none\""),
     );
+}
+
+#[test]
+fn a_password_of_the_environment_wins_over_that_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("password").display().to_string();
+    std::fs::write(&file, "in-file").unwrap();
+    let store = |url: &str, file: &str| {
+        format!("[store]\nkind = \"redis\"\nurl = \"{url}\"\npassword_file = \"{file}\"\n")
+    };
+    let (with, without) = ("redis://:in-url@h/0", "redis://h/0");
+    let (url, password) = ("WX_JSSDK__STORE__URL", "WX_JSSDK__STORE__PASSWORD_FILE");
+    for (text, environment, expected) in [
+        (store(without, &file), (url, with), with),
+        (store(without, "/none"), (url, with), with),
+        (
+            store(with, ""),
+            (password, file.as_str()),
+            "redis://:in-file@h/0",
+        ),
+        (store(with, &file), (url, without), "redis://:in-file@h/0"),
+    ] {
+        match good_with(&text, &[environment]).store.kind {
+            StoreKind::Redis(url) => assert_eq!(url.expose(), expected, "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let both = [(url, with), (password, file.as_str())];
+    for result in [
+        read(&store(with, &file)),
+        read_with("store.kind = \"redis\"", &both),
+    ] {
+        assert!(only("store.password_file", result).contains("conflicts with the password"));
+    }
+    only("store.password_file", read(&store(without, "/none")));
 }
