@@ -194,7 +194,12 @@ fn write_line(line: &str) -> std::io::Result<()> {
 
 /// Returns `1 account` or `2 accounts`.
 fn accounts(count: u64) -> String {
-    format!("{count} account{}", if count == 1 { "" } else { "s" })
+    counted(count, "account")
+}
+
+/// Returns `1 problem` or `2 problems`, for this noun.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Reads stdin to its end.
@@ -220,9 +225,9 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
 /// Formats all problems of a configuration, one per line.
 fn listed(problems: &Problems) -> Unusable {
     let count = problems.0.len();
-    let plural = if count == 1 { "" } else { "s" };
+    let counted = counted(count as u64, "problem");
     Unusable::Usage(format!(
-        "the configuration has {count} problem{plural} · 配置有 {count} 处问题\n\n{problems}"
+        "the configuration has {counted} · 配置有 {count} 处问题\n\n{problems}"
     ))
 }
 

@@ -120,13 +120,18 @@ impl Reload {
                 ));
             }
         } else {
-            let problems = answer["problems"].as_array().into_iter().flatten();
+            let problems = answer["problems"].as_array().map_or(&[][..], Vec::as_slice);
             eprintln!(
                 "wx-jssdk: {server}: refused, the previous configuration stays in use · 新配置有误，继续使用原配置"
             );
             for problem in problems {
                 let text = |name: &str| problem[name].as_str().unwrap_or_default();
                 eprintln!("{}: {}\n    {}", text("path"), text("en"), text("zh"));
+            }
+            let count = answer["count"].as_u64().unwrap_or_default();
+            let more = count.saturating_sub(problems.len() as u64);
+            if more > 0 {
+                eprintln!("and {more} more: see the log · 另有 {more} 处，见日志");
             }
         }
         Ok(Ended::of(is_applied))

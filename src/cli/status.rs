@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::connection::Connection;
 use super::http::Server;
 use super::operate::no_account;
-use super::{Ended, Unusable, accounts, write_line};
+use super::{Ended, Unusable, accounts, counted, write_line};
 use crate::clock::UnixTime;
 
 #[derive(Debug, Args)]
@@ -170,9 +170,10 @@ fn lines(report: &Value) -> Vec<String> {
     }
     if let Some(refused) = report["configuration"]["refused"].as_object() {
         lines.push(String::new());
+        let count = number(&refused["count"]);
+        let counted = counted(count, "problem");
         lines.push(format!(
-            "configuration: a reload was refused, {} problems · 重新加载被拒绝，{} 处问题",
-            refused["count"], refused["count"]
+            "configuration: a reload was refused, {counted} · 重新加载被拒绝，{count} 处问题"
         ));
     }
     lines
@@ -274,7 +275,7 @@ mod tests {
             "now": 1_767_225_600, "node": "node-a\u{1b}[2J", "version": "0.1.0", "uptime": 3_700,
             "store": { "kind": "redis", "reachable": false }, "matching": 3,
             "summary": { "accounts": 3, "down": 1, "degraded": 0, "starting": 0, "ok": 2 },
-            "configuration": { "refused": { "count": 2 } },
+            "configuration": { "refused": { "count": 1 } },
             "accounts": [
                 { "account": "shop", "state": "down", "served_until": null, "credentials": [
                     { "kind": "access_token", "endpoint": "/t", "calls_today": 7, "daily_quota": 2_000, "error": {
@@ -295,7 +296,7 @@ mod tests {
             "and 1 more",
             "IP: 203.0.113.7",
             "IP 不在白名单。",
-            "a reload was refused, 2 problems",
+            "a reload was refused, 1 problem ·",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }

@@ -268,6 +268,17 @@ async fn commands_reach_a_server_whose_present_configuration_is_refused() {
 }
 
 #[tokio::test]
+async fn reload_says_how_many_mistakes_it_does_not_show() {
+    let world = World::start(None).await;
+    let mistakes: String = (0..23).map(|n| format!("nonsense{n} = 1\n")).collect();
+    write(world.home.path(), &world.sandbox, &mistakes);
+    let ended = world.run(&["reload"]).await;
+    assert_eq!(ended.stderr.matches("unknown setting").count(), 20);
+    assert!(ended.stderr.contains("and 3 more: "), "{}", ended.stderr);
+    world.running.stop().await;
+}
+
+#[tokio::test]
 async fn reload_says_what_changed_or_every_mistake() {
     let world = World::start(None).await;
     let second =
