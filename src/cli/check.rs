@@ -35,15 +35,14 @@ impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let settings =
             with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
-        Preflight::of(&settings)
-            .run()
-            .map_err(|problems| listed(&problems))?;
+        let ending = Preflight::of(&settings).run();
+        let ending = ending.map_err(|problems| listed(&problems))?;
         let count = settings.accounts.len();
         say(&format!(
             "configuration: ok, {} · 配置正确，共 {count} 个账号",
             accounts(count as u64)
         ));
-        for warning in settings.warnings() {
+        for warning in settings.warnings().into_iter().chain(ending) {
             let Problem { path, what } = warning;
             say(&format!("warning: {path}: {what}"));
         }
@@ -205,7 +204,7 @@ fn say_without_default(names: &[&str]) {
     }
     let some = first_names(names);
     say(&format!(
-        "note: several accounts sign pages ({some}) and there is no default account: requests without an account are refused (400 account_required); to allow them, write server.default_account = \"NAME\"\n    注意：有多个可签名的账号（{some}）且没有默认账号，未指定账号的请求会被拒绝（400 account_required）；如果页面不指定账号，请写 server.default_account = \"账号名\""
+        "note: several accounts sign pages ({some}) and there is no default account: requests without an account are refused (400 account_required); to allow them, write server.default_account = \"NAME\". A running service that still answers them refuses this configuration at a reload\n    注意：有多个可签名的账号（{some}）且没有默认账号，未指定账号的请求会被拒绝（400 account_required）；如果页面不指定账号，请写 server.default_account = \"账号名\"。若运行中的服务目前仍接受这类请求，重新加载时会拒绝此配置"
     ));
 }
 

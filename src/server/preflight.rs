@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::config::{Problems, Settings, StoreKind, StoreSettings, TlsSettings};
+use super::config::{Problem, Problems, Settings, StoreKind, StoreSettings, TlsSettings};
 use super::tls::Certificate;
 use crate::clock::Clock;
 use crate::store::StoreError;
@@ -33,21 +33,32 @@ impl Preflight {
         }
     }
 
-    /// Checks that everything can be opened, and reports each problem under its setting.
+    /// Checks that everything can be opened, and that clients accept the certificates. Reports each problem
+    /// under its setting, and returns what will be one soon.
     ///
     /// # Errors
     /// [`Problems`] names every problem.
-    pub fn run(&self) -> Result<(), Problems> {
-        let mut problems = Problems::default();
+    pub fn run(&self) -> Result<Vec<Problem>, Problems> {
+        let (mut problems, mut warnings) = (Problems::default(), Problems::default());
         for (setting, files) in &self.certificates {
-            try_certificate(setting, files.as_ref(), &mut problems);
+            let certificate = try_certificate(setting, files.as_ref(), &mut problems);
+            if let Some(error) = certificate.as_ref().and_then(Certificate::not_now) {
+                problems.add(setting, error.to_string(), error.zh());
+            } else if let Some(certificate) = certificate.filter(|it| it.expires_soon().is_some()) {
+                let until = certificate.expires_at().utc();
+                warnings.add(
+                    setting,
+                    format!("the certificate expires soon, at {until}: renew it"),
+                    format!("证书即将到期（{until}）：请更新"),
+                );
+            }
         }
         try_store(&self.store, &mut problems);
-        problems.into_result(Some(()))
+        problems.into_result(Some(warnings.0))
     }
 
-    /// Checks as [`Preflight::run`] does, except the certificates that `running` has too. The running
-    /// service checks those itself: a pair that is being replaced must not block a new account.
+    /// Checks that everything can be opened that differs from `running`. The running service checks its own
+    /// certificates itself: a pair that is being replaced must not block a new account.
     ///
     /// # Errors
     /// [`Problems`] names every problem.
@@ -57,15 +68,22 @@ impl Preflight {
         for ((setting, files), _) in pairs.filter(|(own, running)| own != running) {
             try_certificate(setting, files.as_ref(), &mut problems);
         }
+        if self.store != running.store {
+            try_store(&self.store, &mut problems);
+        }
         problems.into_result(Some(()))
     }
 }
 
-fn try_certificate(setting: &'static str, files: Option<&TlsSettings>, problems: &mut Problems) {
-    if let Some(Err(error)) = files.map(|files| Certificate::load(setting, files, Clock::system()))
-    {
-        problems.add(setting, error.to_string(), error.zh());
-    }
+fn try_certificate(
+    setting: &'static str,
+    files: Option<&TlsSettings>,
+    problems: &mut Problems,
+) -> Option<Certificate> {
+    let loaded = Certificate::load(setting, files?, Clock::system());
+    loaded
+        .map_err(|error| problems.add(setting, error.to_string(), error.zh()))
+        .ok()
 }
 
 fn try_store(store: &StoreSettings, problems: &mut Problems) {

@@ -53,9 +53,10 @@ struct Last {
     age: Age,
 }
 
-/// How close a certificate is to its expiry.
+/// How close a certificate is to the ends of its validity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Age {
+    NotYetValid,
     Good,
     EndsSoon,
     Expired,
@@ -108,7 +109,7 @@ pub enum CertificateError {
         /// The error of rustls.
         error: rustls::Error,
     },
-    /// Clients would reject the certificate now, but accept the one in use.
+    /// Clients would reject the certificate now.
     #[error("{path} contains a certificate that is valid from {from} to {until}, not now")]
     NotNow {
         /// The file.
@@ -190,7 +191,13 @@ impl Certificate {
     /// Returns how long the certificate in use is still valid if it expires soon; zero if it has expired.
     pub(super) fn expires_soon(&self) -> Option<Duration> {
         let (current, now) = (self.0.current.load(), self.0.clock.wall());
-        (current.age(now) != Age::Good).then(|| current.until.since(now))
+        matches!(current.age(now), Age::EndsSoon | Age::Expired).then(|| current.until.since(now))
+    }
+
+    /// Returns the error that clients reject the certificate now, if they do.
+    pub(super) fn not_now(&self) -> Option<CertificateError> {
+        let (current, now) = (self.0.current.load(), self.0.clock.wall());
+        (!current.is_good(now)).then(|| current.not_now(&self.0.files))
     }
 
     /// Reads the files again and, if they changed, serves the new certificate from the next handshake on,
@@ -218,11 +225,7 @@ impl Certificate {
             (last.seen, last.early) = (seen, None);
             match found.and_then(|bytes| Loaded::parse(&inner.files, &bytes)) {
                 Ok(new) if inner.current.load().is_good(now) && !new.is_good(now) => {
-                    let error = CertificateError::NotNow {
-                        path: inner.files.cert.display().to_string(),
-                        from: new.from.utc(),
-                        until: new.until.utc(),
-                    };
+                    let error = new.not_now(&inner.files);
                     last.early = (now < new.from).then_some(new);
                     Err(error)
                 }
@@ -276,6 +279,10 @@ impl Certificate {
             }
             Age::Expired => {
                 tracing::error!(setting, %expires_at, "certificate expired");
+            }
+            Age::NotYetValid => {
+                let valid_from = current.from.utc();
+                tracing::error!(setting, %valid_from, "certificate not yet valid");
             }
         }
     }
@@ -344,12 +351,22 @@ impl Loaded {
         self.from <= now && now < self.until
     }
 
+    fn not_now(&self, files: &TlsSettings) -> CertificateError {
+        CertificateError::NotNow {
+            path: files.cert.display().to_string(),
+            from: self.from.utc(),
+            until: self.until.utc(),
+        }
+    }
+
     /// Returns the age. The warning period is the last two weeks, or the last fifth of the lifetime if
     /// that is shorter: six-day certificates are renewed every few days.
     fn age(&self, now: UnixTime) -> Age {
         let lead = Duration::from_secs(14 * 86_400).min(self.until.since(self.from) / 5);
         if now >= self.until {
             Age::Expired
+        } else if now < self.from {
+            Age::NotYetValid
         } else if now.plus(lead) >= self.until {
             Age::EndsSoon
         } else {

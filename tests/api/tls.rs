@@ -487,6 +487,18 @@ async fn an_expired_certificate_is_logged_as_an_error_and_the_service_runs() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_not_yet_valid_is_logged_as_an_error_at_the_start() {
+    let home = Home::new();
+    home.put("public", &issue_between((2199, 1, 1), (2199, 6, 1)));
+    home.put("admin", &issue_now(300));
+    let (mut running, _, _) = start(&home).await;
+    let line = running.log_line("certificate not yet valid").await;
+    let parts = ["ERROR", "server.tls", "valid_from=2199-01-01T00:00:00Z"];
+    assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    assert_eq!(running.stop().await.code, 0);
+}
+
+#[tokio::test]
 async fn the_cli_sends_its_key_only_to_the_trusted_certificate() {
     let home = Home::new();
     home.put("public", &issue_now(300));

@@ -1,6 +1,9 @@
-//! `check` refuses exactly the configurations with which `serve` would not start.
+//! `check` refuses the configurations with which `serve` would not start, or clients not connect.
 
 use std::path::Path;
+use std::time::Duration;
+
+use wx_jssdk::Clock;
 
 use crate::common::program::*;
 
@@ -143,6 +146,55 @@ async fn check_names_each_setting_that_keeps_serve_from_starting() {
     }
 }
 
+/// Puts a pair that is valid from and to these days of today.
+fn put_pair_of_days(home: &Path, name: &str, days: [i64; 2]) {
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let today = i64::try_from(Clock::system().wall().0).unwrap();
+    let [from, to] = days.map(|day| {
+        let seconds = u64::try_from(today + day * 86_400).unwrap();
+        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
+    });
+    (params.not_before, params.not_after) = (from, to);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert = params.self_signed(&key).unwrap().pem();
+    std::fs::write(home.join(format!("{name}.crt")), cert).unwrap();
+    std::fs::write(home.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
+#[tokio::test]
+async fn check_names_a_certificate_that_clients_reject_now_or_soon() {
+    let home = home_with(&tls("tls", "public.crt", "public.key"));
+    for (days, code, stdout, stderr) in [
+        (
+            [-90, -1],
+            2,
+            "",
+            "server.tls: public.crt contains a certificate that is valid from",
+        ),
+        (
+            [1, 90],
+            2,
+            "",
+            "server.tls: public.crt contains a certificate that is valid from",
+        ),
+        (
+            [-80, 10],
+            0,
+            "warning: server.tls: the certificate expires soon",
+            "",
+        ),
+        ([-10, 80], 0, "configuration: ok", ""),
+    ] {
+        put_pair_of_days(home.path(), "public", days);
+        let ended = run_in(home.path(), &["check", "--offline"]).await;
+        assert_eq!(ended.code, code, "{days:?}: {}", ended.stderr);
+        assert!(ended.stdout.contains(stdout), "{days:?}: {}", ended.stdout);
+        assert!(ended.stderr.contains(stderr), "{days:?}: {}", ended.stderr);
+        let warns = ended.stdout.contains("expires soon");
+        assert_eq!(warns, stdout.contains("expires soon"), "{days:?}");
+    }
+}
+
 #[tokio::test]
 async fn every_resource_that_cannot_be_opened_is_named_at_once() {
     let home = home_with(&format!(
@@ -227,6 +279,25 @@ async fn sighup_refuses_a_certificate_setting_that_would_prevent_a_restart() {
             .contains("applied")
     );
     assert_eq!(running.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn sighup_refuses_a_store_setting_that_would_prevent_a_restart() {
+    let home = home_with("");
+    let mut running = Running::start(command(home.path(), &["serve"]));
+    running.line("admin").await;
+    let file = |path: &str| format!("[store]\nkind = \"file\"\npath = \"{path}\"\n");
+    for (path, outcome) in [("gone/wx.redb", "refused"), ("wx.redb", "applied")] {
+        let text = configuration(&file(path));
+        std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+        running.signal("-HUP").await;
+        let line = running.log_line("new configuration ").await;
+        assert!(line.contains(outcome), "{path}: {line}");
+    }
+    let ended = running.stop().await;
+    let named =
+        ended.stderr.contains("path=\"store.path\"") || ended.stderr.contains("path=store.path");
+    assert!(ended.code == 0 && named, "{}", ended.stderr);
 }
 
 #[tokio::test]
