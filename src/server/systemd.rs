@@ -3,6 +3,7 @@
 //! Does nothing without systemd.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -49,11 +50,7 @@ pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>) {
     loop {
         tokio::time::sleep(every).await;
         let now = rounds();
-        // A worker checks once a second; in a shorter interval it need not have checked again.
-        let all_work = every < LEAST
-            || (now.len() == before.len()
-                && now.iter().zip(&before).all(|(now, before)| now > before));
-        if all_work {
+        if are_alive(&loads, &before, &now, every) {
             tell(&[NotifyState::Watchdog]);
         } else {
             tracing::error!("worker thread stuck: no watchdog message is sent to systemd");
@@ -62,4 +59,29 @@ pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>) {
     }
 }
 
+/// Returns whether every worker has checked its connections since `before`. During shutdown they may have stopped.
+fn are_alive(loads: &[Arc<Load>], before: &[u64], now: &[u64], every: Duration) -> bool {
+    let is_draining = |load: &Arc<Load>| load.draining.load(Ordering::Relaxed);
+    // A worker checks once a second; in a shorter interval it need not have checked again.
+    every < LEAST
+        || loads.iter().any(is_draining)
+        || (now.len() == before.len() && now.iter().zip(before).all(|(now, before)| now > before))
+}
+
 const LEAST: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_stands_still_is_stuck_except_during_shutdown() {
+        let loads = [Arc::new(Load::default()), Arc::default()];
+        let alive = |now: &[u64], every| are_alive(&loads, &[1, 1], now, every);
+        assert!(alive(&[2, 2], LEAST) && !alive(&[2, 1], LEAST));
+        assert!(!alive(&[2, 2, 1], LEAST), "a worker was started again");
+        assert!(alive(&[1, 1], LEAST / 2));
+        loads[0].draining.store(true, Ordering::Relaxed);
+        assert!(alive(&[1, 1], LEAST));
+    }
+}
