@@ -54,6 +54,17 @@ pub(super) struct Courier {
     pub(super) counts: Arc<DeliveryCounts>,
 }
 
+/// Notices that are sent as one message.
+#[derive(Default)]
+struct Batch {
+    /// The oldest first.
+    notices: Vec<Arc<Notice>>,
+    /// For each notice, the uptime at which it was added.
+    since: Vec<Duration>,
+    /// How often the message was not accepted.
+    failures: u32,
+}
+
 impl Link {
     pub(super) fn new(egress: &Egress, clock: Clock) -> Result<Self, NotifyError> {
         let tls = tls_config().map_err(|error| NotifyError(error.to_string()))?;
@@ -87,6 +98,28 @@ impl Link {
     }
 }
 
+impl Batch {
+    fn add(&mut self, notice: Arc<Notice>, now: Duration) {
+        self.notices.push(notice);
+        self.since.push(now);
+    }
+
+    /// Removes the notices that were tried long enough; returns whether there were any.
+    fn give_up(&mut self, now: Duration) -> bool {
+        let is_old = |since: &&Duration| now.saturating_sub(**since) >= PATIENCE;
+        let old = self.since.iter().take_while(is_old).count();
+        self.since.drain(..old);
+        self.notices.drain(..old).count() > 0
+    }
+
+    /// Returns how long to wait after one more failure.
+    fn next_wait(&mut self) -> Duration {
+        let wait = FIRST_WAIT * 2_u32.saturating_pow(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        wait.min(LONGEST_WAIT)
+    }
+}
+
 impl DeliveryCounts {
     /// Returns the results with their counts.
     pub(in crate::server) fn read(&self) -> [(&'static str, u64); 3] {
@@ -117,21 +150,19 @@ impl Courier {
     pub(super) async fn deliver(self, mut notices: Receiver<Arc<Notice>>) {
         let mut sent_at = VecDeque::new();
         while let Some(first) = notices.recv().await {
-            let mut waiting = vec![first];
-            let mut attempt = 0;
-            loop {
+            let clock = &self.link.clock;
+            let mut batch = Batch::default();
+            batch.add(first, clock.uptime());
+            while !batch.notices.is_empty() {
                 self.wait_for_turn(&mut sent_at).await;
                 while let Ok(notice) = notices.try_recv() {
-                    waiting.push(notice);
+                    batch.add(notice, clock.uptime());
                 }
-                sent_at.push_back(self.link.clock.uptime());
-                let Err(error) = self.send(&waiting).await else {
+                sent_at.push_back(clock.uptime());
+                let Err(error) = self.send(&batch.notices).await else {
                     break;
                 };
-                attempt += 1;
-                if self.gives_up(&error, attempt).await {
-                    break;
-                }
+                self.after_failure(&mut batch, &error).await;
             }
         }
     }
@@ -146,20 +177,19 @@ impl Courier {
         }
     }
 
-    /// Waits before the next attempt; returns true if no attempt is left.
-    async fn gives_up(&self, error: &Undelivered, attempt: u32) -> bool {
-        let webhook = &self.webhook.name;
-        if attempt >= ATTEMPTS {
+    /// Gives the oldest notices up, and waits before the next attempt if any are left.
+    async fn after_failure(&self, batch: &mut Batch, error: &Undelivered) {
+        let (webhook, now) = (&self.webhook.name, self.link.clock.uptime());
+        if batch.give_up(now) {
             self.counts.lost.fetch_add(1, Relaxed);
             tracing::error!(webhook, %error, "notification lost: the webhook did not accept it");
-            return true;
         }
-        let wait = (FIRST_WAIT * 2_u32.pow(attempt - 1)).min(LONGEST_WAIT);
-        let retry_in = wait.as_secs();
-        tracing::warn!(webhook, %error, retry_in, "notification could not be sent");
-        let clock = &self.link.clock;
-        self.link.wait_until(clock.uptime() + wait).await;
-        false
+        if !batch.notices.is_empty() {
+            let wait = batch.next_wait();
+            let retry_in = wait.as_secs();
+            tracing::warn!(webhook, %error, retry_in, "notification could not be sent");
+            self.link.wait_until(now + wait).await;
+        }
     }
 
     /// Sends notices as one message, once.
@@ -224,8 +254,8 @@ impl Courier {
 const PER_MINUTE: usize = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// With the waits between them, three quarters of an hour.
-const ATTEMPTS: u32 = 14;
+/// How long a notice is tried; with the wait before it is sent first, three quarters of an hour at most.
+const PATIENCE: Duration = Duration::from_secs(2_400);
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -243,3 +273,33 @@ const LONGEST_ERROR: usize = 200;
 
 /// Shorter parts of a URL (`robot`, `send`, `hook`) are not secret.
 const SHORTEST_SECRET: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+    use crate::server::notify::test_notice;
+
+    #[test]
+    fn a_late_notice_is_tried_as_long_as_the_first_one_and_given_up_after_it() {
+        let notice = |n| test_notice(UnixTime(n));
+        let (mut batch, mut now, mut attempts) = (Batch::default(), Duration::ZERO, 0);
+        batch.add(notice(1), now);
+        let mut given_up_at = Vec::new();
+        while !batch.notices.is_empty() {
+            attempts += 1;
+            if attempts == 13 {
+                batch.add(notice(2), now);
+            }
+            if batch.give_up(now) {
+                given_up_at.push((attempts, now.as_secs() / 60));
+            }
+            let wait = batch.next_wait();
+            assert!(wait <= LONGEST_WAIT);
+            now += wait;
+        }
+        assert_eq!(given_up_at, [(14, 40), (21, 75)]);
+        batch.failures = u32::MAX;
+        assert_eq!(batch.next_wait(), LONGEST_WAIT);
+    }
+}
