@@ -57,8 +57,8 @@ fn ended(credential: &Credential, kind: Kind, now: UnixTime) -> Credential {
     let (value, issued_at) = match kind {
         Kind::AccessToken => (Secret::new("ended"), before(expires_at, credential.life())),
         Kind::JsapiTicket | Kind::CardTicket | Kind::AgentTicket => {
-            let issued_at = credential.issued_at.min(expires_at);
-            (credential.value.clone(), issued_at)
+            let latest = before(expires_at, Duration::from_secs(1));
+            (credential.value.clone(), credential.issued_at.min(latest))
         }
     };
     Credential {
@@ -71,3 +71,25 @@ fn ended(credential: &Credential, kind: Kind, now: UnixTime) -> Credential {
 
 /// An ended value ends this much earlier, so that a node with a slow clock does not serve it.
 const LATE_CLOCK: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_that_is_ended_in_its_first_seconds_stays_a_valid_record() {
+        let now = UnixTime(1_767_225_600);
+        for (kind, age) in Kind::ALL.into_iter().flat_map(|kind| [(kind, 0), (kind, 120)]) {
+            let issued_at = UnixTime(now.0 - age);
+            let fresh = Credential {
+                value: Secret::new("value"),
+                issued_at,
+                expires_at: issued_at.plus(Duration::from_secs(7_200)),
+                generation: 1,
+            };
+            let ended = ended(&fresh, kind, now);
+            assert_eq!(ended.check(), Ok(()), "{kind}, {age} s old");
+            assert!(ended.expires_at < now && ended.replaces(&fresh));
+        }
+    }
+}
