@@ -134,10 +134,10 @@ impl Broker {
             .await
     }
 
-    /// "Refresh now": refreshes a credential even if the last failure, including a spent quota, still
-    /// prevents an automatic try. For an operator who has removed its cause. It makes an ordinary call and
-    /// forces nothing: a valid stable token is returned unchanged. A one-hour ban of this server's IP address
-    /// is not cut short. A ticket whose token is dead refreshes the token first.
+    /// "Refresh now": refreshes a credential even if the last failure, including a spent quota and a refused IP
+    /// address, still prevents an automatic try. For an operator who has removed its cause. It makes an ordinary
+    /// call and forces nothing: a valid stable token is returned unchanged. Only a spent quota per minute is
+    /// waited out. A ticket whose token is dead refreshes the token first.
     ///
     /// # Errors
     /// As [`Broker::reject`].

@@ -240,6 +240,24 @@ async fn an_admins_refusal_is_respected_for_as_long_as_wechat_says() {
 }
 
 #[tokio::test]
+async fn refresh_now_calls_despite_an_admins_refusal_but_not_twice_in_30_seconds() {
+    for errcode in [89507, 89506] {
+        let world = World::stable().await;
+        world.always(STABLE, FaultKind::Errcode(errcode));
+        world.ticket().await.unwrap_err();
+        let refresh_now = || world.broker.refresh_now("main", Kind::JsapiTicket);
+        refresh_now().await.unwrap_err();
+        assert_eq!(world.calls(STABLE), 2, "{errcode}");
+        // Now the address is on the allow-list.
+        world.sandbox.clear_faults();
+        refresh_now().await.unwrap_err();
+        assert_eq!(world.calls(STABLE), 2, "{errcode}");
+        world.advance(31);
+        assert!(refresh_now().await.is_ok(), "{errcode}");
+    }
+}
+
+#[tokio::test]
 async fn one_endpoints_quota_does_not_stop_the_other() {
     let world = World::stable().await;
     world.token().await.unwrap();

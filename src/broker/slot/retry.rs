@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{MIN_DEMAND_GAP, Reason, State};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
-use crate::error::{Class, Error, UpstreamError, Wait, next_probe};
+use crate::error::{Error, UpstreamError, Wait, next_probe};
 
 /// A remembered failure, which prevents another try before `until`.
 #[derive(Clone, Debug)]
@@ -146,12 +146,10 @@ impl PendingRetry {
 
 impl Remembered {
     /// Whether this reason starts a refresh although the failure still prevents one: an operator's request does,
-    /// after an error that may be over by now and after a spent quota, but not within a fixed wait such as the ban
-    /// of an IP address.
+    /// except within a minute whose calls are used up. Its cause may have been removed, however long WeChat
+    /// said that it lasts.
     pub(in crate::broker) fn is_overridden_by(&self, reason: &Reason) -> bool {
-        matches!(reason, Reason::RefreshNow)
-            && (matches!(self.error.wait(), Wait::Backoff | Wait::Slow)
-                || self.error.class() == Class::Quota)
+        matches!(reason, Reason::RefreshNow) && self.error.wait() != Wait::NextMinute
     }
 
     /// Ends all waits at this time at the latest.
