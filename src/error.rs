@@ -96,7 +96,7 @@ pub enum Wait {
     /// When the current minute ends.
     NextMinute,
     /// At midnight in Shanghai. Retried once an hour before that, since the console can clear a day's quota
-    /// at any time.
+    /// at any time, and every five minutes in the first half hour of the day, since WeChat may be late.
     NextDay,
     /// A duration that WeChat specifies.
     For(Duration),

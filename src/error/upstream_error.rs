@@ -348,11 +348,18 @@ impl fmt::Display for UpstreamError {
 
 impl std::error::Error for UpstreamError {}
 
-/// Returns when to retry after the day's quota is spent: at midnight in Shanghai at the latest, and earlier
-/// because the console can clear the quota.
+/// Returns when to retry after the day's quota is spent: within a minute after midnight in Shanghai at the latest,
+/// and earlier because the console can clear the quota. The jitter keeps many accounts from being tried in the
+/// second in which the day begins.
 #[must_use]
 pub(crate) fn next_probe(now: UnixTime) -> UnixTime {
-    now.next_shanghai_midnight().min(now.plus(PROBE_EVERY))
+    let midnight = now.next_shanghai_midnight();
+    let every = match midnight.since(now) > ONE_DAY - MAY_BE_LATE {
+        true => PROBE_EVERY_WHILE_LATE,
+        false => PROBE_EVERY,
+    };
+    let jitter = Duration::from_secs(rand::random_range(0..=60));
+    midnight.min(now.plus(every)).plus(jitter)
 }
 
 /// Returns the cause of a day's quota that another server has spent.
@@ -388,3 +395,11 @@ const CLASSIC_TOKEN: &str = "/token";
 
 /// Interval between probes of a spent day's quota: one call by all nodes that share the store.
 const PROBE_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// WeChat may reset the quotas this long after midnight.
+const MAY_BE_LATE: Duration = Duration::from_secs(30 * 60);
+
+/// Interval between probes meanwhile.
+const PROBE_EVERY_WHILE_LATE: Duration = Duration::from_secs(5 * 60);
+
+const ONE_DAY: Duration = Duration::from_secs(24 * 60 * 60);

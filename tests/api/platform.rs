@@ -566,7 +566,7 @@ async fn a_spent_quota_of_the_page_is_remembered_until_the_next_probe() {
         assert!(answer.text.contains("Try again"), "{}", answer.text);
     }
     assert_eq!(world.sandbox.calls(PRE_AUTH_CODE), 1);
-    world.advance(3_600);
+    world.advance(3_661);
     assert_eq!(press().await.status, 503);
     assert_eq!(world.sandbox.calls(PRE_AUTH_CODE), 2);
     world.sandbox.clear_faults();

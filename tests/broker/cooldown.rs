@@ -1,5 +1,6 @@
 //! Failures: answered from memory, retried by class, and kept separate.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use wx_jssdk::account::TokenMode;
@@ -119,6 +120,42 @@ async fn an_exhausted_day_is_probed_once_an_hour_by_one_of_all_processes() {
         world.token().await.is_ok(),
         "at midnight, not an hour later"
     );
+}
+
+#[tokio::test]
+async fn exhausted_days_of_many_accounts_are_not_probed_in_one_second_of_midnight() {
+    let world = World::stable().await;
+    world.always(STABLE, FaultKind::Errcode(45009));
+    let midnight = START.next_shanghai_midnight();
+    world.advance(midnight.since(START).as_secs() - 60);
+    let names: Vec<_> = (0..20).map(|n| format!("wx{n:016}")).collect();
+    let mut builder = Broker::builder().clock(world.clock.clone());
+    for name in &names {
+        builder = builder.account(name, Account::official(name.as_str(), "secret"));
+    }
+    let broker = builder.upstream(impatient(&world.sandbox)).build().unwrap();
+    let fail = async || {
+        let mut times = BTreeSet::new();
+        for name in &names {
+            let failed = broker.credential(name, Kind::AccessToken).await;
+            let Err(Error::Upstream { retry_at, .. }) = failed else {
+                panic!("{failed:?}")
+            };
+            times.insert(retry_at);
+        }
+        times
+    };
+    let within = |times: &BTreeSet<UnixTime>, from: UnixTime| {
+        assert!(times.len() > 5, "{times:?}");
+        let (first, last) = (times.first().unwrap(), times.last().unwrap());
+        let latest = from.plus(Duration::from_secs(60));
+        assert!(*first >= from && *last <= latest, "{times:?} from {from}");
+    };
+    within(&fail().await, midnight);
+    // WeChat has not reset them yet: an hour more would be too long.
+    world.advance(120);
+    let again = midnight.plus(Duration::from_secs(60 + 300));
+    within(&fail().await, again);
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ fn retry_at(wait: Wait, failures: u32, now: UnixTime) -> UnixTime {
         Wait::Backoff => UnixTime(now.0 + jittered(doubled(1, 60))),
         Wait::Slow => UnixTime(now.0 + doubled(60, 300) + rand::random_range(0..=15)),
         Wait::NextMinute => UnixTime((now.0 / 60 + 1) * 60 + rand::random_range(0..=5)),
-        Wait::NextDay => next_probe(now).plus(Duration::from_secs(rand::random_range(0..=60))),
+        Wait::NextDay => next_probe(now),
         Wait::For(time) => now.plus(time),
         Wait::Until(time) => time,
     }
@@ -249,7 +249,15 @@ mod tests {
     fn quotas_are_waited_out() {
         assert!((120..=125).contains(&retry_at(Wait::NextMinute, 1, UnixTime(60)).0));
         let midnight = UnixTime(1_704_124_800);
-        for (before, wait) in [(5_000, 3_600), (3_600, 3_600), (500, 500)] {
+        let day = 86_400;
+        for (before, wait) in [
+            (5_000, 3_600),
+            (3_600, 3_600),
+            (500, 500),
+            (day, 300),
+            (day - 1_799, 300),
+            (day - 1_800, 3_600),
+        ] {
             let now = UnixTime(midnight.0 - before);
             let waited = retry_at(Wait::NextDay, 3, now).0 - now.0;
             assert!((wait..=wait + 60).contains(&waited), "{waited}");

@@ -305,7 +305,7 @@ async fn an_exhausted_quota_is_probed_by_one_process_and_lifted_for_all() {
     };
     all_fail().await;
     assert_eq!(cluster.calls(TICKET), 1);
-    cluster.advance(3_600);
+    cluster.advance(3_661);
     all_fail().await;
     assert_eq!(cluster.calls(TICKET), 2, "one call an hour for all of them");
     cluster.sandbox.clear_faults();
