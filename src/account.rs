@@ -142,8 +142,7 @@ impl Account {
         self
     }
 
-    /// Shares lists that are equal to those of another account: ten thousand accounts seldom have lists of
-    /// their own.
+    /// Shares lists that are equal to those of another account: few accounts have lists of their own.
     #[cfg(feature = "server")]
     pub(crate) fn share_lists(&mut self, other: &Self) {
         if self.js_api_list == other.js_api_list {
@@ -283,6 +282,7 @@ impl Account {
         CredentialKey {
             app: self.app_key(),
             kind,
+            secret_hash: None,
         }
     }
 

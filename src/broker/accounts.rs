@@ -11,6 +11,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use sha1::{Digest as _, Sha1};
+
 use super::BuildError;
 use super::open_platform::PlatformState;
 use super::signing::Template;
@@ -121,9 +123,17 @@ impl AccountEntry {
         (&self.name, &self.account)
     }
 
-    /// Whether this account has the app of `before`, but neither its name nor its secret.
-    pub(super) fn has_taken_over(&self, before: &Self) -> bool {
-        self.name != before.name && self.account.secret() != before.account.secret()
+    /// Returns [`CredentialKey::secret_hash`](crate::credential::CredentialKey::secret_hash) of its credentials.
+    fn secret_hash(&self) -> Option<u64> {
+        if self.source != AccountSource::Api {
+            return None;
+        }
+        let digest = Sha1::new()
+            .chain_update(self.account.app_key().to_string())
+            .chain_update([0])
+            .chain_update(self.account.secret().expose())
+            .finalize();
+        digest.first_chunk().copied().map(u64::from_be_bytes)
     }
 
     /// Whether both fetch their token in the same way, by the same proxy, with the same secret.

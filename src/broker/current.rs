@@ -130,7 +130,7 @@ impl CurrentValues {
     }
 
     fn insert(&self, slot: &Slot, current: Arc<Current>) {
-        self.0.insert(slot.key.clone(), current.clone());
+        self.0.insert(slot.stored_key(), current.clone());
         slot.view.store(Some(current));
     }
 
@@ -164,7 +164,7 @@ impl Broker {
             .inner
             .current
             .0
-            .get(&slot.key)
+            .get(&slot.stored_key())
             .filter(|current| current.freshness(at) != Freshness::Expired);
         if view.is_some() || owned.is_some() {
             // Keeps a newer value that was set meanwhile.
@@ -200,12 +200,6 @@ impl Broker {
         let mut state = slot.lock();
         state.see(credential, &self.inner.clock);
         self.publish(slot, &state);
-    }
-
-    /// Ends the current value of a slot, if it has one.
-    pub(super) fn forget(&self, slot: &Slot) {
-        self.inner.current.forget(&slot.key);
-        slot.view.store(None);
     }
 
     pub(super) fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {

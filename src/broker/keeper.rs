@@ -171,7 +171,7 @@ impl Broker {
         }
         let corrected = self.slots().into_iter().filter_map(|slot| {
             self.correct_dates(&slot)
-                .map(|corrected| (slot.key.clone(), corrected))
+                .map(|corrected| (slot.stored_key(), corrected))
         });
         if let Some(error) = self.save_all(corrected.collect()).await {
             warn!(%error, "some credentials could not be stored: kept in memory");

@@ -23,10 +23,10 @@ pub(super) use self::limits::daily_quota;
 use self::call::Dates;
 use self::lease::Turn;
 use super::slot::{Outcome, Reason, Slot};
-use super::{AccountEntry, AccountSource, Broker, stats};
+use super::{AccountEntry, Broker, stats};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
-use crate::error::{Error, Failure, UpstreamError};
+use crate::error::{Error, UpstreamError};
 use crate::store::Saved;
 
 impl Broker {
@@ -261,33 +261,15 @@ impl Flight {
             self.distrust_after(error).await;
         }
         let (credential, dates) = dated.map_err(Failed::Call)?;
-        self.check_owner().map_err(Failed::Call)?;
         let (credential, dates) = self.store(credential, dates).await;
         Ok(self.publish(Arc::new(credential), Some(dates)))
-    }
-
-    /// Fails if another account has taken over the app meanwhile: the API key that added it may not know the
-    /// AppSecret with which this value was fetched.
-    fn check_owner(&self) -> Result<(), UpstreamError> {
-        let accounts = self.broker.inner.accounts.load();
-        let owner = accounts.of_key(&self.slot.key.app);
-        let is_other = |owner: &&Arc<AccountEntry>| {
-            owner.source == AccountSource::Api && owner.has_taken_over(&self.entry)
-        };
-        match owner.filter(is_other) {
-            None => Ok(()),
-            Some(_) => {
-                let problem = "another account has this app now";
-                Err(self.failed(Failure::Unusable(problem.into())))
-            }
-        }
     }
 
     /// Returns the credential that a peer node, or this process before its restart, has stored, if it
     /// satisfies the reason of this refresh.
     async fn load(&self) -> Option<Arc<Credential>> {
         let broker = &self.broker;
-        let stored = match broker.inner.store.load(&self.slot.key).await {
+        let stored = match broker.inner.store.load(&self.slot.stored_key()).await {
             Ok(stored) => Arc::new(stored?),
             Err(error) => {
                 broker.log_store_error(&self.entry.name, &error, "store could not be read");
@@ -353,9 +335,10 @@ impl Flight {
         if dates == Dates::Adjusted {
             return (credential, dates);
         }
+        let key = self.slot.stored_key();
         for _ in 0..2 {
             let shared = self.broker.dated_for_others(&credential);
-            match self.broker.inner.store.save(&self.slot.key, &shared).await {
+            match self.broker.inner.store.save(&key, &shared).await {
                 Ok(Saved::Stored) => break,
                 Ok(Saved::Newer(newer)) if self.broker.is_usable(&self.slot, &newer) => {
                     let dates = if newer.value == credential.value {

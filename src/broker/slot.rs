@@ -9,7 +9,7 @@ mod retry;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -48,6 +48,8 @@ pub(super) type Outcome = Option<Result<Arc<Credential>, Error>>;
 /// One credential of one account.
 pub(super) struct Slot {
     pub(super) key: CredentialKey,
+    /// [`CredentialKey::secret_hash`] of the account that has this slot now, which `key` lacks; 0 without one.
+    secret_hash: AtomicU64,
     /// Spreads the refreshes of accounts that were started together. The same key always gives the same
     /// number.
     pub(super) spread: u64,
@@ -141,6 +143,7 @@ impl Slot {
         };
         Self {
             key,
+            secret_hash: AtomicU64::new(0),
             spread: hasher.finish(),
             wanted: AtomicBool::new(kept),
             used: AtomicBool::new(false),
@@ -152,6 +155,21 @@ impl Slot {
                 state: Mutex::new(state),
             }),
         }
+    }
+
+    /// Returns the key under which the credential is cached and stored.
+    pub(super) fn stored_key(&self) -> CredentialKey {
+        let secret_hash = self.secret_hash.load(Ordering::Relaxed);
+        CredentialKey {
+            secret_hash: Some(secret_hash).filter(|hash| *hash != 0),
+            ..self.key.clone()
+        }
+    }
+
+    /// Notes under which key the account that has this slot now stores its credential.
+    pub(super) fn set_secret_hash(&self, secret_hash: Option<u64>) {
+        self.secret_hash
+            .store(secret_hash.unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// Whether the keeper refreshes this credential: one that an ordinary page needs, or one that was fetched or

@@ -7,7 +7,6 @@ mod change;
 mod claim;
 mod record;
 mod restore;
-mod takeover;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -212,13 +211,6 @@ impl Broker {
         let mut known = self.inner.stored_accounts.known.lock();
         let (merged, conflicts) = accounts.with_stored(&known.accounts, before);
         let merged = Arc::new(merged);
-        for entry in self.forget_taken_over(&merged, before) {
-            let broker = self.clone();
-            self.inner.runtime.spawn(async move {
-                // Memory has the ended values already, and they are newer than the stored ones.
-                let _ = broker.forget_stored(&entry.account).await;
-            });
-        }
         self.inner.accounts.store(merged.clone());
         known.log_new(conflicts);
         merged
@@ -245,7 +237,6 @@ impl Broker {
         let before = self.inner.accounts.rcu(|accounts| {
             let merged;
             (merged, conflicts) = accounts.with_stored(&known.accounts, accounts);
-            self.forget_taken_over(&merged, accounts);
             merged
         });
         known.log_new(conflicts);

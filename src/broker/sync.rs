@@ -215,8 +215,13 @@ impl Broker {
         due.lock().postpone(PER_PAGE.saturating_mul(pages));
         let mut not_stored = None;
         for page in slots.chunks(PAGE) {
-            let keys: Vec<_> = page.iter().map(|slot| &slot.key).collect();
-            let stored = match self.inner.store.load_many(&keys).await {
+            let keys: Vec<_> = page.iter().map(|slot| slot.stored_key()).collect();
+            let stored = match self
+                .inner
+                .store
+                .load_many(&keys.iter().collect::<Vec<_>>())
+                .await
+            {
                 Ok(stored) => stored,
                 Err(error) => return self.reachable(Some(&error)),
             };
@@ -308,7 +313,7 @@ impl Broker {
                 });
                 state.see(&trimmed, &self.inner.clock);
                 self.publish(slot, &state);
-                Some((slot.key.clone(), trimmed))
+                Some((slot.stored_key(), trimmed))
             }
             // This machine's clock was set. Its dates for the same value are correct here, and the stored
             // dates are correct elsewhere.
@@ -338,7 +343,7 @@ impl Broker {
                 None
             }
             (_, Some(last)) => {
-                (!state.adjusted && self.is_usable(slot, &last)).then(|| (slot.key.clone(), last))
+                (!state.adjusted && self.is_usable(slot, &last)).then(|| (slot.stored_key(), last))
             }
             (_, None) => None,
         }

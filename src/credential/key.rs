@@ -45,11 +45,16 @@ pub struct CredentialKey {
     pub app: AppKey,
     /// Its kind.
     pub kind: Kind,
+    /// A hash of the AppSecret, for an account that the admin API added: an account with another secret finds
+    /// nothing under this key.
+    pub secret_hash: Option<u64>,
 }
 
 impl fmt::Display for CredentialKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.app, self.kind)
+        write!(f, "{}:{}", self.app, self.kind)?;
+        self.secret_hash
+            .map_or(Ok(()), |hash| write!(f, ":{hash:016x}"))
     }
 }
 
@@ -75,6 +80,7 @@ mod tests {
             CredentialKey {
                 app: app.clone(),
                 kind,
+                secret_hash: None,
             }
             .to_string()
         };
@@ -85,6 +91,15 @@ mod tests {
         assert_eq!(
             key(&work, Kind::AgentTicket),
             "work:ww12ab:1000002:agent_ticket"
+        );
+        let marked = CredentialKey {
+            app: official,
+            kind: Kind::JsapiTicket,
+            secret_hash: Some(0xab),
+        };
+        assert_eq!(
+            marked.to_string(),
+            "official:wx12ab:jsapi_ticket:00000000000000ab"
         );
         assert_ne!(
             key(&work, Kind::AccessToken),

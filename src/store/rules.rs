@@ -13,15 +13,15 @@ pub(super) fn credential_name(key: &CredentialKey) -> String {
     format!("credential:{key}")
 }
 
-/// Returns the name of the lease on a credential.
+/// Returns the name of the lease on a credential. The accounts of one app share it, as WeChat's value.
 #[cfg(any(feature = "redis", feature = "sql"))]
 pub(super) fn lease_name(key: &CredentialKey) -> String {
-    format!("lease:{key}")
+    format!("lease:{}:{}", key.app, key.kind)
 }
 
-/// Returns the name of a credential's record of forced refreshes.
+/// Returns the name of a credential's record of forced refreshes. WeChat counts them for the app.
 pub(super) fn force_name(key: &CredentialKey) -> String {
-    format!("force:{key}")
+    format!("force:{}:{}", key.app, key.kind)
 }
 
 /// Returns the name of the count of one app's calls to one endpoint on one day.

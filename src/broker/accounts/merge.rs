@@ -32,7 +32,8 @@ impl Conflict {
 
 impl Accounts {
     /// Returns the accounts with exactly these of the store, and which of those are not used. An app keeps the
-    /// slots that it has here or in `before`. The default account stays.
+    /// slots that it has here or in `before`, except under another name with another secret: a limited API key may
+    /// have added the account without knowing the secret. The default account stays.
     pub(in crate::broker) fn with_stored(
         &self,
         stored: &BTreeMap<String, Arc<Account>>,
@@ -48,6 +49,9 @@ impl Accounts {
                 conflicts.insert(name.clone(), conflict);
                 continue;
             }
+            let is_own = |had: &&Arc<AccountEntry>| {
+                had.name == *name || had.account.secret() == account.secret()
+            };
             let entry = match before.by_name.get(name.as_str()) {
                 Some(ByName(known)) if Arc::ptr_eq(&known.account, account) => known.clone(),
                 _ => Arc::new(AccountEntry {
@@ -55,29 +59,19 @@ impl Accounts {
                     ..AccountEntry::new(
                         name.clone(),
                         account.clone(),
-                        before.by_app.get(&account.app_key()),
+                        before.by_app.get(&account.app_key()).filter(is_own),
                     )
                 }),
             };
             merged.insert(entry);
         }
+        for entry in merged.all() {
+            let secret_hash = entry.secret_hash();
+            for slot in entry.slots() {
+                slot.set_secret_hash(secret_hash);
+            }
+        }
         (merged, conflicts)
-    }
-
-    /// Returns the stored accounts whose app had no account in `before`, or one with another name and secret; the
-    /// second value is whether it had one. A limited API key may have added them without knowing the secret.
-    pub(in crate::broker) fn new_owners<'a>(
-        &'a self,
-        before: &'a Self,
-    ) -> impl Iterator<Item = (&'a Arc<AccountEntry>, bool)> {
-        let stored = self
-            .all()
-            .filter(|entry| entry.source == AccountSource::Api);
-        stored.filter_map(|entry| {
-            let before = before.of_key(&entry.account.app_key());
-            let is_new = before.is_none_or(|before| entry.has_taken_over(before));
-            is_new.then_some((entry, before.is_some()))
-        })
     }
 
     /// Returns why an account cannot be added under this name.

@@ -135,7 +135,11 @@ impl Broker {
         for app in left {
             for kind in Kind::ALL {
                 let app = app.clone();
-                self.inner.current.forget(&CredentialKey { app, kind });
+                self.inner.current.forget(&CredentialKey {
+                    app,
+                    kind,
+                    secret_hash: None,
+                });
             }
         }
         if !changed.is_empty() {

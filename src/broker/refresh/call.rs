@@ -174,7 +174,7 @@ impl Flight {
     /// agrees. Otherwise they come from the store, and may be wrong because the clock of the writer or of this
     /// node was. Then the remaining time decides if WeChat reports it. If not, the dates are kept while the value
     /// lives by them; a value that has ended by them, but that WeChat still returns, lives to the end of its whole
-    /// life if a takeover has ended it early, or else for one minute.
+    /// life if it was ended early, or else for one minute.
     fn end_of_known(&self, last: &Credential, issued: &Issued, promised: UnixTime) -> UnixTime {
         let now = self.broker.inner.clock.now();
         let (by_uptime, dated_here) = {
@@ -247,7 +247,10 @@ impl Flight {
             .broker
             .inner
             .store
-            .save(&self.slot.key, &self.broker.dated_for_others(&trimmed))
+            .save(
+                &self.slot.stored_key(),
+                &self.broker.dated_for_others(&trimmed),
+            )
             .await
         {
             self.broker.log_store_error(

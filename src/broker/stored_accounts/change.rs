@@ -143,7 +143,6 @@ impl Broker {
         let takes_app = stored.is_none_or(|stored| stored.app_key() != account.app_key());
         if takes_app {
             self.claim_app(name, &account).await?;
-            self.forget_stored(&account).await?;
         }
         let new = Document::after(before.as_ref(), text.clone());
         let saved = store.save_document(&document, &new, now).await;
@@ -202,17 +201,12 @@ impl Broker {
             if saved.inspect_err(|_| self.look_again())?.is_none() {
                 continue;
             }
-            let used = self.inner.accounts.load().find(name).ok().cloned();
             self.change_known(|known| {
                 known.accounts.remove(name);
                 known.versions.remove(name);
             });
             self.count_change().await;
             info!(key, account = name, "account removed");
-            if let Some(used) = used.filter(|used| used.source == AccountSource::Api) {
-                // If that fails, the next account of this app does it.
-                let _ = self.forget_stored(&used.account).await;
-            }
             return Ok(());
         }
     }

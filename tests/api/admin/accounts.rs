@@ -452,7 +452,7 @@ async fn a_key_without_the_secret_gets_no_token_of_a_removed_app() {
     world.reload(&plain);
     serves_nothing(&world).await;
 
-    // Also after a restart, and then with the right secret.
+    // Also after a restart, and then with the right secret, which finds what `shop` has stored.
     let world = world.restarted(|text| text).await;
     serves_nothing(&world).await;
     let calls = world.sandbox.calls("/cgi-bin/stable_token");
@@ -461,7 +461,7 @@ async fn a_key_without_the_secret_gets_no_token_of_a_removed_app() {
         200
     );
     assert_eq!(world.sign("later", "later.example.com").await.status, 200);
-    assert_eq!(world.sandbox.calls("/cgi-bin/stable_token"), calls + 1);
+    assert_eq!(world.sandbox.calls("/cgi-bin/stable_token"), calls);
     let answer = token(&world, "later").await;
     assert!(
         answer.json()["expires_in"].as_u64().unwrap() > 6_000,
@@ -475,7 +475,7 @@ async fn a_key_without_the_secret_gets_no_token_of_a_removed_app() {
         assert_eq!(put_later(&world, secret, domain).await, 200);
         assert_eq!(world.sign("later", domain).await.status, 200);
     }
-    assert_eq!(world.sandbox.calls("/cgi-bin/stable_token"), calls + 1);
+    assert_eq!(world.sandbox.calls("/cgi-bin/stable_token"), calls);
 }
 
 #[tokio::test]
