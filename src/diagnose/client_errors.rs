@@ -154,13 +154,24 @@ struct ErrorText {
     folded: String,
     /// The same without blanks and `_`; line ends are kept.
     squashed: String,
+    /// The system that answered, then the other one.
+    systems: [System; 2],
 }
 
 impl ErrorText {
     fn read(text: &str) -> Self {
         let folded = folded(text);
         let squashed = squashed(&folded);
-        Self { folded, squashed }
+        let systems = if OF_WECOM.iter().any(|word| folded.contains(word)) {
+            [System::Qyapi, System::Weixin]
+        } else {
+            [System::Weixin, System::Qyapi]
+        };
+        Self {
+            folded,
+            squashed,
+            systems,
+        }
     }
 
     fn row(&self, rows: &[Row]) -> Option<&'static ClientError> {
@@ -215,6 +226,7 @@ impl ErrorText {
     fn number(&self) -> Option<Finding> {
         let busy = self.named_errcodes().filter(|errcode| *errcode == -1);
         self.numbers()
+            .take(MAX_NUMBERS)
             .filter(|errcode| *errcode > 0)
             .chain(busy)
             .find_map(|errcode| self.of_errcode(errcode))
@@ -222,34 +234,19 @@ impl ErrorText {
 
     /// Explains an errmsg whose errcode is missing.
     fn sentence(&self) -> Option<Finding> {
-        let [first, second] = self.systems();
-        [first, second]
-            .into_iter()
-            .find_map(|system| {
-                by_errmsg(system, |sentence| {
-                    self.squashed.contains(&squashed(sentence))
-                })
-                .map(|errcode| (system, errcode))
-            })
-            .map(|(system, errcode)| of_server(system, errcode))
+        self.systems.into_iter().find_map(|system| {
+            let is_said = |sentence: &str| self.squashed.contains(&squashed(sentence));
+            by_errmsg(system, is_said).map(|errcode| of_server(system, errcode))
+        })
     }
 
     fn of_errcode(&self, errcode: i64) -> Option<Finding> {
         let known =
             |system: &System| all().any(|(of, _, code, _)| (of, code) == (*system, errcode));
-        self.systems()
+        self.systems
             .into_iter()
             .find(known)
             .map(|system| of_server(system, errcode))
-    }
-
-    /// Returns the system that answered, then the other one.
-    fn systems(&self) -> [System; 2] {
-        if OF_WECOM.iter().any(|word| self.folded.contains(word)) {
-            [System::Qyapi, System::Weixin]
-        } else {
-            [System::Weixin, System::Qyapi]
-        }
     }
 }
 
@@ -334,6 +331,9 @@ const MAX_CHECKED: usize = 32 * 1024;
 
 /// Bounds the cost of a text that repeats the name thousands of times.
 const MAX_NAMED: usize = 4;
+
+/// Bounds the numbers of a text that are looked up. A log has some per line.
+const MAX_NUMBERS: usize = 2_000;
 
 /// The known errors, and the texts that are only recognised as a rejection.
 static ROWS: LazyLock<[Vec<Row>; 2]> = LazyLock::new(|| {

@@ -643,6 +643,8 @@ fn a_text_crafted_to_be_slow_is_read_in_bounded_time() {
         "agentconfig:failx".repeat(3_800),
         "agentconfig:fail.".repeat(3_800),
         "{".repeat(64_000),
+        format!("{}40001", "1 ".repeat(500_000)),
+        "errcode5".repeat(100_000),
     ] {
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
