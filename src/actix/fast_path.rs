@@ -224,6 +224,7 @@ where
                 finisher.finish_passed(passed, begun, &entry)
             }));
         }
+        path_rewrite::cut_long_path(&mut request);
         FastPathFuture::App {
             app: Box::pin(self.app.call(request)),
             finisher,
@@ -284,4 +285,35 @@ fn dress(broker: &Broker, account: &str, origin: Option<&HeaderValue>, headers: 
     headers.append(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     cors::allow(broker, account, origin, headers);
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+    use actix_web::{App, HttpRequest, HttpResponse, web};
+
+    use super::*;
+    use crate::actix::{ClientIps, RequestLog};
+
+    #[tokio::test]
+    async fn the_router_gets_no_path_longer_than_that_of_any_route() {
+        let broker = Broker::builder().build().expect("a broker");
+        let clients = Arc::new(ClientIps::new(Vec::new(), "x-forwarded-for"));
+        let log = AccessLog::new(ListenerName::Public, RequestLog::Off, clients);
+        let length = |request: HttpRequest| async move {
+            let length = request.path().len();
+            HttpResponse::Ok()
+                .insert_header(("x-length", length))
+                .finish()
+        };
+        let app = App::new().default_service(web::to(length));
+        let front = FastPath::new(app, broker, RequestStats::default(), log, None, None);
+        let service = front.new_service(AppConfig::default()).await;
+        let service = service.expect("an application");
+        for (repeated, wanted) in [(512, "1024"), (513, "1024"), (30_000, "1024")] {
+            let request = TestRequest::with_uri(&"/a".repeat(repeated)).to_request();
+            let answer = service.call(request).await.expect("an answer");
+            assert_eq!(answer.headers().get("x-length").unwrap(), wanted);
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Base URLs of SDKs: a doubled slash, and `/wx/{account}` in front of WeChat's path.
+//! Base URLs of SDKs: a doubled slash, and `/wx/{account}` in front of WeChat's path. And paths that are too long
+//! for the router.
 
 use actix_http::{HttpMessage as _, Request};
 use actix_web::http::uri::PathAndQuery;
@@ -40,6 +41,21 @@ pub(super) fn readdress(request: &mut Request) {
         request.extensions_mut().insert(BaseAccount(account));
     }
 }
+
+/// Cuts a path that is longer than that of any route: the router compares it with each of their patterns, which takes
+/// tens of milliseconds for the longest path of actix-http. It is answered like any other unknown path.
+pub(super) fn cut_long_path(request: &mut Request) {
+    let path = request.head().uri.path();
+    if path.len() <= MAX_PATH {
+        return;
+    }
+    let cut = PathAndQuery::try_from(&path[..path.floor_char_boundary(MAX_PATH)]);
+    let cut = cut.unwrap_or_else(|_| PathAndQuery::from_static("/"));
+    request.head_mut().uri = cut.into();
+}
+
+/// Longer than the path of any route, percent-encoded: a callback path of the configuration has 200 characters.
+const MAX_PATH: usize = 1_024;
 
 /// The start of a base URL's path that names an account.
 const BASE: &str = "/wx/";
