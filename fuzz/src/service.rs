@@ -13,7 +13,8 @@ use actix_web::{App, web};
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use wx_jssdk::actix::{
-    ApiKey, ApiKeys, KeyHash, credentials_scope, diagnose_resource, dropin_scope, public_scope,
+    ApiKey, ApiKeys, ClientIps, Doctor, KeyHash, credentials_scope, diagnose_resource,
+    dropin_scope, public_scope,
 };
 use wx_jssdk::{
     Account, Broker, Clock, Credential, Kind, Secret, Store, UnixTime, UpstreamOptions,
@@ -211,12 +212,10 @@ impl Service {
             let broker = broker().await;
             let key = ApiKey::new("fuzz", KeyHash::of(KEY));
             let keys = web::Data::new(ArcSwap::from_pointee(ApiKeys::new(vec![key])));
+            let clients = ClientIps::new(Vec::new(), "x-forwarded-for");
+            let doctor = Doctor::new(broker.clone(), clients.into());
             let app = App::new()
-                .service(diagnose_resource(
-                    "/jssdk/diagnose",
-                    broker.clone(),
-                    keys.clone(),
-                ))
+                .service(diagnose_resource("/jssdk/diagnose", &doctor, keys.clone()))
                 .service(credentials_scope(broker.clone(), keys.clone()))
                 .service(dropin_scope(broker.clone(), keys))
                 .service(public_scope("/jssdk", broker));

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
-use super::json_body::{self, Body};
+use super::json_body;
 use super::keys::presented_key::key_of_request;
 use super::keys::{ApiKey, ApiKeys, TokenStyle};
 use crate::broker::Broker;
@@ -33,7 +33,6 @@ pub fn credentials_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> S
     web::scope("/credentials")
         .app_data(web::Data::new(broker))
         .app_data(keys)
-        .app_data(web::PayloadConfig::new(MAX_BODY))
         .service(rejects("/{account}/{kind}/reject"))
         .service(reads("/{account}/{kind}"))
         .service(rejects("/{platform}/{app_id}/{kind}/reject"))
@@ -73,12 +72,12 @@ async fn reject(
     request: HttpRequest,
     broker: web::Data<Broker>,
     keys: Keys,
-    body: Body,
+    body: web::Payload,
 ) -> HttpResponse {
     let answer = async {
         let (account, kind, key) = admitted(&request, &keys)?;
         let account = &*account;
-        let bad_value = refused_value(body)?;
+        let bad_value = refused_value(body).await?;
         let credential = broker
             .reject(account, kind, &bad_value)
             .await
@@ -227,8 +226,8 @@ pub(crate) struct Rejection {
 }
 
 /// Parses the value of a `reject`. Errors do not quote the body: it may hold a token.
-fn refused_value(body: Body) -> Result<Secret, Problem> {
-    let rejection: Rejection = json_body::read(body, MAX_BODY, BODY_HINT, bad_body)?;
+async fn refused_value(body: web::Payload) -> Result<Secret, Problem> {
+    let rejection: Rejection = json_body::read(body, MAX_BODY, BODY_HINT, bad_body).await?;
     // `$(cat token.txt)` and the like may append a line break, with which the value would match nothing.
     match rejection.value.trim() {
         "" => Err(bad_body()),

@@ -3,13 +3,13 @@
 
 mod doctor;
 mod question;
+mod queue;
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
 
 use super::credentials::forbidden;
-use super::json_body::Body;
 use super::keys::presented_key::key_of_request;
 use super::keys::{ApiKey, ApiKeys};
 use crate::broker::Broker;
@@ -17,42 +17,41 @@ use crate::credential::Kind;
 use crate::diagnose::{Case, Role, Target, diagnose};
 use crate::endpoint::Problem;
 pub use doctor::Doctor;
-use question::{Findings, MAX_BODY, Question, bad_body, only_post};
+use question::{Findings, Question, bad_body, only_post};
+use queue::Place;
 
 /// `POST {path}` with an API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. If the body names an
 /// `account` that the key opens, that account's current ticket is used in the computation. No answer
-/// contains a ticket.
+/// contains a ticket. Waits for a core in the same queue as `doctor`.
 ///
 /// Mount it on a listener that the internet does not reach. Storing other keys in `keys` takes effect at
 /// the next request.
 #[must_use]
 pub fn diagnose_resource(
     path: &str,
-    broker: Broker,
+    doctor: &Doctor,
     keys: web::Data<ArcSwap<ApiKeys>>,
 ) -> Resource {
     web::resource(path)
-        .app_data(web::Data::new(broker))
+        .app_data(web::Data::new(doctor.clone()))
         .app_data(keys)
-        .app_data(web::PayloadConfig::new(MAX_BODY))
         .route(web::post().to(answer))
         .default_service(web::to(only_post))
 }
 
 async fn answer(
     request: HttpRequest,
-    broker: web::Data<Broker>,
+    doctor: web::Data<Doctor>,
     keys: web::Data<ArcSwap<ApiKeys>>,
-    body: Body,
+    body: web::Payload,
 ) -> HttpResponse {
     let found = async {
         let keys = keys.load();
         let key = key_of_request(&request, &keys)?;
-        let case = case(Question::read(body)?, key, &broker).await?;
-        // Up to a second of hashing: not on a worker thread.
-        web::block(move || diagnose(&case))
-            .await
-            .map_err(|_| bad_body())
+        let question = Question::read(body).await?;
+        let place = doctor.queue.enter()?;
+        let case = case(question, key, &doctor.broker, &place).await?;
+        place.run(move || diagnose(&case)).await
     };
     match found.await {
         Ok(findings) => HttpResponse::Ok()
@@ -62,9 +61,14 @@ async fn answer(
     }
 }
 
-async fn case(mut question: Question, key: &ApiKey, broker: &Broker) -> Result<Case, Problem> {
+async fn case(
+    mut question: Question,
+    key: &ApiKey,
+    broker: &Broker,
+    place: &Place,
+) -> Result<Case, Problem> {
     let account = question.account.take();
-    let (mut case, _) = question.case();
+    let (mut case, _) = place.run(move || question.case()).await?;
     if let Some(account) = &account {
         let kind = signing_kind(case.signed_for());
         if !key.opens(account, kind) {
@@ -99,5 +103,46 @@ fn signing_kind(target: Target) -> Kind {
     match target {
         Target::Config => Kind::JsapiTicket,
         Target::AgentConfig => Kind::AgentTicket,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use actix_web::App;
+    use actix_web::http::StatusCode;
+    use actix_web::http::header::RETRY_AFTER;
+    use actix_web::test::{TestRequest, call_service, init_service};
+
+    use super::*;
+    use crate::actix::KeyHash;
+    use crate::actix::diagnose::queue::PLACES;
+    use crate::endpoint::ClientIps;
+
+    #[tokio::test]
+    async fn diagnoses_with_a_key_wait_in_the_doctors_queue() {
+        let broker = Broker::builder().build().expect("a broker");
+        let clients = Arc::new(ClientIps::new(Vec::new(), "x-forwarded-for"));
+        let doctor = Doctor::new(broker, clients);
+        let keys = ApiKeys::new(vec![ApiKey::new("crm", KeyHash::of("wxk_crm"))]);
+        let keys = web::Data::new(ArcSwap::from_pointee(keys));
+        let app = init_service(App::new().service(diagnose_resource("/d", &doctor, keys))).await;
+        let question = || {
+            let request = TestRequest::post()
+                .uri("/d")
+                .insert_header(("x-api-key", "wxk_crm"));
+            request
+                .set_payload(r#"{"error":"config:fail"}"#)
+                .to_request()
+        };
+        let places: Vec<_> = (0..PLACES).map(|_| doctor.queue.enter()).collect();
+        assert!(places.iter().all(Result::is_ok));
+        let refused = call_service(&app, question()).await;
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(refused.headers().get(RETRY_AFTER).unwrap(), "10");
+        drop(places);
+        let answer = call_service(&app, question()).await;
+        assert_eq!(answer.status(), StatusCode::OK);
     }
 }

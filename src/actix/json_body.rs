@@ -1,28 +1,23 @@
 //! JSON object bodies.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
-use actix_web::web::Bytes;
+use actix_web::web::Payload;
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::Problem;
 use crate::error::Text;
 
-/// A body that is read before the handler runs, so that the handler decides who learns of a read error.
-pub(crate) type Body = Result<Bytes, actix_web::Error>;
-
-/// Parses a body of at most `limit` bytes as a JSON object. `bad` is the problem of any other body.
-pub(crate) fn read<T: DeserializeOwned>(
-    body: Body,
+/// Reads a body of at most `limit` bytes as a JSON object. `bad` is the problem of any other body. A handler
+/// calls it once the request is admitted: the body of another one takes no memory.
+pub(crate) async fn read<T: DeserializeOwned>(
+    body: Payload,
     limit: usize,
     hint: Text,
     bad: fn() -> Problem,
 ) -> Result<T, Problem> {
-    let body = body.map_err(|error| match error.as_response_error().status_code() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(limit, hint),
-        _ => bad(),
-    })?;
-    object(&body).ok_or_else(bad)
+    let body = body.to_bytes_limited(limit).await;
+    let body = body.map_err(|_| Problem::body_too_large(limit, hint))?;
+    object(&body.map_err(|_| bad())?).ok_or_else(bad)
 }
 
 /// Returns whether the headers say that the body is JSON.

@@ -87,7 +87,7 @@ impl Pushes {
         })
     }
 
-    /// Answers a push; `None` if no platform has the path.
+    /// Answers a push; `None` if no platform has the path. Its body is not read then.
     pub async fn receive(
         &self,
         broker: &Broker,

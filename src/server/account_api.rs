@@ -20,7 +20,7 @@ use super::backpressure::UnsentBudget;
 use super::config::{AccountDefaults, Problems, SECRET_IS_SET};
 use super::ready::Readiness;
 use crate::account::{Account, Platform, TokenMode};
-use crate::actix::json_body::{self, Body};
+use crate::actix::json_body;
 use crate::actix::{ApiKey, ApiKeys, admit_manager};
 use crate::broker::{AccountSource, Broker, ChangeRefused, Changed, Expected, StoredAccount};
 use crate::endpoint::Problem;
@@ -59,7 +59,6 @@ impl AccountApi {
                 .service(web::resource("/accounts").route(web::get().to(list)))
                 .service(
                     web::resource("/accounts/{account}")
-                        .app_data(web::PayloadConfig::new(MAX_BODY))
                         .route(web::get().to(read))
                         .route(web::put().to(put))
                         .route(web::delete().to(remove)),
@@ -76,11 +75,12 @@ impl AccountApi {
         &self,
         request: &HttpRequest,
         name: &str,
-        body: Body,
+        body: web::Payload,
     ) -> Result<(StoredAccount, Changed), Problem> {
         let key = admit_manager(request, Some(name), &self.keys)?;
         let expected = expected(request)?;
-        let table: HashMap<String, Value> = json_body::read(body, MAX_BODY, BODY_HINT, bad_body)?;
+        let table: HashMap<String, Value> =
+            json_body::read(body, MAX_BODY, BODY_HINT, bad_body).await?;
         let defaults = self.defaults.load_full();
         let account = |stored: Option<&Account>| defaults.account(name, table.clone(), stored);
         let put = self
@@ -232,7 +232,7 @@ async fn put(
     request: HttpRequest,
     name: web::Path<String>,
     api: web::Data<AccountApi>,
-    body: Body,
+    body: web::Payload,
 ) -> HttpResponse {
     to_its_end(async move {
         match api.put(&request, &name, body).await {

@@ -41,6 +41,11 @@ impl DoctorPages {
         self
     }
 
+    /// Returns the endpoint.
+    pub(super) fn endpoint(&self) -> &Doctor {
+        &self.doctor
+    }
+
     /// Adds `/doctor` and `/doctor/diagnose` to an application; `pages` serves the page's files.
     pub fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
         self.configure_below("")

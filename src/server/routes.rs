@@ -344,7 +344,7 @@ pub(super) fn admin_services(
         services.service(web::resource("/metrics").route(read_route().to(metrics::metrics)));
         services.service(diagnose_resource(
             "/jssdk/diagnose",
-            broker.clone(),
+            doctor.endpoint(),
             keys.clone(),
         ));
         services

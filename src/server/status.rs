@@ -67,11 +67,7 @@ impl StatusState {
                 .app_data(web::Data::new(self))
                 .service(web::resource("/status").route(read_route().to(html)))
                 .service(web::resource("/status.json").route(read_route().to(json)))
-                .service(
-                    web::resource("/status/refresh")
-                        .app_data(web::PayloadConfig::new(refresh::MAX_BODY))
-                        .route(web::post().to(refresh::refresh)),
-                )
+                .service(web::resource("/status/refresh").route(web::post().to(refresh::refresh)))
                 .service(web::resource("/status/reload").route(web::post().to(reload::reload)));
         }
     }

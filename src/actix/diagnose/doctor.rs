@@ -5,27 +5,25 @@
 //! guesses can be tested offline, and faster. A signature over an address of the client's choice would be
 //! a leak, so none is computed for the answer; candidates are only compared with the given signature.
 //!
-//! Bounded are the body, the requests per second (per client and in total), and the cores that search
-//! (one), so that neither the doctor nor one of its clients can delay the others.
+//! Bounded are the body, the requests per second (per client and in total), and the cores that read and
+//! search (one), so that neither the doctor nor one of its clients can delay the others.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
-use super::question::{MAX_BODY, Question, bad_body, only_post};
+use super::question::{Question, bad_body, only_post};
+use super::queue::{AT_ONCE, Queue, asked_too_often};
 use super::signing_kind;
 use crate::account::{Account, Platform};
-use crate::actix::json_body::{Body, is_json};
+use crate::actix::json_body::is_json;
 use crate::actix::limit;
 use crate::broker::Broker;
-use crate::clock::Clock;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_briefly};
 use crate::endpoint::{ClientIps, Problem, RateLimit};
@@ -36,45 +34,24 @@ use crate::sign::PageUrl;
 /// the clones share the rate limits.
 #[derive(Clone)]
 pub struct Doctor {
-    broker: Broker,
-    limits: Arc<Limits>,
-}
-
-/// The rate limits of the public endpoint.
-struct Limits {
+    pub(super) broker: Broker,
     /// Per client, and of all clients together.
-    rate: RateLimit,
-    /// Questions in progress, those that wait for a search included.
-    questions: Arc<Semaphore>,
-    searches: Arc<Semaphore>,
-}
-
-impl Limits {
-    fn new(clients: Arc<ClientIps>, clock: Clock) -> Self {
-        let rate = RateLimit::new(SHARE_A_SECOND, SHARE_AT_ONCE, clients, clock);
-        Self {
-            rate: rate
-                .with_total(A_SECOND, AT_ONCE)
-                .named("the doctor's rate limit"),
-            questions: Arc::new(Semaphore::new(QUESTIONS)),
-            searches: Arc::new(Semaphore::new(SEARCHES)),
-        }
-    }
-
-    fn admit(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
-        limit::decide(&self.rate, peer, headers)
-            .map_err(|problem| asked_too_often(problem.retry_after.unwrap_or_default()))
-    }
+    rate: Arc<RateLimit>,
+    pub(super) queue: Arc<Queue>,
 }
 
 impl Doctor {
     /// Creates a doctor for the accounts of this broker. `clients` determines each client's address.
     #[must_use]
     pub fn new(broker: Broker, clients: Arc<ClientIps>) -> Self {
-        let limits = Limits::new(clients, broker.clock().clone());
+        let clock = broker.clock().clone();
+        let rate = RateLimit::new(SHARE_A_SECOND, SHARE_AT_ONCE, clients, clock)
+            .with_total(A_SECOND, AT_ONCE)
+            .named("the doctor's rate limit");
         Self {
             broker,
-            limits: Arc::new(limits),
+            rate: Arc::new(rate),
+            queue: Arc::new(Queue::new()),
         }
     }
 
@@ -84,19 +61,26 @@ impl Doctor {
     pub fn resource(&self, path: &str) -> Resource {
         web::resource(path)
             .app_data(web::Data::new(self.clone()))
-            .app_data(web::PayloadConfig::new(MAX_BODY))
             .route(web::post().to(answer))
             .default_service(web::to(only_post))
     }
 
+    fn admit(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
+        limit::decide(&self.rate, peer, headers)
+            .map_err(|problem| asked_too_often(problem.retry_after.unwrap_or_default()))
+    }
+
     async fn examine(&self, question: Question) -> Result<Value, Problem> {
-        let question_place = self.limits.questions.clone().try_acquire_owned();
-        let question_place = question_place.map_err(|_| asked_too_often(LONGEST_WAIT))?;
+        let place = self.queue.enter()?;
         let named = question.account.clone().filter(|name| !name.is_empty());
-        let (mut case, paste) = question.case();
+        let reading = place.run(move || {
+            let (case, paste) = question.case();
+            let read = read_out(&case, &paste);
+            (case, read)
+        });
+        let (mut case, read) = reading.await?;
         let account = self.account(named.as_deref(), &case)?;
         case.is_component = is_component(&self.broker, case.app_id.as_deref());
-        let read = read_out(&case, &paste);
         let is_sure = named.is_some() || case.app_id.is_some();
         let source = self.ticket(&mut case, account.as_ref(), is_sure).await;
         let tickets: Vec<_> = case
@@ -107,14 +91,7 @@ impl Doctor {
         let allowed = account
             .as_ref()
             .and_then(|(_, account)| allows(account, case.checked()));
-        let place = self.limits.searches.clone().acquire_owned().await;
-        let place = place.map_err(|_| asked_too_often(Duration::ZERO))?;
-        // The places belong to the search, which goes on if the client leaves.
-        let search = move || {
-            let _places = (question_place, place);
-            diagnose_briefly(&case)
-        };
-        let findings: Vec<Finding> = web::block(search).await.map_err(|_| bad_body())?;
+        let findings: Vec<Finding> = place.run(move || diagnose_briefly(&case)).await?;
         let answer = DoctorAnswer {
             findings,
             read,
@@ -295,17 +272,19 @@ fn read_out(case: &Case, paste: &Paste) -> ReadOut {
     }
 }
 
-async fn answer(request: HttpRequest, doctor: web::Data<Doctor>, body: Body) -> HttpResponse {
+async fn answer(
+    request: HttpRequest,
+    doctor: web::Data<Doctor>,
+    body: web::Payload,
+) -> HttpResponse {
     let found = async {
         // Forms and plain text can be sent across origins without a preflight, so they are rejected here,
         // and not counted.
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        doctor
-            .limits
-            .admit(request.peer_addr(), request.headers())?;
-        doctor.examine(Question::read(body)?).await
+        doctor.admit(request.peer_addr(), request.headers())?;
+        doctor.examine(Question::read(body).await?).await
     };
     match found.await {
         Ok(answer) => HttpResponse::Ok()
@@ -327,21 +306,6 @@ fn not_json() -> Problem {
     )
 }
 
-fn asked_too_often(wait: Duration) -> Problem {
-    let problem = Problem::new(
-        ProblemCode::RateLimited,
-        "the doctor's rate limit is exceeded",
-        Text::new(
-            "Retry in a few seconds, or run wx-jssdk diagnose.",
-            "请几秒后再试，或使用命令 wx-jssdk diagnose。",
-        ),
-    );
-    Problem {
-        retry_after: Some(wait.max(Duration::from_secs(1))),
-        ..problem
-    }
-}
-
 /// A quarter of the total rate. A person sends a request every few seconds.
 const SHARE_A_SECOND: u32 = 1;
 
@@ -352,19 +316,6 @@ const SHARE_AT_ONCE: u32 = 20;
 /// The total rate for all clients.
 const A_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
-/// For example a class of students that starts at the same time.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
-
-/// As many as may come at the same time. On a slow core questions come faster than they are answered, and those
-/// that wait are bounded.
-const QUESTIONS: usize = AT_ONCE.get() as usize;
-
-/// By then a full queue has become shorter.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// One search takes a core for some tenths of a second at most; the other cores serve pages.
-const SEARCHES: usize = 1;
-
 /// Shorter values are not tickets, and redacting them would garble the answer.
 const MIN_TICKET: usize = 16;
 
@@ -373,14 +324,15 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::actix::diagnose::queue::PLACES;
 
     #[tokio::test]
     async fn requests_waiting_for_a_search_are_bounded() {
         let broker = Broker::builder().build().expect("a broker");
         let clients = Arc::new(ClientIps::new(Vec::new(), "x-forwarded-for"));
         let doctor = Doctor::new(broker, clients);
-        let searching = doctor.limits.searches.acquire().await;
-        let mut waiting: Vec<_> = (0..QUESTIONS)
+        let searching = doctor.queue.cores.acquire().await;
+        let mut waiting: Vec<_> = (0..PLACES)
             .map(|_| Box::pin(doctor.examine(Question::default())))
             .collect();
         assert!(waiting.iter_mut().all(|it| it.now_or_never().is_none()));

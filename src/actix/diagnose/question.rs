@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
+use actix_web::web::Payload;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::actix::json_body::{self, Body};
+use crate::actix::json_body;
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target};
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
@@ -50,8 +51,8 @@ pub(crate) struct Question {
 
 impl Question {
     /// Parses the body. Errors do not quote an invalid body: it may hold a ticket.
-    pub(super) fn read(body: Body) -> Result<Self, Problem> {
-        let question: Self = json_body::read(body, MAX_BODY, BODY_HINT, bad_body)?;
+    pub(super) async fn read(body: Payload) -> Result<Self, Problem> {
+        let question: Self = json_body::read(body, MAX_BODY, BODY_HINT, bad_body).await?;
         let tickets = question.tickets.values();
         let is_bounded = question.hosts.len() <= MAX_HOSTS
             && tickets.len() <= MAX_TICKETS
@@ -173,4 +174,4 @@ const MAX_TICKET: usize = 4 * 1024;
 const MAX_ADDRESS: usize = 16 * 1024;
 
 /// Fits a page address of 16 KiB twice, and the rest.
-pub(super) const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;

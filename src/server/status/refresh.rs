@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::csrf::check_own_script;
 use super::{StatusState, guarded};
 use crate::actix::admit_key;
-use crate::actix::json_body::{self, Body, is_json};
+use crate::actix::json_body::{self, is_json};
 use crate::clock::UnixTime;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
@@ -42,7 +42,7 @@ struct Refreshed {
 
 pub(super) async fn refresh(
     request: HttpRequest,
-    body: Body,
+    body: web::Payload,
     status: web::Data<StatusState>,
 ) -> HttpResponse {
     guarded(match refresh_now(&request, body, &status).await {
@@ -55,11 +55,11 @@ pub(super) async fn refresh(
 
 async fn refresh_now(
     request: &HttpRequest,
-    body: Body,
+    body: web::Payload,
     status: &StatusState,
 ) -> Result<Refreshed, Problem> {
     check_own_script(request)?;
-    let wanted = parse(request, body)?;
+    let wanted = parse(request, body).await?;
     let (kind, _) = admit_key(request, &wanted.account, &wanted.kind, &status.keys)?;
     let refreshed = status
         .broker
@@ -83,8 +83,8 @@ async fn refresh_now(
     })
 }
 
-fn parse(request: &HttpRequest, body: Body) -> Result<RefreshRequest, Problem> {
-    let wanted = json_body::read(body, MAX_BODY, BODY_HINT, bad_body)?;
+async fn parse(request: &HttpRequest, body: web::Payload) -> Result<RefreshRequest, Problem> {
+    let wanted = json_body::read(body, MAX_BODY, BODY_HINT, bad_body).await?;
     match is_json(request.headers()) {
         true => Ok(wanted),
         false => Err(bad_body()),
@@ -105,4 +105,4 @@ const BODY_HINT: Text = Text::new(
 );
 
 /// Size limit of the body, which holds an account's name and a kind.
-pub(super) const MAX_BODY: usize = 2 * 1024;
+const MAX_BODY: usize = 2 * 1024;

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::actix::{
-    ApiKey, ApiKeys, KeyHash, credentials_scope, diagnose_resource, dropin_scope,
+    ApiKey, ApiKeys, ClientIps, Doctor, KeyHash, credentials_scope, diagnose_resource, dropin_scope,
 };
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
@@ -151,11 +151,13 @@ impl World {
             actix_web::rt::System::new().block_on(async move {
                 let broker = builder.build().unwrap();
                 let served = broker.clone();
+                let clients = ClientIps::new(Vec::new(), "x-forwarded-for");
+                let doctor = Doctor::new(broker.clone(), clients.into());
                 let server = HttpServer::new(move || {
                     Web::new()
                         .service(diagnose_resource(
                             "/jssdk/diagnose",
-                            served.clone(),
+                            &doctor,
                             served_keys.clone(),
                         ))
                         .service(credentials_scope(served.clone(), served_keys.clone()))

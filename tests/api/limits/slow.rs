@@ -101,9 +101,9 @@ async fn a_body_sent_byte_by_byte_is_timed_out() {
 #[tokio::test]
 async fn a_body_that_never_comes_is_timed_out() {
     let (_home, certificate, tls) = certificate();
-    let world = World::new(SHORT, &tls).await;
+    let world = World::new(&format!("{SHORT}{PLATFORM}"), &tls).await;
     let without_body = |path| http::post(path).header("Content-Length", 10).text();
-    let push = without_body("/platforms/x/events");
+    let push = without_body("/platforms/agency/events");
     let public = world.public;
     let pushing = tokio::spawn(async move { with_the_handshake(public, certificate, &push).await });
     let mut waiting = Vec::new();
@@ -129,6 +129,21 @@ async fn a_body_that_never_comes_is_timed_out() {
         .unwrap();
     assert_eq!(answer, "");
     assert_eq!(world.guard_stats.now().timed_out, 3);
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_admitted_is_answered_before_its_body() {
+    let world = World::new("", "").await;
+    let (public, admin) = (world.public, world.admin);
+    for (to, path, status) in [
+        (public, "/platforms/x/events", 404),
+        (public, "/platforms/x/messages/wx0123456789abcdef", 404),
+        (admin, "/jssdk/diagnose", 401),
+        (admin, "/credentials/main/access_token/reject", 401),
+    ] {
+        let head = http::post(path).header("Content-Length", 60_000).text();
+        assert_eq!(http::send(to, head).await.status, status, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,15 @@ pub(crate) const TOKEN: &str = "/credentials/main/access_token";
 pub(crate) const KEY: &str = "wxk_right";
 pub(crate) const APP: &str = "wx0123456789abcdef";
 
+/// Further settings: a platform with a path for pushes.
+pub(crate) const PLATFORM: &str = "
+    [platforms.agency]
+    component_appid = \"wxbbd3f07e2945cf2a\"
+    secret = \"5ec2e7000000000000000000000000aa\"
+    js_safe_domains = [\"example.com\"]
+    push_token = \"token\"
+    aes_key = \"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG\"";
+
 pub(crate) struct World {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
