@@ -117,33 +117,3 @@ pub(super) fn huge() -> MadeBody {
     let (head, tail) = (r#"{"access_token":""#, r#"","expires_in":7200}"#);
     MadeBody::padded(head, 8 * 1_024 * 1_024, tail).chunked()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn faults_of_one_endpoint_are_consumed_in_the_order_added() {
-        let mut faults = Faults::default();
-        faults.lay("/a".into(), FaultKind::Errcode(-1), 2);
-        faults.lay("/b".into(), FaultKind::Hang, 1);
-        faults.lay("/a".into(), FaultKind::NotJson, 1);
-        assert_eq!(faults.take("/a"), Some(FaultKind::Errcode(-1)));
-        assert_eq!(faults.take("/a"), Some(FaultKind::Errcode(-1)));
-        assert_eq!(faults.take("/a"), Some(FaultKind::NotJson));
-        assert_eq!(faults.take("/a"), None);
-        assert_eq!(faults.take("/b"), Some(FaultKind::Hang));
-    }
-
-    #[test]
-    fn an_endless_fault_lasts_until_cleared_and_a_zero_count_does_nothing() {
-        let mut faults = Faults::default();
-        faults.lay("/a".into(), FaultKind::Hang, 0);
-        faults.lay("/a".into(), FaultKind::NotJson, u64::MAX);
-        for _ in 0..1_000 {
-            assert_eq!(faults.take("/a"), Some(FaultKind::NotJson));
-        }
-        faults.clear();
-        assert_eq!(faults.take("/a"), None);
-    }
-}

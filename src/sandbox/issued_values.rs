@@ -200,70 +200,6 @@ mod tests {
     }
 
     #[test]
-    fn a_displaced_value_is_accepted_for_five_minutes_to_the_second() {
-        let values = rotated(&[("a", 0), ("b", 1_000)], true);
-        assert_eq!(values.fate("a", at(1_299)), Some(Fate::Alive));
-        assert_eq!(values.fate("a", at(1_300)), Some(Fate::Displaced));
-        assert_eq!(values.fate("b", at(1_300)), Some(Fate::Alive));
-    }
-
-    #[test]
-    fn the_overlap_never_outlives_the_values_own_end() {
-        let values = rotated(&[("a", 0), ("b", 7_100)], true);
-        assert_eq!(values.fate("a", at(7_199)), Some(Fate::Alive));
-        assert_eq!(values.fate("a", at(7_200)), Some(Fate::Expired));
-    }
-
-    #[test]
-    fn a_value_both_displaced_and_past_its_end_counts_as_expired() {
-        let values = rotated(&[("a", 0), ("b", 1_000)], true);
-        assert_eq!(values.fate("a", at(7_200)), Some(Fate::Expired));
-    }
-
-    #[test]
-    fn with_keep_two_the_third_value_ends_the_first_at_once() {
-        assert_eq!(
-            rotated(&[("a", 0), ("b", 10), ("c", 20)], true).fate("a", at(20)),
-            Some(Fate::Displaced)
-        );
-        let lenient = rotated(&[("a", 0), ("b", 10), ("c", 20)], false);
-        assert_eq!(lenient.fate("a", at(309)), Some(Fate::Alive));
-        assert_eq!(
-            lenient.fate("a", at(310)),
-            Some(Fate::Displaced),
-            "the first rotation still counts"
-        );
-    }
-
-    #[test]
-    fn a_value_is_refreshed_in_its_last_five_minutes_and_not_before() {
-        let mut values = rotated(&[("a", 0)], true);
-        assert_eq!(values.refreshed(at(6_899), TTL, || "b".into()).value, "a");
-        assert_eq!(values.refreshed(at(6_900), TTL, || "b".into()).value, "b");
-        assert_eq!(
-            values
-                .previous(at(6_900))
-                .map(|issued| issued.value.as_str()),
-            Some("a")
-        );
-        assert_eq!(
-            values
-                .current(at(6_900))
-                .map(|issued| issued.remaining(at(6_900))),
-            Some(TTL)
-        );
-    }
-
-    #[test]
-    fn a_kept_value_lasts_to_its_last_second() {
-        let mut values = rotated(&[("a", 0)], true);
-        assert_eq!(values.kept(at(7_199), TTL, || "b".into()).value, "a");
-        assert_eq!(values.kept(at(7_200), TTL, || "b".into()).value, "b");
-        values.revoke(at(7_201));
-        assert_eq!(values.kept(at(7_201), TTL, || "c".into()).value, "c");
-    }
-
-    #[test]
     fn revoking_ends_the_current_and_the_previous_value() {
         let mut values = rotated(&[("a", 0), ("b", 10)], true);
         values.revoke(at(11));
@@ -274,11 +210,6 @@ mod tests {
         assert!(values.current(at(11)).is_none() && values.previous(at(11)).is_none());
         assert_eq!(values.accepted(at(11)).count(), 0);
         assert_eq!(values.dead(at(11)).collect::<Vec<_>>(), ["b", "a"]);
-    }
-
-    #[test]
-    fn a_value_never_issued_has_no_state() {
-        assert_eq!(rotated(&[("a", 0)], true).fate("z", at(0)), None);
     }
 
     #[test]

@@ -265,31 +265,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_errcode_then_errmsg_with_a_rid_that_tells_the_time() {
-        let body = Refusal::new(40013).body(Endpoint::Token, UnixTime(0x6aac_005a));
-        let rid = body
-            .strip_prefix(r#"{"errcode":40013,"errmsg":"invalid appid rid: 6aac005a-"#)
-            .unwrap();
-        let groups: Vec<_> = rid.strip_suffix(r#""}"#).unwrap().split('-').collect();
-        assert!(
-            groups.len() == 2
-                && groups
-                    .iter()
-                    .all(|g| g.len() == 8 && g.bytes().all(|b| b.is_ascii_hexdigit())),
-            "{body}"
-        );
-    }
-
-    #[test]
-    fn below_sns_a_comma_precedes_the_rid() {
-        let body = Refusal::new(40029).body(Endpoint::JsCode2Session, UnixTime(0x6aac_005a));
-        assert!(
-            body.starts_with(r#"{"errcode":40029,"errmsg":"invalid code, rid: 6aac005a-"#),
-            "{body}"
-        );
-    }
-
-    #[test]
     fn two_refusals_of_one_second_have_different_rids() {
         assert_ne!(
             Refusal::new(-1).body(Endpoint::Token, UnixTime(1)),
