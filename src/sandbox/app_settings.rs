@@ -293,18 +293,26 @@ impl App {
 
     /// Returns the address that a call appears to come from.
     pub(super) fn seen(&self, peer: IpAddr) -> IpAddr {
-        self.caller_ip.unwrap_or(peer).to_canonical()
+        seen(self.caller_ip, peer)
     }
 
     pub(super) fn admits(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_string();
-        self.allow_ips
-            .as_ref()
-            .is_none_or(|allowed| allowed.contains(&peer))
+        admits(self.allow_ips.as_deref(), peer)
     }
 }
 
+/// Returns the address that a call from `peer` appears to come from.
+pub(super) fn seen(caller_ip: Option<IpAddr>, peer: IpAddr) -> IpAddr {
+    caller_ip.unwrap_or(peer).to_canonical()
+}
+
+/// Returns whether an IP allow-list has this address; without a list any address is allowed.
+pub(super) fn admits(allow_ips: Option<&[String]>, peer: IpAddr) -> bool {
+    let peer = peer.to_string();
+    allow_ips.is_none_or(|allowed| allowed.contains(&peer))
+}
+
 /// Default lifetime of every credential.
-fn two_hours() -> u64 {
+pub(super) fn two_hours() -> u64 {
     7_200
 }

@@ -13,6 +13,7 @@ use crate::clock::UnixTime;
 
 use super::api_call::Call;
 use super::api_management::{OK, asked_endpoint};
+use super::app_settings::{admits, seen};
 use super::authorizer::{AuthorizationCode, Authorizer};
 use super::bounded_queue::push_front;
 use super::issued_values::{Issued, IssuedValues};
@@ -268,8 +269,8 @@ impl Component {
     }
 
     pub(super) fn check_address(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        let peer = self.settings.seen(call.peer);
-        match self.settings.admits(peer) {
+        let peer = seen(self.settings.caller_ip, call.peer);
+        match admits(self.settings.allow_ips.as_deref(), peer) {
             true => Ok(()),
             false => Err(Refusal::not_registered(peer)),
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::app_settings::two_hours;
 use super::push_crypto::PushKey;
 use super::quota::Quotas;
 use super::token_values::{new_encoding_aes_key, new_push_token};
@@ -278,46 +279,23 @@ impl OpenPlatform {
             .previous_encoding_aes_key
             .iter()
             .chain([&self.encoding_aes_key]);
-        match () {
-            () if self.app_id.is_empty() || self.secret.is_empty() => {
-                Some("\"component_appid\" and \"secret\" must not be empty")
-            }
-            () if keys.any(|key| PushKey::read(key).is_none()) => {
-                Some("\"encoding_aes_key\" must be 43 letters and digits")
-            }
-            () if self.push_url.as_ref().is_some_and(url_is_wrong) => {
-                Some("\"push_url\" must be a URL with http or https")
-            }
-            () if self
-                .message_url
-                .as_ref()
-                .is_some_and(|url| url_is_wrong(url) || !url.contains(APP_ID)) =>
-            {
-                Some("\"message_url\" must be a URL with http or https, and with $APPID$")
-            }
-            () => None,
+        let message_url = self.message_url.as_ref();
+        if self.app_id.is_empty() || self.secret.is_empty() {
+            Some("\"component_appid\" and \"secret\" must not be empty")
+        } else if keys.any(|key| PushKey::read(key).is_none()) {
+            Some("\"encoding_aes_key\" must be 43 letters and digits")
+        } else if self.push_url.as_ref().is_some_and(url_is_wrong) {
+            Some("\"push_url\" must be a URL with http or https")
+        } else if message_url.is_some_and(|url| url_is_wrong(url) || !url.contains(APP_ID)) {
+            Some("\"message_url\" must be a URL with http or https, and with $APPID$")
+        } else {
+            None
         }
-    }
-
-    /// Returns the address that a call appears to come from.
-    pub(super) fn seen(&self, peer: IpAddr) -> IpAddr {
-        self.caller_ip.unwrap_or(peer).to_canonical()
-    }
-
-    pub(super) fn admits(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_string();
-        self.allow_ips
-            .as_ref()
-            .is_none_or(|allowed| allowed.contains(&peer))
     }
 }
 
 /// What WeChat replaces by the account's AppID.
 pub(super) const APP_ID: &str = "$APPID$";
-
-fn two_hours() -> u64 {
-    7_200
-}
 
 fn ten_minutes() -> u64 {
     600

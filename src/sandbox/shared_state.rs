@@ -40,7 +40,6 @@ pub(super) struct Inside {
     /// The address from which WeChat sees the calls of a proxy's connection.
     pub(super) seen_from: HashMap<SocketAddr, IpAddr>,
     gates: Vec<Barrier>,
-    next_gate: u64,
 }
 
 /// Calls of one path.
@@ -53,8 +52,8 @@ struct Calls {
 
 /// The calls' side of a closed gate. It opens when the [`Gate`] is dropped.
 struct Barrier {
-    id: u64,
     path: String,
+    /// Never changes, and closes with the gate.
     opened: watch::Receiver<()>,
 }
 
@@ -64,8 +63,6 @@ struct Barrier {
 /// Lets a test arrange a call in flight without sleeping.
 #[must_use = "a gate that is dropped holds nothing back"]
 pub struct Gate {
-    shared: Arc<Shared>,
-    id: u64,
     /// Dropped with the gate, which wakes the waiting calls.
     _closed: watch::Sender<()>,
 }
@@ -73,15 +70,6 @@ pub struct Gate {
 impl Gate {
     /// Releases the held calls.
     pub fn release(self) {}
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.shared
-            .inside()
-            .gates
-            .retain(|barrier| barrier.id != self.id);
-    }
 }
 
 impl Shared {
@@ -94,7 +82,6 @@ impl Shared {
             calls: HashMap::new(),
             seen_from: HashMap::new(),
             gates: Vec::new(),
-            next_gate: 0,
         };
         Self {
             clock,
@@ -134,21 +121,11 @@ impl Shared {
         moved
     }
 
-    pub(super) fn hold(self: &Arc<Self>, path: &str) -> Gate {
+    pub(super) fn hold(&self, path: &str) -> Gate {
         let (closed, opened) = watch::channel(());
-        let mut inside = self.inside();
-        inside.next_gate += 1;
-        let id = inside.next_gate;
-        inside.gates.push(Barrier {
-            id,
-            path: path.to_owned(),
-            opened,
-        });
-        Gate {
-            shared: self.clone(),
-            id,
-            _closed: closed,
-        }
+        let path = path.to_owned();
+        self.inside().gates.push(Barrier { path, opened });
+        Gate { _closed: closed }
     }
 
     /// Counts a received call and notifies those that wait for it.
@@ -182,16 +159,10 @@ impl Shared {
     /// Waits until no gate holds this path.
     pub(super) async fn pass_gates(&self, path: &str) {
         loop {
-            let gate = self
-                .inside()
-                .gates
-                .iter()
-                .find(|barrier| barrier.path == path)
-                .map(|b| b.opened.clone());
-            match gate {
-                Some(mut opened) => while opened.changed().await.is_ok() {},
-                None => return,
-            }
+            let Some(mut opened) = self.inside().gate(path) else {
+                return;
+            };
+            let _ = opened.changed().await;
         }
     }
 
@@ -210,6 +181,13 @@ impl Inside {
         self.content_type
             .clone()
             .unwrap_or_else(|| of_system.to_owned())
+    }
+
+    /// Returns a gate that holds this path, and forgets those that have opened.
+    fn gate(&mut self, path: &str) -> Option<watch::Receiver<()>> {
+        self.gates.retain(|gate| gate.opened.has_changed().is_ok());
+        let gate = self.gates.iter().find(|gate| gate.path == path)?;
+        Some(gate.opened.clone())
     }
 
     pub(super) fn count_errcode(&mut self, path: &str, code: i64) {
