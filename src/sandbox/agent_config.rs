@@ -124,24 +124,19 @@ impl Simulator {
             .apps
             .iter()
             .filter(|other| other.app.name() != running.app.name());
-        match () {
-            () if corps.is_some_and(|values| values.accepted(now).any(fits)) => {
-                Reason::corp_ticket()
-            }
-            () if others.flat_map(|other| other.agent_tickets(now)).any(fits) => {
-                Reason::other_agent()
-            }
-            () if own.is_none() => Reason::no_agent_ticket(),
-            () if running
-                .agent_tickets(now)
-                .any(|ticket| signed.fits(ticket, &page.url)) =>
-            {
-                Reason::fragment()
-            }
-            () if own.is_some_and(|values| values.dead(now).any(fits)) => {
-                Reason::dead_agent_ticket()
-            }
-            () => Reason::mismatch(url, "agent_config ticket"),
+        let mut accepted = running.agent_tickets(now);
+        if corps.is_some_and(|values| values.accepted(now).any(fits)) {
+            Reason::corp_ticket()
+        } else if others.flat_map(|other| other.agent_tickets(now)).any(fits) {
+            Reason::other_agent()
+        } else if own.is_none() {
+            Reason::no_agent_ticket()
+        } else if accepted.any(|ticket| signed.fits(ticket, &page.url)) {
+            Reason::fragment()
+        } else if own.is_some_and(|values| values.dead(now).any(fits)) {
+            Reason::dead_agent_ticket()
+        } else {
+            Reason::mismatch(url, "agent_config ticket")
         }
     }
 }

@@ -64,7 +64,9 @@ impl Simulator {
             Kind::CardTicket => running.tickets.get_mut("wx_card").into_iter().collect(),
             Kind::AgentTicket => running.tickets.get_mut(AGENT_CONFIG).into_iter().collect(),
         };
-        affected.into_iter().for_each(|values| values.revoke(now));
+        for values in affected {
+            values.revoke(now);
+        }
         Ok(())
     }
 

@@ -44,7 +44,7 @@ impl Network {
         Ok(second.insert(host).clone())
     }
 
-    /// Returns the host of this name, or all.
+    /// Returns the hosts that were started.
     pub(super) async fn hosts(&self) -> Vec<Host> {
         let second = self.second.lock().await.clone();
         std::iter::once(self.first.clone()).chain(second).collect()
@@ -60,14 +60,18 @@ impl Network {
             }
             *listening = Listening::No { port: None };
         }
-        self.proxies.lock().iter().for_each(Proxy::stop);
+        for proxy in &*self.proxies.lock() {
+            proxy.stop();
+        }
     }
 }
 
 /// A test may hold a handle to a proxy for longer.
 impl Drop for Network {
     fn drop(&mut self) {
-        self.proxies.get_mut().iter().for_each(Proxy::stop);
+        for proxy in self.proxies.get_mut() {
+            proxy.stop();
+        }
     }
 }
 

@@ -73,10 +73,12 @@ impl IssuedValues {
     /// Returns the state of `value`, or `None` if it was never issued.
     pub(super) fn fate(&self, value: &str, now: UnixTime) -> Option<Fate> {
         let issued = self.issued.iter().find(|issued| issued.value == value)?;
-        Some(match () {
-            () if issued.alive(now) => Fate::Alive,
-            () if now >= issued.expires_at => Fate::Expired,
-            () => Fate::Displaced,
+        Some(if issued.alive(now) {
+            Fate::Alive
+        } else if now >= issued.expires_at {
+            Fate::Expired
+        } else {
+            Fate::Displaced
         })
     }
 

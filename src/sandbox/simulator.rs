@@ -302,13 +302,18 @@ impl Running {
         self.spend(call.endpoint, now)?;
         let app = &self.app;
         let peer = app.seen(call.peer);
-        match () {
-            () if app.frozen_secret => Err(Refusal::new(40243)),
-            () if !app.admits(peer) => Err(Refusal::not_in_whitelist(peer)),
-            () if app.awaiting_admin => Err(Refusal::new(89503)),
-            () if app.punished => Err(Refusal::new(50004)),
-            () if app.frozen => Err(Refusal::new(50007)),
-            () => Ok(()),
+        if app.frozen_secret {
+            Err(Refusal::new(40243))
+        } else if !app.admits(peer) {
+            Err(Refusal::not_in_whitelist(peer))
+        } else if app.awaiting_admin {
+            Err(Refusal::new(89503))
+        } else if app.punished {
+            Err(Refusal::new(50004))
+        } else if app.frozen {
+            Err(Refusal::new(50007))
+        } else {
+            Ok(())
         }
     }
 

@@ -87,14 +87,14 @@ impl Logins {
             .iter_mut()
             .find(|known| known.value == code && known.app_id == app_id)
             .ok_or_else(|| Refusal::new(40029))?;
-        match () {
-            () if code.used => Err(Refusal::new(40163)),
-            () if now >= code.expires_at => Err(Refusal::new(40029)),
-            () => {
-                code.used = true;
-                Ok(code)
-            }
+        if code.used {
+            return Err(Refusal::new(40163));
         }
+        if now >= code.expires_at {
+            return Err(Refusal::new(40029));
+        }
+        code.used = true;
+        Ok(code)
     }
 
     /// Returns the user whose token a call carries.

@@ -167,11 +167,13 @@ impl Simulator {
             Some((_, Fate::Displaced)) | None => return Err(Refusal::work(40014)),
         };
         let app = &self.apps[at].app;
-        match () {
-            () if app.frozen => Err(Refusal::work(50003)),
-            () if !app.admits(app.seen(call.peer)) => Err(Refusal::work(60020)),
-            () => Ok(at),
+        if app.frozen {
+            return Err(Refusal::work(50003));
         }
+        if !app.admits(app.seen(call.peer)) {
+            return Err(Refusal::work(60020));
+        }
+        Ok(at)
     }
 
     /// Returns the corp's ticket, which is the same for all its apps.
