@@ -136,10 +136,11 @@ impl World {
 
     /// Has an account authorise the platform and waits until it is usable.
     async fn authorized(&self, app_id: &str) -> String {
+        let active = || self.service.broker.platforms()[0].active;
+        let before = active();
         self.sandbox.authorize(COMPONENT, app_id).await;
         let name = format!("agency/{app_id}");
-        self.until(|| self.service.broker.platforms()[0].active > 0 && self.has(&name))
-            .await;
+        self.until(|| active() > before && self.has(&name)).await;
         name
     }
 
@@ -332,7 +333,9 @@ async fn unused_accounts_do_not_keep_a_node_ready_that_signs_for_no_used_one() {
     let ticket = "/cgi-bin/ticket/getticket";
     let refused = Fault::once(ticket, FaultKind::Errcode(48001));
     world.sandbox.fault(refused);
-    assert_ne!(world.public(&page(&names[1])).await.status, 200);
+    let answer = world.public(&page(&names[1])).await;
+    let problem = answer.assert_problem(502, "account_misconfigured");
+    assert_eq!(problem["errcode"], 48_001, "{problem}");
     world.advance(11);
     assert!(
         is_ready().await,
