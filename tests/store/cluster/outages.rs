@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use wx_jssdk::Kind;
 use wx_jssdk::account::TokenMode::{Classic, Stable};
+use wx_jssdk::broker::Find;
 
 use crate::cluster::world::{Cluster, STABLE, TICKET};
 
@@ -255,16 +256,27 @@ async fn a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis() {
     cluster.live(7_200 - 240, 120).await;
     cluster.shared.signal("STOP");
     // A refresh is due and hangs at Redis meanwhile.
+    cluster.advance(61);
     let broker = cluster.brokers[0].clone();
     let keeper = tokio::spawn(async move { broker.tend().await });
-    for _ in 0..1_000 {
+    let refreshing = || {
+        let snapshot = cluster.brokers[0].snapshot(&Find::all());
+        let mut credentials = snapshot.accounts[0].credentials.iter();
+        credentials.any(|credential| credential.refreshing)
+    };
+    let (mut reads, mut meanwhile) = (0, 0);
+    while reads < 1_000 || !keeper.is_finished() {
         assert!(
             cluster
                 .read(&cluster.brokers[0], Kind::JsapiTicket)
                 .now_or_never()
                 .is_some_and(|read| read.is_ok())
         );
+        reads += 1;
+        meanwhile += u32::from(refreshing());
+        tokio::task::yield_now().await;
     }
+    assert!(meanwhile > 0, "a refresh was running");
     keeper.await.unwrap();
     cluster.shared.signal("CONT");
 }
@@ -276,10 +288,7 @@ async fn a_refresh_that_waits_for_redis_says_so_and_does_not_blame_wechat() {
     cluster.live(7_200 - 240, 120).await;
     cluster.shared.kill();
     cluster.live(70, 5).await;
-    let error = cluster.brokers[0]
-        .snapshot(&wx_jssdk::broker::Find::all())
-        .accounts[0]
-        .credentials[0]
+    let error = cluster.brokers[0].snapshot(&Find::all()).accounts[0].credentials[0]
         .last_error
         .clone()
         .expect("a refresh was due");
