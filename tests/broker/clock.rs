@@ -14,6 +14,8 @@ use wx_jssdk::sandbox::{App, ExpiresIn, Fault, FaultKind, Kind as Revoked, Sandb
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Kind, UnixTime, UpstreamOptions};
 
+use crate::common::log::Log;
+
 const APP: &str = "wx0123456789abcdef";
 const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 const START: u64 = 1_767_225_600;
@@ -309,6 +311,8 @@ async fn jumps_of_the_clock_are_counted_and_small_corrections_are_not() {
             .clock_jumps,
         0
     );
+    let log = Log::default();
+    let _listening = log.listen();
     for (jumps, seconds) in [(1, HOUR), (2, -HOUR), (3, 31), (4, -31)] {
         world.set(seconds);
         world.live(20, 10).await;
@@ -321,6 +325,10 @@ async fn jumps_of_the_clock_are_counted_and_small_corrections_are_not() {
             jumps,
             "{seconds} s"
         );
+        let direction = if seconds > 0 { "ahead" } else { "back" };
+        let lines = log.about("clock jumped");
+        assert_eq!(lines.len() as u64, jumps, "{}", log.text());
+        assert_eq!(lines.last().unwrap()["direction"], direction);
     }
 }
 

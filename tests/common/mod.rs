@@ -1,6 +1,8 @@
 //! Helpers shared by several test binaries.
 
 pub(crate) mod http;
+#[cfg(feature = "server")]
+pub(crate) mod log;
 pub(crate) mod process;
 #[cfg(feature = "server")]
 pub(crate) mod program;

@@ -12,7 +12,8 @@ use wx_jssdk::credential::{Credential, CredentialKey, Kind};
 use wx_jssdk::store::{Claim, Document, Saved, Store, StoreError};
 
 use crate::acceptance::{DOCUMENT, Fixture, accept, document};
-use crate::common::process::{again, passes};
+use crate::common::log::Log;
+use crate::common::process::{again, alone, passes};
 use crate::support::{GAP, NOW, TICKET, TOKEN, app, credential, impossible, key};
 
 fn fixture() -> Fixture<TempDir> {
@@ -685,6 +686,11 @@ async fn a_change_to_the_file_just_before_the_end_is_noticed_at_the_end() {
 
 #[tokio::test]
 async fn with_file_and_lock_gone_a_second_process_cannot_own_the_path_unnoticed() {
+    if !alone(with_file_and_lock_gone_a_second_process_cannot_own_the_path_unnoticed) {
+        return;
+    }
+    let log = Log::default();
+    log.listen_everywhere();
     let (_directory, path) = place();
     let first = in_use(&path).await;
     let in_use = StoreError::InUse {
@@ -700,6 +706,8 @@ async fn with_file_and_lock_gone_a_second_process_cannot_own_the_path_unnoticed(
         Err(in_use),
         "the second process's file is left alone"
     );
+    let words = "store lock was deleted and is now held by another process";
+    assert_eq!(log.about(words).len(), 1, "{}", log.text());
     assert_eq!(second.ping().await, Ok(()));
     drop(second);
     // The path is free again: the first process takes it back and writes all its values.
@@ -828,7 +836,11 @@ async fn an_impossible_record_counts_as_absent() {
         let store = Store::file(&path).unwrap();
         store.save(&key(), &credential).await.unwrap();
         drop(store);
+        let log = Log::default();
+        let listening = log.listen();
         let store = Store::file(&path).unwrap();
+        drop(listening);
+        assert_eq!(log.about("stored record ignored").len(), 1, "{what}");
         assert_eq!(store.load(&key()).await, Ok(None), "{what}");
         let next = crate::support::credential(2);
         assert_eq!(store.save(&key(), &next).await, Ok(Saved::Stored), "{what}");

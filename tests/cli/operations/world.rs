@@ -1,9 +1,7 @@
 //! The whole service in this process, on a manual clock, with its log and metrics.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,6 +15,7 @@ use wx_jssdk::server::config::Settings;
 use wx_jssdk::server::tls::Certificate;
 
 pub(crate) use crate::common::http::{BOUND, client, fetch as get};
+pub(crate) use crate::common::log::Log;
 use crate::common::service;
 
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -251,58 +250,4 @@ fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
             .parse()
             .unwrap_or_else(|_| panic!("no number: {line}")),
     )
-}
-
-/// Log of the service's tasks on this thread, at `info`, as JSON lines.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// Captures the log until the guard is dropped.
-    pub(crate) fn listen(&self) -> DefaultGuard {
-        let writer = self.clone();
-        let lines = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::INFO)
-            .json()
-            .flatten_event(true);
-        tracing::subscriber::set_default(lines.with_writer(move || writer.clone()).finish())
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    pub(crate) fn lines(&self) -> Vec<Value> {
-        self.text()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-
-    /// The lines with these words in their message.
-    pub(crate) fn about(&self, words: &str) -> Vec<Value> {
-        self.lines()
-            .into_iter()
-            .filter(|line| {
-                line["message"]
-                    .as_str()
-                    .is_some_and(|message| message.contains(words))
-            })
-            .collect()
-    }
-
-    /// Forgets what was logged before.
-    pub(crate) fn clear(&self) {
-        self.0.lock().unwrap().clear();
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

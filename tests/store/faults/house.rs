@@ -11,6 +11,8 @@ use wx_jssdk::actix::KeyHash;
 use wx_jssdk::sandbox::{App, Kind as Revoked, Mode, Sandbox};
 use wx_jssdk::{Clock, Kind};
 
+use crate::common::log::Log;
+use crate::common::process::alone;
 use crate::common::program::{Running, client, command};
 use crate::common::redis_server::Redis;
 use crate::faults::service::{APP, SECRET, STABLE, Service, TICKET, app_id};
@@ -231,7 +233,7 @@ async fn with_redis_down_paused_or_emptied_clients_are_served_and_it_is_reported
     process.serves(&sandbox).await;
     process.refresh(&sandbox).await;
     process.serves(&sandbox).await;
-    process.running.log_line("WARN").await;
+    process.running.log_line("store unreachable").await;
     let paused = sum(&process.metrics().await, "wx_jssdk_store_errors_total");
     assert!(paused > 0.0);
     redis.signal("CONT");
@@ -257,6 +259,11 @@ async fn with_redis_down_paused_or_emptied_clients_are_served_and_it_is_reported
 
 #[tokio::test]
 async fn a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counted() {
+    if !alone(a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counted) {
+        return;
+    }
+    let log = Log::default();
+    log.listen_everywhere();
     let service = Service::warm().await;
     let dead = service.client("access_token").await.body["value"].clone();
     // Another server forces the stable token twice: the one issued here is dead.
@@ -283,10 +290,19 @@ async fn a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counte
         ),
         1.0
     );
+    let lines = log.about("access token rejected long before its end");
+    assert_eq!(lines.len(), 1, "{}", log.text());
+    let advice = lines[0]["advice"].as_str().unwrap();
+    assert!(
+        advice.contains("another server forces refreshes"),
+        "{advice}"
+    );
 }
 
 #[tokio::test]
 async fn a_ticket_that_wechat_ended_early_is_replaced_once_a_client_reports_it() {
+    let log = Log::default();
+    let _listening = log.listen();
     let service = Service::warm().await;
     let dead = service.client("jsapi_ticket").await.body["value"].clone();
     service.sandbox.revoke(APP, Revoked::JsapiTicket);
@@ -296,12 +312,11 @@ async fn a_ticket_that_wechat_ended_early_is_replaced_once_a_client_reports_it()
     );
     assert_eq!(service.report_dead("jsapi_ticket", &dead).await.status, 200);
     service.signs().await;
-    assert!(
-        sum(
-            service.admin("/metrics").await.body.as_str().unwrap(),
-            "wx_jssdk_refreshes_total"
-        ) > 2.0
-    );
+    let lines = log.about("refreshed");
+    let of_tickets = lines.iter().filter(|line| line["kind"] == "jsapi_ticket");
+    let reasons: Vec<_> = of_tickets.map(|line| &line["reason"]).collect();
+    assert_eq!(reasons.len(), 2, "one more refresh: {}", log.text());
+    assert_eq!(reasons[1], "rejected");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
