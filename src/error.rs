@@ -75,7 +75,7 @@ pub enum System {
 /// The credential that authenticated the call. Errcode 40001 means a wrong AppSecret on a call with the
 /// secret, and an invalid token on a call with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Paid {
+pub enum CallAuth {
     /// The AppSecret: a token call.
     WithSecret,
     /// An access token: a ticket call, or any other call with `access_token=`.

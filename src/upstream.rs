@@ -313,10 +313,10 @@ impl Upstream {
         account: &Account,
         endpoint: &Endpoint,
         query: &[(&str, &str)],
-        paid: &Secret,
+        secret: &Secret,
     ) -> Result<Answer, UpstreamError> {
         let get = |client: &Client, base: &str| client.get(url(base, endpoint, query));
-        self.call(account, endpoint, &[paid], get).await
+        self.call(account, endpoint, &[secret], get).await
     }
 
     async fn post(
@@ -429,12 +429,12 @@ async fn judge(
 pub fn judge_body(
     account: &Account,
     kind: Kind,
-    paid: &Secret,
+    secret: &Secret,
     status: u16,
     body: &[u8],
 ) -> Result<Issued, UpstreamError> {
     let endpoint = endpoint_of(account, kind);
-    let answer = answer::judged(endpoint, &[paid], status, body)?;
+    let answer = answer::judged(endpoint, &[secret], status, body)?;
     issued(endpoint, &answer)
 }
 

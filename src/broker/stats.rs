@@ -274,7 +274,7 @@ const BOUNDS: [u64; 10] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Failure, Paid, System};
+    use crate::error::{CallAuth, Failure, System};
 
     fn refused(errcode: i64) -> UpstreamError {
         let failure = Failure::Refused {
@@ -286,7 +286,7 @@ mod tests {
         UpstreamError {
             endpoint: "/x",
             system: System::Weixin,
-            paid: Paid::WithSecret,
+            auth: CallAuth::WithSecret,
             failure,
             also_seen: Vec::new(),
         }

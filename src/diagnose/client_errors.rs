@@ -13,7 +13,7 @@ use url::Url;
 use super::verdicts as v;
 use super::{Confidence, Finding, library_escaping};
 use crate::error::codes::{all, by_errmsg};
-use crate::error::{Paid, System, Text, explain};
+use crate::error::{CallAuth, System, Text, explain};
 pub(super) use table::is_refusal_alone;
 use table::{ClientError, REFUSED, TABLE, is_symptom};
 
@@ -251,7 +251,7 @@ impl ErrorText {
 }
 
 fn of_server(system: System, errcode: i64) -> Finding {
-    let advice = explain(system, Paid::WithToken, errcode);
+    let advice = explain(system, CallAuth::WithToken, errcode);
     Finding {
         cause: advice.cause.clone(),
         fix: advice.fix.clone(),

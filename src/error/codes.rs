@@ -12,7 +12,7 @@ pub mod wire_errors;
 
 use std::time::Duration;
 
-use super::{Class, Paid, System, Text, Wait};
+use super::{CallAuth, Class, System, Text, Wait};
 #[cfg(feature = "diagnose")]
 pub(crate) use errmsg_fragments::by_errmsg;
 
@@ -34,27 +34,27 @@ pub struct Advice {
 
 /// Returns the row for an errcode; for an unlisted errcode, a row that says so.
 #[must_use]
-pub fn explain(system: System, paid: Paid, errcode: i64) -> &'static Advice {
+pub fn explain(system: System, auth: CallAuth, errcode: i64) -> &'static Advice {
     let (rows, unknown) = table(system);
     let first = rows.partition_point(|row| row.errcode < errcode);
     let mut same_code = rows[first..]
         .iter()
         .take_while(|row| row.errcode == errcode);
     same_code
-        .find(|row| row.paid.is_none_or(|only| only.covers(paid)))
+        .find(|row| row.auth.is_none_or(|only| only.covers(auth)))
         .map_or(unknown, |row| &row.advice)
 }
 
 /// Returns every row, for documentation and tests: the system, the credential of the call where it matters,
 /// the code and the advice.
-pub fn all() -> impl Iterator<Item = (System, Option<Paid>, i64, &'static Advice)> {
+pub fn all() -> impl Iterator<Item = (System, Option<CallAuth>, i64, &'static Advice)> {
     [System::Weixin, System::Qyapi]
         .into_iter()
         .flat_map(|system| {
             table(system)
                 .0
                 .iter()
-                .map(move |row| (system, row.paid, row.errcode, &row.advice))
+                .map(move |row| (system, row.auth, row.errcode, &row.advice))
         })
 }
 
@@ -70,17 +70,17 @@ fn table(system: System) -> (&'static [Row], &'static Advice) {
 struct Row {
     errcode: i64,
     /// Set if the meaning of the code depends on the credential that authenticated the call.
-    paid: Option<Paid>,
+    auth: Option<CallAuth>,
     advice: Advice,
 }
 
-impl Paid {
-    /// Whether a row for calls with this credential applies to a call with `paid`. What holds for every token
+impl CallAuth {
+    /// Whether a row for calls with this credential applies to a call with `auth`. What holds for every token
     /// holds for an open platform's; a more particular row comes first.
-    fn covers(self, paid: Self) -> bool {
-        self == paid
+    fn covers(self, auth: Self) -> bool {
+        self == auth
             || matches!(
-                (self, paid),
+                (self, auth),
                 (Self::WithToken, Self::WithComponentToken)
                     | (Self::WithSecret, Self::WithPushedTicket)
             )
@@ -91,14 +91,14 @@ impl Paid {
 const fn row(errcode: i64, policy: Policy, en: [&'static str; 2], zh: [&'static str; 2]) -> Row {
     Row {
         errcode,
-        paid: None,
+        auth: None,
         advice: advice(policy, en, zh),
     }
 }
 
 /// Creates a row that applies only to calls with this credential.
 const fn row_if(
-    paid: Paid,
+    auth: CallAuth,
     errcode: i64,
     policy: Policy,
     en: [&'static str; 2],
@@ -106,7 +106,7 @@ const fn row_if(
 ) -> Row {
     Row {
         errcode,
-        paid: Some(paid),
+        auth: Some(auth),
         advice: advice(policy, en, zh),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::codes::{self, Advice, explain};
 use super::transport_errors::*;
-use super::{Class, Paid, PlatformProblem, ProxyProblem, System, Text, Wait};
+use super::{CallAuth, Class, PlatformProblem, ProxyProblem, System, Text, Wait};
 use crate::clock::UnixTime;
 
 /// An upstream call without a usable result.
@@ -21,7 +21,7 @@ pub struct UpstreamError {
     /// The system called.
     pub system: System,
     /// The credential that authenticated the call.
-    pub paid: Paid,
+    pub auth: CallAuth,
     /// What happened.
     pub failure: Failure,
     /// Other IPs from which WeChat saw and rejected this server's calls within the last day, newest first.
@@ -318,7 +318,7 @@ impl UpstreamError {
     }
 
     fn advice(&self, errcode: i64) -> &'static Advice {
-        explain(self.system, self.paid, errcode)
+        explain(self.system, self.auth, errcode)
     }
 }
 

@@ -2,21 +2,21 @@
 
 use crate::account::{Account, Platform, TokenMode};
 use crate::credential::Kind;
-use crate::error::{Failure, Paid, System, UpstreamError};
+use crate::error::{CallAuth, Failure, System, UpstreamError};
 
 /// A WeChat endpoint: its system and path, the credential that authenticates the call, and the response
 /// field with the value.
 pub(super) struct Endpoint {
     pub(super) system: System,
     pub(super) path: &'static str,
-    pub(super) paid: Paid,
+    pub(super) auth: CallAuth,
     pub(super) field: &'static str,
 }
 
 const TOKEN: Endpoint = Endpoint {
     system: System::Weixin,
     path: "/cgi-bin/token",
-    paid: Paid::WithSecret,
+    auth: CallAuth::WithSecret,
     field: "access_token",
 };
 const STABLE_TOKEN: Endpoint = Endpoint {
@@ -31,7 +31,7 @@ const GETTOKEN: Endpoint = Endpoint {
 pub(super) const TICKET: Endpoint = Endpoint {
     system: System::Weixin,
     path: "/cgi-bin/ticket/getticket",
-    paid: Paid::WithToken,
+    auth: CallAuth::WithToken,
     field: "ticket",
 };
 const WORK_JSAPI_TICKET: Endpoint = Endpoint {
@@ -51,7 +51,7 @@ pub(super) const WORK_CHECK: Endpoint = Endpoint {
 const COMPONENT_TOKEN: Endpoint = Endpoint {
     system: System::Weixin,
     path: "/cgi-bin/component/api_component_token",
-    paid: Paid::WithPushedTicket,
+    auth: CallAuth::WithPushedTicket,
     field: "component_access_token",
 };
 const AUTHORIZER_TOKEN: Endpoint = Endpoint {
@@ -86,13 +86,13 @@ pub(super) const SEND_MESSAGE: Endpoint = Endpoint {
 /// Needs no token, which does not exist before the first push.
 pub(super) const START_PUSH: Endpoint = Endpoint {
     path: "/cgi-bin/component/api_start_push_ticket",
-    paid: Paid::WithSecret,
+    auth: CallAuth::WithSecret,
     ..COMPONENT_CALL
 };
 const COMPONENT_CALL: Endpoint = Endpoint {
     system: System::Weixin,
     path: "/cgi-bin/component/",
-    paid: Paid::WithComponentToken,
+    auth: CallAuth::WithComponentToken,
     field: "",
 };
 const WORK_TICKET: Endpoint = Endpoint {
@@ -107,7 +107,7 @@ impl Endpoint {
         UpstreamError {
             endpoint: self.path,
             system: self.system,
-            paid: self.paid,
+            auth: self.auth,
             failure,
             also_seen: Vec::new(),
         }

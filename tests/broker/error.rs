@@ -7,11 +7,11 @@ use std::time::Duration;
 use wx_jssdk::clock::UnixTime;
 use wx_jssdk::credential::Kind;
 use wx_jssdk::error::{
-    Advice, Class, Error, Failure, PageError, Paid, System, Text, UpstreamError, Wait, codes,
+    Advice, CallAuth, Class, Error, Failure, PageError, System, Text, UpstreamError, Wait, codes,
     explain,
 };
 
-use Paid::{WithComponentToken, WithSecret, WithToken};
+use CallAuth::{WithComponentToken, WithSecret, WithToken};
 use System::{Qyapi, Weixin};
 
 /// Every code that the upstream contract names for official accounts, mini programs, pages and third-party platforms.
@@ -33,10 +33,10 @@ const QYAPI_CODES: &[i64] = &[
 const HOUR: Wait = Wait::For(Duration::from_secs(3600));
 const DAY: Wait = Wait::For(Duration::from_secs(86400));
 
-fn refused(system: System, paid: Paid, errcode: i64, errmsg: &str) -> UpstreamError {
+fn refused(system: System, auth: CallAuth, errcode: i64, errmsg: &str) -> UpstreamError {
     failed(
         system,
-        paid,
+        auth,
         Failure::Refused {
             errcode,
             errmsg: errmsg.to_owned(),
@@ -46,19 +46,19 @@ fn refused(system: System, paid: Paid, errcode: i64, errmsg: &str) -> UpstreamEr
     )
 }
 
-fn failed(system: System, paid: Paid, failure: Failure) -> UpstreamError {
+fn failed(system: System, auth: CallAuth, failure: Failure) -> UpstreamError {
     UpstreamError {
         endpoint: "/cgi-bin/token",
         system,
-        paid,
+        auth,
         failure,
         also_seen: Vec::new(),
     }
 }
 
 /// The action for a code and its delay.
-fn policy(system: System, paid: Paid, errcode: i64) -> (Class, Wait) {
-    let error = refused(system, paid, errcode, "");
+fn policy(system: System, auth: CallAuth, errcode: i64) -> (Class, Wait) {
+    let error = refused(system, auth, errcode, "");
     (error.class(), error.wait())
 }
 
@@ -116,7 +116,7 @@ fn every_code_of_the_reference_has_a_row() {
         for &errcode in errcodes {
             let known = [WithSecret, WithToken, WithComponentToken]
                 .into_iter()
-                .any(|paid| explain(system, paid, errcode) != unknown(system));
+                .any(|auth| explain(system, auth, errcode) != unknown(system));
             assert!(known, "{system:?} {errcode}");
         }
     }
@@ -136,11 +136,11 @@ fn the_list_of_the_reference_above_is_complete() {
 
 #[test]
 fn every_row_is_found_by_its_own_code() {
-    for (system, paid, errcode, advice) in codes::all() {
-        for paid in paid.map_or(vec![WithSecret, WithToken], |only| vec![only]) {
+    for (system, auth, errcode, advice) in codes::all() {
+        for auth in auth.map_or(vec![WithSecret, WithToken], |only| vec![only]) {
             assert!(
-                std::ptr::eq(explain(system, paid, errcode), advice),
-                "{system:?} {paid:?} {errcode}"
+                std::ptr::eq(explain(system, auth, errcode), advice),
+                "{system:?} {auth:?} {errcode}"
             );
         }
     }
@@ -149,12 +149,12 @@ fn every_row_is_found_by_its_own_code() {
 #[test]
 fn no_row_is_listed_twice() {
     let mut seen = HashSet::new();
-    for (system, paid, errcode, _) in codes::all() {
+    for (system, auth, errcode, _) in codes::all() {
         assert_ne!(errcode, 0, "0 is success");
-        for paid in paid.map_or(vec![WithSecret, WithToken], |only| vec![only]) {
+        for auth in auth.map_or(vec![WithSecret, WithToken], |only| vec![only]) {
             assert!(
-                seen.insert((system, paid, errcode)),
-                "{system:?} {paid:?} {errcode} has two rows"
+                seen.insert((system, auth, errcode)),
+                "{system:?} {auth:?} {errcode} has two rows"
             );
         }
     }
@@ -162,8 +162,8 @@ fn no_row_is_listed_twice() {
 
 #[test]
 fn every_row_has_both_languages() {
-    for (system, paid, errcode, advice) in codes::all() {
-        speaks_both_languages(&format!("{system:?} {paid:?} {errcode}"), advice);
+    for (system, auth, errcode, advice) in codes::all() {
+        speaks_both_languages(&format!("{system:?} {auth:?} {errcode}"), advice);
     }
 }
 
@@ -185,10 +185,10 @@ fn every_fix_is_short_enough_to_be_read() {
 
 #[test]
 fn a_stale_token_is_only_blamed_for_calls_made_with_a_token() {
-    for (system, paid, errcode, advice) in codes::all() {
+    for (system, auth, errcode, advice) in codes::all() {
         if advice.class == Class::StaleToken {
             assert!(
-                matches!(paid, Some(WithToken | WithComponentToken)),
+                matches!(auth, Some(WithToken | WithComponentToken)),
                 "{system:?} {errcode}: a token call has no token to refresh"
             );
         }
@@ -210,8 +210,8 @@ fn setup_failures_are_never_retried_quickly() {
 fn an_unknown_code_is_retried_rarely_and_says_where_to_look() {
     for system in [Weixin, Qyapi] {
         for errcode in [i64::MIN, -2, 1, 40_000, 1_234_567, i64::MAX] {
-            for paid in [WithSecret, WithToken] {
-                let advice = explain(system, paid, errcode);
+            for auth in [WithSecret, WithToken] {
+                let advice = explain(system, auth, errcode);
                 assert_eq!(
                     (advice.class, advice.wait),
                     (Class::Setup, Wait::Slow),
@@ -353,9 +353,9 @@ fn a_code_of_one_system_is_unknown_to_the_other() {
 
 #[test]
 fn an_exhausted_day_waits_for_the_next_and_a_wecom_block_for_an_hour() {
-    for paid in [WithSecret, WithToken] {
-        assert_eq!(policy(Weixin, paid, 45009), (Class::Quota, Wait::NextDay));
-        assert_eq!(policy(Qyapi, paid, 45009), (Class::Quota, HOUR));
+    for auth in [WithSecret, WithToken] {
+        assert_eq!(policy(Weixin, auth, 45009), (Class::Quota, Wait::NextDay));
+        assert_eq!(policy(Qyapi, auth, 45009), (Class::Quota, HOUR));
     }
     assert_eq!(
         policy(Weixin, WithToken, 48006),
@@ -765,7 +765,7 @@ fn upstream(error: UpstreamError, retry_after: u64) -> Error {
 
 #[test]
 fn an_upstream_failure_is_named_by_its_class() {
-    let code = |system, paid, errcode| upstream(refused(system, paid, errcode, ""), 1).code();
+    let code = |system, auth, errcode| upstream(refused(system, auth, errcode, ""), 1).code();
     assert_eq!(code(Weixin, WithSecret, 40125), "account_misconfigured");
     assert_eq!(code(Weixin, WithSecret, 40164), "account_misconfigured");
     assert_eq!(code(Weixin, WithSecret, 45009), "upstream_quota");

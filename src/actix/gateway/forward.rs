@@ -25,7 +25,7 @@ use super::stats::{CallOutcome, InProgress};
 use super::{Incoming, Shared, unavailable};
 use crate::account::Platform;
 use crate::credential::{Credential, Kind};
-use crate::error::{Class, Paid, explain};
+use crate::error::{CallAuth, Class, explain};
 use crate::upstream::Broken;
 
 /// An authorised call.
@@ -275,11 +275,11 @@ impl Call<'_> {
 
     /// Whether WeChat refused the token, so that a refresh may help.
     fn is_token_error(&self, errcode: i64) -> bool {
-        let paid = match self.caller.account.platform() {
-            Platform::Component => Paid::WithComponentToken,
-            _ => Paid::WithToken,
+        let auth = match self.caller.account.platform() {
+            Platform::Component => CallAuth::WithComponentToken,
+            _ => CallAuth::WithToken,
         };
-        let advice = explain(system_of(&self.caller.account), paid, errcode);
+        let advice = explain(system_of(&self.caller.account), auth, errcode);
         advice.class == Class::StaleToken
     }
 

@@ -1,7 +1,7 @@
 //! The links with which the owner of an account authorises the platform.
 
 use super::{AccountEntry, Broker};
-use crate::error::{Error, Failure, Paid, System, UpstreamError};
+use crate::error::{CallAuth, Error, Failure, System, UpstreamError};
 use crate::upstream::Upstream;
 
 /// Two links for one visitor; each works once.
@@ -49,7 +49,7 @@ impl Broker {
             let spent = UpstreamError {
                 endpoint,
                 system: System::Weixin,
-                paid: Paid::WithComponentToken,
+                auth: CallAuth::WithComponentToken,
                 failure: Failure::spent_until(until, None),
                 also_seen: Vec::new(),
             };

@@ -3,7 +3,7 @@
 //! Sorted by code. Codes whose meaning differs from official accounts: 40001, 42007, 42009, 45009.
 
 use super::{Advice, BUSY, HOUR, Row, SETUP, STALE, advice, row, row_if};
-use crate::error::Paid::WithToken;
+use crate::error::CallAuth::WithToken;
 
 pub(super) static UNKNOWN: Advice = advice(
     SETUP,

@@ -6,7 +6,7 @@ use super::{
     Advice, BUSY, DAY, MINUTE, REFUSED_FOR_A_DAY, REFUSED_FOR_AN_HOUR, Row, SETUP, STALE, advice,
     row, row_if,
 };
-use crate::error::Paid::{WithComponentToken, WithPushedTicket, WithSecret, WithToken};
+use crate::error::CallAuth::{WithComponentToken, WithPushedTicket, WithSecret, WithToken};
 
 pub(super) static UNKNOWN: Advice = advice(
     SETUP,

@@ -1,7 +1,7 @@
 //! Prepares the error codes for their page: those of this service and WeChat's errcodes.
 
 use super::html;
-use crate::error::{Paid, ProblemCode, System, Text, Wait, codes};
+use crate::error::{CallAuth, ProblemCode, System, Text, Wait, codes};
 use crate::server::pages::Lang;
 
 /// The contents of the page.
@@ -70,15 +70,15 @@ impl Errcodes {
             id,
             title: title.to_owned(),
             rows: rows
-                .map(|(_, paid, errcode, advice)| Errcode {
-                    id: match paid {
-                        Some(Paid::WithToken) => format!("{id}-{errcode}-token"),
-                        Some(Paid::WithPushedTicket) => format!("{id}-{errcode}-pushed-ticket"),
-                        Some(Paid::WithComponentToken) => format!("{id}-{errcode}-component"),
+                .map(|(_, auth, errcode, advice)| Errcode {
+                    id: match auth {
+                        Some(CallAuth::WithToken) => format!("{id}-{errcode}-token"),
+                        Some(CallAuth::WithPushedTicket) => format!("{id}-{errcode}-pushed-ticket"),
+                        Some(CallAuth::WithComponentToken) => format!("{id}-{errcode}-component"),
                         _ => format!("{id}-{errcode}"),
                     },
                     errcode,
-                    cause: inline(&advice.cause, lang) + &inline(&call(paid), lang),
+                    cause: inline(&advice.cause, lang) + &inline(&call(auth), lang),
                     fix: inline(&advice.fix, lang),
                     class: advice.class.as_str(),
                     retried: inline(&wait(advice.wait), lang),
@@ -93,16 +93,16 @@ fn inline(text: &Text, lang: Lang) -> String {
 }
 
 /// Returns the calls to which a row is limited, to append to another text.
-pub(super) fn call(paid: Option<Paid>) -> Text {
-    match paid {
+pub(super) fn call(auth: Option<CallAuth>) -> Text {
+    match auth {
         None => Text::new("", ""),
-        Some(Paid::WithSecret) => Text::new(" (token call)", "（取 token 时）"),
-        Some(Paid::WithToken) => Text::new(" (ticket call)", "（取 ticket 时）"),
-        Some(Paid::WithPushedTicket) => Text::new(
+        Some(CallAuth::WithSecret) => Text::new(" (token call)", "（取 token 时）"),
+        Some(CallAuth::WithToken) => Text::new(" (ticket call)", "（取 ticket 时）"),
+        Some(CallAuth::WithPushedTicket) => Text::new(
             " (call for an open platform's token)",
             "（取第三方平台 token 时）",
         ),
-        Some(Paid::WithComponentToken) => {
+        Some(CallAuth::WithComponentToken) => {
             Text::new(" (call of an open platform)", "（第三方平台调用时）")
         }
     }

@@ -68,10 +68,10 @@ impl Document {
                 "| errcode | class | 重试 | 原因 | 处理办法 |\n|---|---|---|---|---|\n",
             )
             .to_owned();
-        for (_, paid, errcode, advice) in codes::all().filter(|row| row.0 == system) {
+        for (_, auth, errcode, advice) in codes::all().filter(|row| row.0 == system) {
             table += &format!(
                 "| {errcode}{} | `{}` | {} | {} | {} |\n",
-                self.cell(&call(paid)),
+                self.cell(&call(auth)),
                 advice.class.as_str(),
                 self.cell(&wait(advice.wait)),
                 self.cell(&advice.cause),
