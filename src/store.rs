@@ -59,6 +59,7 @@ use instrumented::{Breaker, Operation, Operations};
 use memory::Memory;
 pub use presence::{Node, PeerNode};
 use rules::credential_name;
+pub(crate) use sealed::START_TRIES;
 
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey};

@@ -25,7 +25,7 @@ use super::{Accounts, Broker};
 use crate::account::Account;
 use crate::clock::{Due, per_page};
 use crate::credential::Secret;
-use crate::store::{Document, StoreError};
+use crate::store::{Document, START_TRIES, StoreError};
 
 /// What this process knows of the stored accounts. The store has the truth.
 pub(super) struct StoredAccounts {
@@ -113,7 +113,7 @@ impl Broker {
     /// Reads the stored accounts when a service starts. A slow store is asked again a few times; one that cannot
     /// be reached passes.
     pub(crate) async fn load_accounts_at_start(&self) {
-        for _ in 0..PATIENCE {
+        for _ in 0..START_TRIES {
             let Err(StoreError::Slow { .. }) = self.look_for_accounts().await else {
                 break;
             };
@@ -311,9 +311,6 @@ fn document_name(name: &str) -> String {
 
 /// The group of the documents.
 const GROUP: &str = "account";
-
-/// How often a slow store is asked at the start.
-const PATIENCE: usize = 8;
 
 /// Interval between two looks into a shared store, per page of accounts.
 const LOOK_EVERY: Duration = Duration::from_secs(5);

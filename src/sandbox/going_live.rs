@@ -92,8 +92,8 @@ impl Shared {
             token = inside.simulator.sent_messages.token_of(USER, &expected);
             token.is_some()
         });
-        if tokio::time::timeout(PATIENCE, sent).await.is_err() {
-            let seconds = PATIENCE.as_secs();
+        if tokio::time::timeout(MESSAGE_TIMEOUT, sent).await.is_err() {
+            let seconds = MESSAGE_TIMEOUT.as_secs();
             return Err(format!(
                 "QUERY_AUTH_CODE of {app_id}: {SEND_MESSAGE} did not send the code with \"_from_api\" within {seconds} s"
             ));
@@ -163,7 +163,7 @@ pub(super) const SEND_MESSAGE: &str = "/cgi-bin/message/custom/send";
 const USER: &str = "oGoingLiveTestUser0000000000";
 
 /// How long the message through the API may take, in real time.
-const PATIENCE: Duration = Duration::from_secs(20);
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Messages that are kept.
 const REMEMBERED: usize = 64;

@@ -26,7 +26,7 @@ impl Breaker {
     ) -> Result<T, StoreError> {
         let open = {
             let (count, last) = &*self.timeouts.lock();
-            last.clone().filter(|_| *count >= PATIENCE)
+            last.clone().filter(|_| *count >= TIMEOUTS_UNTIL_OPEN)
         };
         let _probe = match open {
             Some(last) => Some(self.probe.try_lock().map_err(|_| last)?),
@@ -103,7 +103,7 @@ impl Store {
 }
 
 /// Number of timeouts in a row before operations stop waiting together.
-const PATIENCE: u32 = 3;
+const TIMEOUTS_UNTIL_OPEN: u32 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -118,7 +118,7 @@ mod tests {
             place: "redis".into(),
             within: Duration::from_millis(250),
         });
-        for _ in 0..PATIENCE {
+        for _ in 0..TIMEOUTS_UNTIL_OPEN {
             assert_eq!(breaker.run(ready(slow.clone())).await, slow);
         }
         tokio::select! {

@@ -16,7 +16,7 @@ impl Store {
     /// # Errors
     /// A [`StoreError`] that [needs the operator](StoreError::needs_operator).
     pub async fn check(&self, keys: &[&CredentialKey]) -> Result<bool, StoreError> {
-        for _ in 0..PATIENCE {
+        for _ in 0..START_TRIES {
             match self.open_all(keys).await {
                 Err(StoreError::Slow { .. }) => {}
                 Err(error) if error.needs_operator() => return Err(error),
@@ -130,7 +130,7 @@ impl Store {
 }
 
 /// How often a slow store is asked at the start.
-const PATIENCE: usize = 8;
+pub(crate) const START_TRIES: usize = 8;
 
 /// Few enough for a server to answer in time.
 const WRITES_AT_ONCE: usize = 64;

@@ -120,7 +120,7 @@ impl Upstream {
         Through {
             proxy,
             base,
-            patience: self.connect_timeout,
+            status_timeout: self.connect_timeout,
         }
     }
 }

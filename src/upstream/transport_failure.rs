@@ -17,7 +17,7 @@ pub(super) struct Through<'a> {
     /// The base URL called.
     pub(super) base: &'a str,
     /// Timeout of asking the proxy for its status.
-    pub(super) patience: Duration,
+    pub(super) status_timeout: Duration,
 }
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -137,7 +137,7 @@ impl Through<'_> {
 
     /// Returns the status with which the proxy answers a CONNECT; `None` if that cannot be found out.
     async fn tunnel_status(&self) -> Option<u16> {
-        let asked = tokio::time::timeout(self.patience, self.ask_for_tunnel());
+        let asked = tokio::time::timeout(self.status_timeout, self.ask_for_tunnel());
         asked.await.ok().flatten()
     }
 

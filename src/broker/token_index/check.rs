@@ -13,8 +13,8 @@ pub(super) struct Check {
     /// When it was made, in uptime.
     at: Duration,
     asked: u32,
-    /// As many requests make the next check due before its time.
-    patience: u32,
+    /// That many requests make the next check due before its time.
+    calls_until_check: u32,
 }
 
 impl Check {
@@ -22,20 +22,20 @@ impl Check {
     /// clients that ask without end, as SDKs do that repeat a call until its token is accepted. Each check
     /// before its time doubles the requests that the next one takes.
     fn is_due(last: &mut Option<Self>, now: Duration) -> bool {
-        let patience = match last {
+        let calls_until_check = match last {
             Some(check) if now.saturating_sub(check.at) < ASKED_AGAIN => {
                 check.asked += 1;
-                if check.asked < check.patience {
+                if check.asked < check.calls_until_check {
                     return false;
                 }
-                check.patience.saturating_mul(2)
+                check.calls_until_check.saturating_mul(2)
             }
-            _ => PATIENCE,
+            _ => CALLS_UNTIL_CHECK,
         };
         *last = Some(Self {
             at: now,
             asked: 0,
-            patience,
+            calls_until_check,
         });
         true
     }
@@ -111,7 +111,7 @@ impl Broker {
 }
 
 /// More workers than usually start at once with one key, and fewer calls than an SDK's recursion allows.
-const PATIENCE: u32 = 60;
+const CALLS_UNTIL_CHECK: u32 = 60;
 
 /// A client that asks for a token twice in this time is probably refused with it. Also the time between two
 /// checks.

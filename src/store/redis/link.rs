@@ -100,7 +100,7 @@ impl Link {
     /// cluster one node may be down, which is no reason to drop the others, so the connection is dropped
     /// only after several timeouts in a row. A running attempt continues.
     pub(super) fn silent(&self) {
-        let often = self.silent.fetch_add(1, Ordering::Relaxed) >= PATIENCE;
+        let often = self.silent.fetch_add(1, Ordering::Relaxed) >= TIMEOUTS_UNTIL_DROPPED;
         let mut current = self.current.lock();
         let established = current.attempt.as_ref().and_then(|attempt| attempt.peek());
         let hopeless = match established {
@@ -116,8 +116,13 @@ impl Link {
     fn start(&self, current: &mut Current) -> (u64, Attempt) {
         let target = self.target.clone();
         let connect = async move {
-            let late = |_| Err(format!("no connection within {} s", CONNECT.as_secs()));
-            tokio::time::timeout(CONNECT, target.connect())
+            let late = |_| {
+                Err(format!(
+                    "no connection within {} s",
+                    CONNECT_TIMEOUT.as_secs()
+                ))
+            };
+            tokio::time::timeout(CONNECT_TIMEOUT, target.connect())
                 .await
                 .unwrap_or_else(late)
         };
@@ -144,7 +149,7 @@ fn forget(current: &Mutex<Current>, id: u64) {
 }
 
 /// Limit for one attempt: allows for a distant Redis with TLS, or three sentinels of which two are down.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Number of timeouts in a row before a cluster connection is dropped.
-const PATIENCE: u32 = 4;
+const TIMEOUTS_UNTIL_DROPPED: u32 = 4;
