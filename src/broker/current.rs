@@ -81,7 +81,7 @@ impl Current {
         let served_until = credential.served_until().max(confirmed_until);
         Self {
             served_until: Deadline::new(served_until, &credential, ends),
-            due: Deadline::new(credential.due_at(slot.spread), &credential, ends),
+            due: Deadline::new(credential.due_at(slot.jitter_seed), &credential, ends),
             signer: Signer::new(slot.key.app.id.clone(), credential.value.clone()),
             credential,
             ends,
@@ -203,7 +203,7 @@ impl Broker {
     }
 
     pub(super) fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {
-        credential.freshness(self.inner.clock.now(), credential.lead(slot.spread))
+        credential.freshness(self.inner.clock.now(), credential.lead(slot.jitter_seed))
     }
 }
 
@@ -368,7 +368,7 @@ mod tests {
             let uptime = Duration::from_millis(up_millis);
             // The rule, evaluated at the later of the two times, in whole seconds.
             let behind = credential.remaining(now).saturating_sub(ends.saturating_sub(uptime));
-            let rule = credential.freshness(now.plus(behind), credential.lead(slot.spread));
+            let rule = credential.freshness(now.plus(behind), credential.lead(slot.jitter_seed));
             let current = Current::new(&slot, Arc::new(credential), ends, None);
             let at = Moment { now, uptime, wall: now };
             prop_assert_eq!(current.freshness(&at), rule);

@@ -90,7 +90,7 @@ impl Broker {
             let due_at = state
                 .last
                 .as_deref()
-                .map(|last| state.due_at(last, slot.spread));
+                .map(|last| state.due_at(last, slot.jitter_seed));
             let next = next_refresh(&state, due_at, at.now);
             overview.next_refresh = overview.next_refresh.into_iter().chain(next).min();
             let (succeeded, refreshes) =

@@ -50,9 +50,9 @@ pub(super) struct Slot {
     pub(super) key: CredentialKey,
     /// [`CredentialKey::secret_hash`] of the account that has this slot now, which `key` lacks; 0 without one.
     secret_hash: AtomicU64,
-    /// Spreads the refreshes of accounts that were started together. The same key always gives the same
-    /// number.
-    pub(super) spread: u64,
+    /// Chooses the lead of its refreshes, so that accounts that were started together differ. The same key always
+    /// gives the same number.
+    pub(super) jitter_seed: u64,
     wanted: AtomicBool,
     /// Whether it was used since the keeper last asked.
     used: AtomicBool,
@@ -144,7 +144,7 @@ impl Slot {
         Self {
             key,
             secret_hash: AtomicU64::new(0),
-            spread: hasher.finish(),
+            jitter_seed: hasher.finish(),
             wanted: AtomicBool::new(kept),
             used: AtomicBool::new(false),
             may_retry: AtomicBool::new(false),
@@ -319,11 +319,11 @@ impl State {
 
     /// Returns when a value of this slot is due for a refresh: ahead of its end, or at its end if WeChat
     /// would only repeat it before.
-    pub(super) fn due_at(&self, value: &Credential, spread: u64) -> UnixTime {
+    pub(super) fn due_at(&self, value: &Credential, jitter_seed: u64) -> UnixTime {
         if self.rotates_at_its_end {
             value.expires_at
         } else {
-            value.due_at(spread)
+            value.due_at(jitter_seed)
         }
     }
 

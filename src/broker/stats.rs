@@ -147,8 +147,8 @@ impl SlotCounts {
 #[derive(Default)]
 pub(super) struct Counts {
     /// By [`Kind::ALL`]: failed refreshes, then successful ones.
-    durations: [[Spread; 2]; Kind::ALL.len()],
-    pub(super) lease_waits: Spread,
+    durations: [[Histogram; 2]; Kind::ALL.len()],
+    pub(super) lease_waits: Histogram,
     failed_calls: Mutex<BTreeMap<(Kind, &'static str, String), u64>>,
     /// In milliseconds of uptime, plus one; 0 means never.
     keeper_step: AtomicU64,
@@ -187,8 +187,8 @@ impl Counts {
     }
 
     fn durations(&self) -> Vec<(Kind, bool, Distribution)> {
-        let of = |(kind, spreads): (&Kind, &[Spread; 2])| {
-            [false, true].map(|ok| (*kind, ok, spreads[usize::from(ok)].read()))
+        let of = |(kind, histograms): (&Kind, &[Histogram; 2])| {
+            [false, true].map(|ok| (*kind, ok, histograms[usize::from(ok)].read()))
         };
         Kind::ALL.iter().zip(&self.durations).flat_map(of).collect()
     }
@@ -196,12 +196,12 @@ impl Counts {
 
 /// A histogram of durations.
 #[derive(Default)]
-pub(super) struct Spread {
+pub(super) struct Histogram {
     counts: [AtomicU64; BOUNDS.len() + 1],
     micros: AtomicU64,
 }
 
-/// The content of a `Spread` at one moment.
+/// The content of a `Histogram` at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
     /// Upper bounds in seconds, the last one infinite, each with the number of values between the previous
@@ -211,7 +211,7 @@ pub struct Distribution {
     pub sum: f64,
 }
 
-impl Spread {
+impl Histogram {
     pub(super) fn observe(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.counts[Distribution::bucket(&BOUNDS, micros)].fetch_add(1, Relaxed);
@@ -294,11 +294,11 @@ mod tests {
 
     #[test]
     fn a_time_falls_into_the_first_bucket_that_holds_it() {
-        let spread = Spread::default();
+        let histogram = Histogram::default();
         for millis in [50, 51, 60_000, 60_001] {
-            spread.observe(Duration::from_millis(millis));
+            histogram.observe(Duration::from_millis(millis));
         }
-        let read = spread.read();
+        let read = histogram.read();
         let filled: Vec<_> = read
             .buckets
             .iter()

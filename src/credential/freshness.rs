@@ -54,23 +54,19 @@ impl Credential {
     }
 
     /// Returns how long before its end this credential is refreshed: [`LEAD`], minus a part of
-    /// [`LEAD_SPREAD`] selected by `spread` (any number that is constant for the credential), and never
+    /// [`LEAD_SPREAD`] selected by `seed` (any number that is constant for the credential), and never
     /// more than a quarter of its life. `stable_token` reports the *remaining* life, which may be short; a
     /// fixed lead would then cause endless refreshes.
     #[must_use]
-    pub fn lead(&self, spread: u64) -> Duration {
-        let spread = Duration::from_secs(spread % (LEAD_SPREAD.as_secs() + 1));
+    pub fn lead(&self, seed: u64) -> Duration {
+        let spread = Duration::from_secs(seed % (LEAD_SPREAD.as_secs() + 1));
         (LEAD - spread).min(self.life() / 4)
     }
 
     /// Returns when it becomes [`Freshness::Due`].
     #[must_use]
-    pub fn due_at(&self, spread: u64) -> UnixTime {
-        UnixTime(
-            self.expires_at
-                .0
-                .saturating_sub(self.lead(spread).as_secs()),
-        )
+    pub fn due_at(&self, seed: u64) -> UnixTime {
+        UnixTime(self.expires_at.0.saturating_sub(self.lead(seed).as_secs()))
     }
 }
 
@@ -106,8 +102,8 @@ mod tests {
 
     #[test]
     fn the_lead_always_fits_inside_the_five_minutes_in_which_a_stable_token_rotates() {
-        for spread in 0..1_000 {
-            let lead = credential(0, 7_200).lead(spread);
+        for seed in 0..1_000 {
+            let lead = credential(0, 7_200).lead(seed);
             assert!(
                 lead < Duration::from_secs(300) && lead >= Duration::from_secs(180),
                 "{lead:?}"
@@ -118,7 +114,7 @@ mod tests {
     #[test]
     fn accounts_started_together_are_due_at_different_seconds() {
         let due: std::collections::HashSet<_> = (0..61)
-            .map(|spread| credential(0, 7_200).due_at(spread))
+            .map(|seed| credential(0, 7_200).due_at(seed))
             .collect();
         assert_eq!(due.len(), 61);
     }

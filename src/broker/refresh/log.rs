@@ -22,7 +22,7 @@ impl Flight {
         let account = &self.entry.name;
         let kind = self.slot.key.kind;
         let reason = self.reason.as_str();
-        let due_at = self.slot.lock().due_at(credential, self.slot.spread);
+        let due_at = self.slot.lock().due_at(credential, self.slot.jitter_seed);
         let expires_in = credential.remaining(now).as_secs();
         let next_in = due_at.since(now).as_secs();
         let took_ms = self.took_ms();

@@ -135,7 +135,7 @@ impl Broker {
         let current = self.current(slot, at);
         let last = state.last.as_deref();
         let current = current.as_deref();
-        let due_at = last.map(|last| state.due_at(last, slot.spread));
+        let due_at = last.map(|last| state.due_at(last, slot.jitter_seed));
         CredentialSnapshot {
             kind: slot.key.kind,
             health: Health::of_slot(&state, current.is_some()),

@@ -185,13 +185,13 @@ fn refreshes(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         .stats
         .durations
         .iter()
-        .map(|(kind, succeeded, spread)| {
+        .map(|(kind, succeeded, distribution)| {
             (
                 [
                     ("kind", kind.as_str()),
                     ("result", if *succeeded { "refreshed" } else { "failed" }),
                 ],
-                spread,
+                distribution,
             )
         });
     page.histograms(
