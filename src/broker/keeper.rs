@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
 use super::refresh::{CLOCK_TOLERANCE, Decision, wait};
-use super::slot::{Outcome, Reason, Slot};
+use super::slot::{FlightResult, Reason, Slot};
 use super::sync::Sync;
 use super::{AccountEntry, Broker};
 use crate::account::Egress;
@@ -242,7 +242,7 @@ impl Broker {
         self,
         entry: Arc<AccountEntry>,
         slot: Arc<Slot>,
-        flight: watch::Receiver<Outcome>,
+        flight: watch::Receiver<FlightResult>,
         _permit: OwnedSemaphorePermit,
     ) -> Result<Arc<Credential>, Error> {
         wait(flight, &entry, slot.key.kind).await
@@ -303,7 +303,7 @@ impl Broker {
         &self,
         entry: &Arc<AccountEntry>,
         slot: &Arc<Slot>,
-    ) -> Option<watch::Receiver<Outcome>> {
+    ) -> Option<watch::Receiver<FlightResult>> {
         let at = self.inner.clock.moment();
         if !self.is_due(entry, slot, &at) {
             return None;

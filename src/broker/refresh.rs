@@ -22,7 +22,7 @@ pub(super) use self::limits::daily_quota;
 
 use self::call::Dates;
 use self::lease::Turn;
-use super::slot::{Outcome, Reason, Slot};
+use super::slot::{FlightResult, Reason, Slot};
 use super::{AccountEntry, Broker, stats};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
@@ -117,7 +117,7 @@ impl Broker {
         if slot.key.app.component.is_some() && slot.key.kind != Kind::CardTicket {
             slot.want();
         }
-        let (outcome, flight) = watch::channel(None);
+        let (result, flight) = watch::channel(None);
         let had = state.last.clone();
         state.flight = Some(flight.clone());
         let started = Flight {
@@ -128,7 +128,7 @@ impl Broker {
             began: self.inner.clock.uptime(),
             had,
             has_called: AtomicBool::new(false),
-            outcome,
+            result,
         };
         self.inner.runtime.spawn(started.run());
         Decision::Wait(flight)
@@ -156,12 +156,12 @@ impl Broker {
 pub(super) enum Decision {
     Current(Arc<Credential>),
     Refused(Error),
-    Wait(watch::Receiver<Outcome>),
+    Wait(watch::Receiver<FlightResult>),
 }
 
-/// Waits for a flight to end. It ends without an outcome only if its task was killed with the runtime.
+/// Waits for a flight to end. It ends without a result only if its task was killed with the runtime.
 pub(super) async fn wait(
-    mut flight: watch::Receiver<Outcome>,
+    mut flight: watch::Receiver<FlightResult>,
     entry: &AccountEntry,
     kind: Kind,
 ) -> Result<Arc<Credential>, Error> {
@@ -169,11 +169,11 @@ pub(super) async fn wait(
         account: entry.name.clone(),
         kind,
     };
-    let outcome = flight
+    let result = flight
         .wait_for(Option::is_some)
         .await
         .map_err(|_| interrupted())?;
-    outcome.clone().unwrap_or_else(|| Err(interrupted()))
+    result.clone().unwrap_or_else(|| Err(interrupted()))
 }
 
 /// One refresh of one credential.
@@ -188,7 +188,7 @@ pub(super) struct Flight {
     pub(super) had: Option<Arc<Credential>>,
     /// Whether a call of it may have reached WeChat.
     has_called: AtomicBool,
-    outcome: watch::Sender<Outcome>,
+    result: watch::Sender<FlightResult>,
 }
 
 /// A value that a refresh made current.
@@ -225,9 +225,9 @@ impl Flight {
     async fn run(self) {
         let guard = FlightGuard(&self.slot);
         let result = self.refresh().await;
-        let outcome = self.report(result);
+        let reported = self.report(result);
         drop(guard);
-        self.outcome.send_replace(Some(outcome));
+        self.result.send_replace(Some(reported));
     }
 
     async fn refresh(&self) -> Result<Published, Failed> {

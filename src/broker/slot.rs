@@ -43,7 +43,7 @@ pub(super) enum Reason {
 }
 
 /// The result of a refresh, for all callers that wait for it; `None` while it is running.
-pub(super) type Outcome = Option<Result<Arc<Credential>, Error>>;
+pub(super) type FlightResult = Option<Result<Arc<Credential>, Error>>;
 
 /// One credential of one account.
 pub(super) struct Slot {
@@ -76,7 +76,7 @@ pub(super) struct Details {
 #[derive(Default)]
 pub(super) struct State {
     /// The running refresh.
-    pub(super) flight: Option<watch::Receiver<Outcome>>,
+    pub(super) flight: Option<watch::Receiver<FlightResult>>,
     /// The last failure; cleared by a success. Boxed, because most slots have none.
     pub(super) failure: Option<Box<Remembered>>,
     /// The last credential seen, valid or not. Distinguishes a new value from a repeated one.
