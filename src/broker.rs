@@ -79,7 +79,7 @@ struct Inner {
     /// The runtime for refresh tasks, so that a refresh outlives the caller and the worker thread that
     /// started it.
     runtime: Handle,
-    keeper: keeper::Pace,
+    keeper: keeper::KeeperState,
     presence: sync::Presence,
     stored_accounts: stored_accounts::StoredAccounts,
 }
@@ -342,7 +342,7 @@ impl BrokerBuilder {
         let current = current::CurrentValues::new(clock.clone());
         let store = self.store.unwrap_or_else(Store::memory);
         let upstream = Upstream::with_clock(&self.upstream, clock.clone())?;
-        let keeper = keeper::Pace::default();
+        let keeper = keeper::KeeperState::default();
         let counts = stats::Counts::default();
         let throttle = log_summary::Throttle::default();
         let presence = sync::Presence::new(self.node);

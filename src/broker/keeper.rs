@@ -24,18 +24,17 @@ use crate::upstream::endpoint;
 
 /// The state of the keeper: its refreshes, and what it knows of the clock.
 #[derive(Default)]
-pub(super) struct Pace {
+pub(super) struct KeeperState {
     /// One for refreshes that will probably fail, since each of their calls may last until it times out; before
     /// it, one for the others.
     lanes: [Lane; 2],
     /// The accounts' own ways to WeChat through which the last call got no answer.
     pub(super) silent_ways: Mutex<HashSet<Egress>>,
     pub(super) clock_jumps: AtomicU64,
-    /// By how much the wall clock was ahead of the uptime at the last step, in seconds.
-    pub(super) wall_ahead: Mutex<Option<u64>>,
-    /// By how much the clock for lifetimes is ahead of the wall clock, in seconds, since the wall clock was
-    /// set back.
-    pub(super) wall_behind: AtomicU64,
+    /// The wall clock minus the uptime at the last step, in seconds; grows if the wall clock is set ahead.
+    pub(super) wall_minus_uptime: Mutex<Option<u64>>,
+    /// The clock for lifetimes minus the wall clock, in seconds; 0 unless the wall clock was set back.
+    pub(super) now_minus_wall: AtomicU64,
     pub(super) sync: Sync,
     /// When today's call counts are read again.
     pub(super) quota_reads: Mutex<Due>,
@@ -143,7 +142,7 @@ impl Broker {
     pub(super) async fn notice_clock(&self) {
         let clock = &self.inner.clock;
         let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
-        let before = self.inner.keeper.wall_ahead.lock().replace(ahead);
+        let before = self.inner.keeper.wall_minus_uptime.lock().replace(ahead);
         let Some(before) =
             before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs())
         else {
@@ -164,7 +163,7 @@ impl Broker {
             .unwrap_or_default();
         self.inner
             .keeper
-            .wall_behind
+            .now_minus_wall
             .store(behind.as_secs(), Ordering::Relaxed);
         if ahead < before {
             self.end_waits_of_wrong_clock().await;
@@ -205,7 +204,7 @@ impl Broker {
     /// Corrects the dates of a slot after a clock jump. Returns the credential to store, if any.
     fn correct_dates(&self, slot: &Arc<Slot>) -> Option<Arc<Credential>> {
         let shortened = self.shorten(slot);
-        if self.inner.keeper.wall_behind.load(Ordering::Relaxed) == 0 {
+        if self.inner.keeper.now_minus_wall.load(Ordering::Relaxed) == 0 {
             return shortened;
         }
         let mut state = slot.lock();

@@ -184,7 +184,7 @@ impl Broker {
     /// Returns the credential with dates that peer nodes can trust. After the wall clock was set back, it
     /// may be wrong now or may have been wrong before, so the earlier dates are the safe ones.
     pub(super) fn dated_for_others(&self, credential: &Credential) -> Credential {
-        let behind = self.inner.keeper.wall_behind.load(Ordering::Relaxed);
+        let behind = self.inner.keeper.now_minus_wall.load(Ordering::Relaxed);
         let earlier = |time: UnixTime| UnixTime(time.0.saturating_sub(behind));
         Credential {
             issued_at: earlier(credential.issued_at),
