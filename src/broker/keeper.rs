@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::refresh::{CLOCK_TOLERANCE, Decision, wait};
 use super::slot::{FlightResult, Reason, Slot};
-use super::sync::Sync;
+use super::sync::StoreSync;
 use super::{AccountEntry, Broker};
 use crate::account::Egress;
 use crate::clock::{Due, Moment, UnixTime};
@@ -35,7 +35,7 @@ pub(super) struct KeeperState {
     pub(super) wall_minus_uptime: Mutex<Option<u64>>,
     /// The clock for lifetimes minus the wall clock, in seconds; 0 unless the wall clock was set back.
     pub(super) now_minus_wall: AtomicU64,
-    pub(super) sync: Sync,
+    pub(super) sync: StoreSync,
     /// When today's call counts are read again.
     pub(super) quota_reads: Mutex<Due>,
 }

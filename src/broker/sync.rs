@@ -27,9 +27,9 @@ use crate::credential::{Credential, CredentialKey, Freshness, Kind};
 use crate::store::{Node, PeerNode, Saved, StoreError, at_most};
 use crate::upstream::endpoint;
 
-/// When to read the store again.
+/// The state of the exchange with the store.
 #[derive(Default)]
-pub(super) struct Sync {
+pub(super) struct StoreSync {
     due: Mutex<Due>,
     failed: Mutex<bool>,
     /// Whether the last pass could not store all credentials. Logged once.
