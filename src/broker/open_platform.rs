@@ -30,6 +30,7 @@ use tracing::{error, info, warn};
 pub use authorize::AuthorizationLinks;
 pub(super) use authorizer_accounts::with_known_authorizers;
 use authorizer_accounts::{Ended, account_of, authorizer_name};
+use code_claim::CodeStep;
 use pending_codes::Redemption;
 
 use super::slot::Reason;
@@ -70,10 +71,8 @@ struct Known {
     list: Due,
     /// When WeChat is asked again to push.
     start: Due,
-    /// The accounts whose codes this process is redeeming.
-    redeeming: HashSet<String>,
-    /// The ids of the codes that this process is sending.
-    sending: HashSet<String>,
+    /// What this process is doing with codes.
+    code_steps: HashSet<CodeStep>,
     /// The codes that are not redeemed yet, by their accounts.
     redemptions: HashMap<String, Redemption>,
 }

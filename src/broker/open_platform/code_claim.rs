@@ -1,12 +1,11 @@
 //! The right to redeem a code: one request at a time has it, among all nodes.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::records::refusal_in;
 use super::redeem::interrupted;
-use super::{Broker, Known, PlatformState};
+use super::{Broker, PlatformState};
 use crate::broker::AccountEntry;
 use crate::credential::Secret;
 use crate::error::Error;
@@ -26,7 +25,7 @@ impl Broker {
         let id = code_id(code);
         let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
         loop {
-            if let Some(sending) = Busy::sending(platform, &id) {
+            if let Some(sending) = CodeGuard::sending(platform, &id) {
                 let claim = self.claim_code(platform, &id).await;
                 match claim.map_err(|error| self.records_failed(platform, &error))? {
                     None => return Ok(CodeClaim::Ours(sending)),
@@ -53,41 +52,46 @@ impl Broker {
 /// Who redeems a code.
 pub(super) enum CodeClaim {
     /// This request, as long as it holds the right to send it.
-    Ours(Busy),
+    Ours(CodeGuard),
     /// Another one has redeemed it, for the account with this AppID.
     Redeemed(String),
 }
 
-/// The right to send a code, or to redeem the code of an account, exclusive in this process.
-pub(super) struct Busy {
+/// What one request at a time does in this process.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum CodeStep {
+    /// Redeems the code in the record of the account with this AppID.
+    Redeem(String),
+    /// Sends the code with this id.
+    Send(String),
+}
+
+/// The right to a step, until it is dropped.
+pub(super) struct CodeGuard {
     platform: Arc<PlatformState>,
-    all: fn(&mut Known) -> &mut HashSet<String>,
-    id: String,
+    step: CodeStep,
 }
 
-impl Busy {
-    pub(super) fn sending(platform: &AccountEntry, code_id: &str) -> Option<Self> {
-        Self::begin(platform, |known| &mut known.sending, code_id)
-    }
-
+impl CodeGuard {
     pub(super) fn redeeming(platform: &AccountEntry, app_id: &str) -> Option<Self> {
-        Self::begin(platform, |known| &mut known.redeeming, app_id)
+        Self::begin(platform, CodeStep::Redeem(app_id.to_owned()))
     }
 
-    fn begin(
-        platform: &AccountEntry,
-        all: fn(&mut Known) -> &mut HashSet<String>,
-        id: &str,
-    ) -> Option<Self> {
-        let (platform, id) = (platform.platform.clone()?, id.to_owned());
-        let is_free = all(&mut platform.known.lock()).insert(id.clone());
-        is_free.then(|| Self { platform, all, id })
+    pub(super) fn sending(platform: &AccountEntry, code_id: &str) -> Option<Self> {
+        Self::begin(platform, CodeStep::Send(code_id.to_owned()))
+    }
+
+    /// Returns `None` if another request does it.
+    fn begin(platform: &AccountEntry, step: CodeStep) -> Option<Self> {
+        let platform = platform.platform.clone()?;
+        let is_free = platform.known.lock().code_steps.insert(step.clone());
+        is_free.then(|| Self { platform, step })
     }
 }
 
-impl Drop for Busy {
+impl Drop for CodeGuard {
     fn drop(&mut self) {
-        (self.all)(&mut self.platform.known.lock()).remove(&self.id);
+        self.platform.known.lock().code_steps.remove(&self.step);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::code_claim::CodeStep;
 use super::{AccountEntry, Broker, Known, PlatformState, Secret, Todo, account_of};
 use crate::platform::authorizer::code_id;
 
@@ -16,7 +17,7 @@ impl Broker {
             let Known {
                 authorizers,
                 redemptions,
-                redeeming,
+                code_steps,
                 ..
             } = &mut *known;
             redemptions.retain(|app_id, redemption| {
@@ -28,7 +29,9 @@ impl Broker {
                 let code = record.code.as_ref()?;
                 account_of(platform, record).map(|_| (&record.app_id, code))
             });
-            for (app_id, code) in codes.filter(|(app_id, _)| !redeeming.contains(*app_id)) {
+            let is_redeeming =
+                |app_id: &String| code_steps.contains(&CodeStep::Redeem(app_id.clone()));
+            for (app_id, code) in codes.filter(|(app_id, _)| !is_redeeming(app_id)) {
                 // A claimed one: by another process, or by this one in an earlier life.
                 let first_pause = match code.is_claimed && self.inner.store.is_shared() {
                     true => CLAIM_LIFE,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use super::code_claim::{Busy, CodeClaim};
+use super::code_claim::{CodeClaim, CodeGuard};
 use super::records::refusal_in;
 use super::{Authorizer, Broker, Ended, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
 use crate::broker::AccountEntry;
@@ -69,7 +69,7 @@ impl Broker {
     /// Redeems the code in an account's record. `unused`: WeChat's list says that it was not redeemed, although
     /// it was claimed.
     pub(super) async fn redeem(&self, platform: &Arc<AccountEntry>, app_id: &str, unused: bool) {
-        let Some(_redeeming) = Busy::redeeming(platform, app_id) else {
+        let Some(_redeeming) = CodeGuard::redeeming(platform, app_id) else {
             // The keeper finds the code in the record.
             return;
         };
@@ -98,7 +98,7 @@ impl Broker {
         };
         let code = code.value;
         let id = code_id(&code);
-        let Some(_sending) = Busy::sending(platform, &id) else {
+        let Some(_sending) = CodeGuard::sending(platform, &id) else {
             // The browser's request is at it. If it fails, the keeper tries again.
             return Ok(());
         };
