@@ -39,7 +39,7 @@ pub(super) struct AccountEntry {
     /// Built when its first page is signed: most of ten thousand accounts sign none today.
     pub(super) template: OnceLock<Template>,
     /// What this process knows of the accounts that authorised it; only for an open platform.
-    pub(super) platform: Option<Arc<PlatformState>>,
+    pub(super) open_platform: Option<Arc<PlatformState>>,
 }
 
 /// An account that is found by its name; a clone is the same account. The name is not kept twice, which keeps the set small.
@@ -97,8 +97,8 @@ impl AccountEntry {
             let new = || Arc::new(Slot::new(account.key(kind), kept.contains(&kind)));
             Some(known.unwrap_or_else(new))
         });
-        let platform = (account.platform() == Platform::Component).then(|| {
-            let known = before.and_then(|before| before.platform.clone());
+        let open_platform = (account.platform() == Platform::Component).then(|| {
+            let known = before.and_then(|before| before.open_platform.clone());
             known.unwrap_or_default()
         });
         let answers = before
@@ -115,7 +115,7 @@ impl AccountEntry {
             slots,
             answers,
             template: OnceLock::new(),
-            platform,
+            open_platform,
         }
     }
 
@@ -191,7 +191,7 @@ impl Accounts {
             let before = before.and_then(|before| before.by_app.get(&account.app_key()));
             all.insert(AccountEntry::new(name, account, before));
         }
-        let platforms = all.all().filter(|entry| entry.platform.is_some());
+        let platforms = all.all().filter(|entry| entry.open_platform.is_some());
         let mut platforms: Vec<_> = platforms.cloned().collect();
         platforms.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         all.platforms = platforms;
@@ -245,7 +245,7 @@ impl Accounts {
     ) -> impl Iterator<Item = (&Arc<AccountEntry>, &Arc<PlatformState>)> {
         self.platforms
             .iter()
-            .filter_map(|entry| Some((entry, entry.platform.as_ref()?)))
+            .filter_map(|entry| Some((entry, entry.open_platform.as_ref()?)))
     }
 
     /// Returns the open platform with this component_appid.

@@ -143,7 +143,7 @@ impl Broker {
             }
             EventKind::FastRegistration(None) | EventKind::Unknown(_) => {}
         }
-        if let Some(state) = &platform.platform {
+        if let Some(state) = &platform.open_platform {
             state.known.lock().last_push = Some(self.inner.clock.now());
         }
         Ok(())
@@ -355,7 +355,7 @@ impl Broker {
 impl AccountEntry {
     /// Whether it is an open platform that has never had a ticket: the first push is no failure to report.
     pub(super) fn awaits_first_ticket(&self) -> bool {
-        let state = self.platform.as_ref();
+        let state = self.open_platform.as_ref();
         state.is_some_and(|state| state.known.lock().ticket.is_none())
     }
 }

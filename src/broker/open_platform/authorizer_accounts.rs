@@ -97,7 +97,7 @@ impl Broker {
         let accounts = self.inner.accounts.load_full();
         // A reload may have replaced the platform since this task began.
         let platform = accounts.platform(app_id).unwrap_or(platform);
-        let Some(state) = &platform.platform else {
+        let Some(state) = &platform.open_platform else {
             return;
         };
         let mut known = state.known.lock();
@@ -181,7 +181,7 @@ impl Broker {
     pub(in crate::broker) fn must_authorize_again(&self, account: &Account) -> bool {
         let accounts = self.inner.accounts.load();
         let platform = accounts.platform_of(account);
-        let Some(state) = platform.and_then(|platform| platform.platform.as_ref()) else {
+        let Some(state) = platform.and_then(|platform| platform.open_platform.as_ref()) else {
             return false;
         };
         let known = state.known.lock();

@@ -83,7 +83,7 @@ impl CodeGuard {
 
     /// Returns `None` if another request does it.
     fn begin(platform: &AccountEntry, step: CodeStep) -> Option<Self> {
-        let platform = platform.platform.clone()?;
+        let platform = platform.open_platform.clone()?;
         let is_free = platform.known.lock().code_steps.insert(step.clone());
         is_free.then(|| Self { platform, step })
     }

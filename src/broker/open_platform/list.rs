@@ -146,7 +146,7 @@ impl Broker {
                 }
             }
         };
-        platform.platform.as_ref()?.readings.next(read).await
+        platform.open_platform.as_ref()?.readings.next(read).await
     }
 
     /// Applies the list to all records. Returns how many it changed.
@@ -155,7 +155,7 @@ impl Broker {
         platform: &Arc<AccountEntry>,
         listed: &[(&String, &Listed)],
     ) -> Result<usize, StoreError> {
-        let Some(state) = &platform.platform else {
+        let Some(state) = &platform.open_platform else {
             return Ok(0);
         };
         let news: Vec<_> = {

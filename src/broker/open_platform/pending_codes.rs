@@ -77,7 +77,7 @@ impl Broker {
     /// Gives another request or node, which has claimed the code, the time to redeem it.
     pub(super) fn wait_for_claimer(&self, platform: &AccountEntry, app_id: &str) {
         let uptime = self.inner.clock.uptime();
-        let Some(state) = &platform.platform else {
+        let Some(state) = &platform.open_platform else {
             return;
         };
         if let Some(redemption) = state.known.lock().redemptions.get_mut(app_id) {
@@ -89,7 +89,7 @@ impl Broker {
     /// process.
     pub(super) fn note_try(&self, platform: &AccountEntry, app_id: &str) -> bool {
         let uptime = self.inner.clock.uptime();
-        let Some(state) = &platform.platform else {
+        let Some(state) = &platform.open_platform else {
             return false;
         };
         let mut known = state.known.lock();

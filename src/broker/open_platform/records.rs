@@ -101,7 +101,7 @@ impl Broker {
         platform: &AccountEntry,
         app_id: &str,
     ) -> Option<Authorizer> {
-        let known = platform.platform.as_ref()?.known.lock();
+        let known = platform.open_platform.as_ref()?.known.lock();
         known.authorizers.get(app_id).cloned()
     }
 
@@ -112,13 +112,13 @@ impl Broker {
         app_id: &str,
         found: Option<&(Authorizer, u64)>,
     ) -> Option<Authorizer> {
-        let known = platform.platform.as_ref()?.known.lock();
+        let known = platform.open_platform.as_ref()?.known.lock();
         let is_lost = found.is_none_or(|(found, version)| known.is_older(found, *version));
         known.authorizers.get(app_id).filter(|_| is_lost).cloned()
     }
 
     fn known_ticket(&self, platform: &AccountEntry) -> Option<PlatformTicket> {
-        platform.platform.as_ref()?.known.lock().ticket.clone()
+        platform.open_platform.as_ref()?.known.lock().ticket.clone()
     }
 
     /// Reads the platform's records: once, and again every few seconds if other nodes may change them. Writes
@@ -306,7 +306,7 @@ impl Broker {
 
     /// Takes note of the stored ticket, unless a newer one is known. Returns whether it was not known.
     fn know_ticket(&self, platform: &AccountEntry, stored: Option<PlatformTicket>) -> bool {
-        let Some(state) = &platform.platform else {
+        let Some(state) = &platform.open_platform else {
             return false;
         };
         let mut known = state.known.lock();
@@ -316,7 +316,7 @@ impl Broker {
     }
 
     fn know(&self, platform: &AccountEntry, change: impl FnOnce(&mut Known)) {
-        if let Some(state) = &platform.platform {
+        if let Some(state) = &platform.open_platform {
             change(&mut state.known.lock());
         }
     }

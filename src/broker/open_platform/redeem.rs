@@ -117,7 +117,7 @@ impl Broker {
         let Some(code) = claimed.into_inner() else {
             return Ok(());
         };
-        let newest = newest_authorization(&platform.platform, app_id);
+        let newest = newest_authorization(&platform.open_platform, app_id);
         self.redeem_claimed(platform, &code, newest).await.map(drop)
     }
 

@@ -36,10 +36,10 @@ async fn a_redemption_that_is_dropped_can_begin_again() {
         let mut redeeming = std::pin::pin!(broker.redeem(&platform, APP, false));
         let mut context = Context::from_waker(Waker::noop());
         assert!(redeeming.as_mut().poll(&mut context).is_pending());
-        let known = platform.platform.as_ref().unwrap().known.lock();
+        let known = platform.open_platform.as_ref().unwrap().known.lock();
         assert!(known.code_steps.contains(&CodeStep::Redeem(APP.to_owned())));
     }
-    let known = platform.platform.as_ref().unwrap().known.lock();
+    let known = platform.open_platform.as_ref().unwrap().known.lock();
     assert!(known.code_steps.is_empty());
 }
 

@@ -16,7 +16,7 @@ impl Flight {
     /// the one before. Without a ticket, calls nothing.
     pub(in crate::broker) async fn ask_for_component_token(&self) -> Result<Issued, UpstreamError> {
         let (inner, platform) = (&self.broker.inner, &self.entry);
-        let Some(state) = &platform.platform else {
+        let Some(state) = &platform.open_platform else {
             return Err(self.lacks(PlatformProblem::NoTicket));
         };
         let mut problem = PlatformProblem::NoTicket;
@@ -133,7 +133,10 @@ impl Flight {
                 if asked.await == Todo::Redeem {
                     broker.act_later(platform, app_id, Todo::Redeem);
                 }
-                let known = platform.platform.as_ref().map(|state| state.known.lock());
+                let known = platform
+                    .open_platform
+                    .as_ref()
+                    .map(|state| state.known.lock());
                 let record = known
                     .as_ref()
                     .and_then(|known| known.authorizers.get(app_id));
