@@ -51,8 +51,8 @@ use std::time::Duration;
 
 pub(crate) use at_most::at_most;
 pub use document::Document;
-use encryption::{Closed, Opened, Rewritten};
 pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};
+use encryption::{Opened, Rewritten, Unreadable};
 pub use error::StoreError;
 use ignored::Ignored;
 use instrumented::{Breaker, Operation, Operations};
@@ -72,7 +72,8 @@ pub struct Store {
     breaker: Arc<Breaker>,
     encryption: Arc<EncryptionKeys>,
     rewritten: Arc<Rewritten>,
-    ignored: Arc<Ignored>,
+    /// The values that cannot be decrypted.
+    undecryptable: Arc<Ignored>,
 }
 
 #[derive(Clone)]
@@ -136,7 +137,7 @@ impl Store {
             breaker: Arc::default(),
             encryption: Arc::default(),
             rewritten: Arc::default(),
-            ignored: Arc::default(),
+            undecryptable: Arc::default(),
         }
     }
 

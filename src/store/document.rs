@@ -7,7 +7,7 @@
 //! `platform:wx1:authorizer`. A group can be listed.
 
 use super::ignored::NoRecord;
-use super::{Closed, Inner, Opened, Operation, Store, StoreError};
+use super::{Inner, Opened, Operation, Store, StoreError, Unreadable};
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 
@@ -97,8 +97,9 @@ impl Store {
             for (name, stored) in stored {
                 let document = match self.current_document(&name, Some(stored), now).await {
                     Err(StoreError::OtherKey { place, key }) => {
-                        let why = NoRecord::from(Closed::OtherKey(key));
-                        self.ignored.usable::<Document>(&place, &name, Err(why))
+                        let why = NoRecord::from(Unreadable::OtherKey(key));
+                        self.undecryptable
+                            .usable::<Document>(&place, &name, Err(why))
                     }
                     loaded => match loaded? {
                         Some(document) => Some(document),

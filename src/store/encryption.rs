@@ -86,20 +86,20 @@ pub(super) struct Opened<T> {
     pub(super) is_outdated: bool,
 }
 
-/// Why a stored value cannot be opened.
+/// Why a stored value cannot be decrypted.
 #[derive(Debug, PartialEq)]
-pub(super) enum Closed {
+pub(super) enum Unreadable {
     /// Sealed by a key that this process does not have.
     OtherKey(String),
     /// Damaged, or changed by another program.
     Damaged(NoRecord),
 }
 
-impl From<Closed> for NoRecord {
-    fn from(closed: Closed) -> Self {
-        match closed {
-            Closed::OtherKey(key) => Self(format!("it is encrypted with key {key}")),
-            Closed::Damaged(why) => why,
+impl From<Unreadable> for NoRecord {
+    fn from(why: Unreadable) -> Self {
+        match why {
+            Unreadable::OtherKey(key) => Self(format!("it is encrypted with key {key}")),
+            Unreadable::Damaged(why) => why,
         }
     }
 }
@@ -196,7 +196,7 @@ impl EncryptionKeys {
         &self,
         name: &str,
         stored: Credential,
-    ) -> Result<Opened<Credential>, Closed> {
+    ) -> Result<Opened<Credential>, Unreadable> {
         let was_sealed = stored.value.expose().starts_with(SEALED);
         let opened = self.open_value(authenticated(name, &stored), &stored.value)?;
         let credential = Credential {
@@ -206,7 +206,7 @@ impl EncryptionKeys {
         if was_sealed {
             credential
                 .check()
-                .map_err(|why| Closed::Damaged(NoRecord(why)))?;
+                .map_err(|why| Unreadable::Damaged(NoRecord(why)))?;
         }
         Ok(Opened {
             value: credential,
@@ -219,23 +219,27 @@ impl EncryptionKeys {
         &self,
         name: &str,
         stored: &Document,
-    ) -> Result<Opened<Secret>, Closed> {
+    ) -> Result<Opened<Secret>, Unreadable> {
         self.open_value(authenticated_text(name, stored), &stored.text)
     }
 
-    fn open_value(&self, authenticated: String, stored: &Secret) -> Result<Opened<Secret>, Closed> {
+    fn open_value(
+        &self,
+        authenticated: String,
+        stored: &Secret,
+    ) -> Result<Opened<Secret>, Unreadable> {
         let Some(sealed) = stored.expose().strip_prefix(SEALED) else {
             return Ok(Opened {
                 value: stored.clone(),
                 is_outdated: self.current.is_some(),
             });
         };
-        let damaged = || Closed::Damaged(NoRecord("it cannot be decrypted".to_owned()));
+        let damaged = || Unreadable::Damaged(NoRecord("it cannot be decrypted".to_owned()));
         let (id, sealed) = sealed.split_once(':').ok_or_else(damaged)?;
         let keys = [&self.current, &self.previous];
         let key = keys.into_iter().flatten().find(|key| key.id == id);
         let Some(EncryptionKey { key, .. }) = key else {
-            return Err(Closed::OtherKey(id.to_owned()));
+            return Err(Unreadable::OtherKey(id.to_owned()));
         };
         let mut bytes = BASE64.decode(sealed).map_err(|_| damaged())?;
         let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN).ok_or_else(damaged)?;
@@ -368,7 +372,7 @@ mod tests {
         }
         for (name, stored) in damaged {
             let opened = with.open(name, stored);
-            assert!(matches!(opened, Err(Closed::Damaged(_))), "{opened:?}");
+            assert!(matches!(opened, Err(Unreadable::Damaged(_))), "{opened:?}");
         }
     }
 

@@ -27,7 +27,8 @@ pub(super) struct RedisStore {
     link: Link,
     place: String,
     prefix: String,
-    ignored: Ignored,
+    /// The records that cannot be parsed.
+    unparsable: Ignored,
 }
 
 impl Store {
@@ -63,7 +64,7 @@ impl RedisStore {
             link: Link::new(target),
             place,
             prefix: prefix.to_owned(),
-            ignored: Ignored::default(),
+            unparsable: Ignored::default(),
         })
     }
 
@@ -164,7 +165,7 @@ impl RedisStore {
     }
 
     fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
-        self.ignored.usable(&self.place, name, read)
+        self.unparsable.usable(&self.place, name, read)
     }
 
     /// Runs a command, and repeats it once if the connection was lost, for example because Redis restarted

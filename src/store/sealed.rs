@@ -5,7 +5,8 @@ use tokio::runtime::Handle;
 use super::ignored::NoRecord;
 use super::rules::credential_name;
 use super::{
-    Closed, Credential, CredentialKey, Inner, Opened, Operation, Saved, Store, StoreError, at_most,
+    Credential, CredentialKey, Inner, Opened, Operation, Saved, Store, StoreError, Unreadable,
+    at_most,
 };
 
 impl Store {
@@ -82,12 +83,14 @@ impl Store {
     pub(super) fn usable<T>(
         &self,
         name: &str,
-        opened: Result<T, Closed>,
+        opened: Result<T, Unreadable>,
     ) -> Result<Option<T>, StoreError> {
         match opened {
             Ok(opened) => Ok(Some(opened)),
-            Err(Closed::Damaged(why)) => Ok(self.ignored.usable(&self.describe(), name, Err(why))),
-            Err(Closed::OtherKey(key)) => Err(StoreError::OtherKey {
+            Err(Unreadable::Damaged(why)) => {
+                Ok(self.undecryptable.usable(&self.describe(), name, Err(why)))
+            }
+            Err(Unreadable::OtherKey(key)) => Err(StoreError::OtherKey {
                 place: self.describe(),
                 key,
             }),
@@ -108,7 +111,7 @@ impl Store {
             let opened = stored.as_ref().and_then(|stored| {
                 let opened = self.encryption.open(&name, stored.clone());
                 let readable = opened.map_err(NoRecord::from);
-                self.ignored.usable(&self.describe(), &name, readable)
+                self.undecryptable.usable(&self.describe(), &name, readable)
             });
             if let Some(opened) = opened.as_ref().filter(|opened| opened.is_outdated)
                 && !self.rewritten.contains(&name, &opened.value.value)

@@ -37,7 +37,8 @@ pub(super) struct SqlStore {
     place: String,
     prefix: String,
     bound: Duration,
-    ignored: Ignored,
+    /// The records that cannot be parsed.
+    unparsable: Ignored,
     /// When old rows are removed again.
     prune_at: AtomicU64,
 }
@@ -95,7 +96,7 @@ impl SqlStore {
             link: Link::new(target, schema),
             prefix: prefix.to_owned(),
             bound,
-            ignored: Ignored::default(),
+            unparsable: Ignored::default(),
             prune_at: AtomicU64::new(0),
         })
     }
@@ -341,7 +342,7 @@ impl SqlStore {
     }
 
     fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
-        self.ignored.usable(&self.place, name, read)
+        self.unparsable.usable(&self.place, name, read)
     }
 
     /// Runs the work with the timeout of store operations.
