@@ -271,7 +271,7 @@ impl FileStore {
     }
 
     fn write_to(&self, disk: &mut Disk) -> Result<(), StoreError> {
-        if disk.make_sure(|entries| self.state().is_on_disk(entries))? {
+        if disk.reopen_if_changed(|entries| self.state().is_on_disk(entries))? {
             // The content of a reopened file is not trusted.
             self.state().touch_all();
         }

@@ -12,7 +12,7 @@ impl Disk {
     /// Checks that this process still holds the lock and that the file is unchanged. If the file changed,
     /// `is_ours` tells whether its entries are still the records that were written. Returns whether the
     /// file had to be reopened, so that everything must be written again.
-    pub(in crate::store::file) fn make_sure(
+    pub(in crate::store::file) fn reopen_if_changed(
         &mut self,
         is_ours: impl FnOnce(&[(String, Entry)]) -> bool,
     ) -> Result<bool, StoreError> {
