@@ -78,10 +78,8 @@ pub(super) fn add_directory(
     for (name, file) in files {
         let path = file.display().to_string();
         let table = layers::one_file(&file).map_err(|found| problems.0.extend(found.0));
-        let holds_secret = table
-            .as_ref()
-            .is_ok_and(|table| layers::SECRETS.iter().any(|key| table.contains_key(*key)));
-        if holds_secret && warnings::is_exposed(&file) {
+        let has_secret = table.as_ref().is_ok_and(layers::has_secret);
+        if has_secret && warnings::is_exposed(&file) {
             exposed.push(file);
         }
         // Keep an account that cannot be read: references to its name are still correct.

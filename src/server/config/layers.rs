@@ -61,29 +61,27 @@ pub(super) fn one_file(path: &Path) -> Result<Map<String, Value>, Problems> {
 
 /// Returns whether the main file holds a secret: an account's secret, the store's or a proxy's password, a
 /// webhook's address.
-pub(super) fn holds_secret(table: &HashMap<String, Value>) -> bool {
-    let section = |value: &Value| match &value.kind {
-        ValueKind::Table(table) => Some(table.clone()),
-        _ => None,
-    };
-    let accounts = table.get("accounts").and_then(section).unwrap_or_default();
-    let store = table.get("store").and_then(section).unwrap_or_default();
-    let url = store.get("url").map(ToString::to_string);
-    let notify = table.get("notify").and_then(section).unwrap_or_default();
-    let webhooks = notify.get("webhooks").and_then(section).unwrap_or_default();
-    let platforms = table.get("platforms").and_then(section).unwrap_or_default();
-    let mut sections = accounts
-        .values()
-        .chain(platforms.values())
-        .chain(webhooks.values())
-        .filter_map(section);
-    let upstream = table.get("upstream").and_then(section).unwrap_or_default();
-    let has_secret = |table: Map<String, Value>| SECRETS.iter().any(|key| is_set(table.get(*key)));
-    sections.any(has_secret) || has_secret(upstream) || url.is_some_and(|url| url.contains('@'))
+pub(super) fn holds_secret(table: &Map<String, Value>) -> bool {
+    let section = |name: &str| table.get(name).and_then(as_table);
+    let webhooks = section("notify").and_then(|notify| as_table(notify.get("webhooks")?));
+    let named = [section("accounts"), section("platforms"), webhooks];
+    let named = named.into_iter().flatten().flat_map(Map::values);
+    let mut sections = named.filter_map(as_table).chain(section("upstream"));
+    let store_url = section("store").and_then(|store| store.get("url"));
+    sections.any(has_secret) || store_url.is_some_and(|url| url.to_string().contains('@'))
 }
 
-fn is_set(value: Option<&Value>) -> bool {
-    value.is_some_and(|value| !value.to_string().is_empty())
+/// Returns whether this section, or an account's file, holds a secret.
+pub(super) fn has_secret(section: &Map<String, Value>) -> bool {
+    let mut values = SECRETS.iter().filter_map(|key| section.get(*key));
+    values.any(|value| !value.to_string().is_empty())
+}
+
+fn as_table(value: &Value) -> Option<&Map<String, Value>> {
+    match &value.kind {
+        ValueKind::Table(table) => Some(table),
+        _ => None,
+    }
 }
 
 fn parsed(text: &str, name: &str) -> Result<Map<String, Value>, Problems> {
@@ -198,7 +196,7 @@ fn unparsable(error: &ConfigError, name: &str) -> Problems {
 }
 
 /// Keys that hold a secret; `…_file` names a file that does. `url` is a webhook's.
-pub(super) const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 7] = [
     "secret",
     "proxy_password",
     "url",

@@ -156,6 +156,11 @@ fn every_interface_and_tag_of_the_demo_page_is_known() {
 
 /// Writes a configuration and one account file with these modes, and returns which files are warned about.
 fn exposed(main: &str, mode: u32, account_mode: u32) -> Vec<String> {
+    exposed_with(&format!("secret = \"{SECRET}\""), main, mode, account_mode)
+}
+
+/// As [`exposed`], with these lines in the account file.
+fn exposed_with(lines: &str, main: &str, mode: u32, account_mode: u32) -> Vec<String> {
     let home = tempfile::tempdir().unwrap();
     let (file, accounts) = (
         home.path().join("wx-jssdk.toml"),
@@ -164,7 +169,7 @@ fn exposed(main: &str, mode: u32, account_mode: u32) -> Vec<String> {
     fs::create_dir(&accounts).unwrap();
     let other = accounts.join("other.toml");
     let text = format!(
-        "app_id = \"wx0123456789abcde0\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n"
+        "app_id = \"wx0123456789abcde0\"\n{lines}\njs_safe_domains = [\"example.com\"]\n"
     );
     fs::write(&other, text).unwrap();
     fs::write(&file, format!("accounts_dir = \"accounts.d\"\n{main}")).unwrap();
@@ -204,4 +209,6 @@ fn a_file_without_a_secret_may_be_world_readable() {
         exposed(&store("redis://:pass@h:6379/0"), 0o644, 0o600),
         ["wx-jssdk.toml"]
     );
+    let empty = "secret_file = \"../main.secret\"\nproxy = \"http://h:1\"\nproxy_password = \"\"";
+    assert_eq!(exposed_with(empty, MAIN, 0o600, 0o644), [""; 0]);
 }
