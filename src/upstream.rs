@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use moka::sync::Cache;
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, ClientBuilder, Proxy, RequestBuilder, Response, redirect};
 use rustls::ClientConfig;
 use serde_json::Value;
 
@@ -198,28 +198,15 @@ impl Upstream {
     fn client(&self, egress: &Egress) -> Result<Client, ClientError> {
         let build = || {
             let tls = self.tls(egress)?;
-            let mut builder = Client::builder()
-                .redirect(redirect::Policy::none())
-                .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
-                .tls_backend_preconfigured(ClientConfig::clone(&tls))
+            let egress = match egress {
+                // A simulator on this machine is not reached through the company's egress proxy.
+                Egress::Environment if self.is_local => &Egress::Direct,
+                egress => egress,
+            };
+            let client = client_builder(ClientConfig::clone(&tls), egress)
                 .connect_timeout(self.connect_timeout)
                 .timeout(self.timeout)
-                // On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a
-                // lost token call costs a classic token its validity. Calls are rare, so one connection per
-                // call is cheap.
-                .pool_max_idle_per_host(0);
-            match egress {
-                // A simulator on this machine is not reached through the company's egress proxy.
-                Egress::Environment if self.is_local => builder = builder.no_proxy(),
-                Egress::Environment => {}
-                Egress::Direct => builder = builder.no_proxy(),
-                Egress::Proxy(proxy) => {
-                    let url = proxy.url_with_credentials();
-                    let proxy = reqwest::Proxy::all(url.expose());
-                    builder = builder.proxy(proxy.expect("a proxy has a valid URL"));
-                }
-            }
-            let client = builder.build();
+                .build();
             client.map_err(|error| ClientError(describe(&error.without_url())))
         };
         let client = self.clients.entry_by_ref(egress).or_try_insert_with(build);
@@ -381,6 +368,26 @@ impl Upstream {
 }
 
 /// Returns the credential of a successful answer.
+/// Returns a builder of clients that leave by this way, follow no redirects and keep no connection.
+///
+/// On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a lost token call costs
+/// a classic token its validity. Calls are rare, so one connection per call is cheap.
+pub(crate) fn client_builder(tls: ClientConfig, egress: &Egress) -> ClientBuilder {
+    let builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured(tls)
+        .pool_max_idle_per_host(0);
+    match egress {
+        Egress::Environment => builder,
+        Egress::Direct => builder.no_proxy(),
+        Egress::Proxy(proxy) => {
+            let url = proxy.url_with_credentials();
+            builder.proxy(Proxy::all(url.expose()).expect("a proxy has a valid URL"))
+        }
+    }
+}
+
 fn issued(endpoint: &Endpoint, answer: &Answer) -> Result<Issued, UpstreamError> {
     answer
         .issued(endpoint.field)

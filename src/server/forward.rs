@@ -3,12 +3,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, redirect};
 
+use crate::account::Egress;
 use crate::actix::FORWARDED;
 use crate::endpoint::push::{Forward, ForwardMessages, Forwarding as Answering, MessageAnswer};
-use crate::upstream::{describe, tls_config};
+use crate::upstream::{client_builder, describe, tls_config};
 
 /// The HTTP client for forwarded messages, created when it is first needed. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -36,16 +37,11 @@ impl Forwarding {
     fn client(&self) -> Result<&Client, String> {
         let create = || {
             let tls = tls_config().map_err(|error| error.to_string())?;
-            let client = Client::builder()
-                .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
-                .redirect(redirect::Policy::none())
-                // The company's own server is not behind the proxy to WeChat.
-                .no_proxy()
+            // The company's own server is not behind the proxy to WeChat. Workers have runtimes of their own,
+            // which could not share connections.
+            let client = client_builder(tls, &Egress::Direct)
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(TIMEOUT)
-                // Workers have runtimes of their own, which do not share connections.
-                .pool_max_idle_per_host(0)
-                .tls_backend_preconfigured(tls)
                 .build();
             client.map_err(|error| describe(&error.without_url()))
         };

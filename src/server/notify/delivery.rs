@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Proxy, redirect};
 use tokio::sync::mpsc::Receiver;
 use url::Url;
 
@@ -16,7 +16,7 @@ use crate::account::Egress;
 use crate::clock::Clock;
 use crate::server::config::WebhookSettings;
 use crate::server::pages::Lang;
-use crate::upstream::{describe, tls_config};
+use crate::upstream::{client_builder, describe, tls_config};
 
 /// The HTTP client for webhooks could not be created.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -68,23 +68,10 @@ struct Batch {
 impl Link {
     pub(super) fn new(egress: &Egress, clock: Clock) -> Result<Self, NotifyError> {
         let tls = tls_config().map_err(|error| NotifyError(error.to_string()))?;
-        let builder = Client::builder()
-            .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
-            // A redirect would carry the webhook's key elsewhere.
-            .redirect(redirect::Policy::none())
+        // A redirect would carry the webhook's key elsewhere: the client follows none.
+        let client = client_builder(tls, egress)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
-            .pool_max_idle_per_host(0)
-            .tls_backend_preconfigured(tls);
-        let builder = match egress {
-            Egress::Environment => builder,
-            Egress::Direct => builder.no_proxy(),
-            Egress::Proxy(proxy) => {
-                let url = proxy.url_with_credentials();
-                builder.proxy(Proxy::all(url.expose()).expect("a proxy has a valid URL"))
-            }
-        };
-        let client = builder
             .build()
             .map_err(|error| NotifyError(describe(&error.without_url())))?;
         Ok(Self { client, clock })
