@@ -4,7 +4,7 @@
 //! HTTP/1.1 only: one request with one small answer gains nothing from HTTP/2, which adds attack surface.
 //! A proxy in front may offer it.
 
-use std::io;
+use std::path::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use x509_cert::der::Decode as _;
 
 use super::config::TlsSettings;
 use crate::clock::{Clock, UnixTime};
+use crate::error::Text;
 use crate::upstream::provider;
 
 /// One listener's certificate. Clones share it.
@@ -62,88 +63,19 @@ enum Age {
     Expired,
 }
 
-/// Why a certificate cannot be used.
+/// Why a certificate cannot be used: names the file and what is wrong with it.
 #[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    /// A file does not exist or cannot be read.
-    #[error("{path} cannot be read: {error}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// The system's error.
-        error: io::Error,
-    },
-    /// A file holds something else.
-    #[error("{path} contains no {what} in PEM format")]
-    NotPem {
-        /// The file.
-        path: String,
-        /// The expected content.
-        what: &'static str,
-    },
-    /// The private key is broken or of an unsupported kind.
-    #[error(
-        "{path} contains a private key that cannot be used: {error}; use RSA, ECDSA or Ed25519"
-    )]
-    BadKey {
-        /// The file.
-        path: String,
-        /// The error of rustls.
-        error: rustls::Error,
-    },
-    /// The certificate and the key are valid but do not match.
-    #[error("{cert} and {key} do not match: the key belongs to another certificate")]
-    Mismatch {
-        /// The certificate's file.
-        cert: String,
-        /// The key's file.
-        key: String,
-    },
-    /// rustls cannot use the certificate with any key, for example because it is X.509 version 1.
-    #[error(
-        "{path} contains a certificate that cannot be used: {error}; issue a version 3 certificate with subjectAltName"
-    )]
-    Unusable {
-        /// The file.
-        path: String,
-        /// The error of rustls.
-        error: rustls::Error,
-    },
-    /// Clients would reject the certificate now.
-    #[error("{path} contains a certificate that is valid from {from} to {until}, not now")]
-    NotNow {
-        /// The file.
-        path: String,
-        /// The start of its validity, for people.
-        from: String,
-        /// The end of its validity, for people.
-        until: String,
-    },
-    /// The validity dates cannot be read.
-    #[error("{path} contains a certificate that cannot be parsed: {error}")]
-    BadCertificate {
-        /// The file.
-        path: String,
-        /// The parser's error.
-        error: x509_cert::der::Error,
-    },
-}
+#[error("{}", .0.en)]
+pub struct CertificateError(Text);
 
 impl CertificateError {
+    fn new(en: String, zh: String) -> Self {
+        Self(Text::owned(en, zh))
+    }
+
     /// Returns the error in Chinese.
     pub(super) fn zh(&self) -> String {
-        let (zh, path) = match self {
-            Self::Unreadable { path, .. } => ("无法读取", path),
-            Self::NotPem { path, .. } => ("文件中没有 PEM 格式的证书或私钥", path),
-            Self::BadKey { path, .. } => ("私钥无法使用，请使用 RSA、ECDSA 或 Ed25519", path),
-            Self::Unusable { path, .. } => {
-                ("证书无法使用，请签发带 subjectAltName 的 v3 证书", path)
-            }
-            Self::NotNow { path, .. } => ("证书不在有效期内", path),
-            Self::BadCertificate { path, .. } => ("无法解析证书", path),
-            Self::Mismatch { cert, key } => return format!("证书与私钥不匹配：{cert}、{key}"),
-        };
-        format!("{zh}：{path}")
+        self.0.zh.to_string()
     }
 }
 
@@ -299,13 +231,12 @@ impl Loaded {
         files: &TlsSettings,
         (cert, key): &(Vec<u8>, Vec<u8>),
     ) -> Result<Self, CertificateError> {
-        let (cert_path, key_path) = (
-            files.cert.display().to_string(),
-            files.key.display().to_string(),
-        );
-        let not_pem = |path: &String, what| CertificateError::NotPem {
-            path: path.clone(),
-            what,
+        let (cert_path, key_path) = (files.cert.display(), files.key.display());
+        let not_pem = |path: &Display<'_>, what| {
+            CertificateError::new(
+                format!("{path} contains no {what} in PEM format"),
+                format!("文件中没有 PEM 格式的证书或私钥：{path}"),
+            )
         };
         let chain: Vec<_> = CertificateDer::pem_slice_iter(cert)
             .collect::<Result<_, _>>()
@@ -313,9 +244,11 @@ impl Loaded {
         let own = chain
             .first()
             .ok_or_else(|| not_pem(&cert_path, "certificate"))?;
-        let bad = |error| CertificateError::BadCertificate {
-            path: cert_path.clone(),
-            error,
+        let bad = |error| {
+            CertificateError::new(
+                format!("{cert_path} contains a certificate that cannot be parsed: {error}"),
+                format!("无法解析证书：{cert_path}"),
+            )
         };
         let validity = *x509_cert::Certificate::from_der(own)
             .map_err(bad)?
@@ -323,21 +256,27 @@ impl Loaded {
             .validity();
         let key =
             PrivateKeyDer::from_pem_slice(key).map_err(|_| not_pem(&key_path, "private key"))?;
-        let key =
-            ring::sign::any_supported_type(&key).map_err(|error| CertificateError::BadKey {
-                path: key_path.clone(),
-                error,
-            })?;
+        let key = ring::sign::any_supported_type(&key).map_err(|error| {
+            CertificateError::new(
+                format!(
+                    "{key_path} contains a private key that cannot be used: {error}; use RSA, ECDSA or Ed25519"
+                ),
+                format!("私钥无法使用，请使用 RSA、ECDSA 或 Ed25519：{key_path}"),
+            )
+        })?;
         let certified = CertifiedKey::new(chain, key);
         certified.keys_match().map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch {
-                cert: cert_path.clone(),
-                key: key_path,
-            },
-            error => CertificateError::Unusable {
-                path: cert_path.clone(),
-                error,
-            },
+            rustls::Error::InconsistentKeys(_) => CertificateError::new(
+                format!("{cert_path} and {key_path} do not match: the key belongs to another certificate"),
+                format!("证书与私钥不匹配：{cert_path}、{key_path}"),
+            ),
+            // For example because it is X.509 version 1.
+            error => CertificateError::new(
+                format!(
+                    "{cert_path} contains a certificate that cannot be used: {error}; issue a version 3 certificate with subjectAltName"
+                ),
+                format!("证书无法使用，请签发带 subjectAltName 的 v3 证书：{cert_path}"),
+            ),
         })?;
         let time = |time: x509_cert::time::Time| UnixTime(time.to_unix_duration().as_secs());
         Ok(Self {
@@ -352,11 +291,12 @@ impl Loaded {
     }
 
     fn not_now(&self, files: &TlsSettings) -> CertificateError {
-        CertificateError::NotNow {
-            path: files.cert.display().to_string(),
-            from: self.from.utc(),
-            until: self.until.utc(),
-        }
+        let path = files.cert.display();
+        let (from, until) = (self.from.utc(), self.until.utc());
+        CertificateError::new(
+            format!("{path} contains a certificate that is valid from {from} to {until}, not now"),
+            format!("证书不在有效期内：{path}"),
+        )
     }
 
     /// Returns the age. The warning period is the last two weeks, or the last fifth of the lifetime if
@@ -377,9 +317,12 @@ impl Loaded {
 
 fn read(files: &TlsSettings) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
     let [cert, key] = [&files.cert, &files.key].map(|path| {
-        std::fs::read(path).map_err(|error| CertificateError::Unreadable {
-            path: path.display().to_string(),
-            error,
+        std::fs::read(path).map_err(|error| {
+            let path = path.display();
+            CertificateError::new(
+                format!("{path} cannot be read: {error}"),
+                format!("无法读取：{path}"),
+            )
         })
     });
     Ok((cert?, key?))
