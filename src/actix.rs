@@ -53,7 +53,7 @@ mod for_server {
     pub(crate) use super::fast_path::FastPath;
     pub use super::gateway::{CallOutcome, CallStats, Gateway, GatewayOptions, GatewayStats};
     pub(crate) use super::keys::API_KEY_PREFIX;
-    pub(crate) use super::limit::admit;
+    pub(crate) use super::limit::check_rate_limit;
     pub(crate) use super::public::unknown_path;
     pub(crate) use super::push::app_id_in;
 }

@@ -52,7 +52,7 @@ where
 
 /// Answers within the rate limit.
 async fn sign(path: &str, broker: Broker, parts: Parts) -> Response {
-    let answer = match admit(&parts) {
+    let answer = match check_rate_limit(&parts) {
         Ok(()) => endpoint::answer(&broker, path, query(&parts)).await,
         Err(problem) => Err(problem),
     };
@@ -64,7 +64,7 @@ fn query(parts: &Parts) -> &str {
 }
 
 /// Checks the request against the rate limit, if one is mounted and the peer is known.
-fn admit(parts: &Parts) -> Result<(), Problem> {
+fn check_rate_limit(parts: &Parts) -> Result<(), Problem> {
     let limit = parts.extensions.get::<Arc<RateLimit>>();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     match limit.zip(peer) {

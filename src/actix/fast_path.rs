@@ -25,7 +25,7 @@ use self::finisher::Finisher;
 use super::access_log::{AccessLog, Entry};
 use super::cors;
 use super::gateway::{Connections, Gateway};
-use super::limit::{Decided, decide};
+use super::limit::{RateLimitResult, decide};
 use super::problem::FailureCode;
 use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
 use crate::broker::Broker;
@@ -171,7 +171,7 @@ impl<S> FastPathService<S> {
         else {
             // The handler waits for the refresh or reports the error, and does not count the request
             // against the rate limit again.
-            request.extensions_mut().insert(Decided(decided));
+            request.extensions_mut().insert(RateLimitResult(decided));
             return None;
         };
         let took = broker.clock().uptime().saturating_sub(begun);

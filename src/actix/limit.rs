@@ -9,11 +9,11 @@ use crate::endpoint::{Headers, Problem, RateLimit};
 
 /// A request extension with the result of [`decide`] before the router, so that no request is counted
 /// twice.
-pub(super) struct Decided(pub(super) Result<(), Problem>);
+pub(super) struct RateLimitResult(pub(super) Result<(), Problem>);
 
 /// Checks the request against the rate limit, if one is mounted.
-pub(crate) fn admit(request: &HttpRequest) -> Result<(), Problem> {
-    if let Some(Decided(decided)) = request.extensions_mut().remove() {
+pub(crate) fn check_rate_limit(request: &HttpRequest) -> Result<(), Problem> {
+    if let Some(RateLimitResult(decided)) = request.extensions_mut().remove() {
         return decided;
     }
     let limit = request.app_data::<web::Data<RateLimit>>();

@@ -99,7 +99,7 @@ async fn answer(
     broker: web::Data<Broker>,
 ) -> HttpResponse {
     let answer = async {
-        limit::admit(&request)?;
+        limit::check_rate_limit(&request)?;
         endpoint::answer(&broker, path, request.query_string()).await
     };
     let response = match answer.await {

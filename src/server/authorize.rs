@@ -22,7 +22,7 @@ use url::Url;
 
 use super::config::PlatformSettings;
 use super::pages::{Lang, PLAIN_POLICY, PLAIN_STYLE, Page};
-use crate::actix::{ClientIps, admit, read_route};
+use crate::actix::{ClientIps, check_rate_limit, read_route};
 use crate::broker::{AuthorizationLinks, Broker};
 use crate::clock::Clock;
 use crate::credential::Secret;
@@ -146,7 +146,7 @@ async fn links(
     if site.is_some_and(|site| site == "cross-site") {
         return answer(&request, StatusCode::OK, Body::Start);
     }
-    if let Err(problem) = admit(&request) {
+    if let Err(problem) = check_rate_limit(&request) {
         return refused(&request, &problem);
     }
     let now = pages.broker.clock().now();
@@ -194,7 +194,7 @@ async fn done(
     let Some(page) = pages.page_of(&platform) else {
         return super::pages::not_found(request).await;
     };
-    if let Err(problem) = admit(&request) {
+    if let Err(problem) = check_rate_limit(&request) {
         return refused(&request, &problem);
     }
     let value = |name| query::value(request.query_string(), name);

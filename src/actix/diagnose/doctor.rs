@@ -65,7 +65,7 @@ impl Doctor {
             .default_service(web::to(only_post))
     }
 
-    fn admit(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check_rate_limit(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
         limit::decide(&self.rate, peer, headers)
             .map_err(|problem| asked_too_often(problem.retry_after.unwrap_or_default()))
     }
@@ -283,7 +283,7 @@ async fn answer(
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        doctor.admit(request.peer_addr(), request.headers())?;
+        doctor.check_rate_limit(request.peer_addr(), request.headers())?;
         doctor.examine(Question::read(body).await?).await
     };
     match found.await {

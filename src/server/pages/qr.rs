@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::super::backpressure::UnsentBudget;
 use super::{FILE_POLICY, Pages};
-use crate::actix::admit;
+use crate::actix::check_rate_limit;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 
@@ -23,7 +23,7 @@ pub(super) async fn qr(
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
     // Rate limit: drawing costs a thousand times as much as signing.
-    if let Err(problem) = admit(&request) {
+    if let Err(problem) = check_rate_limit(&request) {
         return problem.into_response();
     }
     let Ok(query) = web::Query::<QrQuery>::from_query(request.query_string()) else {
