@@ -163,7 +163,7 @@ impl Reloader {
     /// Reads the certificate files again, independent of the configuration.
     pub fn reload_certificates(&self) {
         for certificate in &self.certificates {
-            certificate.look();
+            certificate.reload_if_changed();
         }
     }
 

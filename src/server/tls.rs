@@ -135,7 +135,7 @@ impl Certificate {
     /// Reads the files again and, if they changed, serves the new certificate from the next handshake on,
     /// at the earliest when it becomes valid. An unusable certificate is logged once and changes nothing.
     /// Returns whether the certificate was replaced.
-    pub fn look(&self) -> bool {
+    pub fn reload_if_changed(&self) -> bool {
         let inner = &*self.0;
         let mut last = inner.last.lock();
         let found = read(&inner.files);
@@ -336,7 +336,7 @@ pub(super) async fn watch_certificates(certificates: Vec<Certificate>) {
     loop {
         every_minute.tick().await;
         for certificate in certificates.clone() {
-            let _ = tokio::task::spawn_blocking(move || certificate.look()).await;
+            let _ = tokio::task::spawn_blocking(move || certificate.reload_if_changed()).await;
         }
     }
 }

@@ -224,9 +224,12 @@ async fn a_new_certificate_in_the_same_files_is_served_and_open_connections_go_o
     let old = home.certificate("public");
     let mut open = connect(service.public, &old).await.unwrap();
     assert!(alive(&mut open).await.starts_with(http::OK));
-    assert!(!service.certificates[0].look(), "nothing has changed");
+    assert!(
+        !service.certificates[0].reload_if_changed(),
+        "nothing has changed"
+    );
     home.put("public", &issue(90));
-    assert!(service.certificates[0].look());
+    assert!(service.certificates[0].reload_if_changed());
     assert_eq!(
         service.certificates[0].expires_at(),
         UnixTime(START + 89 * DAY)
@@ -266,15 +269,18 @@ async fn a_bad_new_certificate_is_rejected_and_the_previous_one_stays() {
     ] {
         home.write("public.crt", cert);
         home.write("public.key", key);
-        assert!(!service.certificates[0].look() && !service.certificates[0].look());
+        assert!(
+            !service.certificates[0].reload_if_changed()
+                && !service.certificates[0].reload_if_changed()
+        );
         assert!(connect(service.public, &good).await.is_ok());
     }
     std::fs::remove_file(home.path().join("public.key")).unwrap();
-    assert!(!service.certificates[0].look());
+    assert!(!service.certificates[0].reload_if_changed());
     assert!(connect(service.public, &good).await.is_ok());
     home.put("public", &(cert, key));
     assert!(
-        service.certificates[0].look(),
+        service.certificates[0].reload_if_changed(),
         "and a good one is applied afterwards"
     );
     assert!(connect(service.public, &good).await.is_err());
@@ -286,11 +292,17 @@ async fn a_certificate_that_is_valid_from_tomorrow_is_used_from_tomorrow() {
     let (service, clock) = serve(&home).await;
     let good = home.certificate("public");
     home.put("public", &issue_between((2026, 1, 2), (2027, 1, 1)));
-    assert!(!service.certificates[0].look() && !service.certificates[0].look());
+    assert!(
+        !service.certificates[0].reload_if_changed()
+            && !service.certificates[0].reload_if_changed()
+    );
     assert!(connect(service.public, &good).await.is_ok());
     clock.advance(Duration::from_secs(DAY));
-    assert!(service.certificates[0].look(), "it has become valid");
-    assert!(!service.certificates[0].look(), "once");
+    assert!(
+        service.certificates[0].reload_if_changed(),
+        "it has become valid"
+    );
+    assert!(!service.certificates[0].reload_if_changed(), "once");
     assert!(connect(service.public, &good).await.is_err());
 }
 

@@ -168,9 +168,8 @@ fn exposed_with(lines: &str, main: &str, mode: u32, account_mode: u32) -> Vec<St
     );
     fs::create_dir(&accounts).unwrap();
     let other = accounts.join("other.toml");
-    let text = format!(
-        "app_id = \"wx0123456789abcde0\"\n{lines}\njs_safe_domains = [\"example.com\"]\n"
-    );
+    let text =
+        format!("app_id = \"wx0123456789abcde0\"\n{lines}\njs_safe_domains = [\"example.com\"]\n");
     fs::write(&other, text).unwrap();
     fs::write(&file, format!("accounts_dir = \"accounts.d\"\n{main}")).unwrap();
     fs::write(home.path().join("main.secret"), SECRET).unwrap();

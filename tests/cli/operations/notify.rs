@@ -342,7 +342,7 @@ async fn an_expiring_certificate_is_reported_once_and_its_successor_too() {
         "{text}"
     );
     issue((2027, 1, 1));
-    assert!(service.certificates()[0].look());
+    assert!(service.certificates()[0].reload_if_changed());
     let requests = receiver.wait_for(2, &service).await;
     assert_eq!(requests.len(), 2);
     let text = events(&requests)[1]["text"].as_str().unwrap().to_owned();
