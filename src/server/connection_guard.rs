@@ -302,12 +302,13 @@ impl State {
     }
 
     /// Records that bytes were read, which begin or continue a request.
-    fn read(&self) {
-        self.ask();
+    fn note_read(&self) {
+        self.begin_request();
         self.last_read.set(self.second.get());
     }
 
-    fn ask(&self) {
+    /// Records that a request has begun, if none had.
+    fn begin_request(&self) {
         if self.request_since.get() == NEVER {
             self.request_since.set(self.second.get());
             self.idle_since.set(NEVER);
@@ -315,7 +316,8 @@ impl State {
         }
     }
 
-    fn answered(&self) {
+    /// Records that output was sent.
+    fn note_sent(&self) {
         let now = self.second.get();
         if self.answering.get() == 0 {
             self.request_since.set(NEVER);
@@ -336,7 +338,7 @@ impl State {
     }
 
     /// Records a write, flush or shutdown that the peer blocks.
-    fn stuck(&self, context: &Context<'_>) {
+    fn note_blocked(&self, context: &Context<'_>) {
         if self.stuck_since.get() == NEVER {
             self.stuck_since.set(self.second.get());
         }

@@ -50,7 +50,7 @@ impl State {
         self.turn_ended.set(true);
         if self.has_answered.replace(false) {
             // The last bytes may have been sent before the end of the body was known.
-            self.answered();
+            self.note_sent();
         }
         if self.held.get() && self.answering.get() == 0 {
             self.read_on();
@@ -63,7 +63,7 @@ impl State {
         self.answering.set(self.answering.get() + 1);
         self.may_upload.set(may_upload);
         self.has_large_head.set(self.head_bytes.take() > LARGE_HEAD);
-        self.ask();
+        self.begin_request();
     }
 
     /// Returns whether the connection shall end with the answer in progress: actix-http keeps the buffer

@@ -27,7 +27,7 @@ impl<T> Guarded<T> {
     /// Called after a TLS handshake: the first request may have arrived with its last bytes, already
     /// buffered, where no read will show it.
     pub(in crate::server) fn expects_request(&self) {
-        self.state.read();
+        self.state.note_read();
     }
 }
 
@@ -60,7 +60,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
         if polled.is_pending() {
             self.state.wait(context);
         } else if buffer.filled().len() > before {
-            self.state.read();
+            self.state.note_read();
         }
         polled
     }
@@ -75,8 +75,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         self.state.check()?;
         let polled = Pin::new(&mut self.io).poll_write(context, bytes);
         match polled {
-            Poll::Pending => self.state.stuck(context),
-            Poll::Ready(_) => self.state.answered(),
+            Poll::Pending => self.state.note_blocked(context),
+            Poll::Ready(_) => self.state.note_sent(),
         }
         polled
     }
@@ -86,7 +86,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         self.state.check()?;
         let polled = Pin::new(&mut self.io).poll_flush(context);
         match polled {
-            Poll::Pending => self.state.stuck(context),
+            Poll::Pending => self.state.note_blocked(context),
             Poll::Ready(_) => self.state.stuck_since.set(NEVER),
         }
         polled
@@ -96,7 +96,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         self.state.check()?;
         let polled = Pin::new(&mut self.io).poll_shutdown(context);
         if polled.is_pending() {
-            self.state.stuck(context);
+            self.state.note_blocked(context);
         }
         polled
     }
