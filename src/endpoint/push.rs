@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use messages::{Forward, ForwardMessages, Forwarding, MessageAnswer};
+pub use messages::{Forward, ForwardFuture, ForwardMessages, MessageAnswer};
 
 use super::log_throttle::LogThrottle;
 use super::query::value;

@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 
 use config::Value;
 
-use super::forward::Forwarding;
+use super::forward::MessageClient;
 use crate::account::Account;
 use crate::actix::{GatewayOptions, PushRoute};
 use crate::credential::Kind;
@@ -217,14 +217,14 @@ impl Settings {
     }
 
     /// Returns the receivers of the platforms' pushes, with their paths.
-    pub(super) fn push_routes(&self, forwarding: &Forwarding) -> Vec<PushRoute> {
+    pub(super) fn push_routes(&self, message_client: &MessageClient) -> Vec<PushRoute> {
         let route = |platform: &PlatformSettings| {
             let receiver = PushReceiver::new(&platform.name, platform.push_keys.clone());
             let url = platform.messages_url.as_ref();
             PushRoute {
                 events: platform.callback_path.clone(),
                 messages: platform.messages_path.clone(),
-                receiver: receiver.forwarding(url.map(|url| forwarding.to(url))),
+                receiver: receiver.forwarding(url.map(|url| message_client.to(url))),
             }
         };
         self.platforms.iter().map(route).collect()

@@ -8,22 +8,22 @@ use reqwest::header::CONTENT_TYPE;
 
 use crate::account::Egress;
 use crate::actix::FORWARDED;
-use crate::endpoint::push::{Forward, ForwardMessages, Forwarding as Answering, MessageAnswer};
+use crate::endpoint::push::{Forward, ForwardFuture, ForwardMessages, MessageAnswer};
 use crate::upstream::{client_builder, describe, tls_config};
 
 /// The HTTP client for forwarded messages, created when it is first needed. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Forwarding(Arc<OnceLock<Result<Client, String>>>);
+pub(super) struct MessageClient(Arc<OnceLock<Result<Client, String>>>);
 
 /// Forwards the messages of one open platform.
 #[derive(Debug)]
 struct Forwarder {
-    client: Forwarding,
+    client: MessageClient,
     /// With [`PLACEHOLDER`] in the place of the account's AppID.
     url: String,
 }
 
-impl Forwarding {
+impl MessageClient {
     /// Returns the forwarder to a URL of the configuration.
     pub(super) fn to(&self, url: &str) -> Arc<dyn ForwardMessages> {
         // Certificates take a while to read: not while WeChat waits.
@@ -84,7 +84,7 @@ impl Forwarder {
 }
 
 impl ForwardMessages for Forwarder {
-    fn forward<'a>(&'a self, message: &'a Forward<'a>) -> Answering<'a> {
+    fn forward<'a>(&'a self, message: &'a Forward<'a>) -> ForwardFuture<'a> {
         Box::pin(self.send(message))
     }
 }

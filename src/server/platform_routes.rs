@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::authorize::AuthorizePages;
 use super::config::Settings;
-use super::forward::Forwarding;
+use super::forward::MessageClient;
 use super::pages::not_found;
 use crate::actix::Pushes;
 use crate::broker::Broker;
@@ -13,14 +13,15 @@ use crate::broker::Broker;
 #[derive(Clone)]
 pub(super) struct PlatformRoutes {
     pub(super) pushes: Pushes,
-    pub(super) forwarding: Forwarding,
+    pub(super) message_client: MessageClient,
     pub(super) pages: AuthorizePages,
 }
 
 impl PlatformRoutes {
     /// Replaces the platforms by those of a new configuration.
     pub(super) fn replace(&self, settings: &Settings) {
-        self.pushes.replace(settings.push_routes(&self.forwarding));
+        self.pushes
+            .replace(settings.push_routes(&self.message_client));
         self.pages.replace(&settings.platforms);
     }
 }

@@ -16,7 +16,7 @@ use super::backpressure::UnsentBudget;
 use super::config::Settings;
 use super::connection_guard::Load;
 use super::doctor::DoctorPages;
-use super::forward::Forwarding;
+use super::forward::MessageClient;
 use super::guard_stats::GuardStats;
 use super::host_guard::{HostNames, keep_out};
 use super::listener::{Listener, ListenerLimits, open};
@@ -123,7 +123,7 @@ impl Guards {
         let clock = broker.clock().clone();
         let routes = PlatformRoutes {
             pushes: Pushes::default(),
-            forwarding: Forwarding::default(),
+            message_client: MessageClient::default(),
             pages: AuthorizePages::new(broker, self.clients.clone(), clock),
         };
         routes.replace(settings);

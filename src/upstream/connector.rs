@@ -26,11 +26,11 @@ pub(crate) struct Opened {
     /// The connection, encrypted if the base URL is https.
     pub(crate) stream: Box<dyn Stream>,
     /// What requests need, if a proxy forwards them instead of tunnelling the connection.
-    pub(crate) forwarding: Option<Forwarding>,
+    pub(crate) absolute_form: Option<AbsoluteForm>,
 }
 
-/// A proxy that forwards plain requests: they name the whole URL.
-pub(crate) struct Forwarding {
+/// The form of requests that a proxy forwards: they name the whole URL.
+pub(crate) struct AbsoluteForm {
     /// The value of `Proxy-Authorization`.
     pub(crate) authorization: Option<HeaderValue>,
 }
@@ -95,7 +95,7 @@ impl Upstream {
         }
         Ok(Opened {
             stream: Box::new(connector.call(proxy.uri().clone()).await?),
-            forwarding: Some(Forwarding {
+            absolute_form: Some(AbsoluteForm {
                 authorization: proxy.basic_auth().cloned(),
             }),
         })
@@ -106,7 +106,7 @@ impl Opened {
     fn whole(stream: impl Stream + 'static) -> Self {
         Self {
             stream: Box::new(stream),
-            forwarding: None,
+            absolute_form: None,
         }
     }
 }

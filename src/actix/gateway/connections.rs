@@ -14,7 +14,7 @@ use hyper::{Method, Request, Uri};
 use super::body::{Outgoing, Progress};
 use crate::account::{Account, Egress};
 use crate::clock::Clock;
-use crate::upstream::connector::{Forwarding, Opened};
+use crate::upstream::connector::{AbsoluteForm, Opened};
 use crate::upstream::{BoxError, Broken, Upstream};
 
 /// The connections of one worker, by the way on which calls leave and the base URL.
@@ -40,7 +40,7 @@ struct Idle {
 
 struct Connection {
     sender: SendRequest<Outgoing>,
-    forwarding: Option<Forwarding>,
+    absolute_form: Option<AbsoluteForm>,
 }
 
 /// A connection in use by one call.
@@ -117,7 +117,7 @@ impl Connection {
         rt::spawn(driver);
         Ok(Self {
             sender,
-            forwarding: opened.forwarding,
+            absolute_form: opened.absolute_form,
         })
     }
 }
@@ -168,15 +168,15 @@ impl Lent {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.headers_mut() = headers;
-        let forwarding = self.connection.forwarding.as_ref();
-        *request.uri_mut() = match forwarding {
+        let absolute_form = self.connection.absolute_form.as_ref();
+        *request.uri_mut() = match absolute_form {
             Some(_) => Uri::try_from(format!("{base}{path_and_query}"))?,
             None if prefix.is_empty() => Uri::try_from(path_and_query)?,
             None => Uri::try_from(format!("{prefix}{path_and_query}"))?,
         };
         let headers = request.headers_mut();
         headers.insert(HOST, HeaderValue::try_from(host)?);
-        if let Some(authorization) = forwarding.and_then(|it| it.authorization.clone()) {
+        if let Some(authorization) = absolute_form.and_then(|it| it.authorization.clone()) {
             headers.insert(PROXY_AUTHORIZATION, authorization);
         }
         Ok(request)

@@ -12,11 +12,12 @@ use crate::platform::message::{GoingLive, UserMessage};
 /// Sends messages on to the company's own server, which decrypts them itself.
 pub trait ForwardMessages: fmt::Debug + Send + Sync {
     /// Sends a message on. Returns `Err` with a reason for the log if no answer comes in time.
-    fn forward<'a>(&'a self, message: &'a Forward<'a>) -> Forwarding<'a>;
+    fn forward<'a>(&'a self, message: &'a Forward<'a>) -> ForwardFuture<'a>;
 }
 
 /// The answer to a forwarded message, in the future.
-pub type Forwarding<'a> = Pin<Box<dyn Future<Output = Result<MessageAnswer, String>> + Send + 'a>>;
+pub type ForwardFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<MessageAnswer, String>> + Send + 'a>>;
 
 /// A message to be sent on as it came.
 #[derive(Clone, Copy)]
