@@ -207,7 +207,7 @@ where
 
     fn call(&self, mut request: Request) -> Self::Future {
         if self.finisher.listener == ListenerName::Admin {
-            path_rewrite::readdress(&mut request);
+            path_rewrite::rewrite_base_url(&mut request);
         }
         if let Some(response) = self.sign(&request) {
             return FastPathFuture::Signed(Some(response));

@@ -10,7 +10,7 @@ use crate::actix::keys::CallPath;
 /// Rewrites the path of a call that is meant for WeChat. SDKs double the slash if their base URL ends in one;
 /// a base URL `http://…/wx/{account}` names the account, which is kept as [`BaseAccount`]. The account of an open
 /// platform has two segments: `http://…/wx/{platform}/{appid}`.
-pub(super) fn readdress(request: &mut Request) {
+pub(super) fn rewrite_base_url(request: &mut Request) {
     let uri = &request.head().uri;
     let path = uri.path();
     if !path.starts_with("//") && !path.starts_with(BASE) {
