@@ -196,15 +196,15 @@ impl ApiKeys {
                 Some(_) => TicketRight::Limited,
             };
         }
-        let mut sellable = self
+        let mut openers = self
             .0
             .iter()
             .filter(|key| key.opens(account, Kind::AccessToken))
             .map(|key| key.opens(account, kind))
             .peekable();
         let is_granted = match has_peer_nodes {
-            true => sellable.any(|opens| opens),
-            false => sellable.peek().is_some() && sellable.all(|opens| opens),
+            true => openers.any(|opens| opens),
+            false => openers.peek().is_some() && openers.all(|opens| opens),
         };
         match is_granted {
             true => TicketRight::Granted,
