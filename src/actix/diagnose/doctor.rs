@@ -82,7 +82,9 @@ impl Doctor {
         let account = self.account(named.as_deref(), &case)?;
         case.is_component = is_component(&self.broker, case.app_id.as_deref());
         let is_sure = named.is_some() || case.app_id.is_some();
-        let source = self.ticket(&mut case, account.as_ref(), is_sure).await;
+        let source = self
+            .add_account_tickets(&mut case, account.as_ref(), is_sure)
+            .await;
         let tickets: Vec<_> = case
             .tickets
             .iter()
@@ -140,7 +142,7 @@ impl Doctor {
     /// Adds the account's current credentials to the case if the client gave none, and reports which
     /// ticket is used. A ticket in a pasted string does not count as given: whether it is the current one
     /// is the question.
-    async fn ticket(
+    async fn add_account_tickets(
         &self,
         case: &mut Case,
         account: Option<&(String, Arc<Account>)>,
