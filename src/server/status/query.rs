@@ -26,9 +26,9 @@ pub(super) struct Query {
 pub(super) enum State {
     #[default]
     All,
-    /// Degraded or down: accounts that need attention.
-    Degraded,
-    /// Degraded only.
+    /// `degraded`: degraded or down.
+    NeedsAttention,
+    /// Only degraded.
     Retrying,
     Down,
     Starting,
@@ -125,7 +125,7 @@ impl Query {
     pub(super) fn find(&self) -> Find {
         let health = match self.state {
             State::All => Vec::new(),
-            State::Degraded => vec![Health::Degraded, Health::Down],
+            State::NeedsAttention => vec![Health::Degraded, Health::Down],
             State::Retrying => vec![Health::Degraded],
             State::Down => vec![Health::Down],
             State::Starting => vec![Health::Starting],
@@ -151,7 +151,7 @@ impl Query {
 impl State {
     pub(super) const ALL: [Self; 6] = [
         Self::All,
-        Self::Degraded,
+        Self::NeedsAttention,
         Self::Retrying,
         Self::Down,
         Self::Starting,
@@ -161,7 +161,7 @@ impl State {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::All => "",
-            Self::Degraded => "degraded",
+            Self::NeedsAttention => "degraded",
             Self::Retrying => "retrying",
             Self::Down => "down",
             Self::Starting => "starting",
@@ -241,7 +241,7 @@ mod tests {
                 query.limit(),
                 query.part
             ),
-            ("shop", State::Degraded, 40, 200, Part::Summary)
+            ("shop", State::NeedsAttention, 40, 200, Part::Summary)
         );
         let longest = "账".repeat(LONGEST);
         assert_eq!(
