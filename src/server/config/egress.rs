@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Problems;
 use super::redact::got;
-use super::secret::one_of;
+use super::secret::text_or_file;
 use super::section::Section;
 use crate::account::{Egress, Proxy, ProxyError};
 use crate::credential::Secret;
@@ -71,7 +71,7 @@ fn credentials(
     problems: &mut Problems,
 ) -> Option<(String, Secret)> {
     let keys = ["proxy_password", "proxy_password_file"];
-    let password = one_of(section, base, keys, [password, file], problems).ok()?;
+    let password = text_or_file(section, base, keys, [password, file], problems).ok()?;
     match (user, password) {
         (None, None) => None,
         (None, Some(_)) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Problems;
 use super::accounts::is_name;
 use super::redact::quoted;
-use super::secret::{one_of, trimmed};
+use super::secret::{text_or_file, trimmed};
 use super::section::Section;
 use crate::credential::Secret;
 use crate::server::pages::Lang;
@@ -95,8 +95,8 @@ impl WebhookSettings {
             );
         }
         let kind = section.choice("type", KINDS, problems);
-        let url = either(&mut section, base, ["url", "url_file"], problems);
-        let secret = either(&mut section, base, ["secret", "secret_file"], problems);
+        let url = secret_or_file(&mut section, base, ["url", "url_file"], problems);
+        let secret = secret_or_file(&mut section, base, ["secret", "secret_file"], problems);
         section.finish(problems);
         let path = section.path_of("url");
         match &url {
@@ -141,7 +141,7 @@ const KINDS: &[(&str, WebhookKind)] = &[
 ];
 
 /// Reads a secret from a key, or from the file that another key names. `Err` after a problem.
-fn either(
+fn secret_or_file(
     section: &mut Section,
     base: &Path,
     keys: [&'static str; 2],
@@ -152,7 +152,7 @@ fn either(
         let text = section.text_if_any(key, problems);
         text.filter(|text| !text.is_empty())
     });
-    let text = one_of(section, base, keys, texts, problems)?;
+    let text = text_or_file(section, base, keys, texts, problems)?;
     if problems.0.len() > before {
         return Err(());
     }

@@ -45,7 +45,7 @@ pub(super) fn secret_if_any(
     let names = [keys.text, keys.file];
     let [text, file] = names.map(|key| section.text_if_any(key, problems));
     let key = if file.is_some() { keys.file } else { keys.text };
-    let text = one_of(section, base, names, [text, file], problems).ok()??;
+    let text = text_or_file(section, base, names, [text, file], problems).ok()??;
     let (text, what) = (trimmed(&text), keys.what);
     let (en, zh) = match text {
         "" => (
@@ -72,7 +72,7 @@ fn article(what: &str) -> String {
 
 /// Returns the text of a key, or the content of the file that another key names, without a byte order mark
 /// and blanks at the end. `Err` after a problem.
-pub(super) fn one_of(
+pub(super) fn text_or_file(
     section: &Section,
     base: &Path,
     [key, file_key]: [&str; 2],

@@ -116,7 +116,7 @@ impl Section {
     }
 
     /// Takes the key and returns true if its value is `""`.
-    pub(super) fn has_empty(&mut self, key: &'static str) -> bool {
+    pub(super) fn take_if_empty(&mut self, key: &'static str) -> bool {
         let empty =
             |value: &Value| matches!(&value.kind, ValueKind::String(text) if text.is_empty());
         self.table.get(key).is_some_and(empty) && self.take(key).is_some()

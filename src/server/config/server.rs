@@ -74,7 +74,7 @@ pub(super) fn admin_listen(
     section: &mut Section,
     problems: &mut Problems,
 ) -> Option<Option<SocketAddr>> {
-    if section.has_empty("admin_listen") {
+    if section.take_if_empty("admin_listen") {
         return Some(None);
     }
     let address = section.parse("admin_listen", ADDRESS, "127.0.0.1:8081", problems);
