@@ -99,7 +99,7 @@ impl KeyLockout {
 
     /// Returns whether a line about a secret in a key's place may be logged now: once a minute.
     pub(super) fn may_log_secret(&self) -> bool {
-        self.secret_log.now_is_the_time(self.clock.now())
+        self.secret_log.may_log(self.clock.now())
     }
 
     fn count_wrong(&self, presented: &str, client: IpAddr) -> Result<(), Duration> {
@@ -132,7 +132,7 @@ impl KeyLockout {
             Ordering::Release,
         );
         self.refused.fetch_add(1, Ordering::Relaxed);
-        if self.log.now_is_the_time(now) {
+        if self.log.may_log(now) {
             let seconds = wait.as_secs();
             tracing::warn!(
                 %client, seconds, wrong,

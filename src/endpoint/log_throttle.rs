@@ -19,7 +19,7 @@ impl LogThrottle {
     }
 
     /// Returns true for one caller per interval; `uptime` is the clock's.
-    pub(crate) fn now_is_the_time(&self, uptime: Duration) -> bool {
+    pub(crate) fn may_log(&self, uptime: Duration) -> bool {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let next = self.next.load(Ordering::Relaxed);
         let after = millis(uptime + self.every);
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn a_line_is_logged_once_per_interval() {
         let throttle = LogThrottle::new(Duration::from_secs(60));
-        let at = |seconds| throttle.now_is_the_time(Duration::from_secs(seconds));
+        let at = |seconds| throttle.may_log(Duration::from_secs(seconds));
         assert_eq!(
             [at(0), at(0), at(59), at(60), at(61), at(500)],
             [true, false, false, true, false, true]

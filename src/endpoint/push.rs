@@ -139,7 +139,7 @@ impl PushReceiver {
 
     fn refuse(&self, broker: &Broker, error: PushError) -> NotReceived {
         self.count(Outcome::Refused);
-        if self.refused.now_is_the_time(broker.clock().uptime()) {
+        if self.refused.may_log(broker.clock().uptime()) {
             let reason = error.refusal;
             tracing::warn!(platform = self.platform, %reason, "push refused");
         }

@@ -107,7 +107,7 @@ impl RateLimit {
         let now = self.clock.now();
         let wait = until.wait_time_from(now);
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.log.now_is_the_time(now) {
+        if self.log.may_log(now) {
             let (limit, client) = (self.name, client.map(tracing::field::display));
             tracing::warn!(client, limit, refused, "client exceeds a rate limit");
         }

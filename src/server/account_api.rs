@@ -90,7 +90,7 @@ impl AccountApi {
         let put = put.map_err(|refusal| refused(refusal, name, &key))?;
         let (stored, changed) = put.map_err(|problems| invalid(&problems))?;
         if changed == Changed::Added {
-            self.readiness.accounts_are_new();
+            self.readiness.restart_grace();
         }
         Ok((stored, changed))
     }

@@ -47,7 +47,7 @@ pub(super) struct Connections {
 impl GuardStats {
     /// Returns the current counters.
     #[must_use]
-    pub fn now(&self) -> GuardCounts {
+    pub fn counts(&self) -> GuardCounts {
         let [public, admin] = self.connections();
         GuardCounts {
             rate_limited: self.limit.refused(),

@@ -93,12 +93,12 @@ impl Readiness {
             rule,
             since: Arc::default(),
         };
-        readiness.accounts_are_new();
+        readiness.restart_grace();
         readiness
     }
 
     /// Gives accounts that have fetched nothing yet another [`GRACE`].
-    pub(super) fn accounts_are_new(&self) {
+    pub(super) fn restart_grace(&self) {
         self.since.store(self.uptime_millis(), Ordering::Relaxed);
     }
 

@@ -134,7 +134,7 @@ impl Reloader {
         };
         // Also the new app of an account that was there: it has no credential yet.
         if !self.apps().is_subset(&apps) {
-            self.readiness.accounts_are_new();
+            self.readiness.restart_grace();
         }
         self.configuration
             .applied(self.broker.clock().now(), &reloaded.needs_restart);

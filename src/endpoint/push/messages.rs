@@ -83,7 +83,7 @@ impl PushReceiver {
             }
             Err(error) => {
                 self.count(Outcome::NotForwarded);
-                if self.not_forwarded.now_is_the_time(broker.clock().uptime()) {
+                if self.not_forwarded.may_log(broker.clock().uptime()) {
                     tracing::warn!(
                         platform = self.platform, app_id = push.app_id, %error,
                         "message could not be forwarded"

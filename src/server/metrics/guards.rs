@@ -34,7 +34,7 @@ pub(super) fn write(
         "Connections closed by the server, because they took too long or to free a place",
         ended,
     )?;
-    let counts = stats.now();
+    let counts = stats.counts();
     page.counters(
         "wx_jssdk_wrong_keys",
         "Requests with an invalid API key, repeated ones included",

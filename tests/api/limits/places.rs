@@ -66,7 +66,7 @@ async fn assert_answered_despite_half_requests(
     half: &str,
 ) {
     let _clients = half_requests(count, 1, to, half);
-    until(|| world.guard_stats.now().evicted_unfinished > 0).await;
+    until(|| world.guard_stats.counts().evicted_unfinished > 0).await;
     let (clock, mut slowest) = (Clock::system(), Duration::ZERO);
     for _ in 0..60 {
         let begun = clock.uptime();
@@ -79,7 +79,7 @@ async fn assert_answered_despite_half_requests(
         assert!(answer[..count].starts_with(http::OK.as_bytes()));
         slowest = slowest.max(clock.uptime() - begun);
     }
-    let counted = world.guard_stats.now();
+    let counted = world.guard_stats.counts();
     println!("{count} half requests: slowest of 60 {slowest:?}; {counted:?}");
     let soon = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
     assert!(slowest < soon, "{slowest:?}");
@@ -133,9 +133,9 @@ async fn half_requests_of_one_address_evict_none_of_another() {
     let whole = http::get("/healthz").text();
     let (begin, rest) = whole.split_at(whole.len() - 2);
     slow.write_all(begin.as_bytes()).await.unwrap();
-    until(|| world.guard_stats.now().open_connections == 1).await;
+    until(|| world.guard_stats.counts().open_connections == 1).await;
     let _clients = half_requests(60, 1, world.public, &half_head());
-    until(|| world.guard_stats.now().evicted_unfinished >= 200).await;
+    until(|| world.guard_stats.counts().evicted_unfinished >= 200).await;
     slow.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = [0; 1_024];
     let count = slow.read(&mut answer).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_request_in_progress_is_not_evicted() {
     let called = world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1);
     timeout(BOUND, called).await.unwrap();
     let _clients = half_requests(40, 1, world.public, &half_head());
-    until(|| world.guard_stats.now().evicted_unfinished >= 40).await;
+    until(|| world.guard_stats.counts().evicted_unfinished >= 40).await;
     gate.release();
     let mut answer = [0; 1_024];
     let count = timeout(BOUND, waiting.read(&mut answer)).await.unwrap();
@@ -167,5 +167,5 @@ async fn silent_connections_are_evicted_at_once() {
         silent.push(connect_from(1, world.public).await);
     }
     assert_eq!(ask(world.public, "GET", PAGE, &[], "").await.status, 200);
-    assert!(world.guard_stats.now().open_connections <= 20);
+    assert!(world.guard_stats.counts().open_connections <= 20);
 }

@@ -52,7 +52,7 @@ async fn refused_requests_are_counted() {
     for key in ["wxk_a", "wxk_a", "wxk_b", "wxk_c"] {
         world.token("198.51.100.1", key).await;
     }
-    let counts = world.guard_stats.now();
+    let counts = world.guard_stats.counts();
     assert_eq!(
         (counts.rate_limited, counts.wrong_keys, counts.locked_out),
         (3, 4, 2),

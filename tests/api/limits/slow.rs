@@ -81,7 +81,7 @@ async fn a_later_request_head_sent_byte_by_byte_is_timed_out() {
         .expect("the service closes the connection");
     let answer = ended(dripping).await;
     assert_eq!(answer.matches(http::OK).count(), 1, "{answer}");
-    assert_eq!(world.guard_stats.now().timed_out, 2);
+    assert_eq!(world.guard_stats.counts().timed_out, 2);
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_body_that_never_comes_is_timed_out() {
         .expect("the service closes the connection")
         .unwrap();
     assert_eq!(answer, "");
-    assert_eq!(world.guard_stats.now().timed_out, 3);
+    assert_eq!(world.guard_stats.counts().timed_out, 3);
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn an_idle_connection_is_closed_and_not_counted_as_timed_out() {
             .expect("the service closes the connection")
             .unwrap();
     }
-    assert_eq!(world.guard_stats.now().timed_out, 0);
+    assert_eq!(world.guard_stats.counts().timed_out, 0);
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn an_idle_connection_over_tls_is_closed_with_a_closing_record() {
         closed,
         "without it, the client could not distinguish the end from a truncation"
     );
-    assert_eq!(world.guard_stats.now().timed_out, 0);
+    assert_eq!(world.guard_stats.counts().timed_out, 0);
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn at_the_connection_limit_idle_connections_are_evicted() {
         idle.push(stream);
     }
     let there = async {
-        while world.guard_stats.now().open_connections < 18 {
+        while world.guard_stats.counts().open_connections < 18 {
             tokio::task::yield_now().await
         }
     };
@@ -286,7 +286,7 @@ async fn one_connection_does_not_take_up_a_small_connection_limit() {
         // Waits longer than the minimum idle time: another connection is timed out meanwhile.
         ended(drip(world.public, &(kept() + &half()), b'a')).await;
     }
-    assert_eq!(world.guard_stats.now().evicted_idle, 0);
+    assert_eq!(world.guard_stats.counts().evicted_idle, 0);
 }
 
 #[tokio::test]
