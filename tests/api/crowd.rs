@@ -12,6 +12,7 @@ use wx_jssdk::sandbox::Sandbox;
 use wx_jssdk::{Account, Broker, UpstreamOptions};
 
 use crate::app::*;
+use crate::common::wait::{called, until};
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fexample.com%2F";
 
@@ -91,7 +92,7 @@ async fn a_thousand_cold_requests_cause_one_token_and_one_ticket_call() {
     for _ in 0..1_000 {
         waiting.push(send(server.address).await);
     }
-    server.sandbox.wait_for_calls(TOKEN_CALL, 1).await;
+    called(&server.sandbox, TOKEN_CALL, 1).await;
     held.release();
     let mut nonces = std::collections::HashSet::new();
     for stream in waiting {
@@ -111,11 +112,14 @@ async fn a_thousand_cold_requests_cause_one_token_and_one_ticket_call() {
 
 #[tokio::test]
 async fn a_thousand_cold_requests_and_the_keeper_cause_one_call_of_each_kind() {
-    let app = spawn_app().await;
+    let mut held = None;
+    let app = spawn_against(|sandbox| held = Some(sandbox.hold(TOKEN_CALL))).await;
     let mut waiting = Vec::new();
     for _ in 0..1_000 {
         waiting.push(send(app.address).await);
     }
+    called(&app.sandbox, TOKEN_CALL, 1).await;
+    drop(held);
     for stream in waiting {
         read(stream).await.ok();
     }
@@ -143,7 +147,7 @@ async fn a_thousand_requests_share_one_failing_call_and_its_error() {
     for _ in 0..1_000 {
         waiting.push(send(server.address).await);
     }
-    server.sandbox.wait_for_calls(TOKEN_CALL, 1).await;
+    called(&server.sandbox, TOKEN_CALL, 1).await;
     held.release();
     for stream in waiting {
         read(stream)
@@ -158,14 +162,14 @@ async fn a_client_that_disconnects_does_not_abort_the_refresh() {
     let server = embed(1).await;
     let held = server.sandbox.hold(TOKEN_CALL);
     let impatient = send(server.address).await;
-    server.sandbox.wait_for_calls(TOKEN_CALL, 1).await;
+    called(&server.sandbox, TOKEN_CALL, 1).await;
     impatient.set_zero_linger().unwrap();
     drop(impatient);
     // The only worker has seen the reset by the time it answers this request.
     bad_request(server.address).await;
     held.release();
     // No caller waits any more, but the refresh still runs to its end.
-    server.sandbox.wait_for_calls(TICKET_CALL, 1).await;
+    called(&server.sandbox, TICKET_CALL, 1).await;
     read(send(server.address).await).await.ok();
     assert_eq!(
         (
@@ -181,7 +185,7 @@ async fn waiting_clients_are_answered_when_the_first_one_disconnects() {
     let server = embed(1).await;
     let held = server.sandbox.hold(TOKEN_CALL);
     let first = send(server.address).await;
-    server.sandbox.wait_for_calls(TOKEN_CALL, 1).await;
+    called(&server.sandbox, TOKEN_CALL, 1).await;
     let second = send(server.address).await;
     first.set_zero_linger().unwrap();
     drop(first);
@@ -219,9 +223,8 @@ async fn a_request_in_progress_is_answered_before_the_service_ends() {
     let under_way = send(address).await;
     bad_request(address).await; // the only worker has read the previous request by now
     let ending = tokio::spawn(app.stop());
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    let refuses = async || TcpStream::connect(address).await.is_err();
+    until("new connections are refused", refuses).await;
     assert!(!ending.is_finished());
     held.release();
     read(under_way).await.ok();

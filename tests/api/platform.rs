@@ -12,6 +12,7 @@ use wx_jssdk::{Kind, UnixTime};
 
 use crate::common::http::{self, Answer, Request, get, post};
 use crate::common::service::{Service, settings};
+use crate::common::wait::called;
 
 pub(crate) const COMPONENT: &str = "wxbbd3f07e2945cf2a";
 pub(crate) const SECRET: &str = "5ec2e7000000000000000000000000aa";
@@ -689,7 +690,7 @@ async fn a_push_is_answered_success_before_the_work() {
     world.sandbox.authorize(COMPONENT, SHOP).await;
     let reply = world.sandbox.push_replies(COMPONENT).pop().unwrap();
     assert!(reply.is_success(), "{reply:?}");
-    world.sandbox.wait_for_calls(QUERY_AUTH, 1).await;
+    called(&world.sandbox, QUERY_AUTH, 1).await;
     assert_eq!(world.service.broker.platforms()[0].active, 0);
     gate.release();
     world

@@ -8,6 +8,7 @@ use wx_jssdk::sandbox::{PreVerify, Sandbox};
 use wx_jssdk::{Account, Broker, Clock, Error, Kind, PageUrl};
 
 use crate::common::upstream::impatient;
+use crate::common::wait::called;
 use crate::world::{APP, SECRET, STABLE, START, TICKET, World, account, app, page};
 
 #[tokio::test]
@@ -54,7 +55,7 @@ async fn a_thousand_cold_readers_cause_one_token_and_one_ticket_call() {
             tokio::spawn(async move { broker.js_config("main", &page()).await })
         })
         .collect();
-    world.sandbox.wait_for_calls(STABLE, 1).await;
+    called(&world.sandbox, STABLE, 1).await;
     gate.release();
     for reader in readers {
         assert_eq!(reader.await.unwrap().unwrap().app_id, APP);
@@ -74,7 +75,7 @@ async fn readers_of_a_failing_credential_share_one_failure() {
             tokio::spawn(async move { broker.credential("main", Kind::AccessToken).await })
         })
         .collect();
-    world.sandbox.wait_for_calls(STABLE, 1).await;
+    called(&world.sandbox, STABLE, 1).await;
     gate.release();
     for reader in readers {
         assert_eq!(
@@ -91,7 +92,7 @@ async fn a_cancelled_caller_does_not_abort_the_refresh() {
     let gate = world.sandbox.hold(STABLE);
     let broker = world.broker.clone();
     let impatient = tokio::spawn(async move { broker.credential("main", Kind::JsapiTicket).await });
-    world.sandbox.wait_for_calls(STABLE, 1).await;
+    called(&world.sandbox, STABLE, 1).await;
     impatient.abort();
     assert!(impatient.await.unwrap_err().is_cancelled());
     gate.release();
@@ -111,7 +112,7 @@ async fn a_reader_of_a_valid_value_does_not_wait_for_a_running_refresh() {
     let gate = world.sandbox.hold(STABLE);
     let broker = world.broker.clone();
     let keeper = tokio::spawn(async move { broker.tend().await });
-    world.sandbox.wait_for_calls(STABLE, 2).await;
+    called(&world.sandbox, STABLE, 2).await;
     // The call is held at the gate; this read would hang too if it needed more than memory.
     assert_eq!(world.ticket().await.unwrap().value, old.value);
     assert!(world.token().await.is_ok());

@@ -8,6 +8,7 @@ use wx_jssdk::sandbox::FaultKind;
 use wx_jssdk::{Account, Broker, Error, Kind, UnixTime};
 
 use crate::common::upstream::impatient;
+use crate::common::wait::called;
 use crate::world::{APP, CLASSIC, STABLE, START, TICKET, World, account};
 
 /// The failure, its code, and the earliest and latest second at which it is retried.
@@ -361,7 +362,7 @@ async fn a_refresh_begun_with_the_old_secret_does_not_undo_a_reload_with_the_new
         let reader = broker.clone();
         let reading =
             tokio::spawn(async move { reader.credential("main", Kind::JsapiTicket).await });
-        world.sandbox.wait_for_calls(endpoint, 1).await;
+        called(&world.sandbox, endpoint, 1).await;
         broker
             .reload(vec![("main".into(), account(TokenMode::Stable))], None)
             .unwrap();

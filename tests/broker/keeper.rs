@@ -10,6 +10,7 @@ use wx_jssdk::sandbox::{App, FaultKind, ProxyRule, Sandbox};
 use wx_jssdk::{Account, Broker, Clock, Kind};
 
 use crate::common::upstream::impatient;
+use crate::common::wait::{called, until};
 use crate::world::{APP, CLASSIC, SECRET, STABLE, START, TICKET, World, page};
 
 #[tokio::test]
@@ -244,15 +245,16 @@ async fn the_loop_outlives_failures() {
     world.fault(STABLE, FaultKind::LostReply);
     world.fault(STABLE, FaultKind::NotJson);
     let keeper = tokio::spawn(world.broker.clone().keep_fresh());
-    world.sandbox.wait_for_calls(STABLE, 1).await;
+    called(&world.sandbox, STABLE, 1).await;
     for calls in 2..=3 {
         // Each failure is followed by a wait on this clock, which the test advances.
         while world.calls(STABLE) < calls {
             world.advance(1);
-            tokio::task::yield_now().await;
-        }
+            world.calls(STABLE) >= calls
+        };
+        until("it calls again", again).await;
     }
-    world.sandbox.wait_for_calls(TICKET, 1).await;
+    called(&world.sandbox, TICKET, 1).await;
     assert!(!keeper.is_finished());
     keeper.abort();
     assert!(world.ticket().await.is_ok());

@@ -35,6 +35,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
+use crate::common::wait::called;
 
 use wx_jssdk::account::Account;
 use wx_jssdk::broker::Broker;
@@ -148,7 +149,7 @@ async fn clones_of_a_broker_are_handles_on_the_same_one() {
             tokio::spawn(async move { clone.credential("main", Kind::AccessToken).await })
         })
         .collect();
-    sandbox.wait_for_calls(STABLE, 1).await;
+    called(&sandbox, STABLE, 1).await;
     gate.release();
     let mut values = HashSet::new();
     for read in reads {

@@ -13,6 +13,7 @@ use wx_jssdk::sandbox::{App, Client, Fault, FaultKind, OpenPlatform, PreVerify, 
 use wx_jssdk::store::{Document, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
 
+use crate::common::wait::called;
 use crate::world::{START, page};
 
 const COMPONENT: &str = "wxc0de0000000000c0";
@@ -324,7 +325,7 @@ async fn a_reload_while_the_list_is_read_decides_the_accounts_domains() {
     world.push_ticket().await;
     let gate = world.sandbox.hold(LIST);
     world.broker.tend().await;
-    world.sandbox.wait_for_calls(LIST, 1).await;
+    called(&world.sandbox, LIST, 1).await;
     let component = Account::component(COMPONENT, SECRET)
         .js_safe_domain("other.example.net")
         .unwrap();
@@ -345,7 +346,7 @@ async fn a_list_read_while_the_platform_is_removed_brings_no_account_back() {
     world.push_ticket().await;
     let gate = world.sandbox.hold(LIST);
     world.broker.tend().await;
-    world.sandbox.wait_for_calls(LIST, 1).await;
+    called(&world.sandbox, LIST, 1).await;
     world.broker.reload(Vec::new(), None).unwrap();
     gate.release();
     let listed = format!("platform:{COMPONENT}:listed");

@@ -8,6 +8,7 @@ use wx_jssdk::sandbox::{FaultKind, Kind as Revoke, Mode};
 use wx_jssdk::store::Claim;
 use wx_jssdk::{Error, Kind, Secret};
 
+use crate::common::wait::called;
 use crate::world::{APP, CLASSIC, STABLE, TICKET, World, account};
 
 #[tokio::test]
@@ -37,7 +38,7 @@ async fn fifty_callers_that_saw_the_same_refusal_cause_one_refresh() {
                 tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &dead).await })
             })
             .collect();
-        world.sandbox.wait_for_calls(endpoint, 2).await;
+        called(&world.sandbox, endpoint, 2).await;
         gate.release();
         let mut values = std::collections::HashSet::new();
         for caller in callers {
@@ -169,7 +170,7 @@ async fn the_refused_value_is_served_until_a_new_one_is_there() {
     let (broker, bad) = (world.broker.clone(), old.value.clone());
     let rejecting =
         tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &bad).await });
-    world.sandbox.wait_for_calls(STABLE, 2).await;
+    called(&world.sandbox, STABLE, 2).await;
     assert_eq!(world.token().await.unwrap().value, old.value);
     gate.release();
     assert_ne!(rejecting.await.unwrap().unwrap().value, old.value);
@@ -225,7 +226,7 @@ async fn a_rejection_during_a_refresh_waits_for_it() {
     let gate = world.sandbox.hold(STABLE);
     let broker = world.broker.clone();
     let keeper = tokio::spawn(async move { broker.tend().await });
-    world.sandbox.wait_for_calls(STABLE, 2).await;
+    called(&world.sandbox, STABLE, 2).await;
     let (broker, bad) = (world.broker.clone(), old.value.clone());
     let rejecting =
         tokio::spawn(async move { broker.reject("main", Kind::AccessToken, &bad).await });

@@ -16,6 +16,7 @@ use wx_jssdk::server::config::Settings;
 
 use crate::common::program::{BOUND, Running, SECRET, client, command, get};
 use crate::common::service;
+use crate::common::wait::called;
 
 const STABLE: &str = "/cgi-bin/stable_token";
 const TICKET: &str = "/cgi-bin/ticket/getticket";
@@ -310,9 +311,7 @@ async fn a_request_waiting_for_wechat_is_answered_though_a_reload_removes_its_ac
     let gate = service.sandbox.hold(TICKET);
     let public = service.public.clone();
     let waiting = tokio::spawn(async move { tokio::join!(sign(&public, "a"), sign(&public, "b")) });
-    timeout(BOUND, service.sandbox.wait_for_calls(TICKET, 2))
-        .await
-        .expect("both requests need a ticket");
+    called(&service.sandbox, TICKET, 2).await;
     service
         .reloader
         .reload(service.settings(&[B], &[]))

@@ -15,6 +15,7 @@ use wx_jssdk::sandbox::{App, Sandbox};
 use crate::common::http;
 use crate::common::program::*;
 use crate::common::tls::TlsCertificate;
+use crate::common::wait::called;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x";
 
@@ -443,12 +444,7 @@ async fn sigterm_refuses_new_connections_finishes_open_requests_and_exits_with_0
     let mut first = [0; 1_024];
     let length = stream.read(&mut first).await.unwrap();
     assert!(first[..length].ends_with(br#"{"status":"ok"}"#));
-    timeout(
-        BOUND,
-        sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
-    )
-    .await
-    .expect("a ticket is requested");
+    called(&sandbox, "/cgi-bin/ticket/getticket", 1).await;
     running.terminate().await;
     timeout(BOUND, refused(address))
         .await

@@ -12,3 +12,4 @@ pub(crate) mod service;
 pub(crate) mod sql_server;
 pub(crate) mod tls;
 pub(crate) mod upstream;
+pub(crate) mod wait;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use wx_jssdk::sandbox::{Fault, FaultKind, Kind, ReceivedRequest};
 
 use crate::common::http;
+use crate::common::wait::called;
 use crate::support::*;
 
 const SEND: &str = "/cgi-bin/message/custom/send";
@@ -209,7 +210,7 @@ async fn an_upload_that_is_cut_off_is_recorded_without_a_hash() {
     tokio::io::AsyncWriteExt::write_all(&mut stream, begun.as_bytes())
         .await
         .unwrap();
-    sandbox.wait_for_calls(SEND, 1).await;
+    called(&sandbox, SEND, 1).await;
     drop(stream);
     // The same worker serves these.
     while sandbox.last_requests(SEND).is_empty() {
@@ -230,7 +231,7 @@ async fn a_gate_holds_an_echoed_call_before_its_body_is_read() {
         let (sandbox, path) = (sandbox.clone(), format!("{SEND}?access_token={token}"));
         async move { post(&sandbox, &path, "{}").await }
     });
-    sandbox.wait_for_calls(SEND, 1).await;
+    called(&sandbox, SEND, 1).await;
     assert!(sandbox.last_requests(SEND).is_empty());
     let other = get(
         &sandbox,

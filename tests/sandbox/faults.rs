@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wx_jssdk::sandbox::{Fault, FaultKind, Mode, Sandbox};
 
+use crate::common::wait::called;
 use crate::support::*;
 
 const TOKEN: &str = "/cgi-bin/token";
@@ -169,7 +170,7 @@ async fn a_hang_does_not_answer_and_is_not_carried_out() {
         let sandbox = sandbox.clone();
         async move { fetch(&sandbox).await.map(|_| ()) }
     });
-    sandbox.wait_for_calls(TOKEN, 1).await;
+    called(&sandbox, TOKEN, 1).await;
     assert_eq!(
         classic(&sandbox).await["expires_in"],
         7_200,
@@ -209,7 +210,7 @@ async fn stopping_ends_hanging_and_slow_calls() {
             tokio::spawn(async move { fetch(&sandbox).await.map(|_| ()) })
         })
         .collect();
-    sandbox.wait_for_calls(TOKEN, 2).await;
+    called(&sandbox, TOKEN, 2).await;
     sandbox.stop().await;
     for call in calls {
         let error = call.await.unwrap().unwrap_err();

@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, DEMO_APP_ID, Kind, Mode, PreVerify, Sandbox, demo_app};
 
+use crate::common::wait::called;
 use crate::support::*;
 
 #[tokio::test]
@@ -104,7 +105,7 @@ async fn a_gate_holds_calls_that_are_counted_but_not_carried_out() {
         let sandbox = sandbox.clone();
         async move { classic(&sandbox).await }
     });
-    sandbox.wait_for_calls("/cgi-bin/token", 1).await;
+    called(&sandbox, "/cgi-bin/token", 1).await;
     assert_eq!(sandbox.token(APP, Mode::Classic), None);
     assert_eq!(
         stable(&sandbox).await["expires_in"],
@@ -135,7 +136,7 @@ async fn two_gates_on_one_endpoint_must_both_be_released() {
         let sandbox = sandbox.clone();
         async move { classic(&sandbox).await }
     });
-    sandbox.wait_for_calls("/cgi-bin/token", 1).await;
+    called(&sandbox, "/cgi-bin/token", 1).await;
     first.release();
     stable(&sandbox).await;
     assert_eq!(sandbox.token(APP, Mode::Classic), None);
@@ -151,7 +152,7 @@ async fn a_disconnect_at_a_gate_is_counted_and_not_carried_out() {
         let sandbox = sandbox.clone();
         async move { classic(&sandbox).await }
     });
-    sandbox.wait_for_calls("/cgi-bin/token", 1).await;
+    called(&sandbox, "/cgi-bin/token", 1).await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     // The same worker serves this call, so it has seen the disconnect by then.

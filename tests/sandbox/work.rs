@@ -3,6 +3,7 @@
 use serde_json::json;
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Kind, Mode, Switches};
 
+use crate::common::wait::called;
 use crate::support::*;
 
 /// A data call with this token, in full.
@@ -471,7 +472,7 @@ async fn calls_to_wecom_are_counted_held_and_given_another_content_type_like_all
         let sandbox = sandbox.clone();
         async move { gettoken(&sandbox).await }
     });
-    sandbox.wait_for_calls("/cgi-bin/gettoken", 1).await;
+    called(&sandbox, "/cgi-bin/gettoken", 1).await;
     assert_eq!(sandbox.token(AGENT_NAME, Mode::Work), None);
     gate.release();
     assert_eq!(call.await.unwrap()["expires_in"], 7_200);

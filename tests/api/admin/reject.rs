@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use wx_jssdk::sandbox::{FaultKind, Kind as Revoke};
 
 use crate::admin::world::*;
+use crate::common::wait::called;
 
 const PATH: &str = "/credentials/main/access_token";
 
@@ -39,7 +40,7 @@ async fn fifty_clients_that_saw_one_40001_cause_one_refresh_and_a_late_one_none(
                 tokio::spawn(async move { reject(address, &path, &dead).await.ok().text("value") })
             })
             .collect();
-        world.sandbox.wait_for_calls(endpoint, 2).await;
+        called(&world.sandbox, endpoint, 2).await;
         gate.release();
         let mut values = HashSet::new();
         for client in clients {

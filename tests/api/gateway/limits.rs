@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::common::http::post;
+use crate::common::wait::called;
 
 #[tokio::test]
 async fn a_keys_calls_in_progress_are_limited_and_other_keys_unaffected() {
@@ -10,7 +11,7 @@ async fn a_keys_calls_in_progress_are_limited_and_other_keys_unaffected() {
     let gate = world.sandbox.hold("/cgi-bin/menu/get");
     let url = world.url(&format!("/cgi-bin/menu/get?access_token={token}"));
     let held = tokio::spawn(async move { http::fetch(&url).await });
-    world.sandbox.wait_for_calls("/cgi-bin/menu/get", 1).await;
+    called(&world.sandbox, "/cgi-bin/menu/get", 1).await;
     let second = world
         .send(get(format!("/wx/main{USERS}?access_token={KEY}")))
         .await;

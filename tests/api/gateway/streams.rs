@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::common::http::{exchange, post};
+use crate::common::wait::called;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -135,7 +136,7 @@ async fn a_caller_that_disconnects_ends_the_call() {
     let mut stream = TcpStream::connect(world.service.admin).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&[b'x'; 100_000]).await.unwrap();
-    world.sandbox.wait_for_calls(path, 1).await;
+    called(&world.sandbox, path, 1).await;
     drop(stream);
     let url = world.url("/metrics");
     let ended = async {
@@ -171,15 +172,15 @@ async fn a_shutdown_lets_answers_in_progress_finish() {
     let url = world.url(&format!(
         "/wx/main{path}?access_token={KEY}&sandbox_bytes=2000000"
     ));
-    let called = tokio::spawn(async move {
+    let asking = tokio::spawn(async move {
         let answer = client().get(url).send().await.unwrap();
         answer.bytes().await.unwrap().len()
     });
-    world.sandbox.wait_for_calls(path, 1).await;
+    called(&world.sandbox, path, 1).await;
     let World { service, .. } = world;
     let ended = tokio::spawn(service.end());
     gate.release();
-    assert_eq!(called.await.unwrap(), 2_000_000);
+    assert_eq!(asking.await.unwrap(), 2_000_000);
     ended.await.unwrap();
 }
 

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use wx_jssdk::Clock;
 
+use crate::common::wait::called;
 use crate::limits::world::*;
 
 /// A client with its own address: all of 127.0.0.0/8 is this machine.
@@ -149,8 +150,7 @@ async fn a_request_in_progress_is_not_evicted() {
     let mut waiting = connect_from(1, world.public).await;
     let request = http::get(PAGE).text();
     waiting.write_all(request.as_bytes()).await.unwrap();
-    let called = world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1);
-    timeout(BOUND, called).await.unwrap();
+    called(&world.sandbox, "/cgi-bin/ticket/getticket", 1).await;
     let _clients = half_requests(40, 1, world.public, &half_head());
     until(|| world.guard_stats.counts().evicted_unfinished >= 40).await;
     gate.release();

@@ -5,6 +5,7 @@ use wx_jssdk::Kind;
 use wx_jssdk::sandbox::FaultKind;
 
 use crate::app::Answer;
+use crate::common::wait::called;
 use crate::status::world::*;
 
 const MARK: (&str, &str) = ("X-Requested-With", "wx-jssdk");
@@ -320,7 +321,7 @@ async fn a_running_refresh_is_shown_as_now_and_not_in_0_s() {
     let gate = sandbox.hold(CLASSIC);
     let refreshing =
         tokio::spawn(async move { broker.refresh_now("classic", Kind::AccessToken).await });
-    sandbox.wait_for_calls(CLASSIC, 2).await;
+    called(&sandbox, CLASSIC, 2).await;
     for (lang, now, zero) in [("en", ">now<", "in 0 s"), ("zh", ">进行中<", "0 秒后")] {
         let page = world.get(&format!("/status?lang={lang}")).await.text;
         assert!(page.contains(now) && !page.contains(zero), "{page}");
@@ -341,9 +342,7 @@ async fn fifty_simultaneous_refresh_now_requests_cause_one_call() {
         pressing.spawn(async move { broker.refresh_now("classic", Kind::AccessToken).await });
     }
     // On this thread each request gets as far as waiting for the call, which is held.
-    while sandbox.calls(CLASSIC) < 2 {
-        tokio::task::yield_now().await;
-    }
+    called(sandbox, CLASSIC, 2).await;
     gate.release();
     let answers = pressing.join_all().await;
     assert!(

@@ -6,6 +6,7 @@ use wx_jssdk::sandbox::{FaultKind, Kind as Revoked, Mode, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Kind, UpstreamOptions};
 
+use crate::common::wait::called;
 use crate::operations::world::*;
 
 const TOKEN_OF_SHOP: [(&str, &str); 2] = [("account", "shop"), ("kind", "access_token")];
@@ -148,7 +149,7 @@ async fn a_refresh_is_timed_from_its_start_to_its_end() {
     })
     .await;
     let gate = service.sandbox.hold(TICKET);
-    service.sandbox.wait_for_calls(TICKET, 1).await;
+    called(&service.sandbox, TICKET, 1).await;
     service.advance(3);
     gate.release();
     let scrape = service.warm("shop").await;

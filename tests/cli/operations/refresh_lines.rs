@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use wx_jssdk::Kind;
 use wx_jssdk::sandbox::{Fault, FaultKind};
 
+use crate::common::wait::called;
 use crate::operations::world::*;
 
 fn number(line: &Value, field: &str) -> u64 {
@@ -19,7 +20,7 @@ async fn a_successful_refresh_is_one_line_at_info() {
     })
     .await;
     let gate = service.sandbox.hold(TICKET);
-    service.sandbox.wait_for_calls(TICKET, 1).await;
+    called(&service.sandbox, TICKET, 1).await;
     service.advance(2);
     gate.release();
     service.warm("shop").await;
@@ -124,10 +125,8 @@ async fn an_exhausted_quota_is_an_error_once_nothing_is_served_any_more() {
         |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(1.0);
     service.until("the account is down", down).await;
     service.advance(10);
-    while service.log.about("no longer served").len() < 2 {
-        service.scrape().await;
-        tokio::task::yield_now().await;
-    }
+    let logged = |_: &Scrape| service.log.about("no longer served").len() >= 2;
+    service.until("both are logged", logged).await;
     let lines = service.log.about("no longer served");
     let mut kinds: Vec<_> = lines.iter().map(|line| line["kind"].clone()).collect();
     kinds.sort_by_key(Value::to_string);

@@ -13,6 +13,7 @@ use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
 use crate::common::redis_server::Redis;
 use crate::common::upstream::impatient;
+use crate::common::wait::called;
 
 const COMPONENT: &str = "wxc0de0000000000c0";
 const SECRET: &str = "5ec2e7000000000000000000000000aa";
@@ -229,7 +230,7 @@ async fn a_list_that_could_not_be_stored_is_read_again_after_five_minutes() {
     let gate = world.sandbox.hold(LIST);
     world.push_ticket().await;
     world.tend().await;
-    world.sandbox.wait_for_calls(LIST, 1).await;
+    called(&world.sandbox, LIST, 1).await;
     // Redis refuses to write, and answers reads.
     world.redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     gate.release();

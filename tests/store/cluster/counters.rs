@@ -1,12 +1,11 @@
 //! Counters of processes that share a Redis.
 
-use std::time::Duration;
-
 use wx_jssdk::Kind;
 use wx_jssdk::account::TokenMode::Stable;
 use wx_jssdk::broker::{Broker, Find};
 
 use crate::cluster::world::{Cluster, STABLE, TICKET};
+use crate::common::wait::{called, until};
 
 fn outcome(broker: &Broker, kind: Kind, name: &str) -> u64 {
     let figures = broker.snapshot(&Find::all());
@@ -38,10 +37,10 @@ async fn waiting_for_another_nodes_refresh_is_counted_and_ends_with_the_stored_v
     let gate = cluster.sandbox.hold(STABLE);
     let [first, second] = [0, 1].map(|n| cluster.brokers[n].clone());
     let calling = tokio::spawn(async move { first.credential("main", Kind::AccessToken).await });
-    cluster.sandbox.wait_for_calls(STABLE, 1).await;
+    called(&cluster.sandbox, STABLE, 1).await;
     let waiting = tokio::spawn(async move { second.credential("main", Kind::AccessToken).await });
     // Until it has been refused the lease.
-    let asks = || {
+    let asks = async || {
         cluster.brokers[1]
             .snapshot(&Find::all())
             .stats
@@ -49,9 +48,7 @@ async fn waiting_for_another_nodes_refresh_is_counted_and_ends_with_the_stored_v
             .iter()
             .any(|(name, asked, _)| *name == "lease" && *asked > 0)
     };
-    while !asks() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the second asks for the lease", asks).await;
     cluster.advance(2);
     gate.release();
     calling.await.unwrap().unwrap();

@@ -9,6 +9,7 @@ use wx_jssdk::account::TokenMode::{Classic, Stable};
 use wx_jssdk::sandbox::{Fault, FaultKind, Mode};
 
 use crate::cluster::world::{APP, CLASSIC, Cluster, STABLE, TICKET};
+use crate::common::wait::called;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
@@ -209,7 +210,7 @@ async fn the_lease_outlasts_the_calls_it_covers_but_not_by_minutes() {
     let gate = cluster.sandbox.hold(STABLE);
     let broker = cluster.brokers[0].clone();
     let reader = tokio::spawn(async move { broker.credential("main", Kind::AccessToken).await });
-    cluster.sandbox.wait_for_calls(STABLE, 1).await;
+    called(&cluster.sandbox, STABLE, 1).await;
     let lease = format!("wx-jssdk:lease:official:{APP}:access_token");
     let left: u64 = cluster.shared.cli(&["PTTL", &lease]).parse().unwrap();
     // Two calls of at most half a second each are made under it.

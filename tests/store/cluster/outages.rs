@@ -8,6 +8,7 @@ use wx_jssdk::account::TokenMode::{Classic, Stable};
 use wx_jssdk::broker::Find;
 
 use crate::cluster::world::{Cluster, STABLE, TICKET};
+use crate::common::wait::called;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
@@ -50,7 +51,7 @@ async fn a_redis_that_pauses_during_the_call_gets_the_value_afterwards() {
     let gate = cluster.sandbox.hold(STABLE);
     let broker = cluster.brokers[0].clone();
     let reader = tokio::spawn(async move { broker.credential("main", Kind::JsapiTicket).await });
-    cluster.sandbox.wait_for_calls(STABLE, 1).await;
+    called(&cluster.sandbox, STABLE, 1).await;
     cluster.shared.signal("STOP");
     gate.release();
     cluster.assert_valid(Kind::JsapiTicket, &reader.await.unwrap().unwrap());

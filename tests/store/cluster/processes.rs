@@ -15,6 +15,7 @@ use wx_jssdk::sandbox::{App, PreVerify, Sandbox};
 use crate::cluster::world::{APP, SECRET, STABLE, TICKET};
 use crate::common::http;
 use crate::common::redis_server::Redis;
+use crate::common::wait::called;
 
 /// Longer than thousands of readers need to send their requests while the first call is held.
 const PATIENT: Duration = Duration::from_secs(30);
@@ -134,7 +135,7 @@ pub(crate) async fn cold_readers_of_four_processes_cause_one_token_and_one_ticke
         reading.push(processes[reader % 4].ask().await);
     }
     // All requests are sent, and the first call has not been answered.
-    sandbox.wait_for_calls(STABLE, 1).await;
+    called(&sandbox, STABLE, 1).await;
     gate.release();
     for reader in reading {
         answer(reader, &sandbox).await;
@@ -155,7 +156,7 @@ pub(crate) async fn an_owner_killed_in_its_call_costs_one_more(store: &str) {
     let sandbox = sandbox().await;
     let gate = sandbox.hold(STABLE);
     let mut owner = Process::start(store, &sandbox, QUICK);
-    sandbox.wait_for_calls(STABLE, 1).await;
+    called(&sandbox, STABLE, 1).await;
     let others: Vec<_> = (0..3)
         .map(|_| Process::start(store, &sandbox, QUICK))
         .collect();
