@@ -34,3 +34,14 @@ pub(crate) fn passes(command: &mut Command) {
         String::from_utf8_lossy(&ended.stderr)
     );
 }
+
+/// The resident memory of a process on Linux, in bytes.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs, on Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    let kilobytes: u64 = kilobytes
+        .and_then(|text| text.parse().ok())
+        .expect("a number");
+    kilobytes * 1_024
+}
