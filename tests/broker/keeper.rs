@@ -45,6 +45,8 @@ async fn a_day_of(world: &World, endpoint: &str) -> u64 {
     for _ in 0..24 * 120 {
         world.broker.tend().await;
         let calls = world.sandbox.calls_total();
+        world.token().await.unwrap();
+        world.ticket().await.unwrap();
         world.assert_nothing_dead_is_served().await;
         readers_who_waited += world.sandbox.calls_total() - calls;
         world.advance(30);
@@ -248,7 +250,7 @@ async fn the_loop_outlives_failures() {
     called(&world.sandbox, STABLE, 1).await;
     for calls in 2..=3 {
         // Each failure is followed by a wait on this clock, which the test advances.
-        while world.calls(STABLE) < calls {
+        let again = async || {
             world.advance(1);
             world.calls(STABLE) >= calls
         };
