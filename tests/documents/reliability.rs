@@ -33,49 +33,6 @@ fn named_tests(cell: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Returns whether this name is a test: a function marked as one, not a helper; or a browser test.
-fn has_test(text: &str, name: &str) -> bool {
-    if [format!("test(\"{name}\""), format!("test('{name}'")]
-        .iter()
-        .any(|written| text.contains(written))
-    {
-        return true;
-    }
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let begins = |line: &&str| {
-        let line = line.strip_prefix("async ").unwrap_or(line);
-        line.strip_prefix("fn ").is_some_and(|rest| {
-            rest.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with('('))
-        })
-    };
-    lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| begins(line))
-        .any(|(at, _)| {
-            let marks = lines[..at]
-                .iter()
-                .rev()
-                .take_while(|line| line.starts_with("#[") || line.starts_with("//"));
-            marks
-                .into_iter()
-                .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
-        })
-}
-
-#[test]
-fn a_helper_is_not_a_test() {
-    let text = "/// Helps.\nasync fn a_peer(x: u8) {}\n\n#[tokio::test(flavor = \"multi_thread\")]\n#[ignore = \"needs …\"]\n// why\nasync fn a_page() {}\n
-        #[test]\nfn pure() {}\nfn after() {}\ntest('in a browser', async () => {});\n";
-    for name in ["a_page", "pure", "in a browser"] {
-        assert!(has_test(text, name), "{name}");
-    }
-    for name in ["a_peer", "after", "page", "a_pag", "none"] {
-        assert!(!has_test(text, name), "{name}");
-    }
-}
-
 #[test]
 fn no_cell_is_empty_and_every_row_has_all_its_cells() {
     let rows = rows();
@@ -125,12 +82,10 @@ fn every_fault_of_wechat_has_a_row_and_every_row_its_three_tests() {
         .lines()
         .map(str::trim)
         .filter(|line| !line.starts_with("//"));
-    let mut written: HashSet<&str> = lines
-        .filter_map(|line| line.split_once(": FaultKind"))
+    let written: HashSet<&str> = lines
+        .filter_map(|line| line.split_once(": "))
         .map(|(name, _)| name)
         .collect();
-    assert!(text.contains("mod unreachable {"));
-    written.insert("unreachable");
     assert_eq!(
         listed.iter().map(String::as_str).collect::<HashSet<_>>(),
         written

@@ -39,6 +39,19 @@ pub(crate) struct Service {
     _running: service::Service,
 }
 
+/// How calls to WeChat fail.
+pub(crate) enum Outage {
+    Fault(FaultKind),
+    /// Connections are refused.
+    Unreachable,
+}
+
+impl From<FaultKind> for Outage {
+    fn from(kind: FaultKind) -> Self {
+        Self::Fault(kind)
+    }
+}
+
 /// A status and a JSON body.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -87,10 +100,15 @@ impl Service {
         service
     }
 
-    /// Adds this fault to every later call to WeChat.
-    pub(crate) fn add_fault(&self, kind: &FaultKind) {
-        for endpoint in [STABLE, TICKET] {
-            self.sandbox.fault(Fault::always(endpoint, kind.clone()));
+    /// Has every later call to WeChat fail in this way.
+    pub(crate) async fn add_fault(&self, fault: &Outage) {
+        match fault {
+            Outage::Fault(kind) => {
+                for endpoint in [STABLE, TICKET] {
+                    self.sandbox.fault(Fault::always(endpoint, kind.clone()));
+                }
+            }
+            Outage::Unreachable => self.sandbox.host().set_reachable(false).await.unwrap(),
         }
     }
 
@@ -138,6 +156,7 @@ impl Service {
 
     pub(crate) async fn heal(&self) {
         self.sandbox.clear_faults();
+        self.sandbox.host().set_reachable(true).await.unwrap();
         // Longer than any cooldown, and into another day in Shanghai.
         assert!(self.sandbox.advance(Duration::from_secs(86_400)));
     }

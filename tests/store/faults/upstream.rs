@@ -7,7 +7,7 @@ use std::time::Duration;
 use wx_jssdk::Kind;
 use wx_jssdk::sandbox::FaultKind;
 
-use crate::faults::service::{SECRET, Service};
+use crate::faults::service::{Outage, SECRET, Service};
 
 /// The effect of a fault after all values have expired.
 struct After {
@@ -20,9 +20,9 @@ struct After {
 }
 
 /// A page is signed until the last second, then gets the reason and when to retry; it is signed again once WeChat recovers.
-async fn check_page(fault: FaultKind, after: After) {
+async fn check_page(fault: Outage, after: After) {
     let service = Service::warm().await;
-    service.add_fault(&fault);
+    service.add_fault(&fault).await;
     service.refresh_failed().await;
     for left in [60, 30, 10] {
         service.advance_to_before_end(left);
@@ -39,9 +39,9 @@ async fn check_page(fault: FaultKind, after: After) {
 }
 
 /// A client has a valid token until its end, on both APIs; then the reason; then a token again.
-async fn check_client(fault: FaultKind, after: After) {
+async fn check_client(fault: Outage, after: After) {
     let service = Service::warm().await;
-    service.add_fault(&fault);
+    service.add_fault(&fault).await;
     service.refresh_failed().await;
     for left in [60, 10] {
         service.advance_to_before_end(left);
@@ -75,9 +75,9 @@ async fn check_client(fault: FaultKind, after: After) {
 }
 
 /// The operator sees the first failure while pages still work: the cause, the fix, and the time of the retry.
-async fn check_operator(fault: FaultKind, after: After) {
+async fn check_operator(fault: Outage, after: After) {
     let service = Service::warm().await;
-    service.add_fault(&fault);
+    service.add_fault(&fault).await;
     let token = service.refresh_failed().await;
     assert!(token.is_served(), "pages still work");
     let error = token.last_error.unwrap();
@@ -175,17 +175,17 @@ macro_rules! faults {
 
             #[tokio::test]
             async fn a_page_is_signed_until_the_last_second_and_again_once_wechat_recovers() {
-                check_page($fault, $after).await;
+                check_page($fault.into(), $after).await;
             }
 
             #[tokio::test]
             async fn a_client_has_a_valid_token_to_its_end_and_then_the_reason() {
-                check_client($fault, $after).await;
+                check_client($fault.into(), $after).await;
             }
 
             #[tokio::test]
             async fn the_operator_is_warned_while_pages_still_work() {
-                check_operator($fault, $after).await;
+                check_operator($fault.into(), $after).await;
             }
         })*
     };
@@ -213,44 +213,5 @@ faults! {
     lost_reply: FaultKind::LostReply => busy("");
     hang: FaultKind::Hang => busy("");
     too_slow: FaultKind::Slow(Duration::from_secs(5)) => busy("");
-}
-
-mod unreachable {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_page_is_signed_until_the_last_second() {
-        let service = Service::warm().await;
-        service.sandbox.stop().await;
-        service.refresh_failed().await;
-        service.last_second();
-        service.signs().await;
-        service.end_of_life();
-        service.page().await.is_problem(503, "upstream_unavailable");
-    }
-
-    #[tokio::test]
-    async fn a_client_has_a_valid_token_to_its_end_and_then_the_reason() {
-        let service = Service::warm().await;
-        service.sandbox.stop().await;
-        service.refresh_failed().await;
-        service.last_second();
-        service.assert_client_is_served().await;
-        service.end_of_life();
-        service
-            .client("access_token")
-            .await
-            .is_problem(503, "upstream_unavailable");
-    }
-
-    #[tokio::test]
-    async fn the_operator_is_warned_while_pages_still_work() {
-        let service = Service::warm().await;
-        service.sandbox.stop().await;
-        let error = service.refresh_failed().await.last_error.unwrap();
-        assert_eq!(error.class, "transient");
-        assert_eq!(service.admin("/readyz").await.status, 200);
-        service.end_of_life();
-        assert_eq!(service.admin("/readyz").await.status, 503);
-    }
+    unreachable: Outage::Unreachable => busy("");
 }
