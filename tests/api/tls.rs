@@ -9,7 +9,7 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -24,6 +24,7 @@ use wx_jssdk::{Clock, UnixTime};
 use crate::common::http;
 use crate::common::program::{BOUND, Running, SECRET, command, is_bilingual, run_command};
 use crate::common::service::{Service, settings};
+use crate::common::tls::trusting;
 
 /// 2026-01-01, and a day.
 const START: u64 = 1_767_225_600;
@@ -139,14 +140,7 @@ async fn connect(
     to: SocketAddr,
     trusted: &CertificateDer<'static>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.clone()).unwrap();
-    let mut config =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    let mut config = trusting(trusted.clone());
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Certificates here are of 2026, as the service's clock is.
     config.time_provider = Arc::new(Then);

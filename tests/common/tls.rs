@@ -1,4 +1,4 @@
-//! TLS in front of a server that speaks plain HTTP.
+//! TLS: certificates, clients that trust them, and TLS in front of a server that speaks plain HTTP.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -6,9 +6,34 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsAcceptor;
 
-/// A self-signed certificate for 127.0.0.1 with its key, as PEM.
+/// A client that trusts this certificate alone.
+pub(crate) fn trusting(certificate: CertificateDer<'static>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// Writes a new certificate into this directory. Returns a client that trusts it, and the value of a `tls` setting.
+pub(crate) fn certificate_in(home: &Path) -> (Arc<ClientConfig>, String) {
+    let made = TlsCertificate::new();
+    let (cert, key) = (home.join("c.pem"), home.join("k.pem"));
+    std::fs::write(&cert, &made.certificate).unwrap();
+    std::fs::write(&key, &made.key).unwrap();
+    let certificate = CertificateDer::from_pem_slice(made.certificate.as_bytes()).unwrap();
+    (
+        trusting(certificate).into(),
+        format!("{{ cert = {cert:?}, key = {key:?} }}"),
+    )
+}
+
+/// A self-signed certificate for this machine with its key, as PEM.
 pub(crate) struct TlsCertificate {
     certificate: String,
     key: String,
@@ -16,7 +41,9 @@ pub(crate) struct TlsCertificate {
 
 impl TlsCertificate {
     pub(crate) fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let made =
+            rcgen::generate_simple_self_signed(["127.0.0.1", "localhost"].map(str::to_owned))
+                .unwrap();
         Self {
             certificate: made.cert.pem(),
             key: made.signing_key.serialize_pem(),

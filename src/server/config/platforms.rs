@@ -172,7 +172,7 @@ fn previous(
     problems: &mut Problems,
 ) -> Option<Secret> {
     for key in [keys.text, keys.file] {
-        section.has_empty(key);
+        section.take_if_empty(key);
     }
     secret_if_any(section, base, keys, problems)
 }

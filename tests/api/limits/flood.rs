@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
+use rustls::ClientConfig;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -17,6 +17,8 @@ use wx_jssdk::Clock;
 
 use crate::common::http;
 use crate::common::program::{Running, command};
+use crate::common::tls::certificate_in;
+use crate::common::wait::called;
 use crate::limits::world::{BOUND, PAGE, World};
 
 const CONNECTIONS: usize = 1_000;
@@ -30,7 +32,8 @@ struct Process {
     running: Running,
     public: SocketAddr,
     admin: SocketAddr,
-    certificate: Option<CertificateDer<'static>>,
+    /// A client that trusts its certificate, if it has one.
+    tls: Option<Arc<ClientConfig>>,
     _home: TempDir,
 }
 
@@ -41,14 +44,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 impl Process {
     async fn start(tls: bool) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let (certificate, tls) = if tls {
-            let (certificate, lines) = certificate(&home);
-            (Some(certificate), lines)
-        } else {
-            (None, String::new())
+        let (client, lines) = match tls {
+            true => {
+                let (client, files) = certificate_in(home.path());
+                (Some(client), format!("tls = {files}\nadmin_tls = {files}"))
+            }
+            false => (None, String::new()),
         };
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 2\nshutdown_seconds = 0\n{tls}
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 2\nshutdown_seconds = 0\n{lines}
             [limits]\nrequests_per_second = 0\nmax_connections = 5000\n[store]\nkind = \"memory\"
             [upstream]\nweixin = \"http://127.0.0.1:1\"\nqyapi = \"http://127.0.0.1:1\"
             [log]\nlevel = \"off\"
@@ -65,7 +69,7 @@ impl Process {
             running,
             public: addresses[0],
             admin: addresses[1],
-            certificate,
+            tls: client,
             _home: home,
         }
     }
@@ -88,51 +92,30 @@ impl Process {
 
     /// With TLS where the process has a certificate.
     async fn wrap_in_tls(&self, stream: TcpStream) -> Box<dyn Stream> {
-        let Some(certificate) = &self.certificate else {
+        let Some(client) = &self.tls else {
             return Box::new(stream);
         };
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(certificate.clone()).unwrap();
-        let config = rustls::ClientConfig::builder_with_provider(
-            rustls::crypto::ring::default_provider().into(),
-        )
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-        let connector = TlsConnector::from(Arc::new(config));
+        let connector = TlsConnector::from(client.clone());
         let name = "localhost".try_into().unwrap();
         Box::new(connector.connect(name, stream).await.unwrap())
     }
 
     /// Requests `path` on a new connection. Returns the answer and how long it took.
-    async fn answered(&self, to: SocketAddr, path: &str, clock: &Clock) -> Duration {
+    async fn ask(&self, to: SocketAddr, path: &str, clock: &Clock) -> (http::Answer, Duration) {
         let begun = clock.uptime();
         let request = http::get(path).close().text();
-        let mut stream = self
-            .wrap_in_tls(TcpStream::connect(to).await.unwrap())
-            .await;
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        let _ = timeout(BOUND, stream.read_to_end(&mut answer))
-            .await
-            .expect("an answer");
-        assert!(answer.starts_with(http::OK.as_bytes()), "{path}");
-        clock.uptime() - begun
+        let stream = TcpStream::connect(to).await.unwrap();
+        let stream = self.wrap_in_tls(stream).await;
+        let answer = http::exchange_over(stream, request).await;
+        (http::Answer::parse(&answer), clock.uptime() - begun)
     }
-}
 
-fn certificate(home: &TempDir) -> (CertificateDer<'static>, String) {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .self_signed(&key)
-        .unwrap();
-    std::fs::write(home.path().join("c.pem"), certificate.pem()).unwrap();
-    std::fs::write(home.path().join("k.pem"), key.serialize_pem()).unwrap();
-    let files = "{ cert = \"c.pem\", key = \"k.pem\" }";
-    let lines = format!("tls = {files}\nadmin_tls = {files}");
-    (certificate.der().clone(), lines)
+    /// The same of a successful request.
+    async fn answered(&self, to: SocketAddr, path: &str, clock: &Clock) -> Duration {
+        let (answer, took) = self.ask(to, path, clock).await;
+        assert_eq!(answer.status, 200, "{path}");
+        took
+    }
 }
 
 /// Requests `path` repeatedly on a thousand connections until no more bytes are accepted. Returns the peak memory.
@@ -169,11 +152,16 @@ async fn flood(process: &Process, to: SocketAddr, path: &str) -> u64 {
         last / MIB
     );
     assert!(slowest < SOON, "{path} answered too late: {slowest:?}");
+    assert!(last >= 64 * MIB, "{path}: {} MiB were sent", last / MIB);
+    if path == "/docs" {
+        let (refused, _) = process.ask(to, path, &clock).await;
+        assert_eq!(refused.status, 429, "{refused:?}");
+        assert!(refused.retry_after() > 0, "{refused:?}");
+    }
     peak
 }
 
-/// Runs the floods one after another. Each is measured from the memory that the previous one left allocated.
-/// The process, and its memory before the flood.
+/// Runs the floods one after another. Returns the process and its memory before the first.
 async fn floods(tls: bool, paths: &[(bool, &str)]) -> (Process, u64) {
     rlimit::increase_nofile_limit(8_192).unwrap();
     let process = Process::start(tls).await;
@@ -186,10 +174,9 @@ async fn floods(tls: bool, paths: &[(bool, &str)]) -> (Process, u64) {
     }
     let at_rest = process.resident();
     for (admin, path) in paths {
-        let before = process.resident();
         let peak = flood(&process, address(*admin), path).await;
-        let grown = peak.saturating_sub(before);
-        println!("grown by {} MiB, from {}", grown / MIB, before / MIB);
+        let grown = peak.saturating_sub(at_rest);
+        println!("grown by {} MiB, from {}", grown / MIB, at_rest / MIB);
         assert!(grown <= 64 * MIB, "{path}");
     }
     (process, at_rest)
@@ -311,8 +298,7 @@ async fn requests_pipelined_behind_one_that_waits_are_answered_after_it() {
     requests += &http::get("/healthz").close().text();
     let public = world.public;
     let asking = tokio::spawn(async move { ask_in_one(public, &requests).await });
-    let called = world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1);
-    timeout(BOUND, called).await.unwrap();
+    called(&world.sandbox, "/cgi-bin/ticket/getticket", 1).await;
     gate.release();
     let answers = timeout(BOUND, asking).await.unwrap().unwrap();
     assert_eq!(answers.matches(http::OK).count(), 502);

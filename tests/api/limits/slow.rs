@@ -2,15 +2,19 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
+use rustls::ClientConfig;
 use socket2::{Domain, Socket, Type};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
+use tokio_rustls::TlsConnector;
 
+use crate::common::tls::certificate_in;
+use crate::common::wait::called;
 use crate::limits::world::*;
 
 const SHORT: &str = "request_seconds = 2\nkeep_alive_seconds = 3\nmax_connections = 400";
@@ -100,12 +104,12 @@ async fn a_body_sent_byte_by_byte_is_timed_out() {
 
 #[tokio::test]
 async fn a_body_that_never_comes_is_timed_out() {
-    let (_home, certificate, tls) = certificate();
+    let (_home, client, tls) = certificate();
     let world = World::new(&format!("{SHORT}{PLATFORM}"), &tls).await;
     let without_body = |path| http::post(path).header("Content-Length", 10).text();
     let push = without_body("/platforms/agency/events");
     let public = world.public;
-    let pushing = tokio::spawn(async move { with_the_handshake(public, certificate, &push).await });
+    let pushing = tokio::spawn(async move { with_the_handshake(public, client, &push).await });
     let mut waiting = Vec::new();
     for path in ["/cgi-bin/stable_token", "/cgi-bin/clear_quota/v2"] {
         let mut stream = TcpStream::connect(world.admin).await.unwrap();
@@ -170,20 +174,39 @@ async fn half_a_later_head_followed_by_silence_is_timed_out() {
     assert!(came.starts_with(http::OK.as_bytes()));
 }
 
-#[tokio::test]
-async fn a_client_that_never_reads_its_answer_is_timed_out() {
-    let world = World::new(SHORT, "").await;
+/// A connection with a minimal receive buffer.
+fn connect_small(to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
-    socket.connect(&world.public.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
     socket.set_nonblocking(true).unwrap();
-    let mut stream = TcpStream::from_std(socket.into()).unwrap();
-    // Far more than the socket buffers hold.
+    TcpStream::from_std(socket.into()).unwrap()
+}
+
+/// Requests far more than the socket buffers hold, and reads nothing, until the connection ends.
+async fn read_nothing(world: &World, mut stream: impl AsyncWrite + Unpin) {
     let ask = http::get("/jssdk/wx-jssdk.js").text().repeat(64);
     let asking = async { while stream.write_all(ask.as_bytes()).await.is_ok() {} };
     timeout(BOUND, asking)
         .await
         .expect("the service closes the connection");
+    assert_eq!(world.guard_stats.now().timed_out, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answer_is_timed_out() {
+    let world = World::new(SHORT, "").await;
+    read_nothing(&world, connect_small(world.public)).await;
+}
+
+#[tokio::test]
+async fn over_tls_a_client_that_never_reads_its_answer_is_timed_out() {
+    let (_home, client, tls) = certificate();
+    let world = World::new(SHORT, &tls).await;
+    let stream = connect_small(world.public);
+    let name = "localhost".try_into().unwrap();
+    let stream = TlsConnector::from(client).connect(name, stream).await;
+    read_nothing(&world, stream.unwrap()).await;
 }
 
 #[tokio::test]
@@ -206,10 +229,10 @@ async fn an_idle_connection_is_closed_and_not_counted_as_timed_out() {
 
 #[tokio::test]
 async fn an_idle_connection_over_tls_is_closed_with_a_closing_record() {
-    let (_home, certificate, tls) = certificate();
+    let (_home, client, tls) = certificate();
     let world = World::new(SHORT, &tls).await;
     let request = kept();
-    let exchange = with_the_handshake(world.public, certificate, &request);
+    let exchange = with_the_handshake(world.public, client, &request);
     let (answer, closed) = timeout(BOUND, exchange)
         .await
         .expect("the service closes the connection");
@@ -295,12 +318,7 @@ async fn a_client_waiting_for_wechat_is_not_timed_out() {
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
     let public = world.public;
     let waiting = tokio::spawn(async move { ask(public, "GET", PAGE, &[], "").await.status });
-    timeout(
-        BOUND,
-        world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
-    )
-    .await
-    .unwrap();
+    called(&world.sandbox, "/cgi-bin/ticket/getticket", 1).await;
     // Waits longer than a slow client may take: another connection, opened later, is timed out meanwhile.
     ended(drip(world.public, &(kept() + &half()), b'a')).await;
     gate.release();
@@ -309,19 +327,13 @@ async fn a_client_waiting_for_wechat_is_not_timed_out() {
 
 #[tokio::test]
 async fn a_request_sent_with_the_end_of_its_handshake_is_not_timed_out() {
-    let (_home, certificate, tls) = certificate();
+    let (_home, client, tls) = certificate();
     let world = World::new("request_seconds = 7\nkeep_alive_seconds = 1", &tls).await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
     let request = http::get(PAGE).close().text();
     let public = world.public;
-    let waiting =
-        tokio::spawn(async move { with_the_handshake(public, certificate, &request).await.0 });
-    timeout(
-        BOUND,
-        world.sandbox.wait_for_calls("/cgi-bin/ticket/getticket", 1),
-    )
-    .await
-    .unwrap();
+    let waiting = tokio::spawn(async move { with_the_handshake(public, client, &request).await.0 });
+    called(&world.sandbox, "/cgi-bin/ticket/getticket", 1).await;
     // Waits longer than an idle connection stays open: it is closed after one second here and cut off after six.
     ended(drip(world.admin, &(kept() + &half()), b'a')).await;
     gate.release();
@@ -329,40 +341,21 @@ async fn a_request_sent_with_the_end_of_its_handshake_is_not_timed_out() {
     assert!(answer.starts_with(http::OK), "{answer:?}");
 }
 
-/// Creates a certificate for `localhost`. Returns the configuration line that names its files.
-fn certificate() -> (tempfile::TempDir, CertificateDer<'static>, String) {
+/// A certificate in its directory. Returns a client that trusts it, and the configuration line that names its files.
+fn certificate() -> (tempfile::TempDir, Arc<ClientConfig>, String) {
     let home = tempfile::tempdir().unwrap();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .self_signed(&key)
-        .unwrap();
-    let files = [("c.pem", cert.pem()), ("k.pem", key.serialize_pem())].map(|(name, text)| {
-        std::fs::write(home.path().join(name), text).unwrap();
-        home.path().join(name).display().to_string()
-    });
-    let tls = format!("tls = {{ cert = {:?}, key = {:?} }}", files[0], files[1]);
-    (home, cert.der().clone(), tls)
+    let (client, files) = certificate_in(home.path());
+    (home, client, format!("tls = {files}"))
 }
 
 /// Sends the last message of the handshake and the request in one write, as fast clients do.
 /// Returns the received answer, and whether the connection ended with TLS's close_notify.
 async fn with_the_handshake(
     to: SocketAddr,
-    trusted: CertificateDer<'static>,
+    client: Arc<ClientConfig>,
     request: &str,
 ) -> (String, bool) {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(trusted).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(
-        rustls::crypto::ring::default_provider().into(),
-    )
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_root_certificates(roots)
-    .with_no_client_auth();
-    let mut tls =
-        rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
+    let mut tls = rustls::ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap();
     tls.writer().write_all(request.as_bytes()).unwrap();
     let mut stream = TcpStream::connect(to).await.unwrap();
     let (mut came, mut buffer, mut closed) = (Vec::new(), [0; 4_096], false);
