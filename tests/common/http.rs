@@ -139,7 +139,8 @@ pub(crate) async fn exchange_over(
             from.read_to_end(&mut came)
         )
     })
-    .await;
+    .await
+    .expect("the other side closes");
     came
 }
 
@@ -174,7 +175,8 @@ async fn answer_over(stream: impl AsyncRead + AsyncWrite, request: &[u8]) -> Ans
         let _ = into.shutdown().await;
         let _ = from.read_to_end(&mut came).await;
     })
-    .await;
+    .await
+    .expect("the other side closes");
     Answer::parse(&came)
 }
 
