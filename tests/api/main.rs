@@ -23,7 +23,6 @@ mod failures;
 mod gateway;
 mod http;
 mod limits;
-mod outage;
 mod pages;
 mod platform;
 mod platform_messages;
