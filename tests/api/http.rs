@@ -20,16 +20,6 @@ async fn a_wrong_method_is_told_the_allowed_ones() {
 }
 
 #[tokio::test]
-async fn a_form_post_is_told_the_allowed_methods() {
-    let app = spawn_app().await;
-    let body = "url=https%3A%2F%2Fexample.com%2F";
-    let request = http::post("/jssdk/config").close().body(body);
-    app.send(request.as_bytes())
-        .await
-        .assert_problem(405, "method_not_allowed");
-}
-
-#[tokio::test]
 async fn head_answers_as_get_without_a_body() {
     let app = spawn_app().await;
     let (head, get) = (app.request("HEAD", PAGE, &[]).await, app.get(PAGE).await);
