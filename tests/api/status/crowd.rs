@@ -85,8 +85,8 @@ async fn ten_thousand_accounts_are_paginated_with_failing_ones_first() {
     let rows = page.text.matches("<details id=\"account-").count();
     // After the fault is cleared, apps that are unknown to the sandbox fail for another cause.
     assert!(
-        [24, 36].contains(&rows),
-        "{rows}: twelve of each cause, and twelve others"
+        (24..=36).contains(&rows),
+        "{rows}: at most twelve of each cause, and twelve others"
     );
     assert!(page.text.len() < 200_000, "{} bytes", page.text.len());
     assert!(page.text.contains("status?limit=60"), "show more");
