@@ -1,12 +1,13 @@
 //! API keys: how they are sent, what they grant, and what callers without access learn.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use wx_jssdk::Kind;
 use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
 
 use crate::admin::world::*;
 use crate::common::process::alone;
+use crate::secrets::Log;
 
 const PATH: &str = "/credentials/main/access_token";
 
@@ -170,13 +171,8 @@ async fn each_use_is_logged_by_key_name_without_keys_or_values() {
     if !alone(each_use_is_logged_by_key_name_without_keys_or_values) {
         return;
     }
-    let log = Log::new();
-    let lines = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || lines.clone());
-    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    let log = Log::default();
+    log.listen();
     let world = World::new().await;
     let token = world.token("main").await;
     let ticket = world
@@ -263,32 +259,5 @@ async fn each_use_is_logged_by_key_name_without_keys_or_values() {
             "{secret} is in: {:?}",
             log.lines().find(|line| line.contains(secret))
         );
-    }
-}
-
-/// The log of this process, until it is read.
-#[derive(Clone)]
-struct Log(Arc<Mutex<Option<Vec<u8>>>>);
-
-impl Log {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Some(Vec::new()))))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().take().unwrap()).unwrap()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if let Some(log) = self.0.lock().unwrap().as_mut() {
-            log.extend_from_slice(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
