@@ -7,7 +7,7 @@
 //! | a forced refresh ends the old token first; others find no token | broker/reject.rs the_refused_value_is_served_until_a_new_one_is_there |
 //! | two nodes refresh, the older answer overwrites the newer | store/acceptance.rs a_lower_generation_never_replaces_a_higher_one, store/acceptance.rs of_concurrent_saves_the_highest_generation_wins, store/cluster/outages.rs a_failover_to_an_older_copy_brings_no_old_value_back |
 //! | expiry checked before the lock and not after: N waiters, N refreshes | broker/cold.rs a_thousand_cold_readers_cause_one_token_and_one_ticket_call, store/cluster/processes.rs two_thousand_cold_readers_of_four_processes_cause_one_token_and_one_ticket_call |
-//! | lock waits of minutes, a lock never released | store/cluster/outages.rs a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis, store/cluster/processes.rs when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more, store/redis.rs a_lease_ends_by_itself_and_is_released_only_by_its_owner |
+//! | lock waits of minutes, a lock never released | store/cluster/outages.rs a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis, store/cluster/processes.rs when_the_owner_of_the_lease_is_killed_in_its_call_the_others_make_one_more, store/acceptance.rs a_lease_ends_by_itself_and_is_released_only_by_its_owner |
 //! | a lease of two milliseconds | store/cluster/life.rs the_lease_outlasts_the_calls_it_covers_but_not_by_minutes |
 //! | SETNX, then EXPIRE: a crash between the two locks for ever | store/redis.rs every_lease_expires |
 //! | every start writes an empty token over the shared one | broker/lessons.rs a_start_reads_and_writes_nothing, broker/cold.rs building_a_broker_makes_no_upstream_call |

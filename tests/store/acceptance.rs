@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wx_jssdk::clock::UnixTime;
+use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::credential::{AppKey, CredentialKey, Kind, Secret};
 use wx_jssdk::store::{Claim, Document, Saved, Store};
 
@@ -19,7 +19,8 @@ pub(crate) struct Fixture<G> {
     pub(crate) _alive: G,
 }
 
-/// Defines a test for each rule, with a store that `$fixture` creates. `documents:` defines those about documents.
+/// Defines a test for each rule, with a store that `$fixture` creates. `documents:` defines those about documents,
+/// `shared:` those of stores that several processes share.
 macro_rules! accept {
     ($fixture:expr $(, #[$attribute:meta])?) => {
         $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
@@ -36,6 +37,11 @@ macro_rules! accept {
             a_document_is_saved_loaded_and_replaced_by_its_version, of_concurrent_saves_of_a_document_each_change_is_kept,
             of_concurrent_saves_of_one_document_version_one_wins, a_document_is_not_a_credential,
             an_expired_document_counts_as_absent_and_its_successor_is_newer, the_documents_of_a_group_are_listed,
+        );
+    };
+    (shared: $fixture:expr $(, #[$attribute:meta])?) => {
+        $crate::acceptance::accept!(@ $fixture, ($(#[$attribute])?),
+            of_many_requests_for_a_lease_one_is_granted, a_lease_ends_by_itself_and_is_released_only_by_its_owner,
         );
     };
     (@ $fixture:expr, $attributes:tt, $($rule:ident,)*) => {
@@ -201,6 +207,50 @@ pub(crate) async fn a_lease_is_granted_and_released(a: &Store, b: &Store) {
             .is_some(),
         "it is free again"
     );
+}
+
+pub(crate) async fn of_many_requests_for_a_lease_one_is_granted(a: &Store, b: &Store) {
+    let minute = Duration::from_secs(60);
+    let asking: Vec<_> = (0..50)
+        .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
+        .map(|store| tokio::spawn(async move { store.lease(&key(), minute).await.unwrap() }))
+        .collect();
+    let mut granted = Vec::new();
+    for one in asking {
+        granted.extend(one.await.unwrap());
+    }
+    assert_eq!(granted.len(), 1);
+    let other = CredentialKey {
+        kind: Kind::JsapiTicket,
+        ..key()
+    };
+    let lease = b.lease(&other, minute).await.unwrap();
+    assert!(lease.is_some(), "each credential has its own");
+}
+
+pub(crate) async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner(a: &Store, b: &Store) {
+    let clock = Clock::system();
+    let start = clock.now_millis();
+    let minute = Duration::from_secs(60);
+    let of_a = a.lease(&key(), Duration::from_millis(200)).await.unwrap();
+    let of_b = loop {
+        if let Some(lease) = b.lease(&key(), minute).await.unwrap() {
+            break lease;
+        }
+        assert!(
+            clock.now_millis() - start < 10_000,
+            "the lease never expired"
+        );
+    };
+    assert!(
+        clock.now_millis() - start >= 199,
+        "it was held for its time: the unit is seconds, not milliseconds"
+    );
+    a.release(of_a.expect("it was free")).await.unwrap();
+    let again = a.lease(&key(), minute).await.unwrap();
+    assert!(again.is_none(), "b still holds it");
+    b.release(of_b).await.unwrap();
+    assert!(a.lease(&key(), minute).await.unwrap().is_some());
 }
 
 pub(crate) async fn calls_are_counted_per_app_endpoint_and_day(a: &Store, b: &Store) {

@@ -27,6 +27,7 @@ pub(crate) fn fixture() -> Fixture<Redis> {
 
 accept!(fixture(), #[ignore = "needs redis-server: make test"]);
 accept!(documents: fixture(), #[ignore = "needs redis-server: make test"]);
+accept!(shared: fixture(), #[ignore = "needs redis-server: make test"]);
 
 /// Twice the limit that [`wx_jssdk::store`] promises, for a busy machine.
 const BOUND: u64 = 500;
@@ -62,75 +63,6 @@ pub(crate) async fn until_usable(store: &Store) {
         assert!(clock.now_millis() - start < 20_000, "{error}");
         tokio::task::yield_now().await;
     }
-}
-
-#[tokio::test]
-#[ignore = "needs redis-server: make test"]
-async fn of_many_requests_for_a_lease_one_is_granted() {
-    let Fixture { a, b, _alive } = fixture();
-    let asking: Vec<_> = (0..50)
-        .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
-        .map(|store| {
-            tokio::spawn(async move { store.lease(&key(), Duration::from_secs(60)).await.unwrap() })
-        })
-        .collect();
-    let mut granted = Vec::new();
-    for one in asking {
-        granted.extend(one.await.unwrap());
-    }
-    assert_eq!(granted.len(), 1);
-    let other = CredentialKey {
-        kind: Kind::JsapiTicket,
-        ..key()
-    };
-    assert!(
-        b.lease(&other, Duration::from_secs(60))
-            .await
-            .unwrap()
-            .is_some(),
-        "each credential has its own"
-    );
-}
-
-#[tokio::test]
-#[ignore = "needs redis-server: make test"]
-async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner() {
-    let Fixture { a, b, _alive } = fixture();
-    let clock = Clock::system();
-    let start = clock.now_millis();
-    let of_a = a
-        .lease(&key(), Duration::from_millis(200))
-        .await
-        .unwrap()
-        .expect("it is free");
-    let of_b = loop {
-        if let Some(lease) = b.lease(&key(), Duration::from_secs(60)).await.unwrap() {
-            break lease;
-        }
-        assert!(
-            clock.now_millis() - start < 10_000,
-            "the lease never expired"
-        );
-    };
-    assert!(
-        clock.now_millis() - start >= 199,
-        "it was held for its time: the unit is seconds, not milliseconds"
-    );
-    a.release(of_a).await.unwrap();
-    assert!(
-        a.lease(&key(), Duration::from_secs(60))
-            .await
-            .unwrap()
-            .is_none(),
-        "b still holds it"
-    );
-    b.release(of_b).await.unwrap();
-    assert!(
-        a.lease(&key(), Duration::from_secs(60))
-            .await
-            .unwrap()
-            .is_some()
-    );
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ macro_rules! on_every_database {
             }
             accept!(fixture(tables()), #[ignore = "needs PostgreSQL: make test"]);
             accept!(documents: fixture(tables()), #[ignore = "needs PostgreSQL: make test"]);
+            accept!(shared: fixture(tables()), #[ignore = "needs PostgreSQL: make test"]);
             mod encrypted {
                 use super::*;
                 accept!(documents: encrypted(fixture(tables())), #[ignore = "needs PostgreSQL: make test"]);
@@ -138,6 +139,7 @@ macro_rules! on_every_database {
             }
             accept!(fixture(tables()), #[ignore = "needs MariaDB: make test"]);
             accept!(documents: fixture(tables()), #[ignore = "needs MariaDB: make test"]);
+            accept!(shared: fixture(tables()), #[ignore = "needs MariaDB: make test"]);
             mod encrypted {
                 use super::*;
                 accept!(documents: encrypted(fixture(tables())), #[ignore = "needs MariaDB: make test"]);
@@ -154,6 +156,7 @@ macro_rules! on_every_database {
             use super::*;
             accept!(fixture(Tables::sqlite()));
             accept!(documents: fixture(Tables::sqlite()));
+            accept!(shared: fixture(Tables::sqlite()));
             mod encrypted {
                 use super::*;
                 accept!(documents: encrypted(fixture(Tables::sqlite())));
@@ -169,8 +172,6 @@ macro_rules! on_every_database {
 }
 
 on_every_database!(
-    of_many_requests_for_a_lease_one_is_granted,
-    a_lease_ends_by_itself_and_is_released_only_by_its_owner,
     an_unreadable_record_counts_as_absent_and_is_replaced,
     an_impossible_value_counts_as_absent,
     a_dropped_table_is_created_again,
@@ -184,49 +185,6 @@ on_every_database!(
     a_document_that_cannot_be_read_counts_as_absent_and_is_replaced,
     the_longest_document_fits_and_a_missing_document_table_is_created,
 );
-
-async fn of_many_requests_for_a_lease_one_is_granted(tables: Tables) {
-    let Fixture { a, b, _alive } = fixture(tables);
-    let asking: Vec<_> = (0..50)
-        .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
-        .map(|store| {
-            tokio::spawn(async move { store.lease(&key(), Duration::from_secs(60)).await.unwrap() })
-        })
-        .collect();
-    let mut granted = Vec::new();
-    for one in asking {
-        granted.extend(one.await.unwrap());
-    }
-    assert_eq!(granted.len(), 1);
-}
-
-async fn a_lease_ends_by_itself_and_is_released_only_by_its_owner(tables: Tables) {
-    let Fixture { a, b, _alive } = fixture(tables);
-    let clock = Clock::system();
-    let start = clock.now_millis();
-    let minute = Duration::from_secs(60);
-    let of_a = a.lease(&key(), Duration::from_millis(200)).await.unwrap();
-    let of_b = loop {
-        if let Some(lease) = b.lease(&key(), minute).await.unwrap() {
-            break lease;
-        }
-        assert!(
-            clock.now_millis() - start < 10_000,
-            "the lease never expired"
-        );
-    };
-    assert!(
-        clock.now_millis() - start >= 199,
-        "it was held for its time"
-    );
-    a.release(of_a.expect("it was free")).await.unwrap();
-    assert!(
-        a.lease(&key(), minute).await.unwrap().is_none(),
-        "b holds it"
-    );
-    b.release(of_b).await.unwrap();
-    assert!(a.lease(&key(), minute).await.unwrap().is_some());
-}
 
 async fn an_unreadable_record_counts_as_absent_and_is_replaced(tables: Tables) {
     let store = tables.open();
