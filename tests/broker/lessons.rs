@@ -1,6 +1,6 @@
 //! Known mistakes of other libraries with tokens and locks, each with the test that prevents it here.
 //!
-//! Most are tested in their own modules, the others below. A test checks that every test named here exists.
+//! Most are tested in their own modules, the others below. `tests/documents` checks that every test named here exists.
 //!
 //! | seen elsewhere | the tests |
 //! |---|---|
@@ -33,10 +33,9 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
-use crate::common::wait::called;
 
+use crate::common::wait::called;
 use wx_jssdk::account::Account;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::credential::Secret;
@@ -66,52 +65,6 @@ fn broker(sandbox: &Sandbox, store: &Store) -> Broker {
         .clock(sandbox.clock().clone())
         .build()
         .unwrap()
-}
-
-/// The rows of the table above: the mistake, and each test as file and name.
-fn table() -> Vec<(String, Vec<(String, String)>)> {
-    let rows = include_str!("lessons.rs")
-        .lines()
-        .filter_map(|line| line.strip_prefix("//! | "))
-        .skip(1);
-    rows.map(|row| {
-        let (seen, tests) = row.trim_end_matches(" |").split_once(" | ").unwrap();
-        let test = |test: &str| {
-            test.split_once(' ')
-                .map(|(file, name)| (file.to_owned(), name.to_owned()))
-                .unwrap()
-        };
-        (seen.to_owned(), tests.split(", ").map(test).collect())
-    })
-    .collect()
-}
-
-#[test]
-fn every_test_that_the_table_names_exists() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let table = table();
-    assert_eq!(table.len(), 26, "one row for each mistake");
-    for (seen, prevented_by) in table {
-        assert!(!prevented_by.is_empty(), "{seen}");
-        for (file, name) in prevented_by {
-            let source = std::fs::read_to_string(tests.join(&file))
-                .unwrap_or_else(|error| panic!("{file}: {error}"));
-            let function = source
-                .find(&format!("fn {name}("))
-                .unwrap_or_else(|| panic!("{file} has no test {name}"));
-            let before = source[..function]
-                .lines()
-                .rev()
-                .take(5)
-                .collect::<Vec<_>>()
-                .join("\n");
-            // A macro, which lists them, turns the rules of all stores into tests.
-            let is_test = before.contains("test]")
-                || before.contains("tokio::test")
-                || source.matches(&name).count() > 1;
-            assert!(is_test, "{file}: {name} is no test");
-        }
-    }
 }
 
 #[tokio::test]

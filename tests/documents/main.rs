@@ -4,6 +4,7 @@
 
 mod grafana;
 mod layers;
+mod named_tests;
 mod reliability;
 mod security;
 mod tables;

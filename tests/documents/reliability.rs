@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
+use crate::named_tests::assert_exists;
+
 /// The rows of all its tables, cell by cell.
 fn rows() -> Vec<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/RELIABILITY.md");
@@ -45,7 +47,6 @@ fn no_cell_is_empty_and_every_row_has_all_its_cells() {
 
 #[test]
 fn every_cell_of_the_local_faults_names_a_test_that_exists() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     for row in rows().iter().filter(|row| row.len() == 4) {
         for cell in &row[1..] {
             let named = named_tests(cell);
@@ -55,9 +56,7 @@ fn every_cell_of_the_local_faults_names_a_test_that_exists() {
                 row[0]
             );
             for (file, name) in named {
-                let text = fs::read_to_string(tests.join(file))
-                    .unwrap_or_else(|error| panic!("{file}: {error}"));
-                assert!(has_test(&text, name), "{file} has no test {name}");
+                assert_exists(file, name);
             }
         }
     }

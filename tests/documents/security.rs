@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::named_tests::assert_exists;
+
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
@@ -42,24 +44,7 @@ fn every_test_that_the_threat_model_names_exists() {
             let (file, name) = test
                 .split_once(' ')
                 .unwrap_or_else(|| panic!("{who}: {test}"));
-            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("tests")
-                .join(file);
-            let source = std::fs::read_to_string(&path)
-                .unwrap_or_else(|error| panic!("{who}: {file}: {error}"));
-            let at = source
-                .find(&format!("fn {name}("))
-                .unwrap_or_else(|| panic!("{who}: {file} has no {name}"));
-            let before = source[..at]
-                .lines()
-                .rev()
-                .take(5)
-                .collect::<Vec<_>>()
-                .join("\n");
-            assert!(
-                before.contains("test]") || before.contains("tokio::test"),
-                "{file}: {name} is no test"
-            );
+            assert_exists(file, name);
         }
     }
 }
