@@ -190,7 +190,7 @@ async fn read_nothing(world: &World, mut stream: impl AsyncWrite + Unpin) {
     timeout(BOUND, asking)
         .await
         .expect("the service closes the connection");
-    assert_eq!(world.guard_stats.now().timed_out, 1);
+    assert_eq!(world.guard_stats.counts().timed_out, 1);
 }
 
 #[tokio::test]
