@@ -52,10 +52,10 @@ pub use sync::Cluster;
 
 use crate::account::{Account, Platform};
 use crate::clock::Clock;
-use crate::credential::{Credential, Kind, Secret};
+use crate::credential::{AppKey, Credential, Kind, Secret};
 use crate::error::Error;
 use crate::store::Store;
-use crate::upstream::{ClientError, Upstream, UpstreamOptions};
+use crate::upstream::{ClientError, Upstream, UpstreamOptions, endpoint};
 use accounts::AccountEntry;
 use open_platform::with_known_authorizers;
 use slot::Reason;
@@ -147,7 +147,6 @@ impl Broker {
         let before = slot.lock().last.clone();
         let credential = self.refresh(&entry, slot, Reason::RefreshNow).await?;
         let is_new = before.is_none_or(|before| before.value != credential.value);
-        self.end_waits_for_parent(&entry, kind);
         if entry.account.platform() == Platform::Component {
             self.lift_code_block(&entry).await;
         }
@@ -229,15 +228,20 @@ impl Broker {
         self.entry(account).ok().map(|entry| entry.answers.clone())
     }
 
-    /// Ends the waits of the tickets that failed because this token could not be fetched. The keeper tries them
-    /// in its next step.
-    fn end_waits_for_parent(&self, entry: &AccountEntry, parent: Kind) {
-        let now = self.inner.clock.now();
-        for slot in entry
-            .slots()
-            .filter(|slot| slot.key.kind.parent() == Some(parent))
-        {
-            slot.end_wait_if(now, |failure| failure.kind == parent);
+    /// Ends the waits for the access token of this app, which has a value now or may get one: its own, and of what
+    /// failed because it could not be fetched. The keeper tries them in its next step.
+    fn end_waits_for_token(&self, app: &AppKey) {
+        let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
+        let Some(entry) = accounts.of_key(app) else {
+            return;
+        };
+        let (_, called) = endpoint(&entry.account, Kind::AccessToken);
+        let component = Some(entry.account.app_id());
+        let dependents = accounts.all().filter(|other| {
+            entry.platform.is_some() && other.account.component_app_id() == component
+        });
+        for slot in dependents.chain([entry]).flat_map(|entry| entry.slots()) {
+            slot.end_wait_if(now, |failure| failure.error.endpoint == called);
         }
     }
 

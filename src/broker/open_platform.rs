@@ -156,7 +156,7 @@ impl Broker {
         at: UnixTime,
     ) -> Result<(), StoreError> {
         if self.change_ticket(platform, ticket, at).await? {
-            self.end_waits_for_platform(platform);
+            self.end_waits_for_token(&platform.account.app_key());
         }
         Ok(())
     }

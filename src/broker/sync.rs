@@ -18,8 +18,7 @@ use tracing::{info, warn};
 
 use super::Broker;
 use super::refresh::OVERLAP;
-use super::slot::Slot;
-use super::slot::{Refresh, RefreshOutcome};
+use super::slot::{Refresh, RefreshOutcome, Slot};
 use super::stats::Outcome;
 use crate::account::{Account, TokenMode};
 use crate::clock::{Due, UnixTime};
@@ -216,12 +215,8 @@ impl Broker {
         let mut not_stored = None;
         for page in slots.chunks(PAGE) {
             let keys: Vec<_> = page.iter().map(|slot| slot.stored_key()).collect();
-            let stored = match self
-                .inner
-                .store
-                .load_many(&keys.iter().collect::<Vec<_>>())
-                .await
-            {
+            let keys: Vec<_> = keys.iter().collect();
+            let stored = match self.inner.store.load_many(&keys).await {
                 Ok(stored) => stored,
                 Err(error) => return self.reachable(Some(&error)),
             };
@@ -339,6 +334,10 @@ impl Broker {
                     }
                     state.see(&Arc::new(stored), &self.inner.clock);
                     self.publish(slot, &state);
+                    drop(state);
+                    if slot.key.kind == Kind::AccessToken {
+                        self.end_waits_for_token(&slot.key.app);
+                    }
                 }
                 None
             }

@@ -260,6 +260,22 @@ async fn refresh_now_of_one_ticket_lifts_the_quota_of_the_other_ticket_too() {
 }
 
 #[tokio::test]
+async fn a_token_that_recovers_ends_the_wait_of_a_ticket_that_found_it_dead() {
+    let world = World::stable().await;
+    world.token().await.unwrap();
+    // The dead token cannot be replaced: the address is not on the allow-list.
+    world.fault(TICKET, FaultKind::Errcode(40001));
+    world.always(STABLE, FaultKind::Errcode(40164));
+    let error = world.ticket().await.unwrap_err();
+    assert_eq!(error.upstream().unwrap().errcode(), Some(40164));
+    world.sandbox.clear_faults();
+    world.advance(31);
+    assert!(world.ticket().await.is_err(), "it waits for a minute");
+    let refreshed = world.broker.refresh_now("main", Kind::AccessToken).await;
+    assert!(refreshed.is_ok() && world.ticket().await.is_ok());
+}
+
+#[tokio::test]
 async fn an_exhausted_minute_is_waited_out() {
     let world = World::stable().await;
     world.fault(STABLE, FaultKind::Errcode(45011));

@@ -112,6 +112,20 @@ async fn a_dead_wecom_token_is_refreshed_for_the_ticket() {
 }
 
 #[tokio::test]
+async fn a_token_that_recovers_for_one_ticket_ends_the_wait_of_the_other() {
+    let (sandbox, clock, broker) = work().await;
+    sandbox.fault(Fault::always(GETTOKEN, FaultKind::Errcode(60020)));
+    let kinds = [Kind::JsapiTicket, Kind::AgentTicket];
+    for kind in kinds {
+        broker.credential("crm", kind).await.unwrap_err();
+    }
+    sandbox.clear_faults();
+    clock.advance(Duration::from_secs(31));
+    broker.refresh_now("crm", Kind::JsapiTicket).await.unwrap();
+    assert!(broker.credential("crm", Kind::AgentTicket).await.is_ok());
+}
+
+#[tokio::test]
 async fn an_exhausted_hour_is_waited_out_and_no_longer() {
     let (sandbox, clock, broker) = work().await;
     sandbox.fault(Fault::once(

@@ -10,7 +10,7 @@ use crate::credential::{AppKey, Credential, CredentialKey, Kind};
 use crate::error::{Failure, PlatformProblem};
 use crate::platform::Authorizer;
 use crate::platform::authorizer::State;
-use crate::upstream::{endpoint, failed};
+use crate::upstream::failed;
 
 /// What WeChat has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,19 +70,6 @@ impl Broker {
             if let (Some(slot), Some(stored)) = (slot, stored) {
                 self.publish_if_newest(slot, &Arc::new(stored));
             }
-        }
-    }
-
-    /// Ends the waits for this platform's token: of itself, and of the accounts that need it.
-    pub(super) fn end_waits_for_platform(&self, platform: &Arc<AccountEntry>) {
-        let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
-        let (_, called) = endpoint(&platform.account, Kind::AccessToken);
-        let component = Some(platform.account.app_id());
-        let waiting = accounts
-            .all()
-            .filter(|entry| entry.account.component_app_id() == component);
-        for slot in waiting.chain([platform]).flat_map(|entry| entry.slots()) {
-            slot.end_wait_if(now, |failure| failure.error.endpoint == called);
         }
     }
 

@@ -162,7 +162,7 @@ impl Broker {
         let records = records.filter_map(|(_, document)| read_authorizer(document.as_ref()?));
         self.note_authorizers(platform, records.collect());
         if is_new {
-            self.end_waits_for_platform(platform);
+            self.end_waits_for_token(&platform.account.app_key());
         }
         self.write_again(platform, lost).await
     }

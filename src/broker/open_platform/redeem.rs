@@ -314,7 +314,7 @@ impl Broker {
         }
         slot.lock().failure = None;
         self.publish_if_newest(slot, &Arc::new(credential));
-        self.end_waits_for_parent(&entry, Kind::AccessToken);
+        self.end_waits_for_token(&key);
         // An account is used soon after it authorised; from now on it is refreshed ahead and read from the store.
         slot.note_use();
         slot.want();

@@ -66,6 +66,9 @@ impl Flight {
                 .refreshed(self.slot.key.kind, true, self.took());
             self.log_value("refreshed", &credential, "refreshed");
         }
+        if self.slot.key.kind == Kind::AccessToken {
+            self.broker.end_waits_for_token(&self.slot.key.app);
+        }
         if let Some(pause) = published.pause {
             self.space_out(credential.life(), pause.max(credential.life()));
         }
