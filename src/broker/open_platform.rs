@@ -94,6 +94,8 @@ pub struct PlatformSnapshot {
     pub active: usize,
     /// The AppIDs of the accounts that have to authorise the platform again.
     pub needs_authorization: Vec<String>,
+    /// Whether the store was read since the start. Before, its ticket and its accounts are not known.
+    pub is_loaded: bool,
 }
 
 impl Broker {
@@ -376,6 +378,7 @@ impl Known {
             listed_at: self.listed_at,
             active: records().filter(|record| record.is_usable()).count(),
             needs_authorization,
+            is_loaded: self.is_loaded,
         }
     }
 

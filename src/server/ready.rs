@@ -112,10 +112,12 @@ impl Readiness {
         Duration::from_millis(self.uptime_millis().saturating_sub(since)) < GRACE
     }
 
-    /// Whether clients may ask for accounts of the store that were never read: with an API key that manages
-    /// accounts, there may be some.
+    /// Whether clients may ask for accounts of the store that were never read: those of open platforms, and with an
+    /// API key that manages accounts, there may be others.
     fn awaits_stored_accounts(&self) -> bool {
-        self.broker.awaits_stored_accounts() && self.keys.load().has_manager()
+        let mut platforms = self.broker.platforms().into_iter();
+        platforms.any(|platform| !platform.is_loaded)
+            || (self.broker.awaits_stored_accounts() && self.keys.load().has_manager())
     }
 
     /// Applies the rule, once the stored accounts are known. With `any`, one account that signs pages has to work
@@ -141,7 +143,7 @@ impl Readiness {
             cause: awaits_store.then_some(NOT_LOADED),
             fix: awaits_store.then_some(LOAD),
             accounts: accounts
-                .map(|account| AccountReport::of(account, is_grace))
+                .map(|account| AccountReport::of(account, is_grace, awaits_store))
                 .collect(),
             more: snapshot.matching - snapshot.accounts.len(),
         }
@@ -166,7 +168,7 @@ fn allows(rule: ReadyRule, all: Counts, signing: Counts, is_grace: bool) -> bool
 }
 
 impl AccountReport {
-    fn of(account: &AccountSnapshot, is_grace: bool) -> Self {
+    fn of(account: &AccountSnapshot, is_grace: bool, awaits_store: bool) -> Self {
         let ready = match account.health {
             Health::Ok | Health::Degraded => true,
             Health::Starting => is_grace,
@@ -175,7 +177,7 @@ impl AccountReport {
         let trouble = if account.health == Health::Ok {
             Trouble::default()
         } else {
-            Trouble::of(account, is_grace)
+            Trouble::of(account, is_grace, awaits_store)
         };
         Self {
             account: account.name.clone(),
@@ -186,12 +188,12 @@ impl AccountReport {
 }
 
 impl Trouble {
-    fn of(account: &AccountSnapshot, is_grace: bool) -> Self {
+    fn of(account: &AccountSnapshot, is_grace: bool, awaits_store: bool) -> Self {
         let last = account.last_error();
         let error = last.map(|last| &last.error);
-        // Before the first push there is no failure: the platform waits for it.
+        // Before the first push there is no failure: the platform waits for it, unless the store has a ticket.
         let is_platform = account.account.platform() == Platform::Component;
-        let waits = is_platform.then_some(PlatformProblem::NoTicket);
+        let waits = (is_platform && !awaits_store).then_some(PlatformProblem::NoTicket);
         Self {
             reason: Some(match last {
                 Some(last) => last.class,
@@ -232,8 +234,8 @@ fn is_zero(count: &usize) -> bool {
 }
 
 const NOT_LOADED: Text = Text::new(
-    "the store could not be read since the start: accounts of the admin API are not known yet",
-    "启动以来尚未读到存储：管理接口添加的账号还不可用",
+    "the store could not be read since the start: accounts of the admin API and of open platforms are not known yet",
+    "启动以来尚未读到存储：管理接口添加的账号和授权给第三方平台的账号还不可用",
 );
 const LOAD: Text = Text::new(
     "make the store reachable (store.url, its network, its keys); it is read again every few seconds. The log has the error",

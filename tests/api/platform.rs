@@ -115,12 +115,16 @@ impl World {
             .with_push_url(format!("{base}{EVENTS}"))
             .with_message_url(format!("{base}/platforms/agency/messages/$APPID$"));
         sandbox.add_platform(at_wechat(platform));
-        Self {
+        let world = Self {
             service,
             sandbox,
             home,
             text,
-        }
+        };
+        world
+            .until(|| world.service.broker.platforms()[0].is_loaded)
+            .await;
+        world
     }
 
     /// A platform with a ticket.
@@ -356,6 +360,38 @@ async fn unused_accounts_do_not_keep_a_node_ready_that_signs_for_no_used_one() {
     world.advance(7_300);
     let report = world.admin("/readyz").await;
     assert_eq!(report.status, 503, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_starts_without_its_store_is_ready_once_it_has_the_records() {
+    let world = World::new().await;
+    let home = tempfile::tempdir().unwrap();
+    let database = home.path().join("db");
+    let text = format!(
+        "{}[store]\nkind = \"sql\"\nurl = \"sqlite://{}/store.db\"\n",
+        world.text,
+        database.display()
+    );
+    let mut settings = settings(&text, home.path());
+    settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.server.admin_listen = Some(settings.server.listen);
+    settings.server.workers = 1;
+    settings.server.shutdown = Duration::ZERO;
+    let service = Service::start(settings, Clock::manual(START)).await;
+    let ready = async || http::send(service.admin, get("/readyz").close().text()).await;
+    let report = ready().await;
+    assert_eq!(report.status, 503, "{report:?}");
+    assert!(report.text.contains("the store could not be read"));
+    assert!(!report.text.contains("component_verify_ticket"));
+
+    std::fs::create_dir(&database).unwrap();
+    world
+        .until(|| service.broker.platforms()[0].is_loaded)
+        .await;
+    let report = ready().await;
+    assert_eq!(report.status, 200, "{report:?}");
+    assert_eq!(report.json().get("cause"), None);
+    assert!(report.text.contains("component_verify_ticket"));
 }
 
 #[tokio::test]

@@ -229,6 +229,38 @@ async fn an_authorised_account_signs_pages_with_its_own_app_id() {
 }
 
 #[tokio::test]
+async fn a_platform_token_that_recovers_ends_the_waits_of_its_accounts() {
+    let world = World::ready(platform()).await;
+    world.authorized(SHOP).await;
+    let account = name(SHOP);
+    let ticket = || world.broker.credential(&account, Kind::JsapiTicket);
+    // The account's token and the platform's have ended.
+    world.advance(7_201);
+    let spent = Fault::always(COMPONENT_TOKEN, FaultKind::Errcode(45009));
+    world.sandbox.fault(spent);
+    ticket().await.unwrap_err();
+    world.sandbox.clear_faults();
+    assert!(ticket().await.is_err(), "it waits for an hour");
+    let refreshed = world.broker.refresh_now("agency", Kind::AccessToken).await;
+    assert!(refreshed.is_ok(), "{refreshed:?}");
+    assert!(ticket().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_platform_whose_records_were_not_read_lacks_the_store_not_a_push() {
+    let world = World::new(platform()).await;
+    let token = || world.broker.credential("agency", Kind::AccessToken);
+    let error = token().await.unwrap_err();
+    assert!(error.upstream().unwrap().is_about_the_store(), "{error}");
+    assert!(!world.platform().is_loaded);
+    world.broker.tend().await;
+    assert!(world.platform().is_loaded);
+    world.advance(2);
+    let error = token().await.unwrap_err().to_string();
+    assert!(error.contains("no platform ticket"), "{error}");
+}
+
+#[tokio::test]
 async fn no_ticket_means_no_call() {
     let world = World::new(platform().authorized_by(SHOP)).await;
     for _ in 0..19 {

@@ -21,15 +21,20 @@ impl Flight {
         };
         let mut problem = PlatformProblem::NoTicket;
         loop {
-            let ticket = {
+            let (ticket, is_loaded) = {
                 let known = state.known.lock();
                 if known.ticket.is_some() && !known.refused_tickets.is_empty() {
                     problem = PlatformProblem::TicketRefused;
                 }
-                known.usable_tickets(inner.clock.now()).next().cloned()
+                let ticket = known.usable_tickets(inner.clock.now()).next().cloned();
+                (ticket, known.is_loaded)
             };
             let Some(ticket) = ticket else {
-                return Err(self.lacks(problem));
+                return Err(match is_loaded {
+                    true => self.lacks(problem),
+                    // The wait ends as soon as the store has a ticket.
+                    false => self.failed(Failure::StoreUnreachable(NOT_LOADED.into())),
+                });
             };
             let call = inner.upstream.component_token(&platform.account, &ticket);
             match self.unless_spent(call).await {
@@ -209,6 +214,8 @@ fn usable(record: &Authorizer) -> Result<Secret, PlatformProblem> {
         (State::Active | State::NeedsAuthorization, _) => Err(PlatformProblem::NeedsAuthorization),
     }
 }
+
+const NOT_LOADED: &str = "the platform's records were not read since the start";
 
 /// How many refused tickets are remembered. WeChat accepts two at a time.
 const REFUSED_KEPT: usize = 4;
