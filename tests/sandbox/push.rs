@@ -33,7 +33,7 @@ fn is_signed(push: &Received, token: &str) -> bool {
 async fn pushes_go_on_while_the_host_is_unreachable() {
     let (sandbox, mut receiver) = pushing().await;
     let settings = platform().with_push_url(&receiver.url);
-    sandbox.add_platform(settings.push_timeout(Duration::from_millis(300)));
+    sandbox.add_platform(settings.push_timeout(seconds(3)));
     receiver.answer(&[(0, "")]);
     start_pushes(&sandbox).await;
     sandbox.advance(seconds(600));
