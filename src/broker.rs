@@ -236,9 +236,12 @@ impl Broker {
             return;
         };
         let (_, called) = endpoint(&entry.account, Kind::AccessToken);
-        let component = Some(entry.account.app_id());
-        let dependents = accounts.all().filter(|other| {
-            entry.platform.is_some() && other.account.component_app_id() == component
+        let component = Some(entry.account.app_id()).filter(|_| entry.open_platform.is_some());
+        let dependents = component.into_iter().flat_map(|component| {
+            let of_it = move |other: &&Arc<AccountEntry>| {
+                other.account.component_app_id() == Some(component)
+            };
+            accounts.all().filter(of_it)
         });
         for slot in dependents.chain([entry]).flat_map(|entry| entry.slots()) {
             slot.end_wait_if(now, |failure| failure.error.endpoint == called);

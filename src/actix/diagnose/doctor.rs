@@ -65,7 +65,11 @@ impl Doctor {
             .default_service(web::to(only_post))
     }
 
-    fn check_rate_limit(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check_rate_limit(
+        &self,
+        peer: Option<SocketAddr>,
+        headers: &HeaderMap,
+    ) -> Result<(), Problem> {
         limit::decide(&self.rate, peer, headers)
             .map_err(|problem| asked_too_often(problem.retry_after.unwrap_or_default()))
     }
