@@ -79,6 +79,7 @@ pub(crate) async fn many_credentials_are_loaded_at_once_in_order(a: &Store, b: &
                 ..app()
             },
             kind: Kind::AccessToken,
+            secret_hash: None,
         })
         .collect();
     for (n, key) in keys.iter().enumerate().filter(|(n, _)| n % 3 > 0) {
@@ -168,6 +169,7 @@ pub(crate) async fn each_app_and_kind_has_its_own(a: &Store, b: &Store) {
             Kind::ALL.map(|kind| CredentialKey {
                 app: app.clone(),
                 kind,
+                secret_hash: None,
             })
         })
         .collect();
@@ -361,6 +363,7 @@ pub(crate) async fn forced_refreshes_are_limited_across_all_handles(a: &Store, b
     let other = CredentialKey {
         app: other_app(),
         kind: Kind::AccessToken,
+        secret_hash: None,
     };
     assert_eq!(
         a.claim_force(&other, now, GAP, Some(20)).await,

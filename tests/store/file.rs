@@ -216,7 +216,11 @@ async fn written(path: &Path) -> Vec<u8> {
 
 fn keys() -> Vec<CredentialKey> {
     [Kind::AccessToken, Kind::JsapiTicket, Kind::CardTicket]
-        .map(|kind| CredentialKey { app: app(), kind })
+        .map(|kind| CredentialKey {
+            app: app(),
+            kind,
+            secret_hash: None,
+        })
         .to_vec()
 }
 
@@ -327,6 +331,7 @@ async fn a_thousand_writes_at_once_are_all_kept() {
                     ..app()
                 },
                 kind: Kind::AccessToken,
+                secret_hash: None,
             };
             tokio::spawn(async move {
                 store
@@ -520,6 +525,7 @@ async fn fill(path: &Path) {
                 ..app()
             },
             kind: Kind::AccessToken,
+            secret_hash: None,
         };
         if let Err(error) = store.save(&key, &big(n)).await {
             assert_eq!(
@@ -768,6 +774,7 @@ fn nth(n: usize) -> CredentialKey {
             ..app()
         },
         kind: Kind::AccessToken,
+        secret_hash: None,
     }
 }
 

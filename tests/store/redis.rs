@@ -279,6 +279,7 @@ async fn every_redis_key_expires_and_holds_no_secret_in_its_name() {
     let ticket = CredentialKey {
         app: other_app(),
         kind: Kind::AgentTicket,
+        secret_hash: None,
     };
     a.save(&key(), &credential(1)).await.unwrap();
     a.save(&ticket, &credential(1)).await.unwrap();

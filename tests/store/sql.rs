@@ -210,6 +210,7 @@ async fn an_impossible_value_counts_as_absent(tables: Tables) {
         let key = CredentialKey {
             app: wx_jssdk::Account::official(format!("wx{n}"), "").app_key(),
             kind: Kind::AccessToken,
+            secret_hash: None,
         };
         a.save(&key, &impossible).await.unwrap();
         assert_eq!(b.load_many(&[&key]).await, Ok(vec![None]), "{what}");
@@ -262,7 +263,11 @@ async fn old_rows_are_removed(tables: Tables) {
     store.set_block(&app(), TOKEN, NOW, NOW).await.unwrap();
     let later = NOW.plus(Duration::from_secs(10 * 86_400));
     for (kind, at) in [(Kind::AccessToken, NOW), (Kind::JsapiTicket, later)] {
-        let key = CredentialKey { app: app(), kind };
+        let key = CredentialKey {
+            app: app(),
+            kind,
+            secret_hash: None,
+        };
         let claim = store.claim_force(&key, at, GAP, None).await;
         assert_eq!(claim, Ok(Claim::Granted));
     }

@@ -24,6 +24,7 @@ pub(crate) fn key() -> CredentialKey {
     CredentialKey {
         app: app(),
         kind: Kind::AccessToken,
+        secret_hash: None,
     }
 }
 
