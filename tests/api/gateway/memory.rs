@@ -10,7 +10,7 @@ use crate::common::program::{Running, serve_sandbox_command};
 const UPLOADS: usize = 100;
 /// 20 MB in a release build. The memory in use does not depend on the length.
 const BYTES: usize = if cfg!(debug_assertions) {
-    3_000_000
+    1_500_000
 } else {
     20_000_000
 };

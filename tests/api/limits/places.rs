@@ -31,11 +31,11 @@ fn without_its_body(path: &str) -> String {
     request.header("Content-Length", 10).text()
 }
 
-/// Keeps `count` unfinished requests open from one address and reopens each that is closed.
-fn half_requests(count: usize, from: u8, to: SocketAddr, half: &str) -> JoinSet<()> {
+/// Keeps `count` of these unfinished requests open from one address and reopens each that is closed.
+fn half_requests(count: usize, from: u8, to: SocketAddr, halves: &[String]) -> JoinSet<()> {
     let mut clients = JoinSet::new();
-    for _ in 0..count {
-        let half = half.to_owned();
+    for half in halves.iter().cycle().take(count) {
+        let half = half.clone();
         clients.spawn(async move {
             let mut again = interval(Duration::from_millis(500));
             again.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -64,9 +64,9 @@ async fn assert_answered_despite_half_requests(
     world: &World,
     to: SocketAddr,
     count: usize,
-    half: &str,
+    halves: &[String],
 ) {
-    let _clients = half_requests(count, 1, to, half);
+    let _clients = half_requests(count, 1, to, halves);
     until(|| world.guard_stats.counts().evicted_unfinished > 0).await;
     let (clock, mut slowest) = (Clock::system(), Duration::ZERO);
     for _ in 0..60 {
@@ -91,14 +91,14 @@ async fn assert_answered_despite_half_requests(
 async fn another_address_is_answered_despite_900_half_requests_on_400_places() {
     let _ = rlimit::increase_nofile_limit(8_192);
     let world = World::new("max_connections = 400\nrequest_seconds = 3600", "").await;
-    assert_answered_despite_half_requests(&world, world.public, 900, &half_head()).await;
+    assert_answered_despite_half_requests(&world, world.public, 900, &[half_head()]).await;
 }
 
 #[tokio::test]
 async fn another_address_is_answered_despite_half_requests_on_all_admin_places() {
     let _ = rlimit::increase_nofile_limit(16_384);
     let world = World::new("request_seconds = 3600", "").await;
-    assert_answered_despite_half_requests(&world, world.admin, 2_300, &half_head()).await;
+    assert_answered_despite_half_requests(&world, world.admin, 2_300, &[half_head()]).await;
 }
 
 #[tokio::test]
@@ -109,22 +109,21 @@ async fn another_address_is_answered_despite_900_requests_without_their_bodies()
         "",
     )
     .await;
-    let half = without_its_body("/platforms/agency/events");
-    assert_answered_despite_half_requests(&world, world.public, 900, &half).await;
+    let halves = [without_its_body("/platforms/agency/events")];
+    assert_answered_despite_half_requests(&world, world.public, 900, &halves).await;
 }
 
 #[tokio::test]
 async fn another_address_is_answered_despite_missing_bodies_on_all_admin_places() {
     let _ = rlimit::increase_nofile_limit(16_384);
-    for path in [
+    let world = World::new("request_seconds = 3600", "").await;
+    let paths = [
         "/cgi-bin/stable_token",
         "/credentials/main/access_token/reject",
         "/cgi-bin/clear_quota/v2",
-    ] {
-        let world = World::new("request_seconds = 3600", "").await;
-        let half = without_its_body(path);
-        assert_answered_despite_half_requests(&world, world.admin, 2_300, &half).await;
-    }
+    ];
+    let halves = paths.map(without_its_body);
+    assert_answered_despite_half_requests(&world, world.admin, 2_300, &halves).await;
 }
 
 #[tokio::test]
@@ -135,7 +134,7 @@ async fn half_requests_of_one_address_evict_none_of_another() {
     let (begin, rest) = whole.split_at(whole.len() - 2);
     slow.write_all(begin.as_bytes()).await.unwrap();
     until(|| world.guard_stats.counts().open_connections == 1).await;
-    let _clients = half_requests(60, 1, world.public, &half_head());
+    let _clients = half_requests(60, 1, world.public, &[half_head()]);
     until(|| world.guard_stats.counts().evicted_unfinished >= 200).await;
     slow.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = [0; 1_024];
@@ -151,7 +150,7 @@ async fn a_request_in_progress_is_not_evicted() {
     let request = http::get(PAGE).text();
     waiting.write_all(request.as_bytes()).await.unwrap();
     called(&world.sandbox, "/cgi-bin/ticket/getticket", 1).await;
-    let _clients = half_requests(40, 1, world.public, &half_head());
+    let _clients = half_requests(40, 1, world.public, &[half_head()]);
     until(|| world.guard_stats.counts().evicted_unfinished >= 40).await;
     gate.release();
     let mut answer = [0; 1_024];
