@@ -7,9 +7,8 @@
 #![allow(clippy::print_stdout)] // what was measured, and the case that failed
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -25,6 +24,7 @@ use wx_jssdk::{Clock, Credential, Kind, UnixTime, UpstreamOptions};
 mod common;
 
 use common::http::client;
+use common::program::serve;
 
 const ACCOUNTS: usize = 10_000;
 const MIB: u64 = 1 << 20;
@@ -105,26 +105,8 @@ async fn sign(address: &str, n: usize) -> serde_json::Value {
 
 /// The process, and the addresses of its two listeners.
 fn start(home: &Path) -> (Child, String, String) {
-    let mut command = Command::new(
-        std::env::var_os("WX_JSSDK_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_wx-jssdk").into()),
-    );
-    command
-        .args(["serve", "--config", "wx-jssdk.toml"])
-        .current_dir(home)
-        .env_clear();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap())
-        .lines()
-        .map_while(Result::ok);
-    let mut addresses = lines.filter_map(|line| {
-        line.split_once(" http")
-            .map(|(_, rest)| format!("http{rest}"))
-    });
-    let [public, admin] = [(); 2].map(|()| addresses.next().expect("it serves"));
+    let (child, mut line) = serve(home, Stdio::inherit());
+    let (public, admin) = (line("public "), line("admin "));
     (child, public, admin)
 }
 

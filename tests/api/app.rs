@@ -9,12 +9,13 @@ use sha1::{Digest as _, Sha1};
 use wx_jssdk::actix::RequestStats;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::clock::{Clock, UnixTime};
-use wx_jssdk::sandbox::{App, PreVerify, Sandbox, Verdict};
+use wx_jssdk::sandbox::{App, Sandbox, Verdict};
 use wx_jssdk::server::Reloader;
 
 use crate::common::http::{self, Request};
 pub(crate) use crate::common::http::{Answer, read};
 use crate::common::service::{self, Service};
+use crate::common::upstream;
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -141,15 +142,7 @@ impl TestApp {
 
     /// Returns the client's verdict on this answer for this page.
     pub(crate) fn verdict(&self, config: &Value, page: &str) -> Verdict {
-        self.sandbox.verify(&PreVerify {
-            app_id: text(config, "appId").to_owned(),
-            timestamp: config["timestamp"].as_u64().expect("a number").to_string(),
-            nonce_str: text(config, "nonceStr").to_owned(),
-            signature: text(config, "signature").to_owned(),
-            url: page.to_owned(),
-            js_api_list: Some(Vec::new()),
-            ..PreVerify::default()
-        })
+        upstream::verdict(&self.sandbox, config, page)
     }
 
     /// Computes the signature independently, with WeChat's ticket, over `signed`.

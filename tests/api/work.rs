@@ -1,7 +1,7 @@
 //! WeCom pages: `wx.config` with the corp's ticket, `wx.agentConfig` with the app's own.
 
 use serde_json::Value;
-use wx_jssdk::sandbox::{AgentVerify, App, PreVerify};
+use wx_jssdk::sandbox::{AgentVerify, App};
 
 use crate::app::{TestApp, encode, spawn, spawn_app};
 use crate::common::http;
@@ -55,16 +55,7 @@ fn agent_verdict(app: &TestApp, config: &Value, page: &str) -> String {
 }
 
 fn config_verdict(app: &TestApp, config: &Value, page: &str) -> String {
-    let verify = PreVerify {
-        app_id: string(&config["appId"]),
-        timestamp: string(&config["timestamp"]),
-        nonce_str: string(&config["nonceStr"]),
-        signature: string(&config["signature"]),
-        url: page.to_owned(),
-        js_api_list: Some(Vec::new()),
-        ..PreVerify::default()
-    };
-    app.sandbox.verify(&verify).err_msg
+    app.verdict(config, page).err_msg
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use wx_jssdk::account::TokenMode;
 use wx_jssdk::broker::BuildError;
-use wx_jssdk::sandbox::{PreVerify, Sandbox};
+use wx_jssdk::sandbox::Sandbox;
 use wx_jssdk::{Account, Broker, Clock, Error, Kind, PageUrl};
 
-use crate::common::upstream::impatient;
+use crate::common::upstream::{impatient, verdict};
 use crate::common::wait::called;
 use crate::world::{APP, SECRET, STABLE, START, TICKET, World, account, app, page};
 
@@ -124,15 +124,8 @@ async fn a_reader_of_a_valid_value_does_not_wait_for_a_running_refresh() {
 async fn a_page_signed_by_the_broker_is_accepted_by_the_client() {
     let world = World::stable().await;
     let config = world.broker.js_config("main", &page()).await.unwrap();
-    let verdict = world.sandbox.verify(&PreVerify {
-        app_id: config.app_id.clone(),
-        timestamp: config.timestamp.to_string(),
-        nonce_str: config.nonce_str.clone(),
-        signature: config.signature.to_string(),
-        url: "https://www.example.com/page?a=1#another-route".into(),
-        js_api_list: Some(Vec::new()),
-        ..PreVerify::default()
-    });
+    let page = "https://www.example.com/page?a=1#another-route";
+    let verdict = verdict(&world.sandbox, &config, page);
     assert!(verdict.is_ok(), "{verdict:?}");
     assert_eq!(config.timestamp, START);
     assert!(!config.beta && !config.debug);

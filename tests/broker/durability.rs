@@ -15,6 +15,8 @@ use wx_jssdk::{Clock, Credential, Kind, UnixTime, UpstreamOptions};
 
 use crate::common::http::client;
 use crate::common::process::again;
+use crate::common::program::serve as serve_in;
+use crate::common::upstream::verdict;
 
 const APP: &str = "wx0123456789abcdef";
 const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -290,23 +292,8 @@ async fn serve(sandbox: &Sandbox, home: &Path) -> (String, String) {
     std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
     let own = std::os::unix::fs::PermissionsExt::from_mode(0o600); // otherwise a warning says that every user can read it
     std::fs::set_permissions(home.join("wx-jssdk.toml"), own).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
-    command
-        .args(["serve", "--config", "wx-jssdk.toml"])
-        .current_dir(home)
-        .env_clear();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap())
-        .lines()
-        .map_while(Result::ok);
-    let address = lines
-        .find_map(|line| line.strip_prefix("public    ").map(str::to_owned))
-        .expect("it serves");
+    let (child, mut line) = serve_in(home, Stdio::piped());
+    let address = line("public ");
     let client = client();
     let url = format!("{address}/jssdk/config?url=https%3A%2F%2Fwww.example.com%2F");
     let answer = client.get(url).send().await.unwrap();
@@ -326,15 +313,7 @@ async fn serve(sandbox: &Sandbox, home: &Path) -> (String, String) {
 
 fn assert_signed(sandbox: &Sandbox, config: &str) {
     let config: serde_json::Value = serde_json::from_str(config).unwrap();
-    let verdict = sandbox.verify(&wx_jssdk::sandbox::PreVerify {
-        app_id: APP.into(),
-        timestamp: config["timestamp"].to_string(),
-        nonce_str: config["nonceStr"].as_str().unwrap().into(),
-        signature: config["signature"].as_str().unwrap().into(),
-        url: "https://www.example.com/".into(),
-        js_api_list: Some(Vec::new()),
-        ..Default::default()
-    });
+    let verdict = verdict(sandbox, &config, "https://www.example.com/");
     assert!(verdict.is_ok(), "{verdict:?}");
 }
 

@@ -9,10 +9,11 @@ use wx_jssdk::account::Account;
 use wx_jssdk::broker::{Broker, Find, Health};
 use wx_jssdk::error::UpstreamError;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
-use wx_jssdk::sandbox::{App, Client, Fault, FaultKind, OpenPlatform, PreVerify, Sandbox};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
 use wx_jssdk::store::{Document, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
 
+use crate::common::upstream::verdict;
 use crate::common::wait::called;
 use crate::world::{START, page};
 
@@ -199,16 +200,7 @@ impl World {
             &*config.app_id, app_id,
             "the account's AppID, not the platform's"
         );
-        let verdict = self.sandbox.verify(&PreVerify {
-            app_id: config.app_id.to_string(),
-            timestamp: config.timestamp.0.to_string(),
-            nonce_str: config.nonce_str.clone(),
-            signature: config.signature.to_string(),
-            url: page().as_str().to_owned(),
-            landing_url: None,
-            client: Client::default(),
-            js_api_list: Some(Vec::new()),
-        });
+        let verdict = verdict(&self.sandbox, &config, page().as_str());
         assert_eq!(verdict.err_msg, "preVerifyJSAPI:ok", "{verdict:?}");
     }
 }

@@ -1,7 +1,9 @@
 //! Runs the binary in its own directory and environment, and sends it HTTP requests.
 
+use std::io::BufRead as _;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{self as blocking, Output, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -45,6 +47,40 @@ pub(crate) fn serve_sandbox_command(home: &Path) -> Command {
         FREE,
     ];
     command(home, &[&["serve", "--sandbox"], &listeners[..]].concat())
+}
+
+/// Starts `serve` with the `wx-jssdk.toml` of this directory, for tests that also end it outside of a runtime. Its log
+/// goes to `stderr`. Returns the process, and a reader of the text after a name at the start of a printed line.
+pub(crate) fn serve(
+    home: &Path,
+    stderr: Stdio,
+) -> (blocking::Child, impl FnMut(&str) -> String + use<>) {
+    let program = std::env::var_os("WX_JSSDK_BIN");
+    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_wx-jssdk").into());
+    let mut child = blocking::Command::new(program)
+        .args(["serve", "--config", "wx-jssdk.toml"])
+        .current_dir(home)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let (printed, lines) = mpsc::channel();
+    let stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            let _ = printed.send(line);
+        }
+    });
+    let line = move |name: &str| {
+        let mut found = lines.iter().filter_map(|line| {
+            let rest = line.strip_prefix(name)?.trim();
+            Some(rest.to_owned())
+        });
+        found.next().unwrap_or_else(|| panic!("no line {name}"))
+    };
+    (child, line)
 }
 
 /// How a command ended.

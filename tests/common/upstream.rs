@@ -1,9 +1,10 @@
-//! Where the services under test find WeChat.
+//! Where the services under test find WeChat, and what its client says of their signatures.
 
 use std::time::Duration;
 
+use serde::Serialize;
 use wx_jssdk::UpstreamOptions;
-use wx_jssdk::sandbox::Sandbox;
+use wx_jssdk::sandbox::{PreVerify, Sandbox, Verdict};
 
 /// Short timeouts, so that a hanging call does not delay a test by five seconds. A busy machine answers within
 /// them.
@@ -13,4 +14,19 @@ pub(crate) fn impatient(sandbox: &Sandbox) -> UpstreamOptions {
         timeout: Duration::from_millis(1_500),
         ..UpstreamOptions::at(sandbox.url())
     }
+}
+
+/// Returns the client's verdict on an answer of `/jssdk/config` for this page.
+pub(crate) fn verdict(sandbox: &Sandbox, config: &impl Serialize, page: &str) -> Verdict {
+    let config = serde_json::to_value(config).expect("JSON");
+    let text = |name: &str| config[name].as_str().unwrap_or_default().to_owned();
+    sandbox.verify(&PreVerify {
+        app_id: text("appId"),
+        timestamp: config["timestamp"].to_string(),
+        nonce_str: text("nonceStr"),
+        signature: text("signature"),
+        url: page.to_owned(),
+        js_api_list: Some(Vec::new()),
+        ..PreVerify::default()
+    })
 }

@@ -9,9 +9,10 @@ use serde_json::Value;
 use sha1::{Digest as _, Sha1};
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
-use wx_jssdk::sandbox::{PreVerify, Sandbox};
+use wx_jssdk::sandbox::Sandbox;
 
 use crate::common::http::client_within;
+use crate::common::upstream::verdict;
 use crate::nodes::Node;
 use crate::results::{Results, Wrong};
 use crate::world::{TENANTS, Tenant, World};
@@ -147,16 +148,7 @@ impl Visitor {
 
     fn judge(&self, page: &str, config: &Value, begun: Instant) {
         let text = |name: &str| config[name].as_str().unwrap_or_default().to_owned();
-        let (timestamp, signature) = (config["timestamp"].to_string(), text("signature"));
-        let verdict = self.sandbox.verify(&PreVerify {
-            app_id: text("appId"),
-            timestamp: timestamp.clone(),
-            nonce_str: text("nonceStr"),
-            signature: signature.clone(),
-            url: page.to_owned(),
-            js_api_list: Some(Vec::new()),
-            ..PreVerify::default()
-        });
+        let verdict = verdict(&self.sandbox, config, page);
         // The service allows five seconds for the way to WeChat: a slower client may find the ticket expired.
         if begun.elapsed() > WAY {
             return self.results.came_late();
@@ -175,15 +167,14 @@ impl Visitor {
             );
         }
         if let Some(ticket) = self.sandbox.ticket(self.tenant.handle, "jsapi") {
-            let text = format!(
-                "jsapi_ticket={ticket}&noncestr={}&timestamp={timestamp}&url={page}",
-                text("nonceStr")
-            );
-            let own: String = Sha1::digest(text)
+            let (nonce, timestamp) = (text("nonceStr"), &config["timestamp"]);
+            let signed =
+                format!("jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={page}");
+            let own: String = Sha1::digest(signed)
                 .iter()
                 .map(|byte| format!("{byte:02x}"))
                 .collect();
-            if own == signature {
+            if own == text("signature") {
                 self.results
                     .signed_with(self.number, self.tenant.name, &ticket);
             }

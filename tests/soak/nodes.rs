@@ -1,7 +1,6 @@
 //! The nodes: real processes of the real binary, and their memory use.
 
 use std::fmt;
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,6 +9,8 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use wx_jssdk::actix::KeyHash;
 
+use crate::common::process::resident;
+use crate::common::program::serve;
 use crate::world::{KEY, SECRET, TENANTS, World};
 
 /// The environment of a node.
@@ -95,12 +96,7 @@ impl Node {
 
     /// Resident memory in KiB.
     fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .expect("Linux reports it");
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        resident(self.child.id()) / 1_024
     }
 }
 
@@ -113,27 +109,8 @@ impl Drop for Node {
 
 fn spawn(home: &TempDir, config: &str) -> (Child, String, String) {
     std::fs::write(home.path().join("wx-jssdk.toml"), config).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
-    command
-        .args(["serve", "--config", "wx-jssdk.toml"])
-        .current_dir(home.path())
-        .env_clear();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap())
-        .lines()
-        .map_while(Result::ok);
-    let mut find = |name: &str| {
-        let line =
-            lines.find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
-        line.unwrap_or_else(|| panic!("it did not print \"{name}\""))
-    };
-    let (public, admin) = (find("public "), find("admin "));
-    std::thread::spawn(move || lines.for_each(drop));
+    let (child, mut line) = serve(home.path(), Stdio::null());
+    let (public, admin) = (line("public "), line("admin "));
     (child, public, admin)
 }
 

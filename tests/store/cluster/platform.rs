@@ -1,20 +1,21 @@
 //! Accounts that authorised an open platform, in real processes of the real binary: one call for all nodes, and no
 //! refresh token lost when processes are killed.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use wx_jssdk::Clock;
-use wx_jssdk::sandbox::{App, OpenPlatform, PreVerify, Sandbox};
+use wx_jssdk::sandbox::{App, OpenPlatform, Sandbox};
 
 use crate::common::http::{BOUND, client};
+use crate::common::program::serve;
 use crate::common::redis_server::Redis;
 #[cfg(feature = "sql")]
 use crate::common::sql_server::{Kind, Sql};
+use crate::common::upstream::verdict;
 
 const COMPONENT: &str = "wxc0de0000000000c0";
 const SECRET: &str = "5ec2e7000000000000000000000000aa";
@@ -44,25 +45,8 @@ impl Process {
             url = sandbox.url(),
         );
         std::fs::write(home.join("wx-jssdk.toml"), text).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"))
-            .args(["serve", "--config", "wx-jssdk.toml"])
-            .current_dir(home)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map_while(Result::ok);
-        let mut url = |what: &str| {
-            let mut found = lines.by_ref().filter_map(|line| {
-                let url = line.strip_prefix(what)?.trim();
-                Some(url.to_owned())
-            });
-            found.next().expect("it prints its address")
-        };
-        let (public, admin) = (url("public "), url("admin "));
+        let (child, mut line) = serve(home, Stdio::inherit());
+        let (public, admin) = (line("public "), line("admin "));
         Self {
             child,
             public,
@@ -84,18 +68,11 @@ impl Process {
         let Some(config) = self.json(url).await else {
             return false;
         };
-        let Some(signature) = config["signature"].as_str() else {
+        if config["signature"].is_null() {
             return false;
-        };
-        let verdict = sandbox.verify(&PreVerify {
-            app_id: app_id.to_owned(),
-            timestamp: config["timestamp"].to_string(),
-            nonce_str: config["nonceStr"].as_str().unwrap().to_owned(),
-            signature: signature.to_owned(),
-            url: "https://www.example.com/page".into(),
-            js_api_list: Some(Vec::new()),
-            ..PreVerify::default()
-        });
+        }
+        assert_eq!(config["appId"], app_id);
+        let verdict = verdict(sandbox, &config, "https://www.example.com/page");
         assert!(verdict.is_ok(), "{verdict:?}: {config}");
         true
     }

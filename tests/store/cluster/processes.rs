@@ -1,7 +1,6 @@
 //! Real processes of the real binary.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,11 +9,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use wx_jssdk::Clock;
-use wx_jssdk::sandbox::{App, PreVerify, Sandbox};
+use wx_jssdk::sandbox::{App, Sandbox};
 
 use crate::cluster::world::{APP, SECRET, STABLE, TICKET};
 use crate::common::http;
+use crate::common::program::serve;
 use crate::common::redis_server::Redis;
+use crate::common::upstream::verdict;
 use crate::common::wait::called;
 
 /// Longer than thousands of readers need to send their requests while the first call is held.
@@ -42,25 +43,11 @@ impl Process {
             timeout = upstream_timeout.as_millis()
         );
         std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wx-jssdk"));
-        command
-            .args(["serve", "--config", "wx-jssdk.toml"])
-            .current_dir(home.path())
-            .env_clear();
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map_while(Result::ok);
-        let address = lines
-            .filter_map(|line| line.strip_prefix("public    http://").map(str::to_owned))
-            .next();
+        let (child, mut line) = serve(home.path(), Stdio::inherit());
+        let public = line("public ");
         Self {
             child,
-            address: address.expect("it prints its address"),
+            address: public.replace("http://", ""),
             _home: home,
         }
     }
@@ -98,16 +85,7 @@ async fn answer(mut stream: TcpStream, sandbox: &Sandbox) {
     let (_, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(text.starts_with(http::OK), "{text}");
     let config: Value = serde_json::from_str(body).unwrap();
-    let field = |name: &str| config[name].as_str().unwrap().to_owned();
-    let verdict = sandbox.verify(&PreVerify {
-        app_id: field("appId"),
-        timestamp: config["timestamp"].to_string(),
-        nonce_str: field("nonceStr"),
-        signature: field("signature"),
-        url: "https://www.example.com/page".into(),
-        js_api_list: Some(Vec::new()),
-        ..PreVerify::default()
-    });
+    let verdict = verdict(sandbox, &config, "https://www.example.com/page");
     assert!(verdict.is_ok(), "{verdict:?}: {body}");
 }
 

@@ -8,11 +8,12 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::broker::{Broker, CredentialSnapshot, Find};
-use wx_jssdk::sandbox::{App, Fault, FaultKind, PreVerify, Sandbox};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::{Clock, Kind, UnixTime};
 
 use crate::common::http::client;
 use crate::common::service;
+use crate::common::upstream::verdict;
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -198,16 +199,7 @@ impl Service {
 
     /// The client's objections to this answer; empty if it accepts it.
     pub(crate) fn verdict(&self, config: &Value) -> String {
-        let text = |name: &str| config[name].as_str().unwrap().to_owned();
-        let verdict = self.sandbox.verify(&PreVerify {
-            app_id: text("appId"),
-            timestamp: config["timestamp"].to_string(),
-            nonce_str: text("nonceStr"),
-            signature: text("signature"),
-            url: PAGE.into(),
-            js_api_list: Some(Vec::new()),
-            ..PreVerify::default()
-        });
+        let verdict = verdict(&self.sandbox, config, PAGE);
         if verdict.is_ok() {
             String::new()
         } else {
