@@ -1,7 +1,12 @@
 //! JSON object bodies.
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
-use actix_web::web::Payload;
+use std::future::poll_fn;
+use std::pin::pin;
+
+use actix_web::body::{BodyStream, MessageBody as _};
+use actix_web::error::PayloadError;
+use actix_web::web::{Bytes, BytesMut, Payload};
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::Problem;
@@ -15,9 +20,25 @@ pub(crate) async fn read<T: DeserializeOwned>(
     hint: Text,
     bad: fn() -> Problem,
 ) -> Result<T, Problem> {
-    let body = body.to_bytes_limited(limit).await;
-    let body = body.map_err(|_| Problem::body_too_large(limit, hint))?;
-    object(&body.map_err(|_| bad())?).ok_or_else(bad)
+    let body = whole(body, limit).await.map_err(|error| match error {
+        PayloadError::Overflow => Problem::body_too_large(limit, hint),
+        _ => bad(),
+    })?;
+    object(&body).ok_or_else(bad)
+}
+
+/// Reads a body of at most `limit` bytes. Takes memory for what arrives, unlike actix-web's own function, which
+/// takes 32 KiB at once.
+pub(super) async fn whole(body: Payload, limit: usize) -> Result<Bytes, PayloadError> {
+    let (mut body, mut whole) = (pin!(BodyStream::new(body)), BytesMut::new());
+    while let Some(part) = poll_fn(|context| body.as_mut().poll_next(context)).await {
+        let part = part?;
+        if part.len() > limit - whole.len() {
+            return Err(PayloadError::Overflow);
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole.freeze())
 }
 
 /// Returns whether the headers say that the body is JSON.

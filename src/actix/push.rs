@@ -8,6 +8,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 use arc_swap::ArcSwap;
 
+use super::json_body;
 use super::public::unknown_path;
 
 use crate::account::is_app_id;
@@ -99,10 +100,7 @@ impl Pushes {
             return None;
         }
         // A body over the limit is refused as an empty one is.
-        let body = match body.to_bytes_limited(MAX_PUSH).await {
-            Ok(Ok(body)) => body,
-            _ => web::Bytes::new(),
-        };
+        let body = json_body::whole(body, MAX_PUSH).await.unwrap_or_default();
         Some(answer(target, broker, request, &body).await)
     }
 

@@ -3,14 +3,14 @@
 //! actix-http bounds the first request's head and, with a timer per request, the wait for the next one. It
 //! does not bound a later head or a body that arrives drop by drop, nor a client that does not read its
 //! answer. So each worker checks its connections once a second, closes the idle ones, and ends those that
-//! took too long. When all places are
-//! taken, it evicts connections at once to make room for a new one. A request costs a few stores: no
-//! timer is set and no clock is read.
+//! took too long. When all places are taken, or requests hold more bytes than they may together, it evicts
+//! connections at once to make room. A request costs a few stores: no timer is set and no clock is read.
 
 mod reading;
 mod stream;
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -39,6 +39,8 @@ pub(super) struct ConnectionLimits {
     pub(super) idle: u32,
     /// Connections of one worker.
     pub(super) places: usize,
+    /// Bytes of the unanswered requests of one worker.
+    pub(super) request_bytes: usize,
 }
 
 /// Counters shared by all workers of a listener.
@@ -75,6 +77,8 @@ pub(super) struct Worker {
     limits: ConnectionLimits,
     load: Arc<Load>,
     second: Rc<Cell<u32>>,
+    /// Bytes that the unanswered requests hold.
+    held_bytes: Rc<Cell<usize>>,
     next_id: Cell<u64>,
     /// The connections that may continue; one that was told to end is removed.
     connections: RefCell<HashMap<u64, Rc<State>>>,
@@ -103,8 +107,10 @@ pub(super) struct State {
     /// Bytes that may still be read before the bytes already read are processed.
     read_budget: Cell<usize>,
     turn_ended: Cell<bool>,
-    /// Bytes read of a request that the application has not received.
-    head_bytes: Cell<usize>,
+    /// Bytes read of the request in progress, without a body that is passed on as it arrives.
+    request_bytes: Cell<usize>,
+    /// The worker's.
+    held_bytes: Rc<Cell<usize>>,
     /// Whether the head of the request in progress is larger than [`LARGE_HEAD`].
     has_large_head: Cell<bool>,
     /// A read was refused; once its reason ends, the connection has to be woken.
@@ -121,6 +127,7 @@ impl Worker {
             limits,
             load,
             second: Rc::default(),
+            held_bytes: Rc::default(),
             next_id: Cell::new(0),
             connections,
         });
@@ -162,7 +169,8 @@ impl Worker {
             awaits_body: Cell::new(false),
             read_budget: Cell::new(TURN),
             turn_ended: Cell::new(false),
-            head_bytes: Cell::new(0),
+            request_bytes: Cell::new(0),
+            held_bytes: self.held_bytes.clone(),
             has_large_head: Cell::new(false),
             held: Cell::new(false),
         });
@@ -221,8 +229,8 @@ impl Worker {
         let mut unfinished: HashMap<_, Vec<_>> = HashMap::new();
         for (id, state) in connections.iter() {
             if let Some(since) = state.waits_for_client_since() {
-                let address = state.peer.map(|peer| key_of(peer.ip().to_canonical()));
-                unfinished.entry(address).or_default().push((since, *id));
+                let of_one = unfinished.entry(state.address()).or_default();
+                of_one.push((since, *id));
             }
         }
         if let Some(most) = unfinished.values_mut().max_by_key(|of_one| of_one.len()) {
@@ -230,6 +238,42 @@ impl Worker {
             let ids = oldest(most, at_most.min(half));
             end(&mut connections, &ids, &self.load.evicted_unfinished);
         }
+    }
+
+    /// Limits the bytes of unanswered requests: beyond the limit, ends unfinished ones until an eighth of it is free.
+    fn limit_bytes(&self) {
+        if self.held_bytes.get() > self.limits.request_bytes {
+            self.free_bytes(self.limits.request_bytes / 8);
+        }
+    }
+
+    /// Ends the oldest unfinished requests of the address that holds most bytes, then those of the next one.
+    #[cold]
+    fn free_bytes(&self, wanted: usize) {
+        let mut connections = self.connections.borrow_mut();
+        let mut addresses: HashMap<_, (usize, Vec<_>)> = HashMap::new();
+        for (id, state) in connections.iter() {
+            let bytes = state.request_bytes.get();
+            if let Some(since) = state.waits_for_client_since().filter(|_| bytes > 0) {
+                let (sum, requests) = addresses.entry(state.address()).or_default();
+                *sum += bytes;
+                requests.push((since, *id, bytes));
+            }
+        }
+        let mut addresses: Vec<_> = addresses.into_values().collect();
+        addresses.sort_unstable_by_key(|(sum, _)| Reverse(*sum));
+        let mut oldest = addresses.into_iter().flat_map(|(_, mut requests)| {
+            requests.sort_unstable();
+            requests
+        });
+        let (mut freed, mut ids) = (0, Vec::new());
+        while freed < wanted
+            && let Some((_, id, bytes)) = oldest.next()
+        {
+            freed += bytes;
+            ids.push(id);
+        }
+        end(&mut connections, &ids, &self.load.evicted_unfinished);
     }
 }
 
@@ -290,8 +334,14 @@ impl State {
         self.answering.get() == 0 || self.awaits_body.get()
     }
 
+    /// Returns the key of the client's address: connections with the same one share its limits.
+    fn address(&self) -> Option<u64> {
+        self.peer.map(|peer| key_of(peer.ip().to_canonical()))
+    }
+
     fn end(&self) {
         self.over.set(true);
+        self.release_bytes();
         self.wake();
     }
 

@@ -214,6 +214,7 @@ impl ListenerLimits {
             send: seconds(self.request),
             idle: seconds(self.keep_alive),
             places: at_most - at_most.div_ceil(10),
+            request_bytes: (REQUEST_BYTES / self.workers).max(LEAST_BYTES),
         };
         (limits, at_most)
     }
@@ -221,6 +222,13 @@ impl ListenerLimits {
 
 /// Deadline for the head of a connection's first request. Later requests have the guard's limit.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
+
+/// Bytes of a listener's unanswered requests: enough for five hundred with a whole body, or for one of usual size on
+/// each connection.
+const REQUEST_BYTES: usize = 32 * 1024 * 1024;
+
+/// Of one worker on a machine with many.
+const LEAST_BYTES: usize = 1024 * 1024;
 
 /// How long the rest of an unread request body is drained before the connection is closed.
 const DISCONNECT: Duration = Duration::from_secs(2);

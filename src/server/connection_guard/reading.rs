@@ -31,9 +31,17 @@ impl State {
     pub(in crate::server) fn has_read(&self, count: usize) {
         let read_budget = self.read_budget.get();
         self.read_budget.set(read_budget.saturating_sub(count));
-        if self.answering.get() == 0 {
-            self.head_bytes.set(self.head_bytes.get() + count);
+        let is_passed_on = self.answering.get() > 0 && self.may_upload.get();
+        if !is_passed_on && self.request_bytes.get() < MOST_HELD {
+            self.request_bytes.set(self.request_bytes.get() + count);
+            self.held_bytes.set(self.held_bytes.get() + count);
         }
+    }
+
+    /// The request's bytes are not held any more.
+    pub(super) fn release_bytes(&self) {
+        let rest = self.held_bytes.get() - self.request_bytes.take();
+        self.held_bytes.set(rest);
     }
 
     /// Records that more was read than may be processed at once.
@@ -62,7 +70,8 @@ impl State {
     pub(in crate::server) fn begin_answer(&self, may_upload: bool) {
         self.answering.set(self.answering.get() + 1);
         self.may_upload.set(may_upload);
-        self.has_large_head.set(self.head_bytes.take() > LARGE_HEAD);
+        self.has_large_head
+            .set(self.request_bytes.get() > LARGE_HEAD);
         self.begin_request();
     }
 
@@ -77,6 +86,7 @@ impl State {
         self.answering.set(self.answering.get() - 1);
         self.awaits_body.set(false);
         self.has_answered.set(true);
+        self.release_bytes();
     }
 
     /// The application has consumed the request's body so far, and waits for more.
@@ -100,6 +110,9 @@ impl State {
 
 /// Bytes of a body that are read before they are processed. The HTTP client queues up to 16 such pieces.
 const BODY_TURN: usize = 8 * 1_024;
+
+/// More than the longest head and body together: bytes beyond it are drained, not held.
+const MOST_HELD: usize = 256 * 1_024;
 
 /// Bytes of a head after which the connection is not kept. Browsers send up to 8 KiB of cookies.
 const LARGE_HEAD: usize = 12 * 1_024;

@@ -44,6 +44,7 @@ impl ActixStream for Guarded<TcpStream> {
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
         self.worker.connections.borrow_mut().remove(&self.id);
+        self.state.release_bytes();
         self.worker.load.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -54,6 +55,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.worker.limit_bytes();
         self.state.check()?;
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(context, buffer);

@@ -23,6 +23,7 @@ async fn guarded() -> (Rc<Worker>, Guarded<TcpStream>, TcpStream) {
         send: 1,
         idle: 1,
         places: 10,
+        request_bytes: 1_024,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap());

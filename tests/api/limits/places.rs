@@ -142,6 +142,43 @@ async fn half_requests_of_one_address_evict_none_of_another() {
     assert!(answer[..count].starts_with(http::OK.as_bytes()));
 }
 
+/// Sends 600 of these unfinished requests of 60 KB from one address, beside one of another address that began before.
+async fn assert_bytes_are_limited(world: &World, path: &str, to: SocketAddr, large: &str) {
+    let mut honest = connect_from(2, to).await;
+    let head = http::post(path).bearer(KEY).header("Content-Length", 2);
+    let begin = head.close().text();
+    honest.write_all((begin + "{").as_bytes()).await.unwrap();
+    let before = world.guard_stats.counts();
+    until(|| world.guard_stats.counts().open_connections > 0).await;
+    let mut clients = Vec::new();
+    for _ in 0..600 {
+        let mut client = connect_from(1, to).await;
+        let sent = timeout(BOUND, client.write_all(large.as_bytes())).await;
+        sent.expect("it is read").unwrap();
+        clients.push(client);
+    }
+    let evicted = || world.guard_stats.counts().evicted_unfinished - before.evicted_unfinished;
+    until(|| evicted() >= 50).await;
+    honest.write_all(b"}").await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(BOUND, honest.read_to_end(&mut answer)).await;
+    read.expect("an answer").unwrap();
+    assert!(answer.starts_with(http::status_line(400).as_bytes()));
+    assert!(evicted() < 300, "{}", evicted());
+}
+
+#[tokio::test]
+async fn the_bytes_of_one_address_are_limited_and_others_keep_theirs() {
+    let _ = rlimit::increase_nofile_limit(8_192);
+    let world = World::new(&format!("request_seconds = 3600\n{PLATFORM}"), "").await;
+    let events = "/platforms/agency/events";
+    let large = "x".repeat(60_000);
+    let half_body = http::post(events).header("Content-Length", 65_000).text() + &large;
+    assert_bytes_are_limited(&world, events, world.public, &half_body).await;
+    let half_head = http::get("/healthz").header("X-Large", &large).unfinished();
+    assert_bytes_are_limited(&world, events, world.public, &half_head).await;
+}
+
 #[tokio::test]
 async fn a_request_in_progress_is_not_evicted() {
     let world = World::new("max_connections = 20\nrequest_seconds = 3600", "").await;
