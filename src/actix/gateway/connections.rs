@@ -202,5 +202,6 @@ const LONGEST_IDLE: Duration = Duration::from_secs(10);
 /// Idle connections per host and worker.
 const MOST_IDLE: usize = 128;
 
-/// Bytes that a connection reads or writes ahead.
-const BUFFERED: usize = 128 * 1024;
+/// Bytes that a connection reads or writes ahead. A body that WeChat takes slowly holds as many; a thousand such calls
+/// of one key fit into 64 MiB.
+const BUFFERED: usize = 32 * 1024;

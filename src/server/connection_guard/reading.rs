@@ -108,7 +108,7 @@ impl State {
     }
 }
 
-/// Bytes of a body that are read before they are processed. The HTTP client queues up to 16 such pieces.
+/// Bytes of a body that are read before they are processed. The gateway's HTTP client queues up to four such pieces.
 const BODY_TURN: usize = 8 * 1_024;
 
 /// More than the longest head and body together: bytes beyond it are drained, not held.
