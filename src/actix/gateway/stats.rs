@@ -91,13 +91,19 @@ impl GatewayStats {
         });
     }
 
-    /// Changes the counters of a path, which is counted apart if there are fewer series than `most`.
+    /// Changes the counters of a path, which is counted apart if there are fewer series than `most`, and fewer than
+    /// [`MOST_PATHS`] of the account: its caller chooses the path.
     fn update(&self, account: &str, path: &str, most: usize, change: impl FnOnce(&mut CallStats)) {
         let mut all = self.0.lock();
         let key = (account.to_owned(), path.to_owned());
-        let key = match all.len() < most || all.contains_key(&key) {
-            true => key,
-            false => (OTHER.to_owned(), OTHER.to_owned()),
+        let of_account = (account.to_owned(), OTHER.to_owned());
+        let paths = || all.keys().filter(|(of, _)| of == account).count();
+        let key = if all.contains_key(&key) || (all.len() < most && paths() < MOST_PATHS) {
+            key
+        } else if all.contains_key(&of_account) || all.len() < most {
+            of_account
+        } else {
+            (OTHER.to_owned(), OTHER.to_owned())
         };
         let calls = all
             .entry(key)
@@ -192,9 +198,36 @@ const BOUNDS: [u64; 10] = [
 /// Accounts times paths that are counted apart.
 const MOST_SERIES: usize = 1_000;
 
+/// Paths of one account that are counted apart. WeChat's API has some forty, each with many calls.
+const MOST_PATHS: usize = 100;
+
 /// A path of which only refused calls are known gets a series if there are fewer than this: a client that may call
 /// nothing chooses it.
 const MOST_REFUSED: usize = 100;
 
 /// The labels of all others.
 const OTHER: &str = "other";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paths_of_one_account_leave_room_for_the_other_accounts() {
+        let stats = GatewayStats::default();
+        let call = |account: &str, path: &str| {
+            stats.update(account, path, MOST_SERIES, |calls| calls.replays += 1);
+        };
+        (0..5_000).for_each(|n| call("main", &format!("/cgi-bin/a{n}")));
+        call("shop", "/cgi-bin/user");
+        let calls = stats.calls();
+        assert_eq!(calls.len(), MOST_PATHS + 2);
+        let of = |account: &str, path: &str| {
+            let mut calls = calls.iter();
+            let found = calls.find(|calls| calls.account == account && calls.path == path);
+            found.map_or(0, |calls| calls.replays)
+        };
+        assert_eq!(of("main", OTHER), 4_900);
+        assert_eq!(of("shop", "/cgi-bin/user"), 1);
+    }
+}
