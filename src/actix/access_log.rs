@@ -8,6 +8,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_http::Request;
@@ -39,6 +40,16 @@ pub(crate) struct AccessLog {
     listener: ListenerName,
     log: RequestLog,
     clients: Arc<ClientIps>,
+    refusals: Arc<RefusalLines>,
+}
+
+/// Limits the lines of refused requests, which cost their clients nothing: see [`MOST_REFUSALS`].
+#[derive(Debug, Default)]
+struct RefusalLines {
+    /// The second of the last one, in uptime.
+    second: AtomicU64,
+    /// Refused requests in that second.
+    count: AtomicU64,
 }
 
 /// What is known about a request before it is answered.
@@ -46,6 +57,7 @@ pub(crate) struct Entry {
     id: HeaderValue,
     method: Method,
     client: Option<IpAddr>,
+    begun: Duration,
 }
 
 impl AccessLog {
@@ -54,6 +66,7 @@ impl AccessLog {
             listener,
             log,
             clients,
+            refusals: Arc::default(),
         }
     }
 
@@ -66,7 +79,8 @@ impl AccessLog {
         self.log == RequestLog::All
     }
 
-    pub(super) fn open(&self, request: &Request) -> Entry {
+    /// `begun`: when the request was received, in uptime.
+    pub(super) fn open(&self, request: &Request, begun: Duration) -> Entry {
         let head = request.head();
         let id = head
             .headers
@@ -80,6 +94,7 @@ impl AccessLog {
             client: head
                 .peer_addr
                 .map(|peer| self.clients.likely(peer.ip(), &head.headers)),
+            begun,
         }
     }
 
@@ -104,6 +119,16 @@ impl AccessLog {
         };
         if !noted {
             return;
+        }
+        let is_refusal = self.listener == ListenerName::Public && (400..500).contains(&status);
+        if self.log == RequestLog::Failed && is_refusal {
+            let (is_within, left_out) = self.refusals.count(entry.begun + took);
+            if left_out > 0 {
+                info!(target: TARGET, left_out, "failed requests are left out of the log");
+            }
+            if !is_within {
+                return;
+            }
         }
         let (listener, method, route) = (
             self.listener.as_str(),
@@ -133,6 +158,19 @@ impl AccessLog {
         {
             headers.insert(REQUEST_ID, entry.id.clone());
         }
+    }
+}
+
+impl RefusalLines {
+    /// Returns whether one more line is written at this uptime, and how many the last second left out.
+    fn count(&self, uptime: Duration) -> (bool, u64) {
+        let second = uptime.as_secs();
+        if self.second.fetch_max(second, Ordering::Relaxed) < second {
+            let last = self.count.swap(1, Ordering::Relaxed);
+            return (true, last.saturating_sub(MOST_REFUSALS));
+        }
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        (before < MOST_REFUSALS, 0)
     }
 }
 
@@ -180,6 +218,9 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The log target, for filters: `wx_jssdk::request=off`.
 const TARGET: &str = "wx_jssdk::request";
 
+/// Lines of refused requests of the public listener in a second. One client could have tens of thousands written.
+const MOST_REFUSALS: u64 = 100;
+
 /// Requests that take longer count as slow. A signature takes microseconds, a cold one as long as WeChat
 /// takes.
 const SLOW: Duration = Duration::from_secs(1);
@@ -199,6 +240,18 @@ const SHORTEST_SECRET: usize = 43;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_of_refused_requests_is_summed_up_in_the_log() {
+        let lines = RefusalLines::default();
+        let count = |millis| lines.count(Duration::from_millis(millis));
+        let written = (0..5_000).filter(|_| count(7_100).0).count();
+        assert_eq!(written, 100);
+        assert_eq!(count(6_900), (false, 0), "another worker, a moment late");
+        assert_eq!(count(9_000), (true, 4_901));
+        assert_eq!(count(9_500), (true, 0));
+        assert_eq!(count(10_000), (true, 0));
+    }
 
     #[test]
     fn a_harmless_request_id_is_accepted() {

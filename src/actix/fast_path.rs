@@ -180,7 +180,7 @@ impl<S> FastPathService<S> {
         if access_log.notes_all() {
             let accounts = broker.accounts();
             let name = accounts.get(&account).ok().map(|(name, _)| name);
-            let entry = access_log.open(request);
+            let entry = access_log.open(request, begun);
             let no_failure = FailureCode::default();
             access_log.note(&entry, (Some(path), None), 200, no_failure, name, took);
         }
@@ -214,7 +214,7 @@ where
         }
         let finisher = self.finisher.clone();
         let begun = finisher.broker.clock().uptime();
-        let entry = finisher.access_log.open(&request);
+        let entry = finisher.access_log.open(&request, begun);
         if let Some((gateway, connections)) = &self.gateway
             && Gateway::answers(request.uri().path())
         {
