@@ -24,7 +24,8 @@ pub(super) use lang::Lang;
 
 use super::backpressure::UnsentBudget;
 use super::routes::SCOPE;
-use crate::actix::{read_route, unknown_path};
+use crate::actix::{ClientIps, RateLimit, read_route, unknown_path};
+use crate::clock::Clock;
 
 /// Decides whether a QR code may be drawn for a page URL. A QR code of any URL under this host's name would
 /// help phishing.
@@ -37,9 +38,17 @@ pub struct Pages {
     pub sandbox: bool,
     /// The page URLs that get a QR code.
     pub qr_allowed: QrAllowed,
+    /// The rate limit of QR codes: see [`Pages::qr_limit`].
+    pub qr_limit: web::Data<RateLimit>,
 }
 
 impl Pages {
+    /// Creates the usual rate limit of QR codes. Create it once: all workers share it.
+    #[must_use]
+    pub fn qr_limit(clients: Arc<ClientIps>, clock: Clock) -> web::Data<RateLimit> {
+        web::Data::new(qr::limit(clients, clock))
+    }
+
     /// Adds `/`, `/demo`, `/static/{name}` and `/qr.svg` to an application.
     pub fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
         move |services| {
@@ -56,13 +65,14 @@ impl Pages {
         let prefix = prefix.to_owned();
         move |services| {
             let at = |path: &str| web::resource(format!("{prefix}{path}"));
+            let qr = at("/qr.svg").app_data(self.qr_limit.clone());
             services
                 .app_data(web::Data::new(self))
                 .app_data(web::Data::new(UnsentBudget::default()))
                 .service(at("/demo").route(read_route().to(demo)))
                 .service(at("/static/phone.js").route(read_route().to(files::phone)))
                 .service(at("/static/{name}").route(read_route().to(files::static_file)))
-                .service(at("/qr.svg").route(read_route().to(qr::qr)));
+                .service(qr.route(read_route().to(qr::qr)));
         }
     }
 }

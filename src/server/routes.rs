@@ -195,8 +195,8 @@ pub(super) fn public_services(
     guards: &Guards,
     platforms: &PlatformRoutes,
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
-    let pages =
-        (settings.server.demo || sandbox.is_some()).then(|| demo_pages(broker, sandbox.is_some()));
+    let has_pages = settings.server.demo || sandbox.is_some();
+    let pages = has_pages.then(|| demo_pages(broker, guards, sandbox.is_some()));
     let doctor = pages
         .as_ref()
         .map(|_| DoctorPages::new(broker.clone(), guards.clients.clone(), sandbox.is_some()));
@@ -397,8 +397,9 @@ fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
 }
 
 /// Builds the demo pages. A QR code is drawn only for addresses that this server signs.
-fn demo_pages(broker: &Broker, sandbox: bool) -> Pages {
+fn demo_pages(broker: &Broker, guards: &Guards, sandbox: bool) -> Pages {
     let broker = broker.clone();
+    let qr_limit = Pages::qr_limit(guards.clients.clone(), broker.clock().clone());
     let qr_allowed = Arc::new(move |href: &str| {
         PageUrl::parse(href).is_ok_and(|page| {
             broker
@@ -410,6 +411,7 @@ fn demo_pages(broker: &Broker, sandbox: bool) -> Pages {
     Pages {
         sandbox,
         qr_allowed,
+        qr_limit,
     }
 }
 

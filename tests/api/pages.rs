@@ -7,6 +7,8 @@ use actix_web::body::to_bytes;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{App, test};
+use wx_jssdk::Clock;
+use wx_jssdk::actix::ClientIps;
 use wx_jssdk::server::pages::Pages;
 
 use crate::app::{MAIN, spawn};
@@ -42,9 +44,11 @@ fn on_disk(name: &str) -> PathBuf {
 }
 
 fn pages() -> Pages {
+    let clients = Arc::new(ClientIps::new(Vec::new(), "x-forwarded-for"));
     Pages {
         sandbox: false,
         qr_allowed: Arc::new(|url| url.starts_with("https://demo.example.com/")),
+        qr_limit: Pages::qr_limit(clients, Clock::system()),
     }
 }
 

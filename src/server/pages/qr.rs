@@ -1,5 +1,8 @@
 //! `GET /qr.svg`: a QR code of a page's address, to open the page on a phone.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use qrcode::QrCode;
@@ -8,7 +11,8 @@ use serde::Deserialize;
 
 use super::super::backpressure::UnsentBudget;
 use super::{FILE_POLICY, Pages};
-use crate::actix::check_rate_limit;
+use crate::actix::{ClientIps, RateLimit, check_rate_limit};
+use crate::clock::Clock;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 
@@ -22,7 +26,6 @@ pub(super) async fn qr(
     pages: web::Data<Pages>,
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
-    // Rate limit: drawing costs a thousand times as much as signing.
     if let Err(problem) = check_rate_limit(&request) {
         return problem.into_response();
     }
@@ -53,6 +56,13 @@ pub(super) async fn qr(
     unsent.limit(answer)
 }
 
+/// Returns a rate limit of their own: drawing costs a thousand times as much as signing.
+pub(super) fn limit(clients: Arc<ClientIps>, clock: Clock) -> RateLimit {
+    RateLimit::new(SHARE_A_SECOND, SHARE_AT_ONCE, clients, clock)
+        .with_total(A_SECOND, AT_ONCE)
+        .named("the rate limit of QR codes")
+}
+
 fn bad_url() -> Problem {
     Problem::new(
         ProblemCode::BadUrl,
@@ -74,6 +84,17 @@ fn not_allowed() -> Problem {
         ),
     )
 }
+
+/// The demo page shows one for each address.
+const SHARE_A_SECOND: u32 = 2;
+
+/// For several people behind one address.
+const SHARE_AT_ONCE: u32 = 20;
+
+/// The total rate for all clients: less than a tenth of a worker's time.
+const A_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
 
 /// Longest URL, in bytes. A QR code of a longer one is too fine for a phone to read from a screen.
 const MAX_QR_URL: usize = 1024;

@@ -165,7 +165,32 @@ async fn a_client_that_floods_the_doctor_does_not_block_others() {
 }
 
 #[tokio::test]
-async fn signing_paths_and_the_qr_code_are_limited_and_healthz_is_not() {
+async fn qr_codes_have_a_rate_limit_of_their_own_per_client_and_in_total() {
+    let world = World::new("requests_per_second = 1\nburst = 1", LOCAL_PROXY).await;
+    let qr = "/qr.svg?url=https%3A%2F%2Fexample.com%2F";
+    let drawn = async |client: &str| {
+        let mut drawn = 0;
+        loop {
+            let answer = world.get_for(client, qr).await;
+            if answer.status != 200 {
+                answer.assert_problem(429, "rate_limited");
+                return drawn;
+            }
+            drawn += 1;
+        }
+    };
+    assert_eq!(drawn("198.51.100.1").await, 20, "of one client");
+    assert_eq!(drawn("198.51.100.2").await, 20);
+    assert_eq!(drawn("198.51.100.3").await, 20);
+    assert_eq!(drawn("198.51.100.4").await, 0, "of all together");
+    assert_eq!(world.get_for("198.51.100.1", PAGE).await.status, 200);
+    world.advance(1);
+    assert_eq!(drawn("198.51.100.1").await, 2);
+    assert_eq!(drawn("198.51.100.4").await, 8);
+}
+
+#[tokio::test]
+async fn signing_paths_are_limited_and_healthz_is_not() {
     let world = World::new("requests_per_second = 1\nburst = 1", LOCAL_PROXY).await;
     assert_eq!(world.get_for("198.51.100.1", PAGE).await.status, 200);
     for path in [
@@ -180,10 +205,6 @@ async fn signing_paths_and_the_qr_code_are_limited_and_healthz_is_not() {
             .await
             .assert_problem(429, "rate_limited");
     }
-    world
-        .get_for("198.51.100.1", "/qr.svg?url=https%3A%2F%2Fexample.com%2F")
-        .await
-        .assert_problem(429, "rate_limited");
     for path in ["/healthz", "/jssdk/wx-jssdk.js", "/"] {
         assert_eq!(
             world.get_for("198.51.100.1", path).await.status,
