@@ -1,9 +1,8 @@
 //! The other nodes: which there are, and the values that they have stored. The keeper looks periodically, so
 //! that no reader and no page reads the store.
 //!
-//! A value that a peer node refreshed (after a `reject`, a lost reply or
-//! a foreign refresh) must reach this process before the value that it serves is dead: WeChat accepts a
-//! replaced token for five minutes
+//! A value that a peer node refreshed (after a `reject`, a lost reply or a foreign refresh) must reach this
+//! process before the value that it serves is dead: WeChat accepts a replaced token for five minutes
 //! (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). It also works in the
 //! other direction: a Redis that restarted empty, or failed over to an incomplete replica, is given what
 //! this process has.
