@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use wx_jssdk::Kind;
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::clock::Clock;
+use wx_jssdk::sandbox::{App, Sandbox};
 
 use crate::common::http::{self, Request};
 use crate::common::redis_server::Redis;
@@ -14,10 +16,15 @@ use crate::support::NOW;
 const KEY: &str = "wxk_an-operator";
 
 async fn node(redis: &Redis, clock: &Clock) -> Service {
+    node_at("http://127.0.0.1:9", redis, clock).await
+}
+
+/// A node that calls WeChat at this address.
+async fn node_at(weixin: &str, redis: &Redis, clock: &Clock) -> Service {
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\n\
          [[server.api_keys]]\nname = \"operator\"\nsha256 = \"{}\"\nmanage = true\n\
-         [store]\nkind = \"redis\"\nurl = \"{}\"\n[upstream]\nweixin = \"http://127.0.0.1:9\"\n",
+         [store]\nkind = \"redis\"\nurl = \"{}\"\n[upstream]\nweixin = \"{weixin}\"\n",
         KeyHash::of(KEY),
         redis.url()
     );
@@ -188,4 +195,63 @@ async fn a_change_after_a_store_loss_counts_despite_a_reused_version() {
         let (_, account) = accounts.get("shop").unwrap();
         assert!(account.allows_page("b.example.com", "/"));
     }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_node_that_has_not_heard_of_a_takeover_gives_it_no_credential() {
+    const APP: &str = "wx0123456789abcdef";
+    const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
+    let (redis, clock) = (Redis::start(), Clock::manual(NOW));
+    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
+    let node = async || node_at(sandbox.url(), &redis, &clock).await;
+    let (one, other) = (node().await, node().await);
+    let put = async |name: &str, secret: &str| {
+        let body = json!({
+            "platform": "official", "app_id": APP, "secret": secret,
+            "js_safe_domains": ["example.com"],
+        });
+        let request = Request::new("PUT", format!("/accounts/{name}")).bearer(KEY);
+        let request = request.close().body(body);
+        http::send(one.admin, request).await.status
+    };
+    let look = async || {
+        clock.advance(Duration::from_secs(6));
+        one.broker.tend().await;
+        other.broker.tend().await;
+    };
+    let kinds = [Kind::AccessToken, Kind::JsapiTicket];
+    assert_eq!(put("own", SECRET).await, 201);
+    look().await;
+    for kind in kinds {
+        let first = one.broker.credential("own", kind).await.unwrap();
+        let shared = other.broker.credential("own", kind).await.unwrap();
+        assert_eq!(first.value, shared.value, "{kind}");
+    }
+    let removal = Request::new("DELETE", "/accounts/own").bearer(KEY).close();
+    assert_eq!(http::send(one.admin, removal.text()).await.status, 204);
+    // The key does not know the secret, and the other node does not know of the change.
+    assert_eq!(put("evil", &"0".repeat(32)).await, 201);
+    for kind in kinds {
+        other.broker.refresh_now("own", kind).await.unwrap();
+        assert!(one.broker.credential("evil", kind).await.is_err(), "{kind}");
+    }
+    look().await;
+    let restarted = node().await;
+    for service in [&one, &other, &restarted] {
+        let own = service.broker.credential("own", Kind::AccessToken).await;
+        assert!(own.is_err(), "{own:?}");
+        for kind in kinds {
+            let evil = service.broker.credential("evil", kind).await;
+            assert!(evil.is_err(), "{kind}: {evil:?}");
+        }
+    }
+    // With the secret it finds the values of `own`, and needs no call.
+    let token = "/cgi-bin/stable_token";
+    let calls = sandbox.calls(token);
+    assert_eq!(put("evil", SECRET).await, 200);
+    let found = one.broker.credential("evil", Kind::AccessToken).await;
+    assert!(sandbox.accepts_token(APP, found.unwrap().value.expose()));
+    assert_eq!(sandbox.calls(token), calls);
 }

@@ -9,7 +9,6 @@ use tokio::task::block_in_place;
 use super::change::{ChangeRefused, Changed, Expected};
 use super::*;
 use crate::clock::{Clock, UnixTime};
-use crate::credential::Kind;
 use crate::store::{EncryptionKey, EncryptionKeys, Store};
 
 const APP: &str = "wx0123456789abcdef";
@@ -207,66 +206,4 @@ fn each_failed_expectation_has_its_own_error() {
     ] {
         assert_eq!(said(expected, version), None);
     }
-}
-
-#[cfg(feature = "sandbox")]
-#[tokio::test]
-async fn a_node_that_has_not_heard_of_a_takeover_gives_it_no_credential() {
-    use crate::sandbox::{App, Sandbox};
-    use crate::upstream::UpstreamOptions;
-
-    let clock = Clock::manual(UnixTime(1_767_225_600));
-    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
-    sandbox.add_app(App::official(APP, OLD).safe_domain("example.com"));
-    let store = Store::memory();
-    let node = || {
-        Broker::builder()
-            .store(store.clone())
-            .clock(clock.clone())
-            .upstream(UpstreamOptions::at(sandbox.url()))
-            .stored_accounts()
-            .build()
-            .unwrap()
-    };
-    let (one, other) = (node(), node());
-    put(&one, "own", |_| Account::official(APP, OLD))
-        .await
-        .unwrap();
-    other.look_for_accounts().await.unwrap();
-    let kinds = [Kind::AccessToken, Kind::JsapiTicket];
-    for kind in kinds {
-        let first = one.credential("own", kind).await.unwrap();
-        let shared = other.credential("own", kind).await.unwrap();
-        assert_eq!(first.value, shared.value, "{kind}");
-    }
-    one.remove_account("own", &Expected::Any, "operator")
-        .await
-        .unwrap();
-    // The key that adds it does not know the secret.
-    put(&one, "evil", |_| Account::official(APP, NEW))
-        .await
-        .unwrap();
-    for kind in kinds {
-        other.refresh_now("own", kind).await.unwrap();
-        assert!(one.credential("evil", kind).await.is_err(), "{kind}");
-    }
-    let restarted = node();
-    for broker in [&one, &other, &restarted] {
-        broker.look_again();
-        broker.look_for_accounts().await.unwrap();
-        clock.advance(Duration::from_secs(100));
-        broker.tend().await;
-        assert!(broker.credential("own", Kind::AccessToken).await.is_err());
-        for kind in kinds {
-            assert!(broker.credential("evil", kind).await.is_err(), "{kind}");
-        }
-    }
-    // With the secret it needs no call: its values are those of `own`.
-    let calls = sandbox.calls("/cgi-bin/stable_token");
-    put(&one, "evil", |_| Account::official(APP, OLD))
-        .await
-        .unwrap();
-    let token = one.credential("evil", Kind::AccessToken).await;
-    assert!(sandbox.accepts_token(APP, token.unwrap().value.expose()));
-    assert_eq!(sandbox.calls("/cgi-bin/stable_token"), calls);
 }
