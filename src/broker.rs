@@ -228,8 +228,8 @@ impl Broker {
         self.entry(account).ok().map(|entry| entry.answers.clone())
     }
 
-    /// Ends the waits for the access token of this app, which has a value now or may get one: its own, and of what
-    /// failed because it could not be fetched. The keeper tries them in its next step.
+    /// Ends the waits that failed at the call for this app's token: of the token itself, and of the credentials that
+    /// need it. Called when the token has a value or may get one; the keeper tries them in its next step.
     fn end_waits_for_token(&self, app: &AppKey) {
         let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
         let Some(entry) = accounts.of_key(app) else {

@@ -8,10 +8,9 @@ mod source;
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-use sha1::{Digest as _, Sha1};
 
 use super::BuildError;
 use super::open_platform::PlatformState;
@@ -40,6 +39,8 @@ pub(super) struct AccountEntry {
     pub(super) template: OnceLock<Template>,
     /// What this process knows of the accounts that authorised it; only for an open platform.
     pub(super) open_platform: Option<Arc<PlatformState>>,
+    /// [`CredentialKey::secret_hash`](crate::credential::CredentialKey::secret_hash) of its credentials.
+    secret_hash: Option<NonZeroU64>,
 }
 
 /// An account that is found by its name; a clone is the same account. The name is not kept twice, which keeps the set small.
@@ -116,24 +117,12 @@ impl AccountEntry {
             answers,
             template: OnceLock::new(),
             open_platform,
+            secret_hash: None,
         }
     }
 
     fn named_account(&self) -> (&str, &Arc<Account>) {
         (&self.name, &self.account)
-    }
-
-    /// Returns [`CredentialKey::secret_hash`](crate::credential::CredentialKey::secret_hash) of its credentials.
-    fn secret_hash(&self) -> Option<u64> {
-        if self.source != AccountSource::Api {
-            return None;
-        }
-        let digest = Sha1::new()
-            .chain_update(self.account.app_key().to_string())
-            .chain_update([0])
-            .chain_update(self.account.secret().expose())
-            .finalize();
-        digest.first_chunk().copied().map(u64::from_be_bytes)
     }
 
     /// Whether both fetch their token in the same way, by the same proxy, with the same secret.

@@ -8,6 +8,7 @@ mod refused_addresses;
 mod retry;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,8 +49,6 @@ pub(super) type FlightResult = Option<Result<Arc<Credential>, Error>>;
 /// One credential of one account.
 pub(super) struct Slot {
     pub(super) key: CredentialKey,
-    /// [`CredentialKey::secret_hash`] of the account that has this slot now, which `key` lacks; 0 without one.
-    secret_hash: AtomicU64,
     /// Chooses the lead of its refreshes, so that accounts that were started together differ. The same key always
     /// gives the same number.
     pub(super) jitter_seed: u64,
@@ -69,6 +68,8 @@ pub(super) struct Details {
     pub(super) counts: SlotCounts,
     /// The API keys that were given this access token; empty for tickets.
     pub(super) recipients: Recipients,
+    /// [`CredentialKey::secret_hash`] of the account that has this slot now, which its key lacks; 0 without one.
+    secret_hash: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -143,7 +144,6 @@ impl Slot {
         };
         Self {
             key,
-            secret_hash: AtomicU64::new(0),
             jitter_seed: hasher.finish(),
             wanted: AtomicBool::new(kept),
             used: AtomicBool::new(false),
@@ -152,6 +152,7 @@ impl Slot {
             details: Box::new(Details {
                 counts: SlotCounts::default(),
                 recipients: Recipients::default(),
+                secret_hash: AtomicU64::new(0),
                 state: Mutex::new(state),
             }),
         }
@@ -159,17 +160,18 @@ impl Slot {
 
     /// Returns the key under which the credential is cached and stored.
     pub(super) fn stored_key(&self) -> CredentialKey {
-        let secret_hash = self.secret_hash.load(Ordering::Relaxed);
         CredentialKey {
-            secret_hash: Some(secret_hash).filter(|hash| *hash != 0),
+            secret_hash: NonZeroU64::new(self.details.secret_hash.load(Ordering::Relaxed)),
             ..self.key.clone()
         }
     }
 
-    /// Notes under which key the account that has this slot now stores its credential.
-    pub(super) fn set_secret_hash(&self, secret_hash: Option<u64>) {
-        self.secret_hash
-            .store(secret_hash.unwrap_or_default(), Ordering::Relaxed);
+    /// Notes under which key the account that has this slot now stores its credential. Returns whether it has a
+    /// credential that is stored under another one.
+    pub(super) fn set_secret_hash(&self, secret_hash: Option<NonZeroU64>) -> bool {
+        let new = secret_hash.map_or(0, NonZeroU64::get);
+        let had = self.details.secret_hash.swap(new, Ordering::Relaxed);
+        had != new && self.view.load().is_some()
     }
 
     /// Whether the keeper refreshes this credential: one that an ordinary page needs, or one that was fetched or

@@ -209,11 +209,19 @@ impl Broker {
     /// Replaces the accounts by those of a new configuration, with the stored ones. Returns them.
     pub(super) fn replace_accounts(&self, accounts: Accounts, before: &Accounts) -> Arc<Accounts> {
         let mut known = self.inner.stored_accounts.known.lock();
-        let (merged, conflicts) = accounts.with_stored(&known.accounts, before);
+        let (merged, conflicts, has_moved) = accounts.with_stored(&known.accounts, before);
         let merged = Arc::new(merged);
         self.inner.accounts.store(merged.clone());
+        self.store_again_if(has_moved);
         known.log_new(conflicts);
         merged
+    }
+
+    /// Lets the keeper store what has a new key: a file store is otherwise compared at the start only.
+    fn store_again_if(&self, has_moved: bool) {
+        if has_moved {
+            self.inner.keeper.sync.due.lock().at_once();
+        }
     }
 
     /// Makes the next look read the store: whether a change that failed was stored is not known.
@@ -233,12 +241,14 @@ impl Broker {
 
     /// Brings the accounts up to date. Holds the lock, so that no older state overwrites a newer one.
     fn merge(&self, known: &mut Known) {
-        let mut conflicts = BTreeMap::new();
+        let (mut conflicts, mut has_moved) = (BTreeMap::new(), false);
         let before = self.inner.accounts.rcu(|accounts| {
-            let merged;
-            (merged, conflicts) = accounts.with_stored(&known.accounts, accounts);
+            let (merged, unused, moved) = accounts.with_stored(&known.accounts, accounts);
+            conflicts = unused;
+            has_moved |= moved;
             merged
         });
+        self.store_again_if(has_moved);
         known.log_new(conflicts);
         // As after a reload: a corrected secret is tried at once.
         let accounts = self.inner.accounts.load();

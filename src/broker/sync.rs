@@ -28,7 +28,7 @@ use crate::upstream::endpoint;
 /// The state of the exchange with the store.
 #[derive(Default)]
 pub(super) struct StoreSync {
-    due: Mutex<Due>,
+    pub(super) due: Mutex<Due>,
     failed: Mutex<bool>,
     /// Whether the last pass could not store all credentials. Logged once.
     not_stored: AtomicBool,

@@ -1,6 +1,7 @@
 //! The keys of credentials: by them the store and every node find one.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::Kind;
@@ -47,7 +48,7 @@ pub struct CredentialKey {
     pub kind: Kind,
     /// A hash of the AppSecret, for an account that the admin API added: an account with another secret finds
     /// nothing under this key.
-    pub secret_hash: Option<u64>,
+    pub secret_hash: Option<NonZeroU64>,
 }
 
 impl fmt::Display for CredentialKey {
@@ -95,7 +96,7 @@ mod tests {
         let marked = CredentialKey {
             app: official,
             kind: Kind::JsapiTicket,
-            secret_hash: Some(0xab),
+            secret_hash: NonZeroU64::new(0xab),
         };
         assert_eq!(
             marked.to_string(),

@@ -5,7 +5,7 @@
 //! server's IP, since the endpoint needs no key. The log has the IP to allow.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
@@ -27,6 +27,8 @@ pub(super) struct Readiness {
     rule: ReadyRule,
     /// When accounts were last added, in milliseconds of uptime.
     since: Arc<AtomicU64>,
+    /// Whether everything in the store was read once. What a reload adds later makes no node unready.
+    has_read: Arc<AtomicBool>,
 }
 
 /// The answer of `/readyz`.
@@ -92,6 +94,7 @@ impl Readiness {
             keys,
             rule,
             since: Arc::default(),
+            has_read: Arc::default(),
         };
         readiness.restart_grace();
         readiness
@@ -115,9 +118,14 @@ impl Readiness {
     /// Whether clients may ask for accounts of the store that were never read: those of open platforms, and with an
     /// API key that manages accounts, there may be others.
     fn awaits_stored_accounts(&self) -> bool {
+        if self.has_read.load(Ordering::Relaxed) {
+            return false;
+        }
         let mut platforms = self.broker.platforms().into_iter();
-        platforms.any(|platform| !platform.is_loaded)
-            || (self.broker.awaits_stored_accounts() && self.keys.load().has_manager())
+        let awaits = platforms.any(|platform| !platform.is_loaded)
+            || (self.broker.awaits_stored_accounts() && self.keys.load().has_manager());
+        self.has_read.store(!awaits, Ordering::Relaxed);
+        awaits
     }
 
     /// Applies the rule, once the stored accounts are known. With `any`, one account that signs pages has to work

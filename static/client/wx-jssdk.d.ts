@@ -150,7 +150,7 @@ export interface WxJssdk {
   call(name: string, args?: object, options?: { timeout?: number }): Promise<WxResult>;
   /**
    * Runs WeCom's agentConfig after config, for the page's current URL. Call it again after a route change.
-   * `account` and `endpoint` apply if ready() was not called before.
+   * `account` and `endpoint` apply if ready() was not called before; `apis` replaces those of earlier calls.
    */
   agentReady(options?: Pick<ReadyOptions, "apis" | "account" | "endpoint" | "debug">): Promise<Wx>;
   readonly WxJssdkError: new (code: WxJssdkErrorCode, more?: Partial<WxJssdkError>) => WxJssdkError;

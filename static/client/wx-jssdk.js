@@ -111,17 +111,17 @@
   let options = {};
   let tail = Promise.resolve();
   let queued; // not started
-  let configured, configuredAt, broken, answered, tagged, watching;
+  let configured, configuredAt, broken, answered, tagged, watching, defaults;
 
   function ready(asked) {
     if (watching && !asked) moved(); // a router may bypass watchHistory
     if (!asked && configured && !broken) return configured.then((wx) => wx);
     const before = options;
     options = Object.assign({}, before, asked);
-    // They add up.
     for (const list of ["apis", "openTags"]) {
       if (before[list]) options[list] = [...new Set([...before[list], ...(options[list] || [])])];
     }
+    defaults = defaults || !options.apis;
     if (options.autoReconfigure && inWeChat()) watchHistory();
     return configureNext();
   }
@@ -139,7 +139,7 @@
         () => (broken = broken || configured === mine),
       );
     }
-    // If the caller's is unhandled, the browser reports it.
+    // Unhandled, the browser reports it.
     return configured.then((wx) => wx);
   }
 
@@ -238,7 +238,7 @@
     return new Promise((done) => {
       const script = document.createElement("script");
       const define = window.define;
-      // With an AMD loader jweixin does not set window.wx.
+      // With an AMD loader there is no window.wx.
       const ours = function () {
         if (document.currentScript !== script) return define.apply(this, arguments);
         window.jWeixin = window.jWeixin || arguments[arguments.length - 1]();
@@ -321,8 +321,7 @@
 
   function configFor(answer) {
     const config = Object.assign({}, answer);
-    // jweixin changes it
-    const apis = (options.apis || answer.jsApiList || []).slice();
+    const apis = [...new Set([...(options.apis || []), ...((defaults && answer.jsApiList) || [])])];
     // WeCom has only the older names.
     if (inWeCom() && apis.some((name) => /^update.*ShareData$/.test(name))) {
       apis.push("onMenuShareAppMessage", "onMenuShareTimeline");

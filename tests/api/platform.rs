@@ -382,6 +382,12 @@ async fn a_node_that_starts_without_its_store_is_not_ready_before_it_has_the_rec
     let ready = async || http::send(service.admin, get("/readyz").close().text()).await;
     let report = ready().await;
     assert_eq!(report.status, 503, "{report:?}");
+    let status = http::send(service.admin, get("/status?lang=en").close().text()).await;
+    assert!(
+        status
+            .text
+            .contains("Its records in the store were not read yet")
+    );
     assert!(report.text.contains("the store could not be read"));
     assert!(!report.text.contains("component_verify_ticket"));
 

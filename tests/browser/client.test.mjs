@@ -455,6 +455,15 @@ describe("a single-page application", () => {
       assert.deepEqual(sent.verifyJsApiList, ["scanQRCode", "getNetworkType"]);
     }));
 
+  test("the account's list stays for the part of a page that asked for no interfaces", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      await page.evaluate(() => Promise.all([window.wxJssdk.ready(), window.wxJssdk.ready({ apis: ["scanQRCode"] })]));
+      const [[, sent]] = (await callsOf(page, "preVerifyJSAPI")).slice(-1);
+      assert.equal(sent.verifyJsApiList[0], "scanQRCode");
+      assert.ok(sent.verifyJsApiList.includes("menu:share:appmessage"), sent.verifyJsApiList.join());
+    }));
+
   test("outside WeChat a route change asks for nothing and warns of nothing", () =>
     withPage({ userAgent: null, client: null }, async (page) => {
       await page.open("/t/one");

@@ -1,7 +1,10 @@
 //! Accounts of the store among those of the configuration, which win.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+
+use sha1::{Digest as _, Sha1};
 
 use super::{AccountEntry, AccountSource, Accounts, ByName};
 use crate::account::{Account, Platform};
@@ -31,14 +34,15 @@ impl Conflict {
 }
 
 impl Accounts {
-    /// Returns the accounts with exactly these of the store, and which of those are not used. An app keeps the
-    /// slots that it has here or in `before`, except under another name with another secret: a limited API key may
-    /// have added the account without knowing the secret. The default account stays.
+    /// Returns the accounts with exactly these of the store, which of those are not used, and whether a credential
+    /// is now to be stored under another key. An app keeps the slots that it has here or in `before`, except under
+    /// another name with another secret: a limited API key may have added the account without knowing the secret.
+    /// The default account stays.
     pub(in crate::broker) fn with_stored(
         &self,
         stored: &BTreeMap<String, Arc<Account>>,
         before: &Self,
-    ) -> (Self, BTreeMap<String, Conflict>) {
+    ) -> (Self, BTreeMap<String, Conflict>, bool) {
         let mut merged = self.clone();
         let is_stored = |entry: &AccountEntry| entry.source == AccountSource::Api;
         merged.by_name.retain(|ByName(entry)| !is_stored(entry));
@@ -56,6 +60,7 @@ impl Accounts {
                 Some(ByName(known)) if Arc::ptr_eq(&known.account, account) => known.clone(),
                 _ => Arc::new(AccountEntry {
                     source: AccountSource::Api,
+                    secret_hash: hash_of_secret(account),
                     ..AccountEntry::new(
                         name.clone(),
                         account.clone(),
@@ -65,13 +70,13 @@ impl Accounts {
             };
             merged.insert(entry);
         }
+        let mut has_moved = false;
         for entry in merged.all() {
-            let secret_hash = entry.secret_hash();
             for slot in entry.slots() {
-                slot.set_secret_hash(secret_hash);
+                has_moved |= slot.set_secret_hash(entry.secret_hash);
             }
         }
-        (merged, conflicts)
+        (merged, conflicts, has_moved)
     }
 
     /// Returns why an account cannot be added under this name.
@@ -99,4 +104,15 @@ impl Accounts {
         let found = self.by_app.get(&key);
         found.or_else(|| self.by_app.get(&twin?))
     }
+}
+
+/// Returns [`CredentialKey::secret_hash`](crate::credential::CredentialKey::secret_hash) of an account's credentials.
+fn hash_of_secret(account: &Account) -> Option<NonZeroU64> {
+    let digest = Sha1::new()
+        .chain_update(account.app_key().to_string())
+        .chain_update([0])
+        .chain_update(account.secret().expose())
+        .finalize();
+    let first = digest.first_chunk().copied().map(u64::from_be_bytes);
+    first.and_then(NonZeroU64::new)
 }

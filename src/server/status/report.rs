@@ -109,6 +109,9 @@ pub(super) struct PlatformReport {
     pub(super) name: String,
     /// Whether it has a component_verify_ticket that WeChat accepts.
     pub(super) has_ticket: bool,
+    /// Whether its records were read from the store since the start.
+    #[serde(skip)]
+    pub(super) is_loaded: bool,
     /// When WeChat made the newest ticket.
     pub(super) ticket_at: Option<UnixTime>,
     /// When this node last received a valid push.
@@ -264,6 +267,7 @@ impl PlatformReport {
         Self {
             name: platform.name,
             has_ticket: platform.has_ticket,
+            is_loaded: platform.is_loaded,
             ticket_at: platform.ticket_at,
             last_push: platform.last_push,
             active: platform.active,
