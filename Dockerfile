@@ -23,7 +23,7 @@ USER 65532:65532
 # serve and healthcheck read wx-jssdk.toml here, if there is one.
 WORKDIR /etc/wx-jssdk
 VOLUME /var/lib/wx-jssdk
-# 8081 is the admin listener: publish it to your own servers only, such as -p 127.0.0.1:8081:8081.
+# 8081 is the admin listener: publish it to your own servers only, such as -p 127.0.0.1:8081:8081. So is 8082, the sandbox's.
 EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=4s --start-period=10s CMD ["/usr/bin/wx-jssdk", "healthcheck"]
 ENTRYPOINT ["/usr/bin/wx-jssdk"]

@@ -159,7 +159,7 @@ impl Sandbox {
         self.network.first.addr()
     }
 
-    /// Closes all connections and stops listening. The handle can still be queried.
+    /// Closes all connections, stops listening and pushes no more. The handle can still be queried.
     pub async fn stop(&self) {
         self.network.stop().await;
     }

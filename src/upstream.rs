@@ -367,7 +367,6 @@ impl Upstream {
     }
 }
 
-/// Returns the credential of a successful answer.
 /// Returns a builder of clients that leave by this way, follow no redirects and keep no connection.
 ///
 /// On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a lost token call costs
@@ -388,6 +387,7 @@ pub(crate) fn client_builder(tls: ClientConfig, egress: &Egress) -> ClientBuilde
     }
 }
 
+/// Returns the credential of a successful answer.
 fn issued(endpoint: &Endpoint, answer: &Answer) -> Result<Issued, UpstreamError> {
     answer
         .issued(endpoint.field)

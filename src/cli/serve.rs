@@ -34,7 +34,7 @@ pub(super) struct Serve {
     /// Address of the admin listener, instead of server.admin_listen; empty: none · 管理端口的监听地址，供其他服务器访问，留空则不启用
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<AdminListen>,
-    /// Address of the simulator; default: port 8082 beside the admin listener · 模拟微信的监听地址，默认与管理端口同一地址、端口 8082
+    /// Address of the simulator; default: 127.0.0.1:8082, in a container beside the admin listener · 模拟微信的监听地址，默认 127.0.0.1:8082，容器中与管理端口同一地址
     #[arg(long, value_name = "ADDRESS:PORT", requires = "sandbox", value_parser = address::listener)]
     sandbox_listen: Option<SocketAddr>,
     /// An additional safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
@@ -91,17 +91,13 @@ impl Serve {
         let mut safe_domains = self.safe_domain.clone();
         safe_domains.extend(self.lan_ip(settings).map(|ip| ip.to_string()));
         let options = SandboxOptions {
-            listen: self.sandbox_address(settings.server.admin_listen),
+            listen: self.sandbox_listen.unwrap_or_else(|| {
+                let admin = settings.server.admin_listen.filter(|_| is_container());
+                beside(admin)
+            }),
             safe_domains,
         };
         Application::build_with_sandbox(settings, &options).await
-    }
-
-    /// In a container, the simulator is reachable where the admin listener is.
-    fn sandbox_address(&self, admin: Option<SocketAddr>) -> SocketAddr {
-        let ip = admin.map_or(Ipv4Addr::LOCALHOST.into(), |admin| admin.ip());
-        self.sandbox_listen
-            .unwrap_or(SocketAddr::new(ip, SANDBOX_PORT))
     }
 
     /// Returns the IP at which a phone in the same network reaches a public listener that is bound to all
@@ -151,6 +147,12 @@ impl Serve {
         }
         Ok(settings)
     }
+}
+
+/// Returns the simulator's address beside an admin listener; loopback without one. Its control API needs no key.
+fn beside(admin: Option<SocketAddr>) -> SocketAddr {
+    let ip = admin.map_or(Ipv4Addr::LOCALHOST.into(), |admin| admin.ip());
+    SocketAddr::new(ip, SANDBOX_PORT)
 }
 
 /// The simulator's port by default.
@@ -314,21 +316,10 @@ mod tests {
 
     #[test]
     fn the_simulator_listens_beside_the_admin_listener() {
-        let mut serve = Serve {
-            sandbox: true,
-            config: None,
-            listen: None,
-            admin_listen: None,
-            sandbox_listen: None,
-            safe_domain: Vec::new(),
-        };
-        let address = |text: &str| Some(text.parse::<SocketAddr>().unwrap());
-        assert_eq!(Some(serve.sandbox_address(None)), address("127.0.0.1:8082"));
-        for (admin, beside) in [("0.0.0.0:8081", "0.0.0.0:8082"), ("[::1]:9", "[::1]:8082")] {
-            assert_eq!(Some(serve.sandbox_address(address(admin))), address(beside));
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(beside(None), address("127.0.0.1:8082"));
+        for (admin, sandbox) in [("0.0.0.0:8081", "0.0.0.0:8082"), ("[::1]:9", "[::1]:8082")] {
+            assert_eq!(beside(Some(address(admin))), address(sandbox));
         }
-        serve.sandbox_listen = address("127.0.0.1:1");
-        let admin = address("0.0.0.0:2");
-        assert_eq!(Some(serve.sandbox_address(admin)), serve.sandbox_listen);
     }
 }

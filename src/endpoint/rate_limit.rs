@@ -31,6 +31,7 @@ pub struct RateLimit {
     log: LogThrottle,
     /// Its name in the log.
     name: &'static str,
+    hint: Text,
 }
 
 impl RateLimit {
@@ -57,6 +58,7 @@ impl RateLimit {
             refused: AtomicU64::new(0),
             log,
             name: "limits.requests_per_second",
+            hint: HINT,
         }
     }
 
@@ -74,7 +76,11 @@ impl RateLimit {
     #[cfg_attr(not(feature = "diagnose"), allow(dead_code))]
     /// Names a rate limit that is not `limits.requests_per_second`, for the log.
     pub(crate) fn named(self, name: &'static str) -> Self {
-        Self { name, ..self }
+        Self {
+            name,
+            hint: OWN_HINT,
+            ..self
+        }
     }
 
     /// Counts one request of the client that this peer and these headers stand for. The client's own limit is
@@ -117,7 +123,7 @@ impl RateLimit {
         };
         Problem {
             retry_after: Some(whole_seconds(wait)),
-            ..Problem::new(ProblemCode::RateLimited, detail, HINT)
+            ..Problem::new(ProblemCode::RateLimited, detail, self.hint.clone())
         }
     }
 }
@@ -131,6 +137,12 @@ const HINT: Text = Text::new(
     "Retry after the time in Retry-After. A page needs one signature per load. Operators: limits.requests_per_second, \
      and server.trusted_proxies behind a proxy.",
     "请在 Retry-After 指定的时间后重试，每次打开页面只需签名一次。运维人员可调整 limits.requests_per_second；前面有代理时请设置 server.trusted_proxies。",
+);
+
+/// For a limit that has no setting.
+const OWN_HINT: Text = Text::new(
+    "Retry after the time in Retry-After. Operators: server.trusted_proxies behind a proxy.",
+    "请在 Retry-After 指定的时间后重试。运维人员：前面有代理时请设置 server.trusted_proxies。",
 );
 
 /// One MiB. With ten thousand concurrent clients, one in thirteen shares its rate limit with another,

@@ -186,8 +186,8 @@ problem_codes! {
         "Open the admin listener by IP address, or add the name to `server.admin_hosts`",
         "用 IP 地址打开管理端口，或把域名加入 `server.admin_hosts`";
     RateLimited: "rate_limited", 429, "Too many requests",
-        "A rate limit was exceeded: requests of one client (limits.requests_per_second), the doctor, or refreshes on request, at most one in 30 s. Retry after Retry-After.",
-        "超出限流：单个客户端超过 limits.requests_per_second，或诊断、主动刷新过于频繁（同一凭证至少间隔 30 秒）。请在 Retry-After 之后重试。",
+        "A rate limit was exceeded: requests of one client (limits.requests_per_second), the doctor, QR codes, or refreshes on request, at most one in 30 s. Retry after Retry-After.",
+        "超出限流：单个客户端超过 limits.requests_per_second，或诊断、二维码、主动刷新过于频繁（同一凭证至少间隔 30 秒）。请在 Retry-After 之后重试。",
         "Wait for `Retry-After`. Pages: behind a proxy, set `server.trusted_proxies`; else see `limits.requests_per_second`. `reject`: 30 s between two refreshes of a credential, 15 minutes after 20 on one day",
         "按 `Retry-After` 等待。页面：前面有代理时要设置 `server.trusted_proxies`，否则见 `limits.requests_per_second`；`reject`：同一凭证两次刷新至少间隔 30 秒，当天满 20 次后为 15 分钟";
     LockedOut: "locked_out", 429, "Address locked out",

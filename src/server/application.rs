@@ -144,9 +144,9 @@ impl Application {
         let upstream = UpstreamOptions {
             weixin: sandbox.url().to_owned(),
             qyapi: sandbox.url().to_owned(),
-            // Never the real WeChat, and no proxy to this process.
+            // Never the real WeChat, and no proxy to this process, which may listen on 0.0.0.0 in a container.
             fallback: Vec::new(),
-            egress: Egress::default(),
+            egress: Egress::Direct,
             ..settings.upstream.clone()
         };
         let demo_platform = demo_platform();

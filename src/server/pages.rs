@@ -31,7 +31,7 @@ use crate::clock::Clock;
 /// help phishing.
 pub type QrAllowed = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// The demo page, its static files and its QR code.
+/// The demo page, its static files and its QR code. The signing scope has to be at `/jssdk` beside it.
 #[derive(Clone)]
 pub struct Pages {
     /// Whether a script simulates the WeChat client, so that the page works in any browser.

@@ -160,7 +160,7 @@ pub(crate) async fn read(stream: impl AsyncRead + AsyncWrite) -> Answer {
 async fn answer_over(stream: impl AsyncRead + AsyncWrite, request: &[u8]) -> Answer {
     let (mut from, mut into) = tokio::io::split(stream);
     let mut came = Vec::new();
-    let _ = timeout(BOUND, async {
+    timeout(BOUND, async {
         let read = async {
             while !is_whole(&came) && matches!(from.read_buf(&mut came).await, Ok(1..)) {}
         };

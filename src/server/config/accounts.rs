@@ -85,7 +85,7 @@ pub(super) fn add_directory(
         // Keep an account that cannot be read: references to its name are still correct.
         let mut section = Section::file(path, table.ok());
         if let Some(entry) = variables.remove(&name) {
-            section.override_with(entry.section);
+            section.override_with(entry.section, &entry.base);
         }
         entries.push(Entry {
             name,

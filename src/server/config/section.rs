@@ -4,6 +4,7 @@
 mod values;
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use config::{Value, ValueKind};
 
@@ -199,8 +200,8 @@ impl Section {
     }
 
     /// Takes every key of the environment's section, which replaces the own one. A secret also replaces the file
-    /// that holds it, and the reverse.
-    pub(super) fn override_with(&mut self, environment: Self) {
+    /// that holds it, and the reverse. A file is relative to `base`, the environment's base directory.
+    pub(super) fn override_with(&mut self, environment: Self, base: &Path) {
         for other in environment
             .table
             .keys()
@@ -208,7 +209,14 @@ impl Section {
         {
             self.table.remove(&other);
         }
-        for (key, value) in environment.table {
+        for (key, mut value) in environment.table {
+            // Only a file that is there: a secret in the place of a path must not become part of one.
+            if let ValueKind::String(text) = &mut value.kind
+                && key.ends_with("_file")
+                && base.join(&*text).is_file()
+            {
+                *text = base.join(&*text).display().to_string();
+            }
             self.from.insert(key.clone(), environment.path.clone());
             self.table.insert(key, value);
         }

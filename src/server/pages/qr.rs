@@ -56,7 +56,7 @@ pub(super) async fn qr(
     unsent.limit(answer)
 }
 
-/// Returns a rate limit of their own: drawing costs a thousand times as much as signing.
+/// Returns the rate limit of QR codes: drawing one costs a thousand times as much as a signature.
 pub(super) fn limit(clients: Arc<ClientIps>, clock: Clock) -> RateLimit {
     RateLimit::new(SHARE_A_SECOND, SHARE_AT_ONCE, clients, clock)
         .with_total(A_SECOND, AT_ONCE)
@@ -85,10 +85,10 @@ fn not_allowed() -> Problem {
     )
 }
 
-/// The demo page shows one for each address.
+/// QR codes per second and client.
 const SHARE_A_SECOND: u32 = 2;
 
-/// For several people behind one address.
+/// At once: several people may be behind one address.
 const SHARE_AT_ONCE: u32 = 20;
 
 /// The total rate for all clients: less than a tenth of a worker's time.

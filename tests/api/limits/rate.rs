@@ -333,7 +333,6 @@ fn an_ipv6_network_shares_one_rate_limit() {
     );
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn a_million_clients_use_constant_memory_and_displace_no_client() {
     if !alone(a_million_clients_use_constant_memory_and_displace_no_client) {

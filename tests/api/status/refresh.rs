@@ -321,7 +321,7 @@ async fn a_running_refresh_is_shown_as_now_and_not_in_0_s() {
     let gate = sandbox.hold(CLASSIC);
     let refreshing =
         tokio::spawn(async move { broker.refresh_now("classic", Kind::AccessToken).await });
-    called(&sandbox, CLASSIC, 2).await;
+    called(sandbox, CLASSIC, 2).await;
     for (lang, now, zero) in [("en", ">now<", "in 0 s"), ("zh", ">进行中<", "0 秒后")] {
         let page = world.get(&format!("/status?lang={lang}")).await.text;
         assert!(page.contains(now) && !page.contains(zero), "{page}");

@@ -206,6 +206,17 @@ fn the_environment_wins_over_the_file_of_an_account() {
 }
 
 #[test]
+fn a_secret_file_of_the_environment_is_beside_the_configuration() {
+    let home = home("", &[("shop.toml", &account("wx1"))]);
+    std::fs::write(home.path().join("key"), "11112222333344445555666677778888").unwrap();
+    let file = ("WX_JSSDK__ACCOUNTS__SHOP__SECRET_FILE", "key");
+    let settings = load_with(&home, &[file]);
+    let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
+    let secret = settings.accounts[0].1.secret().expose();
+    assert_eq!(secret, "11112222333344445555666677778888");
+}
+
+#[test]
 fn a_mistake_of_the_environment_is_not_blamed_on_the_file_of_the_account() {
     let home = home("", &[("shop.toml", &account("wx1"))]);
     let app_id = ("WX_JSSDK__ACCOUNTS__SHOP__APP_ID", "gh_1");
