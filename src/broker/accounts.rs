@@ -23,7 +23,7 @@ use crate::credential::{AppKey, Kind};
 use crate::error::Error;
 use default_account::{implied_default, name_to_write};
 
-pub(super) use merge::Conflict;
+pub(super) use merge::{Conflict, hash_of_secret};
 pub use source::AccountSource;
 
 /// One account.

@@ -256,7 +256,10 @@ impl Flight {
         if is_claimed && !self.has_called.load(Ordering::Relaxed) {
             self.keep_claim();
         }
-        let dated = issued.and_then(|issued| self.date(issued, sent_at));
+        let dated = match issued {
+            Ok(issued) => self.date(issued, sent_at).await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = &dated {
             self.distrust_after(error).await;
         }

@@ -107,7 +107,7 @@ impl Accounts {
 }
 
 /// Returns [`CredentialKey::secret_hash`](crate::credential::CredentialKey::secret_hash) of an account's credentials.
-fn hash_of_secret(account: &Account) -> Option<NonZeroU64> {
+pub(in crate::broker) fn hash_of_secret(account: &Account) -> Option<NonZeroU64> {
     let digest = Sha1::new()
         .chain_update(account.app_key().to_string())
         .chain_update([0])

@@ -8,9 +8,11 @@ use tracing::{info, warn};
 use super::Flight;
 use super::limits::is_unsent;
 use crate::account::{Platform, TokenMode};
+use crate::broker::AccountSource;
+use crate::broker::accounts::hash_of_secret;
 use crate::broker::slot::Reason;
 use crate::clock::UnixTime;
-use crate::credential::{Credential, Kind, MARGIN, Secret};
+use crate::credential::{Credential, CredentialKey, Kind, MARGIN, Secret};
 use crate::error::{Class, Failure, UpstreamError};
 use crate::store::StoreError;
 use crate::upstream::{self, Issued};
@@ -112,53 +114,59 @@ impl Flight {
     /// Returns the credential with its dates. The life starts when the call was sent, and when this value
     /// was first seen: the same value returned with a new `expires_in` does not live longer. If the wall
     /// clock was set meanwhile, the end moves with it.
-    pub(super) fn date(
+    pub(super) async fn date(
         &self,
         issued: Issued,
         sent_at: u64,
     ) -> Result<(Credential, Dates), UpstreamError> {
         let issued_at = UnixTime(sent_at / 1_000);
         let promised = issued_at.plus(issued.expires_in);
-        let last = self.slot.lock().last.clone();
-        let (credential, dates) = match last {
-            Some(last) if last.value == issued.value => {
-                let end = self.end_of_known(&last, &issued, promised);
-                let shift = end.since(last.expires_at);
+        let (last, dated_here) = {
+            let state = self.slot.lock();
+            (state.last.clone(), state.dated_here)
+        };
+        let next = last
+            .as_ref()
+            .map_or(0, |last| last.generation.saturating_add(1));
+        let known = match last.filter(|last| last.value == issued.value) {
+            None if !dated_here => self.load_from_before_move(&issued.value, next).await,
+            known => known,
+        };
+        let (credential, dates) = match known {
+            Some(known) => {
+                let end = self.end_of_known(&known, &issued, promised);
+                let shift = end.since(known.expires_at);
                 let dates = if shift.is_zero() {
                     Dates::Known
                 } else {
                     Dates::Adjusted
                 };
-                let is_whole = end == last.issued_at.plus(issued.expires_in);
+                let is_whole = end == known.issued_at.plus(issued.expires_in);
                 let issued_at = if is_whole {
-                    last.issued_at
+                    known.issued_at
                 } else {
-                    last.issued_at.plus(shift)
+                    known.issued_at.plus(shift)
                 };
-                let generation = last.generation.saturating_add(u64::from(!shift.is_zero()));
+                let generation = known.generation.saturating_add(u64::from(!shift.is_zero()));
                 (
                     Credential {
                         issued_at,
                         expires_at: end.min(promised),
                         generation,
-                        ..(*last).clone()
+                        ..(*known).clone()
                     },
                     dates,
                 )
             }
-            last => {
-                let generation =
-                    sent_at.max(last.map_or(0, |last| last.generation.saturating_add(1)));
-                (
-                    Credential {
-                        value: issued.value,
-                        issued_at,
-                        expires_at: promised,
-                        generation,
-                    },
-                    Dates::New,
-                )
-            }
+            None => (
+                Credential {
+                    value: issued.value,
+                    issued_at,
+                    expires_at: promised,
+                    generation: sent_at.max(next),
+                },
+                Dates::New,
+            ),
         };
         if credential
             .remaining(self.broker.inner.clock.now())
@@ -168,6 +176,33 @@ impl Flight {
             return Err(self.failed(Failure::Unusable(reason.into())));
         }
         Ok((credential, dates))
+    }
+
+    /// Returns this ticket with its dates from the store, if its account had it before moving between the
+    /// configuration and the admin API. Any other value there is ignored, because WeChat has not returned it to
+    /// this account. An access token is dated by its answer.
+    async fn load_from_before_move(
+        &self,
+        value: &Secret,
+        generation: u64,
+    ) -> Option<Arc<Credential>> {
+        let secret_hash = match self.entry.source {
+            _ if self.slot.key.kind == Kind::AccessToken => return None,
+            AccountSource::Platform => return None,
+            AccountSource::Api => None,
+            AccountSource::Configuration => hash_of_secret(&self.entry.account),
+        };
+        let key = CredentialKey {
+            secret_hash,
+            ..self.slot.key.clone()
+        };
+        // An error of the store was logged when the flight read it first.
+        let mut stored = self.broker.inner.store.load(&key).await.ok()??;
+        if stored.value != *value || self.broker.is_from_the_future(&stored) {
+            return None;
+        }
+        stored.generation = stored.generation.max(generation);
+        Some(Arc::new(stored))
     }
 
     /// Returns when a value ends that was known before: as its dates say, if this node set them or the answer
