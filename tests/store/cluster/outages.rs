@@ -8,6 +8,7 @@ use wx_jssdk::account::TokenMode::{Classic, Stable};
 use wx_jssdk::broker::Find;
 
 use crate::cluster::world::{Cluster, STABLE, TICKET};
+use crate::common::http::BOUND;
 use crate::common::wait::called;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -266,17 +267,21 @@ async fn a_thousand_readers_of_a_valid_value_do_not_wait_for_a_stopped_redis() {
         credentials.any(|credential| credential.refreshing)
     };
     let (mut reads, mut meanwhile) = (0, 0);
-    while reads < 1_000 || !keeper.is_finished() {
-        assert!(
-            cluster
-                .read(&cluster.brokers[0], Kind::JsapiTicket)
-                .now_or_never()
-                .is_some_and(|read| read.is_ok())
-        );
-        reads += 1;
-        meanwhile += u32::from(refreshing());
-        tokio::task::yield_now().await;
-    }
+    let reading = async {
+        while reads < 1_000 || !keeper.is_finished() {
+            assert!(
+                cluster
+                    .read(&cluster.brokers[0], Kind::JsapiTicket)
+                    .now_or_never()
+                    .is_some_and(|read| read.is_ok())
+            );
+            reads += 1;
+            meanwhile += u32::from(refreshing());
+            tokio::task::yield_now().await;
+        }
+    };
+    let read = tokio::time::timeout(BOUND, reading).await;
+    read.expect("the refresh ends though Redis is stopped");
     assert!(meanwhile > 0, "a refresh was running");
     keeper.await.unwrap();
     cluster.shared.signal("CONT");
