@@ -33,7 +33,7 @@ const MIB: u64 = 1 << 20;
 const BINARY: u64 = 9 * MIB;
 
 /// How long the allocator may take to return memory on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const MEMORY_RETURN_LIMIT: Duration = Duration::from_secs(30);
 
 fn app_id(n: usize) -> String {
     format!("wx{n:016x}")
@@ -171,7 +171,7 @@ async fn ten_thousand_accounts_start_warm_in_little_memory_and_make_no_call() {
     // The allocator returns what the start needed within seconds. The pages of the binary itself are resident too, and there are
     // twice as many of them in a debug build.
     let is_little = || memory(&child, "RssAnon") + BINARY <= 68 * MIB;
-    while !is_little() && clock.uptime() - begun < PATIENCE {
+    while !is_little() && clock.uptime() - begun < MEMORY_RETURN_LIMIT {
         sign(&address, 0).await;
     }
     let (resident, peak, own) = (

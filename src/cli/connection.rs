@@ -47,7 +47,7 @@ impl Connection {
         let trust = Trust::of(self.ca.as_deref())
             .map_err(|error| Unusable::Usage(format!("--ca: {error}")))?;
         let key = key.map(Secret::expose);
-        let reply = server.ask(path, key, body, trust, PATIENCE).await;
+        let reply = server.ask(path, key, body, trust, TIMEOUT).await;
         let Reply {
             status,
             body,
@@ -177,5 +177,5 @@ pub(super) fn refusal(status: u16, problem: &Value) -> String {
 /// setting of the service.
 const KEY_VARIABLE: &str = "WX_JSSDK_API_KEY";
 
-/// Timeout. A ticket that is not cached takes two calls to WeChat, each with a timeout of five seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for an answer: a ticket that is not cached takes two calls to WeChat, each with a timeout of five seconds.
+const TIMEOUT: Duration = Duration::from_secs(30);

@@ -67,7 +67,7 @@ impl Healthcheck {
 /// Sends the request. It holds no secret, and an expired certificate is not a reason to restart the service.
 async fn ask(server: &Server) -> reqwest::Result<Reply> {
     let trust = Trust::any();
-    server.ask(&["healthz"], None, None, trust, PATIENCE).await
+    server.ask(&["healthz"], None, None, trust, TIMEOUT).await
 }
 
 fn no(server: &Server, why: &str, advice: &Text) -> Ended {
@@ -108,5 +108,5 @@ const NOT_WX_JSSDK: Text = Text::new(
     "wx-jssdk 在此应返回 200：该端口是否属于其他程序？--address 应为 wx-jssdk 的公开端口（server.listen）。",
 );
 
-/// Timeout. Orchestrators retry.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Time for an answer. Short, because orchestrators retry.
+const TIMEOUT: Duration = Duration::from_secs(3);

@@ -101,8 +101,8 @@ async fn serve(
     .workers(1)
     .disable_signals()
     .shutdown_timeout(0)
-    .keep_alive(PATIENCE)
-    .client_request_timeout(PATIENCE)
+    .keep_alive(CONNECTION_TIMEOUT)
+    .client_request_timeout(CONNECTION_TIMEOUT)
     .h1_allow_half_closed(false)
     .bind(addr);
     let (http, addr) =
@@ -125,7 +125,7 @@ fn first_addr(addrs: &[SocketAddr]) -> io::Result<SocketAddr> {
 
 /// Keep-alive and request timeout. Long, so that neither a pooled connection nor a busy test machine causes a
 /// rejection that WeChat would not give.
-const PATIENCE: Duration = Duration::from_secs(75);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Maximum time to wait for a stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);

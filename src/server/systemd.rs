@@ -37,7 +37,7 @@ fn tell(state: &[NotifyState<'_>]) {
 /// Feeds the watchdog as long as every worker keeps checking its connections. If one hangs while the
 /// process lives, systemd gets no message and restarts the service.
 pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>) {
-    let Some(every) = sd_notify::watchdog_enabled().map(|patience| patience / 3) else {
+    let Some(every) = sd_notify::watchdog_enabled().map(|timeout| timeout / 3) else {
         return;
     };
     let rounds = || {

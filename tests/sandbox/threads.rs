@@ -13,11 +13,11 @@ fn threads() -> usize {
 
 /// The sandbox's own thread has ended when `drop` or `stop` returns; its worker's thread ends shortly after.
 fn wait_until_gone(before: usize, how: &str) {
-    let (clock, patience) = (Clock::system(), Duration::from_secs(10));
+    let (clock, timeout) = (Clock::system(), Duration::from_secs(10));
     let start = clock.now();
     while threads() > before {
         assert!(
-            clock.now().since(start) < patience,
+            clock.now().since(start) < timeout,
             "{} threads are left by {how}, {before} were there before",
             threads()
         );

@@ -88,8 +88,8 @@ impl Hours {
 
     fn state_at(&self, at: UnixTime) -> HourState {
         // A refresh at the very end of a value, as WeCom's, leaves seconds without one.
-        let patience = if self.failing { 0 } else { 60 };
-        if self.ends.0 + patience < at.0 {
+        let allowed_gap_seconds = if self.failing { 0 } else { 60 };
+        if self.ends.0 + allowed_gap_seconds < at.0 {
             HourState::Down
         } else if self.failing {
             HourState::Failed

@@ -93,7 +93,7 @@ impl Batch {
 
     /// Removes the notices that were tried long enough; returns whether there were any.
     fn give_up(&mut self, now: Duration) -> bool {
-        let is_old = |since: &&Duration| now.saturating_sub(**since) >= PATIENCE;
+        let is_old = |since: &&Duration| now.saturating_sub(**since) >= GIVE_UP_AFTER;
         let old = self.since.iter().take_while(is_old).count();
         self.since.drain(..old);
         self.notices.drain(..old).count() > 0
@@ -241,8 +241,8 @@ impl Courier {
 const PER_MINUTE: usize = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How long a notice is tried; with the wait before it is sent first, three quarters of an hour at most.
-const PATIENCE: Duration = Duration::from_secs(2_400);
+/// How long a notice is tried before it is dropped; with the wait before it is sent first, three quarters of an hour at most.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(2_400);
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 

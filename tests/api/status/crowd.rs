@@ -9,7 +9,8 @@ use wx_jssdk::sandbox::Fault;
 use wx_jssdk::{Broker, Clock, Kind, Store, UpstreamOptions};
 
 use crate::app::{Answer, SECRET, TestApp, request, spawn};
-use crate::status::world::{PATIENCE, TOKEN, not_allowed};
+use crate::common::http::BOUND;
+use crate::status::world::{TOKEN, not_allowed};
 
 const ACCOUNTS: usize = 10_000;
 
@@ -43,7 +44,7 @@ async fn ten_thousand_accounts_are_paginated_with_failing_ones_first() {
         if down >= 40 {
             break;
         }
-        assert!(deadline.uptime() < PATIENCE * 2, "{status}");
+        assert!(deadline.uptime() < BOUND * 2, "{status}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     app.sandbox.clear_faults();

@@ -10,6 +10,7 @@ use wx_jssdk::sandbox::{App, Fault, FaultKind};
 use wx_jssdk::{Credential, Kind};
 
 use crate::app::{APP, Answer, SECRET, TestApp, main_app, request, spawn};
+use crate::common::http::BOUND;
 
 /// Key for all accounts and kinds.
 pub(crate) const KEY: &str = "wxk_operator";
@@ -22,9 +23,6 @@ pub(crate) const TOKEN: &str = "/cgi-bin/stable_token";
 pub(crate) const CLASSIC: &str = "/cgi-bin/token";
 pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
 pub(crate) const CLASSIC_APP: &str = "wxcccccccccccccccc";
-
-/// Generous, because other tests share the two cores.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) app: TestApp,
@@ -138,7 +136,7 @@ impl World {
 
     /// Polls until the condition holds, because the keeper runs in the background.
     pub(crate) async fn until(&self, is_so: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..PATIENCE.as_millis() / 50 {
+        for _ in 0..BOUND.as_millis() / 50 {
             let status = self.status().await;
             if is_so(&status) {
                 return status;
