@@ -461,7 +461,7 @@ describe("a single-page application", () => {
       await page.evaluate(() => Promise.all([window.wxJssdk.ready(), window.wxJssdk.ready({ apis: ["scanQRCode"] })]));
       const [[, sent]] = (await callsOf(page, "preVerifyJSAPI")).slice(-1);
       assert.equal(sent.verifyJsApiList[0], "scanQRCode");
-      assert.ok(sent.verifyJsApiList.includes("menu:share:appmessage"), sent.verifyJsApiList.join());
+      assert.ok(sent.verifyJsApiList.includes("updateAppMessageShareData"), sent.verifyJsApiList.join());
     }));
 
   test("outside WeChat a route change asks for nothing and warns of nothing", () =>
