@@ -39,7 +39,7 @@ pub(super) struct ConnectionLimits {
     pub(super) idle: u32,
     /// Connections of one worker.
     pub(super) places: usize,
-    /// Bytes of the unanswered requests of one worker.
+    /// Bytes of the unfinished requests of one worker.
     pub(super) request_bytes: usize,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Worker {
     limits: ConnectionLimits,
     load: Arc<Load>,
     second: Rc<Cell<u32>>,
-    /// Bytes that the unanswered requests hold.
+    /// Bytes that the unfinished requests hold.
     held_bytes: Rc<Cell<usize>>,
     next_id: Cell<u64>,
     /// The connections that may continue; one that was told to end is removed.
@@ -107,7 +107,8 @@ pub(super) struct State {
     /// Bytes that may still be read before the bytes already read are processed.
     read_budget: Cell<usize>,
     turn_ended: Cell<bool>,
-    /// Bytes read of the request in progress, without a body that is passed on as it arrives.
+    /// Bytes read of the request in progress, without a body that is passed on as it arrives. Count as held while
+    /// the client owes the rest.
     request_bytes: Cell<usize>,
     /// The worker's.
     held_bytes: Rc<Cell<usize>>,
@@ -240,21 +241,25 @@ impl Worker {
         }
     }
 
-    /// Limits the bytes of unanswered requests: beyond the limit, ends unfinished ones until an eighth of it is free.
-    fn limit_bytes(&self) {
+    /// Limits the bytes of unfinished requests: beyond the limit, ends some of them until an eighth of it is free.
+    /// Spares the connection that is `reading`: its request may be complete and not yet decoded.
+    fn limit_bytes(&self, reading: u64) {
         if self.held_bytes.get() > self.limits.request_bytes {
-            self.free_bytes(self.limits.request_bytes / 8);
+            self.free_bytes(self.limits.request_bytes / 8, reading);
         }
     }
 
     /// Ends the oldest unfinished requests of the address that holds most bytes, then those of the next one.
     #[cold]
-    fn free_bytes(&self, wanted: usize) {
+    fn free_bytes(&self, wanted: usize, reading: u64) {
         let mut connections = self.connections.borrow_mut();
         let mut addresses: HashMap<_, (usize, Vec<_>)> = HashMap::new();
         for (id, state) in connections.iter() {
-            let bytes = state.request_bytes.get();
-            if let Some(since) = state.waits_for_client_since().filter(|_| bytes > 0) {
+            let bytes = state.owed_bytes();
+            if let Some(since) = state.waits_for_client_since()
+                && bytes > 0
+                && *id != reading
+            {
                 let (sum, requests) = addresses.entry(state.address()).or_default();
                 *sum += bytes;
                 requests.push((since, *id, bytes));

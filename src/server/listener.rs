@@ -223,11 +223,11 @@ impl ListenerLimits {
 /// Deadline for the head of a connection's first request. Later requests have the guard's limit.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
 
-/// Bytes of a listener's unanswered requests: enough for five hundred with a whole body, or for one of usual size on
+/// Bytes of a listener's unfinished requests: enough for five hundred with a whole body, or for one of usual size on
 /// each connection.
 const REQUEST_BYTES: usize = 32 * 1024 * 1024;
 
-/// Of one worker on a machine with many.
+/// Minimum per worker.
 const LEAST_BYTES: usize = 1024 * 1024;
 
 /// How long the rest of an unread request body is drained before the connection is closed.

@@ -33,15 +33,28 @@ impl State {
         self.read_budget.set(read_budget.saturating_sub(count));
         let is_passed_on = self.answering.get() > 0 && self.may_upload.get();
         if !is_passed_on && self.request_bytes.get() < MOST_HELD {
-            self.request_bytes.set(self.request_bytes.get() + count);
-            self.held_bytes.set(self.held_bytes.get() + count);
+            self.count_bytes(|| self.request_bytes.set(self.request_bytes.get() + count));
         }
     }
 
     /// The request's bytes are not held any more.
     pub(super) fn release_bytes(&self) {
-        let rest = self.held_bytes.get() - self.request_bytes.take();
-        self.held_bytes.set(rest);
+        self.count_bytes(|| self.request_bytes.set(0));
+    }
+
+    /// Returns the bytes of a request of which the client owes the rest. Another one waits for the application.
+    pub(super) fn owed_bytes(&self) -> usize {
+        match self.owes_request() {
+            true => self.request_bytes.get(),
+            false => 0,
+        }
+    }
+
+    /// Makes a change of the connection's state, and corrects the worker's sum of bytes.
+    fn count_bytes(&self, change: impl FnOnce()) {
+        let others = self.held_bytes.get() - self.owed_bytes();
+        change();
+        self.held_bytes.set(others + self.owed_bytes());
     }
 
     /// Records that more was read than may be processed at once.
@@ -68,7 +81,7 @@ impl State {
     /// The application has received a request.
     /// `may_upload`: its body may take as long as its answer.
     pub(in crate::server) fn begin_answer(&self, may_upload: bool) {
-        self.answering.set(self.answering.get() + 1);
+        self.count_bytes(|| self.answering.set(self.answering.get() + 1));
         self.may_upload.set(may_upload);
         self.has_large_head
             .set(self.request_bytes.get() > LARGE_HEAD);
@@ -83,22 +96,22 @@ impl State {
 
     /// The application has answered it, and its answer's body has been taken.
     pub(in crate::server) fn end_answer(&self) {
+        self.release_bytes();
         self.answering.set(self.answering.get() - 1);
         self.awaits_body.set(false);
         self.has_answered.set(true);
-        self.release_bytes();
     }
 
     /// The application has consumed the request's body so far, and waits for more.
     pub(in crate::server) fn wants_body(&self) {
-        self.awaits_body.set(true);
+        self.count_bytes(|| self.awaits_body.set(true));
         self.read_budget.set(BODY_TURN);
         self.read_on();
     }
 
     /// The application has got a part or the end of the body, or does not need it any more.
     pub(in crate::server) fn has_body(&self) {
-        self.awaits_body.set(false);
+        self.count_bytes(|| self.awaits_body.set(false));
     }
 
     fn read_on(&self) {

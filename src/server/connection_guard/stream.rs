@@ -55,7 +55,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.worker.limit_bytes();
+        self.worker.limit_bytes(self.id);
         self.state.check()?;
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(context, buffer);

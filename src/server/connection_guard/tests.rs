@@ -66,3 +66,28 @@ fn a_request_that_arrives_with_the_end_of_a_slow_handshake_is_read() {
         assert!(!guarded.state().is_closing());
     });
 }
+
+#[test]
+fn bytes_of_a_request_count_until_it_is_answered_and_while_its_body_is_awaited() {
+    System::new().block_on(async {
+        let (worker, unfinished, _client) = guarded().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut connections, mut clients) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            clients.push(TcpStream::connect(listener.local_addr().unwrap()).await);
+            connections.push(worker.guard(listener.accept().await.unwrap().0));
+        }
+        let (waiting, reading) = (&connections[0], &connections[1]);
+        let is_open = |of: &Guarded<TcpStream>| of.state().check().is_ok();
+        waiting.state().has_read(2_000);
+        waiting.state().begin_answer(false);
+        unfinished.state().has_read(100);
+        reading.state().has_read(1_000);
+        worker.limit_bytes(reading.id);
+        assert!(!is_open(&unfinished) && is_open(waiting) && is_open(reading));
+        waiting.state().wants_body();
+        worker.limit_bytes(reading.id);
+        assert!(!is_open(waiting) && is_open(reading));
+        assert_eq!(worker.held_bytes.get(), 1_000);
+    });
+}

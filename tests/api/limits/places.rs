@@ -8,6 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use wx_jssdk::Clock;
+use wx_jssdk::actix::KeyHash;
 
 use crate::common::wait::called;
 use crate::limits::world::*;
@@ -180,6 +181,15 @@ async fn the_bytes_of_one_address_are_limited_and_others_keep_theirs() {
 }
 
 #[tokio::test]
+async fn the_bytes_of_one_address_are_limited_on_the_admin_listener_too() {
+    let _ = rlimit::increase_nofile_limit(8_192);
+    let world = World::new("request_seconds = 3600", "").await;
+    let half_head = http::get("/healthz").header("X-Large", "x".repeat(60_000));
+    let reject = "/credentials/main/access_token/reject";
+    assert_bytes_are_limited(&world, reject, world.admin, &half_head.unfinished()).await;
+}
+
+#[tokio::test]
 async fn a_request_in_progress_is_not_evicted() {
     let world = World::new("max_connections = 20\nrequest_seconds = 3600", "").await;
     let gate = world.sandbox.hold("/cgi-bin/ticket/getticket");
@@ -193,6 +203,49 @@ async fn a_request_in_progress_is_not_evicted() {
     let mut answer = [0; 1_024];
     let count = timeout(BOUND, waiting.read(&mut answer)).await.unwrap();
     assert!(answer[..count.unwrap()].starts_with(http::OK.as_bytes()));
+}
+
+#[tokio::test]
+async fn large_requests_that_wait_for_wechat_evict_no_unfinished_one() {
+    let _ = rlimit::increase_nofile_limit(8_192);
+    let key = format!(
+        "[[server.api_keys]]\nname = \"caller\"\nsha256 = \"{}\"\ncalls = [\"/\"]",
+        KeyHash::of("wxk_caller")
+    );
+    let world = World::new(&format!("request_seconds = 3600\n{key}"), "").await;
+    let path = "/cgi-bin/menu/get";
+    let gate = world.sandbox.hold(path);
+    let call = http::get(format!("/wx/main{path}?access_token=wxk_caller"));
+    let call = call.header("X-Large", "x".repeat(60_000)).text();
+    let mut unfinished = connect_from(2, world.admin).await;
+    let whole = http::get("/healthz").close().text();
+    let (begin, rest) = whole.split_at(whole.len() - 2);
+    unfinished.write_all(begin.as_bytes()).await.unwrap();
+    let mut waiting = Vec::new();
+    // The heads of 600 such calls are more than the listener holds of unfinished requests.
+    for calls in 1..=600 {
+        let mut stream = connect_from(1, world.admin).await;
+        stream.write_all(call.as_bytes()).await.unwrap();
+        called(&world.sandbox, path, calls).await;
+        waiting.push(stream);
+    }
+    assert_eq!(
+        ask(world.admin, "GET", "/healthz", &[], "").await.status,
+        200
+    );
+    unfinished.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(BOUND, unfinished.read_to_end(&mut answer)).await;
+    read.expect("an answer").unwrap();
+    assert!(answer.starts_with(http::OK.as_bytes()));
+    assert_eq!(world.guard_stats.counts().evicted_unfinished, 0);
+    gate.release();
+    for mut stream in waiting {
+        let mut answer = [0; 1_024];
+        let read = timeout(BOUND, stream.read(&mut answer)).await;
+        let count = read.expect("an answer").unwrap();
+        assert!(answer[..count].starts_with(http::OK.as_bytes()));
+    }
 }
 
 #[tokio::test]
