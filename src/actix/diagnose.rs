@@ -22,7 +22,7 @@ use queue::Place;
 
 /// `POST {path}` with an API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. If the body names an
 /// `account` that the key opens, that account's current ticket is used in the computation. No answer
-/// contains a ticket. Waits for a core in the same queue as `doctor`.
+/// contains a ticket. Waits for the core that `doctor` uses too.
 ///
 /// Mount it on a listener that the internet does not reach. Storing other keys in `keys` takes effect at
 /// the next request.
@@ -49,7 +49,7 @@ async fn answer(
         let keys = keys.load();
         let key = key_of_request(&request, &keys)?;
         let question = Question::read(body).await?;
-        let place = doctor.queue.enter()?;
+        let place = doctor.queue.enter_with_key()?;
         let case = case(question, key, &doctor.broker, &place).await?;
         place.run(move || diagnose(&case)).await
     };
@@ -113,7 +113,7 @@ mod tests {
     use actix_web::App;
     use actix_web::http::StatusCode;
     use actix_web::http::header::RETRY_AFTER;
-    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
 
     use super::*;
     use crate::actix::KeyHash;
@@ -121,7 +121,7 @@ mod tests {
     use crate::endpoint::ClientIps;
 
     #[tokio::test]
-    async fn diagnoses_with_a_key_wait_in_the_doctors_queue() {
+    async fn diagnoses_with_a_key_have_places_of_their_own() {
         let broker = Broker::builder().build().expect("a broker");
         let clients = Arc::new(ClientIps::new(Vec::new(), "x-forwarded-for"));
         let doctor = Doctor::new(broker, clients);
@@ -136,11 +136,20 @@ mod tests {
                 .set_payload(r#"{"error":"config:fail"}"#)
                 .to_request()
         };
-        let places: Vec<_> = (0..PLACES).map(|_| doctor.queue.enter()).collect();
+        let of_doctor: Vec<_> = (0..PLACES).map(|_| doctor.queue.enter()).collect();
+        assert!(of_doctor.iter().all(Result::is_ok) && doctor.queue.enter().is_err());
+        let answer = call_service(&app, question()).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let places: Vec<_> = (0..PLACES).map(|_| doctor.queue.enter_with_key()).collect();
         assert!(places.iter().all(Result::is_ok));
         let refused = call_service(&app, question()).await;
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(refused.headers().get(RETRY_AFTER).unwrap(), "10");
+        let problem: serde_json::Value = read_body_json(refused).await;
+        assert_eq!(
+            problem["detail"],
+            format!("{PLACES} diagnoses are already in progress")
+        );
         drop(places);
         let answer = call_service(&app, question()).await;
         assert_eq!(answer.status(), StatusCode::OK);

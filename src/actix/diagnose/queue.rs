@@ -1,4 +1,4 @@
-//! Bounds the work of diagnoses, so that no client of theirs delays the listener's other answers.
+//! Limits concurrent diagnoses, so that they do not delay the listener's other answers.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,25 +11,37 @@ use super::question::bad_body;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 
-/// The diagnoses in progress on a listener: those of its doctor, and those with an API key.
+/// The diagnoses in progress on a listener. Those with an API key have places of their own, which the clients of
+/// its doctor cannot take.
 pub(super) struct Queue {
-    /// Those that wait for a core included.
-    places: Arc<Semaphore>,
+    /// Includes those that wait for a core.
+    doctor: Arc<Semaphore>,
+    with_key: Arc<Semaphore>,
     pub(super) cores: Arc<Semaphore>,
 }
 
 impl Queue {
     pub(super) fn new() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(PLACES)),
+            doctor: Arc::new(Semaphore::new(PLACES)),
+            with_key: Arc::new(Semaphore::new(PLACES)),
             cores: Arc::new(Semaphore::new(CORES)),
         }
     }
 
-    /// Returns a place, or `rate_limited` if all are taken.
+    /// Returns a place of the doctor, or `rate_limited` if all are taken.
     pub(super) fn enter(&self) -> Result<Place, Problem> {
-        let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| asked_too_often(LONGEST_WAIT))?;
+        self.place(&self.doctor)
+    }
+
+    /// Returns a place for a request with an API key, or `rate_limited` if all are taken.
+    pub(super) fn enter_with_key(&self) -> Result<Place, Problem> {
+        self.place(&self.with_key)
+    }
+
+    fn place(&self, places: &Arc<Semaphore>) -> Result<Place, Problem> {
+        let place = places.clone().try_acquire_owned();
+        let place = place.map_err(|_| queue_is_full())?;
         Ok(Place {
             place: Arc::new(place),
             cores: self.cores.clone(),
@@ -51,7 +63,7 @@ impl Place {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let core = self.cores.clone().acquire_owned().await;
-        let core = core.map_err(|_| asked_too_often(Duration::ZERO))?;
+        let core = core.map_err(|_| queue_is_full())?;
         let places = (self.place.clone(), core);
         let done = web::block(move || {
             let _places = places;
@@ -62,22 +74,36 @@ impl Place {
 }
 
 pub(super) fn asked_too_often(wait: Duration) -> Problem {
-    let problem = Problem::new(
-        ProblemCode::RateLimited,
+    refusal(
         "the doctor's rate limit is exceeded",
         Text::new(
             "Retry in a few seconds, or run wx-jssdk diagnose.",
             "请几秒后再试，或使用命令 wx-jssdk diagnose。",
         ),
-    );
+        wait,
+    )
+}
+
+fn queue_is_full() -> Problem {
+    refusal(
+        "60 diagnoses are already in progress",
+        Text::new(
+            "Retry in a few seconds, or run wx-jssdk diagnose.",
+            "已有 60 个诊断正在进行，请几秒后再试，或使用命令 wx-jssdk diagnose。",
+        ),
+        LONGEST_WAIT,
+    )
+}
+
+fn refusal(detail: &str, hint: Text, wait: Duration) -> Problem {
+    let problem = Problem::new(ProblemCode::RateLimited, detail, hint);
     Problem {
         retry_after: Some(wait.max(Duration::from_secs(1))),
         ..problem
     }
 }
 
-/// The doctor's questions of all clients that may come at the same time, for example of a class of students
-/// that starts together.
+/// Burst of the doctor's total rate limit, e.g. for a class of students.
 pub(super) const AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
 
 /// On a slow core questions come faster than they are answered, and those that wait are bounded.
