@@ -12,7 +12,10 @@ use crate::broker::Distribution;
 
 /// The counters of a process. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct GatewayStats(Arc<Mutex<BTreeMap<(String, String), CallStats>>>);
+pub struct GatewayStats(Arc<Mutex<Series>>);
+
+/// By account and path.
+type Series = BTreeMap<(String, String), CallStats>;
 
 /// The calls of one account below one path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,9 +78,8 @@ impl GatewayStats {
     /// Returns the number of calls that WeChat answered for an account.
     #[must_use]
     pub fn answered(&self, account: &str) -> u64 {
-        let calls = self.0.lock();
-        let of_account = calls.values().filter(|calls| calls.account == account);
-        of_account
+        let all = self.0.lock();
+        of_account(&all, account)
             .map(|calls| {
                 calls.outcomes[CallOutcome::Ok as usize]
                     + calls.outcomes[CallOutcome::Errcode as usize]
@@ -94,17 +96,16 @@ impl GatewayStats {
     /// Changes the counters of a path, which is counted apart if there are fewer series than `most`, and fewer than
     /// [`MOST_PATHS`] of the account: its caller chooses the path.
     fn update(&self, account: &str, path: &str, most: usize, change: impl FnOnce(&mut CallStats)) {
+        let mut key = (account.to_owned(), path.to_owned());
         let mut all = self.0.lock();
-        let key = (account.to_owned(), path.to_owned());
-        let of_account = (account.to_owned(), OTHER.to_owned());
-        let paths = || all.keys().filter(|(of, _)| of == account).count();
-        let key = if all.contains_key(&key) || (all.len() < most && paths() < MOST_PATHS) {
-            key
-        } else if all.contains_key(&of_account) || all.len() < most {
-            of_account
-        } else {
-            (OTHER.to_owned(), OTHER.to_owned())
-        };
+        let is_apart = all.contains_key(&key)
+            || (all.len() < most && of_account(&all, account).count() < MOST_PATHS);
+        if !is_apart {
+            key.1 = OTHER.to_owned();
+            if !all.contains_key(&key) && all.len() >= most {
+                key.0 = OTHER.to_owned();
+            }
+        }
         let calls = all
             .entry(key)
             .or_insert_with_key(|(account, path)| CallStats {
@@ -114,6 +115,12 @@ impl GatewayStats {
             });
         change(calls);
     }
+}
+
+fn of_account<'a>(all: &'a Series, account: &'a str) -> impl Iterator<Item = &'a CallStats> {
+    all.range((account.to_owned(), String::new())..)
+        .map(|(_, calls)| calls)
+        .take_while(move |calls| calls.account == account)
 }
 
 impl CallStats {
