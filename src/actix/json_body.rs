@@ -1,11 +1,11 @@
 //! JSON object bodies.
 
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 use std::future::poll_fn;
 use std::pin::pin;
 
 use actix_web::body::{BodyStream, MessageBody as _};
 use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use serde::de::DeserializeOwned;
 

@@ -34,7 +34,7 @@ impl Preflight {
     }
 
     /// Checks that everything can be opened, and that clients accept the certificates. Reports each problem
-    /// under its setting, and returns what will be one soon.
+    /// under its setting, and returns warnings about certificates that expire soon.
     ///
     /// # Errors
     /// [`Problems`] names every problem.
