@@ -9,12 +9,12 @@ use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::BuildError;
 use super::open_platform::PlatformState;
-use super::signing::Template;
+use super::signing::{PageAnswer, Templates};
 use super::slot::Slot;
 use super::stats::StatusCounts;
 use crate::account::{Account, Platform};
@@ -35,8 +35,7 @@ pub(super) struct AccountEntry {
     slots: [Option<Arc<Slot>>; Kind::ALL.len()],
     /// The answers that its pages got.
     pub(super) answers: Arc<StatusCounts>,
-    /// Built when its first page is signed: most of ten thousand accounts sign none today.
-    pub(super) template: OnceLock<Template>,
+    pub(super) page_answer: PageAnswer,
     /// What this process knows of the accounts that authorised it; only for an open platform.
     pub(super) open_platform: Option<Arc<PlatformState>>,
     /// [`CredentialKey::secret_hash`](crate::credential::CredentialKey::secret_hash) of its credentials.
@@ -72,6 +71,7 @@ impl Eq for ByName {}
 pub struct Accounts {
     by_name: HashSet<ByName>,
     by_app: HashMap<AppKey, Arc<AccountEntry>>,
+    templates: Templates,
     /// The open platforms, sorted by name.
     platforms: Vec<Arc<AccountEntry>>,
     default_account: Option<Arc<AccountEntry>>,
@@ -83,7 +83,12 @@ pub struct Accounts {
 
 impl AccountEntry {
     /// Returns an entry that keeps the slots and counters of `before`, which is the same app.
-    fn new(name: String, account: impl Into<Arc<Account>>, before: Option<&Arc<Self>>) -> Self {
+    fn new(
+        name: String,
+        account: impl Into<Arc<Account>>,
+        before: Option<&Arc<Self>>,
+        templates: &mut Templates,
+    ) -> Self {
         let account = account.into();
         // Thousands of accounts may authorise a platform: their credentials are fetched at their first use.
         let kept = match account.component_app_id() {
@@ -111,11 +116,11 @@ impl AccountEntry {
         };
         Self {
             name,
+            page_answer: PageAnswer::new(&account, templates),
             account,
             source,
             slots,
             answers,
-            template: OnceLock::new(),
             open_platform,
             secret_hash: None,
         }
@@ -178,7 +183,8 @@ impl Accounts {
                 return Err(BuildError::SameName(name));
             }
             let before = before.and_then(|before| before.by_app.get(&account.app_key()));
-            all.insert(AccountEntry::new(name, account, before));
+            let entry = AccountEntry::new(name, account, before, &mut all.templates);
+            all.insert(entry);
         }
         let platforms = all.all().filter(|entry| entry.open_platform.is_some());
         let mut platforms: Vec<_> = platforms.cloned().collect();
@@ -222,7 +228,8 @@ impl Accounts {
             }
             if let Some((name, account)) = authorizer {
                 let before = before.as_ref().or_else(|| others.by_app.get(&app));
-                all.insert(AccountEntry::new(name, account, before));
+                let entry = AccountEntry::new(name, account, before, &mut all.templates);
+                all.insert(entry);
             }
         }
         all

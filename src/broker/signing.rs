@@ -1,5 +1,9 @@
 //! Signatures with the current tickets: the answers of the signing endpoints.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -187,9 +191,9 @@ impl AccountEntry {
     /// Reads from the cache lines that a signature needs. Of ten thousand accounts most are not in the cache, and the
     /// atomic operations of signing would wait for one line after the other.
     fn bring_near(&self, slot: &Slot) {
-        let text = self.template().text.bytes().step_by(CACHE_LINE);
-        let text = text.fold(0, |all, byte| all ^ byte);
-        black_box((slot.is_wanted(), text, self.answers.ok()));
+        let own = self.page_answer.own.bytes().step_by(CACHE_LINE);
+        let own = own.fold(0, |all, byte| all ^ byte);
+        black_box((slot.is_wanted(), own, self.answers.ok()));
     }
 
     /// Returns the slot whose ticket signs this page.
@@ -213,11 +217,7 @@ impl AccountEntry {
     }
 
     fn allows(&self, page: &PageUrl) -> bool {
-        self.template().allows(page.host(), page.path())
-    }
-
-    fn template(&self) -> &Template {
-        self.template.get_or_init(|| Template::of(&self.account))
+        self.page_answer.allows(page.host(), page.path())
     }
 
     fn config_text(
@@ -228,7 +228,7 @@ impl AccountEntry {
         time: UnixTime,
     ) -> Vec<u8> {
         if page.warning().is_none() && *options == ConfigOptions::default() {
-            return self.template().fill(signer, page.as_str(), time);
+            return self.page_answer.fill(signer, page.as_str(), time);
         }
         let mut config = self.config(signer, page, time);
         options.apply(&mut config);
@@ -260,28 +260,17 @@ fn default_config(
     }
 }
 
-fn blank_config(account: &Account) -> JsConfig {
-    let signer = Signer::new(account.app_id(), "");
-    default_config(account, &signer, "", "", UnixTime(0))
-}
-
-/// The JSON text of a [`JsConfig`] as serde writes it, without timestamp, nonce, signature and URL: the
-/// part that is the same for every page of an account. The account's safe domains are kept before it in one
-/// allocation, since most of ten thousand accounts are not in the CPU cache.
-#[derive(Debug)]
-pub(super) struct Template {
-    /// The safe domains, one a line, then the JSON text.
-    text: Box<str>,
-    /// Offset of the JSON text.
-    json_at: usize,
-    /// Offsets of timestamp, nonce, signature and URL.
-    at: [usize; 4],
-    /// Whether a safe domain covers its subdomains.
-    subdomains: bool,
+/// The JSON text of a [`JsConfig`] as serde writes it, without the five values that differ from page to page or from
+/// account to account. Accounts with the same lists share it, so that it stays in the CPU cache.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Template {
+    text: String,
+    /// Offsets of AppID, timestamp, nonce, signature and URL.
+    at: [usize; 5],
 }
 
 impl Template {
-    /// `config` must have an empty nonce and URL, and the timestamp 0.
+    /// `config` must have an empty AppID, nonce and URL, and the timestamp 0.
     fn new(config: &JsConfig) -> Self {
         let signature = config.signature.to_string();
         let mut text = serde_json::to_string(config).expect("texts and numbers always serialise");
@@ -292,40 +281,66 @@ impl Template {
             at
         };
         let at = [
+            hole(r#""appId":""#, 0),
             hole(r#""timestamp":"#, "0".len()),
             hole(r#""nonceStr":""#, 0),
             hole(r#""signature":""#, signature.len()),
             hole(r#","url":""#, 0),
         ];
-        Self {
-            text: text.into(),
-            json_at: 0,
-            at,
-            subdomains: false,
-        }
+        Self { text, at }
     }
+}
 
-    /// Returns the template of an account's answers without options.
-    fn of(account: &Account) -> Self {
+/// The templates of all accounts, each once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Templates(HashSet<Arc<Template>>);
+
+impl Templates {
+    fn share(&mut self, template: Template) -> Arc<Template> {
+        if let Some(same) = self.0.get(&template) {
+            return same.clone();
+        }
+        let template = Arc::new(template);
+        self.0.insert(template.clone());
+        template
+    }
+}
+
+/// What the answers for pages of one account need: which pages may be signed, and the text around the signature.
+#[derive(Debug)]
+pub(super) struct PageAnswer {
+    /// The safe domains, one a line, then the AppID as JSON writes it: in one allocation, since most of ten
+    /// thousand accounts are not in the CPU cache.
+    own: Box<str>,
+    /// Offset of the AppID.
+    app_id_at: usize,
+    /// Whether a safe domain covers its subdomains.
+    subdomains: bool,
+    template: Arc<Template>,
+}
+
+impl PageAnswer {
+    /// Returns what the answers without options of an account need.
+    pub(super) fn new(account: &Account, templates: &mut Templates) -> Self {
         let domains = account.safe_domains().iter().map(ToString::to_string);
         // No page has a line break in its path.
         let domains = domains.filter(|domain| !domain.contains('\n'));
         let domains: String = domains.map(|domain| domain + "\n").collect();
-        let json = Self::new(&blank_config(account));
-        let json_at = domains.len();
+        let app_id = serde_json::to_string(account.app_id()).expect("a text always serialises");
+        let blank = default_config(account, &Signer::new("", ""), "", "", UnixTime(0));
         Self {
-            text: (domains + &json.text).into(),
-            json_at,
-            at: json.at.map(|at| json_at + at),
+            app_id_at: domains.len(),
+            own: (domains + &app_id[1..app_id.len() - 1]).into(),
             subdomains: account.covers_subdomains(),
+            template: templates.share(Template::new(&blank)),
         }
     }
 
     /// Returns [`Account::allows_page`].
     fn allows(&self, host: &str, path: &str) -> bool {
         let mut start = 0;
-        memchr_iter(b'\n', &self.text.as_bytes()[..self.json_at]).any(|end| {
-            let domain = &self.text[start..end];
+        memchr_iter(b'\n', &self.own.as_bytes()[..self.app_id_at]).any(|end| {
+            let domain = &self.own[start..end];
             start = end + 1;
             SafeDomain::covers(domain, self.subdomains, host, path)
         })
@@ -337,21 +352,24 @@ impl Template {
         let mut digits = itoa::Buffer::new();
         let seconds = digits.format(time.0).as_bytes();
         let signature = signer.signature_of(&nonce, seconds, url).hex();
+        let app_id = &self.own.as_bytes()[self.app_id_at..];
         // A URL is visible ASCII, of which JSON escapes two characters. Counting without an early exit lets
         // the compiler vectorise the loop.
         let is_escaped = |byte: &u8| (*byte == b'"') | (*byte == b'\\');
         let escapes: usize = url.bytes().map(|byte| usize::from(is_escaped(&byte))).sum();
-        let text = self.text.as_bytes();
-        let mut written = self.json_at;
-        let length = text.len() - written
-            + (seconds.len() + nonce.len() + signature.len() + url.len() + escapes);
-        let mut json = Vec::with_capacity(length);
-        for (at, value) in self.at.into_iter().zip([seconds, &nonce, &signature]) {
-            json.extend_from_slice(&text[written..at]);
+        let values = [app_id, seconds, &nonce, &signature];
+        let length: usize = values.iter().map(|value| value.len()).sum();
+        let Template { text, at } = &*self.template;
+        let text = text.as_bytes();
+        let mut json = Vec::with_capacity(text.len() + length + url.len() + escapes);
+        let mut written = 0;
+        for (at, value) in at.iter().zip(values) {
+            json.extend_from_slice(&text[written..*at]);
             json.extend_from_slice(value);
-            written = at;
+            written = *at;
         }
-        json.extend_from_slice(&text[written..self.at[3]]);
+        let [.., url_at] = *at;
+        json.extend_from_slice(&text[written..url_at]);
         if escapes == 0 {
             json.extend_from_slice(url.as_bytes());
         } else {
@@ -362,79 +380,7 @@ impl Template {
                 json.push(byte);
             }
         }
-        json.extend_from_slice(&text[self.at[3]..]);
+        json.extend_from_slice(&text[url_at..]);
         json
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)] // helpers of tests are not in a #[test]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::Value;
-
-    use super::*;
-
-    /// Fills the template and compares the text with serde's.
-    fn agree(account: &Account, url: &str, time: u64) {
-        let signer = Signer::new(account.app_id(), "a-ticket");
-        let json = Template::of(account).fill(&signer, url, UnixTime(time));
-        assert_eq!(json.capacity(), json.len());
-        let text = String::from_utf8(json).unwrap();
-        let read: Value = serde_json::from_str(&text).unwrap();
-        let nonce = read["nonceStr"].as_str().unwrap();
-        let config = default_config(account, &signer, url, nonce, UnixTime(time));
-        assert_eq!(text, serde_json::to_string(&config).unwrap());
-    }
-
-    #[test]
-    fn the_json_equals_serdes_for_all_platforms_and_field_like_names() {
-        let official = Account::official("wx12ab", "s").js_api_list(["chooseImage", "scanQRCode"]);
-        let work = Account::work("ww12ab", 7, "s").open_tag_list(["wx-open-audio"]);
-        let odd = Account::official(r#"","timestamp":0,"url":""#, "s")
-            .js_api_list([r#""signature":""#, r#"\","url":""#]);
-        let bound = Account::official("wx12ab", "s")
-            .js_safe_domain("example.com/shop")
-            .unwrap();
-        for account in [official, work, odd, bound, Account::mini("wx12ab", "s")] {
-            agree(&account, "https://example.com/p?a=1", 1_767_225_600);
-        }
-    }
-
-    #[test]
-    fn a_template_allows_the_pages_of_its_account() {
-        let domains = ["example.com", "shop.example.org/a", "localhost"];
-        let pages = [
-            ("example.com", "/"),
-            ("www.example.com", "/p"),
-            ("evilexample.com", "/"),
-            ("shop.example.org", "/a/b"),
-            ("shop.example.org", "/ab"),
-            ("localhost", "/"),
-            ("", ""),
-        ];
-        for account in [Account::official("wx1", "s"), Account::work("ww1", 7, "s")] {
-            let bind = |account: Account, domain| account.js_safe_domain(domain).unwrap();
-            let bound = domains.into_iter().fold(account.clone(), bind);
-            for account in [account, bound] {
-                for (host, path) in pages {
-                    assert_eq!(
-                        Template::of(&account).allows(host, path),
-                        account.allows_page(host, path),
-                        "{host}{path}"
-                    );
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_json_equals_serdes_for_every_printable_address(
-            app in "\\PC{1,12}", apis in prop::collection::vec("\\PC{0,8}", 0..4), url in "https://[!-~]{0,80}",
-            time in 0u64..4_000_000_000,
-        ) {
-            agree(&Account::official(app.as_str(), "s").js_api_list(&apis).open_tag_list(apis.iter().rev()), &url, time);
-        }
     }
 }

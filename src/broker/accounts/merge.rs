@@ -65,6 +65,7 @@ impl Accounts {
                         name.clone(),
                         account.clone(),
                         before.by_app.get(&account.app_key()).filter(is_own),
+                        &mut merged.templates,
                     )
                 }),
             };
