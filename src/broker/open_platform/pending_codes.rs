@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::code_claim::CodeStep;
-use super::{AccountEntry, Broker, Known, PlatformState, Secret, Todo, account_of};
-use crate::platform::authorizer::code_id;
+use super::{AccountEntry, Authorizer, Broker, Known, PlatformState, Secret, Todo, account_of};
+use crate::platform::authorizer::{State, code_id};
 
 impl Broker {
-    /// Starts what is left undone, by this process or another: codes that are not being redeemed.
+    /// Starts what is left undone, by this process or another: codes that are not being redeemed, and refused ones of
+    /// which the list was not read yet.
     pub(super) fn redeem_pending(&self, platform: &Arc<AccountEntry>, state: &Arc<PlatformState>) {
         let uptime = self.inner.clock.uptime();
         let mut due = Vec::new();
@@ -21,43 +22,41 @@ impl Broker {
                 ..
             } = &mut *known;
             redemptions.retain(|app_id, redemption| {
-                let record = authorizers.get(app_id);
-                let code = record.and_then(|record| record.code.as_ref());
-                code.is_some_and(|code| code_id(&code.value) == redemption.code_id)
+                let open = authorizers.get(app_id).and_then(unfinished);
+                open.is_some_and(|(code_id, _)| code_id == redemption.code_id)
             });
-            let codes = authorizers.values().filter_map(|record| {
-                let code = record.code.as_ref()?;
-                account_of(platform, record).map(|_| (&record.app_id, code))
+            let open = authorizers.values().filter_map(|record| {
+                let (code_id, todo) = unfinished(record)?;
+                account_of(platform, record).map(|_| (record, code_id, todo))
             });
             let is_redeeming =
                 |app_id: &String| code_steps.contains(&CodeStep::Redeem(app_id.clone()));
-            for (app_id, code) in codes.filter(|(app_id, _)| !is_redeeming(app_id)) {
-                // A claimed one: by another process, or by this one in an earlier life.
-                let first_pause = match code.is_claimed && self.inner.store.is_shared() {
+            for (record, code_id, todo) in open.filter(|(record, ..)| !is_redeeming(&record.app_id))
+            {
+                // Another process may be at it, or this one was in an earlier life.
+                let first_pause = match todo == Todo::AskList && self.inner.store.is_shared() {
                     true => CLAIM_LIFE,
                     false => Duration::ZERO,
                 };
-                let redemption = redemptions.entry(app_id.clone());
+                let redemption = redemptions.entry(record.app_id.clone());
                 let redemption =
-                    redemption.or_insert_with(|| Redemption::new(&code.value, uptime, first_pause));
+                    redemption.or_insert_with(|| Redemption::new(code_id, uptime, first_pause));
                 if redemption.next_try > uptime {
                     continue;
                 }
-                let todo = match code.is_claimed {
-                    true => Todo::AskList,
-                    false => Todo::Redeem,
-                };
                 let is_over = uptime.saturating_sub(redemption.first_seen) >= CODE_LIFE;
-                due.push((app_id.clone(), code.value.clone(), todo, is_over));
+                let code = record.code.as_ref().filter(|_| is_over);
+                let ended = code.map(|code| code.value.clone());
+                due.push((record.app_id.clone(), todo, ended));
             }
         }
-        for (app_id, code, todo, is_over) in due {
-            if todo == Todo::AskList || is_over {
+        for (app_id, todo, ended) in due {
+            if todo == Todo::AskList || ended.is_some() {
                 self.note_try(platform, &app_id);
             }
-            match is_over {
-                true => self.give_up_later(platform, app_id, code),
-                false => self.act_later(platform, &app_id, todo),
+            match ended {
+                Some(code) => self.give_up_later(platform, app_id, code),
+                None => self.act_later(platform, &app_id, todo),
             }
         }
     }
@@ -85,7 +84,7 @@ impl Broker {
         }
     }
 
-    /// Notes a try to redeem the code in an account's record. Returns whether it is the first one of this
+    /// Notes a try to redeem the code of an account, or to ask what became of it. Returns whether it is the first one of this
     /// process.
     pub(super) fn note_try(&self, platform: &AccountEntry, app_id: &str) -> bool {
         let uptime = self.inner.clock.uptime();
@@ -93,14 +92,11 @@ impl Broker {
             return false;
         };
         let mut known = state.known.lock();
-        let Some(code) = known
-            .authorizers
-            .get(app_id)
-            .and_then(|record| record.code.clone())
-        else {
+        let record = known.authorizers.get(app_id);
+        let Some((code_id, _)) = record.and_then(unfinished) else {
             return false;
         };
-        let new = Redemption::new(&code.value, uptime, Duration::ZERO);
+        let new = Redemption::new(code_id, uptime, Duration::ZERO);
         let redemption = known.redemptions.entry(app_id.to_owned());
         let redemption = redemption
             .and_modify(|old| {
@@ -117,7 +113,20 @@ impl Broker {
     }
 }
 
-/// A code that is not redeemed yet. Times are in uptime, so that a wrong clock ends no code.
+/// Returns what is left undone for an account, and the id of the code that is the reason.
+fn unfinished(record: &Authorizer) -> Option<(String, Todo)> {
+    match &record.code {
+        Some(code) if code.is_claimed => Some((code_id(&code.value), Todo::AskList)),
+        Some(code) => Some((code_id(&code.value), Todo::Redeem)),
+        // It was refused, or redeemed elsewhere, and the list could not be read since.
+        None if record.state == State::Pending => {
+            Some((record.newest.code_id.clone(), Todo::AskList))
+        }
+        None => None,
+    }
+}
+
+/// A code of which it is not known yet what became of it. Times are in uptime, so that a wrong clock ends no code.
 #[derive(Clone)]
 pub(super) struct Redemption {
     code_id: String,
@@ -127,9 +136,9 @@ pub(super) struct Redemption {
 }
 
 impl Redemption {
-    fn new(code: &Secret, uptime: Duration, first_pause: Duration) -> Self {
+    fn new(code_id: String, uptime: Duration, first_pause: Duration) -> Self {
         Self {
-            code_id: code_id(code),
+            code_id,
             first_seen: uptime,
             next_try: uptime + first_pause,
             tries: 0,

@@ -136,6 +136,27 @@ async fn a_code_that_ends_while_the_list_cannot_be_read_is_settled_when_it_can()
 }
 
 #[tokio::test]
+async fn a_code_that_another_server_redeemed_is_settled_once_the_list_can_be_read() {
+    let world = World::ready(platform()).await;
+    let code = world.authorize(SHOP).await;
+    for (endpoint, errcode) in [(QUERY_AUTH, 61009), (LIST, -1)] {
+        let fault = Fault::once(endpoint, FaultKind::Errcode(errcode));
+        world.sandbox.fault(fault);
+    }
+    let lists = world.calls(LIST);
+    world.pushed(EventKind::Authorized(code)).await;
+    world.until(|| world.calls(LIST) > lists).await;
+    world.settle().await;
+    world.pass_until(|| world.calls(LIST) > lists + 1).await;
+    world
+        .pass_until(|| world.platform().needs_authorization == [SHOP])
+        .await;
+    let calls = world.calls_of([QUERY_AUTH, LIST]);
+    world.pass(1_200).await;
+    assert_eq!(world.calls_of([QUERY_AUTH, LIST]), calls, "it is settled");
+}
+
+#[tokio::test]
 async fn an_authorisation_that_a_slow_clock_dates_before_a_withdrawal_counts() {
     let world = World::ready(platform()).await;
     world.authorized(SHOP).await;
