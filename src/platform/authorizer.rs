@@ -304,7 +304,10 @@ impl Authorizer {
         }
         self.code = None;
         self.permission_sets.clone_from(&answer.permission_sets);
-        self.refresh_token.clone_from(&answer.refresh_token);
+        // If the old one is no longer valid, WeChat says so at the next refresh, and the list is asked.
+        if answer.refresh_token.is_some() {
+            self.refresh_token.clone_from(&answer.refresh_token);
+        }
         self.state = State::Active;
         todo
     }

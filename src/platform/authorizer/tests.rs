@@ -45,6 +45,19 @@ fn active() -> Authorizer {
 }
 
 #[test]
+fn a_redemption_without_a_refresh_token_keeps_the_one_before() {
+    let mut account = active();
+    let _ = account.authorized(&code("d"), UnixTime(200));
+    let answer = Redeemed {
+        refresh_token: None,
+        ..redemption("d", 200, "")
+    };
+    assert_eq!(account.redeemed(&answer), Todo::Nothing);
+    assert_eq!(account.refresh_token, Some(token("t")));
+    assert!(account.is_usable());
+}
+
+#[test]
 fn a_replayed_unauthorized_does_not_remove_a_later_authorisation() {
     let mut account = active();
     for at in [1, 99] {
