@@ -23,9 +23,16 @@ impl PlatformTicket {
     ///
     /// WeChat may push an unchanged ticket with a new time: then it lives on.
     #[must_use]
-    pub fn pushed(stored: Option<&Self>, value: &Secret, create_time: UnixTime) -> Option<Self> {
+    pub fn pushed(
+        stored: Option<&Self>,
+        value: &Secret,
+        create_time: UnixTime,
+        now: UnixTime,
+    ) -> Option<Self> {
         let previous = match stored {
-            Some(stored) if create_time < stored.create_time => return None,
+            Some(stored) if create_time < stored.create_time && !stored.is_ahead(now) => {
+                return None;
+            }
             Some(stored) if *value == stored.value => {
                 if create_time == stored.create_time {
                     return None;
@@ -42,6 +49,17 @@ impl PlatformTicket {
         })
     }
 
+    /// Whether it is to replace the other one, which another node or the store has.
+    #[must_use]
+    pub fn is_newer_than(&self, other: &Self, now: UnixTime) -> bool {
+        self.create_time > other.create_time && !self.is_ahead(now)
+    }
+
+    /// Whether its time is not yet reached. By its time, no ticket would ever replace it.
+    fn is_ahead(&self, now: UnixTime) -> bool {
+        self.create_time > now.plus(CLOCKS_DIFFER)
+    }
+
     /// Returns the tickets that WeChat still accepts, the newest first.
     pub fn usable(&self, now: UnixTime) -> impl Iterator<Item = &Secret> {
         let previous = self.previous.as_ref().map(|(value, time)| (value, *time));
@@ -52,6 +70,9 @@ impl PlatformTicket {
     }
 }
 
+/// By how much WeChat's clock and this machine's may differ.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(600);
+
 /// How long WeChat accepts a ticket.
 const LIFE: Duration = Duration::from_secs(12 * 3_600);
 
@@ -60,7 +81,12 @@ mod tests {
     use super::*;
 
     fn push(stored: &mut Option<PlatformTicket>, value: &str, time: u64) -> bool {
-        let next = PlatformTicket::pushed(stored.as_ref(), &Secret::new(value), UnixTime(time));
+        push_at(stored, value, time, time)
+    }
+
+    fn push_at(stored: &mut Option<PlatformTicket>, value: &str, time: u64, now: u64) -> bool {
+        let (value, time, now) = (Secret::new(value), UnixTime(time), UnixTime(now));
+        let next = PlatformTicket::pushed(stored.as_ref(), &value, time, now);
         let changed = next.is_some();
         *stored = next.or(stored.take());
         changed
@@ -68,6 +94,22 @@ mod tests {
 
     fn usable(ticket: &PlatformTicket, now: u64) -> Vec<&str> {
         ticket.usable(UnixTime(now)).map(Secret::expose).collect()
+    }
+
+    #[test]
+    fn a_ticket_from_the_future_is_replaced_by_the_next() {
+        let mut stored = None;
+        assert!(push_at(&mut stored, "ahead", 90_000, 600));
+        let ahead = stored.clone().unwrap();
+        assert!(push_at(&mut stored, "b", 1_200, 1_200));
+        let ticket = stored.clone().unwrap();
+        assert_eq!(usable(&ticket, 1_200), ["b", "ahead"]);
+        assert!(!ahead.is_newer_than(&ticket, UnixTime(1_200)));
+        assert!(push_at(&mut stored, "c", 1_800, 1_800));
+        // By a clock that is behind, all tickets are from the future: the last one that came counts.
+        assert!(push_at(&mut stored, "d", 2_400, 0));
+        assert!(push_at(&mut stored, "e", 3_000, 0));
+        assert_eq!(stored.unwrap().value.expose(), "e");
     }
 
     #[test]

@@ -29,8 +29,8 @@ impl Broker {
             let before = stored
                 .as_ref()
                 .and_then(|stored| PlatformTicket::read(&stored.text));
-            let before = newer_ticket(before, self.known_ticket(platform));
-            let Some(new) = PlatformTicket::pushed(before.as_ref(), value, create_time) else {
+            let before = newer_ticket(before, self.known_ticket(platform), now);
+            let Some(new) = PlatformTicket::pushed(before.as_ref(), value, create_time, now) else {
                 return Ok(self.know_ticket(platform, before));
             };
             let document = Document::after(stored.as_ref(), new.write());
@@ -146,12 +146,12 @@ impl Broker {
         let records = store.load_documents(&authorizers, now).await?;
         let (is_new, lost) = {
             let mut known = state.known.lock();
-            let lost = known.missing_in(platform, ticket.as_ref(), &records);
+            let lost = known.missing_in(platform, ticket.as_ref(), &records, now);
             let before = known.ticket.take();
             let stored = ticket
                 .flatten()
                 .and_then(|it| PlatformTicket::read(&it.text));
-            known.ticket = newer_ticket(stored, before.clone());
+            known.ticket = newer_ticket(stored, before.clone(), now);
             let is_new = known.ticket != before;
             // Not from memory: if the store has lost this, the list is due, and restores what no node knows.
             known.listed_at = listed.flatten().as_ref().and_then(read_time);
@@ -311,7 +311,7 @@ impl Broker {
         };
         let mut known = state.known.lock();
         let before = known.ticket.take();
-        known.ticket = newer_ticket(stored, before.clone());
+        known.ticket = newer_ticket(stored, before.clone(), self.inner.clock.now());
         known.ticket != before
     }
 
@@ -358,6 +358,7 @@ impl Known {
         platform: &AccountEntry,
         ticket: Option<&Option<Document>>,
         stored: &[(String, Option<Document>)],
+        now: UnixTime,
     ) -> Vec<(String, Document)> {
         let stored: HashMap<_, _> = stored.iter().map(|(name, it)| (name, it)).collect();
         let records = self.authorizers.values().filter_map(|record| {
@@ -378,17 +379,14 @@ impl Known {
         });
         let is_readable = !matches!(ticket, Some(None));
         let ticket = ticket.and_then(Option::as_ref);
-        let stored_at = ticket
-            .and_then(|ticket| PlatformTicket::read(&ticket.text))
-            .map(|ticket| ticket.create_time);
-        let lost_ticket = self.ticket.as_ref().filter(|_| is_readable);
-        let lost_ticket = lost_ticket.filter(|known| Some(known.create_time) > stored_at);
-        let lost_ticket = lost_ticket.map(|known| {
-            (
-                document_name(platform, TICKET),
-                Document::after(ticket, known.write()),
-            )
-        });
+        let stored = ticket.and_then(|ticket| PlatformTicket::read(&ticket.text));
+        let is_lost = |known: &&PlatformTicket| match &stored {
+            Some(stored) => known.is_newer_than(stored, now),
+            None => is_readable,
+        };
+        let lost_ticket = self.ticket.as_ref().filter(is_lost);
+        let name = document_name(platform, TICKET);
+        let lost_ticket = lost_ticket.map(|known| (name, Document::after(ticket, known.write())));
         records.chain(lost_ticket).collect()
     }
 }
@@ -397,9 +395,10 @@ impl Known {
 fn newer_ticket(
     stored: Option<PlatformTicket>,
     known: Option<PlatformTicket>,
+    now: UnixTime,
 ) -> Option<PlatformTicket> {
     match (stored, known) {
-        (Some(stored), Some(known)) if stored.create_time < known.create_time => Some(known),
+        (Some(stored), Some(known)) if known.is_newer_than(&stored, now) => Some(known),
         (stored, known) => stored.or(known),
     }
 }
