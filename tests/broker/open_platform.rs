@@ -221,6 +221,13 @@ async fn an_authorised_account_signs_pages_with_its_own_app_id() {
 }
 
 #[tokio::test]
+async fn an_open_platform_alone_is_not_the_default_account() {
+    let world = World::new(platform()).await;
+    let error = world.broker.js_config("", &page()).await.unwrap_err();
+    assert!(matches!(error, Error::AccountRequired), "{error}");
+}
+
+#[tokio::test]
 async fn a_platform_token_that_recovers_ends_the_waits_of_its_accounts() {
     let world = World::ready(platform()).await;
     world.authorized(SHOP).await;

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use super::{AccountEntry, ByName};
 
-/// Returns the only account that signs pages; if none does, the only account.
+/// Returns the only account that signs pages; without one, the only account, unless that is an open platform.
 pub(super) fn implied_default(by_name: &HashSet<ByName>) -> Option<Arc<AccountEntry>> {
     let mut signing = signing(by_name);
     match (signing.next(), signing.next()) {
         (Some(only), None) => Some(only.clone()),
-        (None, _) if by_name.len() == 1 => by_name.iter().next().map(|ByName(entry)| entry.clone()),
+        (None, _) if by_name.len() == 1 => {
+            let only = by_name.iter().next().map(|ByName(entry)| entry);
+            only.filter(|entry| entry.open_platform.is_none()).cloned()
+        }
         _ => None,
     }
 }
