@@ -70,6 +70,12 @@ impl AccountEntry {
             _ if matches!(self.account.platform(), Platform::Work { .. }) => {
                 "the app's secret was reset, or WeCom ended the token early"
             }
+            _ if self.account.component_app_id().is_some() => {
+                "the owner authorised again, or another server fetches tokens with this account's refresh token"
+            }
+            _ if self.open_platform.is_some() => {
+                "another server fetches tokens of this open platform: let it ask this one"
+            }
             TokenMode::Classic => {
                 "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\""
             }
