@@ -8,7 +8,7 @@ use super::view::{plain, shown};
 pub(super) fn curl(base: &str, path: &str, method: &str, operation: &Value) -> String {
     let mut path = path.to_owned();
     let mut lines = Vec::new();
-    let mut verb = "curl";
+    let mut is_query = false;
     if operation["security"].is_array() {
         lines.push("-H 'Authorization: Bearer KEY'".to_owned());
     }
@@ -19,20 +19,29 @@ pub(super) fn curl(base: &str, path: &str, method: &str, operation: &Value) -> S
             _ if parameter["required"] != true => {}
             Some("header") => lines.push(format!("-H {}", quoted(&format!("{name}: {example}")))),
             _ => {
-                verb = "curl -G";
+                is_query = true;
                 let pair = quoted(&format!("{name}={example}"));
                 lines.push(format!("--data-urlencode {pair}"));
             }
         }
     }
     let body = operation["requestBody"]["content"].as_object();
-    if let Some(content) = body.and_then(|all| all.values().next()) {
-        lines.push("-H 'Content-Type: application/json'".to_owned());
-        lines.push(format!("-d {}", quoted(&content["example"].to_string())));
-    } else if method == "post" {
-        verb = "curl -X POST";
+    let mut has_data = false;
+    if let Some((media_type, content)) = body.and_then(|all| all.iter().next()) {
+        lines.push(format!("-H 'Content-Type: {media_type}'"));
+        if let Some(example) = content.get("example") {
+            lines.push(format!("-d {}", quoted(&example.to_string())));
+            has_data = true;
+        }
     }
-    let first = format!("{verb} {}", quoted(&format!("{base}{path}")));
+    let mut first = "curl".to_owned();
+    if method != "get" && (method != "post" || !has_data) {
+        first += &format!(" -X {}", method.to_uppercase());
+    }
+    if is_query {
+        first += " -G";
+    }
+    first += &format!(" {}", quoted(&format!("{base}{path}")));
     std::iter::once(first)
         .chain(lines)
         .collect::<Vec<_>>()
@@ -71,5 +80,33 @@ mod tests {
             curl("http://h", "/p", "post", &header),
             "curl -X POST http://h/p \\\n  -H 'X-A: b'"
         );
+    }
+
+    #[test]
+    fn commands_send_the_method_and_the_kind_of_body_of_the_operation() {
+        let text = json!({ "requestBody": { "content": { "text/xml": {} } } });
+        let json =
+            json!({ "requestBody": { "content": { "application/json": { "example": 1 } } } });
+        let query = json!({ "parameters": [{ "name": "a", "in": "query", "required": true, "example": "b" }] });
+        for (method, operation, expected) in [
+            ("delete", &json!({}), "curl -X DELETE http://h/p"),
+            (
+                "put",
+                &json,
+                "curl -X PUT http://h/p \\\n  -H 'Content-Type: application/json' \\\n  -d 1",
+            ),
+            (
+                "post",
+                &text,
+                "curl -X POST http://h/p \\\n  -H 'Content-Type: text/xml'",
+            ),
+            (
+                "post",
+                &query,
+                "curl -X POST -G http://h/p \\\n  --data-urlencode a=b",
+            ),
+        ] {
+            assert_eq!(curl("http://h", "/p", method, operation), expected);
+        }
     }
 }
