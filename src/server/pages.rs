@@ -9,6 +9,7 @@ mod html;
 mod lang;
 mod qr;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
 use actix_web::http::{StatusCode, header};
@@ -36,6 +37,8 @@ pub type QrAllowed = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 pub struct Pages {
     /// Whether a script simulates the WeChat client, so that the page works in any browser.
     pub sandbox: bool,
+    /// The admin listener's URL, for the snippets. Everyone who opens the page can read it.
+    pub admin: String,
     /// The page URLs that get a QR code.
     pub qr_allowed: QrAllowed,
     /// The rate limit of QR codes: see [`Pages::qr_limit`].
@@ -126,6 +129,7 @@ struct DemoPage<'a> {
     scope: String,
     /// This server's address as the request names it, for the snippets.
     origin: String,
+    admin: &'a str,
     version: &'static str,
 }
 
@@ -138,6 +142,7 @@ async fn demo(request: HttpRequest, pages: web::Data<Pages>) -> HttpResponse {
             None => format!(".{SCOPE}"),
         },
         origin: origin_of(&request, "127.0.0.1:8080"),
+        admin: &pages.admin,
         version: env!("CARGO_PKG_VERSION"),
     };
     DEMO.answer(page.render(), page.lang)
@@ -161,6 +166,17 @@ pub(super) fn origin_of(request: &HttpRequest, default: &str) -> String {
     format!("{scheme}://{}", host.unwrap_or(default))
 }
 
+/// Returns the admin listener's URL as a command on the same machine writes it; the default one if its address
+/// is not known.
+pub(super) fn admin_in_commands(listen: Option<SocketAddr>) -> String {
+    let known = listen.filter(|address| address.port() != 0);
+    let mut address = known.unwrap_or(([127, 0, 0, 1], 8081).into());
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
+}
+
 /// The longest name, in brackets and with a port.
 const MAX_HOST: usize = 263;
 
@@ -180,3 +196,22 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self' https://res.wx.
 
 /// The policy of other files: they load nothing and cannot be framed.
 const FILE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_name_the_real_admin_port_if_it_is_known() {
+        for (listen, url) in [
+            (None, "http://127.0.0.1:8081"),
+            (Some("127.0.0.1:0"), "http://127.0.0.1:8081"),
+            (Some("127.0.0.1:28081"), "http://127.0.0.1:28081"),
+            (Some("0.0.0.0:28081"), "http://127.0.0.1:28081"),
+            (Some("10.0.0.5:8081"), "http://10.0.0.5:8081"),
+        ] {
+            let listen = listen.map(|listen| listen.parse().unwrap());
+            assert_eq!(admin_in_commands(listen), url);
+        }
+    }
+}

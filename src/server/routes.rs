@@ -22,7 +22,7 @@ use super::host_guard::{HostNames, keep_out};
 use super::listener::{Listener, ListenerLimits, open};
 use super::metrics::{self, Metrics};
 use super::openapi;
-use super::pages::{Pages, admin_files, not_found};
+use super::pages::{Pages, admin_files, admin_in_commands, not_found};
 use super::platform_routes::{PlatformRoutes, push_or_not_found};
 use super::ready::{Readiness, readyz};
 use super::reload::Reloader;
@@ -196,7 +196,7 @@ pub(super) fn public_services(
     platforms: &PlatformRoutes,
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let has_pages = settings.server.demo || sandbox.is_some();
-    let pages = has_pages.then(|| demo_pages(broker, guards, sandbox.is_some()));
+    let pages = has_pages.then(|| demo_pages(settings, broker, guards, sandbox.is_some()));
     let doctor = pages
         .as_ref()
         .map(|_| DoctorPages::new(broker.clone(), guards.clients.clone(), sandbox.is_some()));
@@ -397,7 +397,7 @@ fn admin_limits(settings: &Settings, places: Places) -> ListenerLimits {
 }
 
 /// Builds the demo pages. A QR code is drawn only for addresses that this server signs.
-fn demo_pages(broker: &Broker, guards: &Guards, sandbox: bool) -> Pages {
+fn demo_pages(settings: &Settings, broker: &Broker, guards: &Guards, sandbox: bool) -> Pages {
     let broker = broker.clone();
     let qr_limit = Pages::qr_limit(guards.clients.clone(), broker.clock().clone());
     let qr_allowed = Arc::new(move |href: &str| {
@@ -408,8 +408,11 @@ fn demo_pages(broker: &Broker, guards: &Guards, sandbox: bool) -> Pages {
                 .any(|(_, account)| account.allows_page(page.host(), page.path()))
         })
     });
+    // Only a sandbox tells the public where the admin listener is.
+    let admin = settings.server.admin_listen.filter(|_| sandbox);
     Pages {
         sandbox,
+        admin: admin_in_commands(admin),
         qr_allowed,
         qr_limit,
     }

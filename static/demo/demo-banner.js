@@ -136,7 +136,17 @@ export function showFacts() {
   for (const link of document.querySelectorAll("[data-set]")) keepQuery(link);
   for (const origin of document.querySelectorAll("[data-origin]")) origin.textContent = location.origin;
   for (const here of document.querySelectorAll("[data-scope-here]")) here.textContent = scope;
+  fillAccount();
   $("phone").addEventListener("toggle", () => $("phone").open && drawQr());
+}
+
+/** Puts the account of this page into the snippets. */
+function fillAccount() {
+  // Only a name that an account can have: the link to this page may contain any text.
+  if (!/^[a-z0-9_-]+(\/\w+)?$/.test(account)) return;
+  for (const place of document.querySelectorAll("[data-account]")) {
+    place.textContent = place.dataset.account.replace("NAME", account);
+  }
 }
 
 /** Shows the endpoint's answer, a signature or an error. */
@@ -220,7 +230,7 @@ function drawQr() {
     note.textContent = isForeign
       ? t(
           "This address is not on a JS safe domain of the account, so WeChat would refuse it. Open this page under a safe domain.",
-          "当前地址不在公众号的 JS 接口安全域名内，微信会拒绝。请通过安全域名打开本页。",
+          "当前地址不在公众号的 JS接口安全域名内，微信会拒绝。请通过安全域名打开本页。",
         )
       : t(`There is no QR code for this address. ${problem.hint.en}`, `无法生成该地址的二维码。${problem.hint.zh}`);
   };
@@ -266,7 +276,7 @@ export function showSandbox() {
     );
     return;
   }
-  $("client").textContent = `${client.label} (${t("simulated", "模拟")})`;
+  $("client").textContent = client.label + t(" (simulated)", "（模拟）");
   for (const link of document.querySelectorAll('[data-set^="client="]')) {
     if (link.dataset.set !== `client=${played}`) continue;
     link.setAttribute("aria-current", "true");

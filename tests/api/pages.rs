@@ -47,6 +47,7 @@ fn pages() -> Pages {
     let clients = Arc::new(ClientIps::new(Vec::new(), "x-forwarded-for"));
     Pages {
         sandbox: false,
+        admin: "http://127.0.0.1:8081".to_owned(),
         qr_allowed: Arc::new(|url| url.starts_with("https://demo.example.com/")),
         qr_limit: Pages::qr_limit(clients, Clock::system()),
     }

@@ -44,6 +44,30 @@ const APPLICATIONS = {
   `,
 };
 
+test("the snippets name the account that the page was opened with, if it can be one", () =>
+  inPage(browser, { userAgent: ANDROID_WECHAT }, async (page) => {
+    await installClient(page, service, {});
+    const snippets = async (account) => {
+      await page.goto(`${service.url}/demo?lang=en&account=${encodeURIComponent(account)}`);
+      await page.locator("#account", { hasText: account }).waitFor();
+      return page.locator("#next-step pre code").evaluateAll((all) => all.map((one) => one.textContent));
+    };
+    const account = "demo-platform/wx0123456789abcdef";
+    const [plain, vue, react, backend] = await snippets(account);
+    for (const text of [plain, vue, react]) assert.ok(text.includes(`account: "${account}",`), text);
+    assert.ok(backend.includes(`  --data-urlencode account=${account}\n`), backend);
+    assert.ok(backend.includes(`/credentials/${account}/access_token`), backend);
+    for (const text of await snippets('"</script>')) assert.ok(!/account: |account=/.test(text), text);
+
+    await page.route("**/t/", (route) =>
+      route.fulfill({ contentType: "text/html", body: `<!doctype html><link rel="icon" href="data:,"><title>t</title>${plain}` }),
+    );
+    const signed = page.waitForResponse("**/jssdk/config?**");
+    await page.goto(`${service.url}/t/`);
+    assert.equal(new URL((await signed).url()).searchParams.get("account"), account);
+    assert.equal((await signed).status(), 200);
+  }));
+
 for (const [name, application] of Object.entries(APPLICATIONS)) {
   test(`the ${name} snippet recovers from a failed config and follows a late title`, () =>
     inPage(browser, { userAgent: ANDROID_WECHAT }, async (page) => {
