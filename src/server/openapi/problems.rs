@@ -1,10 +1,11 @@
 //! Problem codes in the description.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::error::ProblemCode;
 
-/// Returns the response of one status with all its codes, each with an example.
+/// Returns the response of one status with all its codes. It has no examples: `detail` and `hint` depend on the
+/// operation and the request.
 pub(super) fn response(status: u16, codes: &[ProblemCode]) -> Value {
     let lines = |text: fn(&ProblemCode) -> String| -> Value {
         let lines: Vec<String> = codes.iter().map(text).collect();
@@ -12,17 +13,12 @@ pub(super) fn response(status: u16, codes: &[ProblemCode]) -> Value {
     };
     let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
     let narrowed = json!({ "properties": { "code": { "type": "string", "enum": names }, "status": { "type": "integer", "enum": [status] } } });
-    let examples: Map<_, _> = codes
-        .iter()
-        .map(|code| (code.to_string(), json!({ "value": example(*code) })))
-        .collect();
     let mut response = json!({
         "description": lines(|code| format!("`{code}`: {}", code.meaning().en)),
         "x-description-zh": lines(|code| format!("`{code}`: {}", code.meaning().zh)),
         "content": {
             "application/problem+json": {
                 "schema": { "allOf": [{ "$ref": "#/components/schemas/Problem" }, narrowed] },
-                "examples": examples,
             }
         },
     });
@@ -36,18 +32,6 @@ pub(super) fn response(status: u16, codes: &[ProblemCode]) -> Value {
         });
     }
     response
-}
-
-fn example(code: ProblemCode) -> Value {
-    let meaning = code.meaning();
-    json!({
-        "type": format!("urn:wx-jssdk:error:{code}"),
-        "title": code.title(),
-        "status": code.status(),
-        "detail": meaning.en,
-        "code": code.as_str(),
-        "hint": { "en": meaning.en, "zh": meaning.zh },
-    })
 }
 
 /// Returns the document's list of codes.

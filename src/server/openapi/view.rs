@@ -183,7 +183,7 @@ impl Operation {
                 .collect(),
             body: Content::of(&operation["requestBody"], lang),
             request: std::iter::once(command).chain(samples).collect(),
-            response: response.take(MAX_TABS).collect(),
+            response: response.collect(),
             answers,
         }
     }
@@ -225,13 +225,15 @@ impl Operation {
         }
     }
 
-    /// Returns the path for the contents: `/credentials/…/{kind}`.
+    /// Returns the path for the contents: `/credentials/…/{kind}`, `/credentials/{platform}/…/{kind}`.
     pub(super) fn short_path(&self) -> String {
         let segments: Vec<&str> = self.path.split('/').collect();
         let last = segments.len() - 1;
         let mut short = Vec::new();
         for (at, segment) in segments.into_iter().enumerate() {
-            let is_hidden = segment.starts_with('{') && self.path.len() > 24 && at < last;
+            let is_long = self.path.len() > 24 && at < last;
+            // The same paths exist for accounts and for a platform's accounts.
+            let is_hidden = segment.starts_with('{') && segment != "{platform}" && is_long;
             match (is_hidden, short.last()) {
                 (true, Some(&"…")) => {}
                 (true, _) => short.push("…"),
@@ -318,9 +320,6 @@ impl Schema {
     }
 }
 
-/// Number of tabs in a panel: the style sheet has no more. Error documents all look alike.
-const MAX_TABS: usize = 6;
-
 /// Returns the text in the reader's language.
 pub(super) fn text<'v>(holder: &'v Value, name: &str, lang: Lang) -> &'v str {
     let in_chinese = || holder[format!("x-{name}-zh")].as_str();
@@ -378,9 +377,31 @@ mod tests {
             )
         );
         assert!(named("stableToken").is_some() && named("stableTokenByGet").is_some());
+        let shown = |id: &str| named(id).unwrap().short_path();
+        assert_eq!(shown("rejectCredential"), "/credentials/…/reject");
         assert_eq!(
-            named("rejectCredential").unwrap().short_path(),
-            "/credentials/…/reject"
+            shown("rejectCredentialOfPlatform"),
+            "/credentials/{platform}/…/reject"
         );
+    }
+
+    #[test]
+    fn the_first_example_of_an_answer_is_that_of_a_success() {
+        let document = crate::server::openapi::document("http://public");
+        let bases = Bases {
+            public: "http://public",
+            admin: "http://admin",
+        };
+        for operation in groups(&document, Lang::En, &bases)
+            .iter()
+            .flat_map(|group| &group.operations)
+        {
+            let first = operation.response.first();
+            assert!(
+                first.is_none_or(|tab| tab.label.starts_with('2')),
+                "{}",
+                operation.id
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Row, reference, text};
+use super::{Row, plain, reference, text};
 use crate::server::openapi::html::{code, inline, json};
 use crate::server::pages::Lang;
 
@@ -30,12 +30,9 @@ pub(in crate::server::openapi) struct Content {
 
 impl Answer {
     pub(super) fn of(status: &str, answer: &Value, lang: Lang) -> Self {
-        let problem = &answer["content"]["application/problem+json"]["examples"];
-        let codes: Vec<String> = problem
-            .as_object()
-            .into_iter()
-            .flat_map(|codes| codes.keys().cloned())
-            .collect();
+        let narrowed = &answer["content"]["application/problem+json"]["schema"]["allOf"][1];
+        let codes = narrowed["properties"]["code"]["enum"].as_array();
+        let codes: Vec<String> = codes.into_iter().flatten().map(plain).collect();
         let headers = answer["headers"].as_object().into_iter().flatten();
         Self {
             status: status.to_owned(),
@@ -66,9 +63,7 @@ impl Content {
             .filter_map(reference)
             .map(str::to_owned)
             .collect();
-        let examples = content["examples"].as_object();
-        let first = examples.and_then(|all| Some(&all.values().next()?["value"]));
-        let example = first.unwrap_or(&content["example"]);
+        let example = &content["example"];
         Some(Self {
             media_type: media_type.clone(),
             schemas,
