@@ -127,7 +127,7 @@ problem_codes! {
         "请求头加上 `Authorization: Bearer KEY`；用 `wx-jssdk keys new` 生成 API key";
     PageNotAllowed: "page_not_allowed", 403, "The page is outside the account's JS safe domains",
         "The page's host is not one of the account's JS safe domains.",
-        "页面域名不在该账号的 JS 接口安全域名内。",
+        "页面域名不在该账号的 JS接口安全域名内。",
         "Bind the page's domain in WeChat's console **and** add it to the account's `js_safe_domains`",
         "域名要在微信后台绑定，**同时**写进该账号的 `js_safe_domains`";
     Forbidden: "forbidden", 403, "API key not allowed",
@@ -197,7 +197,7 @@ problem_codes! {
         "给该客户端换上正确的 API key，立即可用；见 `limits.wrong_keys`";
     AccountMisconfigured: "account_misconfigured", 502, "WeChat refuses this account until an operator acts",
         "WeChat refuses this account until the operator acts (secret, IP allow-list, penalised account); see errcode.",
-        "微信拒绝该账号，需运营者处理（secret、IP 白名单、账号被处罚等），具体见 errcode。",
+        "微信拒绝该账号，需要人处理（secret、IP 白名单、账号被处罚等），具体见 errcode。",
         "Follow `hint` or run `wx-jssdk check`. The service recovers within about five minutes after the fix, without a restart",
         "按 `hint` 处理，或运行 `wx-jssdk check`；改好后约 5 分钟内自动恢复，不用重启";
     UpstreamUnavailable: "upstream_unavailable", 503, "No credential from WeChat",

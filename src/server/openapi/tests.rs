@@ -270,6 +270,11 @@ fn every_text_is_in_both_languages() {
                     !parameter["example"].is_null() && parameter["schema"].is_object(),
                     "{place}: {parameter}"
                 );
+                let values = parameter["schema"]["enum"].as_array();
+                assert!(
+                    values.is_none_or(|values| values.contains(&parameter["example"])),
+                    "{place}: {parameter}"
+                );
                 in_both(&format!("{place} {}", parameter["name"]), parameter);
             }
             for (status, answer) in operation["responses"].as_object().unwrap() {
