@@ -57,6 +57,9 @@ describe("the status page", () => {
       await openRow(page, "demo");
       assert.match(await page.locator("#account-demo tr").nth(1).innerText(), /还有 1 小时 59 分/);
       assert.equal(await page.locator("#q").count(), 0, "six accounts need no search");
+      const isCut = (all) => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText);
+      assert.deepEqual(await page.locator(".row-sub").evaluateAll(isCut), [], "platforms are whole");
+      await page.locator('.row-title b[title="demo-platform/wx0123456789abcdef"]').waitFor();
       const response = await page.request.get(`${service.admin}/status`);
       assert.match(response.headers()["content-security-policy"], /script-src 'self'; style-src 'self'/);
       expectQuiet(page);
