@@ -28,8 +28,8 @@ pub(super) struct Refresh {
 #[derive(Debug, Args)]
 #[command(
     after_help = "After the quota was reset in WeChat's console: makes one call for each credential that waits for its quota;
-if WeChat answers, the wait is over, also on the nodes that share the Redis.
-在微信后台清零额度后使用：对每个因额度用尽而等待的凭证请求一次，成功即恢复（共享 Redis 的节点一并恢复）。
+if WeChat answers, the wait is over, also on the nodes that share the store (Redis or a database).
+在微信后台清零额度后使用：对每个因额度用尽而等待的凭证请求一次，成功即恢复（共享存储（Redis 或数据库）的节点一并恢复）。
 
 Example · 示例:\n  wx-jssdk unblock main --key-file /run/secrets/wx-key
 Exit codes · 退出码: 0 nothing waits any more · 已恢复或无需恢复; 1 refused · 被拒绝; 2 wrong usage · 用法有误; 3 no answer · 服务无响应"

@@ -362,8 +362,8 @@ fn twice(name: &str) -> Problem {
         ProblemCode::DuplicateParameter,
         format!("the parameter {name} appears twice"),
         Text::new(
-            "Send each parameter once. If the second one belongs to the page's URL, the URL was not encoded: url=' + encodeURIComponent(location.href).",
-            "每个参数只传一次。如果多出来的那个属于页面地址，说明地址没有编码：url=' + encodeURIComponent(location.href)。",
+            "Send each parameter once. If the second one belongs to the page's URL, the URL was not encoded: 'url=' + encodeURIComponent(location.href).",
+            "每个参数只传一次。如果多出来的那个属于页面地址，说明地址没有编码：'url=' + encodeURIComponent(location.href)。",
         ),
     )
 }
