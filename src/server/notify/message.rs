@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::incidents::{Cause, Event, Notice, Severity};
+use crate::clock::UnixTime;
 use crate::server::pages::Lang;
 use crate::server::status::format::span;
 
@@ -91,7 +92,7 @@ impl Notice {
             Cause::Reload(_) if self.event == Event::Recovered => {}
             Cause::Reload(_) => line(
                 "Settings",
-                "有误的设置",
+                "有误的配置项",
                 listed(&self.names, self.count, lang),
             ),
             _ => line("Accounts", "账号", listed(&self.names, self.count, lang)),
@@ -101,7 +102,11 @@ impl Notice {
         }
         if let Some((cause, fix)) = &self.detail.advice {
             let code = self.detail.errcode;
-            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            let code = code.map(|code| match lang {
+                Lang::En => format!(" ({code})"),
+                Lang::Zh => format!("（{code}）"),
+            });
+            let code = code.unwrap_or_default();
             line(
                 "Cause",
                 "原因",
@@ -112,7 +117,11 @@ impl Notice {
         if self.event == Event::Recovered && self.cause.is_of_accounts() {
             line("Lasted", "持续", span(self.lasted.as_secs(), lang));
         }
-        line("Time", "时间", self.at.utc());
+        let time = match lang {
+            Lang::En => self.at.utc(),
+            Lang::Zh => in_shanghai(self.at),
+        };
+        line("Time", "时间", time);
         lines.join("\n")
     }
 
@@ -136,11 +145,31 @@ impl Notice {
     }
 }
 
+/// Formats the time for a reader in China: `2026-11-30 09:57:39（北京时间）`.
+fn in_shanghai(at: UnixTime) -> String {
+    let local = UnixTime(at.0 + 8 * 3_600).utc();
+    format!(
+        "{}（北京时间）",
+        local.replace('T', " ").trim_end_matches('Z')
+    )
+}
+
 fn listed(names: &[String], count: usize, lang: Lang) -> String {
     let list = names.join(lang.t(", ", "、"));
     match (count > names.len(), lang) {
         (false, _) => list,
         (true, Lang::En) => format!("{list} and {} more", count - names.len()),
         (true, Lang::Zh) => format!("{list} 等 {count} 个"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chinese_message_has_the_time_of_china() {
+        let text = in_shanghai(UnixTime(1_796_003_859));
+        assert_eq!(text, "2026-11-30 09:57:39（北京时间）");
     }
 }
