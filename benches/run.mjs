@@ -359,7 +359,7 @@ js_safe_domains = ["demo.example.com"]
 const ENGLISH = {
   line: (rate, ratio) => `With every check enabled, one worker thread signs ${rate} requests a second, ${ratio} × an actix-web route that returns a constant: [PERFORMANCE](docs/PERFORMANCE.md).`,
   rate: (rate) => `${(Math.floor(rate / 1000) * 1000).toLocaleString('en-US')}`,
-  measured: (date, machine) => `Measured ${date} on ${machine}, by \`make bench\`.`,
+  measured: (date, { cores, model, system }) => `Measured ${date} on ${cores} cores of ${model}, ${system}, by \`make bench\`.`,
   throughput: ['one worker thread, 1,000 URLs, medians', 'requests/s', 'CPU time per request'],
   ours: '`GET /jssdk/config`, every check enabled',
   compared: (rounds) => [`wx-jssdk compared with, in the same round (median of ${rounds} rounds)`, 'requests/s', 'requests per second of CPU time'],
@@ -387,7 +387,7 @@ const ENGLISH = {
 const CHINESE = {
   line: (rate, ratio) => `全部校验开启时，单个工作线程每秒签名 ${rate}次，是 actix-web 返回固定内容时的 ${ratio} 倍：[PERFORMANCE](docs/zh/PERFORMANCE.md)。`,
   rate: (rate) => `${(Math.floor(rate / 1000) / 10).toFixed(1)} 万`,
-  measured: (date, machine) => `${date} 在 ${machine} 上用 \`make bench\` 测得。`,
+  measured: (date, { cores, model, system }) => `${date} 在 ${cores} 核 ${model}、${system} 上用 \`make bench\` 测得。`,
   throughput: ['单个工作线程、1,000 个 URL，取中位数', '请求/秒', '每个请求的 CPU 时间'],
   ours: '`GET /jssdk/config`，全部校验开启',
   compared: (rounds) => [`wx-jssdk 与下列各项在同一轮内之比（${rounds} 轮的中位数）`, '请求/秒', '每秒 CPU 时间的请求数'],
@@ -474,7 +474,7 @@ if (process.argv.includes('--documents')) {
 try {
   const nanoseconds = build()
   const measured = { ...await throughput(), accounts: await manyAccounts(), gateway: await gateway() }
-  const machine = `${os.cpus().length} cores of ${os.cpus()[0].model.trim()}, ${os.type()} ${os.release().split('-')[0]}`
+  const machine = { cores: os.cpus().length, model: os.cpus()[0].model.trim(), system: `${os.type()} ${os.release().split('-')[0]}` }
   const result = { date: new Date().toISOString().slice(0, 10), machine, load_average: os.loadavg()[0], ...measured, nanoseconds }
   writeFileSync(path.join(root, 'benches/result.json'), JSON.stringify(result, null, 2) + '\n')
   writeDocuments(result)
