@@ -58,7 +58,7 @@ enum Command {
     Token(credential::Token),
     /// Ask a running server for an account's ticket · 向运行中的服务获取 ticket
     Ticket(credential::Ticket),
-    /// Report a dead token or ticket to a running server and print the new value · 报告失效的凭证，获取新值
+    /// Report a dead token or ticket to a running server and print the new value · 上报失效的凭证，获取新值
     Reject(credential::Reject),
     /// Show the accounts of a running server: health, remaining time, errors, quota · 查看运行中服务的账号状态
     Status(status::Status),

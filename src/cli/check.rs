@@ -17,7 +17,7 @@ use crate::upstream::{Route, Upstream, VerifyFileFailure, VerifyFileProbe, endpo
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  wx-jssdk check\n  wx-jssdk check --config /etc/wx-jssdk.toml --offline"
+    after_help = "Example · 示例:\n  wx-jssdk check\n  wx-jssdk check --config /etc/wx-jssdk.toml --offline"
 )]
 pub(super) struct Check {
     /// The configuration; wx-jssdk.toml in the working directory if it is there · 配置文件

@@ -49,7 +49,7 @@ pub(super) struct Ticket {
 pub(super) struct Reject {
     /// The account's name in the configuration · 账号名
     account: String,
-    /// The rejected credential's kind · 被拒绝的凭证类型
+    /// The rejected credential's kind · 失效凭证的种类
     #[arg(long, value_enum, default_value = "token")]
     kind: AnyKind,
     /// The value that WeChat rejected; - reads it from stdin · 被微信拒绝的值，- 表示从标准输入读取

@@ -8,7 +8,7 @@ use super::{Ended, Unusable, from_stdin, say};
 use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target, diagnose};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "Example · 示例:
   wx-jssdk diagnose --url https://h.cn/p --json answer.json --ticket - < ticket.txt
   wx-jssdk diagnose --url U --nonce N --timestamp S --signature X --ticket T
   wx-jssdk diagnose --paste - --url https://h.cn/p --ticket T < whatever.txt
@@ -41,7 +41,7 @@ pub(super) struct Diagnose {
     /// The AppID or CorpID of the account that the ticket belongs to · ticket 所属账号的 AppID 或 CorpID
     #[arg(long)]
     app_id: Option<String>,
-    /// The access token, to detect that it was used as the ticket · 调用凭证 access_token
+    /// The access token, to detect that it was used as the ticket · access_token，用于判断是否被误当作 ticket
     #[arg(long, default_value = "", hide_default_value = true)]
     access_token: String,
     /// Another account's ticket; may be given several times · 其他账号的 ticket，可多次
@@ -50,7 +50,7 @@ pub(super) struct Diagnose {
     /// The signature is for wx.agentConfig · 签名用于 wx.agentConfig
     #[arg(long)]
     agent: bool,
-    /// The address of the first page load, if the page changed routes · 首次加载的落地页地址
+    /// The address of the first page load, if the page changed routes · 首次加载时的地址（页面切换过路由时填写）
     #[arg(long)]
     landing: Option<String>,
     /// A host or address of the API or its proxy; repeatable · 接口或代理的主机名，可多次

@@ -15,7 +15,7 @@ use crate::server::config::Settings;
 use crate::upstream::describe;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  wx-jssdk healthcheck --address 127.0.0.1:8080")]
+#[command(after_help = "Example · 示例:\n  wx-jssdk healthcheck --address 127.0.0.1:8080")]
 pub(super) struct Healthcheck {
     /// The configuration of the service to ask · 服务的配置文件
     #[arg(long, value_name = "FILE")]

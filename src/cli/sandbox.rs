@@ -12,7 +12,7 @@ use crate::server::StartupError;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  wx-jssdk sandbox --listen 127.0.0.1:8082\n  curl http://127.0.0.1:8082/sandbox/state"
+    after_help = "Example · 示例:\n  wx-jssdk sandbox --listen 127.0.0.1:8082\n  curl http://127.0.0.1:8082/sandbox/state"
 )]
 pub(super) struct SandboxCommand {
     /// The simulator's address; port 0 picks a free one · 监听地址

@@ -19,7 +19,7 @@ use crate::server::{Application, Preflight, SandboxOptions, StartupError, teleme
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml"
+    after_help = "Example · 示例:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml"
 )]
 pub(super) struct Serve {
     /// Simulate WeChat on this machine, with a demo account; needs no configuration · 使用模拟的微信，无需任何配置

@@ -8,7 +8,7 @@ use crate::error::PageError;
 use crate::sign::{PageUrl, Signer, before_fragment, nonce};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "Example · 示例:
   wx-jssdk sign --ticket \"$TICKET\" --url 'https://example.com/page?a=1#x' --noncestr Wm3WZYTPz0wzccnW --timestamp 1414587457
   echo \"$TICKET\" | wx-jssdk sign --ticket - --url https://example.com/ --json")]
 pub(super) struct Sign {

@@ -63,7 +63,7 @@ impl Reason {
         let domains = domains.join(", ");
         Self::new(
             format!("{url} is not on a JS safe domain of this app; configured: {domains}"),
-            format!("{url} 不在该公众号的 JS 接口安全域名之下，已绑定：{domains}"),
+            format!("{url} 不在该公众号的 JS接口安全域名之下，已绑定：{domains}"),
         )
     }
 

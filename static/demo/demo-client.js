@@ -31,7 +31,7 @@ export function readClient(userAgent) {
   const ios = /iphone|ipad|ipod/i.test(userAgent);
   const desktop = /windowswechat|macwechat|windows nt|macintosh/i.test(userAgent);
   const version = found(/micromessenger\/([\w.]+)/i) || "";
-  const system = /android/i.test(userAgent) ? "Android" : ios ? "iOS" : desktop ? t("desktop", "桌面版") : "";
+  const system = /android/i.test(userAgent) ? "Android" : ios ? "iOS" : desktop ? t("desktop", "电脑版") : "";
   const mini = window.__wxjs_environment === "miniprogram" || /miniprogram/i.test(userAgent);
   let name = t("not WeChat", "非微信");
   if (devtools) name = `${t("WeChat devtools", "微信开发者工具")} ${found(/wechatdevtools\/([\w.]+)/i) || ""}`.trim();

@@ -61,7 +61,7 @@ export const card = () => [
   text("link", "@page", {
     hint: [
       "Must be on a JS safe domain; otherwise WeChat silently ignores it.",
-      "须在 JS 接口安全域名下，否则微信会静默忽略。",
+      "须在 JS接口安全域名下，否则微信会静默忽略。",
     ],
   }),
   text("imgUrl", "@share.png"),

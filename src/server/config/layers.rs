@@ -41,7 +41,7 @@ pub(super) fn merged(
             problems.add(
                 &path,
                 format!("unknown setting {variable}"),
-                format!("没有 {variable} 这个设置"),
+                format!("没有 {variable} 这个配置项"),
             );
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn secret(
         problems.add(
             &section.path_of(text),
             format!("is missing: write {file} = \"/path/to/file\" or {text} = \"…\" (the {what})"),
-            format!("缺少 {what}：请写 {file} = \"文件路径\" 或 {text} = \"…\"（{what}）"),
+            format!("缺少 {what}：请写 {file} = \"文件路径\" 或 {text} = \"…\""),
         );
     }
     secret

@@ -285,14 +285,14 @@ impl Section {
                     let known = self.known.join(", ");
                     (
                         format!("known settings: {known}"),
-                        format!("可用的设置：{known}"),
+                        format!("可用的配置项：{known}"),
                     )
                 }
             };
             problems.add(
                 &path,
                 format!("unknown setting{from_en}; {en}"),
-                format!("没有这个设置{from_zh}；{zh}"),
+                format!("没有这个配置项{from_zh}；{zh}"),
             );
         }
     }
