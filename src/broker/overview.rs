@@ -1,8 +1,8 @@
 //! The overview of all accounts for the status page: failures grouped by cause, and the refreshes.
 //!
 //! An account belongs to one incident at most, that of its first failure: without a token there is no ticket,
-//! so the token's failure is the one to fix. A failure that needs no operator, of an account that is still
-//! served, is no incident: the account is retried and recovers by itself.
+//! so the token's failure is the one to fix. A failure that needs no operator is no incident while all of the
+//! account's credentials are served: the account is retried and recovers by itself.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -45,6 +45,10 @@ pub struct Incident {
     pub addresses: Vec<IpAddr>,
     /// Number of its accounts.
     pub count: usize,
+    /// Number of its accounts that are affected worst; they come first in `accounts`.
+    pub worst: usize,
+    /// The kinds that are not served for any of its accounts.
+    pub down_kinds: Vec<Kind>,
     /// Whether any account that is down signs pages.
     pub stops_pages: bool,
     /// Since when the first of them is down; `None` if all are served.
@@ -62,8 +66,11 @@ pub(super) struct Collector<'a> {
 
 struct Group<'a> {
     incident: Incident,
-    entries: Vec<(Reverse<Health>, &'a Arc<AccountEntry>)>,
+    entries: Vec<(Reverse<Effect>, &'a Arc<AccountEntry>)>,
 }
+
+/// What a failure means for an account: its health, and whether any of its credentials is not served.
+type Effect = (Health, bool);
 
 impl Broker {
     /// Adds an account to the overview. Returns whether it belongs to an incident.
@@ -76,11 +83,16 @@ impl Broker {
     ) -> bool {
         let mut first_error: Option<LastError> = None;
         let (mut served_until, mut ended) = (None, None);
+        let mut down_kinds = Vec::new();
+        let primary = entry.primary_slot().map(|slot| slot.key.kind);
         let overview = &mut collector.overview;
         for slot in entry.wanted_slots() {
             let current = self.current(slot, at);
             let state = slot.lock();
-            if slot.key.kind == entry.account.primary_kind() {
+            if Health::of_slot(&state, current.is_some()) == Health::Down {
+                down_kinds.push(slot.key.kind);
+            }
+            if Some(slot.key.kind) == primary {
                 served_until = current.as_ref().map(|current| current.served_until(at));
                 let last = state.last.as_deref();
                 ended = last
@@ -109,11 +121,11 @@ impl Broker {
         };
         overview.next_try = overview.next_try.into_iter().chain([error.retry_at]).min();
         let needs_operator = matches!(error.error.class(), Class::Setup | Class::Quota);
-        if health != Health::Down && !needs_operator {
+        if health != Health::Down && down_kinds.is_empty() && !needs_operator {
             return false;
         }
         let down_since = (health == Health::Down).then(|| ended.unwrap_or(error.since));
-        collector.add(entry, health, error, down_since);
+        collector.add(entry, health, error, down_since, down_kinds);
         true
     }
 }
@@ -125,6 +137,7 @@ impl<'a> Collector<'a> {
         health: Health,
         error: LastError,
         down_since: Option<UnixTime>,
+        down_kinds: Vec<Kind>,
     ) {
         let cause = match error.error.errcode() {
             Some(errcode) => errcode.to_string(),
@@ -138,6 +151,8 @@ impl<'a> Collector<'a> {
                 error: error.clone(),
                 addresses: Vec::new(),
                 count: 0,
+                worst: 0,
+                down_kinds: Vec::new(),
                 stops_pages: false,
                 down_since: None,
                 accounts: Vec::new(),
@@ -147,7 +162,8 @@ impl<'a> Collector<'a> {
         let incident = &mut group.incident;
         incident.count += 1;
         incident.health = incident.health.max(health);
-        incident.stops_pages |= health == Health::Down && entry.account.signs_pages();
+        let primary = entry.primary_slot().map(|slot| slot.key.kind);
+        incident.stops_pages |= health == Health::Down && primary == Some(Kind::JsapiTicket);
         incident.down_since = incident.down_since.into_iter().chain(down_since).min();
         let known = &incident.error;
         let since = known.since.min(error.since);
@@ -163,7 +179,9 @@ impl<'a> Collector<'a> {
                 incident.addresses.push(address);
             }
         }
-        group.entries.push((Reverse(health), entry));
+        let effect = (health, !down_kinds.is_empty());
+        incident.down_kinds.extend(down_kinds);
+        group.entries.push((Reverse(effect), entry));
     }
 
     /// Returns the overview, with at most `most` accounts in each incident.
@@ -179,9 +197,14 @@ impl<'a> Collector<'a> {
         } in self.groups.into_values()
         {
             entries.sort_unstable_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
+            let worst = entries.first().map(|entry| entry.0);
+            let is_worst = |entry: &&(Reverse<Effect>, _)| Some(entry.0) == worst;
+            incident.worst = entries.iter().take_while(is_worst).count();
+            incident.down_kinds.sort_unstable();
+            incident.down_kinds.dedup();
             let shown = entries.iter().take(most);
             incident.accounts = shown
-                .map(|(health, entry)| snapshot(health.0, entry))
+                .map(|(effect, entry)| snapshot(effect.0.0, entry))
                 .collect();
             overview.incidents.push(incident);
         }

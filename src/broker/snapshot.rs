@@ -122,7 +122,7 @@ impl Broker {
             let health = self.health_of(entry, &at);
             let platform = entry.account.component_app_id();
             let is_unknown = platform.is_some_and(|platform| without_token.contains(platform))
-                && entry.primary_slot().is_none_or(|slot| !slot.is_wanted());
+                && entry.primary_slot().is_none();
             counts.add(health, is_unknown);
             if entry.account.signs_pages() {
                 signing.add(health, is_unknown);
@@ -160,7 +160,7 @@ impl Broker {
         }
     }
 
-    /// Whether there is an account with this name of which anything is wanted now.
+    /// Whether the account exists and the keeper refreshes any of its credentials.
     #[cfg(feature = "server")]
     pub(crate) fn is_in_use(&self, account: &str) -> bool {
         let accounts = self.inner.accounts.load();
@@ -174,11 +174,12 @@ impl Broker {
     }
 
     fn health_of(&self, entry: &AccountEntry, at: &Moment) -> Health {
+        let primary_kind = entry.primary_slot().map(|slot| slot.key.kind);
         let mut primary = Health::Ok;
         let mut is_troubled = false;
         for slot in entry.wanted_slots() {
             let health = Health::of_slot(&slot.lock(), self.current(slot, at).is_some());
-            if slot.key.kind == entry.account.primary_kind() {
+            if Some(slot.key.kind) == primary_kind {
                 primary = health;
             } else {
                 is_troubled |= health >= Health::Degraded;
@@ -216,8 +217,12 @@ impl Counts {
 }
 
 impl AccountEntry {
-    fn primary_slot(&self) -> Option<&Arc<Slot>> {
-        self.slot_of(self.account.primary_kind())
+    /// Returns the slot of the credential that decides the account's health: the one it exists for or, if that
+    /// was never used, as with an account of an open platform, the first that was.
+    pub(super) fn primary_slot(&self) -> Option<&Arc<Slot>> {
+        let of_kind = self.slot_of(self.account.primary_kind());
+        let wanted = of_kind.filter(|slot| slot.is_wanted());
+        wanted.or_else(|| self.wanted_slots().next())
     }
 
     pub(super) fn wanted_slots(&self) -> impl Iterator<Item = &Arc<Slot>> {

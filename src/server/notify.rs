@@ -151,10 +151,12 @@ impl Notifier {
 /// Returns what is wrong with an account, if a person should know: something is not served, or it fails for a
 /// reason that does not pass by itself.
 fn of_account(account: &AccountSnapshot) -> Option<Finding> {
-    let is_down = account
-        .credentials
-        .iter()
-        .any(|it| it.health == Health::Down);
+    let down_kinds: Vec<_> = account.down_kinds().collect();
+    let severity = match account.health {
+        Health::Down => Severity::Down,
+        _ if !down_kinds.is_empty() => Severity::PartlyDown,
+        _ => Severity::Failing,
+    };
     let last = account.last_error();
     let cause = last.map_or(Cause::Passing, |last| match last.error.class() {
         Class::Setup if !last.error.ips_to_allow().is_empty() => Cause::Ip,
@@ -162,25 +164,23 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
         Class::Quota => Cause::Quota,
         Class::Transient | Class::StaleToken => Cause::Passing,
     });
-    if !is_down && cause == Cause::Passing {
+    if severity == Severity::Failing && cause == Cause::Passing {
         return None;
     }
-    let detail = last.map(|last| Detail {
-        errcode: last.error.errcode(),
-        advice: Some((last.error.cause(), last.error.fix_for_operator())),
-        ips: last.error.ips_to_allow(),
-    });
+    let error = last.map(|last| &last.error);
+    let detail = Detail {
+        errcode: error.and_then(|error| error.errcode()),
+        advice: error.map(|error| (error.cause(), error.fix_for_operator())),
+        ips: error.map(|error| error.ips_to_allow()).unwrap_or_default(),
+        down_kinds,
+    };
     let served = account.primary().map(|primary| primary.served_for);
     Some(Finding {
         subject: account.name.clone(),
         cause,
-        severity: if is_down {
-            Severity::Down
-        } else {
-            Severity::Failing
-        },
-        served_for: served.filter(|_| !is_down),
-        detail: detail.unwrap_or_default(),
+        severity,
+        served_for: served.filter(|_| severity != Severity::Down),
+        detail,
     })
 }
 

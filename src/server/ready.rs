@@ -55,7 +55,7 @@ pub(super) struct Report {
 struct AccountReport {
     /// The account's name.
     account: String,
-    /// Whether it can sign pages now or, if it signs none, has a token.
+    /// Whether it can sign pages now or, if it signs none or only its token is used, has a token.
     ready: bool,
     #[serde(flatten)]
     trouble: Trouble,

@@ -363,6 +363,33 @@ async fn unused_accounts_do_not_keep_a_node_ready_that_signs_for_no_used_one() {
 }
 
 #[tokio::test]
+async fn an_account_of_which_only_the_token_is_used_is_down_without_it() {
+    let world = World::ready().await;
+    let name = world.authorized(SHOP).await;
+    let path = format!("/credentials/{name}/access_token");
+    assert_eq!(world.admin(&path).await.status, 200);
+    let status = async || world.admin("/status.json").await.json();
+    let healthy = status().await["accounts"][0].clone();
+    assert_eq!(healthy["state"], "ok", "{healthy}");
+    assert!(healthy["served_until"].is_u64(), "{healthy}");
+    world.sandbox.fault(Fault::always(
+        "/cgi-bin/component/api_authorizer_token",
+        FaultKind::Errcode(48_001),
+    ));
+    world.advance(7_300);
+    assert_eq!(world.admin(&path).await.status, 502);
+    let status = status().await;
+    assert_eq!(status["accounts"][0]["state"], "down", "{status}");
+    let ready = world.admin("/readyz").await.json();
+    let of_account = &ready["accounts"][0];
+    assert_eq!(of_account["account"], name.as_str(), "{ready}");
+    assert_eq!(of_account["ready"], false, "{ready}");
+    assert!(of_account["served_until"].is_string(), "{ready}");
+    let page = world.admin("/status?lang=en").await.text;
+    assert!(page.contains("No token since ") && page.contains("No token for "));
+}
+
+#[tokio::test]
 async fn a_node_that_starts_without_its_store_is_not_ready_before_it_has_the_records() {
     let world = World::new().await;
     let home = tempfile::tempdir().unwrap();

@@ -166,12 +166,21 @@ impl Broker {
 }
 
 impl AccountSnapshot {
-    /// Returns the credential that the account exists for: the ticket that signs its pages, or the token if
-    /// it signs none.
+    /// Returns the credential that decides its health: the ticket that signs its pages, or the token if it
+    /// signs none. If that one was never used, as with an account of an open platform, the first that was.
     #[must_use]
     pub fn primary(&self) -> Option<&CredentialSnapshot> {
         let kind = self.account.primary_kind();
-        self.credentials.iter().find(|one| one.kind == kind)
+        let mut credentials = self.credentials.iter();
+        let of_kind = credentials.find(|one| one.kind == kind);
+        of_kind.or(self.credentials.first())
+    }
+
+    /// Returns the kinds that are not served.
+    pub fn down_kinds(&self) -> impl Iterator<Item = Kind> {
+        let credentials = self.credentials.iter();
+        let down = credentials.filter(|one| one.health == Health::Down);
+        down.map(|one| one.kind)
     }
 
     /// Returns the last 24 hours, oldest first: those of the primary credential, and a failure of another one.

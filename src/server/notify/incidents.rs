@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
+use crate::credential::Kind;
 use crate::error::Text;
 
 /// What identifies an incident.
@@ -32,6 +33,8 @@ pub(super) enum Cause {
 pub(super) enum Severity {
     /// Still served, and a person must act.
     Failing,
+    /// Still served, except some kinds of credentials.
+    PartlyDown,
     /// Not served.
     Down,
 }
@@ -55,6 +58,8 @@ pub(super) struct Detail {
     /// Cause and fix. The fix names the IPs to allow.
     pub(super) advice: Option<(Text, Text)>,
     pub(super) ips: Vec<IpAddr>,
+    /// The kinds that are not served.
+    pub(super) down_kinds: Vec<Kind>,
 }
 
 /// What a message says.
@@ -62,7 +67,7 @@ pub(super) struct Detail {
 pub(super) struct Notice {
     pub(super) event: Event,
     pub(super) cause: Cause,
-    /// Number of accounts; of those that are down if `event` says down.
+    /// Number of accounts that are affected at least as badly as `event` says.
     pub(super) count: usize,
     /// The first of them, sorted.
     pub(super) names: Vec<String>,
@@ -298,12 +303,9 @@ impl Incident {
         if !is_news {
             return None;
         }
-        let mut ips = Vec::new();
-        for ip in of_severity.iter().flat_map(|it| &it.detail.ips) {
-            if !ips.contains(ip) {
-                ips.push(*ip);
-            }
-        }
+        let details = of_severity.iter().map(|it| &it.detail);
+        let ips = distinct(details.clone().flat_map(|detail| &detail.ips));
+        let down_kinds = distinct(details.flat_map(|detail| &detail.down_kinds));
         let names = of_severity.iter().map(|it| it.subject.clone());
         let notice = Notice {
             event: Event::Problem(severity),
@@ -313,6 +315,7 @@ impl Incident {
             served_for: of_severity.iter().filter_map(|it| it.served_for).min(),
             detail: Detail {
                 ips,
+                down_kinds,
                 ..of_severity.first()?.detail.clone()
             },
             lasted: uptime.saturating_sub(self.began),
@@ -325,6 +328,17 @@ impl Incident {
         });
         Some(notice)
     }
+}
+
+/// Returns each value once, in the order of their first occurrence.
+fn distinct<'t, T: Copy + PartialEq + 't>(all: impl Iterator<Item = &'t T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for one in all {
+        if !distinct.contains(one) {
+            distinct.push(*one);
+        }
+    }
+    distinct
 }
 
 /// Number of accounts that a message names.

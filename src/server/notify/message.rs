@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::incidents::{Cause, Event, Notice, Severity};
 use crate::clock::UnixTime;
 use crate::server::pages::Lang;
-use crate::server::status::format::span;
+use crate::server::status::format::{served_except, span};
 
 impl Notice {
     /// Returns the name of the event, for programs.
@@ -16,6 +16,7 @@ impl Notice {
             (_, Cause::Reload(_)) => "reload_refused",
             (_, Cause::Certificate) => "certificate",
             (Event::Problem(Severity::Down), _) => "down",
+            (Event::Problem(Severity::PartlyDown), _) => "partly_down",
             (Event::Problem(Severity::Failing), Cause::Ip) => "ip_not_allowed",
             (Event::Problem(Severity::Failing), _) => "failing",
         }
@@ -49,7 +50,7 @@ impl Notice {
                 format!("certificate expired ({names})"),
                 format!("证书已过期（{names}）"),
             ),
-            (Event::Problem(Severity::Failing), Cause::Certificate) => (
+            (Event::Problem(_), Cause::Certificate) => (
                 format!("certificate expires soon ({names})"),
                 format!("证书即将到期（{names}）"),
             ),
@@ -60,6 +61,16 @@ impl Notice {
             (Event::Problem(Severity::Down), _) => (
                 format!("down: {count} {accounts}"),
                 format!("不可用：{count} 个账号"),
+            ),
+            (Event::Problem(Severity::PartlyDown), _) => (
+                format!(
+                    "partly down: {count} {accounts}, still {}",
+                    served_except(&self.detail.down_kinds, Lang::En)
+                ),
+                format!(
+                    "部分不可用：{count} 个账号，{}",
+                    served_except(&self.detail.down_kinds, Lang::Zh)
+                ),
             ),
             (Event::Problem(Severity::Failing), Cause::Ip) => (
                 format!("this server's IP is not allowed: {count} {accounts}, still served"),

@@ -25,8 +25,11 @@ pub(super) struct AccountReport {
     /// Whether the account signs pages.
     pub(super) signs_pages: bool,
     /// Until when its pages are signed if every refresh fails from now on. For an account that signs no
-    /// pages: until when it has a token.
+    /// pages, or of which only the token is used: until when it has a token.
     pub(super) served_until: Option<UnixTime>,
+    /// The kind that decides its state; `None` before any of its credentials is used.
+    #[serde(skip)]
+    pub(super) primary: Option<Kind>,
     /// Calls that this node has passed on to WeChat since its start and that were answered.
     pub(super) gateway_calls: u64,
     pub(super) credentials: Vec<CredentialReport>,
@@ -102,6 +105,9 @@ pub(super) struct IncidentReport {
     pub(super) system: System,
     /// Number of its accounts; `accounts` holds the first.
     pub(super) count: usize,
+    /// Number of its accounts that are affected worst; they come first in `accounts`.
+    pub(super) worst: usize,
+    pub(super) down_kinds: Vec<Kind>,
     pub(super) stops_pages: bool,
     pub(super) down_since: Option<UnixTime>,
     pub(super) accounts: Vec<AccountReport>,
@@ -109,7 +115,8 @@ pub(super) struct IncidentReport {
 
 impl AccountReport {
     pub(super) fn of(account: &AccountSnapshot, gateway: &GatewayStats, now: UnixTime) -> Self {
-        let primary = account.primary().filter(|primary| primary.is_served());
+        let primary = account.primary();
+        let served = primary.filter(|primary| primary.is_served());
         Self {
             account: account.name.clone(),
             gateway_calls: gateway.answered(&account.name),
@@ -118,7 +125,8 @@ impl AccountReport {
             app_id: account.account.app_id().to_owned(),
             state: account.health.as_str(),
             signs_pages: account.account.signs_pages(),
-            served_until: primary.and_then(|primary| primary.served_until),
+            served_until: served.and_then(|served| served.served_until),
+            primary: primary.map(|primary| primary.kind),
             credentials: account
                 .credentials
                 .iter()
@@ -128,16 +136,10 @@ impl AccountReport {
         }
     }
 
-    /// Returns the credential that the account exists for.
+    /// Returns the credential that decides its state.
     pub(super) fn primary(&self) -> Option<&CredentialReport> {
-        let kind = if self.signs_pages {
-            Kind::JsapiTicket
-        } else {
-            Kind::AccessToken
-        };
-        self.credentials
-            .iter()
-            .find(|one| one.kind == kind.as_str())
+        let kind = self.primary?.as_str();
+        self.credentials.iter().find(|one| one.kind == kind)
     }
 
     /// Returns how often another server replaced one of its credentials.
@@ -296,6 +298,8 @@ impl IncidentReport {
             error,
             system: incident.error.error.system,
             count: incident.count,
+            worst: incident.worst,
+            down_kinds: incident.down_kinds.clone(),
             stops_pages: incident.stops_pages,
             down_since: incident.down_since,
             accounts: incident

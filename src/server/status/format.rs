@@ -1,6 +1,7 @@
 //! Formats durations and times in the same way as the page's script (`static/status/status.js`).
 
 use crate::clock::UnixTime;
+use crate::credential::Kind;
 use crate::server::pages::Lang;
 
 /// Formats a duration with its two largest units: `1 h 58 min`, `4 min 12 s`.
@@ -26,6 +27,16 @@ pub(in crate::server) fn span(seconds: u64, lang: Lang) -> String {
         (Lang::Zh, 0, 0, _) => format!("{m} 分钟"),
         (Lang::Zh, 0, _, _) => format!("{h} 小时 {m} 分"),
         (Lang::Zh, _, _, _) => format!("{d} 天 {h} 小时"),
+    }
+}
+
+/// Says which kinds are not served, for pages and messages: `served except agent_ticket`.
+pub(in crate::server) fn served_except(down_kinds: &[Kind], lang: Lang) -> String {
+    let kinds = down_kinds.iter().map(|kind| kind.as_str());
+    let kinds: Vec<_> = kinds.collect();
+    match lang {
+        Lang::En => format!("served except {}", kinds.join(", ")),
+        Lang::Zh => format!("除 {} 外仍可用", kinds.join("、")),
     }
 }
 

@@ -16,6 +16,7 @@ use super::query::Query;
 use super::report::Report;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;
+use crate::credential::Kind;
 use crate::error::{EGRESS_IS_NOT_FIXED, System, Text};
 use crate::server::pages::Lang;
 
@@ -249,15 +250,16 @@ impl<'a> Live<'a> {
         self.report.summary.accounts == 1 && account.state != "ok"
     }
 
-    /// Says what an incident means for its accounts: text before their names, each name with what follows it,
-    /// text after them.
+    /// Says what an incident means for the accounts that it affects worst: text before their names, each name
+    /// with what follows it, text after them.
     fn named<'i>(
         &self,
         incident: &'i IncidentReport,
-    ) -> (&'static str, Vec<(&'i str, &'static str)>, String) {
-        let accounts = incident.accounts.iter().take(NAMED);
-        let names: Vec<_> = accounts.map(|account| account.account.as_str()).collect();
-        let (count, more) = (names.len(), incident.count.saturating_sub(names.len()));
+    ) -> (String, Vec<(&'i str, &'static str)>, String) {
+        let accounts = &incident.accounts[..incident.worst.min(incident.accounts.len())];
+        let names = accounts.iter().take(NAMED);
+        let names: Vec<_> = names.map(|account| account.account.as_str()).collect();
+        let (count, more) = (names.len(), incident.worst.saturating_sub(names.len()));
         let names = names.into_iter().enumerate().map(|(at, name)| {
             let comma = match count - at {
                 1 => "",
@@ -266,35 +268,48 @@ impl<'a> Live<'a> {
             };
             (name, comma)
         });
-        let signing = incident.accounts.iter();
-        let signing = signing.filter(|account| account.signs_pages).count();
-        let (before, after) = match (incident.is_down, signing) {
-            (true, signing) if signing == incident.accounts.len() => (
-                self.lang.t("Pages of ", ""),
-                self.lang.t(" are not signed.", " 的页面无法签名。"),
+        let signing = accounts.iter();
+        let signing = signing.filter(|account| account.primary == Some(Kind::JsapiTicket));
+        let (before, after) = match (incident.is_down, signing.count()) {
+            (true, signing) if signing == accounts.len() => (
+                self.lang.t("Pages of ", "").to_owned(),
+                self.lang
+                    .t(" are not signed.", " 的页面无法签名。")
+                    .to_owned(),
             ),
             (true, 0) => (
-                self.lang.t("No token for ", ""),
-                self.lang.t(".", " 没有可用的 token。"),
+                self.lang.t("No token for ", "").to_owned(),
+                self.lang.t(".", " 没有可用的 token。").to_owned(),
             ),
             (true, _) => (
-                self.lang.t("Not served: ", ""),
-                self.lang.t(".", " 不可用。"),
+                self.lang.t("Not served: ", "").to_owned(),
+                self.lang.t(".", " 不可用。").to_owned(),
             ),
-            (false, _) => (
-                self.lang.t("Still served: ", ""),
-                self.lang.t(
-                    ". Refreshes fail until this is fixed.",
-                    " 目前仍可用；处理之前，刷新会一直失败。",
-                ),
-            ),
+            (false, _) => self.still_served(&incident.down_kinds),
         };
         let after = match (more, self.lang) {
-            (0, _) => after.to_owned(),
+            (0, _) => after,
             (more, Lang::En) => format!(" and {more} more{after}"),
-            (_, Lang::Zh) => format!(" 等 {} 个账号{after}", incident.count),
+            (_, Lang::Zh) => format!(" 等 {} 个账号{after}", incident.worst),
         };
         (before, names.collect(), after)
+    }
+
+    /// Says that accounts are served, except these kinds: text before their names, text after them.
+    fn still_served(&self, down_kinds: &[Kind]) -> (String, String) {
+        let except = format::served_except(down_kinds, self.lang);
+        match (self.lang, down_kinds.is_empty()) {
+            (Lang::En, true) => (
+                "Still served: ".to_owned(),
+                ". Refreshes fail until this is fixed.".to_owned(),
+            ),
+            (Lang::Zh, true) => (
+                String::new(),
+                " 目前仍可用；处理之前，刷新会一直失败。".to_owned(),
+            ),
+            (Lang::En, false) => (format!("Still {except}: "), ".".to_owned()),
+            (Lang::Zh, false) => (String::new(), format!(" {except}。")),
+        }
     }
 
     /// Returns the accounts that "Retry now" refreshes, for the script: `main shop`.

@@ -193,6 +193,7 @@ impl Report {
         for incident in &self.incidents {
             let error = &incident.error;
             (incident.count, incident.down_since, error.errcode).hash(&mut hasher);
+            (incident.worst, &incident.down_kinds).hash(&mut hasher);
             (error.since, error.at, error.retry_at, error.failures).hash(&mut hasher);
         }
         let in_incidents = self.incidents.iter().flat_map(|one| &one.accounts);

@@ -10,9 +10,10 @@ pub(super) enum Verdict {
     NoAccount,
     Ok,
     Starting,
-    /// Some refreshes fail; everything is still served.
+    /// Some refreshes fail; each account is still served, though perhaps without one of its credentials.
     Retrying {
         served_until: Option<UnixTime>,
+        is_partly_down: bool,
     },
     /// Some accounts are not served.
     Down {
@@ -35,8 +36,11 @@ impl Verdict {
             };
         }
         if counts.degraded > 0 {
-            let served_until = report.overview.served_until;
-            return Self::Retrying { served_until };
+            let mut incidents = report.incidents.iter();
+            return Self::Retrying {
+                served_until: report.overview.served_until,
+                is_partly_down: incidents.any(|one| !one.down_kinds.is_empty()),
+            };
         }
         if counts.starting > 0 {
             return Self::Starting;
@@ -84,6 +88,13 @@ impl Verdict {
                 (format!("{before}{accounts}{after}"), None, "")
             }
             Self::Starting => text("Fetching the first credentials", "正在获取首批凭证"),
+            Self::Retrying {
+                is_partly_down: true,
+                ..
+            } => text(
+                "Partly down: not every credential is served",
+                "部分凭证不可用",
+            ),
             Self::Retrying { .. } => text("Still served, but refreshes fail", "仍可用，但刷新失败"),
             Self::Down { since: None, .. } => text("Not served", "不可用"),
             Self::Down { since, stops_pages } => {

@@ -196,6 +196,11 @@ async fn a_failing_token_with_a_valid_ticket_says_that_pages_still_work() {
         START.0 + 1_800 + 7_195,
         "pages are signed with the ticket"
     );
+    let page = world.get("/status?lang=en").await.text;
+    assert!(
+        page.contains("No token for <b>mini</b>."),
+        "it names the accounts that are down: {page}"
+    );
 }
 
 #[tokio::test]

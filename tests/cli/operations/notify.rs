@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use wx_jssdk::clock::Clock;
-use wx_jssdk::sandbox::{FaultKind, ProxyRule, Sandbox};
+use wx_jssdk::sandbox::{App, FaultKind, ProxyRule, Sandbox};
 use wx_jssdk::server::config::Settings;
 
 use crate::common::http::answer;
@@ -236,6 +236,44 @@ async fn an_outage_of_200_accounts_is_one_down_and_one_recovered_with_counts() {
     let scrape = service.scrape().await;
     let sent = scrape.value("wx_jssdk_notifications_total", &[("result", "sent")]);
     assert_eq!(sent, Some(2.0));
+    service.end().await;
+}
+
+#[tokio::test]
+async fn webhook_and_status_page_name_the_only_credential_that_is_not_served() {
+    let (receiver, address) = Receiver::start().await;
+    let corp = "[accounts.corp]\nplatform = \"work\"\ncorp_id = \"ww0123456789abcdef\"\nagent_id = 1000002\n";
+    let text = format!("{corp}secret = \"{SECRET}\"\n{}", own(address));
+    let service = Service::start("", &text, |sandbox| {
+        let corp = App::work("ww0123456789abcdef", 1_000_002, SECRET);
+        sandbox.add_app(corp.safe_domain("example.com"));
+        sandbox.fault(wx_jssdk::sandbox::Fault::always(
+            "/cgi-bin/ticket/get",
+            FaultKind::Errcode(48_002),
+        ));
+    })
+    .await;
+    service.warm("corp").await;
+    let requests = receiver.wait_for(1, &service).await;
+    let event = events(&requests)[0];
+    assert_eq!(
+        (&event["event"], &event["title"]),
+        (
+            &json!("partly_down"),
+            &json!("wx-jssdk: partly down: 1 account, still served except agent_ticket")
+        )
+    );
+    assert!(event["served_for"].is_u64(), "{event}");
+    let page = get(&format!("{}/status?lang=en", service.admin)).await.1;
+    for text in [
+        "Partly down: not every credential is served",
+        "Still served except agent_ticket: <b>corp</b>.",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let page = get(&format!("{}/status?lang=zh", service.admin)).await.1;
+    let text = "<b>corp</b> 除 agent_ticket 外仍可用。";
+    assert!(page.contains(text), "{page}");
     service.end().await;
 }
 

@@ -95,7 +95,7 @@ fn an_account_that_fails_while_an_old_one_still_does_is_reported() {
 }
 
 #[test]
-fn a_failure_is_reported_once_and_again_when_the_account_is_down() {
+fn a_failure_is_reported_once_and_again_each_time_it_gets_worse() {
     let mut incidents = Incidents::new(MINUTE);
     let of = |severity| World {
         findings: vec![finding("shop", Cause::Ip, severity)],
@@ -104,6 +104,9 @@ fn a_failure_is_reported_once_and_again_when_the_account_is_down() {
     step(&mut incidents, 0, of(Severity::Failing));
     let said = step(&mut incidents, 60, of(Severity::Failing));
     assert_eq!(said, [(FAILING, 1)]);
+    assert_eq!(step(&mut incidents, 2_000, of(Severity::PartlyDown)), []);
+    let said = step(&mut incidents, 2_060, of(Severity::PartlyDown));
+    assert_eq!(said, [(Event::Problem(Severity::PartlyDown), 1)]);
     assert_eq!(step(&mut incidents, 4_000, of(Severity::Down)), []);
     assert_eq!(step(&mut incidents, 4_060, of(Severity::Down)), [(DOWN, 1)]);
     assert_eq!(step(&mut incidents, 4_100, of(Severity::Failing)), []);
