@@ -1,7 +1,7 @@
 //! The keeper: refreshes credentials while they are still served, so that a reader almost never waits.
 //!
-//! [`Broker::tend`] is one step; [`Broker::keep_fresh`] is the loop. A failure causes a delay and never
-//! ends the loop.
+//! [`Broker::keep_fresh`] runs two lanes of refreshes and the checks. [`Broker::tend`] does the same once and
+//! waits for the results, for tests. A failure causes a delay and never ends a loop.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ use crate::upstream::endpoint;
 /// The state of the keeper: its refreshes, and what it knows of the clock.
 #[derive(Default)]
 pub(super) struct KeeperState {
-    /// One for refreshes that will probably fail, since each of their calls may last until it times out; before
-    /// it, one for the others.
-    lanes: [Lane; 2],
+    ordinary: Lane,
+    /// For refreshes that will probably fail, since each of their calls may last until it times out.
+    failing: Lane,
     /// The accounts' own ways to WeChat through which the last call got no answer.
     pub(super) silent_ways: Mutex<HashSet<Egress>>,
     pub(super) clock_jumps: AtomicU64,
@@ -100,12 +100,15 @@ impl Broker {
     }
 
     fn lane(&self, failing: bool) -> &Lane {
-        &self.inner.keeper.lanes[usize::from(failing)]
+        match failing {
+            true => &self.inner.keeper.failing,
+            false => &self.inner.keeper.ordinary,
+        }
     }
 
-    /// Runs one step of the keeper: checks the clock and, if it is time, the store; starts the due
-    /// refreshes, waits for them, and returns their results. At most 16 refreshes run at a time, and as many that will probably fail, so that
-    /// ten thousand cold accounts do not all call WeChat in the same second.
+    /// Does once what [`Broker::keep_fresh`] repeats: checks the clock and, if it is time, the store; starts
+    /// the due refreshes, waits for them, and returns their results. At most 16 refreshes are started, and as
+    /// many that will probably fail.
     pub async fn tend(&self) -> Vec<Result<Arc<Credential>, Error>> {
         self.run_checks().await;
         let mut started = Vec::new();
