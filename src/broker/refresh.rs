@@ -2,10 +2,12 @@
 //! more than a function, and the limits of calls.
 //!
 //! [`Broker::refresh`] joins or starts a flight. [`Flight::run`] is the flight: load → parent → lease →
-//! limit → call → date → store → publish → report. Each stage returns its result; only `report` acts on it.
+//! limit → call → date → store → publish → report. The stages return their results. `publish` makes a value
+//! current; `report` counts, logs and remembers.
 
 mod after_refresh;
 mod call;
+mod dates;
 mod lease;
 mod limits;
 mod log;
@@ -17,10 +19,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub(super) use self::call::{CLOCK_TOLERANCE, OVERLAP};
+pub(super) use self::dates::{CLOCK_TOLERANCE, OVERLAP};
 pub(super) use self::limits::daily_quota;
 
-use self::call::Dates;
+use self::dates::Dates;
 use self::lease::Turn;
 use super::slot::{FlightResult, Reason, Slot};
 use super::{AccountEntry, Broker, stats};
@@ -114,7 +116,8 @@ impl Broker {
             }
         }
         // A failure of an account that is in use is shown, though it was never fetched.
-        if slot.key.app.component.is_some() && slot.key.kind != Kind::CardTicket {
+        let kept_kinds = entry.account.platform().kept_kinds();
+        if slot.key.app.component.is_some() && kept_kinds.contains(&slot.key.kind) {
             slot.want();
         }
         let (result, flight) = watch::channel(None);
