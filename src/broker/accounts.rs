@@ -153,12 +153,16 @@ impl AccountEntry {
     }
 
     pub(super) fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {
-        self.slot_of(kind)
-            .ok_or_else(|| Error::UnsupportedCredential {
-                account: self.name.clone(),
-                platform: self.account.platform().as_str(),
-                kind,
-            })
+        self.slot_of(kind).ok_or_else(|| self.unsupported(kind))
+    }
+
+    /// Returns the error for a kind that the platform does not have.
+    pub(super) fn unsupported(&self, kind: Kind) -> Error {
+        Error::UnsupportedCredential {
+            account: self.name.clone(),
+            platform: self.account.platform().as_str(),
+            kind,
+        }
     }
 }
 

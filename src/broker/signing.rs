@@ -75,15 +75,11 @@ impl Broker {
     /// [`Broker::js_config`].
     pub async fn agent_config(&self, account: &str, page: &PageUrl) -> Result<AgentConfig, Error> {
         let entry = self.entry(account)?;
+        let Platform::Work { agent_id } = entry.account.platform() else {
+            return Err(entry.unsupported(Kind::AgentTicket));
+        };
         let config = self.signed(&entry, Kind::AgentTicket, page).await?;
-        match entry.account.platform() {
-            Platform::Work { agent_id } => Ok(AgentConfig::new(config, agent_id)),
-            platform => Err(Error::UnsupportedCredential {
-                account: entry.name.clone(),
-                platform: platform.as_str(),
-                kind: Kind::AgentTicket,
-            }),
-        }
+        Ok(AgentConfig::new(config, agent_id))
     }
 
     /// Returns the `cardExt` text of one coupon for `wx.addCard`. The time and nonce of `card` are replaced
