@@ -121,7 +121,8 @@ impl Broker {
         }
     }
 
-    /// Checks, when a service starts, that the store has not only documents of unknown keys.
+    /// Fails if the store has documents and this process's keys can read not a single one. Called when a service
+    /// starts.
     ///
     /// # Errors
     /// A [`StoreError`] that [needs the operator](StoreError::needs_operator).
