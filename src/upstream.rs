@@ -41,7 +41,7 @@ use crate::clock::Clock;
 use crate::credential::{Kind, Secret};
 use crate::error::{Class, Failure, ProxyProblem, System, UpstreamError};
 use answer::Answer;
-use endpoints::{CHECK, Endpoint, TICKET, WORK_CHECK, endpoint_of, url};
+use endpoints::{CHECK, Endpoint, WORK_CHECK, endpoint_of, url};
 use hosts::Hosts;
 use tls::tls_without_roots;
 #[cfg(feature = "server")]
@@ -283,14 +283,8 @@ impl Upstream {
         token: &Secret,
     ) -> Result<Issued, UpstreamError> {
         let endpoint = endpoint_of(account, kind);
-        let kind = match (endpoint.path, kind) {
-            (_, Kind::AgentTicket) => Some("agent_config"),
-            (_, Kind::CardTicket) => Some("wx_card"),
-            (path, _) if path == TICKET.path => Some("jsapi"),
-            (_, _) => None,
-        };
         let mut query = vec![("access_token", token.expose())];
-        query.extend(kind.map(|kind| ("type", kind)));
+        query.extend(endpoint.ticket_type(kind).map(|kind| ("type", kind)));
         let answer = self.get(account, endpoint, &query, token);
         issued(endpoint, &answer.await?)
     }

@@ -3,6 +3,7 @@
 use super::connection::{Connection, refusal};
 use super::{Ended, Unusable, from_stdin, say};
 use crate::credential::Kind;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 /// Options that select the server and the output format.
@@ -35,8 +36,8 @@ pub(super) struct Ticket {
     /// The account's name in the configuration · 账号名
     account: String,
     /// Which ticket · 哪一种 ticket
-    #[arg(long, value_enum, default_value = "jsapi")]
-    kind: TicketKind,
+    #[arg(long, value_parser = ticket_kind(), default_value = "jsapi")]
+    kind: Kind,
     #[command(flatten)]
     asking: Asking,
 }
@@ -51,7 +52,7 @@ pub(super) struct Reject {
     account: String,
     /// The rejected credential's kind · 失效凭证的种类
     #[arg(long, value_enum, default_value = "token")]
-    kind: AnyKind,
+    kind: Kind,
     /// The value that WeChat rejected; - reads it from stdin · 被微信拒绝的值，- 表示从标准输入读取
     #[arg(long, default_value = "-")]
     value: String,
@@ -59,35 +60,24 @@ pub(super) struct Reject {
     asking: Asking,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TicketKind {
-    Jsapi,
-    Card,
-    Agent,
-}
-
-/// The kinds of credentials, by their short names and by those of the API.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum AnyKind {
-    #[value(alias = "access_token")]
-    Token,
-    #[value(alias = "jsapi_ticket")]
-    Jsapi,
-    #[value(alias = "card_ticket")]
-    Card,
-    #[value(alias = "agent_ticket")]
-    Agent,
-}
-
-impl AnyKind {
-    pub(super) fn kind(self) -> Kind {
-        match self {
-            Self::Token => Kind::AccessToken,
-            Self::Jsapi => Kind::JsapiTicket,
-            Self::Card => Kind::CardTicket,
-            Self::Agent => Kind::AgentTicket,
-        }
+/// By its short name (`token`, `jsapi`) or that of the API.
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
     }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let name = self.as_str();
+        let short = name.strip_suffix("_ticket").unwrap_or("token");
+        Some(PossibleValue::new(short).alias(name))
+    }
+}
+
+/// Parses the kind of a ticket.
+fn ticket_kind() -> impl TypedValueParser<Value = Kind> {
+    let tickets = Kind::ALL.iter().filter(|kind| kind.parent().is_some());
+    PossibleValuesParser::new(tickets.filter_map(Kind::to_possible_value))
+        .try_map(|name| <Kind as ValueEnum>::from_str(&name, false))
 }
 
 impl Token {
@@ -100,18 +90,12 @@ impl Token {
 
 impl Ticket {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let kind = match self.kind {
-            TicketKind::Jsapi => Kind::JsapiTicket,
-            TicketKind::Card => Kind::CardTicket,
-            TicketKind::Agent => Kind::AgentTicket,
-        };
-        self.asking.ask(&self.account, kind, None).await
+        self.asking.ask(&self.account, self.kind, None).await
     }
 }
 
 impl Reject {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let kind = self.kind.kind();
         let value = match self.value.as_str() {
             "-" => from_stdin()?,
             value => value.to_owned(),
@@ -120,7 +104,7 @@ impl Reject {
         if value.is_empty() {
             return Err(Unusable::Usage("--value: is empty: pass the value that WeChat rejected, or - to read it from stdin\n    请提供被微信拒绝的值，或用 - 从标准输入读取".into()));
         }
-        self.asking.ask(&self.account, kind, Some(value)).await
+        self.asking.ask(&self.account, self.kind, Some(value)).await
     }
 }
 
@@ -154,5 +138,33 @@ impl Asking {
             }
         }
         Ok(Ended::Success)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command};
+
+    use super::*;
+
+    #[test]
+    fn a_kind_has_a_short_name_and_that_of_the_api() {
+        for (short, kind) in ["token", "jsapi", "card", "agent"].iter().zip(Kind::ALL) {
+            for name in [short, kind.as_str()] {
+                assert_eq!(<Kind as ValueEnum>::from_str(name, false), Ok(kind));
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_for_tickets_accepts_all_kinds_but_the_token() {
+        let accepts = |name: &str| {
+            let kind = Arg::new("kind").value_parser(ticket_kind());
+            let command = Command::new("ticket").arg(kind);
+            command.try_get_matches_from(["ticket", name]).is_ok()
+        };
+        for kind in Kind::ALL {
+            assert_eq!(accepts(kind.as_str()), kind != Kind::AccessToken, "{kind}");
+        }
     }
 }

@@ -4,11 +4,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::connection::Connection;
-use super::credential::AnyKind;
 use super::http::Server;
 use super::{Ended, Unusable, accounts, say};
 use crate::clock::UnixTime;
-use crate::credential::Secret;
+use crate::credential::{Kind, Secret};
 
 #[derive(Debug, Args)]
 #[command(
@@ -20,7 +19,7 @@ pub(super) struct Refresh {
     account: String,
     /// Which credential · 哪一种凭证
     #[arg(value_enum)]
-    kind: AnyKind,
+    kind: Kind,
     #[command(flatten)]
     connection: Connection,
 }
@@ -59,7 +58,7 @@ pub(super) struct Reload {
 impl Refresh {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let (server, key) = (self.connection.server()?, self.connection.key()?);
-        let kind = self.kind.kind().as_str();
+        let kind = self.kind.as_str();
         refresh(&self.connection, &server, &key, &self.account, kind).await?;
         Ok(Ended::Success)
     }

@@ -54,8 +54,10 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
-            format!("must be one of: access_token, jsapi_ticket, card_ticket, agent_ticket (got \"{name}\")")
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == name);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            format!("must be one of: {names} (got \"{name}\")")
         })
     }
 }
@@ -69,11 +71,9 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(kind.as_str().parse::<Kind>(), Ok(kind));
         }
-        assert!(
-            "ticket"
-                .parse::<Kind>()
-                .unwrap_err()
-                .contains("jsapi_ticket")
+        assert_eq!(
+            "ticket".parse::<Kind>().unwrap_err(),
+            "must be one of: access_token, jsapi_ticket, card_ticket, agent_ticket (got \"ticket\")"
         );
         assert_eq!(Kind::AccessToken.parent(), None);
         assert_eq!(Kind::CardTicket.parent(), Some(Kind::AccessToken));

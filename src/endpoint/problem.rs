@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::account::Platform;
 use crate::credential::Kind;
 use crate::error::{Error, Failure, ProblemCode, Text, UpstreamError, no_refresh};
 
@@ -48,7 +49,7 @@ impl Problem {
     pub(crate) fn for_admin(error: Error) -> Self {
         let detail = error.to_string();
         if let Error::UnsupportedCredential { .. } = error {
-            return Self::new(error.problem(), detail, KINDS_HINT);
+            return Self::new(error.problem(), detail, kinds_hint());
         }
         let upstream = match &error {
             Error::Upstream { error, .. } => Some(error.clone()),
@@ -70,7 +71,7 @@ impl Problem {
     /// No kind of credential has this name.
     pub(crate) fn unknown_kind() -> Self {
         let detail = "the path names no kind of credential";
-        Self::new(ProblemCode::UnsupportedCredential, detail, KINDS_HINT)
+        Self::new(ProblemCode::UnsupportedCredential, detail, kinds_hint())
     }
 
     /// `url=https://h/p?a=1&b=2`: everything from `&b` on is lost.
@@ -195,12 +196,25 @@ impl<'a> Upstream<'a> {
     }
 }
 
-const KINDS_HINT: Text = Text::new(
-    "Official accounts have access_token, jsapi_ticket and card_ticket; mini programs access_token; WeCom apps access_token, \
-     jsapi_ticket and agent_ticket.",
-    "公众号（服务号）有 access_token、jsapi_ticket 和 card_ticket；小程序只有 access_token；企业微信应用有 access_token、\
-     jsapi_ticket 和 agent_ticket。",
-);
+/// Lists the kinds of credentials that each platform has.
+fn kinds_hint() -> Text {
+    let platforms = [
+        (Platform::Official, "official accounts", "公众号（服务号）"),
+        (Platform::Mini, "mini programs", "小程序"),
+        (Platform::Work { agent_id: 0 }, "WeCom apps", "企业微信应用"),
+        (Platform::Component, "open platforms", "第三方平台"),
+    ];
+    let kinds = |platform: Platform, comma| {
+        let kinds: Vec<_> = platform.kinds().iter().map(|kind| kind.as_str()).collect();
+        kinds.join(comma)
+    };
+    let en = platforms.map(|(platform, en, _)| format!("{en}: {}", kinds(platform, ", ")));
+    let zh = platforms.map(|(platform, _, zh)| format!("{zh}：{}", kinds(platform, "、")));
+    Text::owned(
+        format!("Kinds of credentials: {}.", en.join("; ")),
+        format!("凭证类型：{}。", zh.join("；")),
+    )
+}
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -28,7 +28,7 @@ const GETTOKEN: Endpoint = Endpoint {
     path: "/cgi-bin/gettoken",
     ..TOKEN
 };
-pub(super) const TICKET: Endpoint = Endpoint {
+const TICKET: Endpoint = Endpoint {
     system: System::Weixin,
     path: "/cgi-bin/ticket/getticket",
     auth: CallAuth::WithToken,
@@ -149,5 +149,16 @@ pub(super) fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
         (_, Kind::AccessToken, TokenMode::Classic) => &TOKEN,
         (_, Kind::AccessToken, TokenMode::Stable) => &STABLE_TOKEN,
         (_, _, _) => &TICKET,
+    }
+}
+
+impl Endpoint {
+    /// Returns the `type` of a ticket in the query. WeCom's corp ticket has a path of its own instead.
+    pub(super) fn ticket_type(&self, kind: Kind) -> Option<&'static str> {
+        match kind {
+            Kind::AgentTicket => Some("agent_config"),
+            Kind::CardTicket => Some("wx_card"),
+            _ => (self.path == TICKET.path).then_some("jsapi"),
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::error::{ProblemCode, Text};
 struct RefreshRequest {
     /// The account's name in the configuration.
     account: String,
-    /// `access_token`, `jsapi_ticket`, `card_ticket` or `agent_ticket`.
+    /// The name of its kind.
     kind: String,
 }
 
