@@ -41,7 +41,6 @@ use super::keys::call_policy::CallRight;
 use super::keys::{API_KEY_PREFIX, ApiKeys, CallPath, virtual_token};
 use crate::account::Platform;
 use crate::broker::Broker;
-use crate::endpoint::Problem;
 use crate::error::System;
 use crate::error::codes::wire_errors;
 
@@ -338,19 +337,6 @@ impl Shared {
         match systems.all(|system| system == first) {
             true => first,
             false => incoming.system_of_token(),
-        }
-    }
-}
-
-impl From<Problem> for Refusal {
-    /// A problem with the API key in a header.
-    fn from(problem: Problem) -> Self {
-        match problem.retry_after {
-            Some(wait) => Self::LockedOut(wait),
-            None => Self::because(
-                wire_errors::BAD_SECRET,
-                "the API key in the header is invalid",
-            ),
         }
     }
 }

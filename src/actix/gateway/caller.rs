@@ -76,8 +76,14 @@ impl Shared {
         login_body: Option<&[u8]>,
     ) -> Result<Caller, Refusal> {
         let query = Query(incoming.query());
-        if presented(incoming.headers()).is_some() {
-            let key = self.presenter(incoming).find_in_headers(keys)?;
+        if let Some(key) = presented(incoming.headers()) {
+            let key = self.presenter(incoming).find(keys, key)?;
+            let key = key.ok_or_else(|| {
+                Refusal::because(
+                    wire_errors::BAD_SECRET,
+                    "the API key in the header is invalid",
+                )
+            })?;
             return self.of_key(incoming, key, &query, login_body);
         }
         if let Some(parameter) = path.secret_parameter() {
