@@ -36,7 +36,7 @@ mod instrumented;
 mod limits;
 mod memory;
 mod presence;
-#[cfg(any(feature = "file", feature = "redis", feature = "sql"))]
+#[cfg(any(feature = "file", feature = "shared-store"))]
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
@@ -119,7 +119,7 @@ pub enum Claim {
 #[must_use = "release it when the refresh is done; otherwise other nodes wait until it expires"]
 pub struct Lease {
     /// Its name and the random number that identifies this owner; `None` if the store is not shared.
-    #[cfg_attr(not(any(feature = "redis", feature = "sql")), allow(dead_code))]
+    #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
     held: Option<(String, String)>,
 }
 
@@ -312,5 +312,5 @@ impl fmt::Debug for Store {
 }
 
 /// Timeout of an operation of a shared store; after it the caller continues as if the store were empty.
-#[cfg(any(feature = "redis", feature = "sql"))]
+#[cfg(feature = "shared-store")]
 const BOUND: Duration = Duration::from_millis(250);

@@ -11,7 +11,7 @@ pub(super) struct NoRecord(pub(super) String);
 impl NoRecord {
     /// The text is not in the format that this program writes.
     #[cfg_attr(
-        not(any(feature = "file", feature = "redis", feature = "sql")),
+        not(any(feature = "file", feature = "shared-store")),
         allow(dead_code)
     )]
     pub(super) fn torn() -> Self {

@@ -4,7 +4,7 @@
 use super::{Inner, Operation, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::error::is_visible;
-#[cfg(any(feature = "redis", feature = "sql"))]
+#[cfg(feature = "shared-store")]
 use std::time::Duration;
 
 /// One node.
@@ -39,13 +39,13 @@ impl Node {
     }
 
     /// Returns the text in the store: `ID VERSION NAME`.
-    #[cfg(any(feature = "redis", feature = "sql"))]
+    #[cfg(feature = "shared-store")]
     pub(super) fn write(&self) -> String {
         format!("{:016x} {} {}", self.id, self.version, self.name)
     }
 
     /// Reads the output of [`Node::write`]; `None` for anything else.
-    #[cfg(any(feature = "redis", feature = "sql"))]
+    #[cfg(feature = "shared-store")]
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut words = text.splitn(3, ' ');
         let id = words
@@ -105,15 +105,15 @@ fn fit(name: &str) -> String {
 const LONGEST: usize = 64;
 
 /// A node that has not announced itself for this long counts as gone.
-#[cfg(any(feature = "redis", feature = "sql"))]
+#[cfg(feature = "shared-store")]
 pub(super) const GONE_AFTER: Duration = Duration::from_secs(60);
 
 /// More nodes than share one store in practice. Announcements beyond it, for example of a faulty client,
 /// displace the oldest.
-#[cfg(any(feature = "redis", feature = "sql"))]
+#[cfg(feature = "shared-store")]
 pub(super) const MOST: usize = 64;
 
-#[cfg(all(test, any(feature = "redis", feature = "sql")))]
+#[cfg(all(test, feature = "shared-store"))]
 mod tests {
     use super::*;
 

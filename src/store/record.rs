@@ -1,4 +1,4 @@
-//! The text format of entries in the file and in Redis.
+//! The text format of entries in a file, Redis and SQL.
 //!
 //! Pure functions. An entry that cannot be read back exactly, or that contains values which WeChat cannot
 //! have issued, is invalid: it counts as absent and is never served.
@@ -144,7 +144,7 @@ fn written_document(name: &str, text: &str) -> Option<Document> {
 }
 
 /// Returns a word that no other writer has.
-#[cfg(any(feature = "redis", feature = "sql"))]
+#[cfg(feature = "shared-store")]
 pub(super) fn writer() -> String {
     format!("{:016x}", rand::random::<u64>())
 }

@@ -19,6 +19,7 @@ use self::link::Link;
 use self::target::Target;
 use super::ignored::{Ignored, NoRecord};
 use super::record::{read_credential, write_credential};
+use super::rules::millis;
 use super::{BOUND, EncryptionKeys, Inner, Saved, Store, StoreError};
 use crate::credential::Credential;
 
@@ -261,18 +262,9 @@ fn explain(error: &RedisError) -> String {
     format!("{code}: {advice}")
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX)
-        .min(LONGEST)
-}
-
 /// How much longer than its life a credential stays in Redis, so that a late writer of an older generation
 /// still finds it.
 const SLACK: Duration = Duration::from_secs(600);
-
-/// Redis refuses expiries that overflow when added to its clock. A hundred years, in milliseconds.
-const LONGEST: u64 = 100 * 365 * 86_400_000;
 
 /// Stores the newer credential. Returns nothing if it was stored, otherwise the existing record. A life
 /// that was cut short keeps its expiry in Redis, so that the longer life of the same generation cannot

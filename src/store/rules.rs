@@ -14,7 +14,7 @@ pub(super) fn credential_name(key: &CredentialKey) -> String {
 }
 
 /// Returns the name of the lease on a credential. The accounts of one app share it, as WeChat's value.
-#[cfg(any(feature = "redis", feature = "sql"))]
+#[cfg(feature = "shared-store")]
 pub(super) fn lease_name(key: &CredentialKey) -> String {
     format!("lease:{}:{}", key.app, key.kind)
 }
@@ -37,6 +37,14 @@ pub(super) fn block_name(app: &AppKey, endpoint: &str) -> String {
 /// Returns the number of the day in Shanghai, which WeChat's quotas are counted by.
 pub(super) fn shanghai_day(now: UnixTime) -> u64 {
     now.next_shanghai_midnight().0 / 86_400
+}
+
+/// Returns the milliseconds of a duration, a hundred years at most: the sum with a server's clock does not
+/// overflow.
+#[cfg(feature = "shared-store")]
+pub(super) fn millis(duration: Duration) -> u64 {
+    const LONGEST: u64 = 100 * 365 * 86_400_000;
+    u64::try_from(duration.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
 }
 
 /// How long entries of the past are kept, for operators who look into the store.

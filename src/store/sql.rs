@@ -27,6 +27,7 @@ use self::schema::Schema;
 use self::target::Target;
 use super::ignored::{Ignored, NoRecord};
 use super::record::{read_credential, write_credential};
+use super::rules::millis;
 use super::{BOUND, EncryptionKeys, Inner, Saved, Store, StoreError};
 use crate::credential::Credential;
 
@@ -198,11 +199,7 @@ impl SqlStore {
         owner: &str,
         ttl: Duration,
     ) -> Result<bool, StoreError> {
-        let ttl = number(
-            u64::try_from(ttl.as_millis())
-                .unwrap_or(u64::MAX)
-                .clamp(1, LONGEST),
-        );
+        let ttl = number(millis(ttl).max(1));
         let now = self.dialect.now();
         let update = format!(
             "UPDATE {{}}leases SET owner = ?, expires_at = {now} + ? WHERE name = ? AND (owner = ? OR expires_at <= {now})"
@@ -375,6 +372,3 @@ impl SqlStore {
 fn number(number: u64) -> Value<'static> {
     Number(i64::try_from(number).unwrap_or(i64::MAX))
 }
-
-/// A hundred years, in milliseconds: a sum with the clock does not overflow.
-const LONGEST: u64 = 100 * 365 * 86_400_000;

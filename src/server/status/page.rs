@@ -216,7 +216,8 @@ impl<'a> Live<'a> {
             "memory" => self.lang.t("Memory", "内存"),
             "file" => self.lang.t("File", "文件"),
             "sql" => self.lang.t("Database", "数据库"),
-            _ => "Redis",
+            "redis" => "Redis",
+            kind => kind,
         }
     }
 

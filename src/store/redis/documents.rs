@@ -2,11 +2,12 @@
 //!
 //! The group is the hash tag of both keys: in a cluster they are on one node.
 
-use super::{RedisStore, SLACK, millis, script, script_on};
+use super::{RedisStore, SLACK, script, script_on};
 use crate::clock::UnixTime;
 use crate::store::document::group_of;
 use crate::store::ignored::NoRecord;
 use crate::store::record::{read_document, write_document, writer};
+use crate::store::rules::millis;
 use crate::store::{Document, StoreError};
 
 impl RedisStore {

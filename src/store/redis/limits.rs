@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{RedisStore, SLACK, millis, script};
+use super::{RedisStore, SLACK, script};
 use crate::clock::UnixTime;
 use crate::store::ignored::NoRecord;
 use crate::store::limits::Numbers;
-use crate::store::rules::Force;
+use crate::store::rules::{Force, millis};
 use crate::store::{Claim, StoreError};
 
 impl RedisStore {

@@ -1,9 +1,10 @@
 //! The nodes that share this Redis.
 
-use super::{RedisStore, millis, script};
+use super::{RedisStore, script};
 use crate::clock::UnixTime;
 use crate::store::StoreError;
 use crate::store::presence::{GONE_AFTER, MOST, Node, PeerNode};
+use crate::store::rules::millis;
 
 impl RedisStore {
     /// Ages are measured with Redis's clock, since the nodes' clocks may differ.

@@ -8,6 +8,7 @@ use super::{SqlStore, Text, number};
 use crate::clock::UnixTime;
 use crate::store::StoreError;
 use crate::store::presence::{GONE_AFTER, MOST, Node, PeerNode};
+use crate::store::rules::millis;
 
 impl SqlStore {
     /// Ages are measured with the server's clock, since the nodes' clocks may differ.
@@ -22,7 +23,7 @@ impl SqlStore {
         let remove = format!("DELETE FROM {{}}nodes WHERE seen_at < {time} - ?");
         let select = format!("SELECT node, {time} - seen_at FROM {{}}nodes ORDER BY seen_at DESC");
         let text = node.write();
-        let keep = number(u64::try_from(GONE_AFTER.as_millis()).unwrap_or(u64::MAX));
+        let keep = number(millis(GONE_AFTER));
         let rows = self.bounded(async {
             if !self.changed(&update, &[Text(&text)]).await? {
                 self.inserted(&insert, &[Text(&text)]).await?;
