@@ -1,7 +1,7 @@
 //! The store: keeps credentials beyond the life of the process and shares them between nodes.
 //!
 //! A store holds credentials (the newer wins), documents (by compare-and-set), leases for refreshing them, the daily call counts, and the
-//! rate limit of forced refreshes. It never decides whether a credential is still valid, never fetches one,
+//! limit of refreshes on request. It never decides whether a credential is still valid, never fetches one,
 //! and never delays a reader for long: the broker treats a [`StoreError`] as an empty store and continues
 //! from memory.
 //!
@@ -96,12 +96,12 @@ pub enum Saved {
     Newer(Credential),
 }
 
-/// The result of asking for a forced refresh.
+/// The answer to [`Store::claim_refresh`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// Granted and counted.
     Granted,
-    /// The last forced refresh was too recent.
+    /// The last one was too recent.
     TooSoon {
         /// When to ask again.
         retry_at: UnixTime,

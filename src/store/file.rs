@@ -172,7 +172,7 @@ impl FileStore {
         .await
     }
 
-    pub(super) async fn claim_force(
+    pub(super) async fn claim_refresh(
         self: &Arc<Self>,
         name: String,
         now: UnixTime,
@@ -180,7 +180,9 @@ impl FileStore {
         daily: Option<u32>,
     ) -> Result<Claim, StoreError> {
         self.change(|state| {
-            let claim = state.records.claim_force(name.clone(), now, min_gap, daily);
+            let claim = state
+                .records
+                .claim_refresh(name.clone(), now, min_gap, daily);
             let change = match claim {
                 Claim::Granted => state.touch([name]),
                 Claim::TooSoon { .. } | Claim::SpentToday { .. } => 0,

@@ -10,10 +10,7 @@ pub(super) struct NoRecord(pub(super) String);
 
 impl NoRecord {
     /// The text is not in the format that this program writes.
-    #[cfg_attr(
-        not(any(feature = "file", feature = "shared-store")),
-        allow(dead_code)
-    )]
+    #[cfg_attr(not(any(feature = "file", feature = "shared-store")), allow(dead_code))]
     pub(super) fn torn() -> Self {
         Self("not as this program writes it".to_owned())
     }

@@ -1,9 +1,9 @@
-//! The limits that a store keeps: calls of each day, blocks of endpoints, and forced refreshes.
+//! The limits that a store keeps: calls of each day, blocks of endpoints, and refreshes on request.
 
 use std::time::Duration;
 
 use super::memory::Entry;
-use super::rules::{block_name, calls_name, force_name, shanghai_day};
+use super::rules::{block_name, calls_name, claims_name, shanghai_day};
 use super::{Claim, Inner, Operation, Store, StoreError};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, CredentialKey};
@@ -142,12 +142,12 @@ impl Store {
         }
     }
 
-    /// Asks for a forced refresh, and counts it if granted: at least `min_gap` apart and at most `daily`
+    /// Claims a refresh on request, and counts it if granted: at least `min_gap` apart and at most `daily`
     /// per day (Shanghai time), among all nodes that share the store.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached; the refresh may have been counted.
-    pub async fn claim_force(
+    pub async fn claim_refresh(
         &self,
         key: &CredentialKey,
         now: UnixTime,
@@ -155,11 +155,11 @@ impl Store {
         daily: Option<u32>,
     ) -> Result<Claim, StoreError> {
         self.counted(Operation::Claim, async {
-            let name = force_name(key);
+            let name = claims_name(key);
             by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().claim_force(name, now, min_gap, daily)),
-                File(file) => file.claim_force(name, now, min_gap, daily).await,
-                Shared(shared) => shared.claim_force(&name, now, min_gap, daily).await,
+                Memory(memory) => Ok(memory.records().claim_refresh(name, now, min_gap, daily)),
+                File(file) => file.claim_refresh(name, now, min_gap, daily).await,
+                Shared(shared) => shared.claim_refresh(&name, now, min_gap, daily).await,
             }
         })
         .await

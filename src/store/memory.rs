@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::document::group_of;
-use super::rules::{Force, KEPT, shanghai_day};
+use super::rules::{KEPT, RefreshClaims, shanghai_day};
 use super::{Claim, Document, EncryptionKeys, Saved};
 use crate::clock::UnixTime;
 use crate::credential::Credential;
@@ -38,7 +38,7 @@ pub(super) enum Entry {
     Credential(Credential),
     Calls { day: u64, count: u64 },
     Block(UnixTime),
-    Force(Force),
+    RefreshClaims(RefreshClaims),
     Document(Document),
 }
 
@@ -148,8 +148,8 @@ impl Records {
         }
     }
 
-    /// Decides on a forced refresh and records it if granted.
-    pub(super) fn claim_force(
+    /// Decides on a refresh and records it if granted.
+    pub(super) fn claim_refresh(
         &mut self,
         name: String,
         now: UnixTime,
@@ -157,18 +157,18 @@ impl Records {
         daily: Option<u32>,
     ) -> Claim {
         let stored = match self.entries.get(&name) {
-            Some(Entry::Force(force)) => Some(*force),
+            Some(Entry::RefreshClaims(claims)) => Some(*claims),
             _ => None,
         };
-        let (claim, remember) = Force::claim(stored, now, min_gap, daily);
-        if let Some(force) = remember {
-            self.put(name, Entry::Force(force));
+        let (claim, remember) = RefreshClaims::claim(stored, now, min_gap, daily);
+        if let Some(claims) = remember {
+            self.put(name, Entry::RefreshClaims(claims));
         }
         claim
     }
 
     /// Once a day, removes the counts before yesterday, the blocks and documents that have ended, and the
-    /// credentials and forced refreshes that ended a week ago.
+    /// credentials and claimed refreshes that ended a week ago.
     fn prune(&mut self, now: UnixTime) -> Vec<String> {
         let today = shanghai_day(now);
         if today <= self.pruned {
@@ -180,7 +180,7 @@ impl Records {
             Entry::Block(until) => *until <= now,
             Entry::Document(document) => document.expires_at.is_some_and(|end| end <= now),
             Entry::Credential(credential) => credential.expires_at.plus(KEPT) < now,
-            Entry::Force(force) => force.last.plus(KEPT) < now,
+            Entry::RefreshClaims(claims) => claims.last.plus(KEPT) < now,
         };
         self.entries
             .extract_if(|_, entry| over(entry))
@@ -195,11 +195,11 @@ mod tests {
     use crate::credential::Secret;
 
     #[test]
-    fn credentials_and_forced_refreshes_are_removed_a_week_after_their_end() {
+    fn credentials_and_claimed_refreshes_are_removed_a_week_after_their_end() {
         const DAY: Duration = Duration::from_secs(86_400);
         let start = UnixTime(1_704_067_200);
         let mut records = Records::default();
-        let _ = records.claim_force("force:a".to_owned(), start, DAY, None);
+        let _ = records.claim_refresh("force:a".to_owned(), start, DAY, None);
         let credential = Credential {
             value: Secret::new("value"),
             issued_at: start,

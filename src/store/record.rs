@@ -9,26 +9,26 @@ use super::Document;
 use super::ignored::NoRecord;
 #[cfg(feature = "file")]
 use super::memory::Entry;
-use super::rules::Force;
+use super::rules::RefreshClaims;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Secret};
 use crate::hex::hex;
 
-impl Force {
+impl RefreshClaims {
     /// Returns the text `last day count`.
     pub(super) fn write(self) -> String {
         format!("{} {} {}", self.last, self.day, self.count)
     }
 
-    /// Reads the output of [`Force::write`]; `None` for anything else.
+    /// Reads the output of [`RefreshClaims::write`]; `None` for anything else.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
-        let force = Self {
+        let claims = Self {
             last: UnixTime(words.next()?.parse().ok()?),
             day: words.next()?.parse().ok()?,
             count: words.next()?.parse().ok()?,
         };
-        words.next().is_none().then_some(force)
+        words.next().is_none().then_some(claims)
     }
 }
 
@@ -40,7 +40,7 @@ impl Entry {
             Self::Credential(credential) => write_credential(name, credential),
             Self::Calls { day, count } => seal(name, &format!("{day} {count}")),
             Self::Block(until) => seal(name, &until.to_string()),
-            Self::Force(force) => seal(name, &force.write()),
+            Self::RefreshClaims(claims) => seal(name, &claims.write()),
             Self::Document(document) => write_document(name, document, NO_WRITER),
         }
     }
@@ -64,7 +64,7 @@ impl Entry {
             }
             "block" => Some(Self::Block(UnixTime(unseal(name, text)?.parse().ok()?))),
             "document" => read_document(name, text).ok().map(Self::Document),
-            "force" => Force::read(unseal(name, text)?).map(Self::Force),
+            "force" => RefreshClaims::read(unseal(name, text)?).map(Self::RefreshClaims),
             _ => None,
         }
     }
@@ -255,14 +255,14 @@ mod tests {
 
     #[test]
     fn a_refresh_limit_round_trips_and_other_text_is_refused() {
-        let force = Force {
+        let claims = RefreshClaims {
             last: UnixTime(7),
             day: 19_000,
             count: 3,
         };
-        assert_eq!(Force::read(&force.write()), Some(force));
+        assert_eq!(RefreshClaims::read(&claims.write()), Some(claims));
         for rubbish in ["", "7 19000", "7 19000 3 4", "7 19000 -3", "a b c"] {
-            assert_eq!(Force::read(rubbish), None, "{rubbish}");
+            assert_eq!(RefreshClaims::read(rubbish), None, "{rubbish}");
         }
     }
 }

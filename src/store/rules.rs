@@ -1,4 +1,4 @@
-//! The rules of every store: how entries are named, and when a forced refresh is granted.
+//! The rules of every store: how entries are named, and when a refresh on request is granted.
 //!
 //! Pure functions: no lock, no disk, no network.
 
@@ -19,8 +19,9 @@ pub(super) fn lease_name(key: &CredentialKey) -> String {
     format!("lease:{}:{}", key.app, key.kind)
 }
 
-/// Returns the name of a credential's record of forced refreshes. WeChat counts them for the app.
-pub(super) fn force_name(key: &CredentialKey) -> String {
+/// Returns the name of a credential's record of claimed refreshes. WeChat counts them for the app. Stores
+/// have it under `force`, since only forced ones were limited at first.
+pub(super) fn claims_name(key: &CredentialKey) -> String {
     format!("force:{}:{}", key.app, key.kind)
 }
 
@@ -50,16 +51,16 @@ pub(super) fn millis(duration: Duration) -> u64 {
 /// How long entries of the past are kept, for operators who look into the store.
 pub(super) const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
-/// The forced refreshes of one credential: the time of the last one, and their number on one day.
+/// The claimed refreshes of one credential: the time of the last one, and their number on one day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Force {
+pub(super) struct RefreshClaims {
     pub(super) last: UnixTime,
     pub(super) day: u64,
     pub(super) count: u32,
 }
 
-impl Force {
-    /// Decides on one more forced refresh. If it is granted, the second value is the record to save.
+impl RefreshClaims {
+    /// Decides on one more refresh. If it is granted, the second value is the record to save.
     pub(super) fn claim(
         stored: Option<Self>,
         now: UnixTime,
@@ -70,8 +71,8 @@ impl Force {
         // A day or time slightly ahead of this process's was written by a node whose clock is ahead; one
         // far ahead, by a clock that was wrong.
         let spent = stored
-            .filter(|force| (today..=today + 1).contains(&force.day))
-            .map_or(0, |force| force.count);
+            .filter(|claims| (today..=today + 1).contains(&claims.day))
+            .map_or(0, |claims| claims.count);
         if daily.is_some_and(|daily| spent >= daily) {
             return (
                 Claim::SpentToday {
@@ -81,16 +82,16 @@ impl Force {
             );
         }
         match stored {
-            Some(force) if now.0.abs_diff(force.last.0) < min_gap.as_secs() => (
+            Some(claims) if now.0.abs_diff(claims.last.0) < min_gap.as_secs() => (
                 Claim::TooSoon {
-                    retry_at: force.last.plus(min_gap),
+                    retry_at: claims.last.plus(min_gap),
                 },
                 None,
             ),
             _ => {
-                let day = stored.map_or(today, |force| {
-                    if force.day == today + 1 {
-                        force.day
+                let day = stored.map_or(today, |claims| {
+                    if claims.day == today + 1 {
+                        claims.day
                     } else {
                         today
                     }
@@ -117,16 +118,20 @@ mod tests {
     #[test]
     fn a_clock_that_was_an_hour_ahead_blocks_no_caller_for_an_hour() {
         let now = UnixTime(1_704_000_000);
-        let ahead = Force::claim(None, now.plus(Duration::from_secs(3_600)), GAP, Some(20)).1;
-        assert_eq!(Force::claim(ahead, now, GAP, Some(20)).0, Claim::Granted);
+        let ahead =
+            RefreshClaims::claim(None, now.plus(Duration::from_secs(3_600)), GAP, Some(20)).1;
+        assert_eq!(
+            RefreshClaims::claim(ahead, now, GAP, Some(20)).0,
+            Claim::Granted
+        );
     }
 
     #[test]
     fn two_clocks_on_either_side_of_midnight_share_one_limit() {
         let midnight = UnixTime(1_704_000_000).next_shanghai_midnight();
-        let after = Force::claim(None, midnight.plus(GAP), GAP, Some(2)).1;
-        let before = Force::claim(after, UnixTime(midnight.0 - 1), GAP, Some(2)).1;
-        let spent = Force::claim(before, midnight.plus(GAP * 3), GAP, Some(2)).0;
+        let after = RefreshClaims::claim(None, midnight.plus(GAP), GAP, Some(2)).1;
+        let before = RefreshClaims::claim(after, UnixTime(midnight.0 - 1), GAP, Some(2)).1;
+        let spent = RefreshClaims::claim(before, midnight.plus(GAP * 3), GAP, Some(2)).0;
         assert!(matches!(spent, Claim::SpentToday { .. }), "{spent:?}");
     }
 }

@@ -429,7 +429,10 @@ async fn a_reader_without_a_value_does_not_share_the_refusal_of_a_report() {
     world.advance(7_200);
     let key = account(TokenMode::Classic).key(Kind::AccessToken);
     let gap = Duration::from_secs(30);
-    let elsewhere = world.store.claim_force(&key, world.now(), gap, None).await;
+    let elsewhere = world
+        .store
+        .claim_refresh(&key, world.now(), gap, None)
+        .await;
     assert_eq!(elsewhere, Ok(Claim::Granted));
     // On one thread, both are there before the refresh begins.
     let (report, read) = tokio::join!(world.reject(Kind::AccessToken, &old.value), world.token());

@@ -29,7 +29,7 @@ macro_rules! accept {
             each_app_and_kind_has_its_own, an_expired_credential_stays_in_the_store, a_lease_is_granted_and_released,
             calls_are_counted_per_app_endpoint_and_day, the_call_counts_restart_at_midnight_in_shanghai,
             concurrent_calls_are_all_counted, a_block_lasts_until_the_day_turns, a_block_can_be_lifted,
-            forced_refreshes_are_limited_across_all_handles, of_many_claims_at_once_one_is_granted, a_usable_store_reports_it,
+            claimed_refreshes_are_limited_across_all_handles, of_many_claims_at_once_one_is_granted, a_usable_store_reports_it,
         );
     };
     (documents: $fixture:expr $(, #[$attribute:meta])?) => {
@@ -334,12 +334,12 @@ pub(crate) async fn a_block_can_be_lifted(a: &Store, b: &Store) {
     assert_eq!(a.blocked_until(&app(), TOKEN, NOW).await, Ok(None));
 }
 
-pub(crate) async fn forced_refreshes_are_limited_across_all_handles(a: &Store, b: &Store) {
+pub(crate) async fn claimed_refreshes_are_limited_across_all_handles(a: &Store, b: &Store) {
     let mut now = NOW;
     for n in 0..20 {
         let (this, that) = if n % 2 == 0 { (a, b) } else { (b, a) };
         assert_eq!(
-            this.claim_force(&key(), now, GAP, Some(20)).await,
+            this.claim_refresh(&key(), now, GAP, Some(20)).await,
             Ok(Claim::Granted),
             "number {n}"
         );
@@ -347,7 +347,7 @@ pub(crate) async fn forced_refreshes_are_limited_across_all_handles(a: &Store, b
         let soon = UnixTime(retry_at.0 - 1);
         if n < 19 {
             assert_eq!(
-                that.claim_force(&key(), soon, GAP, Some(20)).await,
+                that.claim_refresh(&key(), soon, GAP, Some(20)).await,
                 Ok(Claim::TooSoon { retry_at })
             );
         }
@@ -356,7 +356,7 @@ pub(crate) async fn forced_refreshes_are_limited_across_all_handles(a: &Store, b
     let retry_at = now.next_shanghai_midnight();
     for store in [a, b] {
         assert_eq!(
-            store.claim_force(&key(), now, GAP, Some(20)).await,
+            store.claim_refresh(&key(), now, GAP, Some(20)).await,
             Ok(Claim::SpentToday { retry_at })
         );
     }
@@ -366,17 +366,17 @@ pub(crate) async fn forced_refreshes_are_limited_across_all_handles(a: &Store, b
         secret_hash: None,
     };
     assert_eq!(
-        a.claim_force(&other, now, GAP, Some(20)).await,
+        a.claim_refresh(&other, now, GAP, Some(20)).await,
         Ok(Claim::Granted),
         "each credential has its own limit"
     );
     assert_eq!(
-        b.claim_force(&key(), now, GAP, None).await,
+        b.claim_refresh(&key(), now, GAP, None).await,
         Ok(Claim::Granted),
         "no daily limit, only the gap"
     );
     assert_eq!(
-        b.claim_force(&key(), retry_at, GAP, Some(20)).await,
+        b.claim_refresh(&key(), retry_at, GAP, Some(20)).await,
         Ok(Claim::Granted),
         "a new day"
     );
@@ -386,9 +386,12 @@ pub(crate) async fn of_many_claims_at_once_one_is_granted(a: &Store, b: &Store) 
     let claims: Vec<_> = (0..50)
         .map(|n| if n % 2 == 0 { a.clone() } else { b.clone() })
         .map(|store| {
-            tokio::spawn(
-                async move { store.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap() },
-            )
+            tokio::spawn(async move {
+                store
+                    .claim_refresh(&key(), NOW, GAP, Some(20))
+                    .await
+                    .unwrap()
+            })
         })
         .collect();
     let mut granted = 0;

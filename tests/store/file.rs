@@ -46,7 +46,10 @@ async fn all_values_survive_a_restart() {
         .set_block(&app(), TICKET, midnight, NOW)
         .await
         .unwrap();
-    store.claim_force(&key(), NOW, GAP, Some(1)).await.unwrap();
+    store
+        .claim_refresh(&key(), NOW, GAP, Some(1))
+        .await
+        .unwrap();
     drop(store);
 
     let store = Store::file(&path).unwrap();
@@ -56,7 +59,9 @@ async fn all_values_survive_a_restart() {
         store.blocked_until(&app(), TICKET, NOW).await,
         Ok(Some(midnight))
     );
-    let spent = store.claim_force(&key(), NOW.plus(GAP), GAP, Some(1)).await;
+    let spent = store
+        .claim_refresh(&key(), NOW.plus(GAP), GAP, Some(1))
+        .await;
     assert_eq!(spent, Ok(Claim::SpentToday { retry_at: midnight }));
     assert!(!moved_aside(&path).exists(), "the file was not damaged");
 }
@@ -551,9 +556,14 @@ async fn fill(path: &Path) {
         "a failed write removes no value"
     );
     assert!(store.ping().await.is_err());
-    assert!(store.claim_force(&key(), NOW, GAP, Some(20)).await.is_err());
+    assert!(
+        store
+            .claim_refresh(&key(), NOW, GAP, Some(20))
+            .await
+            .is_err()
+    );
     assert_eq!(
-        store.claim_force(&key(), NOW, GAP, Some(20)).await,
+        store.claim_refresh(&key(), NOW, GAP, Some(20)).await,
         Ok(Claim::TooSoon {
             retry_at: NOW.plus(GAP)
         }),

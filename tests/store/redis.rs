@@ -50,7 +50,7 @@ pub(crate) async fn try_all(store: &Store) -> Vec<(&'static str, u64, Option<Sto
     time!("calls", store.calls(&app(), TOKEN, NOW));
     time!("set_block", store.set_block(&app(), TOKEN, NOW, NOW));
     time!("blocked_until", store.blocked_until(&app(), TOKEN, NOW));
-    time!("claim_force", store.claim_force(&key(), NOW, GAP, None));
+    time!("claim_refresh", store.claim_refresh(&key(), NOW, GAP, None));
     time!("ping", store.ping());
     tried
 }
@@ -238,7 +238,7 @@ async fn invalid_call_counts_restart_at_zero() {
     a.set_block(&app(), TICKET, NOW.next_shanghai_midnight(), NOW)
         .await
         .unwrap();
-    a.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap();
+    a.claim_refresh(&key(), NOW, GAP, Some(20)).await.unwrap();
     for name in redis.cli(&["KEYS", "*"]).lines() {
         redis.cli(&["SET", name, "rubbish"]);
     }
@@ -246,14 +246,14 @@ async fn invalid_call_counts_restart_at_zero() {
     assert_eq!(a.count_call(&app(), TOKEN, NOW).await, Ok(1));
     assert_eq!(a.blocked_until(&app(), TICKET, NOW).await, Ok(None));
     assert_eq!(
-        a.claim_force(&key(), NOW, GAP, Some(20)).await,
+        a.claim_refresh(&key(), NOW, GAP, Some(20)).await,
         Ok(Claim::Granted)
     );
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
-async fn a_record_of_forced_refreshes_that_is_no_text_is_replaced() {
+async fn a_record_of_claimed_refreshes_that_is_no_text_is_replaced() {
     let Fixture {
         a, _alive: redis, ..
     } = fixture();
@@ -264,7 +264,7 @@ async fn a_record_of_forced_refreshes_that_is_no_text_is_replaced() {
         redis.cli(&other);
         let retry_at = NOW.plus(GAP);
         for expected in [Claim::Granted, Claim::TooSoon { retry_at }] {
-            let claim = a.claim_force(&key(), NOW, GAP, Some(20)).await;
+            let claim = a.claim_refresh(&key(), NOW, GAP, Some(20)).await;
             assert_eq!(claim, Ok(expected));
         }
     }
@@ -287,7 +287,7 @@ async fn every_redis_key_expires_and_holds_no_secret_in_its_name() {
     a.set_block(&app(), TOKEN, NOW.next_shanghai_midnight(), NOW)
         .await
         .unwrap();
-    a.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap();
+    a.claim_refresh(&key(), NOW, GAP, Some(20)).await.unwrap();
     let names = redis.cli(&["KEYS", "*"]);
     let mut names: Vec<_> = names.lines().collect();
     names.sort_unstable();
@@ -548,7 +548,7 @@ async fn a_cluster_keeps_every_rule() {
     redis.cli(&["FLUSHALL"]);
     crate::acceptance::each_app_and_kind_has_its_own(&a, &b).await;
     crate::acceptance::many_credentials_are_loaded_at_once_in_order(&a, &b).await;
-    crate::acceptance::forced_refreshes_are_limited_across_all_handles(&a, &b).await;
+    crate::acceptance::claimed_refreshes_are_limited_across_all_handles(&a, &b).await;
     crate::acceptance::concurrent_calls_are_all_counted(&a, &b).await;
     crate::acceptance::a_lease_is_granted_and_released(&a, &b).await;
     crate::acceptance::a_usable_store_reports_it(&a, &b).await;

@@ -198,9 +198,12 @@ async fn an_unreadable_record_counts_as_absent_and_is_replaced(tables: Tables) {
         assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
         assert_eq!(store.load(&key()).await, Ok(Some(credential(1))));
     }
-    store.claim_force(&key(), NOW, GAP, Some(20)).await.unwrap();
+    store
+        .claim_refresh(&key(), NOW, GAP, Some(20))
+        .await
+        .unwrap();
     tables.sql("UPDATE {}refresh_limits SET record = 'rubbish'");
-    let claim = store.claim_force(&key(), NOW, GAP, Some(20)).await;
+    let claim = store.claim_refresh(&key(), NOW, GAP, Some(20)).await;
     assert_eq!(claim, Ok(wx_jssdk::store::Claim::Granted));
 }
 
@@ -268,7 +271,7 @@ async fn old_rows_are_removed(tables: Tables) {
             kind,
             secret_hash: None,
         };
-        let claim = store.claim_force(&key, at, GAP, None).await;
+        let claim = store.claim_refresh(&key, at, GAP, None).await;
         assert_eq!(claim, Ok(Claim::Granted));
     }
     for (name, end) in [("kept", None), ("claim", Some(later))] {

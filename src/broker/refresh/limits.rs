@@ -125,7 +125,9 @@ impl Flight {
             return Ok(Claim::Granted);
         }
         let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());
-        store.claim_force(&self.slot.key, now, min_gap, daily).await
+        store
+            .claim_refresh(&self.slot.key, now, min_gap, daily)
+            .await
     }
 
     /// Keeps the claim for the next try: no call reached WeChat, so no quota was spent.

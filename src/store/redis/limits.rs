@@ -1,4 +1,4 @@
-//! Calls of each day, blocks of endpoints, and forced refreshes.
+//! Calls of each day, blocks of endpoints, and refreshes on request.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{RedisStore, SLACK, script};
 use crate::clock::UnixTime;
 use crate::store::ignored::NoRecord;
 use crate::store::limits::Numbers;
-use crate::store::rules::{Force, millis};
+use crate::store::rules::{RefreshClaims, millis};
 use crate::store::{Claim, StoreError};
 
 impl RedisStore {
@@ -50,7 +50,7 @@ impl RedisStore {
 
     /// Decides here, by the rule of all stores, and stores the result only if no other process has made a
     /// claim meanwhile.
-    pub(in crate::store) async fn claim_force(
+    pub(in crate::store) async fn claim_refresh(
         &self,
         name: &str,
         now: UnixTime,
@@ -63,10 +63,12 @@ impl RedisStore {
                 let seen = seen.into_iter().next().flatten();
                 let stored = seen.as_deref().and_then(|record| {
                     let text = std::str::from_utf8(record).ok();
-                    let force = text.and_then(Force::read).ok_or_else(NoRecord::torn);
-                    self.usable(name, force)
+                    let claims = text
+                        .and_then(RefreshClaims::read)
+                        .ok_or_else(NoRecord::torn);
+                    self.usable(name, claims)
                 });
-                let (claim, remember) = Force::claim(stored, now, min_gap, daily);
+                let (claim, remember) = RefreshClaims::claim(stored, now, min_gap, daily);
                 let Some(remember) = remember else {
                     return Ok(claim);
                 };

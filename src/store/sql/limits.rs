@@ -1,4 +1,4 @@
-//! Calls of each day, blocks of endpoints, and forced refreshes.
+//! Calls of each day, blocks of endpoints, and refreshes on request.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use super::{SqlStore, Text, Value, number};
 use crate::clock::UnixTime;
 use crate::store::ignored::NoRecord;
 use crate::store::limits::Numbers;
-use crate::store::rules::{Force, KEPT, shanghai_day};
+use crate::store::rules::{KEPT, RefreshClaims, shanghai_day};
 use crate::store::{Claim, StoreError};
 
 impl SqlStore {
@@ -78,7 +78,7 @@ impl SqlStore {
 
     /// Decides here, by the rule of all stores, and stores the result only if no other process has made a
     /// claim meanwhile.
-    pub(in crate::store) async fn claim_force(
+    pub(in crate::store) async fn claim_refresh(
         &self,
         name: &str,
         now: UnixTime,
@@ -91,9 +91,9 @@ impl SqlStore {
             loop {
                 let text = self.text("refresh_limits", name).await?;
                 let stored = text.as_deref().and_then(|text| {
-                    self.usable(name, Force::read(text).ok_or_else(NoRecord::torn))
+                    self.usable(name, RefreshClaims::read(text).ok_or_else(NoRecord::torn))
                 });
-                let (claim, remember) = Force::claim(stored, now, min_gap, daily);
+                let (claim, remember) = RefreshClaims::claim(stored, now, min_gap, daily);
                 let Some(remember) = remember else {
                     return Ok(claim);
                 };
