@@ -23,7 +23,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use crate::broker::Broker;
-use crate::endpoint::{self, ClientFile, FILE_METHODS, Headers, Problem, READS, RateLimit};
+use crate::endpoint::{
+    self, ClientFile, FILE_METHODS, Header, Headers, Problem, READS, RateLimit, Readers,
+    SIGNED_HEADERS,
+};
 
 /// The endpoints of `actix::public_scope`, with the same answers; nest it at any path.
 ///
@@ -81,63 +84,42 @@ impl Headers for HeaderMap {
 
 /// Lets pages on the account's safe domains read the answer, and pages of any site an error.
 fn readable(broker: &Broker, parts: &Parts, answer: Result<Vec<u8>, Problem>) -> Response {
-    let is_error = answer.is_err();
-    let json = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    let mut response = answer.map(|text| (json, text)).into_response();
-    if !allow_origin(broker, parts, response.headers_mut())
-        && is_error
-        && parts.headers.contains_key(header::ORIGIN)
-    {
-        allow_anyone(response.headers_mut());
-    }
+    let origin = origin(parts).map(HeaderValue::as_bytes);
+    let readers = Readers::of_answer(broker, query(parts), origin, answer.is_err());
+    let mut response = answer.map(|text| (SIGNED_HEADERS, text)).into_response();
+    allow(readers, parts, response.headers_mut());
     response
 }
 
-/// Returns whether the page may read the answer.
-fn allow_origin(broker: &Broker, parts: &Parts, headers: &mut HeaderMap) -> bool {
-    headers.insert(header::VARY, text("Origin"));
-    let is_allowed = |origin: &&HeaderValue| {
-        let account = endpoint::account_of(query(parts));
-        let origin = origin.to_str();
-        origin.is_ok_and(|origin| endpoint::may_read(broker, &account, origin))
-    };
-    let Some(origin) = parts.headers.get(header::ORIGIN).filter(is_allowed) else {
-        return false;
-    };
-    headers.extend([
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
-        (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, text("true")),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, text("Retry-After")),
-    ]);
-    true
+/// Adds the headers that let these pages read the answer.
+fn allow(readers: Readers, parts: &Parts, headers: &mut HeaderMap) {
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    if let (Readers::RequestOrigin, Some(origin)) = (readers, origin(parts)) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    }
+    add(readers.headers(), headers);
 }
 
-fn allow_anyone(headers: &mut HeaderMap) {
-    headers.extend([
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, text("*")),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, text("Retry-After")),
-    ]);
+fn origin(parts: &Parts) -> Option<&HeaderValue> {
+    parts.headers.get(header::ORIGIN)
+}
+
+fn add(added: &[Header], headers: &mut HeaderMap) {
+    for (name, value) in added.iter().copied() {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 async fn preflight(State(broker): State<Broker>, parts: Parts) -> Response {
+    let origin = origin(&parts).map(HeaderValue::as_bytes);
+    let readers = Readers::of_preflight(&broker, query(&parts), origin);
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
-    let mut is_allowed = allow_origin(&broker, &parts, headers);
-    let account = endpoint::account_of(query(&parts));
-    if broker.accounts().get(&account).is_err() {
-        // What follows is an error.
-        allow_anyone(headers);
-        is_allowed = true;
-    }
-    if is_allowed {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, text("GET"));
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, text("86400"));
-        if let Some(asked) = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-        }
+    allow(readers, &parts, headers);
+    add(readers.preflight_headers(), headers);
+    let asked = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    if let Some(asked) = asked.filter(|_| readers != Readers::SameOrigin) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
     response
 }
@@ -155,7 +137,7 @@ fn refuse_method(
 
 async fn unknown_path() -> Response {
     let mut response = IntoResponse::into_response(Problem::not_found());
-    allow_anyone(response.headers_mut());
+    add(Readers::Anyone.headers(), response.headers_mut());
     response
 }
 
@@ -185,8 +167,4 @@ fn file(file: &'static LazyLock<ClientFile>) -> MethodRouter<Broker> {
     };
     let refuse = async |state, parts| refuse_method(FILE_METHODS, state, parts);
     get(send).fallback(refuse)
-}
-
-fn text(value: &'static str) -> HeaderValue {
-    HeaderValue::from_static(value)
 }

@@ -6,8 +6,8 @@
 
 mod client_files;
 mod client_ip;
+mod cors;
 mod log_throttle;
-mod origin;
 mod problem;
 #[cfg(feature = "platform")]
 pub mod push;
@@ -18,8 +18,9 @@ mod sign;
 
 pub use client_files::{ClientFile, SCRIPT, TYPES, client_has};
 pub use client_ip::{ClientIps, Headers};
+pub use cors::may_read;
+pub(crate) use cors::{Header, Readers, SIGNED_HEADERS};
 pub(crate) use log_throttle::LogThrottle;
-pub use origin::may_read;
 pub use problem::Problem;
 pub use query::{ConfigQuery, account_of};
 pub(crate) use rate_buckets::{Limiter, RateBuckets, Ticks, key_of};

@@ -18,7 +18,7 @@ use actix_http::{HttpMessage as _, Request};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{AppConfig, Response, ServiceResponse};
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
+use actix_web::http::header::{HeaderValue, ORIGIN};
 use actix_web::http::{Method, StatusCode};
 
 use self::finisher::Finisher;
@@ -29,7 +29,7 @@ use super::limit::{RateLimitResult, decide};
 use super::problem::FailureCode;
 use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
 use crate::broker::Broker;
-use crate::endpoint::{self, Answer, RateLimit};
+use crate::endpoint::{self, Answer, RateLimit, Readers};
 
 /// The service factory: makes one [`FastPathService`] per worker.
 pub(crate) struct FastPath<F> {
@@ -186,7 +186,10 @@ impl<S> FastPathService<S> {
         }
         let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
         let origin = head.headers.get(ORIGIN);
-        dress(broker, &account, origin, response.headers_mut());
+        let readers = Readers::of_signed(broker, &account, origin.map(HeaderValue::as_bytes));
+        let headers = response.headers_mut();
+        cors::add_signed_headers(headers);
+        cors::allow(readers, origin, headers);
         Some(response)
     }
 }
@@ -277,14 +280,6 @@ where
             }
         }
     }
-}
-
-/// Adds the headers of a signed answer. `account` and `origin` are the request's.
-fn dress(broker: &Broker, account: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-    // A new response has no headers; `insert` would also move out what it replaces.
-    headers.append(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.append(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    cors::allow(broker, account, origin, headers);
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
+use actix_web::http::header::{HeaderValue, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 
 use super::request_stats::{ListenerName, RequestStats, WorkerStats};
 use super::{client_script, cors, limit, read_route};
 use crate::broker::Broker;
-use crate::endpoint::{self, Problem, READS, SIGNING, account_of};
+use crate::endpoint::{self, Problem, READS, Readers, SIGNING, account_of};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
 ///
@@ -103,28 +103,26 @@ async fn answer(
         endpoint::answer(&broker, path, request.query_string()).await
     };
     let response = match answer.await {
-        Ok(json) => HttpResponse::Ok()
-            .insert_header((CONTENT_TYPE, "application/json"))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .body(json),
+        Ok(json) => {
+            let mut response = HttpResponse::Ok().body(json);
+            cors::add_signed_headers(response.headers_mut());
+            response
+        }
         Err(problem) => problem.into_response(),
     };
     readable(&request, &broker, response)
 }
 
-/// Lets pages on the account's safe domains read the answer, errors included.
+/// Lets pages on the account's safe domains read the answer, and pages of any site an error.
 fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) -> HttpResponse {
     let origin = request.headers().get(ORIGIN);
-    // Most requests are same-origin and have no Origin header; then the query need not be read again.
-    let account = origin
-        .map(|_| account_of(request.query_string()))
-        .unwrap_or_default();
-    let is_error = !response.status().is_success();
-    let headers = response.headers_mut();
-    cors::allow(broker, &account, origin, headers);
-    if is_error && origin.is_some() {
-        cors::allow_anyone(headers);
-    }
+    let readers = Readers::of_answer(
+        broker,
+        request.query_string(),
+        origin.map(HeaderValue::as_bytes),
+        !response.status().is_success(),
+    );
+    cors::allow(readers, origin, response.headers_mut());
     response
 }
 
