@@ -66,14 +66,12 @@ fn query(parts: &Parts) -> &str {
     parts.uri.query().unwrap_or_default()
 }
 
-/// Checks the request against the rate limit, if one is mounted and the peer is known.
+/// Checks the request against the rate limit, if one is mounted.
 fn check_rate_limit(parts: &Parts) -> Result<(), Problem> {
     let limit = parts.extensions.get::<Arc<RateLimit>>();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    match limit.zip(peer) {
-        Some((limit, ConnectInfo(peer))) => limit.check(peer.ip(), &parts.headers),
-        None => Ok(()),
-    }
+    let peer = peer.map(|ConnectInfo(peer)| peer.ip());
+    limit.map_or(Ok(()), |limit| limit.check(peer, &parts.headers))
 }
 
 impl Headers for HeaderMap {

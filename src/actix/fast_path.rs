@@ -25,7 +25,7 @@ use self::finisher::Finisher;
 use super::access_log::{AccessLog, Entry};
 use super::cors;
 use super::gateway::{Connections, Gateway};
-use super::limit::{RateLimitResult, decide};
+use super::limit::RateLimitResult;
 use super::problem::FailureCode;
 use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
 use crate::broker::Broker;
@@ -160,7 +160,8 @@ impl<S> FastPathService<S> {
             broker, access_log, ..
         } = self.finisher.as_ref();
         let begun = broker.clock().uptime();
-        let decided = decide(limit, head.peer_addr, &head.headers);
+        let peer = head.peer_addr.map(|peer| peer.ip());
+        let decided = limit.check(peer, &head.headers);
         let query = head.uri.query().unwrap_or_default();
         let signed = decided.is_ok().then(|| endpoint::sign(broker, query).ok());
         let Some(Answer {

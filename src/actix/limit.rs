@@ -1,13 +1,11 @@
 //! The rate limit per client as a plain function, not a middleware, since every signature calls it.
 
-use std::net::SocketAddr;
-
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage as _, HttpRequest, web};
 
 use crate::endpoint::{Headers, Problem, RateLimit};
 
-/// A request extension with the result of [`decide`] before the router, so that no request is counted
+/// A request extension with the result of [`RateLimit::check`] before the router, so that no request is counted
 /// twice.
 pub(super) struct RateLimitResult(pub(super) Result<(), Problem>);
 
@@ -17,18 +15,8 @@ pub(crate) fn check_rate_limit(request: &HttpRequest) -> Result<(), Problem> {
         return decided;
     }
     let limit = request.app_data::<web::Data<RateLimit>>();
-    limit.map_or(Ok(()), |limit| {
-        decide(limit, request.peer_addr(), request.headers())
-    })
-}
-
-/// Checks a request, whose peer may be unknown.
-pub(super) fn decide(
-    limit: &RateLimit,
-    peer: Option<SocketAddr>,
-    headers: &HeaderMap,
-) -> Result<(), Problem> {
-    peer.map_or(Ok(()), |peer| limit.check(peer.ip(), headers))
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    limit.map_or(Ok(()), |limit| limit.check(peer, request.headers()))
 }
 
 impl Headers for HeaderMap {

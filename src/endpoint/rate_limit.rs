@@ -83,13 +83,14 @@ impl RateLimit {
         }
     }
 
-    /// Counts one request of the client that this peer and these headers stand for. The client's own limit is
-    /// checked first, so that its excess requests do not count against all clients.
+    /// Counts one request of the client that this peer and these headers stand for; one of an unknown peer is
+    /// not limited. The client's own limit is checked first, so that its excess requests do not count against all
+    /// clients.
     ///
     /// # Errors
     /// `rate_limited`, with the time after which the next request is accepted.
-    pub fn check(&self, peer: IpAddr, headers: &impl Headers) -> Result<(), Problem> {
-        let Some(limiter) = &self.limiter else {
+    pub fn check(&self, peer: Option<IpAddr>, headers: &impl Headers) -> Result<(), Problem> {
+        let (Some(limiter), Some(peer)) = (&self.limiter, peer) else {
             return Ok(());
         };
         if let Some(client) = self.clients.single(peer, headers) {

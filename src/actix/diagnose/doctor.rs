@@ -8,11 +8,10 @@
 //! Bounded are the body, the requests per second (per client and in total), and the cores that read and
 //! search (one), so that neither the doctor nor one of its clients can delay the others.
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderMap, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use serde::Serialize;
 use serde_json::Value;
@@ -22,7 +21,6 @@ use super::queue::{AT_ONCE, Queue, asked_too_often};
 use super::signing_kind;
 use crate::account::{Account, Platform};
 use crate::actix::json_body::is_json;
-use crate::actix::limit;
 use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_briefly};
@@ -65,13 +63,10 @@ impl Doctor {
             .default_service(web::to(only_post))
     }
 
-    fn check_rate_limit(
-        &self,
-        peer: Option<SocketAddr>,
-        headers: &HeaderMap,
-    ) -> Result<(), Problem> {
-        limit::decide(&self.rate, peer, headers)
-            .map_err(|problem| asked_too_often(problem.retry_after.unwrap_or_default()))
+    fn check_rate_limit(&self, request: &HttpRequest) -> Result<(), Problem> {
+        let peer = request.peer_addr().map(|peer| peer.ip());
+        let checked = self.rate.check(peer, request.headers());
+        checked.map_err(|problem| asked_too_often(problem.retry_after.unwrap_or_default()))
     }
 
     async fn examine(&self, question: Question) -> Result<Value, Problem> {
@@ -289,7 +284,7 @@ async fn answer(
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        doctor.check_rate_limit(request.peer_addr(), request.headers())?;
+        doctor.check_rate_limit(&request)?;
         doctor.examine(Question::read(body).await?).await
     };
     match found.await {
