@@ -26,7 +26,9 @@ mod public;
 mod push;
 mod request_stats;
 
-use actix_web::{Route, guard, web};
+use std::net::IpAddr;
+
+use actix_web::{HttpRequest, Route, guard, web};
 
 pub use credentials::credentials_scope;
 #[cfg(feature = "diagnose")]
@@ -49,10 +51,10 @@ pub use for_server::*;
 mod for_server {
     pub(crate) use super::access_log::AccessLog;
     pub use super::access_log::RequestLog;
-    pub(crate) use super::credentials::{admit_key, admit_manager, admit_unlimited};
     pub(crate) use super::fast_path::FastPath;
     pub use super::gateway::{CallOutcome, CallStats, Gateway, GatewayOptions, GatewayStats};
     pub(crate) use super::keys::API_KEY_PREFIX;
+    pub(crate) use super::keys::admission::{admit_key, admit_manager, admit_unlimited};
     pub(crate) use super::limit::check_rate_limit;
     pub(crate) use super::public::unknown_path;
     pub(crate) use super::push::app_id_in;
@@ -61,4 +63,9 @@ mod for_server {
 /// Returns a route for GET and HEAD.
 pub(crate) fn read_route() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// Returns the address of the connection's peer.
+fn peer_ip(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip().to_canonical())
 }

@@ -9,7 +9,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
 
-use super::credentials::forbidden;
+use super::keys::admission::forbidden;
 use super::keys::presented_key::key_of_request;
 use super::keys::{ApiKey, ApiKeys};
 use crate::broker::Broker;

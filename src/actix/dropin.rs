@@ -21,9 +21,9 @@ use arc_swap::ArcSwap;
 use tracing::debug;
 
 use self::reply::Refusal;
-use super::credentials::peer_ip;
 use super::keys::presented_key::Presenter;
 use super::keys::{ApiKey, ApiKeys, OWN_PREFIXES, TicketRight, TokenStyle, virtual_token};
+use super::peer_ip;
 use crate::account::{Account, Platform};
 use crate::broker::Broker;
 use crate::clock::UnixTime;

@@ -1,6 +1,7 @@
 //! API keys of the admin listener: stored as SHA-256, compared in constant time, each limited to accounts,
 //! kinds, and calls through the gateway.
 
+pub(super) mod admission;
 mod call_path;
 pub(super) mod call_policy;
 pub(super) mod presented_key;

@@ -11,9 +11,9 @@ use tracing::debug;
 
 use super::reply::{self, Refusal};
 use super::{Keys, given, is_base, not_a_key, parameter, respond, system_of, token_for_key};
-use crate::actix::credentials::peer_ip;
 use crate::actix::keys::presented_key::Presenter;
 use crate::actix::keys::{ApiKey, TokenStyle};
+use crate::actix::peer_ip;
 use crate::broker::Broker;
 use crate::credential::{Credential, Kind};
 use crate::error::codes::wire_errors;

@@ -8,7 +8,6 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, web};
 
 use super::{API_KEY_PREFIX, ApiKey, ApiKeys};
-use crate::actix::credentials::unauthorized;
 use crate::actix::key_lockout::KeyLockout;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
@@ -104,6 +103,18 @@ pub(in crate::actix) fn presented(headers: &HeaderMap) -> Option<&str> {
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
     bearer.or_else(|| header("x-api-key"))
+}
+
+/// The answer to a missing and to an invalid key alike.
+fn unauthorized() -> Problem {
+    Problem::new(
+        ProblemCode::Unauthorized,
+        "the request has no API key, or an invalid one",
+        Text::new(
+            "Send Authorization: Bearer KEY. wx-jssdk keys new creates a key and its lines for the configuration.",
+            "请发送请求头 Authorization: Bearer KEY。可用 wx-jssdk keys new 生成 API key 及其配置行。",
+        ),
+    )
 }
 
 fn locked_out(wait: Duration) -> Problem {
