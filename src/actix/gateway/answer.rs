@@ -12,7 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
 use hyper::Response;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Incoming as UpstreamBody};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use serde::Deserialize;
 use serde_json::Value;
@@ -44,7 +44,7 @@ struct Errcode {
 
 /// The part of an answer that is not read yet.
 pub(super) struct Rest {
-    body: Incoming,
+    body: UpstreamBody,
     /// Given back after the last byte.
     lent: Option<Lent>,
     /// Ends when the call takes too long.
@@ -55,7 +55,7 @@ impl Answer {
     /// Reads the beginning of an answer: a JSON object of up to [`PEEKED`] bytes completely, of any other
     /// answer one chunk.
     pub(super) async fn peek(
-        response: Response<Incoming>,
+        response: Response<UpstreamBody>,
         lent: Lent,
         is_head: bool,
     ) -> hyper::Result<Self> {
@@ -223,12 +223,12 @@ fn errcode(body: &[u8]) -> Option<i64> {
 }
 
 /// Returns the next bytes of a body; `None` at its end.
-async fn chunk(body: &mut Incoming) -> hyper::Result<Option<Bytes>> {
+async fn chunk(body: &mut UpstreamBody) -> hyper::Result<Option<Bytes>> {
     poll_fn(|context| poll_chunk(body, context)).await
 }
 
 fn poll_chunk(
-    body: &mut Incoming,
+    body: &mut UpstreamBody,
     context: &mut Context<'_>,
 ) -> Poll<hyper::Result<Option<Bytes>>> {
     while !body.is_end_stream()

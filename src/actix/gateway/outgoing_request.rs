@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use actix_web::http::header::HeaderMap as Incoming;
+use actix_web::http::header::HeaderMap as CallerHeaders;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, VIA};
 use memchr::memmem;
 
@@ -77,7 +77,7 @@ impl<'a> Query<'a> {
 }
 
 /// Refuses a request that this process has passed on already: the upstream leads back to it.
-pub(super) fn refuse_loop(headers: &Incoming, via: &str) -> Result<(), Refusal> {
+pub(super) fn refuse_loop(headers: &CallerHeaders, via: &str) -> Result<(), Refusal> {
     let came_back = headers
         .get_all("via")
         .any(|hops| memmem::find(hops.as_bytes(), via.as_bytes()).is_some());
@@ -150,7 +150,7 @@ const SHORTEST_REST: usize = 43;
 
 /// Returns the headers to send. Dropped are those of this hop, those with the caller's credentials and
 /// addresses, and `Accept-Encoding`, since the errcode of a compressed answer cannot be read.
-pub(super) fn headers(source: &Incoming, via: &str) -> HeaderMap {
+pub(super) fn headers(source: &CallerHeaders, via: &str) -> HeaderMap {
     let named: Vec<String> = source
         .get_all("connection")
         .filter_map(|value| value.to_str().ok())
