@@ -9,13 +9,13 @@
 //!   exchanges values with the other nodes; `stored_accounts` adds accounts while the process runs.
 //! - Readers: `signing` (the answer for a page), `token_index` (the account and the API keys of a token).
 //! - Reports: `snapshot` and `overview` (the state for pages and metrics), `health`, `stats` (counters),
-//!   `log_summary` (the log).
+//!   `fault_log` (the log).
 
 mod accounts;
 mod current;
+mod fault_log;
 mod health;
 mod keeper;
-mod log_summary;
 mod open_platform;
 mod overview;
 mod refresh;
@@ -75,7 +75,7 @@ struct Inner {
     upstream: Upstream,
     clock: Clock,
     counts: stats::Counts,
-    throttle: log_summary::Throttle,
+    fault_log: fault_log::FaultLog,
     /// The runtime for refresh tasks, so that a refresh outlives the caller and the worker thread that
     /// started it.
     runtime: Handle,
@@ -351,7 +351,7 @@ impl BrokerBuilder {
         let upstream = Upstream::with_clock(&self.upstream, clock.clone())?;
         let keeper = keeper::KeeperState::default();
         let counts = stats::Counts::default();
-        let throttle = log_summary::Throttle::default();
+        let fault_log = fault_log::FaultLog::default();
         let presence = sync::Presence::new(self.node);
         let handed = token_index::HandedTokens::default();
         let stored_accounts = stored_accounts::StoredAccounts::new(self.has_stored_accounts);
@@ -363,7 +363,7 @@ impl BrokerBuilder {
             upstream,
             clock,
             counts,
-            throttle,
+            fault_log,
             runtime,
             keeper,
             presence,

@@ -378,7 +378,7 @@ impl Flight {
         self.slot.want();
         let mut state = self.slot.lock();
         if state.failure.take().is_some() {
-            broker.inner.throttle.recovered(&self.entry.name);
+            broker.inner.fault_log.recovered(&self.entry.name);
         }
         state.refreshes += 1;
         if dates == Some(Dates::Adjusted) {

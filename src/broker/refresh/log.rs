@@ -46,7 +46,7 @@ impl Flight {
         let (cause, fix) = (failure.cause().en, failure.fix_for_operator().en);
         if !self
             .broker
-            .admits("refresh failed", account, failure, is_dead)
+            .may_log_failure("refresh failed", account, failure, is_dead)
         {
             debug!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
         } else if is_dead || failure.class() == Class::Setup {

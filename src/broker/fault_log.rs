@@ -20,7 +20,7 @@ use crate::store::StoreError;
 
 /// The recent faults, each with the accounts that it hit.
 #[derive(Default)]
-pub(super) struct Throttle(Mutex<HashMap<Topic, Crowd>>);
+pub(super) struct FaultLog(Mutex<HashMap<Topic, Crowd>>);
 
 /// What identifies a fault: everything in the line except the account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,9 +100,9 @@ impl Topic {
     }
 }
 
-impl Throttle {
+impl FaultLog {
     /// Returns whether this account's line is to be written. If not, the account is counted.
-    fn admits(
+    fn may_log(
         &self,
         topic: Topic,
         account: &str,
@@ -194,7 +194,8 @@ impl Summary {
 }
 
 impl Broker {
-    pub(super) fn admits(
+    /// Returns whether a line about this failure is to be written. If not, the account is counted.
+    pub(super) fn may_log_failure(
         &self,
         what: &'static str,
         account: &str,
@@ -208,8 +209,8 @@ impl Broker {
         };
         let topic = Topic::of(what, error, dead);
         self.inner
-            .throttle
-            .admits(topic, account, advice, self.inner.clock.uptime())
+            .fault_log
+            .may_log(topic, account, advice, self.inner.clock.uptime())
     }
 
     /// Logs, once per value, that it has ended while its refresh fails. The next try may be an hour away.
@@ -226,7 +227,7 @@ impl Broker {
         let retry_in = failure.until.since(now).as_secs();
         state.end_is_logged = true;
         let (cause, fix) = (error.cause().en, error.fix_for_operator().en);
-        if self.admits("no longer served", account, &error, true) {
+        if self.may_log_failure("no longer served", account, &error, true) {
             error!(account, %kind, failing_for, retry_in, %cause, %fix, "no longer served: {error}");
         }
     }
@@ -238,7 +239,7 @@ impl Broker {
             cause: error.to_string(),
             fix: String::new(),
         };
-        if self.inner.throttle.admits(
+        if self.inner.fault_log.may_log(
             Topic::of_line(what),
             account,
             advice,
@@ -251,7 +252,7 @@ impl Broker {
     /// Logs a warning that may concern every account in the same second.
     pub(super) fn log_warning(&self, account: &str, what: &'static str) {
         self.log_summaries();
-        if self.inner.throttle.admits(
+        if self.inner.fault_log.may_log(
             Topic::of_line(what),
             account,
             Advice::default,
@@ -263,7 +264,7 @@ impl Broker {
 
     /// Writes the summaries that are due. Called by the keeper at each step and before every other line.
     pub(super) fn log_summaries(&self) {
-        for summary in self.inner.throttle.due(self.inner.clock.uptime()) {
+        for summary in self.inner.fault_log.due(self.inner.clock.uptime()) {
             summary.write();
         }
     }
@@ -300,42 +301,38 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn admitted(
-        throttle: &Throttle,
+    fn logged(
+        log: &FaultLog,
         what: &'static str,
         accounts: std::ops::Range<usize>,
         seconds: u64,
     ) -> usize {
-        let admits = |n: &usize| {
-            throttle.admits(
+        let may_log = |n: &usize| {
+            log.may_log(
                 Topic::of_line(what),
                 &format!("a{n}"),
                 Advice::default,
                 at(seconds),
             )
         };
-        accounts.filter(admits).count()
+        accounts.filter(may_log).count()
     }
 
     #[test]
     fn ten_accounts_are_logged_in_full_and_the_others_once_a_minute() {
-        let throttle = Throttle::default();
-        assert_eq!(admitted(&throttle, BUSY, 0..10_000, 0), 10);
-        assert_eq!(
-            admitted(&throttle, BUSY, 0..10_000, 30),
-            10,
-            "the same ten again"
-        );
-        assert_eq!(throttle.due(at(59)), []);
-        let due = throttle.due(at(60));
+        let log = FaultLog::default();
+        assert_eq!(logged(&log, BUSY, 0..10_000, 0), 10);
+        assert_eq!(logged(&log, BUSY, 0..10_000, 30), 10, "the same ten again");
+        assert_eq!(log.due(at(59)), []);
+        let due = log.due(at(60));
         assert_eq!(
             (due.len(), due[0].accounts, due[0].examples.join(" ")),
             (1, 9_990, "a10 a11 a12".to_owned())
         );
-        assert_eq!(throttle.due(at(61)), [], "once");
-        assert_eq!(admitted(&throttle, BUSY, 5_000..5_005, 70), 0);
+        assert_eq!(log.due(at(61)), [], "once");
+        assert_eq!(logged(&log, BUSY, 5_000..5_005, 70), 0);
         assert_eq!(
-            throttle.due(at(130))[0].accounts,
+            log.due(at(130))[0].accounts,
             5,
             "only those that were met since"
         );
@@ -343,41 +340,41 @@ mod tests {
 
     #[test]
     fn a_new_cause_is_logged_in_full_during_a_flood() {
-        let throttle = Throttle::default();
-        admitted(&throttle, BUSY, 0..10_000, 0);
-        assert_eq!(admitted(&throttle, "another", 42..43, 1), 1);
-        assert_eq!(admitted(&throttle, "another", 100..200, 1), 9);
+        let log = FaultLog::default();
+        logged(&log, BUSY, 0..10_000, 0);
+        assert_eq!(logged(&log, "another", 42..43, 1), 1);
+        assert_eq!(logged(&log, "another", 100..200, 1), 9);
     }
 
     #[test]
     fn a_recovered_account_frees_its_place_for_another() {
-        let throttle = Throttle::default();
-        admitted(&throttle, BUSY, 0..10, 0);
-        assert_eq!(admitted(&throttle, BUSY, 10..11, 1), 0);
-        throttle.recovered("a3");
-        assert_eq!(admitted(&throttle, BUSY, 11..13, 1), 1);
+        let log = FaultLog::default();
+        logged(&log, BUSY, 0..10, 0);
+        assert_eq!(logged(&log, BUSY, 10..11, 1), 0);
+        log.recovered("a3");
+        assert_eq!(logged(&log, BUSY, 11..13, 1), 1);
     }
 
     #[test]
     fn a_cause_not_seen_for_ten_minutes_is_forgotten_and_logged_again() {
-        let throttle = Throttle::default();
-        admitted(&throttle, BUSY, 0..20, 0);
-        assert_eq!(throttle.due(at(60)).len(), 1);
-        assert_eq!(throttle.due(at(600)), []);
-        assert!(throttle.0.lock().is_empty());
-        assert_eq!(admitted(&throttle, BUSY, 15..16, 601), 1);
+        let log = FaultLog::default();
+        logged(&log, BUSY, 0..20, 0);
+        assert_eq!(log.due(at(60)).len(), 1);
+        assert_eq!(log.due(at(600)), []);
+        assert!(log.0.lock().is_empty());
+        assert_eq!(logged(&log, BUSY, 15..16, 601), 1);
     }
 
     #[test]
     fn an_endless_series_of_causes_is_logged_and_not_remembered() {
-        let throttle = Throttle::default();
+        let log = FaultLog::default();
         for n in 0..2 * MOST_TOPICS {
             let topic = Topic {
                 code: n.to_string(),
                 ..Topic::of_line(BUSY)
             };
-            assert!(throttle.admits(topic, "a", Advice::default, at(0)));
+            assert!(log.may_log(topic, "a", Advice::default, at(0)));
         }
-        assert_eq!(throttle.0.lock().len(), MOST_TOPICS);
+        assert_eq!(log.0.lock().len(), MOST_TOPICS);
     }
 }
