@@ -294,6 +294,16 @@ impl Store {
         .await
     }
 
+    /// Returns the kind of store: `memory`, `file`, `redis` or `sql`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        by_store! { &self.inner;
+            Memory(_) => "memory",
+            File(_) => "file",
+            Shared(shared) => shared.kind(),
+        }
+    }
+
     /// Returns the store's kind and location for logs and the status page, without a password.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -99,7 +99,7 @@ impl Store {
                     Err(StoreError::OtherKey { place, key }) => {
                         let why = NoRecord::from(Unreadable::OtherKey(key));
                         self.undecryptable
-                            .usable::<Document>(&place, &name, Err(why))
+                            .ok_or_log_once::<Document>(&place, &name, Err(why))
                     }
                     loaded => match loaded? {
                         Some(document) => Some(document),
@@ -228,7 +228,7 @@ impl Store {
         name: &str,
         stored: &Document,
     ) -> Result<Option<Opened<Secret>>, StoreError> {
-        self.usable(name, self.encryption.open_text(name, stored))
+        self.ok_or_log_once(name, self.encryption.open_text(name, stored))
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Ignored(Mutex<HashSet<String>>);
 
 impl Ignored {
     /// Returns `None` for an invalid entry, and logs it once without the value. `place` is the store.
-    pub(super) fn usable<T>(
+    pub(super) fn ok_or_log_once<T>(
         &self,
         place: &str,
         name: &str,

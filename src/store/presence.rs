@@ -65,16 +65,6 @@ impl Node {
 }
 
 impl Store {
-    /// Returns the kind of store: `memory`, `file`, `redis` or `sql`.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        by_store! { &self.inner;
-            Memory(_) => "memory",
-            File(_) => "file",
-            Shared(shared) => shared.kind(),
-        }
-    }
-
     /// Announces this node for a minute, and returns all announced nodes including itself; an empty list if
     /// the store is not shared.
     ///

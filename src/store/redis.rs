@@ -85,7 +85,7 @@ impl RedisStore {
     ) -> Result<Vec<Option<Credential>>, StoreError> {
         let records = self.get_many(names).await?;
         let read = |(name, record): (&String, Option<Vec<u8>>)| {
-            self.usable(name, credential_in(name, &record?))
+            self.ok_or_log_once(name, credential_in(name, &record?))
         };
         Ok(names.iter().zip(records).map(read).collect())
     }
@@ -116,7 +116,7 @@ impl RedisStore {
                 if stored == record.as_bytes() {
                     return Ok(Saved::Stored);
                 }
-                match self.usable(name, credential_in(name, &stored)) {
+                match self.ok_or_log_once(name, credential_in(name, &stored)) {
                     Some(newer) => return Ok(Saved::Newer(newer)),
                     None => rubbish = stored,
                 }
@@ -165,8 +165,8 @@ impl RedisStore {
         format!("{}{name}", self.prefix)
     }
 
-    fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
-        self.unparsable.usable(&self.place, name, read)
+    fn ok_or_log_once<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
+        self.unparsable.ok_or_log_once(&self.place, name, read)
     }
 
     /// Runs a command, and repeats it once if the connection was lost, for example because Redis restarted

@@ -76,11 +76,11 @@ impl Store {
         name: &str,
         stored: Credential,
     ) -> Result<Option<Opened<Credential>>, StoreError> {
-        self.usable(name, self.encryption.open(name, stored))
+        self.ok_or_log_once(name, self.encryption.open(name, stored))
     }
 
     /// Returns an opened value; `None` if it is damaged.
-    pub(super) fn usable<T>(
+    pub(super) fn ok_or_log_once<T>(
         &self,
         name: &str,
         opened: Result<T, Unreadable>,
@@ -88,7 +88,9 @@ impl Store {
         match opened {
             Ok(opened) => Ok(Some(opened)),
             Err(Unreadable::Damaged(why)) => {
-                Ok(self.undecryptable.usable(&self.describe(), name, Err(why)))
+                Ok(self
+                    .undecryptable
+                    .ok_or_log_once(&self.describe(), name, Err(why)))
             }
             Err(Unreadable::OtherKey(key)) => Err(StoreError::OtherKey {
                 place: self.describe(),
@@ -111,7 +113,8 @@ impl Store {
             let opened = stored.as_ref().and_then(|stored| {
                 let opened = self.encryption.open(&name, stored.clone());
                 let readable = opened.map_err(NoRecord::from);
-                self.undecryptable.usable(&self.describe(), &name, readable)
+                self.undecryptable
+                    .ok_or_log_once(&self.describe(), &name, readable)
             });
             if let Some(opened) = opened.as_ref().filter(|opened| opened.is_outdated)
                 && !self.rewritten.contains(&name, &opened.value.value)

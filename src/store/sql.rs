@@ -127,7 +127,7 @@ impl SqlStore {
             .await?;
         let read = |name: &String| {
             let record = records.get(name)?;
-            self.usable(name, read_credential(name, record))
+            self.ok_or_log_once(name, read_credential(name, record))
         };
         Ok(names.iter().map(read).collect())
     }
@@ -176,7 +176,7 @@ impl SqlStore {
                 let Some(stored) = stored.filter(|stored| *stored != record) else {
                     return Ok(Saved::Stored);
                 };
-                match self.usable(name, read_credential(name, &stored)) {
+                match self.ok_or_log_once(name, read_credential(name, &stored)) {
                     // Else another process inserted an older one between two statements.
                     Some(newer)
                         if !credential.replaces(&newer) || keys.protect(&newer, credential) =>
@@ -338,8 +338,8 @@ impl SqlStore {
         query.persistent(!is_list)
     }
 
-    fn usable<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
-        self.unparsable.usable(&self.place, name, read)
+    fn ok_or_log_once<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
+        self.unparsable.ok_or_log_once(&self.place, name, read)
     }
 
     /// Runs the work with the timeout of store operations.

@@ -17,7 +17,7 @@ impl RedisStore {
     ) -> Result<Option<Document>, StoreError> {
         let records = self.get_keys(vec![self.document_key(name)]).await?;
         let record = records.into_iter().next().flatten();
-        Ok(record.and_then(|record| self.usable(name, document_in(name, &record))))
+        Ok(record.and_then(|record| self.ok_or_log_once(name, document_in(name, &record))))
     }
 
     /// Uses one request for the names, and one for each page of documents.
@@ -34,7 +34,7 @@ impl RedisStore {
             let keys = page.iter().map(|name| self.document_key(name)).collect();
             let records = self.get_keys(keys).await?;
             let read = |(name, record): (&String, Option<Vec<u8>>)| {
-                let document = self.usable(name, document_in(name, &record?))?;
+                let document = self.ok_or_log_once(name, document_in(name, &record?))?;
                 Some((name.clone(), document))
             };
             documents.extend(page.iter().zip(records).filter_map(read));
@@ -79,7 +79,7 @@ impl RedisStore {
                 if stored.is_empty() {
                     return Ok(Err(None));
                 }
-                match self.usable(name, document_in(name, &stored)) {
+                match self.ok_or_log_once(name, document_in(name, &stored)) {
                     None if previous == "0" => rubbish = stored,
                     stored => return Ok(Err(stored)),
                 }

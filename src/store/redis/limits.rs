@@ -31,7 +31,7 @@ impl RedisStore {
             let text = std::str::from_utf8(&text?)
                 .map_err(|_| NoRecord::torn())
                 .and_then(number);
-            self.usable(name, text)
+            self.ok_or_log_once(name, text)
         };
         Ok(names.iter().zip(numbers).map(read).collect())
     }
@@ -66,7 +66,7 @@ impl RedisStore {
                     let claims = text
                         .and_then(RefreshClaims::read)
                         .ok_or_else(NoRecord::torn);
-                    self.usable(name, claims)
+                    self.ok_or_log_once(name, claims)
                 });
                 let (claim, remember) = RefreshClaims::claim(stored, now, min_gap, daily);
                 let Some(remember) = remember else {

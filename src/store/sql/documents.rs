@@ -121,7 +121,7 @@ impl SqlStore {
                 false => Err(NoRecord::torn()),
             }
         });
-        self.usable(name, read)
+        self.ok_or_log_once(name, read)
     }
 }
 

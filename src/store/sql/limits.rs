@@ -91,7 +91,7 @@ impl SqlStore {
             loop {
                 let text = self.text("refresh_limits", name).await?;
                 let stored = text.as_deref().and_then(|text| {
-                    self.usable(name, RefreshClaims::read(text).ok_or_else(NoRecord::torn))
+                    self.ok_or_log_once(name, RefreshClaims::read(text).ok_or_else(NoRecord::torn))
                 });
                 let (claim, remember) = RefreshClaims::claim(stored, now, min_gap, daily);
                 let Some(remember) = remember else {
