@@ -18,7 +18,7 @@ use super::metrics::{Metrics, Sources};
 use super::notify::Notifier;
 use super::ready::Readiness;
 use super::reload::Reloader;
-use super::reload_record::Configuration;
+use super::reload_record::ReloadRecord;
 use super::routes::{Guards, Watchers, admin, public};
 use super::shutdown::shut_down;
 use super::sockets::HandedOver;
@@ -210,21 +210,21 @@ impl Application {
             &guards,
             &platforms,
         )?;
-        let configuration = Configuration::new(broker.clock().now());
+        let reload_record = ReloadRecord::new(broker.clock().now());
         let reloader = Reloader::new(
             settings,
             broker.clone(),
             keys.clone(),
             platforms.clone(),
             readiness.clone(),
-            configuration.clone(),
+            reload_record.clone(),
             guards.certificates.clone(),
         );
         let notifier = Notifier::new(
             &settings.notify,
             &settings.upstream.egress,
             broker.clone(),
-            configuration.clone(),
+            reload_record.clone(),
             guards.certificates.clone(),
         )?;
         let gateway = Gateway::new(
@@ -243,12 +243,12 @@ impl Application {
             notifications: notifier.counts(),
             pushes: platforms.pushes.clone(),
             started: broker.clock().now(),
-            configuration: configuration.clone(),
+            reload_record: reload_record.clone(),
         });
         let watchers = Watchers {
             readiness,
             metrics,
-            configuration,
+            reload_record,
             reloader: reloader.clone(),
             gateway,
         };

@@ -27,7 +27,7 @@ use super::backpressure::UnsentBudget;
 use super::guard_stats::GuardStats;
 use super::notify::DeliveryCounts;
 use super::ready::Readiness;
-use super::reload_record::Configuration;
+use super::reload_record::ReloadRecord;
 use super::tls::Certificate;
 use crate::actix::{Gateway, Pushes, RequestStats};
 use crate::broker::{Broker, Distribution};
@@ -44,7 +44,7 @@ pub(super) struct Sources {
     pub(super) notifications: Vec<Arc<DeliveryCounts>>,
     pub(super) pushes: Pushes,
     pub(super) started: UnixTime,
-    pub(super) configuration: Configuration,
+    pub(super) reload_record: ReloadRecord,
 }
 
 impl fmt::Debug for Sources {
@@ -62,7 +62,7 @@ impl Collector for Sources {
         guards::write(page, &self.guards, &self.certificates)?;
         notify::write(page, &self.notifications)?;
         platforms::write(page, &self.broker, &self.pushes)?;
-        process::write(page, self.started, &self.configuration.record())
+        process::write(page, self.started, &self.reload_record.state())
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, Sender};
 
 use super::config::{NotifySettings, Settings};
-use super::reload_record::Configuration;
+use super::reload_record::ReloadRecord;
 use super::tls::Certificate;
 use crate::account::Egress;
 use crate::broker::{AccountSnapshot, Broker, Find, Health};
@@ -30,7 +30,7 @@ pub use delivery::{NotifyError, Undelivered};
 /// Watches the service and tells the webhooks.
 pub(super) struct Notifier {
     broker: Broker,
-    configuration: Configuration,
+    reload_record: ReloadRecord,
     certificates: Vec<Certificate>,
     timing: Timing,
     couriers: Vec<Courier>,
@@ -41,7 +41,7 @@ impl Notifier {
         settings: &NotifySettings,
         egress: &Egress,
         broker: Broker,
-        configuration: Configuration,
+        reload_record: ReloadRecord,
         certificates: Vec<Certificate>,
     ) -> Result<Self, NotifyError> {
         let node = broker.snapshot(&Find::default()).cluster.node.name;
@@ -56,7 +56,7 @@ impl Notifier {
         });
         Ok(Self {
             broker,
-            configuration,
+            reload_record,
             certificates,
             timing: Timing {
                 settle: settings.settle,
@@ -128,7 +128,7 @@ impl Notifier {
         for certificate in &self.certificates {
             world.findings.extend(of_certificate(certificate));
         }
-        if let Some(refused) = self.configuration.record().refused {
+        if let Some(refused) = self.reload_record.state().refused {
             let mut hasher = DefaultHasher::new();
             let texts = refused.problems.iter().map(|it| (&it.path, &it.what));
             texts.for_each(|text| text.hash(&mut hasher));

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::config::{AccountDefaults, Problems, ProxySettings, ServerSettings, Settings};
 use super::platform_routes::PlatformRoutes;
 use super::ready::Readiness;
-use super::reload_record::Configuration;
+use super::reload_record::ReloadRecord;
 use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{Broker, BuildError};
@@ -27,7 +27,7 @@ pub struct Reloader {
     keys: Arc<ArcSwap<ApiKeys>>,
     routes: PlatformRoutes,
     readiness: Readiness,
-    configuration: Configuration,
+    reload_record: ReloadRecord,
     account_defaults: Arc<ArcSwap<AccountDefaults>>,
     certificates: Vec<Certificate>,
     /// The settings at the start, without the accounts.
@@ -66,7 +66,7 @@ impl Reloader {
         keys: Arc<ArcSwap<ApiKeys>>,
         routes: PlatformRoutes,
         readiness: Readiness,
-        configuration: Configuration,
+        reload_record: ReloadRecord,
         certificates: Vec<Certificate>,
     ) -> Self {
         let started_with = Arc::new(without_accounts(settings));
@@ -75,7 +75,7 @@ impl Reloader {
             keys,
             routes,
             readiness,
-            configuration,
+            reload_record,
             account_defaults: Arc::new(ArcSwap::from_pointee(settings.account_defaults.clone())),
             certificates,
             started_with,
@@ -136,7 +136,7 @@ impl Reloader {
         if !self.apps().is_subset(&apps) {
             self.readiness.restart_grace();
         }
-        self.configuration
+        self.reload_record
             .applied(self.broker.clock().now(), &reloaded.needs_restart);
         reloaded.log();
         if loses_default {
@@ -152,7 +152,7 @@ impl Reloader {
             tracing::error!(path, %error, "configuration problem");
         }
         let now = self.broker.clock().now();
-        self.configuration.refused(now, &problems.0);
+        self.reload_record.refused(now, &problems.0);
         let problems = problems.0.len();
         tracing::error!(
             problems,

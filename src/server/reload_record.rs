@@ -11,11 +11,11 @@ use crate::clock::UnixTime;
 
 /// A handle on the record. Clones share it.
 #[derive(Clone)]
-pub(super) struct Configuration(Arc<Mutex<Record>>);
+pub(super) struct ReloadRecord(Arc<Mutex<State>>);
 
 /// The state of the configuration, as `/status.json` has it.
 #[derive(Clone, Debug, Hash, Serialize)]
-pub(super) struct Record {
+pub(super) struct State {
     /// When the configuration in use was applied.
     pub(super) loaded_at: UnixTime,
     /// How often a new configuration was applied since the start.
@@ -39,9 +39,9 @@ pub(super) struct Refused {
     pub(super) problems: Vec<Problem>,
 }
 
-impl Configuration {
+impl ReloadRecord {
     pub(super) fn new(now: UnixTime) -> Self {
-        Self(Arc::new(Mutex::new(Record {
+        Self(Arc::new(Mutex::new(State {
             loaded_at: now,
             reloads: 0,
             refusals: 0,
@@ -52,11 +52,11 @@ impl Configuration {
 
     /// Records that a new configuration is in use.
     pub(super) fn applied(&self, now: UnixTime, needs_restart: &[&'static str]) {
-        let mut record = self.0.lock();
-        *record = Record {
+        let mut state = self.0.lock();
+        *state = State {
             loaded_at: now,
-            reloads: record.reloads + 1,
-            refusals: record.refusals,
+            reloads: state.reloads + 1,
+            refusals: state.refusals,
             needs_restart: needs_restart.to_vec(),
             refused: None,
         };
@@ -64,16 +64,16 @@ impl Configuration {
 
     /// Records that a new configuration was refused; the previous one stays in use.
     pub(super) fn refused(&self, now: UnixTime, problems: &[Problem]) {
-        let mut record = self.0.lock();
-        record.refusals += 1;
-        record.refused = Some(Refused {
+        let mut state = self.0.lock();
+        state.refusals += 1;
+        state.refused = Some(Refused {
             at: now,
             count: problems.len(),
             problems: problems.iter().take(SHOWN).cloned().collect(),
         });
     }
 
-    pub(super) fn record(&self) -> Record {
+    pub(super) fn state(&self) -> State {
         self.0.lock().clone()
     }
 }
@@ -88,34 +88,34 @@ mod tests {
 
     #[test]
     fn an_applied_configuration_clears_the_previous_refusal() {
-        let configuration = Configuration::new(UnixTime(10));
+        let record = ReloadRecord::new(UnixTime(10));
         let problem = |n: usize| Problem {
             path: format!("accounts.a{n}"),
             what: Text::new("wrong", "有误"),
         };
-        configuration.refused(UnixTime(20), &(0..500).map(problem).collect::<Vec<_>>());
-        let record = configuration.record();
-        let refused = record.refused.as_ref().unwrap();
+        record.refused(UnixTime(20), &(0..500).map(problem).collect::<Vec<_>>());
+        let state = record.state();
+        let refused = state.refused.as_ref().unwrap();
         assert_eq!(
             (
-                record.loaded_at,
+                state.loaded_at,
                 refused.at,
                 refused.count,
                 refused.problems.len()
             ),
             (UnixTime(10), UnixTime(20), 500, SHOWN)
         );
-        configuration.applied(UnixTime(30), &["store"]);
-        let record = configuration.record();
+        record.applied(UnixTime(30), &["store"]);
+        let state = record.state();
         assert_eq!(
             (
-                record.loaded_at,
-                record.reloads,
-                record.needs_restart.as_slice()
+                state.loaded_at,
+                state.reloads,
+                state.needs_restart.as_slice()
             ),
             (UnixTime(30), 1, ["store"].as_slice())
         );
-        assert_eq!(record.refusals, 1);
-        assert!(record.refused.is_none());
+        assert_eq!(state.refusals, 1);
+        assert!(state.refused.is_none());
     }
 }

@@ -26,7 +26,7 @@ use super::pages::{Pages, admin_files, admin_in_commands, not_found};
 use super::platform_routes::{PlatformRoutes, push_or_not_found};
 use super::ready::{Readiness, readyz};
 use super::reload::Reloader;
-use super::reload_record::Configuration;
+use super::reload_record::ReloadRecord;
 use super::sockets::{self, HandedOver, Places};
 use super::startup_error::StartupError;
 use super::status::StatusState;
@@ -236,7 +236,7 @@ pub(super) fn public_services(
 pub(super) struct Watchers {
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
-    pub(super) configuration: Configuration,
+    pub(super) reload_record: ReloadRecord,
     pub(super) reloader: Reloader,
     pub(super) gateway: Gateway,
 }
@@ -304,12 +304,12 @@ pub(super) fn admin_services(
     let Watchers {
         readiness,
         metrics,
-        configuration,
+        reload_record,
         reloader,
         gateway,
     } = watchers;
     let accounts = AccountApi::new(broker, keys, reloader.account_defaults(), &readiness);
-    let status = StatusState::new(broker, keys, &configuration, gateway.stats(), reloader);
+    let status = StatusState::new(broker, keys, &reload_record, gateway.stats(), reloader);
     let description = openapi::configure(public);
     let doctor = DoctorPages::new(broker.clone(), guards.clients.clone(), false).on_admin();
     let (readiness, broker, keys) = (

@@ -24,7 +24,7 @@ use arc_swap::ArcSwap;
 
 use super::pages::{Lang, Page, origin_of};
 use super::reload::Reloader;
-use super::reload_record::Configuration;
+use super::reload_record::ReloadRecord;
 use crate::actix::{ApiKeys, GatewayStats, read_route};
 use crate::broker::Broker;
 use page::Live;
@@ -36,7 +36,7 @@ use report::Report;
 pub(super) struct StatusState {
     broker: Broker,
     keys: Arc<ArcSwap<ApiKeys>>,
-    configuration: Configuration,
+    reload_record: ReloadRecord,
     gateway: GatewayStats,
     reloader: Reloader,
 }
@@ -45,15 +45,15 @@ impl StatusState {
     pub(super) fn new(
         broker: &Broker,
         keys: &Arc<ArcSwap<ApiKeys>>,
-        configuration: &Configuration,
+        reload_record: &ReloadRecord,
         gateway: &GatewayStats,
         reloader: Reloader,
     ) -> Self {
-        let (broker, keys, configuration) = (broker.clone(), keys.clone(), configuration.clone());
+        let (broker, keys, reload_record) = (broker.clone(), keys.clone(), reload_record.clone());
         Self {
             broker,
             keys,
-            configuration,
+            reload_record,
             gateway: gateway.clone(),
             reloader,
         }
@@ -76,7 +76,7 @@ impl StatusState {
         Report::new(
             &self.broker,
             &self.gateway,
-            self.configuration.record(),
+            self.reload_record.state(),
             query,
         )
     }

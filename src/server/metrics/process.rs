@@ -5,10 +5,14 @@ use std::fs;
 
 use super::Page;
 use crate::clock::UnixTime;
-use crate::server::reload_record::Record;
+use crate::server::reload_record;
 
 /// Writes the metrics of the process and its configuration.
-pub(super) fn write(page: &mut Page<'_>, started: UnixTime, record: &Record) -> fmt::Result {
+pub(super) fn write(
+    page: &mut Page<'_>,
+    started: UnixTime,
+    record: &reload_record::State,
+) -> fmt::Result {
     page.info(
         "wx_jssdk_build",
         "Version and commit of this build",

@@ -20,7 +20,7 @@ use crate::server::config::{ReadyRule, Settings, is_taken};
 use crate::server::metrics::Metrics;
 use crate::server::ready::Readiness;
 use crate::server::reload::Reloader;
-use crate::server::reload_record::Configuration;
+use crate::server::reload_record::ReloadRecord;
 use crate::server::routes::{Guards, SCOPE, Watchers, admin_services, public_services};
 use crate::server::sockets::HandedOver;
 
@@ -161,19 +161,19 @@ async fn the_admin_routes_described_are_the_admin_routes_mounted() {
         settings.gateway.clone(),
     );
     let readiness = Readiness::new(broker.clone(), keys.clone(), ReadyRule::Any);
-    let configuration = Configuration::new(broker.clock().now());
+    let reload_record = ReloadRecord::new(broker.clock().now());
     let watchers = Watchers {
         gateway,
         readiness: readiness.clone(),
         metrics: Metrics::default(),
-        configuration: configuration.clone(),
+        reload_record: reload_record.clone(),
         reloader: Reloader::new(
             &settings,
             broker.clone(),
             keys.clone(),
             guards.platform_routes(&settings, &broker),
             readiness,
-            configuration,
+            reload_record,
             Vec::new(),
         ),
     };

@@ -14,7 +14,7 @@ use crate::broker::{
 };
 use crate::clock::UnixTime;
 use crate::error::Text;
-use crate::server::reload_record::Record;
+use crate::server::reload_record;
 
 /// The status document.
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ pub(super) struct Report {
     pub(super) peer_nodes: Vec<PeerNodeReport>,
     /// Number of times that this machine's clock was found to have been set.
     pub(super) clock_jumps: u64,
-    pub(super) configuration: Record,
+    pub(super) configuration: reload_record::State,
     pub(super) egress: EgressReport,
     /// The open platforms; left out if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -128,7 +128,7 @@ impl Report {
     pub(super) fn new(
         broker: &Broker,
         gateway: &GatewayStats,
-        configuration: Record,
+        configuration: reload_record::State,
         query: &Query,
     ) -> Self {
         let snapshot = broker.snapshot(&query.find());
