@@ -5,7 +5,7 @@
 mod egress;
 mod platform;
 mod safe_domain;
-mod verify;
+mod verify_file;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub use egress::{Egress, Proxy, ProxyError};
 pub use platform::Platform;
 pub use safe_domain::{DomainError, SafeDomain};
-pub use verify::{VerifyFile, VerifyFileError};
+pub use verify_file::{VerifyFile, VerifyFileError};
 
 use crate::credential::{AppKey, CredentialKey, Kind, Secret};
 use safe_domain::covers_host;

@@ -21,7 +21,7 @@ use crate::account::{Account, Platform};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Kind};
 use crate::error::Error;
-use default_account::{implied_default, name_to_write};
+use default_account::{implied_default, suggested_default};
 
 pub(super) use merge::{Conflict, hash_of_secret};
 pub use source::AccountSource;
@@ -205,7 +205,10 @@ impl Accounts {
         if let Some(lost) = lost.filter(|_| all.is_implied && all.default_account.is_none())
             && all.all().any(|entry| entry.account.signs_pages())
         {
-            return Err(BuildError::DefaultLost(name_to_write(&all.by_name, lost)));
+            return Err(BuildError::DefaultLost(suggested_default(
+                &all.by_name,
+                lost,
+            )));
         }
         Ok(all)
     }

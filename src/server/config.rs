@@ -25,7 +25,7 @@ mod server;
 mod store;
 mod tls;
 mod upstream;
-mod verify;
+mod verify_file;
 mod warnings;
 
 use std::collections::{HashMap, HashSet};

@@ -20,7 +20,7 @@ pub(super) fn implied_default(by_name: &HashSet<ByName>) -> Option<Arc<AccountEn
 
 /// Returns the present name of the lost default account or, if it was removed, the first name among those
 /// that sign pages.
-pub(super) fn name_to_write(by_name: &HashSet<ByName>, lost: &AccountEntry) -> String {
+pub(super) fn suggested_default(by_name: &HashSet<ByName>, lost: &AccountEntry) -> String {
     let app = lost.account.app_key();
     let same_app = signing(by_name).find(|entry| entry.account.app_key() == app);
     same_app

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::redact::got;
 use super::secret::{SecretKeys, secret};
 use super::section::Section;
-use super::{Problems, egress, layers, verify, warnings};
+use super::{Problems, egress, layers, verify_file, warnings};
 use crate::account::{Account, Platform, SafeDomain, TokenMode, is_app_id};
 use crate::credential::Secret;
 
@@ -123,7 +123,7 @@ pub(super) fn read(
     let mut accounts: Vec<(String, Account)> = Vec::with_capacity(entries.len());
     let mut apps = HashMap::with_capacity(entries.len());
     let mut before: Option<(String, String)> = None;
-    let mut seen_files = verify::Seen::default();
+    let mut seen_files = verify_file::Seen::default();
     for Entry {
         name,
         mut section,
@@ -215,7 +215,7 @@ pub(super) fn account_with(
     let mode = section.choice("token_mode", TOKEN_MODES, problems);
     let egress = egress::read(section, base, problems);
     let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
-    let verify_files = verify::read(section, problems);
+    let verify_files = verify_file::read(section, problems);
     // Runs even if other keys are wrong, so that all problems are reported at once.
     let (platform, domains) = (platform?, domains?);
     let domains = safe_domains(platform, &domains, section, problems);
