@@ -16,7 +16,6 @@
 //! ```
 
 mod agent_config;
-mod answer_shape;
 mod api_call;
 mod api_management;
 mod app_settings;
@@ -24,13 +23,15 @@ mod authorize_page;
 mod authorizer;
 mod bounded_queue;
 mod component;
+mod config_check;
 mod control_api;
 mod control_api_access;
 mod demo_accounts;
 mod domain;
+mod echo_shape;
 mod fault;
 mod foreign_server;
-mod going_live;
+mod going_live_check;
 mod hosts;
 mod hosts_control_api;
 mod http_handler;
@@ -59,7 +60,6 @@ mod ticket;
 mod token_values;
 mod uncertain_behaviour;
 mod user_login;
-mod verify;
 mod wecom_limits;
 mod work;
 mod work_reply;
@@ -83,6 +83,7 @@ use self::user_login::Login;
 
 pub use self::agent_config::AgentVerify;
 pub use self::app_settings::{App, Platform};
+pub use self::config_check::{Client, PreVerify, Verdict};
 pub use self::demo_accounts::{
     DEMO_AGENT_ID, DEMO_APP_ID, DEMO_COMPONENT_ID, DEMO_CORP_ID, DEMO_DOMAINS, DEMO_MINI_ID,
     demo_app, demo_apps, demo_platform,
@@ -101,7 +102,6 @@ pub use self::state_view::{
     AppState, AuthorizerState, PlatformState, State, TicketState, TokenState, Tokens,
 };
 pub use self::uncertain_behaviour::{ExpiresIn, Switches};
-pub use self::verify::{Client, PreVerify, Verdict};
 
 /// Handle to a running sandbox. A clone is another handle to the same sandbox, which stops when the last
 /// handle is dropped.

@@ -25,7 +25,7 @@ macro_rules! by_store {
     };
 }
 
-mod at_most;
+mod bounded_concurrency;
 mod document;
 mod encryption;
 mod error;
@@ -49,7 +49,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use at_most::at_most;
+pub(crate) use bounded_concurrency::at_most;
 pub use document::Document;
 pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};
 use encryption::{Opened, Rewritten, Unreadable};

@@ -6,9 +6,9 @@
 
 mod answer;
 mod base_url;
-#[cfg(feature = "server")]
-pub(crate) mod connector;
 mod endpoints;
+#[cfg(feature = "server")]
+pub(crate) mod gateway_connector;
 mod hosts;
 mod open_platform;
 mod options;

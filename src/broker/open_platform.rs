@@ -13,7 +13,7 @@ mod authorizer_accounts;
 mod code_claim;
 // Only the listener for pushes calls it.
 #[cfg(feature = "platform")]
-mod going_live;
+mod going_live_check;
 mod list;
 mod pending_codes;
 mod records;

@@ -3,10 +3,10 @@
 //!
 //! A change is stored first, then applied here; the other nodes find it in the store within seconds.
 
+mod app_claim;
 mod change;
-mod claim;
 mod record;
-mod restore;
+mod refill_store;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 
 #[cfg(feature = "server")]
 pub(crate) use self::change::{ChangeRefused, Changed, Expected};
-use self::restore::Mark;
+use self::refill_store::Mark;
 use super::accounts::Conflict;
 use super::open_platform::record_groups;
 use super::{Accounts, Broker};

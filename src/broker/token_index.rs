@@ -1,11 +1,11 @@
 //! Finds the account of an access token: the ticket calls of the drop-in paths and the calls of the gateway may
-//! carry nothing else. `recipients` remembers which API keys were given a token, `check` gives it to them.
+//! carry nothing else. `recipients` remembers which API keys were given a token, `token_for_key` gives it to them.
 //!
 //! Reads the clock once and compares one value per account. Takes locks only if the token is not a current
 //! one.
 
-mod check;
 mod recipients;
+mod token_for_key;
 
 use std::sync::Arc;
 

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
+use super::config_check::Verdict;
 use super::domain::{Reach, covers};
 use super::page_signature::{Signed, cut, text_or_number};
 use super::rejection_reason::Reason;
 use super::simulator::{Running, Simulator};
-use super::verify::Verdict;
 use super::work::AGENT_CONFIG;
 use super::work_reply::more_info;
 

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::agent_config::AgentVerify;
 use super::app_settings::App;
+use super::config_check::{PreVerify, Verdict};
 use super::control_api_access::own_pages_only;
 use super::fault::FaultKind;
 use super::foreign_server::{Kind, Mode};
@@ -26,7 +27,6 @@ use super::shared_state::Shared;
 use super::simulated_endpoints::Endpoint;
 use super::state_view::State;
 use super::user_login::Login;
-use super::verify::{PreVerify, Verdict};
 
 /// Returns the routes under `/sandbox`.
 pub(super) fn scope() -> impl HttpServiceFactory {

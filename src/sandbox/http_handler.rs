@@ -14,10 +14,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::answer_shape::{PICTURE, Shape};
 use super::api_call::Call;
+use super::echo_shape::{PICTURE, Shape};
 use super::fault::{self, FaultKind};
-use super::going_live::SEND_MESSAGE;
+use super::going_live_check::SEND_MESSAGE;
 use super::received::{Body, ReceivedRequest};
 use super::reply::{Refusal, json_with_ok};
 use super::shared_state::Shared;

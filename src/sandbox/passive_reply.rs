@@ -6,7 +6,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
 
-use super::going_live::TEST_ACCOUNTS;
+use super::going_live_check::TEST_ACCOUNTS;
 use super::push_crypto::{PushKey, signature};
 
 /// A message whose answer may be a reply.

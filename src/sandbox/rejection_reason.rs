@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::verify::Client;
+use super::config_check::Client;
 
 /// A sentence in both languages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

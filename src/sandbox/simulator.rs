@@ -13,14 +13,14 @@ use crate::clock::UnixTime;
 use super::api_call::Call;
 use super::app_settings::App;
 use super::component::Component;
-use super::going_live::SentMessages;
+use super::config_check::AcceptedConfigs;
+use super::going_live_check::SentMessages;
 use super::issued_values::{Fate, Issued, IssuedValues};
 use super::quota::QuotaUsage;
 use super::reply::{IpList, Refusal, TokenReply, json};
 use super::simulated_endpoints::{Endpoint, System};
 use super::token_values::new_token;
 use super::user_login::Logins;
-use super::verify::AcceptedConfigs;
 use super::work::{Bans, Corp, TicketHours};
 
 /// All apps, with their credentials and usage.

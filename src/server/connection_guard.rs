@@ -6,7 +6,7 @@
 //! took too long. When all places are taken, or requests hold more bytes than they may together, it evicts
 //! connections at once to make room. A request costs a few stores: no timer is set and no clock is read.
 
-mod reading;
+mod read_budget;
 mod stream;
 
 use std::cell::{Cell, RefCell};

@@ -6,11 +6,11 @@
 //! `tests/openapi` checks a running service against the description.
 
 mod curl;
-mod errors;
+mod errors_page;
 mod html;
-mod kind;
 mod page;
 mod problems;
+mod schema_type;
 mod view;
 
 use std::collections::BTreeMap;
@@ -107,7 +107,5 @@ async fn json(description: web::Data<Description>) -> HttpResponse {
         .body(description.text.get_or_init(write).clone())
 }
 
-#[cfg(test)]
-mod errors_document;
 #[cfg(test)]
 mod tests;

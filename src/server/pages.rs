@@ -5,8 +5,8 @@
 //! nothing and hold no credential.
 
 mod files;
-mod html;
 mod lang;
+mod page_response;
 mod qr;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,8 +20,8 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 pub(super) use files::{admin_files, static_names};
-pub(super) use html::Page;
 pub(super) use lang::Lang;
+pub(super) use page_response::Page;
 
 use super::backpressure::UnsentBudget;
 use super::routes::SCOPE;

@@ -14,7 +14,7 @@ use hyper::{Method, Request, Uri};
 use super::body::{Outgoing, Progress};
 use crate::account::{Account, Egress};
 use crate::clock::Clock;
-use crate::upstream::connector::{AbsoluteForm, Opened};
+use crate::upstream::gateway_connector::{AbsoluteForm, Opened};
 use crate::upstream::{BoxError, Broken, Upstream};
 
 /// The connections of one worker, by the way on which calls leave and the base URL.

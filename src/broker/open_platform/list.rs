@@ -1,14 +1,14 @@
 //! WeChat's list of authorised accounts: the source of what the store has lost.
 
-mod reading;
+mod shared_reading;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use self::reading::Reading;
-pub(super) use self::reading::Readings;
+use self::shared_reading::Reading;
+pub(super) use self::shared_reading::Readings;
 use super::pending_codes::CODE_LIFE;
 use super::{Authorizer, Broker, PlatformState, Todo, log_alert};
 use crate::broker::AccountEntry;

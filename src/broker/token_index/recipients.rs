@@ -9,7 +9,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use super::check::{ASKED_AGAIN, Check};
+use super::token_for_key::{ASKED_AGAIN, Check};
 use crate::broker::Broker;
 use crate::credential::{AppKey, Kind, Secret};
 

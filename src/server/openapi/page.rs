@@ -12,7 +12,7 @@ use askama::Template;
 use serde_json::Value;
 
 use super::Description;
-use super::errors::Errors;
+use super::errors_page::Errors;
 use super::html::marked;
 use super::view::{self, Bases, Group, Schema};
 use crate::endpoint::query;

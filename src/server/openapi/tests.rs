@@ -1,5 +1,7 @@
 //! Compares the description with the code: routes and codes. `tests/openapi` checks the answers.
 
+mod errors_md;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;

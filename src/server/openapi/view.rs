@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::curl::curl;
 use super::html::{code, inline, json, marked};
-use super::kind::kind;
+use super::schema_type::schema_type;
 use crate::server::pages::Lang;
 use answer::{Answer, Content};
 
@@ -255,7 +255,7 @@ impl Row {
                 place
             },
             needed: parameter["required"] == true,
-            kind: kind(&parameter["schema"]),
+            kind: schema_type(&parameter["schema"]),
             about: inline(text(parameter, "description", lang)),
             example: shown(&parameter["example"]),
         }
@@ -266,7 +266,7 @@ impl Row {
             name: name.to_owned(),
             place: String::new(),
             needed: false,
-            kind: kind(&header["schema"]),
+            kind: schema_type(&header["schema"]),
             about: inline(text(header, "description", lang)),
             example: String::new(),
         }
@@ -290,7 +290,7 @@ impl Row {
                     name: name.clone(),
                     place: String::new(),
                     needed: is_needed(name),
-                    kind: kind(property),
+                    kind: schema_type(property),
                     about: inline(text(described, "description", lang)),
                     example: shown(&property["example"]),
                 }
@@ -311,7 +311,7 @@ impl Schema {
             about: marked(text(schema, "description", lang)),
             includes: parts.filter_map(reference).map(str::to_owned).collect(),
             kind: if rows.is_empty() {
-                kind(schema)
+                schema_type(schema)
             } else {
                 String::new()
             },

@@ -6,7 +6,7 @@ use super::html::escaped;
 use super::view::{plain, reference, shown};
 
 /// Returns the type as HTML: `string, ≤ 128`, `integer`, `zh | en`, `string[]`, a link to `Text`.
-pub(super) fn kind(schema: &Value) -> String {
+pub(super) fn schema_type(schema: &Value) -> String {
     if let Some(name) = reference(schema) {
         let name = escaped(name);
         return format!("<a href=\"#schema-{name}\">{name}</a>");
@@ -17,7 +17,7 @@ pub(super) fn kind(schema: &Value) -> String {
         return escaped(&named.join(" | "));
     }
     if let Some(parts) = schema["oneOf"].as_array() {
-        let parts: Vec<_> = parts.iter().map(kind).collect();
+        let parts: Vec<_> = parts.iter().map(schema_type).collect();
         let named: Vec<_> = parts.into_iter().filter(|one| one != "null").collect();
         return named.join(" | ");
     }
@@ -40,7 +40,7 @@ pub(super) fn kind(schema: &Value) -> String {
 
 fn kind_of_type(name: &str, schema: &Value) -> String {
     match name {
-        "array" => format!("{}[]", kind(&schema["items"])),
+        "array" => format!("{}[]", schema_type(&schema["items"])),
         name => escaped(name),
     }
 }
@@ -73,7 +73,7 @@ mod tests {
                 "<a href=\"#schema-Text\">Text</a>",
             ),
         ] {
-            assert_eq!(kind(&schema), expected);
+            assert_eq!(schema_type(&schema), expected);
         }
     }
 }

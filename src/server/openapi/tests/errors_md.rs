@@ -1,13 +1,13 @@
 //! Checks the tables of `docs/ERRORS.md` and `docs/zh/ERRORS.md` against the problem codes and the errcode
 //! tables.
 //!
-//! `UPDATE_DOCS=1 cargo test --lib errors_document` rewrites the tables.
+//! `UPDATE_DOCS=1 cargo test --lib errors_md` rewrites the tables.
 
 use std::path::{Path, PathBuf};
 
-use super::errors::{call, wait};
 use crate::error::codes;
 use crate::error::{ProblemCode, System, Text};
+use crate::server::openapi::errors_page::{call, wait};
 
 /// A document and its language.
 struct Document {
@@ -111,7 +111,7 @@ fn the_tables_of_the_errors_document_are_those_of_the_code() {
         } else {
             assert!(
                 text == written,
-                "{} differs from the code: run UPDATE_DOCS=1 cargo test --lib errors_document",
+                "{} differs from the code: run UPDATE_DOCS=1 cargo test --lib errors_md",
                 document.path
             );
         }
