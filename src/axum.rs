@@ -23,10 +23,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use crate::broker::Broker;
-use crate::endpoint::{
-    self, ClientFile, FILE_METHODS, Header, Headers, Problem, READS, RateLimit, Readers,
-    SIGNED_HEADERS,
-};
+use crate::endpoint::cors::{self, Header, SIGNED_HEADERS, Value};
+use crate::endpoint::{self, ClientFile, FILE_METHODS, Headers, Problem, READS, RateLimit};
 
 /// The endpoints of `actix::public_scope`, with the same answers; nest it at any path.
 ///
@@ -82,43 +80,39 @@ impl Headers for HeaderMap {
 
 /// Lets pages on the account's safe domains read the answer, and pages of any site an error.
 fn readable(broker: &Broker, parts: &Parts, answer: Result<Vec<u8>, Problem>) -> Response {
-    let origin = origin(parts).map(HeaderValue::as_bytes);
-    let readers = Readers::of_answer(broker, query(parts), origin, answer.is_err());
+    let added = cors::of_answer(broker, query(parts), origin(parts), answer.is_err());
     let mut response = answer.map(|text| (SIGNED_HEADERS, text)).into_response();
-    allow(readers, parts, response.headers_mut());
+    allow(added, parts, response.headers_mut());
     response
 }
 
-/// Adds the headers that let these pages read the answer.
-fn allow(readers: Readers, parts: &Parts, headers: &mut HeaderMap) {
+fn origin(parts: &Parts) -> Option<&[u8]> {
+    let origin = parts.headers.get(header::ORIGIN);
+    origin.map(HeaderValue::as_bytes)
+}
+
+/// Adds these headers and `Vary` to an answer that depends on the origin.
+fn allow(added: &[Header], parts: &Parts, headers: &mut HeaderMap) {
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    if let (Readers::RequestOrigin, Some(origin)) = (readers, origin(parts)) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    }
-    add(readers.headers(), headers);
+    add(added, parts, headers);
 }
 
-fn origin(parts: &Parts) -> Option<&HeaderValue> {
-    parts.headers.get(header::ORIGIN)
-}
-
-fn add(added: &[Header], headers: &mut HeaderMap) {
-    for (name, value) in added.iter().copied() {
-        headers.insert(name, HeaderValue::from_static(value));
+fn add(added: &[Header], parts: &Parts, headers: &mut HeaderMap) {
+    for (name, value) in added {
+        let value = match *value {
+            Value::Text(text) => Some(HeaderValue::from_static(text)),
+            Value::OfRequest(name) => parts.headers.get(name).cloned(),
+        };
+        if let Some(value) = value {
+            headers.insert(*name, value);
+        }
     }
 }
 
 async fn preflight(State(broker): State<Broker>, parts: Parts) -> Response {
-    let origin = origin(&parts).map(HeaderValue::as_bytes);
-    let readers = Readers::of_preflight(&broker, query(&parts), origin);
+    let added = cors::of_preflight(&broker, query(&parts), origin(&parts));
     let mut response = StatusCode::NO_CONTENT.into_response();
-    let headers = response.headers_mut();
-    allow(readers, &parts, headers);
-    add(readers.preflight_headers(), headers);
-    let asked = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-    if let Some(asked) = asked.filter(|_| readers != Readers::SameOrigin) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-    }
+    allow(added, &parts, response.headers_mut());
     response
 }
 
@@ -133,9 +127,9 @@ fn refuse_method(
     ([(header::ALLOW, allow)], response)
 }
 
-async fn unknown_path() -> Response {
+async fn unknown_path(parts: Parts) -> Response {
     let mut response = IntoResponse::into_response(Problem::not_found());
-    add(Readers::Anyone.headers(), response.headers_mut());
+    add(&cors::ANYONE, &parts, response.headers_mut());
     response
 }
 

@@ -6,7 +6,7 @@
 
 mod client_files;
 mod client_ip;
-mod cors;
+pub(crate) mod cors;
 mod log_throttle;
 mod problem;
 #[cfg(feature = "platform")]
@@ -19,7 +19,6 @@ mod sign;
 pub use client_files::{ClientFile, SCRIPT, TYPES, client_has};
 pub use client_ip::{ClientIps, Headers};
 pub use cors::may_read;
-pub(crate) use cors::{Header, Readers, SIGNED_HEADERS};
 pub(crate) use log_throttle::LogThrottle;
 pub use problem::Problem;
 pub use query::{ConfigQuery, account_of};

@@ -1,19 +1,22 @@
-//! The headers that [`endpoint`](crate::endpoint) decides on, as those of actix-web.
+//! The headers that [`endpoint::cors`](crate::endpoint::cors) decides on, as those of actix-web.
 //!
 //! Not a middleware: the allowed origins depend on the account that the query names, and a middleware
 //! would cost every request, most of which are same-origin.
 
-use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS,
-    HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
-};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::broker::Broker;
-use crate::endpoint::{Header, Readers, SIGNED_HEADERS};
+use crate::endpoint::cors::{Header, SIGNED_HEADERS, Value, of_preflight};
 
 /// Adds the headers of a signed answer to one without headers: `insert` would also move out what it replaces.
 pub(super) fn add_signed_headers(headers: &mut HeaderMap) {
+    const fn converted((name, value): (&'static str, &'static str)) -> (HeaderName, HeaderValue) {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
+    }
     const SIGNED: [(HeaderName, HeaderValue); SIGNED_HEADERS.len()] =
         [converted(SIGNED_HEADERS[0]), converted(SIGNED_HEADERS[1])];
     for (name, value) in SIGNED {
@@ -21,48 +24,35 @@ pub(super) fn add_signed_headers(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds the headers that let these pages read the answer. `origin` is the request's.
-pub(super) fn allow(readers: Readers, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-    headers.append(VARY, HeaderValue::from_static("Origin"));
-    if let (Readers::RequestOrigin, Some(origin)) = (readers, origin) {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    }
-    add(readers.headers(), headers);
+/// Returns the origin of a request.
+pub(super) fn origin(request: &HeaderMap) -> Option<&[u8]> {
+    request.get(ORIGIN).map(HeaderValue::as_bytes)
 }
 
-/// Lets pages of any site read an error.
-pub(super) fn allow_anyone(headers: &mut HeaderMap) {
-    add(Readers::Anyone.headers(), headers);
+/// Adds these headers and `Vary` to an answer that depends on the origin.
+pub(super) fn allow(added: &[Header], request: &HeaderMap, headers: &mut HeaderMap) {
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    add(added, request, headers);
+}
+
+/// Adds these headers.
+pub(super) fn add(added: &[Header], request: &HeaderMap, headers: &mut HeaderMap) {
+    for (name, value) in added {
+        let value = match *value {
+            Value::Text(text) => Some(HeaderValue::from_static(text)),
+            Value::OfRequest(name) => request.get(name).cloned(),
+        };
+        if let Some(value) = value {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
 }
 
 /// Answers `OPTIONS`, the preflight that browsers send for requests with custom headers.
 pub(super) async fn preflight(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    let origin = request.headers().get(ORIGIN);
-    let readers = Readers::of_preflight(
-        &broker,
-        request.query_string(),
-        origin.map(HeaderValue::as_bytes),
-    );
+    let head = request.headers();
+    let added = of_preflight(&broker, request.query_string(), origin(head));
     let mut response = HttpResponse::NoContent().finish();
-    let headers = response.headers_mut();
-    allow(readers, origin, headers);
-    add(readers.preflight_headers(), headers);
-    let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
-    if let Some(asked) = asked.filter(|_| readers != Readers::SameOrigin) {
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-    }
+    allow(added, head, response.headers_mut());
     response
-}
-
-fn add(added: &[Header], headers: &mut HeaderMap) {
-    for (name, value) in added.iter().copied().map(converted) {
-        headers.insert(name, value);
-    }
-}
-
-const fn converted((name, value): Header) -> (HeaderName, HeaderValue) {
-    (
-        HeaderName::from_static(name),
-        HeaderValue::from_static(value),
-    )
 }

@@ -18,7 +18,6 @@ use actix_http::{HttpMessage as _, Request};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{AppConfig, Response, ServiceResponse};
-use actix_web::http::header::{HeaderValue, ORIGIN};
 use actix_web::http::{Method, StatusCode};
 
 use self::finisher::Finisher;
@@ -29,7 +28,7 @@ use super::limit::RateLimitResult;
 use super::problem::FailureCode;
 use super::request_stats::{ListenerName, RequestStats, RouteCounter, WorkerStats};
 use crate::broker::Broker;
-use crate::endpoint::{self, Answer, RateLimit, Readers};
+use crate::endpoint::{self, Answer, RateLimit};
 
 /// The service factory: makes one [`FastPathService`] per worker.
 pub(crate) struct FastPath<F> {
@@ -186,11 +185,10 @@ impl<S> FastPathService<S> {
             access_log.note(&entry, (Some(path), None), 200, no_failure, name, took);
         }
         let mut response = Response::with_body(StatusCode::OK, EitherBody::left(json));
-        let origin = head.headers.get(ORIGIN);
-        let readers = Readers::of_signed(broker, &account, origin.map(HeaderValue::as_bytes));
+        let added = endpoint::cors::of_signed(broker, &account, cors::origin(&head.headers));
         let headers = response.headers_mut();
         cors::add_signed_headers(headers);
-        cors::allow(readers, origin, headers);
+        cors::allow(added, &head.headers, headers);
         Some(response)
     }
 }

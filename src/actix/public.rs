@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{HeaderValue, ORIGIN};
+use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 
 use super::request_stats::{ListenerName, RequestStats, WorkerStats};
 use super::{client_script, cors, limit, read_route};
 use crate::broker::Broker;
-use crate::endpoint::{self, Problem, READS, Readers, SIGNING, account_of};
+use crate::endpoint::cors::{ANYONE, of_answer};
+use crate::endpoint::{self, Problem, READS, SIGNING, account_of};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
 ///
@@ -115,14 +116,10 @@ async fn answer(
 
 /// Lets pages on the account's safe domains read the answer, and pages of any site an error.
 fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) -> HttpResponse {
-    let origin = request.headers().get(ORIGIN);
-    let readers = Readers::of_answer(
-        broker,
-        request.query_string(),
-        origin.map(HeaderValue::as_bytes),
-        !response.status().is_success(),
-    );
-    cors::allow(readers, origin, response.headers_mut());
+    let head = request.headers();
+    let is_error = !response.status().is_success();
+    let added = of_answer(broker, request.query_string(), cors::origin(head), is_error);
+    cors::allow(added, head, response.headers_mut());
     response
 }
 
@@ -143,6 +140,6 @@ pub(super) fn refuse_method(
 /// Answers every unknown path, to pages of any site.
 pub(crate) async fn unknown_path() -> HttpResponse {
     let mut response = Problem::not_found().into_response();
-    cors::allow_anyone(response.headers_mut());
+    cors::add(&ANYONE, &HeaderMap::new(), response.headers_mut());
     response
 }
