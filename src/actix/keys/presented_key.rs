@@ -95,14 +95,15 @@ pub(in crate::actix) fn key_of_request<'k>(
     Presenter::from(request).find_in_headers(keys)
 }
 
-/// Returns the key text in the headers, if any.
+/// Returns the key text in the headers, unless it is missing or empty.
 pub(in crate::actix) fn presented(headers: &HeaderMap) -> Option<&str> {
     let header = |name: &str| headers.get(name)?.to_str().ok();
     let bearer = header("authorization").and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    bearer.or_else(|| header("x-api-key"))
+    let key = bearer.or_else(|| header("x-api-key"));
+    key.filter(|key| !key.is_empty())
 }
 
 /// The answer to a missing and to an invalid key alike.

@@ -148,14 +148,19 @@ fn check_name(name: &str, section: &Section, problems: &mut Problems) -> bool {
 fn hash(section: &mut Section, problems: &mut Problems) -> Option<KeyHash> {
     let text = section.text("sha256", problems)?;
     let hash = KeyHash::from_hex(&text);
-    if hash.is_none() {
-        problems.add(
-            &section.path_of("sha256"),
-            "must be 64 hex digits, the SHA-256 of the API key: wx-jssdk keys new prints a key and this line".into(),
-            "应为 64 位十六进制数（API key 的 SHA-256）：wx-jssdk keys new 会生成 API key 及对应的配置行".into(),
-        );
-    }
-    hash
+    let (en, zh) = match hash {
+        None => (
+            "must be 64 hex digits, the SHA-256 of the API key: wx-jssdk keys new prints a key and this line",
+            "应为 64 位十六进制数（API key 的 SHA-256）：wx-jssdk keys new 会生成 API key 及对应的配置行",
+        ),
+        Some(hash) if hash == KeyHash::of("") => (
+            "is the SHA-256 of the empty text, so the key was empty when it was hashed: wx-jssdk keys new prints a key and this line",
+            "是空文本的 SHA-256，计算时 key 为空：wx-jssdk keys new 会生成 API key 及对应的配置行",
+        ),
+        good => return good,
+    };
+    problems.add(&section.path_of("sha256"), en.into(), zh.into());
+    None
 }
 
 /// Reads a scope of a key. `Some(None)`: no limit. `None`: only after adding a problem.

@@ -111,7 +111,15 @@ fn keys_may_be_written_inline() {
 #[test]
 fn an_invalid_hash_is_refused_with_the_command_that_makes_one() {
     let key = new_key();
-    for hash in ["", "9f86d081", &key, &"g".repeat(64), &"a".repeat(65)] {
+    let empty = KeyHash::of("").to_string();
+    for hash in [
+        "",
+        "9f86d081",
+        &key,
+        &"g".repeat(64),
+        &"a".repeat(65),
+        &empty,
+    ] {
         let result = read(&with_key(&format!("name = \"crm\"\nsha256 = \"{hash}\"")));
         let printed = result.as_ref().unwrap_err().to_string();
         assert!(
