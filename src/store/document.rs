@@ -74,7 +74,7 @@ impl Store {
 
     /// Returns the documents of a group with their names, in the order of their names; without those that
     /// are damaged or have expired. Writes those again that are not encrypted with the current key. `None`
-    /// stands for a document of an unknown key, so that it hides no others; it is logged once.
+    /// stands for a document of an unknown key or in plain text, so that it hides no others; it is logged once.
     ///
     /// Takes several requests if there are many, so it is not a snapshot: of two documents that change
     /// together, it may have the older one of the first and the newer one of the second.
@@ -261,7 +261,7 @@ mod tests {
     fn store() -> Store {
         Store::memory().encrypted(EncryptionKeys {
             current: EncryptionKey::parse(&"a".repeat(64)).ok(),
-            previous: None,
+            ..Default::default()
         })
     }
 

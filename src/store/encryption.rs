@@ -76,6 +76,9 @@ pub struct EncryptionKeys {
     pub current: Option<EncryptionKey>,
     /// Also opens what was written before. A value that is not sealed by `current` is written again.
     pub previous: Option<EncryptionKey>,
+    /// Whether values in plain text are used although there is a current key, and encrypted with it. Otherwise any
+    /// writer of the store could exchange values.
+    pub accept_unencrypted: bool,
 }
 
 /// A stored value in plain text.
@@ -89,8 +92,8 @@ pub(super) struct Opened<T> {
 /// Why a stored value cannot be decrypted.
 #[derive(Debug, PartialEq)]
 pub(super) enum Unreadable {
-    /// Sealed by a key that this process does not have.
-    OtherKey(String),
+    /// Sealed by a key that this process does not have, or not sealed although there is a key.
+    OtherKey(Option<String>),
     /// Damaged, or changed by another program.
     Damaged(NoRecord),
 }
@@ -98,7 +101,8 @@ pub(super) enum Unreadable {
 impl From<Unreadable> for NoRecord {
     fn from(why: Unreadable) -> Self {
         match why {
-            Unreadable::OtherKey(key) => Self(format!("it is encrypted with key {key}")),
+            Unreadable::OtherKey(Some(key)) => Self(format!("it is encrypted with key {key}")),
+            Unreadable::OtherKey(None) => Self("it is not encrypted".to_owned()),
             Unreadable::Damaged(why) => why,
         }
     }
@@ -198,7 +202,12 @@ impl EncryptionKeys {
         stored: Credential,
     ) -> Result<Opened<Credential>, Unreadable> {
         let was_sealed = stored.value.expose().starts_with(SEALED);
-        let opened = self.open_value(authenticated(name, &stored), &stored.value)?;
+        let opened = self.open_value(authenticated(name, &stored), &stored.value);
+        let opened = opened.map_err(|why| match why {
+            // WeChat issues another one.
+            Unreadable::OtherKey(None) => Unreadable::Damaged(why.into()),
+            why => why,
+        })?;
         let credential = Credential {
             value: opened.value,
             ..stored
@@ -229,6 +238,9 @@ impl EncryptionKeys {
         stored: &Secret,
     ) -> Result<Opened<Secret>, Unreadable> {
         let Some(sealed) = stored.expose().strip_prefix(SEALED) else {
+            if self.current.is_some() && !self.accept_unencrypted {
+                return Err(Unreadable::OtherKey(None));
+            }
             return Ok(Opened {
                 value: stored.clone(),
                 is_outdated: self.current.is_some(),
@@ -239,7 +251,7 @@ impl EncryptionKeys {
         let keys = [&self.current, &self.previous];
         let key = keys.into_iter().flatten().find(|key| key.id == id);
         let Some(EncryptionKey { key, .. }) = key else {
-            return Err(Unreadable::OtherKey(id.to_owned()));
+            return Err(Unreadable::OtherKey(Some(id.to_owned())));
         };
         let mut bytes = BASE64.decode(sealed).map_err(|_| damaged())?;
         let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN).ok_or_else(damaged)?;
@@ -288,6 +300,7 @@ mod tests {
         EncryptionKeys {
             current: some(current),
             previous: some(previous),
+            accept_unencrypted: false,
         }
     }
 

@@ -58,15 +58,14 @@ pub enum StoreError {
         /// The name of its entry.
         name: String,
     },
-    /// The stored values are encrypted, and this process has another key, or none.
-    #[error(
-        "{place}: the stored values are encrypted with key {key}, which is neither in store.encryption_key_file nor in store.previous_encryption_key_file"
-    )]
+    /// The stored values are encrypted with a key that this process does not have, or not encrypted although it
+    /// has one.
+    #[error("{place}: the stored values are {}", other_key(key.as_deref()))]
     OtherKey {
         /// The store.
         place: String,
-        /// The ID of the key.
-        key: String,
+        /// The ID of the key, if they are encrypted.
+        key: Option<String>,
     },
 }
 
@@ -75,5 +74,15 @@ impl StoreError {
     #[must_use]
     pub fn needs_operator(&self) -> bool {
         matches!(self, Self::OtherKey { .. } | Self::Schema { .. })
+    }
+}
+
+fn other_key(key: Option<&str>) -> String {
+    match key {
+        Some(key) => format!(
+            "encrypted with key {key}, which is neither in store.encryption_key_file nor in store.previous_encryption_key_file"
+        ),
+        None => "not encrypted, although store.encryption_key_file is set: to encrypt an existing store, set store.accept_unencrypted = true until that is done"
+            .to_owned(),
     }
 }

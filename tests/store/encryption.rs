@@ -22,6 +22,15 @@ fn keys(current: &str, previous: &str) -> EncryptionKeys {
     EncryptionKeys {
         current: key(current),
         previous: key(previous),
+        accept_unencrypted: false,
+    }
+}
+
+/// Key `a` for a store in plain text.
+fn introduced() -> EncryptionKeys {
+    EncryptionKeys {
+        accept_unencrypted: true,
+        ..keys("a", "")
     }
 }
 
@@ -118,6 +127,7 @@ pub(crate) async fn keys_are_turned_on_changed_and_turned_off(
     assert!(content().await.contains("value-of-7"), "in plain text");
     // Each step starts with the content of the previous step. `true`: the content is encrypted afterwards.
     for (with, encrypted) in [
+        (introduced(), true),
         (keys("a", ""), true),
         (keys("b", "a"), true),
         (keys("b", ""), true),
@@ -142,7 +152,7 @@ pub(crate) async fn a_store_of_another_key_is_neither_read_nor_overwritten(
     for (other, newer) in [(keys("", ""), 10), (keys("b", "c"), 11)] {
         let store = open().encrypted(other);
         let error = store.load(&key()).await.unwrap_err();
-        let known = matches!(&error, StoreError::OtherKey { key, .. } if *key == id);
+        let known = matches!(&error, StoreError::OtherKey { key: Some(key), .. } if *key == id);
         assert!(known && error.needs_operator(), "{error}");
         assert!(error.to_string().contains("store.encryption_key_file"));
         assert_eq!(store.check(&[&key()]).await, Err(error.clone()));
@@ -289,7 +299,7 @@ async fn a_refresh_token_in_a_document_is_encrypted_and_survives_a_change_of_key
     drop(store);
     // Each change of keys rewrites it as a new version.
     for (with, version) in [
-        (keys("a", ""), 2),
+        (introduced(), 2),
         (keys("a", ""), 2),
         (keys("b", "a"), 3),
         (keys("b", ""), 3),
@@ -333,31 +343,65 @@ async fn a_redis_of_another_key_is_neither_read_nor_overwritten() {
     a_store_of_another_key_is_neither_read_nor_overwritten(open).await;
 }
 
+/// Starts a service with a key of this digit, or without one. Returns the error in both languages.
+async fn start(place: &InFile, key: &str, lines: &str) -> Result<(), String> {
+    let file = place.0.path().join("key");
+    std::fs::write(&file, key.repeat(64)).unwrap();
+    let file = if key.is_empty() { Path::new("") } else { &file };
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
+         [store]\npath = \"{}\"\nencryption_key_file = \"{}\"\n{lines}",
+        place.path().display(),
+        file.display()
+    );
+    let settings = Settings::read(&text, Path::new(""), HashMap::new());
+    let built = Application::build(&settings.unwrap_or_else(|it| panic!("{it}"))).await;
+    built.map(drop).map_err(|error| error.to_string())
+}
+
 /// Checks with which keys a service with these accounts starts on a store that was written with key `a`.
 async fn only_the_right_key_starts_with(place: &InFile, accounts: &str) {
-    for (key, starts) in [("a", true), ("b", false), ("", false)] {
-        let file = place.0.path().join("key");
-        std::fs::write(&file, key.repeat(64)).unwrap();
-        let file = if key.is_empty() { Path::new("") } else { &file };
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
-             [store]\npath = \"{}\"\nencryption_key_file = \"{}\"\n{accounts}",
-            place.path().display(),
-            file.display()
-        );
-        let settings = Settings::read(&text, Path::new(""), HashMap::new());
-        let built = Application::build(&settings.unwrap_or_else(|it| panic!("{it}"))).await;
-        match built {
-            Ok(_) => assert!(starts, "{key}"),
-            Err(error) => {
-                let said = error.to_string();
-                assert!(
-                    !starts && said.contains("store.encryption_key_file"),
-                    "{said}"
-                );
-                assert!(said.contains("密钥") && said.lines().count() == 2, "{said}");
-            }
-        }
+    assert_eq!(start(place, "a", accounts).await, Ok(()));
+    for key in ["b", ""] {
+        let said = start(place, key, accounts).await.unwrap_err();
+        assert!(said.contains("store.encryption_key_file"), "{said}");
+        assert!(said.contains("密钥") && said.lines().count() == 2, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_key_a_value_in_plain_text_is_not_used_but_replaced() {
+    let place = InFile(tempfile::tempdir().unwrap());
+    save(&place.open()).await;
+    let store = place.open().encrypted(keys("a", ""));
+    assert_eq!(store.load(&key()).await, Ok(None));
+    assert_eq!(store.load_many(&[&key()]).await, Ok(vec![None]));
+    assert_eq!(store.check(&[&key()]).await, Ok(false));
+    // Whatever its generation.
+    let saved = store.save(&key(), &credential(1)).await;
+    assert_eq!(saved, Ok(Saved::Stored));
+    assert_eq!(store.load(&key()).await, Ok(Some(credential(1))));
+    // A document cannot be fetched again.
+    let error = store.load_document(DOCUMENT, NOW).await.unwrap_err();
+    assert!(error.needs_operator());
+    let document = Document::new("new");
+    let saved = store.save_document(DOCUMENT, &document, NOW).await;
+    assert_eq!(saved, Err(error));
+}
+
+#[tokio::test]
+async fn a_service_with_a_key_starts_on_plain_records_only_while_they_are_accepted() {
+    let place = InFile(tempfile::tempdir().unwrap());
+    let record = Document::new("{}");
+    let store = place.open();
+    let saved = store.save_document("account:shop", &record, NOW).await;
+    assert_eq!(saved, Ok(Some(1)));
+    drop(store);
+    let said = start(&place, "a", "").await.unwrap_err();
+    assert!(said.contains("store.accept_unencrypted = true"), "{said}");
+    assert!(said.contains("明文") && said.lines().count() == 2, "{said}");
+    for lines in ["accept_unencrypted = true", ""] {
+        assert_eq!(start(&place, "a", lines).await, Ok(()), "{lines}");
     }
 }
 

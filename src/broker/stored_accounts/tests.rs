@@ -157,7 +157,7 @@ async fn of_two_concurrent_accounts_of_one_app_at_most_one_is_stored() {
 async fn an_account_of_another_key_hides_no_other_and_a_known_one_stays() {
     let key = |digit: &str| EncryptionKeys {
         current: EncryptionKey::parse(&digit.repeat(64)).ok(),
-        previous: None,
+        ..Default::default()
     };
     let store = Store::memory().encrypted(key("a"));
     let wrong = store.clone().encrypted(key("b"));

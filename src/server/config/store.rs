@@ -58,6 +58,7 @@ impl StoreSettings {
         encryption: EncryptionKeys {
             current: None,
             previous: None,
+            accept_unencrypted: false,
         },
     };
 
@@ -75,6 +76,7 @@ impl StoreSettings {
         let password = password(section, base, has_password, are_variables, problems);
         let current = key(section, base, "encryption_key_file", problems);
         let previous = key(section, base, "previous_encryption_key_file", problems);
+        let accept_unencrypted = section.flag("accept_unencrypted", problems);
         section.finish(problems);
         let kind = match kind? {
             KindName::Memory => StoreKind::Memory,
@@ -88,7 +90,11 @@ impl StoreSettings {
         kind.check_url(problems);
         Some(Self {
             kind,
-            encryption: EncryptionKeys { current, previous },
+            encryption: EncryptionKeys {
+                current,
+                previous,
+                accept_unencrypted: accept_unencrypted?,
+            },
         })
     }
 
@@ -160,6 +166,12 @@ impl Settings {
             tracing::info!(
                 store = %store.describe(),
                 "stored values are not encrypted: store.encryption_key_file is not set"
+            );
+        }
+        if store.is_encrypted() && self.store.encryption.accept_unencrypted {
+            tracing::warn!(
+                store = %store.describe(),
+                "stored values in plain text are accepted: store.accept_unencrypted is set"
             );
         }
         let accounts = self.accounts.iter().map(|(_, account)| account);

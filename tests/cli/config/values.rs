@@ -301,7 +301,10 @@ fn an_encryption_key_is_read_from_its_file_and_never_quoted() {
     let file = directory.path().join("store.key");
     let setting = format!("store.encryption_key_file = \"{}\"", file.display());
     std::fs::write(&file, format!("{}\n", "0a".repeat(32))).unwrap();
-    assert!(good(&setting).store.encryption.current.is_some());
+    let encryption = good(&setting).store.encryption;
+    assert!(encryption.current.is_some() && !encryption.accept_unencrypted);
+    let accepting = good(&format!("{setting}\nstore.accept_unencrypted = true"));
+    assert!(accepting.store.encryption.accept_unencrypted);
     assert_eq!(good("").store.encryption, Default::default());
     std::fs::write(&file, "hunter2").unwrap();
     let problems = read(&setting).unwrap_err().to_string();
