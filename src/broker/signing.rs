@@ -192,15 +192,24 @@ impl AccountEntry {
         black_box((slot.is_wanted(), own, self.answers.ok()));
     }
 
-    /// Returns the slot whose ticket signs this page.
+    /// Returns the slot whose ticket signs this page, if the account may sign it and every other page for which
+    /// the signature would hold.
     fn slot_for(&self, kind: Kind, page: &PageUrl) -> Result<&Arc<Slot>, Error> {
         let slot = self.slot(kind)?;
         self.bring_near(slot);
-        if self.allows(page) {
-            slot.note_use();
-            return Ok(slot);
+        self.check(page)?;
+        for other in page.also_signed() {
+            self.check(&other?)?;
         }
+        slot.note_use();
+        Ok(slot)
+    }
+
+    fn check(&self, page: &PageUrl) -> Result<(), Error> {
         let (host, path) = (page.host(), page.path());
+        if self.page_answer.allows(host, path) {
+            return Ok(());
+        }
         let path = if self.account.allows_host(host) {
             path.get(..MAX_SHOWN_PATH).unwrap_or(path)
         } else {
@@ -210,10 +219,6 @@ impl AccountEntry {
             account: self.name.clone(),
             host: format!("{host}{path}"),
         })
-    }
-
-    fn allows(&self, page: &PageUrl) -> bool {
-        self.page_answer.allows(page.host(), page.path())
     }
 
     fn config_text(

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use memchr::memchr;
+use memchr::memmem::Finder;
 
 use super::Warning;
 use crate::error::{MAX_PAGE_URL, PageError};
@@ -79,6 +81,20 @@ impl PageUrl {
         &self.text
     }
 
+    /// Returns the other pages for which a signature of this page holds. The signed text escapes nothing, so for
+    /// another nonce and timestamp it is the text of the URL after a `&timestamp=` and an `&url=` of this one.
+    pub(crate) fn also_signed(&self) -> impl Iterator<Item = Result<Self, PageError>> {
+        static TIMESTAMP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("&timestamp="));
+        let behind = TIMESTAMP.find(self.text.as_bytes());
+        let urls = behind.into_iter().flat_map(move |at| {
+            let marks = self.text[at..].match_indices("&url=");
+            marks.map(move |(mark, name)| &self.text[at + mark + name.len()..])
+        });
+        // A page has an absolute address.
+        let pages = urls.filter(|url| after_scheme(url).is_some());
+        pages.map(Self::parse)
+    }
+
     /// Returns the host: lower case, punycode, an IPv6 address in brackets, without port.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -123,6 +139,12 @@ fn has_prefix(text: &str, prefix: &str) -> bool {
         .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
+fn after_scheme(text: &str) -> Option<&str> {
+    let mut schemes = ["https://", "http://"].into_iter();
+    let scheme = schemes.find(|scheme| has_prefix(text, scheme))?;
+    Some(&text[scheme.len()..])
+}
+
 /// Finds the host and path of any URL by a full parse.
 fn normalised_place(text: &str) -> Result<Place, PageError> {
     if text.is_empty() {
@@ -140,11 +162,7 @@ fn normalised_place(text: &str) -> Result<Place, PageError> {
     if !text.is_ascii() {
         return Err(PageError::NotAscii);
     }
-    let rest = ["https://", "http://"]
-        .iter()
-        .find(|scheme| has_prefix(text, scheme))
-        .map(|scheme| &text[scheme.len()..]);
-    let rest = rest.ok_or(PageError::NotHttp)?;
+    let rest = after_scheme(text).ok_or(PageError::NotHttp)?;
     let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
     if authority.is_empty() {
         return Err(PageError::NoHost);

@@ -224,6 +224,42 @@ async fn a_host_outside_the_safe_domains() {
 }
 
 #[tokio::test]
+async fn a_url_whose_signature_would_hold_for_a_foreign_page() {
+    let own = "https://example.com/p?x";
+    let app = spawn_app().await;
+    for foreign in [
+        "&timestamp=1&url=http://127.0.0.1/attacker",
+        "&timestamp=&url=https://evil.com",
+        "&timestamp=1&a=2&url=https://example.com/&url=https://evil.com/",
+        "&timestamp=1&url=https://example.com/&timestamp=2&url=HTTPS://evil.com/",
+    ] {
+        let answer = app.config(&format!("{own}{foreign}")).await;
+        let problem = answer.assert_problem(403, "page_not_allowed");
+        let detail = text(&problem, "detail");
+        assert!(
+            detail.contains("127.0.0.1") || detail.contains("evil.com"),
+            "{detail}"
+        );
+    }
+    refuses_page(
+        &format!("{own}&timestamp=1&url=http://example.com@evil.com/"),
+        400,
+        "bad_url",
+    )
+    .await;
+    for ordinary in [
+        "&timestamp=1",
+        "&timestamp=1&url=https://www.example.com/b",
+        "&timestamp=1&url=https%3A%2F%2Fevil.com%2F",
+        "&timestamp=1&url=/relative",
+        "&url=https://evil.com/&timestamp=1",
+        "&timestamp=1#&url=https://evil.com/",
+    ] {
+        app.config(&format!("{own}{ordinary}")).await.ok();
+    }
+}
+
+#[tokio::test]
 async fn a_host_with_a_trailing_dot() {
     refuses_page("https://example.com./", 403, "page_not_allowed").await;
     refuses_page("https://evil.com.example.com./", 403, "page_not_allowed").await;
