@@ -97,20 +97,26 @@ pub(super) const ISSUED_HERE: [&str; 6] = [
     "/cgi-bin/ticket/get",
 ];
 
-/// What issues an account's token, which a key with virtual tokens must not get.
-const ISSUES_TOKENS: [&str; 4] = [
+/// What issues a token of an account, a corp or a provider, which a key with virtual tokens must not get.
+const ISSUES_TOKENS: [&str; 9] = [
     "/cgi-bin/component/api_component_token",
     "/cgi-bin/component/api_authorizer_token",
     "/cgi-bin/component/api_query_auth",
+    "/cgi-bin/corpgroup/corp/gettoken",
     "/cgi-bin/service/get_corp_token",
+    "/cgi-bin/service/get_permanent_code",
+    "/cgi-bin/service/v2/get_permanent_code",
+    "/cgi-bin/service/get_provider_token",
+    "/cgi-bin/service/get_suite_token",
 ];
 
-/// Quotas, tickets, and whatever manages accounts and authorisations: an entry such as `/cgi-bin/` does not
+/// Quotas, tickets, keys of Tencent Cloud, and whatever manages accounts and authorisations: an entry such as `/cgi-bin/` does not
 /// include them.
-const SENSITIVE: [&str; 10] = [
+const SENSITIVE: [&str; 12] = [
     "/cgi-bin/clear_quota",
     "/cgi-bin/openapi/quota/clear",
     "/cgi-bin/component",
+    "/cgi-bin/corpgroup",
     "/cgi-bin/service",
     "/cgi-bin/ticket",
     "/cgi-bin/open",
@@ -118,6 +124,7 @@ const SENSITIVE: [&str; 10] = [
     "/wxa/component",
     "/sns/component",
     "/sns/oauth2/component",
+    "/tcb/getqcloudtoken",
 ];
 
 #[cfg(test)]
@@ -183,14 +190,16 @@ mod tests {
             "/cgi-bin/clear_quota/v2",
             "/cgi-bin/openapi/quota/clear",
             "/cgi-bin/component/api_get_authorizer_info",
+            "/cgi-bin/corpgroup/corp/list_app_share_info",
             "/cgi-bin/service/get_auth_info",
             "/cgi-bin/ticket/other",
             "/cgi-bin/open/create",
             "/cgi-bin/account/getaccountbasicinfo",
             "/wxa/component/fastregisterweapp",
             "/sns/component/jscode2session",
+            "/tcb/getqcloudtoken",
         ] {
-            let broad = ["/", "/cgi-bin/", "/wxa/", "/sns/"];
+            let broad = ["/", "/cgi-bin/", "/wxa/", "/sns/", "/tcb/"];
             assert_eq!(
                 right(&broad, &Method::POST, path),
                 CallRight::NeedsExactEntry,
