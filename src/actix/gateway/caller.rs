@@ -122,7 +122,7 @@ impl Shared {
         token: &str,
         query: &Query<'_>,
     ) -> Result<Caller, Refusal> {
-        if token.starts_with(API_KEY_PREFIX) || keys.find(token).is_some() {
+        if token.starts_with(API_KEY_PREFIX) {
             let key = self.presenter(incoming).find(keys, token)?;
             let key = key.ok_or_else(|| {
                 // Not an errcode for which SDKs fetch another token and try again.
@@ -245,12 +245,16 @@ impl Shared {
         }
     }
 
-    /// Returns the error for an unknown token, in the words of the system that the base URL names.
+    /// Returns the error for an unknown token, which may be a key without the prefix, in the words of the system that the base URL names.
     fn dead_token(&self, incoming: &Incoming<'_>) -> Refusal {
-        match self.system(None, incoming) {
-            System::Weixin => wire_errors::DEAD_TOKEN.into(),
-            System::Qyapi => wire_errors::WORK_DEAD_TOKEN.into(),
-        }
+        let error = match self.system(None, incoming) {
+            System::Weixin => wire_errors::DEAD_TOKEN,
+            System::Qyapi => wire_errors::WORK_DEAD_TOKEN,
+        };
+        Refusal::because(
+            error,
+            "an API key of wx-jssdk in the place of the token begins with wxk_",
+        )
     }
 }
 

@@ -46,8 +46,8 @@ impl Presenter<'_> {
         lockout.find(keys, presented, self.client(lockout).unwrap_or(unknown))
     }
 
-    /// [`Self::find`] where a token of WeChat may stand as well: only what begins like an API key counts as an
-    /// invalid one.
+    /// [`Self::find`] where a token of WeChat may stand as well: only a text that begins like an API key is one, so
+    /// that every guess counts.
     pub(in crate::actix) fn find_among_tokens<'k>(
         self,
         keys: &'k ApiKeys,
@@ -55,7 +55,7 @@ impl Presenter<'_> {
     ) -> Result<Option<&'k Arc<ApiKey>>, Duration> {
         match token.starts_with(API_KEY_PREFIX) {
             true => self.find(keys, token),
-            false => Ok(keys.find(token)),
+            false => Ok(None),
         }
     }
 

@@ -138,6 +138,23 @@ async fn sensitive_and_token_issuing_paths_are_not_forwarded() {
 }
 
 #[tokio::test]
+async fn in_a_tokens_place_a_key_must_begin_with_the_prefix() {
+    let old = "a-key-without-the-prefix";
+    let key = format!(
+        "[[server.api_keys]]\nname = \"old\"\nsha256 = \"{}\"\ncalls = [\"/\"]\n",
+        KeyHash::of(old)
+    );
+    let world = World::with(&key).await;
+    let in_header = get(format!("/wx/main{USERS}")).bearer(old);
+    assert_eq!(errcode(&world.send(in_header).await), 0);
+    let call = get(format!("/wx/main{USERS}?access_token={old}"));
+    refused(&world.send(call).await, 40001, "begins with wxk_");
+    let ticket = "/wx/main/cgi-bin/ticket/getticket?type=jsapi";
+    let call = get(format!("{ticket}&access_token={old}"));
+    refused(&world.send(call).await, 40001, "invalid credential");
+}
+
+#[tokio::test]
 async fn an_api_key_never_goes_upstream() {
     let world = World::new().await;
     let token = world.token(KEY).await;
