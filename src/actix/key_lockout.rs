@@ -97,6 +97,12 @@ impl KeyLockout {
         self.clients.likely(peer.ip(), headers)
     }
 
+    /// Returns the header in which proxies report the client's address.
+    #[cfg(feature = "server")] // the gateway drops it
+    pub(super) fn client_ip_header(&self) -> &str {
+        self.clients.header()
+    }
+
     /// Returns whether a line about a secret in a key's place may be logged now: once a minute.
     pub(super) fn may_log_secret(&self) -> bool {
         self.secret_log.may_log(self.clock.now())

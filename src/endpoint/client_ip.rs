@@ -67,6 +67,12 @@ impl ClientIps {
         forwarded.unwrap_or(peer)
     }
 
+    /// Returns the name of the header.
+    #[must_use]
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&address))
     }

@@ -63,7 +63,11 @@ impl Call<'_> {
             ..
         } = self.shared;
         let mut call = InProgress::new(stats, &self.caller.name, self.path.group(), permit);
-        let mut headers = outgoing_request::headers(self.incoming.headers(), &self.shared.via);
+        let mut headers = outgoing_request::headers(
+            self.incoming.headers(),
+            &self.shared.via,
+            self.shared.lockout.client_ip_header(),
+        );
         self.check(&headers)?;
         let mut token = self.token().await?;
         let (mut query, mut body) = match login_body {

@@ -150,7 +150,7 @@ const SHORTEST_REST: usize = 43;
 
 /// Returns the headers to send. Dropped are those of this hop, those with the caller's credentials and
 /// addresses, and `Accept-Encoding`, since the errcode of a compressed answer cannot be read.
-pub(super) fn headers(source: &CallerHeaders, via: &str) -> HeaderMap {
+pub(super) fn headers(source: &CallerHeaders, via: &str, client_ip_header: &str) -> HeaderMap {
     let named: Vec<String> = source
         .get_all("connection")
         .filter_map(|value| value.to_str().ok())
@@ -163,6 +163,7 @@ pub(super) fn headers(source: &CallerHeaders, via: &str) -> HeaderMap {
         let is_dropped = DROPPED.contains(&name)
             || name.starts_with("x-forwarded-")
             || name.starts_with("proxy-")
+            || name.eq_ignore_ascii_case(client_ip_header)
             || named.iter().any(|hop| hop == name);
         if is_dropped {
             continue;
@@ -181,9 +182,10 @@ pub(super) fn headers(source: &CallerHeaders, via: &str) -> HeaderMap {
 }
 
 /// Hop-by-hop headers (RFC 9110 section 7.6.1), credentials, and what the HTTP client sets itself.
-const DROPPED: [&str; 16] = [
+const DROPPED: [&str; 21] = [
     "accept-encoding",
     "authorization",
+    "cf-connecting-ip",
     "connection",
     "content-length",
     "cookie",
@@ -191,11 +193,15 @@ const DROPPED: [&str; 16] = [
     "forwarded",
     "host",
     "keep-alive",
+    "referer",
     "te",
     "trailer",
     "transfer-encoding",
+    "true-client-ip",
     "upgrade",
     "x-api-key",
+    "x-client-ip",
+    "x-original-forwarded-for",
     "x-real-ip",
     "x-request-id",
 ];
