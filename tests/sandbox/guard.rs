@@ -82,6 +82,22 @@ async fn pages_of_other_origins_may_not_use_the_control_api() {
 }
 
 #[tokio::test]
+async fn a_page_that_uses_dns_rebinding_reads_nothing_without_an_origin() {
+    let sandbox = sandbox().await;
+    let state = |host: &'static str| {
+        let request = client().get(format!("{}/sandbox/state", sandbox.url()));
+        request.header("Host", host).send()
+    };
+    let answer = state("evil.example:8082").await.unwrap();
+    assert_eq!(answer.status(), 403);
+    let text = answer.text().await.unwrap();
+    assert!(text.contains("IP address or localhost"), "{text}");
+    for host in ["192.0.2.7:8082", "localhost", "wechat:8082"] {
+        assert_eq!(state(host).await.unwrap().status(), 200, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_origin_beside_an_own_one_is_refused() {
     let sandbox = sandbox().await;
     assert_eq!(
