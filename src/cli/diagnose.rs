@@ -10,8 +10,8 @@ use crate::diagnose::{Answer, Case, Finding, Paste, Role, Target, diagnose};
 #[derive(Debug, Args)]
 #[command(after_help = "Example · 示例:
   wx-jssdk diagnose --url https://h.cn/p --json answer.json --ticket - < ticket.txt
-  wx-jssdk diagnose --url U --nonce N --timestamp S --signature X --ticket T
-  wx-jssdk diagnose --paste - --url https://h.cn/p --ticket T < whatever.txt
+  wx-jssdk diagnose --url U --nonce N --timestamp S --signature X --ticket @ticket.txt --access-token @token.txt
+  wx-jssdk diagnose --paste - --url https://h.cn/p --ticket @ticket.txt < whatever.txt
   wx-jssdk diagnose --error 'config:invalid url domain'")]
 pub(super) struct Diagnose {
     /// The page's location.href · 页面地址
@@ -26,7 +26,7 @@ pub(super) struct Diagnose {
     /// The signature that the page got · 页面收到的签名
     #[arg(long, default_value = "", hide_default_value = true)]
     signature: String,
-    /// The jsapi_ticket; - reads it from stdin · jsapi_ticket，- 表示从标准输入读取
+    /// The jsapi_ticket, as all tickets and tokens here also @FILE; - reads stdin · jsapi_ticket；各 ticket、token 均可写 @文件，- 表示从标准输入读取
     #[arg(long, default_value = "", hide_default_value = true)]
     ticket: String,
     /// The ticket before it · 上一个 ticket
@@ -103,10 +103,9 @@ impl Diagnose {
                     .into(),
             ));
         }
-        let ticket = if self.ticket == "-" {
-            from_stdin()?.trim_end_matches(['\r', '\n']).to_owned()
-        } else {
-            self.ticket
+        let ticket = match self.ticket.as_str() {
+            "-" => without_break(&from_stdin()?),
+            _ => secret_in("--ticket", self.ticket)?,
         };
         let mut case = Case {
             landing: self.landing,
@@ -121,11 +120,18 @@ impl Diagnose {
         };
         case = case
             .ticket(Role::Current, ticket)
-            .ticket(Role::Previous, self.previous_ticket)
-            .ticket(Role::Card, self.card_ticket)
-            .ticket(Role::Agent, self.agent_ticket)
-            .ticket(Role::AccessToken, self.access_token);
+            .ticket(
+                Role::Previous,
+                secret_in("--previous-ticket", self.previous_ticket)?,
+            )
+            .ticket(Role::Card, secret_in("--card-ticket", self.card_ticket)?)
+            .ticket(Role::Agent, secret_in("--agent-ticket", self.agent_ticket)?)
+            .ticket(
+                Role::AccessToken,
+                secret_in("--access-token", self.access_token)?,
+            );
         for (at, ticket) in self.other_ticket.into_iter().enumerate() {
+            let ticket = secret_in("--other-ticket", ticket)?;
             case = case.ticket(Role::Other((at + 1).to_string()), ticket);
         }
         case = case.client_error(self.error);
@@ -150,12 +156,28 @@ fn answer_in(source: &str) -> Result<Answer, Unusable> {
     })
 }
 
+/// Returns a ticket or token: the text, or the content of `@FILE`, which keeps it out of the process list.
+fn secret_in(flag: &str, text: String) -> Result<String, Unusable> {
+    match text.strip_prefix('@') {
+        Some(file) => file_of(flag, file).map(|text| without_break(&text)),
+        None => Ok(text),
+    }
+}
+
+fn without_break(text: &str) -> String {
+    text.trim_end_matches(['\r', '\n']).to_owned()
+}
+
 fn text_of(flag: &str, source: &str) -> Result<String, Unusable> {
     match source {
         "-" => from_stdin(),
-        file => std::fs::read_to_string(Path::new(file))
-            .map_err(|error| Unusable::Usage(format!("{flag} {file}: {error}"))),
+        file => file_of(flag, file),
     }
+}
+
+fn file_of(flag: &str, file: &str) -> Result<String, Unusable> {
+    std::fs::read_to_string(Path::new(file))
+        .map_err(|error| Unusable::Usage(format!("{flag} {file}: {error}")))
 }
 
 fn show(finding: &Finding) {

@@ -164,6 +164,41 @@ async fn a_foreign_backends_json_is_read_from_stdin() {
 }
 
 #[tokio::test]
+async fn every_ticket_and_token_may_be_in_a_file() {
+    let home = tempfile::tempdir().unwrap();
+    let (right, other) = (home.path().join("right"), home.path().join("other"));
+    std::fs::write(&right, format!("{TICKET}\n")).unwrap();
+    std::fs::write(&other, "another-ticket-of-eighty-six-characters").unwrap();
+    let at = |path: &std::path::Path| format!("@{}", path.display());
+    let (right, other) = (at(&right), at(&other));
+    let signature = signed("https://h.cn/p");
+    for (flag, code) in [
+        ("--ticket", "signature_is_right"),
+        ("--previous-ticket", "previous_ticket"),
+        ("--card-ticket", "card_ticket_for_jsapi"),
+        ("--agent-ticket", "agent_ticket_for_jsapi"),
+        ("--access-token", "access_token_for_ticket"),
+        ("--other-ticket", "ticket_of_another_account"),
+    ] {
+        let mut arguments = arguments("https://h.cn/p", &signature);
+        *arguments.last_mut().unwrap() = if flag == "--ticket" { &right } else { &other };
+        arguments.extend([flag, &right].into_iter().filter(|_| flag != "--ticket"));
+        let ended = run(&arguments).await;
+        assert!(ended.stdout.starts_with(code), "{flag}: {}", ended.stdout);
+    }
+    let ended = run(&[
+        "diagnose",
+        "--error",
+        "x",
+        "--card-ticket",
+        "@/nowhere/at.all",
+    ])
+    .await;
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("--card-ticket /nowhere/at.all"));
+}
+
+#[tokio::test]
 async fn too_little_input_or_invalid_json_is_wrong_usage() {
     for (arguments, input) in [
         (&["diagnose"][..], ""),
