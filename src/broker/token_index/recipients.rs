@@ -177,8 +177,8 @@ const MOST_RECIPIENTS: usize = 256;
 /// Tokens whose account is remembered: some 2 MiB.
 const MOST_HANDED: u64 = 20_000;
 
-/// Longer than any client keeps a token that lives for two hours.
-const HANDED_LIFE: Duration = Duration::from_secs(86_400);
+/// A token lives for two hours, and a client that ignores `expires_in` keeps it for two hours more.
+const HANDED_LIFE: Duration = Duration::from_secs(4 * 3_600);
 
 #[cfg(test)]
 mod tests {
