@@ -92,7 +92,11 @@ impl PageUrl {
         });
         // A page has an absolute address.
         let pages = urls.filter(|url| after_scheme(url).is_some());
-        pages.map(Self::parse)
+        // Each is read to its end: hundreds of them would take milliseconds.
+        pages.enumerate().map(|(n, url)| match n < MOST_OTHERS {
+            true => Self::parse(url),
+            false => Err(PageError::TooLong),
+        })
     }
 
     /// Returns the host: lower case, punycode, an IPv6 address in brackets, without port.
@@ -293,6 +297,9 @@ const IS_QUERY: [bool; 256] = {
     }
     is_query
 };
+
+/// Maximum number of other pages whose string a URL may contain.
+const MOST_OTHERS: usize = 4;
 
 /// Maximum length of a DNS name.
 const MAX_HOST: usize = 253;

@@ -247,6 +247,8 @@ async fn a_url_whose_signature_would_hold_for_a_foreign_page() {
         "bad_url",
     )
     .await;
+    let more = "&url=https://example.com/".repeat(5);
+    refuses_page(&format!("{own}&timestamp=1{more}"), 400, "bad_url").await;
     for ordinary in [
         "&timestamp=1",
         "&timestamp=1&url=https://www.example.com/b",
