@@ -207,17 +207,18 @@ fn from_stdin() -> Result<String, Unusable> {
     Ok(std::io::read_to_string(std::io::stdin())?)
 }
 
-/// Loads the configuration for a command that needs at least one account.
+/// Loads the configuration for a command that needs an account, a platform or an API key that manages accounts.
 fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
     let settings = Settings::load(file)?;
-    if !settings.accounts.is_empty() || !settings.platforms.is_empty() {
+    let has_some = !settings.accounts.is_empty() || !settings.platforms.is_empty();
+    if has_some || settings.server.api_keys.has_manager() {
         return Ok(settings);
     }
     let mut problems = Problems::default();
     problems.add(
         "accounts",
-        "no account is configured: add [accounts.main] with app_id, secret_file and js_safe_domains to wx-jssdk.toml, or try wx-jssdk serve --sandbox".into(),
-        "没有配置账号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或先用 wx-jssdk serve --sandbox 体验".into(),
+        "no account is configured: add [accounts.main] with app_id, secret_file and js_safe_domains to wx-jssdk.toml, or an API key with manage = true for accounts of the admin API, or try wx-jssdk serve --sandbox".into(),
+        "没有配置账号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或设置带 manage = true 的 API key 以通过管理端口添加账号，或先用 wx-jssdk serve --sandbox 体验".into(),
     );
     Err(problems)
 }

@@ -14,7 +14,7 @@ use wx_jssdk::sandbox::{App, Sandbox};
 use wx_jssdk::server::Reloader;
 use wx_jssdk::server::config::Settings;
 
-use crate::common::program::{BOUND, Running, SECRET, client, command, get};
+use crate::common::program::{BOUND, Running, SECRET, client, command, get, run_in};
 use crate::common::service;
 use crate::common::wait::called;
 
@@ -708,6 +708,38 @@ async fn a_setting_that_needs_a_restart_is_named_unless_a_flag_set_it() {
         "{}",
         ended.stderr
     );
+}
+
+#[tokio::test]
+async fn a_service_needs_no_configured_account_if_a_key_manages_accounts() {
+    let mut process = Process::start(&[A], &["k"]).await;
+    let keep = text(&process.sandbox, &[A], &["k"])
+        .replace("kind = \"memory\"", "kind = \"file\"")
+        .replace("name = \"k\"\n", "name = \"k\"\nmanage = true\n");
+    std::fs::write(process.home.path().join("wx-jssdk.toml"), &keep).unwrap();
+    process.running.stop().await;
+    process.running = Running::start(command(process.home.path(), &["serve"]));
+    let admin = process.running.line("admin").await;
+    let account = json!({ "app_id": "wxb", "secret": SECRET, "js_safe_domains": ["example.com"] });
+    let put = client().put(format!("{admin}/accounts/b")).bearer_auth("k");
+    let added = put.body(account.to_string()).send().await.unwrap();
+    assert_eq!(added.status(), 201);
+    let (without, _) = keep.split_once("[accounts.a]").unwrap();
+    let line = process.hang_up(without).await;
+    assert!(line.contains("applied"), "{line}");
+    process.running.stop().await;
+    let ended = run_in(process.home.path(), &["check"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    process.running = Running::start(command(process.home.path(), &["serve"]));
+    let public = process.running.line("public").await;
+    assert_eq!(sign(&public, "b").await.0, 200);
+    process.running.stop().await;
+    // A key that manages no account gives no service an account.
+    let without = without.replace("manage = true\n", "");
+    std::fs::write(process.home.path().join("wx-jssdk.toml"), without).unwrap();
+    let ended = run_in(process.home.path(), &["serve"]).await;
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("manage = true"), "{}", ended.stderr);
 }
 
 #[tokio::test]
