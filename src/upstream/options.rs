@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::base_url;
 use crate::account::Egress;
 
 /// The base URLs of WeChat's APIs and the timeouts of calls.
@@ -22,6 +23,12 @@ pub struct UpstreamOptions {
 }
 
 impl UpstreamOptions {
+    /// Returns whether the text is a base URL: http(s), without credentials, query and fragment.
+    #[must_use]
+    pub fn is_base_url(text: &str) -> bool {
+        base_url::parse(text).is_ok()
+    }
+
     /// Returns the defaults with this base URL for all of WeChat's hosts, as the sandbox and test servers have it.
     pub fn at(url: impl Into<String>) -> Self {
         let url = url.into();

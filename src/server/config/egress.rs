@@ -9,6 +9,7 @@ use super::secret::text_or_file;
 use super::section::Section;
 use crate::account::{Egress, Proxy, ProxyError};
 use crate::credential::Secret;
+use crate::upstream::UpstreamOptions;
 
 /// Reads the proxy of a section. `Some(None)` if it has none, `None` after a problem.
 pub(super) fn read(
@@ -107,12 +108,14 @@ pub(super) fn fallback(
         .map(|base| base.trim_end_matches('/').to_owned())
         .collect();
     for (at, base) in bases.iter().enumerate() {
-        if !is_base(base) {
+        if !UpstreamOptions::is_base_url(base) {
             let (en, zh) = got(base);
             problems.add(
                 &path,
-                format!("must be base URLs such as https://api2.weixin.qq.com{en}"),
-                format!("应为 https://api2.weixin.qq.com 这样的地址{zh}"),
+                format!(
+                    "must be base URLs such as https://api2.weixin.qq.com, without a user name{en}"
+                ),
+                format!("应为 https://api2.weixin.qq.com 这样的地址，不含用户名{zh}"),
             );
             return None;
         }
@@ -126,15 +129,6 @@ pub(super) fn fallback(
         }
     }
     Some(bases)
-}
-
-fn is_base(text: &str) -> bool {
-    !text.contains('@')
-        && url::Url::parse(text).is_ok_and(|url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.query().is_none()
-                && url.fragment().is_none()
-        })
 }
 
 pub(super) const KEYS: [&str; 4] = [

@@ -146,16 +146,17 @@ fn a_bad_upstream_is_refused_and_a_valid_one_loses_its_trailing_slash() {
         "https://",
         "https://x/?a=1",
         "https://x/#a",
+        "https://user:hunter2@x",
         "file:///x",
     ] {
-        only(
-            "upstream.weixin",
-            read(&format!("upstream.weixin = \"{url}\"")),
-        );
-        only(
-            "upstream.qyapi",
-            read(&format!("upstream.qyapi = \"{url}\"")),
-        );
+        for (key, value) in [
+            ("upstream.weixin", format!("\"{url}\"")),
+            ("upstream.qyapi", format!("\"{url}\"")),
+            ("upstream.fallback", format!("[\"{url}\"]")),
+        ] {
+            let what = only(key, read(&format!("{key} = {value}")));
+            assert!(!what.contains("hunter2"), "{what}");
+        }
     }
     assert_eq!(
         good("upstream.weixin = \"http://127.0.0.1:9/wx/\"")

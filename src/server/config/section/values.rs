@@ -10,6 +10,7 @@ use super::Section;
 use crate::error::Text;
 use crate::server::config::Problems;
 use crate::server::config::redact::{got, ill_written};
+use crate::upstream::UpstreamOptions;
 
 impl Section {
     /// Takes an optional text.
@@ -77,24 +78,18 @@ impl Section {
         problems: &mut Problems,
     ) -> Option<String> {
         let text = self.text(key, problems)?;
-        match url::Url::parse(&text) {
-            Ok(url)
-                if matches!(url.scheme(), "http" | "https")
-                    && url.query().is_none()
-                    && url.fragment().is_none() =>
-            {
-                Some(text.trim_end_matches('/').to_owned())
-            }
-            _ => {
-                let (en, zh) = got(&text);
-                problems.add(
-                    &self.path_of(key),
-                    format!("must be a base URL such as https://api.weixin.qq.com{en}"),
-                    format!("应为 https://api.weixin.qq.com 这样的地址{zh}"),
-                );
-                None
-            }
+        if UpstreamOptions::is_base_url(&text) {
+            return Some(text.trim_end_matches('/').to_owned());
         }
+        let (en, zh) = got(&text);
+        problems.add(
+            &self.path_of(key),
+            format!(
+                "must be a base URL such as https://api.weixin.qq.com, without a user name{en}"
+            ),
+            format!("应为 https://api.weixin.qq.com 这样的地址，不含用户名{zh}"),
+        );
+        None
     }
 
     /// Takes a text that must be a name in `choices`, and returns the value of that name.
