@@ -121,9 +121,13 @@ fn try_path(path: &Path, problems: &mut Problems) {
             format!("\"{shown}\" is not a directory: choose a file in a directory"),
             format!("“{shown}”不是目录：请填写某个目录下的文件"),
         ),
-        Ok(_) if path.is_dir() => (
-            format!("\"{file}\" is a directory: choose a file in it"),
+        Ok(_) if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") => (
+            format!("\"{file}\" names a directory: choose a file in it"),
             format!("“{file}”是目录：请填写其中的文件名"),
+        ),
+        Ok(_) if path.exists() && !path.is_file() => (
+            format!("\"{file}\" is not a regular file: choose another path"),
+            format!("“{file}”不是普通文件：请改用其他路径"),
         ),
         Ok(_) => return,
     };

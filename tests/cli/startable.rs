@@ -1,5 +1,6 @@
 //! `check` refuses the configurations with which `serve` would not start, or clients not connect.
 
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -87,7 +88,17 @@ async fn check_names_each_setting_that_keeps_serve_from_starting() {
         (
             "[store]\nkind = \"file\"\npath = \".\"".into(),
             "store.path: ",
-            "\".\" is a directory",
+            "\".\" names a directory",
+        ),
+        (
+            "[store]\nkind = \"file\"\npath = \"socket\"".into(),
+            "store.path: ",
+            "\"socket\" is not a regular file",
+        ),
+        (
+            "[store]\nkind = \"file\"\npath = \"new/\"".into(),
+            "store.path: ",
+            "\"new/\" names a directory",
         ),
         (
             "[store]\nkind = \"redis\"\nurl = \"http://x\"".into(),
@@ -106,6 +117,7 @@ async fn check_names_each_setting_that_keeps_serve_from_starting() {
         ),
     ] {
         let home = home_with(&more);
+        let _socket = UnixListener::bind(home.path().join("socket")).unwrap();
         let serve = run_in(home.path(), &["serve"]).await;
         assert_eq!(
             (serve.code, serve.stdout.as_str()),

@@ -66,6 +66,33 @@ async fn all_values_survive_a_restart() {
     assert!(!moved_aside(&path).exists(), "the file was not damaged");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_no_regular_file_is_refused_and_left_as_it_is() {
+    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+    use std::os::unix::net::UnixListener;
+    let (directory, path) = place();
+    let _socket = UnixListener::bind(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let fifo = directory.path().join("fifo");
+    let made = Command::new("mkfifo")
+        .args(["-m", "666"])
+        .arg(&fifo)
+        .status();
+    assert!(made.unwrap().success());
+    for refused in [&path, &link, &fifo] {
+        let error = Store::file(refused).unwrap_err();
+        assert!(error.to_string().contains("not a regular file"), "{error}");
+        let mode = fs::metadata(refused).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o666, "{}", refused.display());
+    }
+    assert!(fs::metadata(&path).unwrap().file_type().is_socket());
+    let entries = fs::read_dir(directory.path()).unwrap();
+    assert_eq!(entries.count(), 3, "no lock file was made");
+}
+
 #[tokio::test]
 async fn documents_survive_a_restart() {
     let (_directory, path) = place();

@@ -43,6 +43,8 @@ struct Open {
 impl Disk {
     /// Opens or creates the file and reads all of it. An unreadable file is moved aside.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<(String, Entry)>), StoreError> {
+        // Before the lock file: a wrong path leaves nothing behind.
+        is_there(path).map_err(|error| problem(path, Failure::Io(error)))?;
         let lock = lock(path)?;
         let (open, entries) = match guarded(|| read(path)) {
             Ok(opened) => opened,
@@ -220,7 +222,7 @@ fn write(database: &Database, batch: &Batch) -> Result<(), Failure> {
 
 /// Opens a file, or creates it with a mode that never allows access by others.
 fn open_private(path: &Path) -> io::Result<File> {
-    let existed = path.try_exists()?;
+    let existed = is_there(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -232,6 +234,17 @@ fn open_private(path: &Path) -> io::Result<File> {
         sync_directory(path)?;
     }
     Ok(file)
+}
+
+/// Returns whether the file exists. Anything but a regular file is an error, so that no device gets another mode.
+fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(found) if found.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        Ok(_) => Err(io::Error::other("not a regular file: change store.path")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes the access rights of others from an existing file.
