@@ -86,10 +86,18 @@ impl Unblock {
                 "{account}: nothing waits for a quota · 没有因额度用尽而等待的凭证"
             ));
         }
+        let mut ended = Ended::Success;
         for kind in kinds {
-            refresh(connection, &server, &key, account, kind).await?;
+            match refresh(connection, &server, &key, account, kind).await {
+                // The quota of the next one may be back all the same.
+                Err(refused @ Unusable::Refused(_)) => {
+                    refused.report();
+                    ended = Ended::Failure;
+                }
+                result => result?,
+            }
         }
-        Ok(Ended::Success)
+        Ok(ended)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::common::program::*;
 
 const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 const TOKEN: &str = "/cgi-bin/stable_token";
+const TICKET: &str = "/cgi-bin/ticket/getticket";
 const KEY: &str = "wxk_an-operators-key-of-this-test";
 const LIMITED: &str = "wxk_a-key-for-one-account";
 
@@ -235,6 +236,26 @@ async fn unblock_is_refused_while_the_quota_is_exhausted() {
         refused.stderr
     );
     assert!(is_bilingual(&refused.stderr), "{}", refused.stderr);
+    world.running.stop().await;
+}
+
+#[tokio::test]
+async fn unblock_tries_every_credential_although_one_is_refused() {
+    let world = World::start(None).await;
+    let exhausted = |path| Fault::always(path, FaultKind::Errcode(45_009));
+    world.sandbox.fault(exhausted(TOKEN));
+    world.sandbox.fault(exhausted(TICKET));
+    for kind in ["token", "jsapi"] {
+        let ended = world.run(&["refresh", "shop", kind]).await;
+        assert_eq!(ended.code, 1, "precondition: {}", ended.stderr);
+    }
+    world.sandbox.clear_faults();
+    world.sandbox.fault(exhausted(TOKEN));
+    let ended = world.run(&["unblock", "shop"]).await;
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("access_token"), "{}", ended.stderr);
+    let refreshed = "shop jsapi_ticket: ";
+    assert!(ended.stdout.contains(refreshed), "{}", ended.stdout);
     world.running.stop().await;
 }
 
