@@ -295,14 +295,8 @@ impl Settings {
         }
         let api_keys = keys::read(api_keys, &openable, problems);
         let server = server.map(|server| ServerSettings { api_keys, ..server });
-        if let Some(Some(name)) = default_account
-            && !names.contains(&name)
-        {
-            problems.add(
-                "server.default_account",
-                format!("no such account: [accounts.{name}] does not exist"),
-                format!("没有这个账号：缺少 [accounts.{name}]"),
-            );
+        if let Some(Some(name)) = default_account {
+            server::check_default(&name, &names, &accounts, problems);
         }
         Some(Self {
             server: server?,

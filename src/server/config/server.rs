@@ -1,5 +1,6 @@
 //! `[server]`.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use url::{Host, Url};
 use super::limits::{self, ProxySettings};
 use super::section::Section;
 use super::{Problems, TlsSettings};
+use crate::account::Account;
 use crate::actix::ApiKeys;
 use crate::server::startup_error::collide;
 
@@ -88,6 +90,35 @@ pub(super) fn default_account(
 ) -> Option<Option<String>> {
     let name = section.text("default_account", problems)?;
     Some(Some(name).filter(|name| !name.is_empty()))
+}
+
+/// Checks that the default account exists (`names` has those with a problem too), and that it signs pages if any does.
+pub(super) fn check_default(
+    name: &str,
+    names: &HashSet<String>,
+    accounts: &[(String, Account)],
+    problems: &mut Problems,
+) {
+    let default = accounts.iter().find(|(own, _)| own == name);
+    let is_mini = default.is_some_and(|(_, account)| !account.signs_pages());
+    let (en, zh) = if !names.contains(name) {
+        (
+            format!("no such account: [accounts.{name}] does not exist"),
+            format!("没有这个账号：缺少 [accounts.{name}]"),
+        )
+    } else if is_mini && accounts.iter().any(|(_, account)| account.signs_pages()) {
+        (
+            format!(
+                "[accounts.{name}] is a mini program (platform = \"mini\") and signs no pages: name an account that does"
+            ),
+            format!(
+                "[accounts.{name}] 是小程序（platform = \"mini\"），不能签名页面：请填写可以签名的账号"
+            ),
+        )
+    } else {
+        return;
+    };
+    problems.add("server.default_account", en, zh);
 }
 
 /// The addresses of this server's own listeners, as far as they are valid.

@@ -181,6 +181,17 @@ fn the_default_account_must_exist_and_may_itself_be_invalid() {
 }
 
 #[test]
+fn a_default_account_that_signs_no_pages_is_refused_beside_one_that_does() {
+    let mini =
+        "[accounts.m]\napp_id = \"wx00000000000000aa\"\nsecret = \"x\"\nplatform = \"mini\"\n";
+    let default = format!("server.default_account = \"m\"\n{mini}");
+    let what = only("server.default_account", read(&format!("{default}{MAIN}")));
+    assert!(what.contains("[accounts.m] is a mini program"), "{what}");
+    good(&default);
+    good(&format!("server.default_account = \"main\"\n{mini}{MAIN}"));
+}
+
+#[test]
 fn accounts_inherit_the_account_defaults_key_by_key() {
     let text = format!(
         "[account_defaults]\ntoken_mode = \"classic\"\njs_safe_domains = [\"example.org\"]\njs_api_list = [\"scanQRCode\"]\n{MAIN}
