@@ -32,9 +32,9 @@ pub(super) fn merged(
         .into_iter()
         .collect();
     variables.sort_by(|a, b| a.0.cmp(&b.0));
-    variables
-        .iter()
-        .for_each(|(path, _)| drop_other_secret(&mut table, path));
+    for (path, _) in variables.iter().filter(|(_, value)| !is_empty(value)) {
+        drop_other_secret(&mut table, path);
+    }
     for (path, value) in variables {
         if !set(&mut table, &path, value) {
             let variable = environment::variable(&path);
@@ -116,6 +116,11 @@ fn drop_other_secret(table: &mut Map<String, Value>, path: &str) {
     if let Some(section) = table {
         section.remove(&other);
     }
+}
+
+/// Returns whether this is a text without a character, as a variable without a value has it.
+pub(super) fn is_empty(value: &Value) -> bool {
+    matches!(&value.kind, ValueKind::String(text) if text.is_empty())
 }
 
 /// Returns the key that excludes this one, if this is the key of a secret or of its file.

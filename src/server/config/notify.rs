@@ -148,16 +148,24 @@ fn secret_or_file(
     problems: &mut Problems,
 ) -> Result<Option<Secret>, ()> {
     let before = problems.0.len();
-    let texts = keys.map(|key| {
-        let text = section.text_if_any(key, problems);
-        text.filter(|text| !text.is_empty())
-    });
-    let text = text_or_file(section, base, keys, texts, problems)?;
+    let [text, file] = keys.map(|key| section.text_if_any(key, problems));
+    let file = file.filter(|file| !file.is_empty());
+    let text = text_or_file(section, base, keys, [text, file], problems)?;
     if problems.0.len() > before {
         return Err(());
     }
-    let text = text.as_deref().map(trimmed);
-    Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
+    match text.as_deref().map(trimmed) {
+        None => Ok(None),
+        Some("") => {
+            problems.add(
+                &section.path_of(keys[0]),
+                "is empty: copy it from the robot's settings, or remove the line".into(),
+                "为空：请从机器人设置中复制，或删除此项".into(),
+            );
+            Err(())
+        }
+        Some(text) => Ok(Some(Secret::new(text))),
+    }
 }
 
 fn is_address(text: &str) -> bool {

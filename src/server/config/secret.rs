@@ -71,7 +71,8 @@ fn article(what: &str) -> String {
 }
 
 /// Returns the text of a key, or the content of the file that another key names, without a byte order mark
-/// and blanks at the end. `Err` after a problem.
+/// and blanks at the end. An empty value beside the other one does not count, so that a variable without a value
+/// replaces nothing. `Err` after a problem.
 pub(super) fn text_or_file(
     section: &Section,
     base: &Path,
@@ -79,19 +80,22 @@ pub(super) fn text_or_file(
     [text, file]: [Option<String>; 2],
     problems: &mut Problems,
 ) -> Result<Option<String>, ()> {
-    let Some(file) = file else { return Ok(text) };
-    let (en, zh) = match text {
-        Some(_) => (
+    let Some(file) = file.filter(|file| text.is_none() || !file.is_empty()) else {
+        return Ok(text);
+    };
+    let (en, zh) = if text.is_some_and(|text| !text.is_empty()) {
+        (
             format!("conflicts with {key}: keep one of them"),
             format!("与 {key} 只能写一个"),
-        ),
-        None => match std::fs::read_to_string(base.join(&file)) {
+        )
+    } else {
+        match content(base, &file, Some(key)) {
             Ok(text) => {
                 let text = text.trim_start_matches(BYTE_ORDER_MARK).trim_end();
                 return Ok(Some(text.to_owned()));
             }
-            Err(error) => unreadable(&file, &error, Some(key)),
-        },
+            Err(problem) => problem,
+        }
     };
     problems.add(&section.path_of(file_key), en, zh);
     Err(())
@@ -107,13 +111,25 @@ pub(super) fn content_of(
 ) -> Option<(String, String)> {
     let file = section.text_if_any(key, problems);
     let file = file.filter(|file| !file.is_empty())?;
-    match std::fs::read_to_string(base.join(&file)) {
+    match content(base, &file, None) {
         Ok(text) => Some((file, text)),
-        Err(error) => {
-            let (en, zh) = unreadable(&file, &error, None);
+        Err((en, zh)) => {
             problems.add(&section.path_of(key), en, zh);
             None
         }
+    }
+}
+
+/// Reads the file of a secret, which must not be empty. `instead` is the key of the secret itself, if there is one.
+fn content(base: &Path, file: &str, instead: Option<&str>) -> Result<String, (String, String)> {
+    let text = std::fs::read_to_string(base.join(file))
+        .map_err(|error| unreadable(file, &error, instead))?;
+    match trimmed(&text) {
+        "" => Err((
+            "the file is empty: write the secret into it".into(),
+            "文件为空：请写入密钥".into(),
+        )),
+        _ => Ok(text),
     }
 }
 

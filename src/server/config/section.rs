@@ -118,9 +118,7 @@ impl Section {
 
     /// Takes the key and returns true if its value is `""`.
     pub(super) fn take_if_empty(&mut self, key: &'static str) -> bool {
-        let empty =
-            |value: &Value| matches!(&value.kind, ValueKind::String(text) if text.is_empty());
-        self.table.get(key).is_some_and(empty) && self.take(key).is_some()
+        self.table.get(key).is_some_and(layers::is_empty) && self.take(key).is_some()
     }
 
     /// Takes the key if the environment set it as a text.
@@ -202,12 +200,11 @@ impl Section {
     /// Takes every key of the environment's section, which replaces the own one. A secret also replaces the file
     /// that holds it, and the reverse. A file is relative to `base`, the environment's base directory.
     pub(super) fn override_with(&mut self, environment: Self, base: &Path) {
-        for other in environment
-            .table
-            .keys()
-            .filter_map(|key| layers::other_secret(key))
-        {
-            self.table.remove(&other);
+        let own = environment.table.iter();
+        for (key, _) in own.filter(|(_, value)| !layers::is_empty(value)) {
+            if let Some(other) = layers::other_secret(key) {
+                self.table.remove(&other);
+            }
         }
         for (key, mut value) in environment.table {
             // Only a file that is there: a secret in the place of a path must not become part of one.

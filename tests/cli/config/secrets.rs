@@ -187,3 +187,72 @@ fn neither_settings_nor_problems_print_a_secret() {
         paths(read(&mistake)); // looks for the secret
     }
 }
+
+#[test]
+fn an_empty_file_of_a_secret_is_refused_wherever_it_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let robot = "[notify.webhooks.ops]\ntype = \"dingtalk\"\n";
+    let url = "url = \"https://x.example.com/hook\"\n";
+    for content in ["", "\n", "\u{feff} \r\n"] {
+        std::fs::write(home.path().join("empty"), content).unwrap();
+        for (path, text) in [
+            (
+                "notify.webhooks.ops.secret_file",
+                format!("{robot}{url}secret_file = \"empty\""),
+            ),
+            (
+                "notify.webhooks.ops.url_file",
+                format!("{robot}url_file = \"empty\""),
+            ),
+            (
+                "store.password_file",
+                "[store]\nkind = \"redis\"\nurl = \"redis://h/0\"\npassword_file = \"empty\"".into(),
+            ),
+            (
+                "upstream.proxy_password_file",
+                "[upstream]\nproxy = \"http://p:1\"\nproxy_user = \"u\"\nproxy_password_file = \"empty\"".into(),
+            ),
+        ] {
+            let result = Settings::read(&format!("{MAIN}{text}\n"), home.path(), HashMap::new());
+            let what = only(path, result);
+            assert!(what.contains("empty"), "{what}");
+        }
+    }
+    let empty = format!("{MAIN}{robot}{url}secret = \"\"\n");
+    let what = only("notify.webhooks.ops.secret", read(&empty));
+    assert!(what.contains("empty"), "{what}");
+}
+
+#[test]
+fn an_empty_variable_replaces_no_secret_of_the_other_form() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("key"), SECRET).unwrap();
+    let text = "[upstream]\nproxy = \"http://p:1\"\nproxy_user = \"u\"\nproxy_password_file = \"key\"\n\
+        [notify.webhooks.ops]\ntype = \"dingtalk\"\nurl = \"https://x.example.com/hook\"\nsecret_file = \"key\"\n\
+        [accounts.main]\napp_id = \"wx0123456789abcdef\"\nsecret_file = \"key\"\njs_safe_domains = [\"example.com\"]\n\
+        [accounts.text]\napp_id = \"wx00000000000000aa\"\nsecret = \"text\"\njs_safe_domains = [\"example.com\"]\n";
+    let read = |variables: &[&str]| {
+        let empty = |name: &&str| ((*name).to_owned(), String::new());
+        let environment = variables.iter().map(empty).collect();
+        Settings::read(text, home.path(), environment)
+            .unwrap_or_else(|problems| panic!("{problems}"))
+    };
+    let (with, without) = (
+        read(&[
+            "WX_JSSDK__UPSTREAM__PROXY_PASSWORD",
+            "WX_JSSDK__NOTIFY__WEBHOOKS__OPS__SECRET",
+            "WX_JSSDK__ACCOUNTS__MAIN__SECRET",
+            "WX_JSSDK__ACCOUNTS__TEXT__SECRET_FILE",
+        ]),
+        read(&[]),
+    );
+    assert_eq!(with.upstream, without.upstream);
+    assert_eq!(with.notify, without.notify);
+    let [(_, main), (_, text)] = &with.accounts[..] else {
+        panic!("{:?}", with.accounts);
+    };
+    assert_eq!(
+        [main, text].map(|it| it.secret().expose()),
+        [SECRET, "text"]
+    );
+}
