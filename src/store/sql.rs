@@ -77,6 +77,13 @@ impl Store {
         Ok(Self::new(Inner::Sql(Arc::new(sql))))
     }
 
+    /// Returns whether the names of the tables of [`Store::sql`] may start with this text: at most 32 lower-case
+    /// letters, digits and underscores, no digit first.
+    #[must_use]
+    pub fn is_table_prefix(text: &str) -> bool {
+        target::is_prefix(text)
+    }
+
     /// Returns the statements that create the tables of [`Store::sql`], for an administrator.
     ///
     /// # Errors

@@ -115,6 +115,11 @@ async fn check_names_each_setting_that_keeps_serve_from_starting() {
             "store.url: ",
             "postgres://",
         ),
+        (
+            "[store]\nkind = \"sql\"\nurl = \"sqlite:///x\"\ntable_prefix = \"Wx-\"".into(),
+            "store.table_prefix: ",
+            "32 lower-case letters",
+        ),
     ] {
         let home = home_with(&more);
         let _socket = UnixListener::bind(home.path().join("socket")).unwrap();

@@ -87,7 +87,7 @@ impl StoreSettings {
                 table_prefix: table_prefix?,
             },
         };
-        kind.check_url(problems);
+        kind.check(problems);
         Some(Self {
             kind,
             encryption: EncryptionKeys {
@@ -143,7 +143,7 @@ impl StoreKind {
         self.url().map_or("", |(_, _, example)| example)
     }
 
-    fn check_url(&self, problems: &mut Problems) {
+    fn check(&self, problems: &mut Problems) {
         if let Some((kind, url, example)) = self.url()
             && url.expose().is_empty()
         {
@@ -151,6 +151,16 @@ impl StoreKind {
                 "store.url",
                 format!("is missing: store.kind = \"{kind}\" requires a URL such as {example}"),
                 format!("缺少地址：store.kind = \"{kind}\" 需要 {example} 这样的地址"),
+            );
+        }
+        if let Self::Sql { table_prefix, .. } = self
+            && !Store::is_table_prefix(table_prefix)
+        {
+            problems.add(
+                "store.table_prefix",
+                "must be at most 32 lower-case letters, digits and underscores, no digit first"
+                    .into(),
+                "应为小写字母、数字和下划线，至多 32 个字符，不以数字开头".into(),
             );
         }
     }

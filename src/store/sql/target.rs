@@ -104,14 +104,18 @@ impl Target {
     }
 }
 
-/// Checks the prefix of the tables, which becomes a part of statements.
-pub(super) fn prefix(prefix: &str) -> Result<&str, StoreError> {
-    let fits = prefix.len() <= 32
-        && prefix
+/// Returns whether names of tables may start with this text, which becomes a part of statements.
+pub(super) fn is_prefix(text: &str) -> bool {
+    text.len() <= 32
+        && text
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && !prefix.starts_with(|first: char| first.is_ascii_digit());
-    match fits {
+        && !text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// Checks the prefix of the tables.
+pub(super) fn prefix(prefix: &str) -> Result<&str, StoreError> {
+    match is_prefix(prefix) {
         true => Ok(prefix),
         false => Err(refuse(
             "store.table_prefix must be at most 32 lower-case letters, digits and underscores",
