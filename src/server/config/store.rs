@@ -67,13 +67,17 @@ impl StoreSettings {
         base: &Path,
         problems: &mut Problems,
     ) -> Option<Self> {
+        let is_kind_variable = section.is_variable("kind");
         let kind = section.choice("kind", KINDS, problems);
         let path = section.text("path", problems);
-        let are_variables = ["url", "password_file"].map(|key| section.is_variable(key));
-        let url = section.text("url", problems);
+        let url = match kind {
+            Some(KindName::Memory | KindName::File) => {
+                check_unused(section, is_kind_variable, problems);
+                None
+            }
+            _ => url(section, base, problems),
+        };
         let table_prefix = section.text("table_prefix", problems);
-        let has_password = url.as_deref().is_some_and(has_password);
-        let password = password(section, base, has_password, are_variables, problems);
         let current = key(section, base, "encryption_key_file", problems);
         let previous = key(section, base, "previous_encryption_key_file", problems);
         let accept_unencrypted = section.flag("accept_unencrypted", problems);
@@ -81,9 +85,9 @@ impl StoreSettings {
         let kind = match kind? {
             KindName::Memory => StoreKind::Memory,
             KindName::File => StoreKind::File(file(path?, problems)),
-            KindName::Redis => StoreKind::Redis(with_password(url?, password)),
+            KindName::Redis => StoreKind::Redis(url?),
             KindName::Sql => StoreKind::Sql {
-                url: with_password(url?, password),
+                url: url?,
                 table_prefix: table_prefix?,
             },
         };
@@ -195,6 +199,22 @@ impl Settings {
     }
 }
 
+/// Takes the keys of a server's address, and reports those that are set: the operator means another kind of store.
+/// A kind in the environment leaves the file's address unused on purpose.
+fn check_unused(section: &mut Section, is_kind_variable: bool, problems: &mut Problems) {
+    for key in URL_KEYS {
+        let is_on_purpose = is_kind_variable && !section.is_variable(key);
+        let text = section.text_if_any(key, problems);
+        if text.is_some_and(|text| !text.is_empty()) && !is_on_purpose {
+            problems.add(
+                &section.path_of(key),
+                "is not used by this store.kind: write store.kind = \"redis\" or \"sql\", or remove it".into(),
+                "当前的 store.kind 不使用此项：请写 store.kind = \"redis\" 或 \"sql\"，或删除此项".into(),
+            );
+        }
+    }
+}
+
 fn file(path: String, problems: &mut Problems) -> PathBuf {
     if path.is_empty() {
         problems.add(
@@ -204,6 +224,15 @@ fn file(path: String, problems: &mut Problems) -> PathBuf {
         );
     }
     path.into()
+}
+
+/// Reads the URL, with the password of `password_file` in it.
+fn url(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
+    let are_variables = URL_KEYS.map(|key| section.is_variable(key));
+    let url = section.text("url", problems);
+    let has_password = url.as_deref().is_some_and(has_password);
+    let password = password(section, base, has_password, are_variables, problems);
+    Some(with_password(url?, password))
 }
 
 /// Reads the content of `password_file`, without the newline that editors append; `None` without one,
@@ -268,6 +297,9 @@ fn key(
     };
     EncryptionKey::parse(&text).map_err(report).ok()
 }
+
+/// The keys that only a store on a server has.
+const URL_KEYS: [&str; 2] = ["url", "password_file"];
 
 /// Number of credentials that are read at the start.
 const CHECKED: usize = 500;

@@ -181,6 +181,34 @@ fn each_store_kind_requires_its_own_settings() {
 }
 
 #[test]
+fn an_address_or_password_that_the_kind_of_store_does_not_use_is_refused() {
+    let url = "url = \"redis://:hunter2@h/0\"";
+    for (key, lines) in [
+        ("store.url", url.to_owned()),
+        ("store.url", format!("kind = \"memory\"\n{url}")),
+        (
+            "store.password_file",
+            "password_file = \"/none\"".to_owned(),
+        ),
+    ] {
+        let what = only(key, read(&format!("[store]\n{lines}")));
+        assert!(what.contains("store.kind = \"redis\""), "{what}");
+        assert!(!what.contains("hunter2"), "{what}");
+    }
+    let set_url = ("WX_JSSDK__STORE__URL", "redis://h/0");
+    only("store.url", read_with("", &[set_url]));
+    let memory = ("WX_JSSDK__STORE__KIND", "memory");
+    only("store.url", read_with("", &[memory, set_url]));
+    let redis = format!("[store]\nkind = \"redis\"\n{url}\npassword_file = \"\"\n");
+    let settings = good_with(&redis, &[memory]);
+    assert_eq!(settings.store.kind, StoreKind::Memory, "a trial elsewhere");
+    good_with(
+        "[store]\nurl = \"redis://h/0\"",
+        &[("WX_JSSDK__STORE__URL", "")],
+    );
+}
+
+#[test]
 fn a_misspelt_log_level_is_refused_instead_of_silencing_the_log() {
     for level in [
         "off",
