@@ -306,10 +306,15 @@ impl Shared {
         }
         let what = match caller.key.right(incoming.method(), path) {
             CallRight::Granted => return Ok(()),
-            CallRight::NotListed if caller.key.calls.is_empty() => format!(
-                "wx-jssdk passes calls on only for API keys with calls: write calls = [\"{}/\"] for the key \"{key}\" in server.api_keys",
-                path.group()
-            ),
+            CallRight::NotListed if caller.key.calls.is_empty() => {
+                let entry = match path.is_sensitive() {
+                    true => called.to_owned(),
+                    false => format!("{}/", path.group()),
+                };
+                format!(
+                    "wx-jssdk passes calls on only for API keys with calls: write calls = [\"{entry}\"] for the key \"{key}\" in server.api_keys"
+                )
+            }
             CallRight::NotListed => format!(
                 "the calls of the API key \"{key}\" do not include {} {called}: add it to calls in server.api_keys",
                 incoming.method()

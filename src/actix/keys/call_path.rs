@@ -1,6 +1,6 @@
 //! A path of WeChat's API as a call through the gateway names it.
 
-use super::call_policy::ISSUED_HERE;
+use super::call_policy::{ISSUED_HERE, SENSITIVE};
 use super::may_be_secret;
 
 /// A path of WeChat's API, validated: at most 256 bytes, in segments of letters, digits, `_`, `-`, `.` and `~`,
@@ -94,6 +94,13 @@ impl<'a> CallPath<'a> {
             // WeChat's documents have both names for an open platform's token.
             &["access_token", "component_access_token"]
         }
+    }
+
+    /// Returns whether an entry of `calls` must name exactly this path.
+    pub(crate) fn is_sensitive(self) -> bool {
+        SENSITIVE
+            .iter()
+            .any(|path| self.is(path) || self.is_below(path))
     }
 
     fn is_below(self, folder: &str) -> bool {

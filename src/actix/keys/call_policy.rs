@@ -36,13 +36,12 @@ impl Call {
         if ISSUED_HERE.contains(&lower) || ISSUES_TOKENS.contains(&lower) {
             return CallRight::Never;
         }
-        let is_sensitive = SENSITIVE.iter().any(|prefix| is_below(lower, prefix));
         let covers = |call: &&Self| {
             call.method.as_ref().is_none_or(|only| only == method)
                 && is_below(path.without_slash(), &call.path)
         };
         let mut covering = calls.iter().filter(covers);
-        let path = path.without_slash();
+        let (is_sensitive, path) = (path.is_sensitive(), path.without_slash());
         match is_sensitive {
             false if covering.next().is_some() => CallRight::Granted,
             true if covering.clone().any(|call| call.path == path) => CallRight::Granted,
@@ -112,7 +111,7 @@ const ISSUES_TOKENS: [&str; 9] = [
 
 /// Quotas, tickets, keys of Tencent Cloud, and whatever manages accounts and authorisations: an entry such as `/cgi-bin/` does not
 /// include them.
-const SENSITIVE: [&str; 12] = [
+pub(super) const SENSITIVE: [&str; 12] = [
     "/cgi-bin/clear_quota",
     "/cgi-bin/openapi/quota/clear",
     "/cgi-bin/component",

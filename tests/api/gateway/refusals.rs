@@ -18,6 +18,10 @@ async fn a_key_without_calls_is_told_what_to_set() {
             "calls = [\"/cgi-bin/user/\"] for the key \"signer\"",
         );
     }
+    let sensitive = "/cgi-bin/component/api_start_push_ticket";
+    let target = format!("/wx/main{sensitive}?access_token={NO_CALLS_KEY}");
+    let advice = format!("calls = [\"{sensitive}\"] for the key \"signer\"");
+    refused(&world.send(get(target)).await, 48001, &advice);
     let anonymous = world.send(get(USERS)).await;
     refused(&anonymous, 41001, "access_token missing");
     assert_eq!(world.passed_on().await, 0);
