@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -359,14 +360,18 @@ fn store_problem(error: &StoreError) -> Problem {
     if let StoreError::TooLong { .. } = error {
         return Problem::body_too_large(MAX_RECORD, BODY_HINT);
     }
-    Problem::new(
+    let problem = Problem::new(
         ProblemCode::StoreUnavailable,
         error.to_string(),
         Text::new(
             "Nothing was changed, or it is not known. Retry when the store is reachable.",
             "未作修改或结果未知；请在存储恢复后重试。",
         ),
-    )
+    );
+    Problem {
+        retry_after: Some(RETRY_AFTER),
+        ..problem
+    }
 }
 
 /// Names all problems of an account at once.
@@ -394,6 +399,9 @@ const BODY_HINT: Text = Text::new(
     r#"Send the keys of [accounts.NAME] as JSON: {"platform": "official", "app_id": "wx…", "secret": "…", "js_safe_domains": ["example.com"]}."#,
     r#"请以 JSON 发送 [accounts.名称] 中的配置项：{"platform": "official", "app_id": "wx…", "secret": "…", "js_safe_domains": ["example.com"]}。"#,
 );
+
+/// As often as a node looks for accounts in its store.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 const MAX_BODY: usize = 8 * 1024;
 

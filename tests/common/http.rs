@@ -255,6 +255,9 @@ impl Answer {
             Some("application/problem+json")
         );
         assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
+        if matches!(status, 429 | 503) {
+            assert!(self.header("retry-after").is_some(), "{self:?}");
+        }
         let problem = self.json();
         assert_eq!(problem["code"], code, "{problem}");
         assert_eq!(problem["status"], status, "{problem}");
