@@ -328,3 +328,22 @@ fn every_referenced_schema_exists() {
         schemas["JsConfig"]
     );
 }
+
+#[test]
+fn every_call_on_a_path_of_wechats_that_takes_a_key_can_be_locked_out() {
+    let document = document("http://pages.example.com");
+    let paths = document["paths"].as_object().unwrap();
+    let mut found = 0;
+    for (path, item) in paths {
+        for (method, operation) in item.as_object().unwrap() {
+            let takes_key = operation["tags"][0] == "drop-in"
+                && (operation["parameters"].is_array() || operation["requestBody"].is_object());
+            if takes_key {
+                let header = &operation["responses"]["429"]["headers"]["Retry-After"];
+                assert!(header.is_object(), "{method} {path}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 11, "{found}");
+}
