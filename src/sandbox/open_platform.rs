@@ -30,6 +30,9 @@ pub struct OpenPlatform {
     /// With `$APPID$`. `None` sends no messages.
     #[serde(default)]
     pub(super) message_url: Option<String>,
+    /// Whether pushes trust every certificate.
+    #[serde(skip)]
+    pub(super) trusts_any_certificate: bool,
     #[serde(default = "new_push_token")]
     pub(super) push_token: String,
     #[serde(default = "new_encoding_aes_key")]
@@ -88,6 +91,7 @@ impl OpenPlatform {
             secret: secret.into(),
             push_url: None,
             message_url: None,
+            trusts_any_certificate: false,
             push_token: new_push_token(),
             encoding_aes_key: new_encoding_aes_key(),
             previous_push_token: None,
@@ -146,6 +150,13 @@ impl OpenPlatform {
     #[must_use]
     pub fn with_message_url(mut self, url: impl Into<String>) -> Self {
         self.message_url = Some(url.into());
+        self
+    }
+
+    /// Pushes to a service with any certificate: one that is self-signed, or for another name than that of the URL.
+    #[must_use]
+    pub fn trusting_any_certificate(mut self) -> Self {
+        self.trusts_any_certificate = true;
         self
     }
 

@@ -10,8 +10,10 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::runtime;
 use tokio::sync::watch;
@@ -49,6 +51,7 @@ pub(super) struct Delivery {
     component: String,
     sealed: Sealed,
     url: Option<String>,
+    trusts_any_certificate: bool,
     timeout: Duration,
     /// Earlier deliveries, or `None` if a failed one is not repeated.
     tries: Option<u32>,
@@ -129,6 +132,7 @@ impl Component {
             component: self.settings.app_id.clone(),
             sealed,
             url,
+            trusts_any_certificate: self.settings.trusts_any_certificate,
             timeout: Duration::from_millis(self.settings.push_timeout_ms),
             tries,
         }
@@ -250,7 +254,7 @@ impl Delivery {
             Some(_) => "the platform has no message URL",
         })?;
         let joint = if url.contains('?') { '&' } else { '?' };
-        let request = client()?
+        let request = client(self.trusts_any_certificate)?
             .post(format!("{url}{joint}{}", self.sealed.query))
             .header("content-type", "text/xml")
             .timeout(self.timeout)
@@ -312,12 +316,12 @@ async fn send_due(shared: Arc<Shared>) {
     }
 }
 
-/// Returns the client for all pushes. It keeps no connections, because each is used on its caller's runtime.
-fn client() -> Result<&'static reqwest::Client, String> {
-    static CLIENT: OnceLock<Option<reqwest::Client>> = OnceLock::new();
-    let client = CLIENT.get_or_init(|| {
+/// Returns the client for all pushes of this trust. It keeps no connections, because each is used on its caller's runtime.
+fn client(trusts_any_certificate: bool) -> Result<&'static reqwest::Client, String> {
+    static CLIENTS: [OnceLock<Option<reqwest::Client>>; 2] = [const { OnceLock::new() }; 2];
+    let client = CLIENTS[usize::from(trusts_any_certificate)].get_or_init(|| {
         reqwest::Client::builder()
-            .tls_backend_preconfigured(tls()?)
+            .tls_backend_preconfigured(tls(trusts_any_certificate)?)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -331,14 +335,60 @@ fn client() -> Result<&'static reqwest::Client, String> {
 }
 
 /// Returns the settings of TLS without a default provider of cryptography, which is up to the application.
-fn tls() -> Option<ClientConfig> {
+fn tls(trusts_any_certificate: bool) -> Option<ClientConfig> {
     let default = CryptoProvider::get_default().cloned();
     let provider = default.unwrap_or_else(|| Arc::new(ring::default_provider()));
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .ok()?;
-    let config = config.with_platform_verifier().ok()?;
+    let config = match trusts_any_certificate {
+        true => config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
+        false => config.with_platform_verifier().ok()?,
+    };
     Some(config.with_no_client_auth())
+}
+
+/// Trusts every certificate.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// "Pushed every ten minutes."

@@ -165,8 +165,12 @@ impl Application {
             let (base, platform) = (application.url(), &settings.platforms[0]);
             let events = format!("{base}{}", platform.callback_path);
             let messages = format!("{base}{}", platform.messages_path);
-            let platform = demo_platform.with_push_url(events);
-            sandbox.add_platform(platform.with_message_url(messages));
+            let platform = demo_platform
+                .with_push_url(events)
+                .with_message_url(messages)
+                // That of server.tls is for the name that pages use.
+                .trusting_any_certificate();
+            sandbox.add_platform(platform);
         }
         application.broker.load_accounts_at_start().await;
         Ok(application)

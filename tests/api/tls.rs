@@ -16,8 +16,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wx_jssdk::actix::KeyHash;
+use wx_jssdk::sandbox::DEMO_COMPONENT_ID;
 use wx_jssdk::server::config::{Settings, TlsSettings};
 use wx_jssdk::server::tls::Certificate;
+use wx_jssdk::server::{Application, SandboxOptions, StartupError};
 use wx_jssdk::{Clock, UnixTime};
 
 use crate::common::http;
@@ -176,6 +178,28 @@ async fn alive(stream: &mut TlsStream<TcpStream>) -> String {
         .expect("an answer")
         .unwrap();
     String::from_utf8(buffer[..count].to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn the_sandbox_pushes_to_its_own_service_behind_any_certificate() {
+    let home = Home::new();
+    let settings = settings(&configuration(), home.path());
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let options = SandboxOptions {
+        listen: anywhere,
+        safe_domains: Vec::new(),
+    };
+    let (hand_over, sandbox) = tokio::sync::oneshot::channel();
+    let service = Service::build(async move || {
+        let application = Application::build_with_sandbox(&settings, &options).await?;
+        let _ = hand_over.send(application.sandbox().cloned());
+        Ok::<_, StartupError>(application)
+    });
+    let service = service.await;
+    let sandbox = sandbox.await.unwrap().unwrap();
+    let pushed = sandbox.push_ticket(DEMO_COMPONENT_ID).await;
+    assert!(pushed.is_success(), "{pushed:?}");
+    service.end().await;
 }
 
 #[tokio::test]
