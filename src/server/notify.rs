@@ -222,7 +222,7 @@ pub async fn send_test(
             "wx-jssdk notify test".into(),
         );
         let sent = courier.send(std::slice::from_ref(&notice)).await;
-        results.push((webhook.name.clone(), sent));
+        results.push((webhook.name.clone(), sent.map(|_| ())));
     }
     Ok(results)
 }

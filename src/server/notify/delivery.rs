@@ -14,7 +14,7 @@ use super::incidents::Notice;
 use super::service_format::{Message, accepted};
 use crate::account::Egress;
 use crate::clock::Clock;
-use crate::server::config::WebhookSettings;
+use crate::server::config::{WebhookKind, WebhookSettings};
 use crate::server::pages::Lang;
 use crate::upstream::{client_builder, describe, tls_config};
 
@@ -91,6 +91,13 @@ impl Batch {
         self.since.push(now);
     }
 
+    /// Removes the oldest notices, which were accepted.
+    fn accepted(&mut self, count: usize) {
+        self.since.drain(..count);
+        self.notices.drain(..count);
+        self.failures = 0;
+    }
+
     /// Removes the notices that were tried long enough; returns whether there were any.
     fn give_up(&mut self, now: Duration) -> bool {
         let is_old = |since: &&Duration| now.saturating_sub(**since) >= GIVE_UP_AFTER;
@@ -146,10 +153,10 @@ impl Courier {
                     batch.add(notice, clock.uptime());
                 }
                 sent_at.push_back(clock.uptime());
-                let Err(error) = self.send(&batch.notices).await else {
-                    break;
-                };
-                self.after_failure(&mut batch, &error).await;
+                match self.send(&batch.notices).await {
+                    Ok(count) => batch.accepted(count),
+                    Err(error) => self.after_failure(&mut batch, &error).await,
+                }
             }
         }
     }
@@ -179,16 +186,17 @@ impl Courier {
         }
     }
 
-    /// Sends notices as one message, once.
-    pub(super) async fn send(&self, notices: &[Arc<Notice>]) -> Result<(), Undelivered> {
+    /// Sends the oldest notices that fit into one message, once, and returns their number.
+    pub(super) async fn send(&self, notices: &[Arc<Notice>]) -> Result<usize, Undelivered> {
         let now = self.link.clock.wall();
         let message = Message::of(&self.webhook, notices, self.lang, &self.node, now);
+        let notices = message.notices;
         match self.post(message).await {
             Ok(()) => {
                 self.counts.sent.fetch_add(1, Relaxed);
                 let webhook = &self.webhook.name;
-                tracing::info!(webhook, notices = notices.len(), "notification sent");
-                Ok(())
+                tracing::info!(webhook, notices, "notification sent");
+                Ok(notices)
             }
             Err(error) => {
                 self.counts.failed.fetch_add(1, Relaxed);
@@ -204,6 +212,9 @@ impl Courier {
         let failed = |error: reqwest::Error| describe(&error.without_url());
         let mut response = sent.map_err(failed)?;
         let status = response.status().as_u16();
+        if self.webhook.kind == WebhookKind::Json {
+            return accepted(WebhookKind::Json, status, &[]);
+        }
         let mut body = Vec::new();
         while body.len() < LONGEST_ANSWER
             && let Some(chunk) = response.chunk().await.map_err(failed)?

@@ -22,10 +22,12 @@ use crate::server::pages::Lang;
 pub(super) struct Message {
     pub(super) url: Secret,
     pub(super) body: String,
+    /// How many of the notices it has.
+    pub(super) notices: usize,
 }
 
 impl Message {
-    /// Writes notices into one message. `now` is the wall clock's time, for signatures.
+    /// Writes as many of the notices into one message as the service takes, the oldest first. `now` is the wall clock's time, for signatures.
     pub(super) fn of(
         webhook: &WebhookSettings,
         notices: &[Arc<Notice>],
@@ -34,7 +36,8 @@ impl Message {
         now: UnixTime,
     ) -> Self {
         let texts = notices.iter().map(|notice| notice.text(lang, node));
-        let text = newest(texts.collect(), most_bytes(webhook.kind));
+        let (text, written) = joined(texts, most_bytes(webhook.kind));
+        let notices = &notices[..written];
         let secret = webhook.secret.as_ref().map(Secret::expose);
         let mut url = webhook.url.clone();
         let body = match webhook.kind {
@@ -67,7 +70,11 @@ impl Message {
             }
         };
         let body = body.to_string();
-        Self { url, body }
+        Self {
+            url,
+            body,
+            notices: written,
+        }
     }
 }
 
@@ -123,16 +130,21 @@ fn most_bytes(kind: WebhookKind) -> usize {
     }
 }
 
-/// Joins as many of the texts as the service takes, and leaves out the oldest: the newest says how it is now.
-fn newest(mut texts: Vec<String>, most: usize) -> String {
-    while texts.len() > 1 && joined(&texts).len() > most {
-        texts.remove(0);
+/// Joins as many whole texts as the service takes, and returns their number. A first one that is too long is cut.
+fn joined(texts: impl Iterator<Item = String>, most: usize) -> (String, usize) {
+    const BETWEEN: &str = "\n\n";
+    let (mut all, mut count) = (String::new(), 0);
+    for text in texts {
+        if count > 0 {
+            if all.len() + BETWEEN.len() + text.len() > most {
+                break;
+            }
+            all.push_str(BETWEEN);
+        }
+        all.push_str(&text);
+        count += 1;
     }
-    cut(&joined(&texts), most)
-}
-
-fn joined(texts: &[String]) -> String {
-    texts.join("\n\n")
+    (cut(&all, most), count)
 }
 
 fn cut(text: &str, most: usize) -> String {
@@ -153,16 +165,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_more_texts_than_fit_the_newest_are_sent() {
-        let texts = |lengths: &[usize]| {
+    fn of_more_texts_than_fit_the_oldest_are_joined() {
+        let joined = |lengths: &[usize], most| {
             let texts = lengths.iter().zip('a'..);
-            texts
-                .map(|(length, name)| name.to_string().repeat(*length))
-                .collect()
+            let texts = texts.map(|(length, name)| name.to_string().repeat(*length));
+            joined(texts, most)
         };
-        assert_eq!(newest(texts(&[3, 2, 2]), 11), "aaa\n\nbb\n\ncc");
-        assert_eq!(newest(texts(&[3, 2, 2]), 10), "bb\n\ncc");
-        assert_eq!(newest(texts(&[3, 9]), 8), "bbbb\n…");
+        assert_eq!(joined(&[3, 2, 2], 11), ("aaa\n\nbb\n\ncc".to_owned(), 3));
+        assert_eq!(joined(&[3, 2, 2], 10), ("aaa\n\nbb".to_owned(), 2));
+        assert_eq!(joined(&[9, 3], 8), ("aaaa\n…".to_owned(), 1));
     }
 
     #[test]
