@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use super::Broker;
 use super::slot::{Slot, State};
 use crate::clock::UnixTime;
-use crate::error::{Class, Failure, UpstreamError};
+use crate::error::{Class, UpstreamError};
 use crate::store::StoreError;
 
 /// The recent faults, each with the accounts that it hit.
@@ -69,22 +69,12 @@ struct Summary {
 impl Topic {
     /// Returns the topic of a failed refresh.
     pub(super) fn of(what: &'static str, error: &UpstreamError, dead: bool) -> Self {
-        let code = match &error.failure {
-            Failure::Unreachable(_) => "unreachable".to_owned(),
-            Failure::Untrusted(_) => "untrusted".to_owned(),
-            Failure::Proxy { problem, .. } => problem.as_str().to_owned(),
-            Failure::ReplyLost(_) => "reply lost".to_owned(),
-            Failure::NotJson { .. } | Failure::Unusable(_) => "unusable".to_owned(),
-            Failure::StoreUnreachable(_) => "store unreachable".to_owned(),
-            Failure::Platform(problem) => problem.as_str().to_owned(),
-            Failure::Refused { errcode, .. } => errcode.to_string(),
-        };
         Self {
             what,
             endpoint: error.endpoint,
             class: error.class().as_str(),
             dead,
-            code,
+            code: error.failure.code(),
         }
     }
 

@@ -94,6 +94,20 @@ impl Failure {
         }
     }
 
+    /// Returns what tells this failure from others: WeChat's errcode, or the kind of failure.
+    pub(crate) fn code(&self) -> String {
+        match self {
+            Self::Unreachable(_) => "unreachable".to_owned(),
+            Self::Untrusted(_) => "untrusted".to_owned(),
+            Self::Proxy { problem, .. } => problem.as_str().to_owned(),
+            Self::ReplyLost(_) => "reply lost".to_owned(),
+            Self::NotJson { .. } | Self::Unusable(_) => "unusable".to_owned(),
+            Self::StoreUnreachable(_) => "store unreachable".to_owned(),
+            Self::Platform(problem) => problem.as_str().to_owned(),
+            Self::Refused { errcode, .. } => errcode.to_string(),
+        }
+    }
+
     /// Returns the text from WeChat or from the failed transport: for the operator only.
     #[must_use]
     pub fn said(&self) -> Cow<'_, str> {

@@ -119,10 +119,9 @@ impl Notifier {
             ..Find::all()
         };
         for account in self.broker.snapshot(&troubled).accounts {
-            if account.health == Health::Starting {
-                world.unclear.insert(account.name);
-            } else {
-                world.findings.extend(of_account(&account));
+            match of_account(&account) {
+                Some(finding) => world.findings.push(finding),
+                None => _ = world.unclear.insert(account.name),
             }
         }
         for certificate in &self.certificates {
@@ -160,7 +159,7 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
     let last = account.last_error();
     let cause = last.map_or(Cause::Passing, |last| match last.error.class() {
         Class::Setup if !last.error.ips_to_allow().is_empty() => Cause::Ip,
-        Class::Setup => Cause::Setup(crate::broker::errcode_label(&last.error)),
+        Class::Setup => Cause::Setup(last.error.failure.code()),
         Class::Quota => Cause::Quota,
         Class::Transient | Class::StaleToken => Cause::Passing,
     });
@@ -174,7 +173,9 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
         ips: error.map(|error| error.ips_to_allow()).unwrap_or_default(),
         down_kinds,
     };
-    let served = account.primary().map(|primary| primary.served_for);
+    let failing = account.credentials.iter();
+    let failing = failing.filter(|it| it.health == Health::Degraded);
+    let served = failing.map(|it| it.served_for).min();
     Some(Finding {
         subject: account.name.clone(),
         cause,

@@ -67,7 +67,7 @@ pub(super) struct Detail {
 pub(super) struct Notice {
     pub(super) event: Event,
     pub(super) cause: Cause,
-    /// Number of accounts that are affected at least as badly as `event` says.
+    /// Number of accounts that are as bad as `event` says.
     pub(super) count: usize,
     /// The first of them, sorted.
     pub(super) names: Vec<String>,
@@ -92,7 +92,8 @@ pub(super) enum Event {
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) findings: Vec<Finding>,
-    /// Accounts whose state is not known yet.
+    /// Accounts of which it is not known whether they still fail for the reason they had: they are starting, or
+    /// are served while their refresh fails for a passing reason.
     pub(super) unclear: BTreeSet<String>,
 }
 
@@ -116,7 +117,8 @@ struct Incident {
     affected: BTreeMap<String, Affected>,
     /// Every subject since the beginning.
     hit: BTreeSet<String>,
-    reported: Option<Reported>,
+    /// When each severity was reported last.
+    reported: BTreeMap<Severity, Duration>,
     /// Since when nothing is affected.
     quiet_since: Option<Duration>,
 }
@@ -125,14 +127,9 @@ struct Incident {
 struct Affected {
     /// Since when it has at least this severity.
     since: Duration,
+    /// How bad it was when it was reported, but not worse than it is now: what gets worse is news again.
+    reported: Option<Severity>,
     finding: Finding,
-}
-
-#[derive(Debug)]
-struct Reported {
-    severity: Severity,
-    count: usize,
-    at: Duration,
 }
 
 impl Cause {
@@ -170,7 +167,9 @@ impl Incidents {
         self.take_in(world, uptime);
         let mut notices = Vec::new();
         for (cause, incident) in &mut self.open {
-            notices.extend(incident.problem(cause, self.timing, uptime, at));
+            for severity in [Severity::Down, Severity::PartlyDown, Severity::Failing] {
+                notices.extend(incident.problem(severity, cause, self.timing, uptime, at));
+            }
         }
         notices.extend(self.close(uptime, at, is_in_use));
         notices
@@ -187,7 +186,7 @@ impl Incidents {
                 began: uptime,
                 affected: BTreeMap::new(),
                 hit: BTreeSet::new(),
-                reported: None,
+                reported: BTreeMap::new(),
                 quiet_since: None,
             };
             self.open.entry(cause.clone()).or_insert_with(begin);
@@ -203,10 +202,14 @@ impl Incidents {
                     Some(before) if before.finding.severity >= finding.severity => before.since,
                     _ => uptime,
                 };
+                let reported = before.and_then(|before| before.reported);
+                let affected = Affected {
+                    since,
+                    reported: reported.map(|it| it.min(finding.severity)),
+                    finding,
+                };
                 incident.hit.insert(subject.clone());
-                incident
-                    .affected
-                    .insert(subject, Affected { since, finding });
+                incident.affected.insert(subject, affected);
             }
         }
     }
@@ -226,7 +229,7 @@ impl Incidents {
             }
             let quiet_since = *incident.quiet_since.get_or_insert(uptime);
             let is_over = uptime.saturating_sub(quiet_since) >= cause.settle(timing);
-            if is_over || incident.reported.is_none() {
+            if is_over || incident.reported.is_empty() {
                 over.push(cause.clone());
             }
         }
@@ -244,7 +247,7 @@ impl Incidents {
             .keys()
             .any(|cause| matches!(cause, Cause::Reload(_)));
         closed.retain(|(cause, incident)| {
-            incident.reported.is_some() && !(is_refused && matches!(cause, Cause::Reload(_)))
+            !incident.reported.is_empty() && !(is_refused && matches!(cause, Cause::Reload(_)))
         });
         let recovered = closed.into_iter().filter_map(|(cause, incident)| {
             let is_there = |it: &&String| !cause.is_of_accounts() || is_in_use(it);
@@ -266,67 +269,54 @@ impl Incidents {
 }
 
 impl Incident {
-    /// Returns the message about this incident that is due now, if any.
+    /// Returns the message about the subjects of this severity that is due now, if any.
     fn problem(
         &mut self,
+        severity: Severity,
         cause: &Cause,
         timing: Timing,
         uptime: Duration,
         at: UnixTime,
     ) -> Option<Notice> {
-        let settle = cause.settle(timing);
-        let settled = self.affected.values();
-        let settled = settled.filter(|it| uptime.saturating_sub(it.since) >= settle);
-        let settled: Vec<_> = settled.map(|it| it.finding.severity).collect();
-        if let Some(reported) = &mut self.reported {
-            // An account that has recovered since is news when it fails again.
-            let still = self.affected.values().map(|it| it.finding.severity);
-            let still = still.filter(|it| *it >= reported.severity).count();
-            reported.count = reported.count.min(still);
-        }
-        let severity = *settled.iter().max()?;
-        let settled = settled.into_iter().filter(|it| *it >= severity).count();
-        // All of them, also those that have not settled: they have the same cause.
-        let of_severity = self.affected.values().map(|it| &it.finding);
-        let of_severity: Vec<_> = of_severity.filter(|it| it.severity >= severity).collect();
-        let count = of_severity.len();
-        let is_news = match &self.reported {
-            None => true,
-            Some(before) if severity > before.severity => true,
-            Some(before) => {
-                severity == before.severity
-                    && settled > before.count
-                    && !timing.repeat.is_zero()
-                    && uptime.saturating_sub(before.at) >= timing.repeat
-            }
+        let affected = self.affected.values_mut();
+        let mut of_severity: Vec<_> = affected
+            .filter(|it| it.finding.severity == severity)
+            .collect();
+        let is_news = |it: &&mut Affected| {
+            it.reported < Some(severity) && uptime.saturating_sub(it.since) >= cause.settle(timing)
         };
-        if !is_news {
+        if !of_severity.iter().any(|it| is_news(&it)) {
             return None;
         }
-        let details = of_severity.iter().map(|it| &it.detail);
+        if let Some(last) = self.reported.get(&severity)
+            && (timing.repeat.is_zero() || uptime.saturating_sub(*last) < timing.repeat)
+        {
+            return None;
+        }
+        self.reported.insert(severity, uptime);
+        // All of them, also those that have not settled: they have the same cause.
+        for it in &mut of_severity {
+            it.reported = Some(severity);
+        }
+        let findings: Vec<_> = of_severity.iter().map(|it| &it.finding).collect();
+        let details = findings.iter().map(|it| &it.detail);
         let ips = distinct(details.clone().flat_map(|detail| &detail.ips));
         let down_kinds = distinct(details.flat_map(|detail| &detail.down_kinds));
-        let names = of_severity.iter().map(|it| it.subject.clone());
-        let notice = Notice {
+        let names = findings.iter().map(|it| it.subject.clone());
+        Some(Notice {
             event: Event::Problem(severity),
             cause: cause.clone(),
-            count,
+            count: findings.len(),
             names: names.take(NAMED).collect(),
-            served_for: of_severity.iter().filter_map(|it| it.served_for).min(),
+            served_for: findings.iter().filter_map(|it| it.served_for).min(),
             detail: Detail {
                 ips,
                 down_kinds,
-                ..of_severity.first()?.detail.clone()
+                ..findings.first()?.detail.clone()
             },
             lasted: uptime.saturating_sub(self.began),
             at,
-        };
-        self.reported = Some(Reported {
-            severity,
-            count,
-            at: uptime,
-        });
-        Some(notice)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Webhook messages: a receiver that checks the documented format of WeCom, DingTalk and Feishu.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use wx_jssdk::clock::Clock;
+use wx_jssdk::credential::Kind;
 use wx_jssdk::sandbox::{App, FaultKind, ProxyRule, Sandbox};
 use wx_jssdk::server::config::Settings;
 
@@ -75,8 +76,10 @@ impl Receiver {
         );
         let target = head.split(' ').nth(1).unwrap().to_owned();
         let body: Value = serde_json::from_str(&body).unwrap();
-        let reply = self.judge(&target, &body);
-        let reply = answer("200 OK", "", &reply.to_string());
+        let reply = match target.as_str() {
+            "/cut-off" => "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nthan".to_owned(),
+            _ => answer("200 OK", "", &self.judge(&target, &body).to_string()),
+        };
         self.0.requests.lock().unwrap().push((target, body));
         self.0.came.notify_one();
         let _ = stream.write_all(reply.as_bytes()).await;
@@ -329,6 +332,109 @@ async fn each_service_gets_its_documented_shape_without_secrets() {
         "{failed:?}"
     );
     service.end().await;
+}
+
+#[tokio::test]
+async fn three_outages_in_one_second_all_reach_a_robot_with_short_messages() {
+    let (receiver, address) = Receiver::start().await;
+    let names: Vec<_> = (0..30).map(|n| format!("shop-in-{n:08}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let wecom = webhooks(address)
+        .split("[notify.webhooks.b]")
+        .next()
+        .unwrap()
+        .to_owned();
+    // Long names: two texts fit into one message, three do not.
+    let text =
+        accounts(names.iter().copied()).replace("[accounts.", "[accounts.account-of-the-") + &wecom;
+    let service = Service::start("", &text, |sandbox| {
+        // WeChat does not know the last ten.
+        for name in &names[..10] {
+            sandbox.add_app(app(name).allow_ips(["192.0.2.1"]));
+        }
+        for name in &names[10..20] {
+            sandbox.add_app(app(name).with_secret("f".repeat(32)));
+        }
+    })
+    .await;
+    let all_down =
+        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(30.0);
+    service.until("all down", all_down).await;
+    let requests = receiver.wait_for(2, &service).await;
+    let texts = requests
+        .iter()
+        .map(|(_, body)| body["text"]["content"].to_string());
+    let texts: String = texts.collect();
+    for errcode in ["40164", "40125", "40013"] {
+        assert_eq!(texts.matches(&format!("({errcode})")).count(), 1, "{texts}");
+    }
+    service.end().await;
+}
+
+#[tokio::test]
+async fn what_two_proxies_refuse_are_two_outages() {
+    let (receiver, address) = Receiver::start().await;
+    let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+    let strict = sandbox.http_proxy(None).await.unwrap();
+    strict.set_rule(ProxyRule::Deny);
+    let locked = sandbox.http_proxy(Some(("u", "p"))).await.unwrap();
+    let text = format!(
+        "{}proxy = \"{}\"\n{}proxy = \"{}\"\n{}",
+        accounts(["a"]),
+        strict.url(),
+        accounts(["b"]),
+        locked.url(),
+        own(address)
+    );
+    let service = Service::start("", &text, |_| {}).await;
+    let both_down =
+        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(2.0);
+    service.until("both down", both_down).await;
+    let both = async {
+        while events(&receiver.wait_for(1, &service).await).len() < 2 {
+            service.advance(61);
+            receiver.0.came.notified().await;
+        }
+    };
+    timeout(BOUND, both).await.expect("a message for each");
+    let requests = receiver.requests();
+    let events = events(&requests);
+    let subjects = events.iter().map(|it| it["subjects"].to_string());
+    let subjects: BTreeSet<_> = subjects.collect();
+    let expected = [r#"["a"]"#, r#"["b"]"#].map(str::to_owned);
+    assert_eq!(subjects, expected.into(), "{requests:#?}");
+    assert_ne!(events[0]["cause"], events[1]["cause"]);
+    service.end().await;
+}
+
+#[tokio::test]
+async fn a_message_says_how_long_the_failing_credential_is_served() {
+    let (receiver, address) = Receiver::start().await;
+    let text = accounts(["shop"]) + &own(address);
+    let service = Service::start("", &text, |sandbox| {
+        sandbox.add_app(app("shop").token_ttl(Duration::from_secs(3_600)));
+    })
+    .await;
+    service.warm("shop").await;
+    service.always(TOKEN, FaultKind::Errcode(40_164));
+    let refused = service.broker.refresh_now("shop", Kind::AccessToken).await;
+    refused.expect_err("the IP is not allowed");
+    let requests = receiver.wait_for(1, &service).await;
+    let event = events(&requests)[0].clone();
+    let served_for = event["served_for"].as_u64().unwrap();
+    assert!(served_for < 3_600, "{event}");
+    service.end().await;
+}
+
+#[tokio::test]
+async fn a_program_that_answered_200_gets_no_message_twice() {
+    let (receiver, address) = Receiver::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let text = own(address).replace("/own", "/cut-off");
+    std::fs::write(home.path().join("wx-jssdk.toml"), text).unwrap();
+    let ended = run_command(command(home.path(), &["notify", "test"])).await;
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(receiver.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -168,3 +168,72 @@ fn a_refused_configuration_is_reported_at_once_and_once_for_the_same_mistakes() 
     let applied = step(&mut incidents, 62, World::default());
     assert_eq!(applied, [(Event::Recovered, 1)]);
 }
+
+#[test]
+fn an_account_that_fails_for_a_passing_reason_stays_in_its_incident() {
+    let mut incidents = Incidents::new(MINUTE);
+    let quota = || World {
+        findings: vec![finding("shop", Cause::Quota, Severity::Failing)],
+        ..World::default()
+    };
+    let retried = || World {
+        unclear: BTreeSet::from(["shop".to_owned()]),
+        ..World::default()
+    };
+    assert_eq!(step(&mut incidents, 0, retried()), []);
+    assert_eq!(step(&mut incidents, 600, retried()), [], "no incident");
+    step(&mut incidents, 700, quota());
+    assert_eq!(step(&mut incidents, 760, quota()), [(FAILING, 1)]);
+    assert_eq!(step(&mut incidents, 800, retried()), []);
+    assert_eq!(step(&mut incidents, 2_000, retried()), []);
+    assert_eq!(step(&mut incidents, 2_100, World::default()), []);
+    let over = step(&mut incidents, 2_160, World::default());
+    assert_eq!(over, [(Event::Recovered, 1)]);
+}
+
+#[test]
+fn accounts_that_fail_are_reported_while_another_one_is_down() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |down: &[&str], failing: &[&str]| {
+        let down = down.iter().map(|name| (name, Severity::Down));
+        let all = down.chain(failing.iter().map(|name| (name, Severity::Failing)));
+        World {
+            findings: all
+                .map(|(name, severity)| finding(name, Cause::Ip, severity))
+                .collect(),
+            ..World::default()
+        }
+    };
+    step(&mut incidents, 0, of(&["old"], &[]));
+    assert_eq!(step(&mut incidents, 60, of(&["old"], &[])), [(DOWN, 1)]);
+    step(&mut incidents, 9_000, of(&["old"], &["a", "b"]));
+    let said = step(&mut incidents, 9_060, of(&["old"], &["a", "b"]));
+    assert_eq!(said, [(FAILING, 2)], "only those that are still served");
+    assert_eq!(step(&mut incidents, 9_100, of(&["old"], &["a", "b"])), []);
+    // Served again, and refused as before: known.
+    assert_eq!(
+        step(&mut incidents, 20_000, of(&[], &["a", "b", "old"])),
+        []
+    );
+    assert_eq!(step(&mut incidents, 20_100, of(&["old"], &["a", "b"])), []);
+    let again = step(&mut incidents, 20_160, of(&["old"], &["a", "b"]));
+    assert_eq!(again, [(DOWN, 1)]);
+}
+
+#[test]
+fn a_message_about_served_accounts_does_not_count_those_that_are_down() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |severity| World {
+        findings: vec![
+            finding("a", Cause::Ip, Severity::Failing),
+            finding("b", Cause::Ip, severity),
+        ],
+        ..World::default()
+    };
+    step(&mut incidents, 0, of(Severity::Failing));
+    step(&mut incidents, 59, of(Severity::Down));
+    let said = step(&mut incidents, 60, of(Severity::Down));
+    assert_eq!(said, [(FAILING, 1)]);
+    let said = step(&mut incidents, 119, of(Severity::Down));
+    assert_eq!(said, [(DOWN, 1)]);
+}
