@@ -131,7 +131,9 @@ impl Notifier {
             let mut hasher = DefaultHasher::new();
             let texts = refused.problems.iter().map(|it| (&it.path, &it.what));
             texts.for_each(|text| text.hash(&mut hasher));
+            refused.count.hash(&mut hasher);
             let cause = Cause::Reload(hasher.finish());
+            let unlisted = refused.count - refused.problems.len();
             // The paths only: values of a configuration do not belong in a group chat.
             let problems = refused.problems.into_iter().map(|problem| problem.path);
             let finding = |path| Finding {
@@ -139,7 +141,10 @@ impl Notifier {
                 cause: cause.clone(),
                 severity: Severity::Failing,
                 served_for: None,
-                detail: Detail::default(),
+                detail: Detail {
+                    unlisted,
+                    ..Detail::default()
+                },
             };
             world.findings.extend(problems.map(finding));
         }
@@ -172,6 +177,7 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
         advice: error.map(|error| (error.cause(), error.fix_for_operator())),
         ips: error.map(|error| error.ips_to_allow()).unwrap_or_default(),
         down_kinds,
+        unlisted: 0,
     };
     let failing = account.credentials.iter();
     let failing = failing.filter(|it| it.health == Health::Degraded);

@@ -60,6 +60,8 @@ pub(super) struct Detail {
     pub(super) ips: Vec<IpAddr>,
     /// The kinds that are not served.
     pub(super) down_kinds: Vec<Kind>,
+    /// Number of further subjects of this cause, which are not listed.
+    pub(super) unlisted: usize,
 }
 
 /// What a message says.
@@ -306,7 +308,7 @@ impl Incident {
         Some(Notice {
             event: Event::Problem(severity),
             cause: cause.clone(),
-            count: findings.len(),
+            count: findings.len() + findings.first()?.detail.unlisted,
             names: names.take(NAMED).collect(),
             served_for: findings.iter().filter_map(|it| it.served_for).min(),
             detail: Detail {

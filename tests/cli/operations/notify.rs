@@ -443,12 +443,15 @@ async fn a_refused_reload_is_reported_without_the_configured_values() {
     let text = accounts(["shop"]) + &own(address);
     let service = Service::start("", &text, |sandbox| sandbox.add_app(app("shop"))).await;
     service.warm("shop").await;
-    let broken = "[accounts.shop]\napp_id = \"wx1\"\nsecret = \"x\"\nbadly_named = 1\n";
-    let problems = Settings::read(broken, Path::new(""), HashMap::new()).unwrap_err();
+    let mut broken =
+        "[accounts.shop]\napp_id = \"wx1\"\nsecret = \"x\"\nbadly_named = 1\n".to_owned();
+    broken.extend((0..30).map(|n| format!("wrong{n} = 1\n")));
+    let problems = Settings::read(&broken, Path::new(""), HashMap::new()).unwrap_err();
     service.reloader.refuse(&problems);
     let requests = receiver.wait_for(1, &service).await;
     let text = events(&requests)[0]["text"].as_str().unwrap().to_owned();
     assert_eq!(events(&requests)[0]["event"], "reload_refused");
+    assert_eq!(events(&requests)[0]["count"], problems.0.len());
     assert!(text.contains("accounts.shop.badly_named"), "{text}");
     assert!(!text.contains("known settings"), "{text}");
     service
