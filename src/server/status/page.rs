@@ -288,10 +288,17 @@ impl<'a> Live<'a> {
             ),
             (false, _) => self.still_served(&incident.down_kinds),
         };
-        let after = match (more, self.lang) {
+        let mut after = match (more, self.lang) {
             (0, _) => after,
             (more, Lang::En) => format!(" and {more} more{after}"),
             (_, Lang::Zh) => format!(" 等 {} 个账号{after}", incident.worst),
+        };
+        let rest = incident.count.saturating_sub(incident.worst);
+        after += &match (rest, self.lang) {
+            (rest, _) if rest == 0 || !incident.is_down => String::new(),
+            (1, Lang::En) => " The other account is still served.".to_owned(),
+            (rest, Lang::En) => format!(" The other {rest} accounts are still served."),
+            (rest, Lang::Zh) => format!("其余 {rest} 个账号目前仍可用。"),
         };
         (before, names.collect(), after)
     }

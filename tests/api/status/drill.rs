@@ -196,10 +196,17 @@ async fn a_failing_token_with_a_valid_ticket_says_that_pages_still_work() {
         START.0 + 1_800 + 7_195,
         "pages are signed with the ticket"
     );
+    // The mini program has the same failure, and no ticket: only it is down.
+    world.until(|status| status["summary"]["down"] == 1).await;
     let page = world.get("/status?lang=en").await.text;
     assert!(
-        page.contains("No token for <b>mini</b>."),
-        "it names the accounts that are down: {page}"
+        page.contains("<p>No token for <b>mini</b>. The other account is still served.</p>"),
+        "{page}"
+    );
+    let page = world.get("/status?lang=zh").await.text;
+    assert!(
+        page.contains("<b>mini</b> 没有可用的 token。其余 1 个账号目前仍可用。"),
+        "{page}"
     );
 }
 
