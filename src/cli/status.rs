@@ -116,8 +116,16 @@ fn lines(report: &Value) -> Vec<String> {
             number(&summary["starting"]),
             number(&summary["ok"]),
         ),
-        String::new(),
     ];
+    if report["readiness"]["ready"] == false {
+        let cause = &report["readiness"]["cause"];
+        let cause = match (cause["en"].as_str(), cause["zh"].as_str()) {
+            (Some(en), Some(zh)) => format!(": {} · {}", visible(en), visible(zh)),
+            _ => String::new(),
+        };
+        lines.push(format!("not ready, /readyz answers 503{cause}"));
+    }
+    lines.push(String::new());
     let accounts: Vec<_> = report["accounts"]
         .as_array()
         .into_iter()
@@ -276,6 +284,7 @@ mod tests {
             "store": { "kind": "redis", "reachable": false }, "matching": 3,
             "summary": { "accounts": 3, "down": 1, "degraded": 0, "starting": 0, "ok": 2 },
             "configuration": { "refused": { "count": 1 } },
+            "readiness": { "ready": false, "cause": { "en": "not read", "zh": "尚未读到" } },
             "accounts": [
                 { "account": "shop", "state": "down", "served_until": null, "credentials": [
                     { "kind": "access_token", "endpoint": "/t", "calls_today": 7, "daily_quota": 2_000, "error": {
@@ -291,6 +300,7 @@ mod tests {
         for part in [
             "up 1h1m  store redis, unreachable",
             "3 accounts: 1 down, 0 degraded, 0 starting, 2 ok",
+            "not ready, /readyz answers 503: not read · 尚未读到",
             "shop     down    -                     -     access_token 7/2000  40164 for 2m0s",
             "blog     ok      2026-01-01T01:00:00Z  1h0m",
             "and 1 more",

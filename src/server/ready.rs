@@ -31,19 +31,26 @@ pub(super) struct Readiness {
     has_read: Arc<AtomicBool>,
 }
 
-/// The answer of `/readyz`.
-#[derive(Serialize)]
-pub(super) struct Report {
+/// Whether this node should receive requests.
+#[derive(Hash, Serialize)]
+pub(super) struct ReadyState {
     /// Whether enough accounts work, by the rule.
-    ready: bool,
+    pub(super) ready: bool,
     /// `any` or `all`: how many accounts have to work.
-    rule: &'static str,
+    pub(super) rule: &'static str,
     /// Why it is not ready, whatever the accounts are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<Text>,
+    pub(super) cause: Option<Text>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<Text>,
+    pub(super) fix: Option<Text>,
+}
+
+/// The answer of `/readyz`.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    state: ReadyState,
     /// The accounts, those with problems first; a hundred at most.
     accounts: Vec<AccountReport>,
     /// How many more accounts there are, none in a worse state.
@@ -137,6 +144,17 @@ impl Readiness {
             && allows(self.rule, snapshot.counts, snapshot.signing, grace)
     }
 
+    /// Returns whether the node is ready, and why not.
+    pub(super) fn state(&self, snapshot: &Snapshot) -> ReadyState {
+        let awaits_store = self.awaits_stored_accounts();
+        ReadyState {
+            ready: self.is_ready(snapshot),
+            rule: self.rule.as_str(),
+            cause: awaits_store.then_some(NOT_LOADED),
+            fix: awaits_store.then_some(LOAD),
+        }
+    }
+
     fn report(&self) -> Report {
         let is_grace = self.is_grace();
         let snapshot = self.broker.snapshot(&Find {
@@ -144,12 +162,10 @@ impl Readiness {
             ..Find::default()
         });
         let accounts = snapshot.accounts.iter();
-        let awaits_store = self.awaits_stored_accounts();
+        let state = self.state(&snapshot);
+        let awaits_store = state.cause.is_some();
         Report {
-            ready: self.is_ready(&snapshot),
-            rule: self.rule.as_str(),
-            cause: awaits_store.then_some(NOT_LOADED),
-            fix: awaits_store.then_some(LOAD),
+            state,
             accounts: accounts
                 .map(|account| AccountReport::of(account, is_grace, awaits_store))
                 .collect(),
@@ -226,7 +242,7 @@ impl Trouble {
 /// Handles `GET /readyz`: 200, or 503 if too few accounts work.
 pub(super) async fn readyz(readiness: web::Data<Readiness>) -> HttpResponse {
     let report = readiness.report();
-    let mut answer = if report.ready {
+    let mut answer = if report.state.ready {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()

@@ -26,7 +26,7 @@ pub struct Reloader {
     broker: Broker,
     keys: Arc<ArcSwap<ApiKeys>>,
     routes: PlatformRoutes,
-    readiness: Readiness,
+    pub(super) readiness: Readiness,
     reload_record: ReloadRecord,
     account_defaults: Arc<ArcSwap<AccountDefaults>>,
     certificates: Vec<Certificate>,

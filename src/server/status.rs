@@ -76,6 +76,7 @@ impl StatusState {
         Report::new(
             &self.broker,
             &self.gateway,
+            &self.reloader.readiness,
             self.reload_record.state(),
             query,
         )

@@ -99,6 +99,7 @@ pub(super) struct RefreshReport {
 
 /// One cause and the accounts that fail because of it.
 pub(super) struct IncidentReport {
+    pub(super) is_down: bool,
     /// The latest failure, with the times of all.
     pub(super) error: ErrorReport,
     pub(super) system: System,
@@ -293,6 +294,7 @@ impl IncidentReport {
         let mut error = ErrorReport::of(&incident.error);
         error.ips_to_allow = incident.addresses.iter().map(ToString::to_string).collect();
         Self {
+            is_down: incident.health == Health::Down,
             error,
             system: incident.error.error.system,
             count: incident.count,

@@ -14,6 +14,7 @@ use crate::broker::{
 };
 use crate::clock::UnixTime;
 use crate::error::Text;
+use crate::server::ready::{Readiness, ReadyState};
 use crate::server::reload_record;
 
 /// The status document.
@@ -28,6 +29,8 @@ pub(super) struct Report {
     pub(super) uptime: u64,
     /// Name of this node.
     pub(super) node: String,
+    /// Whether this node receives requests, as `/readyz` answers.
+    pub(super) readiness: ReadyState,
     pub(super) store: StoreReport,
     /// Peer nodes that share the store; empty if there are none.
     pub(super) peer_nodes: Vec<PeerNodeReport>,
@@ -128,6 +131,7 @@ impl Report {
     pub(super) fn new(
         broker: &Broker,
         gateway: &GatewayStats,
+        readiness: &Readiness,
         configuration: reload_record::State,
         query: &Query,
     ) -> Self {
@@ -138,6 +142,7 @@ impl Report {
             .iter()
             .map(|account| AccountReport::of(account, gateway, now))
             .collect();
+        let readiness = readiness.state(&snapshot);
         let mut overview = snapshot.overview;
         let incidents = std::mem::take(&mut overview.incidents)
             .iter()
@@ -149,6 +154,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION"),
             uptime: broker.clock().uptime().as_secs(),
             node: cluster.node.name.clone(),
+            readiness,
             store: StoreReport::of(cluster),
             peer_nodes: cluster
                 .peer_nodes
@@ -184,7 +190,7 @@ impl Report {
             self.summary,
             self.matching,
             self.clock_jumps,
-            &self.node,
+            (&self.node, &self.readiness),
         )
             .hash(&mut hasher);
         self.peer_nodes

@@ -59,6 +59,14 @@ async fn with_rule_all_one_account_that_cannot_sign_causes_a_503() {
     down(&service, 1.0).await;
     let (status, report) = service.ready().await;
     assert_eq!((status, &report["rule"]), (503, &json!("all")));
+    let (_, status) = get(&format!("{}/status.json", service.admin)).await;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(
+        status["readiness"],
+        json!({ "ready": false, "rule": "all" })
+    );
+    let (_, page) = get(&format!("{}/status?lang=en", service.admin)).await;
+    assert!(page.contains("Not ready: /readyz answers 503"), "{page}");
     assert_eq!(
         service.scrape().await.value("wx_jssdk_ready", &[]),
         Some(0.0)
