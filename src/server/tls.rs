@@ -120,6 +120,11 @@ impl Certificate {
         self.0.current.load().until
     }
 
+    /// Returns from when on the certificate in use expires soon.
+    pub(super) fn expires_soon_at(&self) -> UnixTime {
+        self.0.current.load().soon()
+    }
+
     /// Returns how long the certificate in use is still valid if it expires soon; zero if it has expired.
     pub(super) fn expires_soon(&self) -> Option<Duration> {
         let (current, now) = (self.0.current.load(), self.0.clock.wall());
@@ -299,15 +304,19 @@ impl Loaded {
         )
     }
 
-    /// Returns the age. The warning period is the last two weeks, or the last fifth of the lifetime if
-    /// that is shorter: six-day certificates are renewed every few days.
-    fn age(&self, now: UnixTime) -> Age {
+    /// Returns when the warning period begins: it is the last two weeks, or the last fifth of the lifetime if
+    /// that is shorter, since six-day certificates are renewed every few days.
+    fn soon(&self) -> UnixTime {
         let lead = Duration::from_secs(14 * 86_400).min(self.until.since(self.from) / 5);
+        UnixTime(self.until.0 - lead.as_secs())
+    }
+
+    fn age(&self, now: UnixTime) -> Age {
         if now >= self.until {
             Age::Expired
         } else if now < self.from {
             Age::NotYetValid
-        } else if now.plus(lead) >= self.until {
+        } else if now >= self.soon() {
             Age::EndsSoon
         } else {
             Age::Good

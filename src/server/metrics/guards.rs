@@ -56,5 +56,13 @@ pub(super) fn write(
         "wx_jssdk_certificate_expiry_timestamp_seconds",
         "When a certificate in use expires",
         expiries,
+    )?;
+    let soon = certificates
+        .iter()
+        .map(|one| ([("setting", one.setting())], float(one.expires_soon_at().0)));
+    page.gauges(
+        "wx_jssdk_certificate_expires_soon_timestamp_seconds",
+        "From when on a certificate in use should have been renewed: 14 days before it expires, or a fifth of its validity if that is shorter",
+        soon,
     )
 }

@@ -488,6 +488,12 @@ async fn an_expiring_certificate_is_reported_once_and_its_successor_too() {
         text.contains("certificate expires soon (server.tls)"),
         "{text}"
     );
+    // A fifth of its life before its end.
+    let soon = START.0 as f64 + (7.0 - 38.0 / 5.0) * 86_400.0;
+    let setting = [("setting", "server.tls")];
+    let scrape = service.scrape().await;
+    let exported = "wx_jssdk_certificate_expires_soon_timestamp_seconds";
+    assert_eq!(scrape.value(exported, &setting), Some(soon));
     issue((2027, 1, 1));
     assert!(service.certificates()[0].reload_if_changed());
     let requests = receiver.wait_for(2, &service).await;
