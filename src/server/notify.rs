@@ -121,6 +121,9 @@ impl Notifier {
         for account in self.broker.snapshot(&troubled).accounts {
             match of_account(&account) {
                 Some(finding) => world.findings.push(finding),
+                None if account.health == Health::Degraded => {
+                    _ = world.retried.insert(account.name)
+                }
                 None => _ = world.unclear.insert(account.name),
             }
         }

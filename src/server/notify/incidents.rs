@@ -94,9 +94,10 @@ pub(super) enum Event {
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) findings: Vec<Finding>,
-    /// Accounts of which it is not known whether they still fail for the reason they had: they are starting, or
-    /// are served while their refresh fails for a passing reason.
+    /// Accounts whose state is not known yet.
     pub(super) unclear: BTreeSet<String>,
+    /// Accounts that are served while a refresh fails for a passing reason: no incident, and no recovery.
+    pub(super) retried: BTreeSet<String>,
 }
 
 /// Timing of messages: `[notify]`.
@@ -195,8 +196,14 @@ impl Incidents {
         }
         for (cause, incident) in &mut self.open {
             let mut found = found.remove(cause).unwrap_or_default();
-            incident.affected.retain(|subject, _| {
-                found.contains_key(subject) || world.unclear.contains(subject)
+            incident.affected.retain(|subject, affected| {
+                let is_retried = world.retried.contains(subject);
+                if is_retried {
+                    affected.finding.severity = Severity::Failing;
+                    affected.finding.served_for = None;
+                    affected.reported = affected.reported.min(Some(Severity::Failing));
+                }
+                is_retried || found.contains_key(subject) || world.unclear.contains(subject)
             });
             while let Some((subject, finding)) = found.pop_first() {
                 let before = incident.affected.get(&subject);
@@ -249,7 +256,9 @@ impl Incidents {
             .keys()
             .any(|cause| matches!(cause, Cause::Reload(_)));
         closed.retain(|(cause, incident)| {
-            !incident.reported.is_empty() && !(is_refused && matches!(cause, Cause::Reload(_)))
+            let is_replaced = is_refused && matches!(cause, Cause::Reload(_));
+            let is_silent = incident.reported.is_empty() || is_replaced;
+            !is_silent
         });
         let recovered = closed.into_iter().filter_map(|(cause, incident)| {
             let is_there = |it: &&String| !cause.is_of_accounts() || is_in_use(it);
@@ -280,6 +289,10 @@ impl Incident {
         uptime: Duration,
         at: UnixTime,
     ) -> Option<Notice> {
+        // Such accounts are served, and the failure may pass by itself.
+        if *cause == Cause::Passing && severity == Severity::Failing {
+            return None;
+        }
         let affected = self.affected.values_mut();
         let mut of_severity: Vec<_> = affected
             .filter(|it| it.finding.severity == severity)
@@ -287,7 +300,7 @@ impl Incident {
         let is_news = |it: &&mut Affected| {
             it.reported < Some(severity) && uptime.saturating_sub(it.since) >= cause.settle(timing)
         };
-        if !of_severity.iter().any(|it| is_news(&it)) {
+        if !of_severity.iter().any(is_news) {
             return None;
         }
         if let Some(last) = self.reported.get(&severity)

@@ -177,7 +177,7 @@ fn an_account_that_fails_for_a_passing_reason_stays_in_its_incident() {
         ..World::default()
     };
     let retried = || World {
-        unclear: BTreeSet::from(["shop".to_owned()]),
+        retried: BTreeSet::from(["shop".to_owned()]),
         ..World::default()
     };
     assert_eq!(step(&mut incidents, 0, retried()), []);
@@ -189,6 +189,17 @@ fn an_account_that_fails_for_a_passing_reason_stays_in_its_incident() {
     assert_eq!(step(&mut incidents, 2_100, World::default()), []);
     let over = step(&mut incidents, 2_160, World::default());
     assert_eq!(over, [(Event::Recovered, 1)]);
+    // Served again but not healthy, it is news when it is down again.
+    let down = || World {
+        findings: vec![finding("shop", Cause::Passing, Severity::Down)],
+        ..World::default()
+    };
+    step(&mut incidents, 3_000, down());
+    assert_eq!(step(&mut incidents, 3_060, down()), [(DOWN, 1)]);
+    assert_eq!(step(&mut incidents, 3_100, retried()), []);
+    assert_eq!(step(&mut incidents, 6_000, retried()), []);
+    step(&mut incidents, 6_600, down());
+    assert_eq!(step(&mut incidents, 6_660, down()), [(DOWN, 1)]);
 }
 
 #[test]
