@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde_json::Value;
 
@@ -42,6 +43,7 @@ impl Default for UserTokens {
         Self {
             owners: Cache::builder()
                 .max_capacity(MOST_USERS)
+                .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(REFRESH_TOKEN_LIFE)
                 .build(),
             hasher: RandomState::new(),
@@ -300,5 +302,29 @@ fn text_in(body: &[u8], name: &str) -> Option<String> {
 /// (<https://developers.weixin.qq.com/doc/service/guide/h5/auth.html>).
 const REFRESH_TOKEN_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
-/// Some 3 MiB.
+/// Two for each login: some 3 MiB.
 const MOST_USERS: u64 = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::actix::KeyHash;
+
+    #[test]
+    fn a_new_users_token_is_remembered_when_the_most_are() {
+        let tokens = UserTokens::default();
+        let key = ApiKey::new("crm", KeyHash::of("key of crm"));
+        let account = Account::official("wx1", "secret");
+        let caller = Caller::new(&Arc::new(key), "main", &Arc::new(account));
+        let owner = || ("crm".to_owned(), "main".to_owned());
+        for token in 0..MOST_USERS {
+            tokens.owners.insert(token, owner());
+        }
+        tokens.owners.run_pending_tasks();
+        tokens.note(&caller, &json!({"access_token": "71_newest"}));
+        tokens.owners.run_pending_tasks();
+        assert_eq!(tokens.owner("71_newest"), Some(owner()));
+    }
+}

@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
@@ -44,6 +45,7 @@ impl Default for HandedTokens {
         Self {
             accounts: Cache::builder()
                 .max_capacity(MOST_HANDED)
+                .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(HANDED_LIFE)
                 .build(),
             hasher: RandomState::new(),
@@ -208,5 +210,18 @@ mod tests {
         }
         assert_eq!(recipients.of(1, from(1)), Vec::<String>::new());
         assert_eq!(recipients.recipients.lock().len(), MOST_RECIPIENTS);
+    }
+    #[test]
+    fn a_new_token_is_remembered_when_the_most_are() {
+        let handed = HandedTokens::default();
+        let app = || crate::account::Account::official("wx1", "secret").app_key();
+        for token in 0..MOST_HANDED {
+            handed.accounts.insert(token, app());
+        }
+        handed.accounts.run_pending_tasks();
+        let newest = handed.fingerprint("newest");
+        handed.accounts.insert(newest, app());
+        handed.accounts.run_pending_tasks();
+        assert_eq!(handed.accounts.get(&newest), Some(app()));
     }
 }
