@@ -283,7 +283,7 @@ fn ticket_right(
     token: &str,
     kind: Kind,
 ) -> TicketRight {
-    let recipients = broker.recipients_of(account, token, peer_ip(request));
+    let recipients = broker.holders_of(account, token, peer_ip(request)).keys;
     let right = keys
         .load()
         .ticket_right(account, kind, &recipients, broker.has_peer_nodes());

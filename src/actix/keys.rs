@@ -180,8 +180,8 @@ impl ApiKeys {
 
     /// Decides whether a client that presents an access token of this account, and no key, may have the
     /// ticket. `recipients` holds the names of the keys that got the token. Where they are unknown, every key
-    /// that opens the token has to open the ticket; with `has_peer_nodes`, nodes which may have handed the token
-    /// out, one is enough.
+    /// that gets the token has to open the ticket; with `has_peer_nodes`, nodes which may have handed the token
+    /// to other keys, one is enough.
     pub(super) fn ticket_right(
         &self,
         account: &str,
@@ -189,28 +189,26 @@ impl ApiKeys {
         recipients: &[String],
         has_peer_nodes: bool,
     ) -> TicketRight {
-        if !recipients.is_empty() {
-            let mut known = self.0.iter().filter(|key| recipients.contains(&key.name));
-            return match known.clone().next() {
-                None => TicketRight::Unknown,
-                Some(_) if known.any(|key| key.opens(account, kind)) => TicketRight::Granted,
-                Some(_) => TicketRight::Limited,
+        let opens = |key: &Arc<ApiKey>| key.opens(account, kind);
+        let known = || self.iter().filter(|key| recipients.contains(&key.name));
+        let mut getters = self.getting_token_of(account).peekable();
+        let is_granted = known().any(opens)
+            || match has_peer_nodes {
+                true => getters.any(opens),
+                false => recipients.is_empty() && getters.peek().is_some() && getters.all(opens),
             };
+        match (is_granted, known().next()) {
+            (true, _) => TicketRight::Granted,
+            (false, Some(_)) => TicketRight::Limited,
+            (false, None) => TicketRight::Unknown,
         }
-        let mut openers = self
-            .0
-            .iter()
-            .filter(|key| key.opens(account, Kind::AccessToken))
-            .map(|key| key.opens(account, kind))
-            .peekable();
-        let is_granted = match has_peer_nodes {
-            true => openers.any(|opens| opens),
-            false => openers.peek().is_some() && openers.all(|opens| opens),
-        };
-        match is_granted {
-            true => TicketRight::Granted,
-            false => TicketRight::Unknown,
-        }
+    }
+
+    /// Returns the keys that get WeChat's access token of this account.
+    pub(super) fn getting_token_of(&self, account: &str) -> impl Iterator<Item = &Arc<ApiKey>> {
+        self.iter().filter(move |key| {
+            key.token == TokenStyle::Real && key.opens(account, Kind::AccessToken)
+        })
     }
 
     /// Returns whether a key manages accounts.

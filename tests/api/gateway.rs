@@ -5,6 +5,7 @@ mod chain;
 mod dropin;
 mod egress;
 mod healing;
+mod holders;
 mod limits;
 mod logins;
 mod memory;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::sandbox::{App, Kind, Mode, ReceivedRequest, Sandbox};
+use wx_jssdk::server::config::Settings;
 use wx_jssdk::{Clock, UnixTime};
 
 use crate::common::http::{self, Answer, Request, client, get};
@@ -50,6 +52,7 @@ pub(super) struct World {
     service: Service,
     sandbox: Sandbox,
     clock: Clock,
+    settings: Settings,
     _home: TempDir,
 }
 
@@ -113,14 +116,23 @@ impl World {
         ]
         .concat();
         let home = TempDir::new().unwrap();
-        let service = Service::start(settings(&text, home.path()), clock.clone()).await;
+        let settings = settings(&text, home.path());
+        let service = Service::start(settings.clone(), clock.clone()).await;
         service.wait_for_first_refreshes().await;
         Self {
             service,
             sandbox,
             clock,
+            settings,
             _home: home,
         }
+    }
+
+    /// Starts another service with the same settings and store.
+    async fn another(&self) -> Service {
+        let service = Service::start(self.settings.clone(), self.clock.clone()).await;
+        service.wait_for_first_refreshes().await;
+        service
     }
 
     fn url(&self, path: &str) -> String {

@@ -19,7 +19,6 @@ use super::outgoing_request::Query;
 use super::{Incoming, Shared};
 use crate::account::Account;
 use crate::broker::Accounts;
-use crate::credential::Kind;
 use crate::error::System;
 use crate::error::codes::wire_errors;
 
@@ -141,17 +140,28 @@ impl Shared {
                 .ok_or_else(|| self.dead_token(incoming))?;
             return self.caller(incoming, key, &name, &accounts);
         }
-        let found = self.broker.find_account_of_token(token).await;
-        let name = found
-            .map(|(name, _)| name)
-            .or_else(|| self.broker.account_of_handed_token(token))
+        let (name, is_valid) = self
+            .account_of_token(token)
+            .await
             .ok_or_else(|| self.dead_token(incoming))?;
-        let recipients = self.broker.recipients_of(&name, token, incoming.peer_ip());
-        let key = key_of_token(keys, &recipients, &name, |key| {
+        let holders = self.broker.holders_of(&name, token, incoming.peer_ip());
+        let others = (is_valid && !holders.are_all).then_some(name.as_str());
+        let key = key_of_token(keys, &holders.keys, others, |key| {
             key.right(incoming.method(), path) == CallRight::Granted
         });
         let key = key.ok_or_else(|| self.dead_token(incoming))?;
         self.caller(incoming, key, &name, &accounts)
+    }
+
+    /// Returns the name of the account of a token of WeChat, and whether WeChat still accepts the token.
+    async fn account_of_token(&self, token: &str) -> Option<(String, bool)> {
+        match self.broker.find_account_of_token(token).await {
+            Some((name, _)) => Some((name, true)),
+            None => {
+                let name = self.broker.account_of_handed_token(token)?;
+                Some((name, false))
+            }
+        }
     }
 
     /// Returns the caller for a key, and the account that the base URL, the query or the key itself names.
@@ -271,25 +281,23 @@ impl Caller {
 }
 
 /// Returns the key that a token stands for: one that was given it and may make the call, or else any that
-/// was. Where that is unknown, after a restart or at another node, every key that opens the token must be
-/// allowed to make the call.
+/// was. Where other keys may have been given this account's token too, each that gets it counts: its holder
+/// could make the call at WeChat itself.
 fn key_of_token<'k>(
     keys: &'k ApiKeys,
     recipients: &[String],
-    account: &str,
+    others: Option<&str>,
     may: impl Fn(&ApiKey) -> bool,
 ) -> Option<&'k Arc<ApiKey>> {
-    if recipients.is_empty() {
-        let mut openers = keys
-            .iter()
-            .filter(|key| key.opens(account, Kind::AccessToken))
-            .peekable();
-        let first = openers.peek().copied();
-        let refused = openers.find(|key| !may(key));
-        return refused.or(first);
-    }
-    let known = || keys.iter().filter(|key| recipients.contains(&key.name));
-    known().find(|key| may(key)).or_else(|| known().next())
+    let holders = || {
+        let known = keys.iter().filter(|key| recipients.contains(&key.name));
+        known.chain(
+            others
+                .into_iter()
+                .flat_map(|account| keys.getting_token_of(account)),
+        )
+    };
+    holders().find(|key| may(key)).or_else(|| holders().next())
 }
 
 /// Returns a text member of a JSON object.
@@ -310,7 +318,40 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::actix::KeyHash;
+    use crate::actix::{KeyHash, TokenStyle};
+
+    #[test]
+    fn a_token_stands_for_a_key_that_may_have_been_given_it() {
+        let key = |name: &str| ApiKey::new(name, KeyHash::of(name));
+        let may = |key: &ApiKey| key.name.ends_with("caller");
+        let keys = ApiKeys::new(vec![
+            ApiKey {
+                token: TokenStyle::Virtual,
+                ..key("virtual caller")
+            },
+            ApiKey {
+                accounts: Some(vec!["shop".to_owned()]),
+                ..key("foreign caller")
+            },
+            key("signer"),
+            key("caller"),
+        ]);
+        for (recipients, others, expected) in [
+            (vec!["signer"], None, Some("signer")),
+            (vec!["signer", "caller"], None, Some("caller")),
+            (vec!["signer"], Some("main"), Some("caller")),
+            (vec!["removed"], None, None),
+            (vec![], Some("main"), Some("caller")),
+            (vec![], Some("shop"), Some("foreign caller")),
+            (vec![], None, None),
+        ] {
+            let recipients: Vec<_> = recipients.into_iter().map(str::to_owned).collect();
+            let found = key_of_token(&keys, &recipients, others, may);
+            assert_eq!(found.map(|key| key.name.as_str()), expected);
+        }
+        let found = key_of_token(&keys, &[], Some("main"), |_| false);
+        assert_eq!(found.map(|key| key.name.as_str()), Some("signer"));
+    }
 
     #[test]
     fn a_new_users_token_is_remembered_when_the_most_are() {

@@ -23,12 +23,25 @@ pub(in crate::broker) struct Recipients {
     pub(super) checked: tokio::sync::Mutex<Option<Check>>,
 }
 
+/// The API keys that were given a token.
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // only the web layer hands out tokens
+#[derive(Default)]
+pub(crate) struct Holders {
+    /// Their names.
+    pub(crate) keys: Vec<String>,
+    /// Whether no other key can have it: peer nodes, and this process before a restart, may have given it to
+    /// more.
+    pub(crate) are_all: bool,
+}
+
 /// A token that was given to an API key, and the IP address that presented the key.
 struct Recipient {
     /// Hash of the token, so that its value is not stored twice.
     token: u64,
     key: String,
     from: Option<IpAddr>,
+    /// Whether this process fetched the token, so that it was given to no key before.
+    is_fetched_here: bool,
     /// When, in uptime, it was given last.
     at: Duration,
 }
@@ -77,23 +90,22 @@ impl Recipients {
         recipients.push_back(recipient);
     }
 
-    /// Returns the names of the keys that were given the token at this IP address; if there are none, of
-    /// all that were given it.
-    fn of(&self, token: u64, from: Option<IpAddr>) -> Vec<String> {
-        let recipients = self.recipients.lock();
-        let names = |from_there: bool| {
-            let found = recipients.iter().filter(|recipient| {
-                recipient.token == token && (!from_there || recipient.from == from)
-            });
-            found
+    /// Returns the keys that were given the token at this IP address; if there are none, all that were given
+    /// it.
+    fn of(&self, token: u64, from: Option<IpAddr>) -> Holders {
+        let mut recipients = self.recipients.lock();
+        // A token in use is the last to be dropped.
+        let recipients = recipients.make_contiguous();
+        recipients.sort_by_key(|recipient| recipient.token == token);
+        let given = &recipients[recipients.partition_point(|recipient| recipient.token != token)..];
+        let is_known_there = given.iter().any(|recipient| recipient.from == from);
+        Holders {
+            keys: given
+                .iter()
+                .filter(|recipient| !is_known_there || recipient.from == from)
                 .map(|recipient| recipient.key.clone())
-                .collect::<Vec<_>>()
-        };
-        let from_there = names(true);
-        if from_there.is_empty() {
-            names(false)
-        } else {
-            from_there
+                .collect(),
+            are_all: !given.is_empty() && given.iter().all(|recipient| recipient.is_fetched_here),
         }
     }
 
@@ -126,6 +138,7 @@ impl Broker {
         if let Some(slot) = slot {
             let handed = &self.inner.handed;
             let fingerprint = handed.fingerprint(token.expose());
+            let is_fetched_here = slot.lock().dated_here;
             if !handed.accounts.contains_key(&fingerprint) {
                 handed.accounts.insert(fingerprint, slot.key.app.clone());
             }
@@ -133,6 +146,7 @@ impl Broker {
                 token: fingerprint,
                 key: key.to_owned(),
                 from,
+                is_fetched_here,
                 at: self.inner.clock.uptime(),
             });
         }
@@ -147,24 +161,19 @@ impl Broker {
         accounts.of_key(&app).map(|entry| entry.name.clone())
     }
 
-    /// Returns the names of the API keys that were given this token of the account, at this IP address or
-    /// else at any.
-    pub(crate) fn recipients_of(
-        &self,
-        account: &str,
-        token: &str,
-        from: Option<IpAddr>,
-    ) -> Vec<String> {
+    /// Returns the API keys that were given this token of the account, at this IP address or else at any.
+    pub(crate) fn holders_of(&self, account: &str, token: &str, from: Option<IpAddr>) -> Holders {
         let accounts = self.inner.accounts.load();
-        accounts
+        let slot = accounts
             .find(account)
             .ok()
-            .and_then(|entry| entry.slot_of(Kind::AccessToken))
-            .map(|slot| {
-                let fingerprint = self.inner.handed.fingerprint(token);
-                slot.details.recipients.of(fingerprint, from)
-            })
-            .unwrap_or_default()
+            .and_then(|entry| entry.slot_of(Kind::AccessToken));
+        let fingerprint = self.inner.handed.fingerprint(token);
+        let mut holders = slot.map_or_else(Holders::default, |slot| {
+            slot.details.recipients.of(fingerprint, from)
+        });
+        holders.are_all &= !self.has_peer_nodes();
+        holders
     }
 
     /// Whether peer nodes may have handed out tokens that this process does not know of.
@@ -187,13 +196,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recipients_are_keyed_by_address_and_the_oldest_is_dropped() {
+    fn recipients_are_keyed_by_address_and_the_longest_unused_is_dropped() {
         let recipients = Recipients::default();
         let from = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
         let recipient = |token, key: &str, n| Recipient {
             token,
             key: key.to_owned(),
             at: Duration::ZERO,
+            is_fetched_here: true,
             from: from(n),
         };
         for _ in 0..3 {
@@ -201,16 +211,23 @@ mod tests {
         }
         recipients.note(recipient(1, "shop", 2));
         recipients.note(recipient(2, "other", 1));
-        assert_eq!(recipients.of(1, from(1)), ["crm"]);
-        assert_eq!(recipients.of(1, from(2)), ["shop"]);
-        assert_eq!(recipients.of(1, from(3)), ["crm", "shop"]);
-        assert_eq!(recipients.of(3, from(1)), Vec::<String>::new());
-        for token in 0..MOST_RECIPIENTS as u64 {
+        let keys = |token, n| recipients.of(token, from(n)).keys;
+        assert_eq!(keys(1, 1), ["crm"]);
+        assert_eq!(keys(1, 2), ["shop"]);
+        assert_eq!(keys(1, 3), ["crm", "shop"]);
+        assert_eq!(keys(3, 1), Vec::<String>::new());
+        for token in 0..MOST_RECIPIENTS as u64 - 2 {
+            assert_eq!(keys(1, 1), ["crm"], "in use");
             recipients.note(recipient(10 + token, "crowd", 1));
         }
-        assert_eq!(recipients.of(1, from(1)), Vec::<String>::new());
+        assert_eq!(keys(2, 1), Vec::<String>::new());
+        for token in 0..MOST_RECIPIENTS as u64 {
+            recipients.note(recipient(1_000 + token, "crowd", 1));
+        }
+        assert_eq!(keys(1, 1), Vec::<String>::new());
         assert_eq!(recipients.recipients.lock().len(), MOST_RECIPIENTS);
     }
+
     #[test]
     fn a_new_token_is_remembered_when_the_most_are() {
         let handed = HandedTokens::default();

@@ -1,0 +1,54 @@
+//! Whose token it is: a token that WeChat issued names no API key.
+
+use super::*;
+
+/// A store for several processes.
+fn shared_store(home: &TempDir) -> String {
+    let file = home.path().join("store.db");
+    format!(
+        "[store]\nkind = \"sql\"\nurl = \"sqlite://{}\"\n",
+        file.display()
+    )
+}
+
+#[tokio::test]
+async fn a_token_fetched_at_another_node_makes_the_calls_of_its_key() {
+    let home = TempDir::new().unwrap();
+    let mut world = World::with(&shared_store(&home)).await;
+    let token = world.token(CRM_KEY).await;
+    let other = world.another().await;
+    let _node = std::mem::replace(&mut world.service, other);
+    let call = get(format!("{USERS}?access_token={token}"));
+    assert_eq!(errcode(&world.send(call.clone()).await), 0);
+    assert_eq!(world.token(NO_CALLS_KEY).await, token);
+    assert_eq!(errcode(&world.send(call).await), 0);
+    let ticket = format!("/cgi-bin/ticket/getticket?access_token={token}&type=jsapi");
+    assert_eq!(world.get(&ticket).await["errcode"], 0);
+    let of_no_key = get(format!("/cgi-bin/clear_quota?access_token={token}"));
+    refused(&world.send(of_no_key).await, 48001, "clear_quota");
+}
+
+#[tokio::test]
+async fn a_token_fetched_before_a_restart_makes_the_calls_of_its_key() {
+    let home = TempDir::new().unwrap();
+    let file = home.path().join("store.redb");
+    let store = format!("[store]\nkind = \"file\"\npath = \"{}\"\n", file.display());
+    let mut world = World::with(&store).await;
+    let token = world.token(CRM_KEY).await;
+    let settings = world.settings.clone();
+    world.service.end().await;
+    world.service = Service::start(settings, world.clock.clone()).await;
+    world.service.wait_for_first_refreshes().await;
+    let call = get(format!("{USERS}?access_token={token}"));
+    assert_eq!(errcode(&world.send(call.clone()).await), 0);
+    assert_eq!(world.token(NO_CALLS_KEY).await, token);
+    assert_eq!(errcode(&world.send(call.clone()).await), 0);
+    // A token that this process fetched is that of the keys that it gave it to.
+    world.revoke();
+    let newer = world.token(NO_CALLS_KEY).await;
+    assert_ne!(newer, token);
+    let newer = world
+        .send(get(format!("{USERS}?access_token={newer}")))
+        .await;
+    refused(&newer, 48001, "signer");
+}
