@@ -38,6 +38,8 @@ const KEY: &str = "wxk_0123456789012345678901234567890123456789all";
 const CRM_KEY: &str = "wxk_0123456789012345678901234567890123456789crm";
 /// May make no calls.
 const NO_CALLS_KEY: &str = "wxk_012345678901234567890123456789012345678none";
+/// May call everything that is not sensitive, for `mini` and `corp`.
+const MINI_KEY: &str = "wxk_012345678901234567890123456789012345678mini";
 /// As [`KEY`], with virtual tokens, and sensitive paths by name.
 const VIRTUAL_KEY: &str = "wxk_01234567890123456789012345678901234567virtu";
 
@@ -97,6 +99,7 @@ impl World {
                 "accounts = [\"main\"]\ncalls = [\"/cgi-bin/message/\", \"GET /cgi-bin/user/\"]",
             ),
             key("signer", NO_CALLS_KEY, ""),
+            key("mini", MINI_KEY, "accounts = [\"mini\", \"corp\"]\ncalls = [\"/\"]"),
             key(
                 "shop",
                 VIRTUAL_KEY,

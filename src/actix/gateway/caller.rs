@@ -85,7 +85,11 @@ impl Shared {
                     "the API key in the header is invalid",
                 )
             })?;
-            return self.of_key(incoming, key, &query, login_body);
+            let owner = match (&incoming.base, key.only_account(&self.broker.accounts())) {
+                (None, None) => self.owner_of_presented_token(path, keys, &query).await,
+                _ => None,
+            };
+            return self.of_key(incoming, key, &query, login_body, owner);
         }
         if let Some(parameter) = path.secret_parameter() {
             let secret = query.get(parameter).map(std::borrow::Cow::into_owned);
@@ -99,7 +103,7 @@ impl Shared {
                     wire_errors::BAD_SECRET,
                 ));
             };
-            return self.of_key(incoming, key, &query, login_body);
+            return self.of_key(incoming, key, &query, login_body, None);
         }
         let parameters = path.token_parameters();
         if parameters.is_empty() {
@@ -132,7 +136,7 @@ impl Shared {
                     "wx-jssdk does not have this API key",
                 )
             })?;
-            return self.of_key(incoming, key, query, None);
+            return self.of_key(incoming, key, query, None, None);
         }
         let accounts = self.broker.accounts();
         if token.starts_with(virtual_token::PREFIX) {
@@ -164,13 +168,35 @@ impl Shared {
         }
     }
 
-    /// Returns the caller for a key, and the account that the base URL, the query or the key itself names.
+    /// Returns the name of the account whose token, of WeChat or a virtual one, stands beside an API key.
+    async fn owner_of_presented_token(
+        &self,
+        path: CallPath<'_>,
+        keys: &ApiKeys,
+        query: &Query<'_>,
+    ) -> Option<String> {
+        let mut parameters = path.token_parameters().iter();
+        let token = parameters.find_map(|name| query.get(name))?;
+        if token.starts_with(virtual_token::PREFIX) {
+            let (_, name) = virtual_token::open(&token, keys, &self.broker.accounts())?;
+            return Some(name);
+        }
+        if token.starts_with(API_KEY_PREFIX) {
+            return None;
+        }
+        let (name, _) = self.account_of_token(&token).await?;
+        Some(name)
+    }
+
+    /// Returns the caller for a key, and the account that the base URL, the query or the key itself names, or
+    /// else the owner of the token beside the key.
     fn of_key(
         &self,
         incoming: &Incoming<'_>,
         key: &Arc<ApiKey>,
         query: &Query<'_>,
         login_body: Option<&[u8]>,
+        owner: Option<String>,
     ) -> Result<Caller, Refusal> {
         let accounts = self.broker.accounts();
         if let Some(name) = &incoming.base {
@@ -188,7 +214,8 @@ impl Shared {
             let (name, _) = opened.next().ok_or(wire_errors::BAD_APPID)?;
             return self.caller(incoming, key, name, &accounts);
         }
-        let name = key.only_account(&accounts).ok_or_else(|| {
+        let owner = owner.as_deref().filter(|name| key.opens_account(name));
+        let name = key.only_account(&accounts).or(owner).ok_or_else(|| {
             Refusal::because(
                 wire_errors::NO_APPID,
                 format_args!(

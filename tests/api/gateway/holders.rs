@@ -52,3 +52,27 @@ async fn a_token_fetched_before_a_restart_makes_the_calls_of_its_key() {
         .await;
     refused(&newer, 48001, "signer");
 }
+
+#[tokio::test]
+async fn a_key_in_the_header_takes_the_account_of_the_token_beside_it() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    let virtual_token = world.token(VIRTUAL_KEY).await;
+    let with_key = |token: &str| get(format!("{USERS}?access_token={token}"));
+    for token in [&token, &virtual_token] {
+        let answer = world.send(with_key(token).bearer(KEY)).await;
+        assert_eq!(errcode(&answer), 0, "{answer:?}");
+    }
+    let other_account = with_key(&token).bearer(MINI_KEY);
+    refused(&world.send(other_account).await, 41002, "several accounts");
+    let elsewhere = format!("{USERS}?access_token={token}&appid={MINI}");
+    let answer = world.send(get(elsewhere).bearer(KEY)).await;
+    assert_eq!(errcode(&answer), 0);
+    let of_mini = world.sandbox.token(MINI, Mode::Stable).unwrap();
+    let sent = world.received(USERS).query;
+    assert!(sent.contains(&of_mini[..4]), "appid decides: {sent}");
+    // A replaced token still names its account.
+    world.clock.advance(Duration::from_secs(3 * 3_600));
+    let answer = world.send(with_key(&token).bearer(KEY)).await;
+    assert_eq!(errcode(&answer), 0, "{answer:?}");
+}
