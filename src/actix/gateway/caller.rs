@@ -260,11 +260,14 @@ impl Shared {
         name: &str,
         accounts: &Accounts,
     ) -> Result<Caller, Refusal> {
-        let is_base = incoming.base.as_ref().is_none_or(|base| base == name);
+        if incoming.base.as_ref().is_some_and(|base| base != name) {
+            return Err(Refusal::because(
+                wire_errors::BAD_APPID,
+                "the token belongs to another account than the base URL names",
+            ));
+        }
         match accounts.get(name) {
-            Ok((name, account)) if is_base && key.opens_account(name) => {
-                Ok(Caller::new(key, name, account))
-            }
+            Ok((name, account)) if key.opens_account(name) => Ok(Caller::new(key, name, account)),
             // The same answer whether or not the account exists.
             _ => Err(Refusal::because(
                 wire_errors::BAD_APPID,

@@ -95,7 +95,7 @@ async fn the_account_is_derived_from_token_key_appid_or_base_url() {
     let unknown = get(format!("{USERS}?access_token=71_foreign"));
     refused(&world.send(unknown).await, 40001, "invalid credential");
     let elsewhere = get(format!("/wx/mini{USERS}?access_token={token}"));
-    refused(&world.send(elsewhere).await, 40013, "does not open");
+    refused(&world.send(elsewhere).await, 40013, "another account");
 }
 
 #[tokio::test]

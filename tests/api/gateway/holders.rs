@@ -76,3 +76,19 @@ async fn a_key_in_the_header_takes_the_account_of_the_token_beside_it() {
     let answer = world.send(with_key(&token).bearer(KEY)).await;
     assert_eq!(errcode(&answer), 0, "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_token_below_the_base_url_of_another_account_is_named_as_the_cause() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    let virtual_token = world.token(VIRTUAL_KEY).await;
+    for (token, base) in [(&token, "mini"), (&token, "gone"), (&virtual_token, "mini")] {
+        let answer = get(format!("/wx/{base}{USERS}?access_token={token}"));
+        let answer = world.send(answer).await;
+        refused(&answer, 40013, "another account than the base URL");
+        assert!(!answer.text.contains("main"), "{answer:?}");
+    }
+    let key = get(format!("/wx/mini{USERS}?access_token={CRM_KEY}"));
+    refused(&world.send(key).await, 40013, "does not open this account");
+    assert_eq!(world.passed_on().await, 0);
+}

@@ -52,7 +52,7 @@ async fn sns_userinfo_keeps_the_users_token() {
     assert_eq!(refreshed["openid"], login["openid"], "{refreshed}");
     let calls = world.sandbox.calls("/sns/userinfo");
     let elsewhere = get(format!("/wx/mini{info}"));
-    refused(&world.send(elsewhere).await, 40013, "does not open");
+    refused(&world.send(elsewhere).await, 40013, "another account");
     let foreign = get("/sns/userinfo?access_token=71_of-somebody&openid=o");
     refused(&world.send(foreign.clone()).await, 40001, "Bearer");
     assert_eq!(
