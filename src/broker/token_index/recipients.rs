@@ -139,9 +139,7 @@ impl Broker {
             let handed = &self.inner.handed;
             let fingerprint = handed.fingerprint(token.expose());
             let is_fetched_here = slot.lock().dated_here;
-            if !handed.accounts.contains_key(&fingerprint) {
-                handed.accounts.insert(fingerprint, slot.key.app.clone());
-            }
+            handed.accounts.insert(fingerprint, slot.key.app.clone());
             slot.details.recipients.note(Recipient {
                 token: fingerprint,
                 key: key.to_owned(),
