@@ -200,7 +200,7 @@ pub(super) const AUTHORIZATION_PAGES: [&str; 3] = [
 ];
 
 /// First path segments of `api.weixin.qq.com`. All paths of `qyapi.weixin.qq.com` begin with `cgi-bin`.
-const FIRST_SEGMENTS: [&str; 34] = [
+const FIRST_SEGMENTS: [&str; 35] = [
     "cgi-bin",
     "wxa",
     "sns",
@@ -209,6 +209,7 @@ const FIRST_SEGMENTS: [&str; 34] = [
     "product",
     "card",
     "wxaapi",
+    "wxadrama",
     "tcb",
     "componenttcb",
     "union",

@@ -147,7 +147,7 @@ const CLEAR_QUOTA_V2: &str = "/cgi-bin/clear_quota/v2";
 const COMPONENT_CLEAR_QUOTA: &str = "/cgi-bin/component/clear_quota/v2";
 
 /// The first path segments of `api.weixin.qq.com`; `qyapi.weixin.qq.com` has `cgi-bin` only.
-const FIRST_SEGMENTS: [&str; 36] = [
+const FIRST_SEGMENTS: [&str; 37] = [
     "bizwifi",
     "business",
     "card",
@@ -182,6 +182,7 @@ const FIRST_SEGMENTS: [&str; 36] = [
     "wxa",
     "wxaapi",
     "wxaapp",
+    "wxadrama",
     "wxopen",
     "xpay",
 ];
@@ -259,6 +260,7 @@ mod tests {
             "/marketing/user_actions/add",
             "/redpacketcover/wxapp/cover_url/get_by_token",
             "/retail/B2b/getorder",
+            "/wxadrama/setplayerdramarecmdswitch",
         ] {
             assert!(CallPath::parse(path).unwrap().is_known(), "{path}");
         }
