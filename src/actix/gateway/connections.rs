@@ -3,18 +3,22 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::rt;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Method, Request, Uri};
 
 use super::body::{Outgoing, Progress};
 use crate::account::{Account, Egress};
 use crate::clock::Clock;
-use crate::upstream::gateway_connector::{AbsoluteForm, Opened};
+use crate::upstream::gateway_connector::{AbsoluteForm, Opened, Stream};
 use crate::upstream::{BoxError, Broken, Upstream};
 
 /// The connections of one worker, by the way on which calls leave and the base URL.
@@ -110,7 +114,10 @@ impl Connection {
     async fn begin(opened: Opened) -> Result<Self, Broken> {
         let (sender, driver) = Builder::new()
             .max_buf_size(BUFFERED)
-            .handshake(opened.stream)
+            .handshake(ReadAfterWriteError {
+                stream: opened.stream,
+                is_broken: false,
+            })
             .await
             .map_err(|error| Broken::unsent(error.into()))?;
         // Its errors reach the call.
@@ -119,6 +126,71 @@ impl Connection {
             sender,
             absolute_form: opened.absolute_form,
         })
+    }
+}
+
+/// A stream on which a failed write is no error but waits: WeChat may have answered a call before it closed the
+/// connection, and the answer can still be read. Without one, reading ends the connection.
+struct ReadAfterWriteError {
+    stream: Box<dyn Stream>,
+    is_broken: bool,
+}
+
+impl ReadAfterWriteError {
+    fn poll_unless_broken<T>(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut dyn Stream>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.is_broken {
+            return Poll::Pending;
+        }
+        match poll(Pin::new(&mut *self.stream)) {
+            Poll::Ready(Err(_)) => {
+                self.is_broken = true;
+                Poll::Pending
+            }
+            polled => polled,
+        }
+    }
+}
+
+impl Read for ReadAfterWriteError {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl Write for ReadAfterWriteError {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_unless_broken(|stream| stream.poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_unless_broken(|stream| stream.poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_unless_broken(|stream| stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -205,3 +277,80 @@ const MOST_IDLE: usize = 128;
 /// Bytes that a connection reads or writes ahead. A body that WeChat takes slowly holds as many; a thousand such calls
 /// of one key fit into 64 MiB.
 const BUFFERED: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use actix_web::web::Bytes;
+
+    use super::*;
+
+    /// A connection that is closed with an answer on it, which is noticed when the request is written.
+    #[derive(Default)]
+    struct ClosedWithAnswer {
+        answer: &'static [u8],
+        is_noticed: bool,
+        reader: Option<Waker>,
+    }
+
+    impl Read for ClosedWithAnswer {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            mut buffer: ReadBufCursor<'_>,
+        ) -> Poll<io::Result<()>> {
+            if !self.is_noticed {
+                self.reader = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            buffer.put_slice(std::mem::take(&mut self.answer));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Write for ClosedWithAnswer {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.is_noticed = true;
+            self.reader.take().inspect(Waker::wake_by_ref);
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Sends a call on such a connection; returns the status of the answer.
+    async fn status(answer: &'static [u8]) -> Option<u16> {
+        let closed = ClosedWithAnswer {
+            answer,
+            ..ClosedWithAnswer::default()
+        };
+        let opened = Opened {
+            stream: Box::new(closed),
+            absolute_form: None,
+        };
+        let mut connection = Connection::begin(opened).await.ok()?;
+        let body = Outgoing::Whole(Bytes::from_static(b"a body"));
+        let answered = connection.sender.send_request(Request::new(body)).await;
+        answered.ok().map(|answer| answer.status().as_u16())
+    }
+
+    #[test]
+    fn an_answer_before_the_end_of_the_body_is_read_after_the_connection_broke() {
+        let early = b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 0\r\n\r\n";
+        rt::System::new().block_on(async {
+            assert_eq!(status(early).await, Some(413));
+            assert_eq!(status(b"").await, None, "closed without an answer");
+        });
+    }
+}
