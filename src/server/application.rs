@@ -353,6 +353,7 @@ impl Application {
         let notifying = tokio::spawn(self.notifier.run());
         let watchdog = tokio::spawn(systemd::feed_watchdog(
             exits.iter().map(|exit| exit.load.clone()).collect(),
+            listeners.iter().map(|listener| listener.workers).sum(),
         ));
         let serving: Vec<_> = listeners
             .into_iter()

@@ -29,6 +29,8 @@ pub(super) struct Listener {
     pub(super) address: SocketAddr,
     /// Whether the listener uses TLS.
     pub(super) secure: bool,
+    /// Number of worker threads.
+    pub(super) workers: usize,
     pub(super) exit: Exit,
 }
 
@@ -137,6 +139,7 @@ where
         server,
         address,
         secure: certificate.is_some(),
+        workers,
         exit,
     })
 }

@@ -34,9 +34,9 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Feeds the watchdog as long as every worker keeps checking its connections. If one hangs while the
-/// process lives, systemd gets no message and restarts the service.
-pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>) {
+/// Feeds the watchdog as long as each of the `workers` keeps checking its connections. If one hangs while
+/// the process lives, systemd gets no message and restarts the service.
+pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>, workers: usize) {
     let Some(every) = sd_notify::watchdog_enabled().map(|timeout| timeout / 3) else {
         return;
     };
@@ -46,7 +46,8 @@ pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>) {
             .flat_map(|load| load.rounds())
             .collect::<Vec<_>>()
     };
-    let mut before = rounds();
+    // The workers start only now.
+    let mut before = vec![0; workers];
     loop {
         tokio::time::sleep(every).await;
         let now = rounds();
