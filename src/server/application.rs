@@ -72,7 +72,7 @@ impl Application {
     /// # Errors
     /// [`StartupError`] says what is wrong and what to do.
     pub async fn build(settings: &Settings) -> Result<Self, StartupError> {
-        Self::build_with(settings, Clock::system(), HandedOver::take()).await
+        Self::build_with(settings, Clock::system(), HandedOver::take()?).await
     }
 
     /// Builds as [`Application::build`] does, with the caller's clock, for tests.
@@ -156,7 +156,7 @@ impl Application {
         )?);
         // The third one, to authorise by hand.
         sandbox.add_app(App::official(DEMO_OWNER_ID, demo_platform.secret()));
-        let guards = Guards::new(&settings, &clock, HandedOver::take())?;
+        let guards = Guards::new(&settings, &clock, HandedOver::take()?)?;
         let simulated = Simulated { sandbox, api_key };
         let store = Store::memory();
         let application =

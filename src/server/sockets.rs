@@ -18,32 +18,30 @@ pub(super) struct Bound {
     pub(super) shared: bool,
 }
 
-/// The sockets that the service manager passed, by name (`FileDescriptorName=`), else in the order
-/// public, admin.
-pub(super) struct HandedOver(Mutex<Sockets>);
+/// The sockets that the service manager passed.
+pub(super) struct HandedOver(Mutex<Vec<Passed>>);
 
-struct Sockets {
-    sockets: ListenFd,
-    names: Vec<String>,
+struct Passed {
+    listener: ListenerName,
+    address: SocketAddr,
+    socket: TcpListener,
 }
 
 impl HandedOver {
     /// Takes the sockets out of the environment. A second call finds no sockets.
-    pub(super) fn take() -> Self {
-        // Read first, since taking the sockets removes the variables.
+    pub(super) fn take() -> Result<Self, StartupError> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-        let names = names.split(':').map(str::to_owned).collect();
-        Self(Mutex::new(Sockets {
-            sockets: ListenFd::from_env(),
-            names,
-        }))
+        let mut passed = ListenFd::from_env();
+        let sockets: io::Result<Vec<_>> = (0..passed.len())
+            .filter_map(|at| passed.take_tcp_listener(at).transpose())
+            .map(|socket| socket.and_then(|socket| Ok((socket.local_addr()?, socket))))
+            .collect();
+        let sockets = sockets.map_err(|error| StartupError::PassedSocket(error.to_string()))?;
+        Ok(Self(Mutex::new(assign(sockets, &names)?)))
     }
 
     pub(super) fn none() -> Self {
-        Self(Mutex::new(Sockets {
-            sockets: ListenFd::empty(),
-            names: Vec::new(),
-        }))
+        Self(Mutex::default())
     }
 
     /// Returns the socket of a listener: the one that was handed over, or a new one at `address`.
@@ -53,47 +51,73 @@ impl HandedOver {
         address: SocketAddr,
         reuse_port: bool,
     ) -> io::Result<Bound> {
-        let handed_over = self.take_socket(listener)?;
-        if let Some(socket) = &handed_over {
-            let passed = socket.local_addr()?;
-            if !is_same(passed, address) {
-                tracing::warn!(
-                    setting = setting(listener),
-                    configured = %address,
-                    passed = %passed,
-                    "the setting has no effect: the service manager passed a socket with another address"
-                );
-            }
+        let handed_over = self.take_socket(listener);
+        if let Some(passed) = &handed_over
+            && !is_same(passed.address, address)
+        {
+            tracing::warn!(
+                setting = setting(listener),
+                configured = %address,
+                passed = %passed.address,
+                "the setting has no effect: the service manager passed a socket with another address"
+            );
         }
-        bind(handed_over, address, reuse_port)
+        bind(handed_over.map(|passed| passed.socket), address, reuse_port)
     }
 
     /// Closes the socket of a listener that is not configured, if one was handed over. The service manager may hold it
     /// too: its clients then wait for an answer that never comes.
     pub(super) fn close_unused(&self, listener: ListenerName) {
-        let socket = self.take_socket(listener).ok().flatten();
-        if let Some(passed) = socket.and_then(|socket| socket.local_addr().ok()) {
+        if let Some(passed) = self.take_socket(listener) {
             tracing::warn!(
                 setting = setting(listener),
-                passed = %passed,
+                passed = %passed.address,
                 "the setting is empty, so that a socket of the service manager is not served"
             );
         }
     }
 
-    /// Takes the socket with the listener's name; if no socket has a known name, the one at its place.
-    fn take_socket(&self, listener: ListenerName) -> io::Result<Option<TcpListener>> {
+    fn take_socket(&self, listener: ListenerName) -> Option<Passed> {
         let mut all = self.0.lock();
-        let is_name = |name: &String| LISTENERS.iter().any(|one| one.as_str() == name);
-        let at = match all.names.iter().any(is_name) {
-            true => all.names.iter().position(|name| name == listener.as_str()),
-            false => LISTENERS.iter().position(|one| *one == listener),
-        };
-        match at {
-            Some(at) => all.sockets.take_tcp_listener(at),
-            None => Ok(None),
-        }
+        let at = all.iter().position(|passed| passed.listener == listener)?;
+        Some(all.swap_remove(at))
     }
+}
+
+/// Assigns the sockets to the listeners by name (`FileDescriptorName=`); if no socket has a listener's
+/// name, in the order public, admin. Each must have its listener: one that is left over would stay open
+/// without an answer.
+fn assign(
+    sockets: Vec<(SocketAddr, TcpListener)>,
+    names: &str,
+) -> Result<Vec<Passed>, StartupError> {
+    let names: Vec<_> = names
+        .split(':')
+        .map(|name| LISTENERS.into_iter().find(|one| one.as_str() == name))
+        .collect();
+    let is_named = names.iter().any(Option::is_some);
+    let mut assigned: Vec<Passed> = Vec::new();
+    for (at, (address, socket)) in sockets.into_iter().enumerate() {
+        let listener = match is_named {
+            true => names.get(at).copied().flatten(),
+            false => LISTENERS.get(at).copied(),
+        };
+        // Without names, two sockets with one port are the same listener's, such as 0.0.0.0:80 and [::]:80.
+        let is_free = |listener: &ListenerName| {
+            assigned.iter().all(|other| {
+                other.listener != *listener && (is_named || other.address.port() != address.port())
+            })
+        };
+        let listener = listener
+            .filter(is_free)
+            .ok_or_else(|| StartupError::PassedSocket(address.to_string()))?;
+        assigned.push(Passed {
+            listener,
+            address,
+            socket,
+        });
+    }
+    Ok(assigned)
 }
 
 /// Returns the setting that names a listener's address.
@@ -242,6 +266,44 @@ mod tests {
         public: 10_000,
         admin: 1_000,
     };
+
+    #[test]
+    fn passed_sockets_are_assigned_by_name_or_place_and_each_has_its_listener() {
+        let socket = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (one, other, third) = (socket(), socket(), socket());
+        let assigned = |sockets: &[&TcpListener], names: &str| {
+            let sockets = sockets.iter().map(|socket| {
+                let address = socket.local_addr().unwrap();
+                (address, socket.try_clone().unwrap())
+            });
+            assign(sockets.collect(), names).map(|all| {
+                all.iter()
+                    .map(|passed| (passed.listener, passed.address))
+                    .collect::<Vec<_>>()
+            })
+        };
+        let address = |socket: &TcpListener| socket.local_addr().unwrap();
+        let public = (ListenerName::Public, address(&one));
+        let admin = (ListenerName::Admin, address(&other));
+        assert_eq!(assigned(&[], "").unwrap(), []);
+        assert_eq!(assigned(&[&one], "").unwrap(), [public]);
+        for names in ["", "wx.socket:wx.socket", "public:admin"] {
+            assert_eq!(assigned(&[&one, &other], names).unwrap(), [public, admin]);
+        }
+        let by_name = assigned(&[&other, &one], "admin:public").unwrap();
+        assert_eq!(by_name, [admin, public]);
+        assert_eq!(assigned(&[&other], "admin").unwrap(), [admin]);
+        for (sockets, names, left_over) in [
+            (vec![&one, &other, &third], "", &third),
+            (vec![&one, &other], "public:wx.socket", &other),
+            (vec![&other, &one], "public:public", &one),
+            (vec![&one, &one], "", &one),
+        ] {
+            let error = assigned(&sockets, names).unwrap_err().to_string();
+            let left_over = address(left_over).to_string();
+            assert!(error.contains(&left_over), "{names}: {error}");
+        }
+    }
 
     #[test]
     fn the_connection_limit_follows_from_the_open_file_limit() {

@@ -23,6 +23,11 @@ pub enum StartupError {
         /// The system's error.
         error: io::Error,
     },
+    /// The service manager passed a socket that no listener takes: its address, or why it is unusable.
+    #[error(
+        "the service manager passed a socket that no listener takes: {0}. Pass one for server.listen and one for server.admin_listen, in this order and on different ports, or name them with FileDescriptorName=public and FileDescriptorName=admin\n    服务管理器传入了多余的 socket：{0}。请只为 server.listen 与 server.admin_listen 各传一个（依此顺序，端口不同），或用 FileDescriptorName=public 与 FileDescriptorName=admin 命名"
+    )]
+    PassedSocket(String),
     /// Two listeners have the same address.
     #[error(
         "{} and {} have the same address {address}: use different ports (0 picks a free port)\n    {} 与 {} 使用了同一地址 {address}：请分别设置（端口 0 表示自动选择）",
@@ -87,7 +92,8 @@ impl StartupError {
         let named: &mut [&'static str] = match &mut self {
             Self::Listen { setting, .. } => std::slice::from_mut(setting),
             Self::SameAddress { settings, .. } => settings,
-            Self::SafeDomain(_)
+            Self::PassedSocket(_)
+            | Self::SafeDomain(_)
             | Self::OpenFiles { .. }
             | Self::Certificate { .. }
             | Self::Store { .. }

@@ -57,18 +57,20 @@ impl Home {
 
     /// Like [`serve`](Self::serve), with this socket as descriptor 3, as a service manager passes it.
     async fn serve_on(&self, socket: &TcpListener) -> (Running, SocketAddr) {
-        self.serve_on_copies(socket, 1).await
+        Self::served(self.start_on_copies(socket, "wx-jssdk.socket")).await
     }
 
-    /// Like [`serve_on`](Self::serve_on), with the same socket also as the descriptors after 3.
-    async fn serve_on_copies(&self, socket: &TcpListener, count: usize) -> (Running, SocketAddr) {
+    /// Starts `serve` with one copy of this socket for each of the names, from descriptor 3 on.
+    fn start_on_copies(&self, socket: &TcpListener, names: &str) -> Running {
         let socket = Stdio::from(OwnedFd::from(socket.try_clone().unwrap()));
+        let count = names.split(':').count();
         let copies: String = (3..3 + count).map(|at| format!("{at}<&0 ")).collect();
         let mut command = self.shell(&format!(
-            "exec {copies}</dev/null; LISTEN_FDS={count} LISTEN_PID=$$ exec \"$0\" serve"
+            "exec {copies}</dev/null; \
+             LISTEN_FDS={count} LISTEN_FDNAMES={names} LISTEN_PID=$$ exec \"$0\" serve"
         ));
         command.stdin(socket);
-        Self::served(Running::start(command)).await
+        Running::start(command)
     }
 
     /// A shell that runs the program as `$0`.
@@ -243,7 +245,7 @@ async fn a_setting_that_an_inherited_socket_overrides_is_logged_and_an_equal_one
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     // The second copy is the admin listener's, which is not configured.
-    let (mut running, _) = home.serve_on_copies(&socket, 2).await;
+    let (mut running, _) = Home::served(home.start_on_copies(&socket, "public:admin")).await;
     let line = running.log_line("has no effect").await;
     let parts = format!("setting=\"server.listen\" configured=127.0.0.1:1 passed={address}");
     assert!(
@@ -259,6 +261,24 @@ async fn a_setting_that_an_inherited_socket_overrides_is_logged_and_an_equal_one
     home.configure(&format!("listen = \"{address}\""));
     let ended = home.serve_on(&socket).await.0.stop().await;
     assert!(!ended.stderr.contains("has no effect"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_passed_socket_that_no_listener_takes_prevents_the_start_and_is_named() {
+    let home = Home::new("").await;
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    for names in [
+        "wx-jssdk.socket:wx-jssdk.socket",
+        "public:public",
+        "public:admin:other",
+    ] {
+        let ended = home.start_on_copies(&socket, names).ended().await;
+        assert_eq!(ended.code, 2, "{names}: {}", ended.stderr);
+        for words in ["no listener takes", &address, "FileDescriptorName=public"] {
+            assert!(ended.stderr.contains(words), "{names}: {}", ended.stderr);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
