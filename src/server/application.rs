@@ -20,7 +20,7 @@ use super::ready::Readiness;
 use super::reload::Reloader;
 use super::reload_record::ReloadRecord;
 use super::routes::{Guards, Watchers, admin, public};
-use super::shutdown::shut_down;
+use super::shutdown::{SLACK, shut_down};
 use super::sockets::HandedOver;
 use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
@@ -372,7 +372,7 @@ impl Application {
             () = stop => {}
             () = self.broker.clone().keep_fresh() => {}
         }
-        systemd::stopping();
+        systemd::stopping(self.shutdown + SLACK);
         tracing::info!("shutting down: no new connections, requests in progress may finish");
         shut_down(&exits, self.shutdown).await;
         [certificates, watchdog, notifying]

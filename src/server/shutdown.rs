@@ -82,3 +82,6 @@ async fn in_parallel<F: Future<Output = ()> + Send + 'static>(
 /// A client with longer pauses may find its connection closed, as after any idle time, and retries on a
 /// new one.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// What a shutdown may take in addition to the time of the requests in progress.
+pub(super) const SLACK: Duration = Duration::from_secs(5);

@@ -23,9 +23,13 @@ pub fn reloading() {
     }
 }
 
-/// Reports that shutdown has begun.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+/// Reports that shutdown has begun and may take this long, also beyond `TimeoutStopSec=`.
+pub(super) fn stopping(within: Duration) {
+    let within = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
+    tell(&[
+        NotifyState::Stopping,
+        NotifyState::ExtendTimeoutUsec(within),
+    ]);
 }
 
 fn tell(state: &[NotifyState<'_>]) {

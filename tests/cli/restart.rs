@@ -338,7 +338,7 @@ async fn during_shutdown_an_idle_connection_gets_one_more_answer_with_connection
 
 #[tokio::test]
 async fn systemd_is_told_of_ready_reloading_stopping_and_live_threads() {
-    let home = Home::new("listen = \"127.0.0.1:0\"").await;
+    let home = Home::new("listen = \"127.0.0.1:0\"\nshutdown_seconds = 30").await;
     let path = home.directory.path().join("notify");
     let socket = StdDatagram::bind(&path).unwrap();
     socket.set_nonblocking(true).unwrap();
@@ -369,7 +369,11 @@ async fn systemd_is_told_of_ready_reloading_stopping_and_live_threads() {
     assert!(heard("RELOADING=1").await.contains("MONOTONIC_USEC="));
     heard("READY=1").await;
     running.terminate().await;
-    heard("STOPPING=1").await;
+    let stopping = heard("STOPPING=1").await;
+    assert!(
+        stopping.contains("EXTEND_TIMEOUT_USEC=35000000"),
+        "{stopping}"
+    );
     let ended = running.ended().await;
     assert!(
         ended.code == 0 && !ended.stderr.contains("worker thread stuck"),
