@@ -15,10 +15,12 @@ FUZZ_SECONDS ?= 60
 # Modules that `make quick` leaves out.
 SLOW_TESTS := limits:: doctor:: durability:: behind:: secrets:: memory:: crowd::
 
-# Static, so that it runs in an empty image and on any distribution. PROFILE=dev for a quick try of image and dist.
+# PROFILE=dev for a quick try of image and dist.
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 PROFILE ?= release
-STATIC := target/$(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/wx-jssdk
+BINARY := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/wx-jssdk
+# Kernels for aarch64 have pages of 4 to 64 KiB, and jemalloc must be built for the largest.
+BUILD := $(if $(filter aarch64-%,$(TARGET)),JEMALLOC_SYS_WITH_LG_PAGE=16 )cargo build --profile $(PROFILE) --locked
 
 .PHONY: help run quick check test bench soak fuzz package static image dist dist-test deps deny types browser
 
@@ -99,18 +101,21 @@ package:
 	tests/package.sh
 	cargo package --locked --allow-dirty
 
-# With an explicit target, the flag does not reach build scripts and procedural macros, which cannot be static. Kernels for aarch64 have
-# pages of 4 to 64 KiB, and jemalloc must be built for the largest.
+# For the image, whose root is empty. With an explicit target, the flag does not reach build scripts and procedural macros, which
+# cannot be static.
 static:
-	$(if $(filter aarch64-%,$(TARGET)),JEMALLOC_SYS_WITH_LG_PAGE=16 )RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile $(PROFILE) --locked --target $(TARGET)
+	export RUSTFLAGS='-C target-feature=+crt-static'; $(BUILD) --target $(TARGET)
 
 # The Dockerfile builds the binary in an image with Rust, from Docker Hub. Here and in CI, buildah replaces that stage by the binary
 # of `make static` (--build-context build=…) and carries out the rest of the same Dockerfile, from scratch: no registry, no daemon.
 image: static
-	packaging/image.sh $(STATIC)
+	packaging/image.sh target/$(TARGET)/$(BINARY)
 
-dist: static
-	packaging/dist.sh $(STATIC)
+# Not static: the plug-ins that nsswitch.conf may name for host names crash a static program whose glibc is not the machine's. What is
+# built runs with the glibc of this machine or a later one; .github/workflows/release.yml builds on an old distribution.
+dist:
+	$(BUILD)
+	packaging/dist.sh $(or $(CARGO_TARGET_DIR),target)/$(BINARY)
 
 dist-test: image dist
 	packaging/dist-test.sh
