@@ -116,6 +116,7 @@ kill "$service" && wait "$service"
 
 # --- purge ---
 dpkg --purge wx-jssdk >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log"; fail "cannot be purged"; }
+[ "$(stat -c '%U:%G %a' /etc/wx-jssdk/main.secret)" = 'root:root 600' ] || fail "another user may get to read the secret that is left"
 rm /etc/wx-jssdk/main.secret && { rmdir /etc/wx-jssdk 2>/dev/null || [ ! -e /etc/wx-jssdk ]; }
 for path in /etc/wx-jssdk /var/lib/wx-jssdk /usr/bin/wx-jssdk "$unit" /usr/share/doc/wx-jssdk; do
   [ ! -e "$path" ] || fail "$path is left"
