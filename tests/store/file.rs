@@ -530,13 +530,38 @@ fn a_full_disk_is_reported_and_stored_values_stay_until_space_is_free() {
     }
     let (_directory, path) = place();
     drop(Store::file(&path).unwrap());
-    let inner = again(a_full_disk_is_reported_and_stored_values_stay_until_space_is_free);
+    passes_within_limit(
+        again(a_full_disk_is_reported_and_stored_values_stay_until_space_is_free),
+        &path,
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_that_cannot_be_created_on_a_full_disk_leaves_no_file_behind() {
+    let Some(path) = role() else {
+        let inner = again(a_store_that_cannot_be_created_on_a_full_disk_leaves_no_file_behind);
+        return passes_within_limit(inner, &place().1);
+    };
+    limit("8192");
+    for _ in 0..2 {
+        let error = Store::file(&path).expect_err("a full disk").to_string();
+        assert!(error.contains("the disk is full"), "{error}");
+        assert!(!path.exists() && !moved_aside(&path).exists(), "{error}");
+    }
+    limit("unlimited");
+    assert!(Store::file(&path).is_ok(), "there is space again");
+}
+
+/// Like [`passes`], in a process that a file size limit does not end.
+#[cfg(target_os = "linux")]
+fn passes_within_limit(inner: Command, path: &Path) {
     passes(
         Command::new("bash")
             .args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"])
             .arg(inner.get_program())
             .args(inner.get_args())
-            .env(ROLE, &path),
+            .env(ROLE, path),
     );
 }
 

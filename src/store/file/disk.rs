@@ -46,7 +46,7 @@ impl Disk {
         // Before the lock file: a wrong path leaves nothing behind.
         is_there(path).map_err(|error| problem(path, Failure::Io(error)))?;
         let lock = lock(path)?;
-        let (open, entries) = match guarded(|| read(path)) {
+        let (open, entries) = match read(path) {
             Ok(opened) => opened,
             Err(Failure::Broken(why)) => {
                 let aside = move_aside(path).map_err(|error| problem(path, Failure::Io(error)))?;
@@ -54,7 +54,7 @@ impl Disk {
                     file = %path.display(), moved_to = %aside.display(), reason = why,
                     "store file is damaged or not a store: moved aside, new file created"
                 );
-                guarded(|| read(path)).map_err(|failure| problem(path, failure))?
+                read(path).map_err(|failure| problem(path, failure))?
             }
             Err(failure) => return Err(problem(path, failure)),
         };
@@ -163,9 +163,18 @@ impl<E: Into<redb::Error>> From<E> for Failure {
     }
 }
 
-/// Opens the file, checks every page, and reads every record.
+/// Opens or creates the file, checks every page, and reads every record. A new file that cannot be
+/// initialised is removed: the next start would take it for a damaged one.
 fn read(path: &Path) -> Result<(Open, Vec<(String, Entry)>), Failure> {
     let existed = path.exists();
+    let opened = guarded(|| read_file(path, existed));
+    if opened.is_err() && !existed {
+        let _removed = fs::remove_file(path);
+    }
+    opened
+}
+
+fn read_file(path: &Path, existed: bool) -> Result<(Open, Vec<(String, Entry)>), Failure> {
     let file = open_private(path).map_err(Failure::Io)?;
     if existed && file.metadata().is_ok_and(|file| file.len() == 0) {
         tracing::warn!(file = %path.display(), "store file was empty: initialised");
@@ -341,7 +350,7 @@ fn advice(kind: ErrorKind) -> Option<&'static str> {
         }
         ErrorKind::ReadOnlyFilesystem => "mount it writable, or change store.path",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "the disk is full: free some space; until then credentials are kept in memory only"
+            "the disk is full: free some space"
         }
         ErrorKind::IsADirectory => "this is a directory: choose a file in it",
         _ => return None,

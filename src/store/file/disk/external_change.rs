@@ -4,9 +4,7 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 
-use super::{
-    Disk, Entry, Failure, Open, StoreError, guarded, lock, move_aside, problem, read, with_suffix,
-};
+use super::{Disk, Entry, Failure, Open, StoreError, lock, move_aside, problem, read, with_suffix};
 
 impl Disk {
     /// Checks that this process still holds the lock and that the file is unchanged. If the file changed,
@@ -29,7 +27,7 @@ impl Disk {
             Some(change @ (Change::Deleted | Change::Cut)) => change,
             // The same records in another file are harmless: a filesystem without stable inodes looks like
             // that.
-            change => match guarded(|| read(&path)) {
+            change => match read(&path) {
                 Ok((open, entries)) if change.is_none() || is_ours(&entries) => {
                     self.open = Some(open);
                     return Ok(true);
@@ -50,7 +48,7 @@ impl Disk {
             Ok(false) => None,
             Err(error) => return Err(failed(Failure::Io(error))),
         };
-        self.open = Some(guarded(|| read(&path)).map_err(failed)?.0);
+        self.open = Some(read(&path).map_err(failed)?.0);
         self.broken = false;
         tracing::warn!(
             file = %path.display(),
