@@ -39,7 +39,8 @@ fail() { echo "dist-test: $*" >&2; exit 1; }
 # --- the archive ---
 (cd target/dist && sha256sum --quiet --check SHA256SUMS)
 tar -xzf "$archive" -C "$work" --strip-components=1
-for file in wx-jssdk wx-jssdk.default.toml README.md LICENSE-MIT LICENSE-APACHE man/wx-jssdk-serve.1 \
+for file in wx-jssdk wx-jssdk.default.toml LICENSE-MIT LICENSE-APACHE man/wx-jssdk-serve.1 \
+  README{,.zh-CN}.md docs/{,zh/}DEPLOYMENT.md \
   completions/{wx-jssdk.bash,wx-jssdk.fish,_wx-jssdk} systemd/wx-jssdk.{service,socket}; do
   [ -s "$work/$file" ] || fail "the archive lacks $file"
 done
@@ -47,7 +48,12 @@ done
 bash -c "source $work/completions/wx-jssdk.bash && complete -p wx-jssdk" >/dev/null
 grep -q 'safe.domain' "$work/man/wx-jssdk-serve.1"
 
-# --- the scripts of the package ---
+# --- the documents, dependencies and scripts of the package ---
+contents=$(dpkg-deb --contents "$deb")
+for file in README{,.zh-CN}.md docs/{,zh/}DEPLOYMENT.md; do
+  grep -q " ./usr/share/doc/wx-jssdk/$file$" <<<"$contents" || fail "the package lacks $file"
+done
+dpkg-deb --field "$deb" Depends | grep -q 'libc6 (>= ' || fail "the package does not name its C library"
 dpkg-deb --control "$deb" "$work/control"
 restarts=$(grep --no-filename -o 'deb-systemd-invoke .*' "$work"/control/{preinst,postinst} 2>/dev/null || true)
 [[ "$restarts" == 'deb-systemd-invoke try-restart wx-jssdk.service >'* ]] && [ "$(wc -l <<<"$restarts")" = 1 ] ||

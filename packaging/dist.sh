@@ -10,13 +10,15 @@ name="wx-jssdk-$version-$(uname -m)-linux"
 # cargo-deb's metadata in Cargo.toml names this folder.
 stage=target/dist/stage
 rm -rf "$stage" "target/dist/$name.tar.gz"
-mkdir -p "$stage/systemd"
+mkdir -p "$stage/systemd" "$stage/docs/zh"
 
 install "$binary" "$stage/wx-jssdk"
 strip "$stage/wx-jssdk"
 # Man pages and completions, by an example that is built as the tests are.
 cargo run --quiet --locked --all-features --example manual -- "$stage"
 cp README.md README.zh-CN.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE wx-jssdk.default.toml "$stage"
+cp docs/*.md "$stage/docs"
+cp docs/zh/*.md "$stage/docs/zh"
 cp examples/systemd/wx-jssdk.{service,socket} "$stage/systemd"
 
 # Equal inputs give an equal archive.
