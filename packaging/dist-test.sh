@@ -120,6 +120,11 @@ sign
 [ "$(token_calls)" = "$before" ] || fail "the restart called WeChat: $before, then $(token_calls)"
 kill "$service" && wait "$service"
 
+# --- a configuration that was deleted and is installed again ---
+rm /etc/wx-jssdk/wx-jssdk.toml
+dpkg --force-confmiss --install "$work/next.deb" >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log"; fail "cannot be installed again"; }
+[ "$(stat -c '%U:%G %a' /etc/wx-jssdk/wx-jssdk.toml)" = 'root:wx-jssdk 640' ] || fail "the service cannot read a new configuration"
+
 # --- purge ---
 dpkg --purge wx-jssdk >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log"; fail "cannot be purged"; }
 [ "$(stat -c '%U:%G %a' /etc/wx-jssdk/main.secret)" = 'root:root 600' ] || fail "another user may get to read the secret that is left"
