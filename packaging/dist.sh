@@ -9,7 +9,8 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 name="wx-jssdk-$version-$(uname -m)-linux"
 # cargo-deb's metadata in Cargo.toml names this folder.
 stage=target/dist/stage
-rm -rf "$stage" "target/dist/$name.tar.gz"
+# Also those of earlier versions.
+rm -rf "$stage" target/dist/*.tar.gz target/dist/*.deb
 mkdir -p "$stage/systemd" "$stage/docs/zh"
 
 install "$binary" "$stage/wx-jssdk"
