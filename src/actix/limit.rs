@@ -1,4 +1,4 @@
-//! The rate limit per client as a plain function, not a middleware, since every signature calls it.
+//! The rate limit per client for requests that reach the router.
 
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage as _, HttpRequest, web};

@@ -75,6 +75,9 @@ pub struct Counts {
     pub degraded: usize,
     /// [`Health::Starting`].
     pub starting: usize,
+    /// Of those, the accounts of open platforms: each is fetched at its first use, however long the process runs.
+    #[serde(skip)]
+    pub first_used: usize,
     /// [`Health::Ok`].
     pub ok: usize,
     /// Unused accounts of open platforms that have no token now: it is not known whether they could be served.
@@ -123,9 +126,9 @@ impl Broker {
             let platform = entry.account.component_app_id();
             let is_unknown = platform.is_some_and(|platform| without_token.contains(platform))
                 && entry.primary_slot().is_none();
-            counts.add(health, is_unknown);
+            counts.add(health, is_unknown, platform.is_some());
             if entry.account.signs_pages() {
-                signing.add(health, is_unknown);
+                signing.add(health, is_unknown, platform.is_some());
             }
             let is_incident =
                 find.incident_accounts > 0 && self.collect(&mut overview, entry, health, &at);
@@ -204,9 +207,10 @@ impl Broker {
 }
 
 impl Counts {
-    fn add(&mut self, health: Health, is_unknown: bool) {
+    fn add(&mut self, health: Health, is_unknown: bool, is_of_platform: bool) {
         self.accounts += 1;
         self.unknown += usize::from(is_unknown);
+        self.first_used += usize::from(is_of_platform && health == Health::Starting);
         *match health {
             Health::Ok => &mut self.ok,
             Health::Starting => &mut self.starting,

@@ -126,8 +126,8 @@ problem_codes! {
         "Send `Authorization: Bearer KEY`. Create a key with `wx-jssdk keys new`",
         "请求头加上 `Authorization: Bearer KEY`；用 `wx-jssdk keys new` 生成 API key";
     PageNotAllowed: "page_not_allowed", 403, "The page is outside the account's JS safe domains",
-        "The page's host is not one of the account's JS safe domains.",
-        "页面域名不在该账号的 JS接口安全域名内。",
+        "The page's host is not one of the account's JS safe domains; or its address contains `&timestamp=` and `&url=` with the URL of such a page, for which the signature would hold too: encode that URL.",
+        "页面域名不在该账号的 JS接口安全域名内；或页面地址中含有 `&timestamp=` 和 `&url=`，后者是这样一个页面的地址，签名对它也会有效：请将该地址编码。",
         "Bind the page's domain in WeChat's console **and** add it to the account's `js_safe_domains`",
         "域名要在微信后台绑定，**同时**写进该账号的 `js_safe_domains`";
     Forbidden: "forbidden", 403, "API key not allowed",

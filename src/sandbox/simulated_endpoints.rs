@@ -200,7 +200,7 @@ pub(super) const AUTHORIZATION_PAGES: [&str; 3] = [
 ];
 
 /// First path segments of `api.weixin.qq.com`. All paths of `qyapi.weixin.qq.com` begin with `cgi-bin`.
-const FIRST_SEGMENTS: [&str; 35] = [
+const FIRST_SEGMENTS: [&str; 37] = [
     "cgi-bin",
     "wxa",
     "sns",
@@ -209,7 +209,9 @@ const FIRST_SEGMENTS: [&str; 35] = [
     "product",
     "card",
     "wxaapi",
+    "wxaapp",
     "wxadrama",
+    "wxopen",
     "tcb",
     "componenttcb",
     "union",

@@ -177,7 +177,7 @@ impl Readiness {
 fn allows(rule: ReadyRule, all: Counts, signing: Counts, is_grace: bool) -> bool {
     let failed = |counts: Counts| match is_grace {
         true => counts.down,
-        false => counts.down + counts.starting,
+        false => counts.down + counts.starting - counts.first_used,
     };
     // Accounts that are not used and whose platform has no token say nothing of this node's way to WeChat.
     let any = |counts: Counts| {
@@ -195,7 +195,7 @@ impl AccountReport {
     fn of(account: &AccountSnapshot, is_grace: bool, awaits_store: bool) -> Self {
         let ready = match account.health {
             Health::Ok | Health::Degraded => true,
-            Health::Starting => is_grace,
+            Health::Starting => is_grace || account.account.component_app_id().is_some(),
             Health::Down => false,
         };
         let trouble = if account.health == Health::Ok {

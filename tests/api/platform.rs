@@ -390,6 +390,25 @@ async fn an_account_of_which_only_the_token_is_used_is_down_without_it() {
 }
 
 #[tokio::test]
+async fn the_first_use_of_an_account_takes_no_node_out_of_rotation() {
+    let world = World::ready_with("[server]\nreadiness = \"all\"").await;
+    let name = world.authorized(SHOP).await;
+    world.advance(11);
+    let is_ready = async || world.admin("/readyz").await.status == 200;
+    assert!(is_ready().await, "no account was used yet");
+    let ticket = "/cgi-bin/ticket/getticket";
+    let gate = world.sandbox.hold(ticket);
+    let target = format!("/jssdk/config?account={name}&url=https%3A%2F%2Fexample.com%2Fp");
+    let first_use = async {
+        called(&world.sandbox, ticket, 1).await;
+        assert!(is_ready().await, "its first ticket is being fetched");
+        gate.release();
+    };
+    let (signed, ()) = tokio::join!(world.public(&target), first_use);
+    assert_eq!(signed.status, 200, "{signed:?}");
+}
+
+#[tokio::test]
 async fn a_node_that_starts_without_its_store_is_not_ready_before_it_has_the_records() {
     let world = World::new().await;
     let home = tempfile::tempdir().unwrap();

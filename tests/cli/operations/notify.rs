@@ -366,7 +366,11 @@ async fn three_outages_in_one_second_all_reach_a_robot_with_short_messages() {
         .map(|(_, body)| body["text"]["content"].to_string());
     let texts: String = texts.collect();
     for errcode in ["40164", "40125", "40013"] {
-        assert_eq!(texts.matches(&format!("({errcode})")).count(), 1, "{texts}");
+        assert_eq!(
+            texts.matches(&format!("（{errcode}）")).count(),
+            1,
+            "{texts}"
+        );
     }
     service.end().await;
 }
