@@ -3,9 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use memchr::memchr_iter;
 
@@ -15,7 +16,7 @@ use super::{AccountEntry, Broker};
 use crate::account::{Account, Platform, SafeDomain};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
-use crate::error::Error;
+use crate::error::{Error, PageError};
 use crate::sign::{
     AgentConfig, CardExt, ChooseCard, JsConfig, PageUrl, Signer, Warning, nonce, nonce_digits,
 };
@@ -197,28 +198,28 @@ impl AccountEntry {
     fn slot_for(&self, kind: Kind, page: &PageUrl) -> Result<&Arc<Slot>, Error> {
         let slot = self.slot(kind)?;
         self.bring_near(slot);
-        self.check(page)?;
-        for other in page.also_signed() {
-            self.check(&other?)?;
+        if !self.allows(page) {
+            let (host, path) = (page.host(), page.path());
+            let path = if self.account.allows_host(host) {
+                path.get(..MAX_SHOWN_PATH).unwrap_or(path)
+            } else {
+                ""
+            };
+            return Err(Error::PageNotAllowed {
+                account: self.name.clone(),
+                host: format!("{host}{path}"),
+            });
+        }
+        let is_own = |other: &Option<PageUrl>| other.as_ref().is_some_and(|it| self.allows(it));
+        if !page.also_signed().all(|other| is_own(&other)) {
+            return Err(Error::Page(PageError::OtherPage));
         }
         slot.note_use();
         Ok(slot)
     }
 
-    fn check(&self, page: &PageUrl) -> Result<(), Error> {
-        let (host, path) = (page.host(), page.path());
-        if self.page_answer.allows(host, path) {
-            return Ok(());
-        }
-        let path = if self.account.allows_host(host) {
-            path.get(..MAX_SHOWN_PATH).unwrap_or(path)
-        } else {
-            ""
-        };
-        Err(Error::PageNotAllowed {
-            account: self.name.clone(),
-            host: format!("{host}{path}"),
-        })
+    fn allows(&self, page: &PageUrl) -> bool {
+        self.page_answer.allows(page.host(), page.path())
     }
 
     fn config_text(
@@ -263,7 +264,7 @@ fn default_config(
 
 /// The JSON text of a [`JsConfig`] as serde writes it, without the five values that differ from page to page or from
 /// account to account. Accounts with the same lists share it, so that it stays in the CPU cache.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 struct Template {
     text: String,
     /// Offsets of AppID, timestamp, nonce, signature and URL.
@@ -292,17 +293,27 @@ impl Template {
     }
 }
 
-/// The templates of all accounts, each once.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Templates(HashSet<Arc<Template>>);
+/// The templates of all accounts, by the hash of their text.
+#[derive(Debug, Default)]
+pub(super) struct Templates(HashMap<u64, Weak<Template>>);
+
+impl Clone for Templates {
+    /// Leaves out those that no account has any more.
+    fn clone(&self) -> Self {
+        let living = self.0.iter().filter(|(_, it)| it.strong_count() > 0);
+        Self(living.map(|(hash, it)| (*hash, it.clone())).collect())
+    }
+}
 
 impl Templates {
     fn share(&mut self, template: Template) -> Arc<Template> {
-        if let Some(same) = self.0.get(&template) {
-            return same.clone();
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&template.text);
+        let known = self.0.get(&hash).and_then(Weak::upgrade);
+        if let Some(same) = known.filter(|known| **known == template) {
+            return same;
         }
         let template = Arc::new(template);
-        self.0.insert(template.clone());
+        self.0.insert(hash, Arc::downgrade(&template));
         template
     }
 }

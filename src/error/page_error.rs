@@ -27,6 +27,11 @@ pub enum PageError {
     /// Contains a user name (`user@host`) or a backslash before the host.
     #[error("the url contains a user name or a backslash before its host")]
     UserInfo,
+    /// Contains the end of the text that is signed for another page, so that the signature would hold for it too.
+    #[error(
+        "the url contains &timestamp= and the &url= of another page, which the signature would also be valid for"
+    )]
+    OtherPage,
     /// Has no host that can be parsed.
     #[error("the url has no valid host")]
     NoHost,
@@ -48,6 +53,10 @@ impl PageError {
             Self::TooLong => Text::new(
                 "Move data out of the page's query, for example to sessionStorage or behind the #.",
                 "不要把大量数据放进页面地址的参数，可放进 sessionStorage 或 # 之后。",
+            ),
+            Self::OtherPage => Text::new(
+                "Percent-encode the URL in the page's query: 'url=' + encodeURIComponent(target).",
+                "页面地址参数中的 URL 请先编码：'url=' + encodeURIComponent(target)。",
             ),
             Self::Empty | Self::NotHttp | Self::UserInfo | Self::NoHost => Text::new(
                 "Send the page's full URL: 'url=' + encodeURIComponent(location.href.split('#')[0]).",

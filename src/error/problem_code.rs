@@ -66,8 +66,8 @@ problem_codes! {
         "Add `url=` + `encodeURIComponent(location.href)`",
         "加上 `url=` + `encodeURIComponent(location.href)`";
     BadUrl: "bad_url", 400, "Invalid url",
-        "The url is not a URL that a browser would send: not http(s), contains blanks, unencoded characters or a user name, has no host, or exceeds 16 KiB.",
-        "url 不是合法的页面地址：不是 http(s)、含空白、未编码的字符或用户名、没有主机名，或超过 16 KiB。",
+        "The url is not a URL that a browser would send: not http(s), contains blanks, unencoded characters or a user name, has no host, or exceeds 16 KiB; or it contains `&timestamp=` and an unencoded `&url=` of a page that the account does not sign.",
+        "url 不是合法的页面地址：不是 http(s)、含空白、未编码的字符或用户名、没有主机名，或超过 16 KiB；或其中含有 `&timestamp=` 和未编码的 `&url=`，指向该账号不签名的页面。",
         "Send the whole `location.href` as the browser gives it; do not decode it",
         "传浏览器给出的完整 `location.href`，不要解码";
     UrlNotEncoded: "url_not_encoded", 400, "Page URL not encoded",
@@ -126,8 +126,8 @@ problem_codes! {
         "Send `Authorization: Bearer KEY`. Create a key with `wx-jssdk keys new`",
         "请求头加上 `Authorization: Bearer KEY`；用 `wx-jssdk keys new` 生成 API key";
     PageNotAllowed: "page_not_allowed", 403, "The page is outside the account's JS safe domains",
-        "The page's host is not one of the account's JS safe domains; or its address contains `&timestamp=` and `&url=` with the URL of such a page, for which the signature would hold too: encode that URL.",
-        "页面域名不在该账号的 JS接口安全域名内；或页面地址中含有 `&timestamp=` 和 `&url=`，后者是这样一个页面的地址，签名对它也会有效：请将该地址编码。",
+        "The page's host is not one of the account's JS safe domains.",
+        "页面域名不在该账号的 JS接口安全域名内。",
         "Bind the page's domain in WeChat's console **and** add it to the account's `js_safe_domains`",
         "域名要在微信后台绑定，**同时**写进该账号的 `js_safe_domains`";
     Forbidden: "forbidden", 403, "API key not allowed",

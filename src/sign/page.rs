@@ -81,9 +81,10 @@ impl PageUrl {
         &self.text
     }
 
-    /// Returns the other pages for which a signature of this page holds. The signed text escapes nothing, so for
-    /// another nonce and timestamp it is the text of the URL after a `&timestamp=` and an `&url=` of this one.
-    pub(crate) fn also_signed(&self) -> impl Iterator<Item = Result<Self, PageError>> {
+    /// Returns the other pages for which a signature of this page holds; `None` for one that cannot be read. The
+    /// signed text escapes nothing, so for another nonce and timestamp it is the text of the URL after a
+    /// `&timestamp=` and an `&url=` of this one.
+    pub(crate) fn also_signed(&self) -> impl Iterator<Item = Option<Self>> {
         static TIMESTAMP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("&timestamp="));
         let behind = TIMESTAMP.find(self.text.as_bytes());
         let urls = behind.into_iter().flat_map(move |at| {
@@ -93,10 +94,8 @@ impl PageUrl {
         // A page has an absolute address.
         let pages = urls.filter(|url| after_scheme(url).is_some());
         // Each is read to its end: hundreds of them would take milliseconds.
-        pages.enumerate().map(|(n, url)| match n < MOST_OTHERS {
-            true => Self::parse(url),
-            false => Err(PageError::TooLong),
-        })
+        let pages = pages.enumerate();
+        pages.map(|(n, url)| (n < MOST_OTHERS).then(|| Self::parse(url).ok())?)
     }
 
     /// Returns the host: lower case, punycode, an IPv6 address in brackets, without port.
