@@ -47,7 +47,7 @@ pub struct Incident {
     pub count: usize,
     /// Number of its accounts that are affected worst; they come first in `accounts`.
     pub worst: usize,
-    /// The kinds that are not served for any of its accounts.
+    /// The kinds that are not served, of accounts that are served otherwise.
     pub down_kinds: Vec<Kind>,
     /// Whether any account that is down signs pages.
     pub stops_pages: bool,
@@ -180,7 +180,9 @@ impl<'a> Collector<'a> {
             }
         }
         let effect = (health, !down_kinds.is_empty());
-        incident.down_kinds.extend(down_kinds);
+        if health != Health::Down {
+            incident.down_kinds.extend(down_kinds);
+        }
         group.entries.push((Reverse(effect), entry));
     }
 

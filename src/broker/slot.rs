@@ -85,8 +85,8 @@ pub(super) struct State {
     /// When, in uptime, this process first saw the value, and how long the value then had to live. Not
     /// affected by changes of the wall clock.
     pub(super) seen: Option<(Duration, Duration)>,
-    /// Whether its dates come from a call of this process. Dates from the store may come from a node with a
-    /// wrong clock.
+    /// Whether it and its dates come from a call of this process. Dates from the store may come from a node with
+    /// a wrong clock.
     pub(super) dated_here: bool,
     /// Whether its end was moved later because this machine's clock had been set. Such dates are valid on
     /// this machine only and are not shared.

@@ -26,7 +26,7 @@ pub(super) struct Diagnose {
     /// The signature that the page got · 页面收到的签名
     #[arg(long, default_value = "", hide_default_value = true)]
     signature: String,
-    /// The jsapi_ticket, as all tickets and tokens here also @FILE; - reads stdin · jsapi_ticket；各 ticket、token 均可写 @文件，- 表示从标准输入读取
+    /// The jsapi_ticket: text, @FILE, or - for stdin; the other tickets and the token: text or @FILE · jsapi_ticket：文本、@文件，或 - 表示标准输入；其他 ticket 与 token：文本或 @文件
     #[arg(long, default_value = "", hide_default_value = true)]
     ticket: String,
     /// The ticket before it · 上一个 ticket

@@ -185,7 +185,6 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
     let failing = account.credentials.iter();
     let failing = failing.filter(|it| it.health == Health::Degraded);
     let served = failing.map(|it| it.served_for).min();
-    let served = served.or_else(|| Some(account.primary()?.served_for));
     Some(Finding {
         subject: account.name.clone(),
         cause,

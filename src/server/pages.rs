@@ -168,13 +168,14 @@ pub(super) fn origin_of(request: &HttpRequest, default: &str) -> String {
 
 /// Returns the admin listener's URL as a command on the same machine writes it; the default one if its address
 /// is not known.
-pub(super) fn admin_in_commands(listen: Option<SocketAddr>) -> String {
+pub(super) fn admin_in_commands(listen: Option<SocketAddr>, is_tls: bool) -> String {
     let known = listen.filter(|address| address.port() != 0);
     let mut address = known.unwrap_or(([127, 0, 0, 1], 8081).into());
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    format!("http://{address}")
+    let scheme = if is_tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 /// The longest name, in brackets and with a port.
@@ -211,7 +212,8 @@ mod tests {
             (Some("10.0.0.5:8081"), "http://10.0.0.5:8081"),
         ] {
             let listen = listen.map(|listen| listen.parse().unwrap());
-            assert_eq!(admin_in_commands(listen), url);
+            assert_eq!(admin_in_commands(listen, false), url);
         }
+        assert_eq!(admin_in_commands(None, true), "https://127.0.0.1:8081");
     }
 }

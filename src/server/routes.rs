@@ -412,7 +412,7 @@ fn demo_pages(settings: &Settings, broker: &Broker, guards: &Guards, sandbox: bo
     let admin = settings.server.admin_listen.filter(|_| sandbox);
     Pages {
         sandbox,
-        admin: admin_in_commands(admin),
+        admin: admin_in_commands(admin, sandbox && settings.server.admin_tls.is_some()),
         qr_allowed,
         qr_limit,
     }

@@ -370,10 +370,23 @@ async fn only_the_right_key_starts_with(place: &InFile, accounts: &str) {
 }
 
 #[tokio::test]
-async fn with_a_key_a_value_in_plain_text_is_not_used_but_replaced() {
+async fn with_a_key_a_value_in_plain_text_of_a_file_is_not_used_but_replaced() {
     let place = InFile(tempfile::tempdir().unwrap());
-    save(&place.open()).await;
-    let store = place.open().encrypted(keys("a", ""));
+    plain_text_is_not_used_but_replaced(|| place.open()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn with_a_key_a_value_in_plain_text_of_a_redis_is_not_used_but_replaced() {
+    let redis = Redis::start();
+    let open = || Store::redis(&redis.url()).unwrap();
+    plain_text_is_not_used_but_replaced(open).await;
+}
+
+/// Checks a store whose content was written by an application without the key.
+pub(crate) async fn plain_text_is_not_used_but_replaced(open: impl Fn() -> Store) {
+    save(&open()).await;
+    let store = open().encrypted(keys("a", ""));
     assert_eq!(store.load(&key()).await, Ok(None));
     assert_eq!(store.load_many(&[&key()]).await, Ok(vec![None]));
     assert_eq!(store.check(&[&key()]).await, Ok(false));

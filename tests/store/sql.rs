@@ -180,6 +180,7 @@ on_every_database!(
     two_prefixes_share_nothing,
     keys_are_turned_on_changed_and_turned_off,
     a_database_of_another_key_is_neither_read_nor_overwritten,
+    plain_text_of_a_database_with_a_key_is_not_used_but_replaced,
     tables_of_a_newer_version_are_left_alone,
     tables_of_version_1_get_the_table_of_documents_in_place,
     a_document_that_cannot_be_read_counts_as_absent_and_is_replaced,
@@ -326,6 +327,10 @@ async fn keys_are_turned_on_changed_and_turned_off(tables: Tables) {
 async fn a_database_of_another_key_is_neither_read_nor_overwritten(tables: Tables) {
     let open = || tables.open();
     crate::encryption::a_store_of_another_key_is_neither_read_nor_overwritten(open).await;
+}
+
+async fn plain_text_of_a_database_with_a_key_is_not_used_but_replaced(tables: Tables) {
+    crate::encryption::plain_text_is_not_used_but_replaced(|| tables.open()).await;
 }
 
 async fn tables_of_a_newer_version_are_left_alone(tables: Tables) {

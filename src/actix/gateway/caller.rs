@@ -85,8 +85,12 @@ impl Shared {
                     "the API key in the header is invalid",
                 )
             })?;
-            let owner = match (&incoming.base, key.only_account(&self.broker.accounts())) {
-                (None, None) => self.owner_of_presented_token(path, keys, &query).await,
+            let is_named = incoming.base.is_some()
+                || ["appid", "corpid", "component_appid"]
+                    .iter()
+                    .any(|name| query.get(name).is_some());
+            let owner = match key.only_account(&self.broker.accounts()) {
+                None if !is_named => self.owner_of_presented_token(path, keys, &query).await,
                 _ => None,
             };
             return self.of_key(incoming, key, &query, login_body, owner);
@@ -287,7 +291,8 @@ impl Shared {
         }
     }
 
-    /// Returns the error for an unknown token, which may be a key without the prefix, in the words of the system that the base URL names.
+    /// Returns the error for an unknown token, which may be a key without the prefix, in the words of the system
+    /// that the base URL names.
     fn dead_token(&self, incoming: &Incoming<'_>) -> Refusal {
         let error = match self.system(None, incoming) {
             System::Weixin => wire_errors::DEAD_TOKEN,
@@ -295,7 +300,7 @@ impl Shared {
         };
         Refusal::because(
             error,
-            "an API key of wx-jssdk in the place of the token begins with wxk_",
+            "this wx-jssdk does not know the token; an API key in its place must begin with wxk_",
         )
     }
 }

@@ -102,8 +102,8 @@ pub(in crate::actix) fn presented(headers: &HeaderMap) -> Option<&str> {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    let key = bearer.or_else(|| header("x-api-key"));
-    key.filter(|key| !key.is_empty())
+    let mut keys = [bearer, header("x-api-key")].into_iter().flatten();
+    keys.find(|key| !key.is_empty())
 }
 
 /// The answer to a missing and to an invalid key alike.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::token_for_key::{ASKED_AGAIN, Check};
 use crate::broker::Broker;
-use crate::credential::{AppKey, Kind, Secret};
+use crate::credential::{AppKey, Credential, Kind, Secret};
 
 /// The API keys that were last given one account's tokens. Local to this process; each node remembers its
 /// own.
@@ -40,7 +40,7 @@ struct Recipient {
     token: u64,
     key: String,
     from: Option<IpAddr>,
-    /// Whether this process fetched the token, so that it was given to no key before.
+    /// Whether WeChat issued the token to this process, so that it was given to no key before.
     is_fetched_here: bool,
     /// When, in uptime, it was given last.
     at: Duration,
@@ -131,14 +131,18 @@ impl Broker {
         from: Option<IpAddr>,
     ) {
         let accounts = self.inner.accounts.load();
-        let slot = accounts
-            .find(account)
-            .ok()
-            .and_then(|entry| entry.slot_of(Kind::AccessToken));
-        if let Some(slot) = slot {
+        if let Ok(entry) = accounts.find(account)
+            && let Some(slot) = entry.slot_of(Kind::AccessToken)
+        {
             let handed = &self.inner.handed;
             let fingerprint = handed.fingerprint(token.expose());
-            let is_fetched_here = slot.lock().dated_here;
+            let state = slot.lock();
+            // WeChat may repeat a token that an earlier process had, with the time that is left.
+            let is_new = |last: &Credential| {
+                last.value == *token && last.expires_at.since(last.issued_at) >= WHOLE_LIFE
+            };
+            let is_fetched_here = state.dated_here && state.last.as_deref().is_some_and(is_new);
+            drop(state);
             handed.accounts.insert(fingerprint, slot.key.app.clone());
             slot.details.recipients.note(Recipient {
                 token: fingerprint,
@@ -182,6 +186,9 @@ impl Broker {
 
 /// Per account: API keys times the IP addresses of their clients.
 const MOST_RECIPIENTS: usize = 256;
+
+/// How long a token lives that WeChat has just made.
+const WHOLE_LIFE: Duration = Duration::from_secs(7_200);
 
 /// Tokens whose account is remembered: some 2 MiB.
 const MOST_HANDED: u64 = 20_000;

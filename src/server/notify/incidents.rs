@@ -197,7 +197,7 @@ impl Incidents {
         for (cause, incident) in &mut self.open {
             let mut found = found.remove(cause).unwrap_or_default();
             incident.affected.retain(|subject, affected| {
-                let is_retried = world.retried.contains(subject);
+                let is_retried = world.retried.contains(subject) && affected.reported.is_some();
                 if is_retried {
                     affected.finding.severity = Severity::Failing;
                     affected.finding.served_for = None;

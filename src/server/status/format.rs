@@ -30,13 +30,15 @@ pub(in crate::server) fn span(seconds: u64, lang: Lang) -> String {
     }
 }
 
-/// Says which kinds are not served, for pages and messages: `served except agent_ticket`.
+/// Says what is served, and which kinds are not, for pages and messages: `served except agent_ticket`.
 pub(in crate::server) fn served_except(down_kinds: &[Kind], lang: Lang) -> String {
     let kinds = down_kinds.iter().map(|kind| kind.as_str());
     let kinds: Vec<_> = kinds.collect();
-    match lang {
-        Lang::En => format!("served except {}", kinds.join(", ")),
-        Lang::Zh => format!("除 {} 外仍可用", kinds.join("、")),
+    match (lang, kinds.is_empty()) {
+        (Lang::En, true) => "served".to_owned(),
+        (Lang::Zh, true) => "目前仍可用".to_owned(),
+        (Lang::En, false) => format!("served except {}", kinds.join(", ")),
+        (Lang::Zh, false) => format!("除 {} 外仍可用", kinds.join("、")),
     }
 }
 

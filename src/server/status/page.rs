@@ -294,11 +294,12 @@ impl<'a> Live<'a> {
             (_, Lang::Zh) => format!(" 等 {} 个账号{after}", incident.worst),
         };
         let rest = incident.count.saturating_sub(incident.worst);
+        let except = format::served_except(&incident.down_kinds, self.lang);
         after += &match (rest, self.lang) {
             (rest, _) if rest == 0 || !incident.is_down => String::new(),
-            (1, Lang::En) => " The other account is still served.".to_owned(),
-            (rest, Lang::En) => format!(" The other {rest} accounts are still served."),
-            (rest, Lang::Zh) => format!("其余 {rest} 个账号目前仍可用。"),
+            (1, Lang::En) => format!(" The other account is still {except}."),
+            (rest, Lang::En) => format!(" The other {rest} accounts are still {except}."),
+            (rest, Lang::Zh) => format!("其余 {rest} 个账号{except}。"),
         };
         (before, names.collect(), after)
     }

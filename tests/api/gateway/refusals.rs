@@ -152,7 +152,7 @@ async fn in_a_tokens_place_a_key_must_begin_with_the_prefix() {
     let in_header = get(format!("/wx/main{USERS}")).bearer(old);
     assert_eq!(errcode(&world.send(in_header).await), 0);
     let call = get(format!("/wx/main{USERS}?access_token={old}"));
-    refused(&world.send(call).await, 40001, "begins with wxk_");
+    refused(&world.send(call).await, 40001, "must begin with wxk_");
     let ticket = "/wx/main/cgi-bin/ticket/getticket?type=jsapi";
     let call = get(format!("{ticket}&access_token={old}"));
     refused(&world.send(call).await, 40001, "invalid credential");

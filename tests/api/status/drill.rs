@@ -200,12 +200,14 @@ async fn a_failing_token_with_a_valid_ticket_says_that_pages_still_work() {
     world.until(|status| status["summary"]["down"] == 1).await;
     let page = world.get("/status?lang=en").await.text;
     assert!(
-        page.contains("<p>No token for <b>mini</b>. The other account is still served.</p>"),
+        page.contains(
+            "No token for <b>mini</b>. The other account is still served except access_token."
+        ),
         "{page}"
     );
     let page = world.get("/status?lang=zh").await.text;
     assert!(
-        page.contains("<b>mini</b> 没有可用的 token。其余 1 个账号目前仍可用。"),
+        page.contains("<b>mini</b> 没有可用的 token。其余 1 个账号除 access_token 外仍可用。"),
         "{page}"
     );
 }

@@ -182,6 +182,9 @@ fn an_account_that_fails_for_a_passing_reason_stays_in_its_incident() {
     };
     assert_eq!(step(&mut incidents, 0, retried()), []);
     assert_eq!(step(&mut incidents, 600, retried()), [], "no incident");
+    step(&mut incidents, 610, quota());
+    assert_eq!(step(&mut incidents, 620, retried()), []);
+    assert_eq!(step(&mut incidents, 670, retried()), [], "not reported");
     step(&mut incidents, 700, quota());
     assert_eq!(step(&mut incidents, 760, quota()), [(FAILING, 1)]);
     assert_eq!(step(&mut incidents, 800, retried()), []);
