@@ -879,7 +879,8 @@ async fn a_refused_component_access_token_is_replaced_and_the_call_repeated() {
     for path in PLATFORM_CALLS {
         let target = format!("{path}?component_appid={COMPONENT}&component_access_token=61_x");
         for code in [40001, 40094, 42001, 42006] {
-            world.advance(3_600);
+            // More than the rate limit's gap; all of them less than a token's life.
+            world.advance(100);
             world.sandbox.reset_calls();
             world
                 .sandbox
