@@ -29,6 +29,7 @@ mod sync;
 mod token_index;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
@@ -249,9 +250,36 @@ impl Broker {
     }
 
     fn entry(&self, name: &str) -> Result<Arc<AccountEntry>, Error> {
-        self.inner.accounts.load().find(name).cloned()
+        self.find(&self.inner.accounts.load(), name).cloned()
+    }
+
+    /// Returns the account with this name. One that is missing may still be among those that are to be read.
+    fn find<'a>(&self, accounts: &'a Accounts, name: &str) -> Result<&'a Arc<AccountEntry>, Error> {
+        accounts.find(name).map_err(|error| {
+            let wait = match error {
+                Error::UnknownAccount { .. } => self.wait_for_account(accounts, name),
+                _ => None,
+            };
+            wait.map_or(error, |retry_after| Error::AccountsNotLoaded {
+                account: name.to_owned(),
+                retry_after,
+            })
+        })
+    }
+
+    /// Returns when an account that is not known may be, if any are still to be read.
+    fn wait_for_account(&self, accounts: &Accounts, name: &str) -> Option<Duration> {
+        match accounts.platform_in(name) {
+            Some((platform, app_id)) => {
+                platform.wait_for_authorizer(app_id, self.inner.clock.now())
+            }
+            None => self.awaits_stored_accounts().then_some(SOON),
+        }
     }
 }
+
+/// When to ask again for an account that is being read.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The result of a refresh that an operator requested.
 #[derive(Clone, Debug)]

@@ -114,6 +114,15 @@ pub enum Error {
         /// The requested name.
         account: String,
     },
+    /// No account that is known yet has this name, and there may be others: those of the store or of an open
+    /// platform have not been read since the start.
+    #[error("account \"{account}\" is not known yet")]
+    AccountsNotLoaded {
+        /// The requested name.
+        account: String,
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// The request names no account, and there is no default.
     #[error("the request names no account, and there is no default account")]
     AccountRequired,
@@ -195,6 +204,7 @@ impl Error {
     pub fn problem(&self) -> ProblemCode {
         match self {
             Self::UnknownAccount { .. } => ProblemCode::UnknownAccount,
+            Self::AccountsNotLoaded { .. } => ProblemCode::AccountsNotLoaded,
             Self::AccountRequired => ProblemCode::AccountRequired,
             Self::UnsupportedCredential { .. } => ProblemCode::UnsupportedCredential,
             Self::Page(PageError::Empty) => ProblemCode::MissingUrl,
@@ -215,9 +225,9 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Upstream { retry_after, .. } | Self::RateLimited { retry_after, .. } => {
-                Some(*retry_after)
-            }
+            Self::Upstream { retry_after, .. }
+            | Self::RateLimited { retry_after, .. }
+            | Self::AccountsNotLoaded { retry_after, .. } => Some(*retry_after),
             Self::Interrupted { .. } => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -128,7 +128,7 @@ impl Broker {
         options: &ConfigOptions,
     ) -> Result<Option<CountedText>, Error> {
         let accounts = self.inner.accounts.load();
-        let entry = accounts.find(account)?;
+        let entry = self.find(&accounts, account)?;
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
         let at = self.inner.clock.moment();
         let current = self.current(slot, &at);

@@ -271,6 +271,10 @@ fn hint(error: &Error) -> Text {
             "Use the name of a configured account, or PLATFORM/APPID for an account that has authorised a platform.",
             "请使用已配置的账号名；授权给第三方平台的账号写作 平台名/AppID，授权后才能使用。",
         ),
+        Error::AccountsNotLoaded { .. } => Text::new(
+            "The service has started and is still reading its accounts: retry. If this lasts, /status says whether the store cannot be read or the open platform has had no ticket.",
+            "服务刚启动，账号还没有读完，请稍后重试；若一直如此，/status 会说明是存储读不到，还是第三方平台没有收到 ticket。",
+        ),
         Error::UnsupportedCredential {
             kind: Kind::AgentTicket,
             ..

@@ -205,6 +205,11 @@ problem_codes! {
         "微信暂时没有返回凭证，也没有仍然有效的凭证。",
         "Retry after `Retry-After`. The cause is in the log and at `/readyz`",
         "按 `Retry-After` 重试；原因见日志和 `/readyz`";
+    AccountsNotLoaded: "accounts_not_loaded", 503, "Accounts not known yet",
+        "No account that is known yet has this name, and the accounts of the store or of this open platform have not been read since the start.",
+        "已知账号中没有这个名称，但启动以来尚未读到存储中的账号或该第三方平台的授权账号。",
+        "Retry after `Retry-After`. If it lasts: the store cannot be read, or the platform has had no component_verify_ticket; see the log and `/status`",
+        "按 `Retry-After` 重试；若一直如此，是存储读不到，或该平台还没有收到 component_verify_ticket，见日志和 `/status`";
     StoreUnavailable: "store_unavailable", 503, "Store unavailable",
         "The store cannot be read or written at the moment, so accounts cannot be managed.",
         "存储暂时无法读写，因此无法管理账号。",

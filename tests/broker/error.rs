@@ -809,6 +809,13 @@ fn every_other_error_has_its_own_name() {
             Error::UnknownAccount { account: account() },
             "unknown_account",
         ),
+        (
+            Error::AccountsNotLoaded {
+                account: account(),
+                retry_after,
+            },
+            "accounts_not_loaded",
+        ),
         (Error::AccountRequired, "account_required"),
         (
             Error::UnsupportedCredential {

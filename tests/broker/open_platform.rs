@@ -509,6 +509,45 @@ async fn a_withdrawn_account_is_no_longer_served() {
 }
 
 #[tokio::test]
+async fn an_account_is_called_unknown_only_after_the_list_was_read() {
+    let world = World::ready(platform()).await;
+    world.authorized(SHOP).await;
+    let store = Store::memory();
+    let world = World {
+        broker: broker(&world.sandbox, &world.clock, &store),
+        store,
+        ..world
+    };
+    let wait = async |name: &str| {
+        let error = world.broker.js_config(name, &page()).await.unwrap_err();
+        (error.code(), error.retry_after().map(|wait| wait.as_secs()))
+    };
+    let unknown = ("unknown_account", None);
+    let not_loaded = |seconds| ("accounts_not_loaded", Some(seconds));
+    assert_eq!(
+        wait(&name(SHOP)).await,
+        not_loaded(1),
+        "the store is unread"
+    );
+    world.broker.tend().await;
+    assert_eq!(
+        wait(&name(SHOP)).await,
+        not_loaded(60),
+        "no ticket, so no list"
+    );
+    assert_eq!(wait("other/wx1111111111111111").await, unknown);
+    world.push_ticket().await;
+    assert_eq!(
+        wait(&name(SHOP)).await,
+        not_loaded(1),
+        "the list comes next"
+    );
+    world.settle().await;
+    assert_eq!(wait(&name(CAFE)).await, unknown, "not in the list");
+    world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
 async fn a_push_whose_connection_is_reset_is_processed_to_its_end() {
     let home = tempfile::tempdir().unwrap();
     let store = Store::file(home.path().join("store.redb")).unwrap();

@@ -62,6 +62,9 @@ test("the snippets name the account that the page was opened with, if it can be 
     await page.route("**/t/", (route) =>
       route.fulfill({ contentType: "text/html", body: `<!doctype html><link rel="icon" href="data:,"><title>t</title>${plain}` }),
     );
+    // Which accounts authorised the platform is read a moment after the start.
+    const query = new URLSearchParams({ account, url: `${service.url}/t/` });
+    while ((await page.request.get(`${service.url}/jssdk/config?${query}`)).status() === 503) await page.waitForTimeout(200);
     const signed = page.waitForResponse("**/jssdk/config?**");
     await page.goto(`${service.url}/t/`);
     assert.equal(new URL((await signed).url()).searchParams.get("account"), account);

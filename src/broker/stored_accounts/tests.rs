@@ -35,6 +35,18 @@ async fn put(
     put.await.map(|put| put.unwrap().1)
 }
 
+#[tokio::test]
+async fn a_stored_account_is_called_unknown_only_after_the_store_was_read() {
+    let broker = node(&Store::memory());
+    let code = async || {
+        let asked = broker.credential("shop", crate::Kind::AccessToken).await;
+        asked.unwrap_err().code()
+    };
+    assert_eq!(code().await, "accounts_not_loaded");
+    broker.look_for_accounts().await.unwrap();
+    assert_eq!(code().await, "unknown_account");
+}
+
 /// The name of the account that is the same app.
 fn other(result: Result<Changed, ChangeRefused>) -> String {
     match result {
