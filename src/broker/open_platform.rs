@@ -34,7 +34,7 @@ use code_claim::CodeStep;
 use pending_codes::Redemption;
 
 use super::slot::Reason;
-use super::{AccountEntry, Broker, SOON};
+use super::{AccountEntry, Broker};
 use crate::account::Account;
 use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, Kind, Secret};
@@ -362,19 +362,6 @@ impl AccountEntry {
     }
 }
 
-impl PlatformState {
-    /// Returns when an account that is not usable may be, if it is not known whether it authorised the platform:
-    /// before the store and, where that is empty, WeChat's list were read.
-    pub(super) fn wait_for_authorizer(&self, app_id: &str, now: UnixTime) -> Option<Duration> {
-        let known = self.known.lock();
-        let has_ended = known.authorizers.contains_key(app_id);
-        let is_unread = !known.is_loaded || (known.listed_at.is_none() && !has_ended);
-        let is_soon = !known.is_loaded || known.usable_tickets(now).next().is_some();
-        let wait = if is_soon { SOON } else { UNTIL_TICKET };
-        is_unread.then_some(wait)
-    }
-}
-
 impl Known {
     fn snapshot(&self, name: &str, now: UnixTime) -> PlatformSnapshot {
         let records = || self.authorizers.values();
@@ -438,9 +425,6 @@ fn log_alert(platform: &AccountEntry, app_id: &str) {
 
 /// WeChat pushes every ten minutes. An hour without a push is no delay any more.
 const PUSHES_STOPPED: Duration = Duration::from_secs(3_600);
-
-/// When to ask again for an account if the platform's ticket is missing, which is due within ten minutes.
-const UNTIL_TICKET: Duration = Duration::from_secs(60);
 
 /// Interval between two requests to push.
 const START_EVERY: Duration = Duration::from_secs(600);

@@ -110,7 +110,7 @@ impl Broker {
         Ok(stored)
     }
 
-    /// Reads the stored accounts when a service starts. A slow store is asked again a few times; one that cannot
+    /// Reads the accounts of the store when a service starts. A slow store is asked again a few times; one that cannot
     /// be reached passes.
     pub(crate) async fn load_accounts_at_start(&self) {
         for _ in 0..START_TRIES {
@@ -119,6 +119,7 @@ impl Broker {
             };
             self.look_again();
         }
+        self.load_platforms().await;
     }
 
     /// Fails if the store has documents and this process's keys can read not a single one. Called when a service
@@ -156,6 +157,14 @@ impl Broker {
     pub(crate) fn awaits_stored_accounts(&self) -> bool {
         let stored = &self.inner.stored_accounts;
         stored.is_on && !stored.known.lock().was_loaded
+    }
+
+    /// Whether there may be accounts that this process has not read from the store since its start: those that the
+    /// admin API keeps there, and those that authorised an open platform.
+    pub(crate) fn awaits_accounts(&self) -> bool {
+        let accounts = self.inner.accounts.load();
+        let mut platforms = accounts.platforms();
+        self.awaits_stored_accounts() || platforms.any(|(_, state)| !state.is_loaded())
     }
 
     /// Reads the stored accounts: once, and again every few seconds if other nodes may change them.

@@ -16,20 +16,43 @@ use crate::support::NOW;
 const KEY: &str = "wxk_an-operator";
 
 async fn node(redis: &Redis, clock: &Clock) -> Service {
-    node_at("http://127.0.0.1:9", redis, clock).await
+    node_at("http://127.0.0.1:9", &redis.url(), clock).await
 }
 
 /// A node that calls WeChat at this address.
-async fn node_at(weixin: &str, redis: &Redis, clock: &Clock) -> Service {
+async fn node_at(weixin: &str, redis: &str, clock: &Clock) -> Service {
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\n\
-         [[server.api_keys]]\nname = \"operator\"\nsha256 = \"{}\"\nmanage = true\n\
-         [store]\nkind = \"redis\"\nurl = \"{}\"\n[upstream]\nweixin = \"{weixin}\"\n",
+         [[server.api_keys]]\nname = \"operator\"\nsha256 = \"{}\"\nmanage = true\ncalls = [\"/\"]\n\
+         [store]\nkind = \"redis\"\nurl = \"{redis}\"\n[upstream]\nweixin = \"{weixin}\"\n",
         KeyHash::of(KEY),
-        redis.url()
     );
     let home = tempfile::tempdir().unwrap();
     Service::start(settings(&text, home.path()), clock.clone()).await
+}
+
+#[tokio::test]
+async fn a_node_that_never_reached_its_store_calls_no_account_unknown() {
+    let node = node_at(
+        "http://127.0.0.1:9",
+        "redis://127.0.0.1:9",
+        &Clock::manual(NOW),
+    )
+    .await;
+    let page = http::get("/jssdk/config?account=shop&url=https%3A%2F%2Fexample.com%2F");
+    let answer = http::send(node.public, page.close().text()).await;
+    answer.assert_problem(503, "accounts_not_loaded");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    for path in [
+        "/cgi-bin/token?grant_type=client_credential&appid=wx0123456789abcdef&secret=s",
+        "/cgi-bin/gettoken?corpid=ww0123456789abcdef&corpsecret=s",
+        "/cgi-bin/menu/get?appid=wx0123456789abcdef",
+        "/wx/shop/cgi-bin/menu/get",
+    ] {
+        let request = http::get(path).bearer(KEY).close();
+        let answer = http::send(node.admin, request.text()).await;
+        assert_eq!(answer.json()["errcode"], -1, "{path}: {answer:?}");
+    }
 }
 
 #[tokio::test]
@@ -205,7 +228,7 @@ async fn a_node_that_has_not_heard_of_a_takeover_gives_it_no_credential() {
     let (redis, clock) = (Redis::start(), Clock::manual(NOW));
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
-    let node = async || node_at(sandbox.url(), &redis, &clock).await;
+    let node = async || node_at(sandbox.url(), &redis.url(), &clock).await;
     let (one, other) = (node().await, node().await);
     let put = async |name: &str, secret: &str| {
         let body = json!({

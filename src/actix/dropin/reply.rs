@@ -11,6 +11,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFT
 use serde::Serialize;
 
 use crate::actix::problem::FailureCode;
+use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::Credential;
 use crate::error::codes::wire_errors::{self, WireError};
@@ -44,6 +45,17 @@ impl Refusal {
         Self::Ours {
             errcode: error.errcode,
             errmsg: format!("{}: {why}", error.errmsg).into(),
+        }
+    }
+}
+
+impl Refusal {
+    /// Creates the error for an app that no account is. Until all accounts were read it is the busy error, after
+    /// which an SDK tries again.
+    pub(in crate::actix) fn unknown_app(broker: &Broker, error: impl Into<Self>) -> Self {
+        match broker.awaits_accounts() {
+            true => wire_errors::BUSY.into(),
+            false => error.into(),
         }
     }
 }

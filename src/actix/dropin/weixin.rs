@@ -108,7 +108,7 @@ impl TokenRequest<'_> {
         let mut found = accounts.all_of_app(app_id, None);
         found.retain(|(name, account)| system_of(account) == SYSTEM && is_base(request, name));
         if found.is_empty() {
-            return Err(wire_errors::BAD_APPID.into());
+            return Err(Refusal::unknown_app(broker, wire_errors::BAD_APPID));
         }
         if self.grant_type.as_deref() != Some("client_credential") {
             return Err(wire_errors::BAD_GRANT_TYPE.into());

@@ -62,7 +62,7 @@ fn account(
     let corp_id = parameter(request, "corpid").unwrap_or_default();
     let apps: Vec<_> = accounts.of_corp(&corp_id).collect();
     if apps.is_empty() {
-        return Err(wire_errors::WORK_BAD_CORPID.into());
+        return Err(Refusal::unknown_app(broker, wire_errors::WORK_BAD_CORPID));
     }
     let keys = keys.load();
     let Some(key) = Presenter::from(request).find(&keys, presented)? else {

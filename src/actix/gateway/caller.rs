@@ -215,7 +215,9 @@ impl Shared {
             let agent_id = query.get("agentid").and_then(|agent| agent.parse().ok());
             let found = accounts.all_of_app(&app_id, agent_id).into_iter();
             let mut opened = found.filter(|(name, _)| key.opens_account(name));
-            let (name, _) = opened.next().ok_or(wire_errors::BAD_APPID)?;
+            let (name, _) = opened
+                .next()
+                .ok_or_else(|| Refusal::unknown_app(&self.broker, wire_errors::BAD_APPID))?;
             return self.caller(incoming, key, name, &accounts);
         }
         let owner = owner.as_deref().filter(|name| key.opens_account(name));
@@ -272,6 +274,9 @@ impl Shared {
         }
         match accounts.get(name) {
             Ok((name, account)) if key.opens_account(name) => Ok(Caller::new(key, name, account)),
+            Err(_) if key.opens_account(name) && self.broker.awaits_accounts() => {
+                Err(wire_errors::BUSY.into())
+            }
             // The same answer whether or not the account exists.
             _ => Err(Refusal::because(
                 wire_errors::BAD_APPID,

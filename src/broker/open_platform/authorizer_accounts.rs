@@ -1,10 +1,12 @@
 //! The accounts that authorised a platform, as accounts of the broker: they follow the records.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::PlatformState;
 use crate::account::Account;
 use crate::broker::slot::Reason;
-use crate::broker::{AccountEntry, Accounts, Broker};
+use crate::broker::{AccountEntry, Accounts, Broker, SOON};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential, CredentialKey, Kind};
 use crate::error::{Failure, PlatformProblem};
@@ -22,6 +24,16 @@ pub(super) enum Ended {
 }
 
 impl Broker {
+    /// Reads the stored records of all platforms, until the store fails.
+    pub(in crate::broker) async fn load_platforms(&self) {
+        for (platform, state) in self.inner.accounts.load_full().platforms() {
+            let looked = self.look_into_store(platform, state).await;
+            if self.ok_or_log(platform, looked).is_none() {
+                return;
+            }
+        }
+    }
+
     /// Ends the validity of an account's credentials: WeChat no longer accepts them.
     pub(super) async fn drop_credentials(
         &self,
@@ -230,6 +242,28 @@ fn account_to_serve(
     )
 }
 
+impl PlatformState {
+    /// Whether the store was read since the start.
+    pub(in crate::broker) fn is_loaded(&self) -> bool {
+        self.known.lock().is_loaded
+    }
+
+    /// Returns when an account that is not usable may be, if it is not known whether it authorised the platform:
+    /// before the store and, where that is empty, WeChat's list were read.
+    pub(in crate::broker) fn wait_for_authorizer(
+        &self,
+        app_id: &str,
+        now: UnixTime,
+    ) -> Option<Duration> {
+        let known = self.known.lock();
+        let has_ended = known.authorizers.contains_key(app_id);
+        let is_unread = !known.is_loaded || (known.listed_at.is_none() && !has_ended);
+        let is_soon = !known.is_loaded || known.usable_tickets(now).next().is_some();
+        let wait = if is_soon { SOON } else { UNTIL_TICKET };
+        is_unread.then_some(wait)
+    }
+}
+
 /// Returns the account for a record; `None` if the platform may not act for it.
 pub(super) fn account_of(platform: &AccountEntry, record: &Authorizer) -> Option<Account> {
     let is_authorized = match record.state {
@@ -250,3 +284,6 @@ fn is_mini(record: &Authorizer) -> bool {
 pub(super) fn authorizer_name(platform: &AccountEntry, app_id: &str) -> String {
     format!("{}/{app_id}", platform.name)
 }
+
+/// When to ask again for an account if the platform's ticket is missing, which is due within ten minutes.
+const UNTIL_TICKET: Duration = Duration::from_secs(60);
