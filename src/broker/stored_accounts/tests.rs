@@ -9,6 +9,7 @@ use tokio::task::block_in_place;
 use super::change::{ChangeRefused, Changed, Expected};
 use super::*;
 use crate::clock::{Clock, UnixTime};
+use crate::credential::Kind;
 use crate::store::{EncryptionKey, EncryptionKeys, Store};
 
 const APP: &str = "wx0123456789abcdef";
@@ -39,7 +40,7 @@ async fn put(
 async fn a_stored_account_is_called_unknown_only_after_the_store_was_read() {
     let broker = node(&Store::memory());
     let code = async || {
-        let asked = broker.credential("shop", crate::Kind::AccessToken).await;
+        let asked = broker.credential("shop", Kind::AccessToken).await;
         asked.unwrap_err().code()
     };
     assert_eq!(code().await, "accounts_not_loaded");
