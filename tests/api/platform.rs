@@ -7,6 +7,7 @@ use serde_json::Value;
 use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
 use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Push, Sandbox};
+use wx_jssdk::server::Application;
 use wx_jssdk::server::config::StoreSettings;
 use wx_jssdk::{Kind, UnixTime};
 
@@ -406,6 +407,19 @@ async fn the_first_use_of_an_account_takes_no_node_out_of_rotation() {
     };
     let (signed, ()) = tokio::join!(world.public(&target), first_use);
     assert_eq!(signed.status, 200, "{signed:?}");
+}
+
+#[tokio::test]
+async fn the_stored_records_are_read_before_the_first_request() {
+    let world = World::new().await;
+    let mut settings = settings(&world.text, world.home.path());
+    settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.server.admin_listen = None;
+    settings.store = StoreSettings::MEMORY;
+    // It does not run yet, so nothing reads in the background.
+    let application = Application::build_on(&settings, Clock::manual(START)).await;
+    let platforms = application.unwrap().broker().platforms();
+    assert!(platforms[0].is_loaded);
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ use tokio::task::block_in_place;
 use super::*;
 use crate::clock::Clock;
 use crate::platform::Authorizer;
-use crate::store::Store;
 
 const APP: &str = "wx0123456789abcdef";
 const NOW: UnixTime = UnixTime(1_767_225_600);
@@ -73,39 +72,6 @@ async fn a_newer_credential_that_is_not_to_be_ended_stays_in_the_store() {
     let stored = broker.end_stored(&key, Some(credential(1)), ended).await;
     assert_eq!(stored, Ok(None));
     assert_eq!(store.load(&key).await, Ok(Some(credential(2))));
-}
-
-#[tokio::test]
-async fn the_accounts_of_a_platform_are_known_before_the_first_request() {
-    let store = Store::memory();
-    let node = || {
-        let component = Account::component("wxc0de0000000000c0", "s");
-        let broker = Broker::builder().account("agency", component);
-        let broker = broker.store(store.clone()).clock(Clock::manual(NOW));
-        broker.build().unwrap()
-    };
-    let code = AuthorizationCode {
-        authorizer: APP.to_owned(),
-        code: Secret::new("code"),
-        expires_at: None,
-    };
-    let (earlier, name) = (node(), format!("agency/{APP}"));
-    let record = |record: &mut Option<Authorizer>| {
-        *record = Some(Authorizer::from_event(&code, NOW));
-        Todo::Nothing
-    };
-    let platform = earlier.entry("agency").unwrap();
-    let _ = earlier
-        .change_authorizer(&platform, APP, record)
-        .await
-        .unwrap();
-    let restarted = node();
-    assert_eq!(
-        restarted.entry(&name).err().unwrap().code(),
-        "accounts_not_loaded"
-    );
-    restarted.load_accounts_at_start().await;
-    assert!(restarted.entry(&name).is_ok());
 }
 
 fn credential(generation: u64) -> Credential {
