@@ -181,6 +181,7 @@ async fn an_account_works_from_its_addition_to_its_removal() {
     assert_eq!(world.sign("shop", "shop.example.com").await.status, 403);
     let again = world.put("shop", &changed).await;
     assert_eq!((again.status, again.header("etag")), (200, Some("\"2\"")));
+    world.service.wait_for_first_refreshes().await;
     assert_eq!(world.sandbox.calls("/cgi-bin/stable_token"), 2);
 
     let removed = world.delete("shop").await;
@@ -584,7 +585,10 @@ async fn a_node_that_starts_without_its_store_is_ready_once_it_has_the_stored_ac
     assert!(cause.contains("store") && report["fix"]["zh"].is_string());
     // The account of its file is served.
     assert_eq!(world.sign("main", "example.com").await.status, 200);
-    assert_eq!(world.sign("shop", "shop.example.com").await.status, 404);
+    world
+        .sign("shop", "shop.example.com")
+        .await
+        .assert_problem(503, "accounts_not_loaded");
 
     fs::rename(&away, &database).unwrap();
     world
