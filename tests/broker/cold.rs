@@ -5,8 +5,9 @@ use std::sync::Arc;
 use wx_jssdk::account::TokenMode;
 use wx_jssdk::broker::BuildError;
 use wx_jssdk::sandbox::Sandbox;
-use wx_jssdk::{Account, Broker, Clock, Error, Kind, PageUrl};
+use wx_jssdk::{Account, Broker, Clock, Error, Kind, PageUrl, UpstreamOptions};
 
+use crate::common::http::BOUND;
 use crate::common::upstream::{impatient, verdict};
 use crate::common::wait::called;
 use crate::world::{APP, SECRET, STABLE, START, TICKET, World, account, app, page};
@@ -313,7 +314,13 @@ async fn two_apps_of_one_sandbox_never_see_each_others_values() {
     // Two Go centers shared one response struct: app A stored with B's token under load.
     let clock = Clock::manual(START);
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
-    let mut builder = Broker::builder().clock(clock).upstream(impatient(&sandbox));
+    // On a busy machine so many calls at once take seconds.
+    let patient = UpstreamOptions {
+        connect_timeout: BOUND,
+        timeout: BOUND,
+        ..UpstreamOptions::at(sandbox.url())
+    };
+    let mut builder = Broker::builder().clock(clock).upstream(patient);
     let ids: Vec<_> = (0..40).map(|i| format!("wx{i:016x}")).collect();
     for id in &ids {
         sandbox.add_app(wx_jssdk::sandbox::App::official(id, SECRET).safe_domain("example.com"));

@@ -2,7 +2,6 @@
 
 use std::net::UdpSocket;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -394,7 +393,7 @@ async fn serve_on(sandbox: &Sandbox, home: &Path, level: &str) -> (Running, Stri
     }
     let [(a, a_secret), (b, b_secret)] = ACCOUNTS;
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nshutdown_seconds = 30\ndefault_account = \"main\"\n[store]\nkind = \"memory\"\n
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nshutdown_seconds = 300\ndefault_account = \"main\"\n[store]\nkind = \"memory\"\n
         [upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\ntimeout_ms = 30000\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n
         [accounts.main]\napp_id = \"{a}\"\nsecret = \"{a_secret}\"\n
         [accounts.classic]\napp_id = \"{b}\"\nsecret = \"{b_secret}\"\ntoken_mode = \"classic\"\n
@@ -467,7 +466,7 @@ async fn sigterm_refuses_new_connections_finishes_open_requests_and_exits_with_0
         config["signature"].as_str().unwrap(),
         signature_with(&ticket, &config)
     );
-    let ended = timeout(Duration::from_secs(10), running.ended())
+    let ended = timeout(BOUND, running.ended())
         .await
         .expect("it ends soon after its last answer");
     assert_eq!(ended.code, 0, "{}", ended.stderr);

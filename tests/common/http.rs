@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Upper limit for an answer, also on a busy machine.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
+/// Upper limit for each step, which usually takes less than a second, also on a busy machine.
+pub(crate) const BOUND: Duration = Duration::from_secs(120);
 
 /// Status line of a successful answer.
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\n";

@@ -4,21 +4,17 @@ use std::io::BufRead as _;
 use std::path::Path;
 use std::process::{self as blocking, Output, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
-pub(crate) use super::http::{client, fetch as get};
+pub(crate) use super::http::{BOUND, client, fetch as get};
 use super::process::resident;
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
-
-/// Upper limit for each step, which usually takes less than a second.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
 /// The binary with an empty environment.
 pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {

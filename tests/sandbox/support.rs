@@ -7,6 +7,7 @@ use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, Sandbox};
 
 use crate::common::http;
+pub(crate) use crate::common::http::client;
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -28,10 +29,6 @@ pub(crate) async fn sandbox_with(app: App) -> Sandbox {
         .expect("a free port on loopback");
     sandbox.add_app(app);
     sandbox
-}
-
-pub(crate) fn client() -> reqwest::Client {
-    http::client_within(Duration::from_secs(10))
 }
 
 /// An answer: WeChat's are all 200.

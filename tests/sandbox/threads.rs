@@ -1,10 +1,9 @@
 //! A stopped sandbox leaves no thread behind. Runs in its own process, where no other test starts threads.
 
-use std::time::Duration;
-
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::Sandbox;
 
+use crate::common::http::BOUND;
 use crate::common::process::alone;
 
 fn threads() -> usize {
@@ -13,11 +12,11 @@ fn threads() -> usize {
 
 /// The sandbox's own thread has ended when `drop` or `stop` returns; its worker's thread ends shortly after.
 fn wait_until_gone(before: usize, how: &str) {
-    let (clock, timeout) = (Clock::system(), Duration::from_secs(10));
+    let clock = Clock::system();
     let start = clock.now();
     while threads() > before {
         assert!(
-            clock.now().since(start) < timeout,
+            clock.now().since(start) < BOUND,
             "{} threads are left by {how}, {before} were there before",
             threads()
         );

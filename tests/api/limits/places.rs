@@ -83,7 +83,7 @@ async fn assert_answered_despite_half_requests(
     }
     let counted = world.guard_stats.counts();
     println!("{count} half requests: slowest of 60 {slowest:?}; {counted:?}");
-    let soon = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
+    let soon = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
     assert!(slowest < soon, "{slowest:?}");
     assert!(counted.evicted_unfinished > 0 && counted.timed_out == 0);
 }
