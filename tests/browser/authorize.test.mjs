@@ -43,6 +43,8 @@ describe("the authorisation page", () => {
           await page.waitForTimeout(200);
           await open();
         }
+        // The answer is known before its page replaces the one before.
+        await page.locator(".ways a").first().waitFor();
         assert.equal(await page.locator("h1").innerText(), texts[0]);
         await expectWellFormed(page);
         await page.locator(".ways a").first().click();
