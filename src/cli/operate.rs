@@ -26,9 +26,11 @@ pub(super) struct Refresh {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "After the quota was reset in WeChat's console: makes one call for each credential that waits for its quota;
-if WeChat answers, the wait is over, also on the nodes that share the store (Redis or a database).
-在微信后台清零额度后使用：对每个因额度用尽而等待的凭证请求一次，成功即恢复（共享存储（Redis 或数据库）的节点一并恢复）。
+    after_help = "After the quota was reset in WeChat's console, or this IP was allowed after the administrator had refused it:
+makes one call for each credential that waits for an hour or a day because of that. If WeChat answers, the wait is over,
+in the case of a quota also on the nodes that share the store (Redis or a database).
+在微信后台清零额度后，或管理员拒绝过的 IP 加入白名单后使用：对每个因此长时间等待的凭证请求一次，成功即恢复\
+（额度用尽时，共享存储（Redis 或数据库）的节点一并恢复）。
 
 Example · 示例:\n  wx-jssdk unblock main --key-file /run/secrets/wx-key
 Exit codes · 退出码: 0 nothing waits any more · 已恢复或无需恢复; 1 refused · 被拒绝; 2 wrong usage · 用法有误; 3 no answer · 服务无响应"
@@ -78,12 +80,14 @@ impl Unblock {
         let credentials = found["credentials"].as_array().into_iter().flatten();
         let waiting = credentials.filter(|one| {
             let error = &one["error"];
-            error["class"] == "quota" && error["kind"] == one["kind"]
+            let time = |name: &str| error[name].as_u64().unwrap_or_default();
+            let is_long = time("retry_at").saturating_sub(time("at")) > LONG_WAIT;
+            (error["class"] == "quota" || is_long) && error["kind"] == one["kind"]
         });
         let kinds: Vec<_> = waiting.filter_map(|one| one["kind"].as_str()).collect();
         if kinds.is_empty() {
             say(&format!(
-                "{account}: nothing waits for a quota · 没有因额度用尽而等待的凭证"
+                "{account}: nothing waits for a quota or after a refusal · 没有因额度用尽或被管理员拒绝而等待的凭证"
             ));
         }
         let mut ended = Ended::Success;
@@ -174,3 +178,7 @@ async fn refresh(
 pub(super) fn no_account(server: &Server, name: &str) -> Unusable {
     Unusable::Refused(format!("{server}: no account {name} · 没有账号 {name}"))
 }
+
+/// In seconds. Failures that only a person can end are tried again within five minutes, except an administrator's
+/// refusal of this IP.
+const LONG_WAIT: u64 = 600;

@@ -198,8 +198,8 @@ problem_codes! {
     AccountMisconfigured: "account_misconfigured", 502, "WeChat refuses this account until an operator acts",
         "WeChat refuses this account until the operator acts (secret, IP allow-list, penalised account); see errcode.",
         "微信拒绝该账号，需要人处理（secret、IP 白名单、账号被处罚等），具体见 errcode。",
-        "Follow `hint` or run `wx-jssdk check`. The service recovers within about five minutes after the fix, without a restart",
-        "按 `hint` 处理，或运行 `wx-jssdk check`；改好后约 5 分钟内自动恢复，不用重启";
+        "Follow `hint` or run `wx-jssdk check`. The service recovers within about five minutes after the fix, without a restart; after 89506 and 89507 press \"refresh now\" on the status page",
+        "按 `hint` 处理，或运行 `wx-jssdk check`；改好后约 5 分钟内自动恢复，不用重启；89506、89507 还需在状态页点“立即刷新”";
     UpstreamUnavailable: "upstream_unavailable", 503, "No credential from WeChat",
         "WeChat returns no credential at the moment, and no valid one is left.",
         "微信暂时没有返回凭证，也没有仍然有效的凭证。",

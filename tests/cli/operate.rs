@@ -231,6 +231,22 @@ async fn unblock_retries_only_credentials_that_wait_for_a_quota() {
 }
 
 #[tokio::test]
+async fn unblock_ends_the_wait_after_an_administrators_refusal() {
+    for errcode in [89_506, 89_507] {
+        let world = World::start(Some(errcode)).await;
+        world.sandbox.clear_faults();
+        let ended = world.run(&["unblock", "shop"]).await;
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(
+            ended.stdout.contains("shop access_token: refreshed"),
+            "{}",
+            ended.stdout
+        );
+        world.running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn unblock_is_refused_while_the_quota_is_exhausted() {
     let world = World::start(Some(45_009)).await;
     let refused = world.run(&["unblock", "shop"]).await;

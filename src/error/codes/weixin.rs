@@ -313,10 +313,14 @@ pub(super) static ROWS: &[Row] = &[
         ["该操作已进入管理员确认流程", "请联系账号管理员在微信中确认。"]),
     row(89506, REFUSED_FOR_A_DAY,
         ["The administrator refused this server's IP twice: WeChat does not serve it for 24 hours",
-         "Talk to the administrator, and add the address to the IP allow-list."],
-        ["管理员在 24 小时内两次拒绝了此 IP，24 小时内不能再用它调用", "请与管理员沟通，并把该 IP 加入 IP白名单。"]),
+         "Talk to the administrator, add the address to the IP allow-list, then press \"refresh now\" on the status page: \
+          otherwise it is tried again only after a day."],
+        ["管理员在 24 小时内两次拒绝了此 IP，24 小时内不能再用它调用",
+         "请与管理员沟通，把该 IP 加入 IP白名单，然后在状态页点“立即刷新”；否则一天后才会重试。"]),
     row(89507, REFUSED_FOR_AN_HOUR,
         ["The administrator refused this server's IP: WeChat does not serve it for an hour",
-         "Talk to the administrator, and add the address to the IP allow-list."],
-        ["管理员拒绝了此 IP，1 小时内不能再用它调用", "请与管理员沟通，并把该 IP 加入 IP白名单。"]),
+         "Talk to the administrator, add the address to the IP allow-list, then press \"refresh now\" on the status page: \
+          otherwise it is tried again only after an hour."],
+        ["管理员拒绝了此 IP，1 小时内不能再用它调用",
+         "请与管理员沟通，把该 IP 加入 IP白名单，然后在状态页点“立即刷新”；否则一小时后才会重试。"]),
 ];
