@@ -80,7 +80,8 @@ pub enum CallAuth {
     WithSecret,
     /// An access token: a ticket call, or any other call with `access_token=`.
     WithToken,
-    /// An open platform's secret and its component_verify_ticket: the call for its token.
+    /// An open platform's secret: the calls for its token, with its component_verify_ticket, and for the pushes of
+    /// that ticket.
     WithPushedTicket,
     /// An open platform's token: the calls for the tokens of its accounts.
     WithComponentToken,

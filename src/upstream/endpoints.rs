@@ -86,7 +86,7 @@ pub(super) const SEND_MESSAGE: Endpoint = Endpoint {
 /// Needs no token, which does not exist before the first push.
 pub(super) const START_PUSH: Endpoint = Endpoint {
     path: "/cgi-bin/component/api_start_push_ticket",
-    auth: CallAuth::WithSecret,
+    auth: CallAuth::WithPushedTicket,
     ..COMPONENT_CALL
 };
 const COMPONENT_CALL: Endpoint = Endpoint {

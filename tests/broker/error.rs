@@ -11,7 +11,7 @@ use wx_jssdk::error::{
     explain,
 };
 
-use CallAuth::{WithComponentToken, WithSecret, WithToken};
+use CallAuth::{WithComponentToken, WithPushedTicket, WithSecret, WithToken};
 use System::{Qyapi, Weixin};
 
 /// Every code that the upstream contract names for official accounts, mini programs, pages and third-party platforms.

@@ -43,6 +43,14 @@ pub(super) static ROWS: &[Row] = &[
         ["The request does not contain grant_type=client_credential",
          "Look for a proxy or gateway that rewrites the request, and check [upstream] weixin in the configuration."],
         ["grant_type 不是 client_credential", "请检查是否有代理或网关改写了请求，并核对配置中的 [upstream] weixin。"]),
+    row_if(WithPushedTicket, 40013, SETUP,
+        ["No third-party platform has this component_appid",
+         "Copy component_appid, which is case-sensitive: open.weixin.qq.com → the third-party platform → Development data."],
+        ["component_appid 无效", "请核对 component_appid，注意大小写。查看位置：微信开放平台 → 第三方平台 → 详情 → 开发资料。"]),
+    row_if(WithComponentToken, 40013, SETUP,
+        ["The component_appid, or the AppID of the account, does not exist",
+         "Copy component_appid, which is case-sensitive: open.weixin.qq.com → the third-party platform → Development data."],
+        ["component_appid 或授权账号的 AppID 无效", "请核对 component_appid，注意大小写。查看位置：微信开放平台 → 第三方平台 → 详情 → 开发资料。"]),
     row(40013, SETUP,
         ["The AppID does not exist",
          "Copy app_id from the console; it is case-sensitive. It begins with wx; the original ID, gh_…, is not the AppID. \
@@ -81,13 +89,19 @@ pub(super) static ROWS: &[Row] = &[
         ["A parameter of the call is missing or not valid",
          "Compare the parameters with the API's document; for a ticket the type is jsapi or wx_card."],
         ["请求参数缺失或不合法", "请对照接口文档检查参数；获取 ticket 时 type 只能是 jsapi 或 wx_card。"]),
+    row_if(WithPushedTicket, 40125, SETUP,
+        ["The AppSecret of the third-party platform is wrong",
+         "Correct secret, or the file of secret_file, of the platform: open.weixin.qq.com → the third-party platform → Development data. \
+          If it was reset there, the old one is invalid: replace it everywhere it is used."],
+        ["第三方平台的 AppSecret 错误",
+         "请更正该平台的 secret（或 secret_file 指向的文件）。查看位置：微信开放平台 → 第三方平台 → 详情 → 开发资料；重置后旧值失效，其他系统要同步更新。"]),
     row(40125, SETUP,
         ["The AppSecret is wrong",
          "Correct the AppSecret in the setting secret, or in the file of secret_file. The console shows it only once: if \
           it was not saved, reset it there and replace it everywhere it is used."],
         ["AppSecret 错误",
-         "请更正配置项 secret（或 secret_file 指向的文件）中的 AppSecret。平台不再显示原 AppSecret，未保存只能重置：微信开发者平台 → 我的业务 → \
-          公众号/服务号 → 基础信息 → 开发密钥；重置后旧值立即失效，其他系统要同步更新。"]),
+         "请更正配置项 secret（或 secret_file 指向的文件）中的 AppSecret。未保存只能重置：微信开发者平台 → 我的业务 → 公众号/服务号 → \
+          基础信息 → 开发密钥（小程序：微信公众平台 → 开发管理 → 开发设置）；重置后旧值失效，其他系统要同步更新。"]),
     row(40164, SETUP,
         ["This server's IP is not in the account's allow-list",
          "Add it: WeChat developer platform → My business → the account → Basic information → Development key → IP allow-list \
@@ -107,10 +121,11 @@ pub(super) static ROWS: &[Row] = &[
         ["回调检测的 check_operator 参数不正确", "check_operator 只能是 DEFAULT、CHINANET、UNICOM 或 CAP。"]),
     row(40243, SETUP,
         ["The AppSecret is frozen",
-         "Unfreeze it: WeChat developer platform → My business → the account → Basic information → Development key. It takes \
-          ten minutes."],
+         "Unfreeze it: WeChat developer platform → My business → the account → Basic information → Development key (mini \
+          program: mp.weixin.qq.com → Development settings). It takes ten minutes."],
         ["AppSecret 已被冻结",
-         "请解冻：微信开发者平台 → 我的业务 → 公众号/服务号 → 基础信息 → 开发密钥，约 10 分钟后生效，AppSecret 的值不变。"]),
+         "请解冻：微信开发者平台 → 我的业务 → 公众号/服务号 → 基础信息 → 开发密钥（小程序：微信公众平台 → 开发管理 → \
+          开发设置），约 10 分钟后生效，AppSecret 的值不变。"]),
     row(41001, SETUP,
         ["The request contains no access_token",
          "Look for a proxy or gateway that removes the query from the request. Your own calls must send ?access_token= in the \

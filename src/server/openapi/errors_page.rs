@@ -99,8 +99,8 @@ pub(super) fn call(auth: Option<CallAuth>) -> Text {
         Some(CallAuth::WithSecret) => Text::new(" (token call)", "（取 token 时）"),
         Some(CallAuth::WithToken) => Text::new(" (ticket call)", "（取 ticket 时）"),
         Some(CallAuth::WithPushedTicket) => Text::new(
-            " (call for an open platform's token)",
-            "（取第三方平台 token 时）",
+            " (an open platform's call with its secret)",
+            "（第三方平台用 secret 调用时）",
         ),
         Some(CallAuth::WithComponentToken) => {
             Text::new(" (call of an open platform)", "（第三方平台调用时）")

@@ -10,7 +10,7 @@ use crate::broker::{
 };
 use crate::clock::UnixTime;
 use crate::credential::Kind;
-use crate::error::{System, Text};
+use crate::error::{CallAuth, System, Text};
 
 #[derive(Serialize)]
 pub(super) struct AccountReport {
@@ -103,6 +103,8 @@ pub(super) struct IncidentReport {
     /// The latest failure, with the times of all.
     pub(super) error: ErrorReport,
     pub(super) system: System,
+    /// The credential that authenticated the failed call.
+    pub(super) auth: CallAuth,
     /// Number of its accounts; `accounts` holds the first.
     pub(super) count: usize,
     /// Number of its accounts that are affected worst; they come first in `accounts`.
@@ -297,6 +299,7 @@ impl IncidentReport {
             is_down: incident.health == Health::Down,
             error,
             system: incident.error.error.system,
+            auth: incident.error.error.auth,
             count: incident.count,
             worst: incident.worst,
             down_kinds: incident.down_kinds.clone(),

@@ -17,7 +17,7 @@ use super::report::Report;
 use super::verdict::Verdict;
 use crate::clock::UnixTime;
 use crate::credential::Kind;
-use crate::error::{EGRESS_IS_NOT_FIXED, System, Text};
+use crate::error::{CallAuth, EGRESS_IS_NOT_FIXED, System, Text};
 use crate::server::pages::Lang;
 
 /// The part that changes: verdict, incidents, accounts, the system.
@@ -365,7 +365,15 @@ impl<'a> Live<'a> {
     fn console(&self, incident: &IncidentReport) -> Option<(&'static str, &'static str)> {
         let needs_console =
             incident.error.errcode.is_some() && matches!(incident.error.class, "setup" | "quota");
+        let is_of_platform = matches!(
+            incident.auth,
+            CallAuth::WithPushedTicket | CallAuth::WithComponentToken
+        );
         needs_console.then(|| match incident.system {
+            System::Weixin if is_of_platform => (
+                PLATFORM_CONSOLE,
+                self.lang.t("Open WeChat open platform", "打开微信开放平台"),
+            ),
             System::Weixin => (
                 WEIXIN_CONSOLE,
                 self.lang.t("Open WeChat console", "打开微信开发者平台"),
@@ -413,4 +421,5 @@ const SEARCHABLE: usize = 10;
 const NAMED: usize = 3;
 
 const WEIXIN_CONSOLE: &str = "https://developers.weixin.qq.com/console/";
+const PLATFORM_CONSOLE: &str = "https://open.weixin.qq.com/";
 const WECOM_CONSOLE: &str = "https://work.weixin.qq.com/wework_admin/frame";
