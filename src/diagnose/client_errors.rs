@@ -13,7 +13,7 @@ use url::Url;
 use super::verdicts as v;
 use super::{Confidence, Finding, library_escaping};
 use crate::error::codes::{all, by_errmsg};
-use crate::error::{CallAuth, System, Text, explain};
+use crate::error::{CallAuth, System, Text};
 pub(super) use table::is_refusal_alone;
 use table::{ClientError, REFUSED, TABLE, is_symptom};
 
@@ -236,27 +236,27 @@ impl ErrorText {
     fn sentence(&self) -> Option<Finding> {
         self.systems.into_iter().find_map(|system| {
             let is_said = |sentence: &str| self.squashed.contains(&squashed(sentence));
-            by_errmsg(system, is_said).map(|errcode| of_server(system, errcode))
+            by_errmsg(system, is_said).and_then(|errcode| of_server(system, errcode))
         })
     }
 
     fn of_errcode(&self, errcode: i64) -> Option<Finding> {
-        let known =
-            |system: &System| all().any(|(of, _, code, _)| (of, code) == (*system, errcode));
-        self.systems
-            .into_iter()
-            .find(known)
-            .map(|system| of_server(system, errcode))
+        let mut systems = self.systems.into_iter();
+        systems.find_map(|system| of_server(system, errcode))
     }
 }
 
-fn of_server(system: System, errcode: i64) -> Finding {
-    let advice = explain(system, CallAuth::WithToken, errcode);
-    Finding {
+/// Explains an errcode of a call with a token; if no such call gets it, of any other call.
+fn of_server(system: System, errcode: i64) -> Option<Finding> {
+    let rows = || all().filter(|(of, _, code, _)| (*of, *code) == (system, errcode));
+    let with_token = |auth: &_| matches!(auth, None | Some(CallAuth::WithToken));
+    let row = rows().find(|(_, auth, ..)| with_token(auth));
+    let (.., advice) = row.or_else(|| rows().next())?;
+    Some(Finding {
         cause: advice.cause.clone(),
         fix: advice.fix.clone(),
         ..Finding::new(Confidence::Likely, &v::ERRCODE)
-    }
+    })
 }
 
 fn is_of_client(errcode: i64) -> bool {

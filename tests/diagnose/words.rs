@@ -36,6 +36,18 @@ fn the_most_common_texts_are_known() {
 }
 
 #[test]
+fn an_errcode_that_only_platforms_get_is_explained_as_theirs() {
+    let found = &findings_on(r#"{"errcode":40094,"errmsg":"invalid component credential"}"#)[0];
+    assert!(
+        found.cause.en.contains("component_access_token"),
+        "{found:?}"
+    );
+    // The call with a token is the usual one.
+    let found = &findings_on(r#"{"errcode":40001,"errmsg":"x"}"#)[0];
+    assert!(found.cause.en.contains("access_token"), "{found:?}");
+}
+
+#[test]
 fn case_blanks_width_and_punctuation_are_ignored() {
     for (text, code) in [
         ("config:fail", "config_field_missing"),
