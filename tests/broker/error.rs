@@ -229,6 +229,19 @@ fn an_unknown_code_is_retried_rarely_and_says_where_to_look() {
     }
 }
 
+#[test]
+fn every_fix_of_a_wait_of_an_hour_or_a_day_says_how_to_end_it() {
+    for (system, auth, errcode, advice) in codes::all() {
+        if matches!(advice.wait, Wait::For(_)) {
+            assert!(
+                advice.fix.en.contains("\"refresh now\"") && advice.fix.zh.contains("“立即刷新”"),
+                "{system:?} {auth:?} {errcode}: {:?}",
+                advice.fix
+            );
+        }
+    }
+}
+
 // Actions for codes.
 
 #[test]
@@ -272,6 +285,41 @@ fn a_wrong_secret_is_never_retried_rapidly() {
             "{errcode}"
         );
     }
+}
+
+#[test]
+fn an_open_platforms_own_id_and_secret_are_sought_in_its_own_console() {
+    for (auth, errcode) in [
+        (WithPushedTicket, 40013),
+        (WithComponentToken, 40013),
+        (WithPushedTicket, 40125),
+    ] {
+        let fix = &explain(Weixin, auth, errcode).fix;
+        assert!(
+            fix.en.contains("open.weixin.qq.com") && fix.zh.contains("第三方平台"),
+            "{errcode}: {fix:?}"
+        );
+        assert!(
+            !fix.en.contains("app_id") && !fix.zh.contains("公众号"),
+            "{errcode}: {fix:?}"
+        );
+    }
+}
+
+#[test]
+fn wecom_names_the_ban_after_wrong_secrets_for_a_refused_token_call_only() {
+    let token_call = explain(Qyapi, WithSecret, 45009);
+    assert_eq!((token_call.class, token_call.wait), (Class::Quota, HOUR));
+    assert!(
+        token_call.cause.en.contains("wrong secret") && token_call.fix.en.contains("40001"),
+        "{token_call:?}"
+    );
+    assert!(
+        token_call.cause.zh.contains("Secret") && token_call.fix.zh.contains("40001"),
+        "{token_call:?}"
+    );
+    let cause = &explain(Qyapi, WithToken, 45009).cause;
+    assert!(!cause.en.contains("secret"), "{cause:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Sorted by code. Codes whose meaning differs from official accounts: 40001, 42007, 42009, 45009.
 
 use super::{Advice, BUSY, HOUR, Row, SETUP, STALE, advice, row, row_if};
-use crate::error::CallAuth::WithToken;
+use crate::error::CallAuth::{WithSecret, WithToken};
 
 pub(super) static UNKNOWN: Advice = advice(
     SETUP,
@@ -106,12 +106,21 @@ pub(super) static ROWS: &[Row] = &[
     row(43003, SETUP,
         ["This call must use https", "Set [upstream] qyapi to a URL with https://."],
         ["该接口必须用 https 调用", "请把配置中的 [upstream] qyapi 改为 https:// 开头。"]),
-    row(45009, HOUR,
+    row_if(WithSecret, 45009, HOUR,
+        ["Too many token calls: WeCom blocks them for a while, or this IP for an hour because of calls with a wrong secret",
+         "Look for 40001 of other accounts or programs at this address, and for a server that keeps fetching tokens: let it get \
+          them from this service. WeCom's self-service tool lifts the block earlier, and \"refresh now\" on the status page then \
+          ends the wait."],
+        ["获取 token 过于频繁被企业微信拦截，或有调用使用了错误的 Secret，此 IP 被封禁 1 小时",
+         "请检查本机出口 IP 上的其他账号或程序是否报 40001，以及是否有服务反复获取 token，让它改为向本服务获取；也可用企业微信的频率自助解封工具提前解除，\
+          之后在状态页点“立即刷新”即可恢复。"]),
+    row_if(WithToken, 45009, HOUR,
         ["Too many calls: WeCom blocks them for the rate limit's window (a minute, an hour or a day)",
          "Find the other server that calls without caching the answer, and let it get the value from this service. WeCom's self-service tool \
-          lifts the block earlier."],
+          lifts the block earlier, and \"refresh now\" on the status page then ends the wait."],
         ["调用超过频率限制，企业微信会按所超的时间窗口（分钟、小时或当天）拦截调用",
-         "请找出没有缓存、反复调用的其他服务，让它改为向本服务获取；也可用企业微信的频率自助解封工具提前解除。"]),
+         "请找出没有缓存、反复调用的其他服务，让它改为向本服务获取；也可用企业微信的频率自助解封工具提前解除，\
+          之后在状态页点“立即刷新”即可恢复。"]),
     row(45033, BUSY,
         ["Too many calls at the same time",
          "Nothing to do: the call is retried automatically. If the error recurs, let the other programs make fewer concurrent calls."],
