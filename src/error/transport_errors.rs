@@ -27,9 +27,14 @@ pub(super) const NOT_JSON_CAUSE: Text = Text::new(
     "收到的不是 JSON：应答来自代理、网关或登录页，而不是微信接口",
 );
 pub(super) const NOT_JSON_FIX: Text = Text::new(
-    "The log has the beginning of the answer; or run curl -i against the same host from this machine. Log in to the network's \
-     portal, or let the proxy pass WeChat's hosts. The call is retried automatically.",
-    "日志中有应答开头的内容，可据此判断是谁在应答；也可在本机用 curl -i 访问同一地址。若是上网认证页，请先完成认证；若是代理，请放行微信的域名。会自动重试。",
+    "Run curl -i against the same host from this machine to see who answers; the log quotes the beginning of an answer that is \
+     text. Log in to the network's portal, or let the proxy pass WeChat's hosts. The call is retried automatically.",
+    "请在本机用 curl -i 访问同一地址，判断是谁在应答；应答为文本时，日志中有其开头的内容。若是上网认证页，请先完成认证；若是代理，请放行微信的域名。会自动重试。",
+);
+
+pub(super) const SERVER_ERROR_CAUSE: Text = Text::new(
+    "WeChat's front end, or a proxy before it, answered HTTP 5xx without JSON",
+    "微信的接入层或中间的代理返回了 HTTP 5xx，内容不是 JSON",
 );
 
 /// Returns the fix for HTTP 404 without JSON: the base URL leads to another server or to a wrong path.

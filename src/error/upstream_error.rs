@@ -44,7 +44,7 @@ pub enum Failure {
     },
     /// The request was sent, but no complete response arrived: WeChat may have processed it.
     ReplyLost(String),
-    /// A complete response that is not JSON: it came from another server.
+    /// A complete response that is not JSON: it probably came from another server.
     NotJson {
         /// The HTTP status.
         status: u16,
@@ -268,6 +268,9 @@ impl UpstreamError {
             Failure::Proxy { problem, .. } => problem.cause(),
             Failure::Platform(problem) => problem.cause(),
             Failure::ReplyLost(_) => REPLY_LOST_CAUSE,
+            Failure::NotJson {
+                status: 500..=599, ..
+            } => SERVER_ERROR_CAUSE,
             Failure::NotJson { .. } => NOT_JSON_CAUSE,
             Failure::Unusable(_) => UNUSABLE_CAUSE,
             Failure::StoreUnreachable(_) => STORE_CAUSE,
@@ -296,8 +299,12 @@ impl UpstreamError {
                 };
                 no_such_path(setting, self.endpoint)
             }
+            Failure::NotJson {
+                status: 500..=599, ..
+            }
+            | Failure::ReplyLost(_)
+            | Failure::Unusable(_) => UNUSABLE_FIX,
             Failure::NotJson { .. } => NOT_JSON_FIX,
-            Failure::ReplyLost(_) | Failure::Unusable(_) => UNUSABLE_FIX,
             Failure::StoreUnreachable(_) => STORE_FIX,
         }
     }

@@ -636,7 +636,7 @@ fn an_allow_list_fix_is_grammatical_when_wechat_names_no_ip() {
 
 // Failures without an answer of WeChat.
 
-fn unanswered() -> [Failure; 7] {
+fn unanswered() -> [Failure; 8] {
     let why = || "x".to_owned();
     let not_json = |status| Failure::NotJson {
         status,
@@ -645,12 +645,40 @@ fn unanswered() -> [Failure; 7] {
     [
         not_json(200),
         not_json(404),
+        not_json(502),
         Failure::Untrusted(why()),
         Failure::Unreachable(why()),
         Failure::ReplyLost(why()),
         Failure::Unusable(why()),
         Failure::StoreUnreachable(why()),
     ]
+}
+
+#[test]
+fn an_http_5xx_without_json_is_not_explained_as_a_login_page() {
+    let failed = |status| {
+        let what = "0 bytes that are not a JSON object".to_owned();
+        failed(Weixin, WithSecret, Failure::NotJson { status, what })
+    };
+    for status in [500, 502, 503, 599] {
+        let (cause, fix) = (failed(status).cause(), failed(status).fix());
+        assert!(
+            cause.en.contains("5xx") && cause.zh.contains("5xx"),
+            "{cause:?}"
+        );
+        for text in [&cause.en, &fix.en] {
+            assert!(
+                !text.contains("login") && !text.contains("portal"),
+                "{text}"
+            );
+        }
+    }
+    let fix = failed(302).fix();
+    assert!(fix.en.contains("portal"), "{fix:?}");
+    assert!(
+        !fix.en.contains("The log has the beginning"),
+        "an empty body has none: {fix:?}"
+    );
 }
 
 #[test]
@@ -732,7 +760,7 @@ fn a_transport_failure_is_explained_in_both_languages() {
     let causes: HashSet<_> = all.iter().map(|(cause, _)| cause.en.clone()).collect();
     assert_eq!(
         causes.len(),
-        6,
+        7,
         "each kind of failure has its own cause; a 404 has another fix"
     );
 }
