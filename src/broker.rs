@@ -54,7 +54,7 @@ pub use sync::Cluster;
 use crate::account::{Account, Platform};
 use crate::clock::Clock;
 use crate::credential::{AppKey, Credential, Kind, Secret};
-use crate::error::Error;
+use crate::error::{CallAuth, Error};
 use crate::store::Store;
 use crate::upstream::{ClientError, Upstream, UpstreamOptions, endpoint};
 use accounts::AccountEntry;
@@ -245,7 +245,11 @@ impl Broker {
             accounts.all().filter(of_it)
         });
         for slot in dependents.chain([entry]).flat_map(|entry| entry.slots()) {
-            slot.end_wait_if(now, |failure| failure.error.endpoint == called);
+            slot.end_wait_if(now, |failure| {
+                let error = &failure.error;
+                // A platform's token also waits for the call that starts the pushes of its tickets.
+                error.endpoint == called || error.auth == CallAuth::WithPushedTicket
+            });
         }
     }
 

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 pub use authorize::AuthorizationLinks;
 pub(super) use authorizer_accounts::with_known_authorizers;
@@ -71,6 +71,8 @@ struct Known {
     list: Due,
     /// When WeChat is asked again to push.
     start: Due,
+    /// Why WeChat was not willing to push when it was asked last.
+    push_error: Option<Arc<UpstreamError>>,
     /// What this process is doing with codes.
     code_steps: HashSet<CodeStep>,
     /// The codes that are not redeemed yet, by their accounts.
@@ -88,6 +90,8 @@ pub struct PlatformSnapshot {
     pub last_push: Option<UnixTime>,
     /// Whether there is a ticket that WeChat accepts.
     pub has_ticket: bool,
+    /// Why WeChat cannot be asked to push tickets; `None` while it pushes them.
+    pub push_error: Option<Arc<UpstreamError>>,
     /// When WeChat's list of authorised accounts was last read, by any node.
     pub listed_at: Option<UnixTime>,
     /// The number of accounts that can be used.
@@ -254,32 +258,6 @@ impl Broker {
         }
     }
 
-    /// Asks WeChat to push, if it does not.
-    fn start_push_if_due(&self, platform: &Arc<AccountEntry>, state: &Arc<PlatformState>) {
-        let (now, uptime) = (self.inner.clock.now(), self.inner.clock.uptime());
-        {
-            let mut known = state.known.lock();
-            let newest = known.ticket.as_ref().map(|ticket| ticket.create_time);
-            let is_pushing = newest.is_some_and(|newest| now.since(newest) < PUSHES_STOPPED);
-            if is_pushing || !known.start.take(uptime, START_EVERY) {
-                return;
-            }
-        }
-        let (broker, platform) = (self.clone(), platform.clone());
-        self.inner.runtime.spawn(async move {
-            match broker.inner.upstream.start_push(&platform.account).await {
-                Ok(()) => info!(
-                    platform = platform.name,
-                    "asked WeChat to push component_verify_tickets: the first comes within ten minutes"
-                ),
-                Err(error) => warn!(
-                    platform = platform.name, %error, fix = %error.fix_for_operator().en,
-                    "WeChat cannot be asked to push component_verify_tickets"
-                ),
-            }
-        });
-    }
-
     /// Returns the platform's own token.
     async fn platform_token(&self, platform: &Arc<AccountEntry>) -> Result<Arc<Credential>, Error> {
         let slot = platform.slot(Kind::AccessToken)?;
@@ -355,10 +333,11 @@ impl Broker {
 }
 
 impl AccountEntry {
-    /// Whether it is an open platform that has never had a ticket: the first push is no failure to report.
+    /// Whether it is an open platform that has never had a ticket, and WeChat did not refuse to push one: the first
+    /// push is no failure to report.
     pub(super) fn awaits_first_ticket(&self) -> bool {
-        let state = self.open_platform.as_ref();
-        state.is_some_and(|state| state.known.lock().ticket.is_none())
+        let known = self.open_platform.as_ref().map(|state| state.known.lock());
+        known.is_some_and(|known| known.ticket.is_none() && known.push_error.is_none())
     }
 }
 
@@ -375,6 +354,7 @@ impl Known {
             ticket_at: self.ticket.as_ref().map(|ticket| ticket.create_time),
             last_push: self.last_push,
             has_ticket: self.usable_tickets(now).next().is_some(),
+            push_error: self.push_error.clone(),
             listed_at: self.listed_at,
             active: records().filter(|record| record.is_usable()).count(),
             needs_authorization,
@@ -422,12 +402,6 @@ fn log_alert(platform: &AccountEntry, app_id: &str) {
         "account must authorise the platform again: WeChat has no refresh token for it"
     );
 }
-
-/// WeChat pushes every ten minutes. An hour without a push is no delay any more.
-const PUSHES_STOPPED: Duration = Duration::from_secs(3_600);
-
-/// Interval between two requests to push.
-const START_EVERY: Duration = Duration::from_secs(600);
 
 /// The message of the log if the store fails.
 const RECORDS_FAILED: &str = "platform records could not be read or changed";

@@ -13,7 +13,7 @@ use wx_jssdk::{Kind, UnixTime};
 
 use crate::common::http::{self, Answer, Request, get, post};
 use crate::common::service::{Service, settings};
-use crate::common::wait::called;
+use crate::common::wait::{called, until};
 
 pub(crate) const COMPONENT: &str = "wxbbd3f07e2945cf2a";
 pub(crate) const SECRET: &str = "5ec2e7000000000000000000000000aa";
@@ -90,6 +90,9 @@ impl World {
         let platform = OpenPlatform::new(COMPONENT, SECRET)
             .with_push_keys(token, key)
             .safe_domain("example.com");
+        let platform = at_wechat(platform);
+        // Before the service asks it to push.
+        sandbox.add_platform(platform.clone());
         let authorize_url = match further.contains("authorize_url") {
             true => "",
             false => "authorize_url = \"http://127.0.0.1\"",
@@ -115,7 +118,7 @@ impl World {
         let platform = platform
             .with_push_url(format!("{base}{EVENTS}"))
             .with_message_url(format!("{base}/platforms/agency/messages/$APPID$"));
-        sandbox.add_platform(at_wechat(platform));
+        sandbox.add_platform(platform);
         let world = Self {
             service,
             sandbox,
@@ -535,6 +538,32 @@ async fn the_status_page_says_that_the_platform_waits_for_its_first_ticket() {
     world.sandbox.push_ticket(COMPONENT).await;
     let page = world.admin("/status?lang=en").await.text;
     assert!(!page.contains("Waiting for the first ticket"), "{page}");
+}
+
+#[tokio::test]
+async fn readiness_and_the_status_page_say_why_a_new_platform_gets_no_pushes() {
+    let world = World::with("", |platform| platform.allow_ips(["192.0.2.1"])).await;
+    let is_down = async || {
+        let ready = world.admin("/readyz").await.json();
+        ready["accounts"][0]["errcode"] == 61_004
+    };
+    until("the platform is down", is_down).await;
+    let ready = world.admin("/readyz").await.json();
+    let fix = ready["accounts"][0]["fix"]["en"].as_str().unwrap();
+    assert!(fix.contains("IP allow-list"), "{ready}");
+    let status = world.admin("/status.json").await.json();
+    assert_eq!(status["accounts"][0]["state"], "down");
+    let error = &status["accounts"][0]["credentials"][0]["error"];
+    assert_eq!(error["ip_to_allow"], "127.0.0.1");
+    assert_eq!(status["egress"]["ways"][0]["addresses"][0], "127.0.0.1");
+    let fix = status["platforms"][0]["push_error"]["fix"]["en"].as_str();
+    assert!(fix.unwrap().contains("127.0.0.1"), "{status}");
+    let page = world.admin("/status?lang=en").await.text;
+    assert!(!page.contains("Waiting for the first ticket"), "{page}");
+    assert!(
+        page.contains("href=\"https://open.weixin.qq.com/\""),
+        "{page}"
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wx_jssdk::account::Account;
-use wx_jssdk::broker::{Broker, Find, Health};
+use wx_jssdk::broker::{AccountSnapshot, Broker, Find, Health};
 use wx_jssdk::error::UpstreamError;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
@@ -142,6 +142,12 @@ impl World {
 
     fn platform(&self) -> wx_jssdk::broker::PlatformSnapshot {
         self.broker.platforms().remove(0)
+    }
+
+    /// The state of the platform itself.
+    fn agency(&self) -> AccountSnapshot {
+        let mut accounts = self.broker.snapshot(&Find::all()).accounts.into_iter();
+        accounts.find(|account| account.name == "agency").unwrap()
     }
 
     fn account(&self, app_id: &str) -> Option<Arc<Account>> {
@@ -282,6 +288,89 @@ async fn no_ticket_means_no_call() {
         Some(token.unwrap().value.expose()),
         world.sandbox.component_token(COMPONENT).as_deref()
     );
+}
+
+#[tokio::test]
+async fn a_platform_that_wechat_refuses_before_its_first_ticket_is_down_and_says_why() {
+    let world = World::new(platform()).await;
+    let refused = Fault::always(START_PUSH, FaultKind::Errcode(61004));
+    world.sandbox.fault(refused);
+    world.until(|| world.agency().health == Health::Down).await;
+    let last = world.agency().last_error().unwrap().clone();
+    assert_eq!(last.error.errcode(), Some(61004));
+    let ips: Vec<_> = world.broker.egress().ways[0].addresses.clone();
+    assert_eq!((ips.len(), &ips), (1, &last.error.ips_to_allow()));
+    assert_eq!(world.calls(COMPONENT_TOKEN), 0);
+    // Tried again as seldom as any failure that needs an operator.
+    let calls = world.calls(START_PUSH);
+    world.advance(59);
+    world.broker.tend().await;
+    assert_eq!(world.calls(START_PUSH), calls);
+    let token = world.broker.credential("agency", Kind::AccessToken).await;
+    assert_eq!(
+        token.unwrap_err().upstream().unwrap().errcode(),
+        Some(61004)
+    );
+    // Now the address is on the allow-list.
+    world.sandbox.clear_faults();
+    let refreshed = world.broker.refresh_now("agency", Kind::AccessToken).await;
+    let error = refreshed.unwrap_err().to_string();
+    assert!(error.contains("no platform ticket"), "{error}");
+    assert_eq!(world.calls(START_PUSH), calls + 1);
+    world.push_ticket().await;
+    world.until(|| world.agency().health == Health::Ok).await;
+}
+
+#[tokio::test]
+async fn a_platform_with_a_token_is_served_while_wechat_refuses_to_push_and_says_so() {
+    let world = World::ready(platform()).await;
+    world
+        .sandbox
+        .fault(Fault::always(START_PUSH, FaultKind::Errcode(61004)));
+    world.advance(3_601);
+    world.until(|| world.platform().push_error.is_some()).await;
+    let error = world.platform().push_error.unwrap();
+    assert_eq!(error.errcode(), Some(61004));
+    assert_eq!(world.agency().health, Health::Ok);
+    world.push_ticket().await;
+    world.until(|| world.platform().push_error.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_ticket_ends_the_wait_after_a_refused_request_to_push() {
+    let world = World::new(platform()).await;
+    let refused = Fault::always(START_PUSH, FaultKind::Errcode(89506));
+    world.sandbox.fault(refused);
+    world.until(|| world.agency().health == Health::Down).await;
+    world.push_ticket().await;
+    world.until(|| world.agency().health == Health::Ok).await;
+}
+
+#[tokio::test]
+async fn a_corrected_platform_secret_is_tried_at_once_before_the_first_ticket() {
+    let world = World::new(platform()).await;
+    let wrong = Account::component(COMPONENT, "wrong");
+    let accounts = vec![("agency".to_owned(), wrong)];
+    world.broker.reload(accounts, None).unwrap();
+    world.until(|| world.agency().health == Health::Down).await;
+    let last = world.agency().last_error().unwrap().clone();
+    assert_eq!(last.error.errcode(), Some(40125));
+    assert!(
+        last.error.fix().en.contains("open.weixin.qq.com"),
+        "{last:?}"
+    );
+    let calls = world.calls(START_PUSH);
+    let corrected = vec![("agency".to_owned(), Account::component(COMPONENT, SECRET))];
+    world.broker.reload(corrected, None).unwrap();
+    world.until(|| world.calls(START_PUSH) > calls).await;
+    world
+        .until(|| {
+            let agency = world.agency();
+            agency
+                .last_error()
+                .is_none_or(|last| last.error.errcode().is_none())
+        })
+        .await;
 }
 
 #[tokio::test]

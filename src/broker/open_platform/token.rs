@@ -1,19 +1,79 @@
-//! The upstream calls for an open platform's token, and for those of the accounts that authorised it.
+//! The upstream calls for an open platform's tickets and token, and for the tokens of the accounts that authorised it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Todo;
-use crate::broker::AccountEntry;
+use tracing::{info, warn};
+
+use super::{PlatformState, Todo};
 use crate::broker::refresh::Flight;
+use crate::broker::{AccountEntry, Broker};
 use crate::credential::{Kind, Secret};
 use crate::error::{Failure, PlatformProblem, UpstreamError};
 use crate::platform::Authorizer;
 use crate::platform::authorizer::{RefreshRefusal, State};
 use crate::upstream::{AuthorizerToken, Issued};
 
+impl Broker {
+    /// Asks WeChat to push tickets, if it does not. Once WeChat refused that and there is no token, the refreshes of
+    /// the token ask again, at the pace of their failures.
+    pub(super) fn start_push_if_due(
+        &self,
+        platform: &Arc<AccountEntry>,
+        state: &Arc<PlatformState>,
+    ) {
+        let (now, uptime) = (self.inner.clock.now(), self.inner.clock.uptime());
+        let token = platform.slot_of(Kind::AccessToken);
+        let has_token = token.is_some_and(|slot| self.current_credential(slot).is_some());
+        {
+            let mut known = state.known.lock();
+            let newest = known.ticket.as_ref().map(|ticket| ticket.create_time);
+            if newest.is_some_and(|newest| now.since(newest) < PUSHES_STOPPED) {
+                known.push_error = None;
+                return;
+            }
+            let is_asked_by_refreshes = known.push_error.is_some() && !has_token;
+            if is_asked_by_refreshes || !known.start.take(uptime, START_EVERY) {
+                return;
+            }
+        }
+        let (broker, platform, state) = (self.clone(), platform.clone(), state.clone());
+        self.inner.runtime.spawn(async move {
+            if let Err(error) = broker.start_push(&platform, &state).await {
+                warn!(
+                    platform = platform.name, %error, fix = %error.fix_for_operator().en,
+                    "WeChat cannot be asked to push component_verify_tickets"
+                );
+                if !has_token {
+                    // The next refresh reports it.
+                    broker.end_waits_for_token(&platform.account.app_key());
+                }
+            }
+        });
+    }
+
+    /// Asks WeChat to push tickets, and remembers why it refuses.
+    async fn start_push(
+        &self,
+        platform: &AccountEntry,
+        state: &PlatformState,
+    ) -> Result<(), Arc<UpstreamError>> {
+        let started = self.inner.upstream.start_push(&platform.account).await;
+        let started = started.map_err(Arc::new);
+        state.known.lock().push_error = started.as_ref().err().cloned();
+        if started.is_ok() {
+            info!(
+                platform = platform.name,
+                "asked WeChat to push component_verify_tickets: the first comes within ten minutes"
+            );
+        }
+        started
+    }
+}
+
 impl Flight {
     /// Fetches the platform's token with the newest ticket that WeChat pushed; if WeChat refuses that one, with
-    /// the one before. Without a ticket, calls nothing.
+    /// the one before. Without a ticket, calls nothing, except to ask again for pushes that WeChat refused to start.
     pub(in crate::broker) async fn ask_for_component_token(&self) -> Result<Issued, UpstreamError> {
         let (inner, platform) = (&self.broker.inner, &self.entry);
         let Some(state) = &platform.open_platform else {
@@ -21,20 +81,23 @@ impl Flight {
         };
         let mut problem = PlatformProblem::NoTicket;
         loop {
-            let (ticket, is_loaded) = {
+            let (ticket, is_loaded, was_refused) = {
                 let known = state.known.lock();
                 if known.ticket.is_some() && !known.refused_tickets.is_empty() {
                     problem = PlatformProblem::TicketRefused;
                 }
                 let ticket = known.usable_tickets(inner.clock.now()).next().cloned();
-                (ticket, known.is_loaded)
+                (ticket, known.is_loaded, known.push_error.is_some())
             };
             let Some(ticket) = ticket else {
-                return Err(match is_loaded {
-                    true => self.lacks(problem),
+                if !is_loaded {
                     // The wait ends as soon as the store has a ticket.
-                    false => self.failed(Failure::StoreUnreachable(NOT_LOADED.into())),
-                });
+                    return Err(self.failed(Failure::StoreUnreachable(NOT_LOADED.into())));
+                }
+                if was_refused && let Err(error) = self.broker.start_push(platform, state).await {
+                    return Err(Arc::unwrap_or_clone(error));
+                }
+                return Err(self.lacks(problem));
             };
             let call = inner.upstream.component_token(&platform.account, &ticket);
             match self.unless_spent(call).await {
@@ -219,3 +282,9 @@ const NOT_LOADED: &str = "the platform's records were not read since the start";
 
 /// How many refused tickets are remembered. WeChat accepts two at a time.
 const REFUSED_KEPT: usize = 4;
+
+/// WeChat pushes every ten minutes. An hour without a push is no delay any more.
+const PUSHES_STOPPED: Duration = Duration::from_secs(3_600);
+
+/// Interval between two requests to push.
+const START_EVERY: Duration = Duration::from_secs(600);

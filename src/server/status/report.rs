@@ -112,6 +112,8 @@ pub(super) struct PlatformReport {
     pub(super) name: String,
     /// Whether it has a component_verify_ticket that WeChat accepts.
     pub(super) has_ticket: bool,
+    /// Why WeChat cannot be asked to push tickets.
+    pub(super) push_error: Option<PushErrorReport>,
     /// Whether its records were read from the store since the start.
     #[serde(skip)]
     pub(super) is_loaded: bool,
@@ -125,6 +127,13 @@ pub(super) struct PlatformReport {
     pub(super) needs_authorization: usize,
     /// The AppIDs of the first of them.
     pub(super) to_authorize: Vec<String>,
+}
+
+#[derive(Hash, Serialize)]
+pub(super) struct PushErrorReport {
+    pub(super) errcode: Option<i64>,
+    pub(super) cause: Text,
+    pub(super) fix: Text,
 }
 
 impl Report {
@@ -274,6 +283,11 @@ impl PlatformReport {
         Self {
             name: platform.name,
             has_ticket: platform.has_ticket,
+            push_error: platform.push_error.map(|error| PushErrorReport {
+                errcode: error.errcode(),
+                cause: error.cause(),
+                fix: error.fix_for_operator(),
+            }),
             is_loaded: platform.is_loaded,
             ticket_at: platform.ticket_at,
             last_push: platform.last_push,
