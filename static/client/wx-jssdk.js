@@ -1,4 +1,4 @@
-// window.wxJssdk: WeChat's JS-SDK with promises. See wx-jssdk.d.ts. MIT OR Apache-2.0
+// WeChat's JS-SDK with promises, see wx-jssdk.d.ts. MIT OR Apache-2.0
 (function () {
   "use strict";
   const landed = typeof location === "object" ? location.href : "";
@@ -54,7 +54,7 @@
   };
 
   // <client-errors>
-  // From src/diagnose/client_errors/table.rs: code, errMsg, then as above.
+  // From client_errors/table.rs: code, errMsg, then as above.
   const plain = (says) => String(says).normalize("NFKC").replace(/[^\S\n]|[_\u200b-\u200f\ufeff]/g, "").toLowerCase();
   const SAID = [
     ["trusted_domain_mismatch", /notmatchanyreliabledomain|reliabledomain|(?:^|\D)80001(?!\d)/, "the page's host is not a trusted domain of the WeCom app", "页面域名不是企业微信应用的可信域名", "Add exactly this host in the app's settings (网页授权及JS-SDK) and verify it.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名，并完成归属校验。"],
@@ -102,16 +102,13 @@
   const claimed = !devtools && client(/android|iphone/i) && /^(Win|Mac)/.test(navigator.platform);
 
   // This script's directory; a module has no currentScript.
-  const home = (() => {
-    const tag = document.currentScript;
-    const [self] = (tag ? tag.src : String(new Error().stack)).match(/https?:\/\/(?!\S*node_modules)[^\s()@?#]*\/wx-jssdk\.js/) || ["/jssdk/"];
-    return self.slice(0, self.lastIndexOf("/"));
-  })();
+  const tag = document.currentScript;
+  const [, home] = (tag ? tag.src : String(new Error().stack)).match(/(https?:\/\/(?!\S*node_modules)[^\s()@?#]*)\/wx-jssdk\.js/) || ["", "/jssdk"];
 
   let options = {};
   let tail = Promise.resolve();
   let queued; // not started
-  let configured, configuredAt, broken, answered, tagged, watching, defaults;
+  let configured, configuredAt, broken, tagged, watching, defaults;
 
   function ready(asked) {
     if (watching && !asked) moved(); // a router may bypass watchHistory
@@ -134,10 +131,7 @@
       });
       broken = false;
       queued = configured = mine;
-      tail = mine.then(
-        () => {},
-        () => (broken = broken || configured === mine),
-      );
+      tail = mine.catch(() => (broken = configured === mine));
     }
     // Unhandled, the browser reports it.
     return configured.then((wx) => wx);
@@ -258,27 +252,22 @@
 
   // --- wx.config ---
 
-  // Listens to the client's own answer: jweixin calls ready after an error too, and takes version 10 for 6.0.1.
+  // By the bridge: jweixin calls ready after an error too, and takes version 10 for 6.0.1.
   function verify(wx, answer, url) {
     const config = configFor(answer);
     tell("config", { config });
     const { timeout = CLIENT_PATIENCE } = options;
     return new Promise((resolve, reject) => {
-      const again = answered;
-      let settled, bridge, original, listening, begun;
+      let bridge, original, listening, begun;
       const listens = () => bridge && bridge.invoke === listening;
       const settle = (code, says, raw) => {
-        if (settled) return;
-        settled = true;
-        clearTimeout(timer);
-        document.removeEventListener(BRIDGE_READY, listen);
+        document.removeEventListener("WeixinJSBridgeReady", listen);
         if (listens()) bridge.invoke = original;
         if (code) reject(new WxJssdkError(code, { errMsg: says, answer: raw, signedUrl: url, currentUrl: page() }));
         else resolve();
       };
       const judge = (res) => {
         const says = saysOf(res);
-        answered = true;
         settle(isOk(says) || /function.not.exist/.test(says) ? "" : codeOf(says, "config_failed"), says, res);
       };
       const listen = () => {
@@ -300,10 +289,10 @@
           // frozen
         }
       };
-      const timer = timeout && setTimeout(() => settle("timeout", "preVerifyJSAPI"), timeout);
+      if (timeout) setTimeout(() => settle("timeout", "preVerifyJSAPI"), timeout);
       // Old web views add the bridge late.
       const missing = () => {
-        if (window.WeixinJSBridge || settled) return;
+        if (window.WeixinJSBridge) return;
         if (document.readyState === "complete") settle("no_bridge", "no WeixinJSBridge");
         else setTimeout(missing, BRIDGE_PATIENCE);
       };
@@ -312,7 +301,7 @@
       document.addEventListener(BRIDGE_READY, listen); // before jweixin
       wx.error((res) => begun && !listens() && judge(res));
       wx.ready(() => {
-        if (!listens()) setTimeout(() => judge({ errMsg: "config:ok" }), again || !begun ? 2000 : 0);
+        if (!listens()) setTimeout(() => judge({ errMsg: "config:ok" }), begun ? 0 : 2000);
       });
       begun = true;
       wx.config(config);
@@ -349,20 +338,15 @@
 
   function invoke(wx, name, args, timeout) {
     return new Promise((resolve, reject) => {
-      let timer;
       const given = Object.assign({}, args);
       for (const key in given) if (Array.isArray(given[key])) given[key] = given[key].slice();
-      const fail = (code, errMsg, answer) => {
-        clearTimeout(timer);
-        reject(new WxJssdkError(code, { api: name, errMsg, answer }));
-      };
+      const fail = (code, errMsg, answer) => reject(new WxJssdkError(code, { api: name, errMsg, answer }));
       const hear = (res) => {
         const says = saysOf(res);
-        if (!isOk(says)) return fail(codeOf(says, "api_failed"), says, res);
-        clearTimeout(timer);
-        resolve(res);
+        if (isOk(says)) resolve(res);
+        else fail(codeOf(says, "api_failed"), says, res);
       };
-      if (timeout) timer = setTimeout(() => fail("timeout", name), timeout);
+      if (timeout) setTimeout(() => fail("timeout", name), timeout);
       try {
         if (wx[name]) {
           wx[name](Object.assign(given, { success: hear, fail: hear, cancel: hear }));
@@ -425,7 +409,7 @@
   function moved() {
     // Open tags lose their permission, on iOS too.
     if (page() === configuredAt || (byLanding && !tagged)) return;
-    configureNext().catch((error) => console.warn(error));
+    configureNext().catch(console.warn);
   }
 
   window.wxJssdk = { ready, reconfigure: () => configureNext(), share, call, agentReady, WxJssdkError };

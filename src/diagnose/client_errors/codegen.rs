@@ -113,7 +113,7 @@ fn for_pages() -> String {
 
 fn for_client() -> String {
     let mut script = String::from(
-        "  // From src/diagnose/client_errors/table.rs: code, errMsg, then as above.\n  const plain = (says) => ",
+        "  // From client_errors/table.rs: code, errMsg, then as above.\n  const plain = (says) => ",
     );
     script += &PLAIN.replace("\n    ", "");
     script += ";\n  const SAID = [\n";
