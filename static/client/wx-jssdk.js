@@ -139,9 +139,12 @@
 
   async function configure() {
     if (!inWeChat()) throw new WxJssdkError("not_in_wechat");
-    configuredAt = page();
-    const first = byLanding ? landing() : configuredAt;
-    const [wx, answer] = await Promise.all([loadSdk(), sign(first)]);
+    let first, wx, answer;
+    do {
+      configuredAt = page();
+      first = byLanding ? landing() : configuredAt;
+      [wx, answer] = await Promise.all([loadSdk(), sign(first)]);
+    } while (!byLanding && page() !== configuredAt);
     try {
       await verify(wx, answer, first);
     } catch (error) {
@@ -377,8 +380,9 @@
   async function agentReady(asked) {
     if (!inWeCom()) throw new WxJssdkError("not_in_wechat");
     const wx = await ready(configured ? undefined : Object.assign({}, asked, { apis: undefined }));
-    const url = page();
-    const answer = await ask("/agent-config", url);
+    let url, answer;
+    do answer = await ask("/agent-config", (url = page()));
+    while (page() !== url);
     const config = { jsApiList: (asked && asked.apis) || answer.jsApiList || [] };
     for (const key of ["corpid", "agentid", "timestamp", "nonceStr", "signature"]) config[key] = String(answer[key]);
     try {

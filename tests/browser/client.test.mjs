@@ -565,6 +565,44 @@ describe("a single-page application", () => {
     }));
 });
 
+describe("a URL that changes while it is being signed", () => {
+  /** Moves the page to the next of these routes during each request of this path. */
+  const moveDuring = (page, path, routes) =>
+    page.route(`**/jssdk/${path}?**`, async (route) => {
+      const next = routes.shift();
+      if (next) await page.evaluate((to) => history.replaceState(null, "", to), next);
+      await route.continue();
+    });
+
+  test("is signed again, however often it changes, before the first config", () =>
+    withPage({}, async (page) => {
+      await page.open("/t/?code=x");
+      await moveDuring(page, "config", ["/t/home", "/t/home?tab=1"]);
+      await expectReady(page, { autoReconfigure: true });
+      assert.deepEqual(page.verified[0], { url: `${service.url}/t/home?tab=1`, good: true });
+      assert.ok(page.verified.every((one) => one.good));
+    }));
+
+  test("is signed again before share sets the card", () =>
+    withPage({}, async (page) => {
+      await page.open("/t/one");
+      await expectReady(page, { autoReconfigure: true });
+      await moveDuring(page, "config", ["/t/b", "/t/c"]);
+      await page.evaluate(() => history.pushState(null, "", "/t/a"));
+      assert.equal((await outcome(page, "share", { title: "c" })).code, "ok");
+      assert.ok(page.verified.every((one) => one.good));
+    }));
+
+  test("is signed again before agentConfig", () =>
+    withPage({ userAgent: WECOM }, async (page) => {
+      await page.open("/t/?code=x");
+      await expectReady(page, { account: "demo-work" });
+      await moveDuring(page, "agent-config", ["/t/home", "/t/home?tab=1"]);
+      assert.equal((await outcome(page, "agentReady", { apis: ["selectExternalContact"] })).code, "ok");
+      assert.deepEqual(page.verified[1], { url: `${service.url}/t/home?tab=1`, good: true });
+    }));
+});
+
 describe("outside WeChat", () => {
   test("every promise rejects at once without a request", () =>
     withPage({ userAgent: null, client: null }, async (page) => {
