@@ -288,8 +288,8 @@
         };
         try {
           bridge.invoke = listening;
-        } catch (error) {
-          // frozen
+        } catch (frozen) {
+          wx.error((res) => begun && judge(res));
         }
       };
       if (timeout) setTimeout(() => settle("timeout", "preVerifyJSAPI"), timeout);
@@ -301,8 +301,7 @@
       };
       setTimeout(missing, claimed ? 0 : BRIDGE_PATIENCE);
       listen();
-      document.addEventListener(BRIDGE_READY, listen); // before jweixin
-      wx.error((res) => begun && !listens() && judge(res));
+      document.addEventListener("WeixinJSBridgeReady", listen); // before jweixin
       wx.ready(() => {
         if (!listens()) setTimeout(() => judge({ errMsg: "config:ok" }), begun ? 0 : 2000);
       });

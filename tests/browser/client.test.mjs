@@ -329,6 +329,16 @@ describe("a refusal", () => {
       }));
   }
 
+  test("of the page's own later config still reaches the page's own wx.error", () =>
+    withPage({ head: withJweixin }, async (page) => {
+      await page.open();
+      await page.evaluate(() => window.wx.error((res) => (window.own = res.errMsg)));
+      await expectReady(page);
+      await configureWrongly(page);
+      await page.waitForFunction(() => window.own);
+      assert.match(await page.evaluate(() => window.own), /invalid signature/);
+    }));
+
   test("of the page's own concurrent config is ignored", () =>
     withPage({ client: { held: true }, head: withJweixin }, async (page) => {
       await page.open();
