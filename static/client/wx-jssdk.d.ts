@@ -143,7 +143,7 @@ export interface WxJssdk {
   ready(options?: ReadyOptions): Promise<Wx>;
   /** Signs the page's current URL again, after a route change. */
   reconfigure(): Promise<Wx>;
-  /** Sets the share card for friends and for Moments. */
+  /** Sets the share card for friends and for Moments; in WeCom also that of the button to WeChat (微信). */
   share(card: ShareCard): Promise<void>;
   /** Calls one interface after ready(). `timeout` in ms; 0, the default if the user has to act, means no timeout. */
   call<Name extends keyof WxResults>(name: Name, args?: object, options?: { timeout?: number }): Promise<WxResults[Name]>;

@@ -312,12 +312,9 @@
 
   function configFor(answer) {
     const config = Object.assign({}, answer);
-    const apis = [...new Set([...(options.apis || []), ...((defaults && answer.jsApiList) || [])])];
-    // WeCom has only the older names.
-    if (inWeCom() && apis.some((name) => /^update.*ShareData$/.test(name))) {
-      apis.push("onMenuShareAppMessage", "onMenuShareTimeline");
-    }
-    config.jsApiList = apis;
+    // WeCom has no update…ShareData.
+    const shares = inWeCom() ? ["onMenuShareAppMessage", "onMenuShareTimeline", "menu:share:wechat"] : [];
+    config.jsApiList = [...new Set([...(options.apis || []), ...((defaults && answer.jsApiList) || []), ...shares])];
     if (options.openTags) config.openTagList = options.openTags.slice();
     tagged = (config.openTagList || []).length;
     if (options.debug !== undefined) config.debug = !!options.debug;
@@ -363,15 +360,16 @@
 
   async function share({ title, desc, link = location.href, imgUrl } = {}) {
     const wx = await ready();
-    const card = { title, link, imgUrl };
-    const forFriends = Object.assign({ desc }, card);
+    const card = { title, desc, link, imgUrl };
     if (inWeCom()) {
-      wx.onMenuShareAppMessage(forFriends);
+      wx.onMenuShareAppMessage(card);
       wx.onMenuShareTimeline(card);
-      return;
+      // jweixin has no onMenuShareWechat.
+      const sent = { title, desc: desc || "", link, img_url: imgUrl || "", type: "link", data_url: "" };
+      return wx.on("menu:share:wechat", () => wx.invoke("shareWechat", sent, () => {}));
     }
     await Promise.all([
-      invoke(wx, "updateAppMessageShareData", forFriends, CLIENT_PATIENCE),
+      invoke(wx, "updateAppMessageShareData", card, CLIENT_PATIENCE),
       invoke(wx, "updateTimelineShareData", card, CLIENT_PATIENCE),
     ]);
   }

@@ -40,6 +40,12 @@
       card: "updateAppMessageShareData",
     },
   };
+  if (phone.client === "wecom")
+    SHARES["menuItem:share:wechat"] = {
+      label: ["Send to WeChat", "分享到微信"],
+      event: "menu:share:wechat",
+      send: "shareWechat",
+    };
   var OTHERS = {
     "menuItem:favorite": ["Favourite", "收藏"],
     "menuItem:copyUrl": ["Copy link", "复制链接"],

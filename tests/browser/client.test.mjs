@@ -1019,14 +1019,22 @@ describe("WeCom", () => {
       expectError(await outcome(page, "agentReady", { account }), "not_in_wechat");
     }));
 
-  test("share uses WeCom's interface names", () =>
+  test("share sets the card of WeCom's three buttons, whatever apis lists", () =>
     withPage({ userAgent: WECOM_IOS }, async (page) => {
       await page.open();
-      await expectReady(page, { account, apis: ["updateAppMessageShareData"] });
+      await expectReady(page, { account, apis: ["getNetworkType"] });
       const [[, sent]] = await callsOf(page, "preVerifyJSAPI");
-      assert.deepEqual(sent.verifyJsApiList, ["updateAppMessageShareData", "menu:share:appmessage", "menu:share:timeline"]);
-      assert.equal((await outcome(page, "share", { title: "t" })).code, "ok");
-      assert.deepEqual(await page.evaluate(() => window.listened), ["menu:share:appmessage", "menu:share:timeline"]);
+      const events = ["menu:share:appmessage", "menu:share:timeline", "menu:share:wechat"];
+      assert.deepEqual(sent.verifyJsApiList, ["getNetworkType", ...events]);
+      const link = `${service.url}/l`;
+      assert.equal((await outcome(page, "share", { title: "T", desc: "D", link })).code, "ok");
+      assert.deepEqual(await page.evaluate(() => window.listened), events);
+      await page.evaluate((taps) => taps.forEach(window.userShares), events);
+      for (const name of ["sendAppMessage", "shareTimeline", "shareWechat"]) {
+        const [[, card]] = await callsOf(page, name);
+        assert.deepEqual([card.title, card.link, card.img_url], ["T", link, ""], name);
+      }
+      assert.equal((await callsOf(page, "shareWechat"))[0][1].desc, "D");
     }));
 });
 

@@ -238,6 +238,18 @@ describe("listeners and tags", () => {
       expectQuiet(page);
     }));
 
+  test("in WeCom, the simulated menu shares the page's card to WeChat too", () =>
+    withPage({}, async (page) => {
+      await page.goto(`${service.url}/?lang=en&client=wecom`);
+      await expectVerdict(page, "ok");
+      const sheet = page.locator("dialog.phone-sheet");
+      await page.locator("#phone-menu").click();
+      await sheet.getByRole("button", { name: "Send to WeChat" }).click();
+      await sheet.filter({ hasText: "this is what they see" }).waitFor();
+      assert.match(await sheet.innerText(), /wx-jssdk: the signature works/);
+      expectQuiet(page);
+    }));
+
   test("an open tag is rendered by the client, and its events are received", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/?lang=en`);
