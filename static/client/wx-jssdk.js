@@ -153,7 +153,11 @@
       if (error.code !== "invalid_signature" || !other) throw error;
       tell("retry", { error });
       configuredAt = now;
-      await verify(wx, await sign(other), other);
+      try {
+        await verify(wx, await sign(other), other);
+      } catch (second) {
+        throw error;
+      }
       byLanding = other !== now;
     }
     if (watching) moved();

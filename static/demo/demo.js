@@ -28,9 +28,9 @@ import { pick } from "./language.js";
 
 const CLIENT_PATIENCE = 10000; // ms; a client that is silent for longer usually never answers
 
-let signedUrl = "";
-let config; // what wx.config got
-let entry; // its entry in the log
+let signed = { url: "" }; // also the endpoint's answer, and config: what wx.config got
+let first; // before a retry
+let entry; // the config's entry in the log
 let silence;
 
 async function start() {
@@ -85,10 +85,8 @@ const STEPS = {
     beginStep("sign");
   },
   signed({ url, answer }) {
-    signedUrl = url;
     endStep("sign", true);
-    showAnswer(answer);
-    showSigned(answer, url);
+    showSignature({ url, answer });
   },
   load({ address }) {
     beginStep("sdk");
@@ -99,7 +97,8 @@ const STEPS = {
     if (address) showSdk(new URL(address).host);
   },
   config(event) {
-    config = event.config;
+    const { config } = event;
+    signed.config = config;
     breakIfAsked(config);
     entry = log.begin("wx.config", { ...config, jsApiList: `${config.jsApiList.length} names` });
     beginStep("verify");
@@ -110,9 +109,16 @@ const STEPS = {
   },
   retry({ error }) {
     clearTimeout(silence);
+    first = signed;
     entry.end("fail", { errMsg: error.errMsg });
   },
 };
+
+function showSignature(one) {
+  signed = one;
+  showAnswer(one.answer);
+  showSigned(one.answer, one.url);
+}
 
 /** Sandbox only: changes the last digit of the signature, to demonstrate a failure. */
 function breakIfAsked(config) {
@@ -132,16 +138,18 @@ function accepted() {
 
 function refused(error) {
   endStep(error.code === "sdk_not_loaded" ? "sdk" : error.address ? "sign" : "verify", false);
+  // The error of a failed retry is the first one.
+  if (first) showSignature(first);
   if (error.problem) showAnswer(error.problem);
-  finish(explain(error, { signed: signedUrl }));
+  finish(explain(error, { signed: signed.url }));
 }
 
 /** Shows a failure. Without a call of wx.config there is no signature to examine. */
 function finish(words) {
   if (!entry) return showError(words);
   entry.end("fail", { errMsg: words.says, cause: words.cause });
-  const { appId, timestamp, nonceStr, signature } = config;
-  showError(words, { url: signedUrl, landing, appId, timestamp, nonceStr, signature, account, errMsg: words.says });
+  const { appId, timestamp, nonceStr, signature } = signed.config;
+  showError(words, { url: signed.url, landing, appId, timestamp, nonceStr, signature, account, errMsg: words.says });
 }
 
 /** Asks which interfaces the client supports. Without an answer the marks stay as they are. */

@@ -269,6 +269,20 @@ describe("a refusal", () => {
       await breakNonce(page);
       await page.open("/t/landing");
       await page.evaluate(() => history.pushState(null, "", "/t/route"));
+      const came = await outcome(page, "ready", {});
+      expectError(came, "invalid_signature");
+      assert.deepEqual([came.signedUrl, came.currentUrl], Array(2).fill(`${service.url}/t/route`), "not those of the retry");
+      assert.deepEqual(page.asked, ["route", "landing"].map((path) => `${service.url}/t/${path}`));
+    }));
+
+  test("stays the error if the other address is not signed", () =>
+    withPage({}, async (page) => {
+      await breakNonce(page);
+      await page.route("**/jssdk/config?url=*landing", (route) =>
+        route.fulfill({ status: 403, json: { code: "page_not_allowed", detail: "D" } }),
+      );
+      await page.open("/t/landing");
+      await page.evaluate(() => history.pushState(null, "", "/t/route"));
       expectError(await outcome(page, "ready", {}), "invalid_signature");
       assert.equal(page.asked.length, 2);
     }));

@@ -177,6 +177,23 @@ describe("the banner", () => {
       expectQuiet(page);
     }));
 
+  test("if both addresses are refused, the page shows the one that the client checks", () =>
+    withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+      await installBridge(page, service);
+      await page.addInitScript(() => {
+        const track = () => document.readyState === "interactive" && history.replaceState(null, "", `${location.search}&tracked=1`);
+        document.addEventListener("readystatechange", track);
+      });
+      await page.goto(`${service.url}/?lang=en&break=signature`);
+      await expectVerdict(page, "error", "Invalid signature");
+      assert.equal(await text(page, "signed-url"), page.url());
+      assert.match(page.url(), /tracked=1/);
+      assert.doesNotMatch(await text(page, "fixes"), /differs from the current one/);
+      const told = new URL(await page.locator("#to-doctor").getAttribute("href"), page.url()).hash.slice(1);
+      assert.equal(new URLSearchParams(told).get("url"), page.url());
+      assert.equal(JSON.parse(await page.locator("#answer").textContent()).url, page.url());
+    }));
+
   test("an endpoint without a signature links to the doctor without values", () =>
     withPage({}, async (page) => {
       await page.route("**/jssdk/config?**", (route) => route.abort("connectionrefused"));
