@@ -193,10 +193,10 @@
       }
       const said = { address, signedUrl: url, status, errMsg, retryAfter };
       if (status === 200 && body) said.errMsg += " without " + lacks.join(", ");
-      if (status === 200 || !body || !body.code) throw new WxJssdkError("endpoint_unreachable", said);
+      if (status === 200 || !body) throw new WxJssdkError("endpoint_unreachable", said);
       said.problem = body;
       if (body.hint) said.fix = body.hint;
-      if (!TEXTS[body.code]) said.cause = { en: body.detail || body.title, zh: "签名接口：" + body.code };
+      if (!TEXTS[body.code]) said.cause = { en: body.detail, zh: "签名接口：" + body.code };
       throw new WxJssdkError(body.code, said);
     }
   }
@@ -208,7 +208,9 @@
       answer.errMsg = "HTTP " + (answer.status = response.status);
       const text = await response.text();
       try {
-        answer.body = JSON.parse(text);
+        const body = JSON.parse(text);
+        if (answer.status !== 200 && !(typeof body.code === "string" && body.detail)) throw body; // a gateway's
+        answer.body = body;
       } catch (error) {
         answer.errMsg += ": " + text.trim().slice(0, 120);
       }

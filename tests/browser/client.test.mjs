@@ -921,6 +921,8 @@ describe("the endpoint", () => {
     ["an unknown account", problem(404, "unknown_account"), "unknown_account"],
     ["an answer without a signature", { status: 200, json: { appId: "wx1" } }, "endpoint_unreachable"],
     ["a page of a single-page application", { status: 200, contentType: "text/html", body: "<h1>app</h1>" }, "endpoint_unreachable"],
+    ["a gateway's own JSON", { status: 500, json: { code: 500, msg: "busy" } }, "endpoint_unreachable"],
+    ["a gateway's own JSON with a named code", { status: 403, json: { code: "AccessDenied", message: "no" } }, "endpoint_unreachable"],
     ["a path that leads nowhere", { status: 404, contentType: "text/html", body: "nginx" }, "endpoint_unreachable"],
   ]) {
     test(`${name} is not retried: ${code}`, () =>
@@ -938,6 +940,18 @@ describe("the endpoint", () => {
         assert.match(came.address, /\/jssdk\/config\?url=http%3A/);
       }));
   }
+
+  test("down behind a gateway that answers with JSON of its own is asked again", () =>
+    withPage({}, async (page) => {
+      let answers = 0;
+      await page.route("**/jssdk/config?**", (route) => {
+        answers += 1;
+        return answers === 1 ? route.fulfill({ status: 502, json: { code: 502, message: "no upstream" } }) : route.continue();
+      });
+      await page.open();
+      await expectReady(page);
+      assert.equal(answers, 2);
+    }));
 
   test("unreachable: endpoint_unreachable", () =>
     withPage({}, async (page) => {

@@ -79,11 +79,8 @@ for (const [name, application] of Object.entries(APPLICATIONS)) {
       await page.locator(`label[for=snippet-${name}]`).click();
       const [html, code] = (await page.locator("#next-step pre:visible").innerText()).split("// useWechat.js");
       assert.match(html, /\/static\/phone\.js"/, "the sandbox needs it");
-      const script = await bundle(name, { "main.js": application, "useWechat.js": code });
-      const head = `<script src="/jssdk/wx-jssdk.js"></script><script type="module">${script}</script>`;
-      const body = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>t</title><div id="app"></div>${head}`;
-      await page.route("**/t/*", (route) => route.fulfill({ contentType: "text/html", body }));
-      const refuse = (route) => route.fulfill({ status: 404, json: { code: "unknown_account" } });
+      await serveBundle(page, name, application, code);
+      const refuse = (route) => route.fulfill({ status: 404, json: { code: "unknown_account", detail: "D" } });
       await page.route("**/jssdk/config?**", refuse);
       await page.goto(`${service.url}/t/one`);
       await page.waitForFunction(() => window.errorShown && window.errorShown()?.code === "unknown_account");
