@@ -14,7 +14,7 @@
   const ATTEMPTS = 3;
   const LONGEST_WAIT = 10; // s
   // They ask the user nothing and may time out.
-  const QUICK = /^(check|getNet|getLocal|update|hide|show)/;
+  const QUICK = /^(check|getNet|update|hide|show)/;
 
   // code: [cause en, cause zh, fix en, fix zh]
   const TEXTS = {

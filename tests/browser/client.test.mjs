@@ -685,20 +685,20 @@ describe("a slow or silent client", () => {
       assert.equal((await came).code, "ok");
     }));
 
-  test("a call without an answer times out too, but not one that waits for the user", () =>
-    withPage({ client: { replies: { checkJsApi: null, chooseImage: null } } }, async (page) => {
+  test("a call without an answer times out too, but not one that waits for the user or in a queue", () =>
+    withPage({ client: { replies: { checkJsApi: null, chooseImage: null, getLocalImgData: null } } }, async (page) => {
       await page.clock.install();
       await page.open();
       await expectReady(page);
       await page.evaluate(() => {
-        window.chosen = "waits";
-        window.wxJssdk.call("chooseImage").catch(() => (window.chosen = "gave up"));
+        window.gaveUp = [];
+        for (const name of ["chooseImage", "getLocalImgData"]) window.wxJssdk.call(name).catch(() => window.gaveUp.push(name));
       });
       const came = outcome(page, "call", "checkJsApi", { jsApiList: ["chooseImage"] });
       await page.waitForFunction(() => window.bridgeCalls.some(([name]) => name === "checkJsApi"));
       await page.clock.fastForward(10_500);
       expectError(await came, "timeout");
-      assert.equal(await page.evaluate(() => window.chosen), "waits");
+      assert.deepEqual(await page.evaluate(() => window.gaveUp), []);
       const impatient = outcome(page, "call", "chooseImage", {}, { timeout: 100 });
       await page.waitForFunction(() => window.bridgeCalls.filter(([name]) => name === "chooseImage").length === 2);
       await page.clock.fastForward(200);
