@@ -6,11 +6,9 @@
 
   const HOSTS = ["https://res.wx.qq.com", "https://res2.wx.qq.com"];
   const SDK = "/open/js/jweixin-1.6.0.js";
-  const BRIDGE_READY = "WeixinJSBridgeReady";
-  const SDK_PATIENCE = 5000; // ms
+  const PATIENCE = 5000; // ms
   const ENDPOINT_PATIENCE = 15000;
   const CLIENT_PATIENCE = 10000;
-  const BRIDGE_PATIENCE = 5000;
   const ATTEMPTS = 3;
   const LONGEST_WAIT = 10; // s
   // They ask the user nothing and may time out.
@@ -225,10 +223,16 @@
   const loaded = () => [window.jWeixin, window.wx].find((sdk) => sdk && sdk.config);
 
   async function loadSdk() {
-    let address;
+    let address, goOn;
+    let loading = 0;
     for (let at = 0; at < HOSTS.length && !loaded(); at++) {
       tell("load", { address: (address = HOSTS[at] + SDK) });
-      await loadScript(address);
+      loading++;
+      loadScript(address, () => {
+        loading--;
+        if (!loading || loaded()) goOn();
+      });
+      await new Promise((done) => setTimeout((goOn = done), PATIENCE));
     }
     const wx = loaded();
     if (!wx) throw new WxJssdkError("sdk_not_loaded");
@@ -237,26 +241,21 @@
     return wx;
   }
 
-  function loadScript(address) {
-    return new Promise((done) => {
-      const script = document.createElement("script");
-      const define = window.define;
-      // With an AMD loader there is no window.wx.
-      const ours = function () {
-        if (document.currentScript !== script) return define.apply(this, arguments);
-        window.jWeixin = window.jWeixin || arguments[arguments.length - 1]();
-      };
-      const end = () => {
-        clearTimeout(timer);
-        if (window.define === ours) window.define = define;
-        done();
-      };
-      if (typeof define === "function") window.define = Object.assign(ours, define);
-      const timer = setTimeout(end, SDK_PATIENCE);
-      script.onload = script.onerror = end;
-      script.src = address;
-      document.head.appendChild(script);
-    });
+  function loadScript(address, done) {
+    const script = document.createElement("script");
+    const define = window.define;
+    // With an AMD loader there is no window.wx.
+    const ours = function () {
+      if (document.currentScript !== script) return define.apply(this, arguments);
+      window.jWeixin = window.jWeixin || arguments[arguments.length - 1]();
+    };
+    if (typeof define === "function") window.define = Object.assign(ours, define);
+    script.onload = script.onerror = () => {
+      if (window.define === ours) window.define = define;
+      done();
+    };
+    script.src = address;
+    document.head.appendChild(script);
   }
 
   // --- wx.config ---
@@ -303,9 +302,9 @@
       const missing = () => {
         if (window.WeixinJSBridge) return;
         if (document.readyState === "complete") settle("no_bridge", "no WeixinJSBridge");
-        else setTimeout(missing, BRIDGE_PATIENCE);
+        else setTimeout(missing, PATIENCE);
       };
-      setTimeout(missing, claimed ? 0 : BRIDGE_PATIENCE);
+      setTimeout(missing, claimed ? 0 : PATIENCE);
       listen();
       document.addEventListener("WeixinJSBridgeReady", listen); // before jweixin
       wx.ready(() => {

@@ -793,6 +793,20 @@ describe("calls", () => {
 });
 
 describe("loading jweixin", () => {
+  /** Holds the first host's answer until `release`; `wanted`: it was asked. */
+  const holdFirstHost = (page) => {
+    const gate = {};
+    const held = new Promise((resolve) => (gate.release = resolve));
+    gate.wanted = new Promise((asked) =>
+      page.route("https://res.wx.qq.com/**", async (route) => {
+        asked();
+        await held;
+        await route.fallback();
+      }),
+    );
+    return gate;
+  };
+
   for (const kind of ["a property that may be redefined", "a global variable, as of RequireJS"]) {
     const declare = kind.startsWith("a property") ? "window.define =" : "var define =";
     test(`with an AMD loader whose define is ${kind}`, () => {
@@ -814,20 +828,12 @@ describe("loading jweixin", () => {
     withPage(
       { head: `<script>window.defined = []; var define = function (name) { defined.push(name); }; define.amd = {};</script>${CLASSIC}` },
       async (page) => {
-        let release;
-        const held = new Promise((resolve) => (release = resolve));
-        const wanted = new Promise((asked) =>
-          page.route("https://res.wx.qq.com/**", async (route) => {
-            asked();
-            await held;
-            await route.fallback();
-          }),
-        );
+        const first = holdFirstHost(page);
         await page.open();
         const ready = expectReady(page);
-        await wanted;
+        await first.wanted;
         await page.addScriptTag({ content: 'define("between")' });
-        release();
+        first.release();
         await ready;
         assert.deepEqual(await page.evaluate(() => window.defined), ["between"]);
       },
@@ -850,6 +856,40 @@ describe("loading jweixin", () => {
       await page.clock.fastForward(5100);
       await ready;
     }));
+
+  test("a first host that answers after the second has failed is still used", () =>
+    withPage({ cdn: ["res.wx.qq.com"] }, async (page) => {
+      await page.clock.install();
+      const first = holdFirstHost(page);
+      await page.open();
+      const ready = expectReady(page);
+      await first.wanted;
+      const failed = page.waitForEvent("requestfailed");
+      await page.clock.fastForward(5100);
+      await failed;
+      await page.evaluate(() => {}); // the page has heard of it
+      first.release();
+      await ready;
+    }));
+
+  test("a first host that answers late is kept from an AMD loader too", () => {
+    const loader = "<script>window.defined = []; var define = function () { defined.push(arguments.length); }; define.amd = {};</script>";
+    return withPage({ head: loader + CLASSIC }, async (page) => {
+      await page.clock.install();
+      const first = holdFirstHost(page);
+      await page.open();
+      const ready = expectReady(page);
+      await first.wanted;
+      await page.clock.fastForward(5100);
+      await ready;
+      await page.evaluate(() => {
+        window.late = new Promise((done) => document.querySelector('script[src*="//res.wx"]').addEventListener("load", done));
+      });
+      first.release();
+      await page.evaluate(() => window.late.then(() => {}));
+      assert.deepEqual(await page.evaluate(() => window.defined), []);
+    });
+  });
 
   test("both hosts down is reported, and the next call retries", () =>
     withPage({ cdn: [] }, async (page) => {
