@@ -118,13 +118,20 @@ fn for_client() -> String {
     script += &PLAIN.replace("\n    ", "");
     script += ";\n  const SAID = [\n";
     for Row { error, when } in ROWS[0].iter().filter(|row| row.error.in_script) {
+        let pattern = pattern(said_by_clients(when));
+        // Earlier rows, which the script lacks, explain agentConfig:fail and "system permission denied".
+        let pattern = match error.cause.code {
+            "config_field_missing" => pattern.replace("config:fail", r"\bconfig:fail"),
+            "permission_denied" => format!("^(?![^]*systempermission)[^]*(?:{pattern})"),
+            _ => pattern,
+        };
         let Text { en, zh } = &error.cause.cause;
         let fix = &error.cause.fix;
         let _ = writeln!(
             script,
             "    [{}, /{}/, {}, {}, {}, {}],",
             json(error.cause.code),
-            pattern(said_by_clients(when)),
+            pattern,
             json(en),
             json(zh),
             json(&fix.en),
