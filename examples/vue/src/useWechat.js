@@ -6,7 +6,7 @@
 //
 // The package wx-jssdk-client is this repository's static/client. 即本仓库的 static/client
 
-import { readonly, shallowReactive, toValue, watchEffect } from "vue";
+import { onActivated, onDeactivated, readonly, shallowReactive, shallowRef, toValue, watchEffect } from "vue";
 import { useRoute } from "vue-router";
 import { call, ready, share as setCard } from "wx-jssdk-client";
 
@@ -47,7 +47,11 @@ async function begin() {
 export function useWechat(card) {
   const route = useRoute();
   const again = () => share(toValue(card));
+  // A page under KeepAlive lives on after it was left.
+  const shown = shallowRef(true);
+  onActivated(() => (shown.value = true));
+  onDeactivated(() => (shown.value = false));
   // After the render: the page being left no longer sets the card.
-  watchEffect(() => route.fullPath && again(), { flush: "post" });
+  watchEffect(() => shown.value && route.fullPath && again(), { flush: "post" });
   return { state: readonly(state), retry: again, call };
 }
