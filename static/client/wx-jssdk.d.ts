@@ -1,6 +1,6 @@
 // Types of wx-jssdk.js. It sets a global and exports no value, so one file works for <script> and import:
 //
-//   import "/jssdk/wx-jssdk.js";      // or <script src="/jssdk/wx-jssdk.js"></script>
+//   import "wx-jssdk-client";      // or <script src="/jssdk/wx-jssdk.js"></script>
 //   const wx = await wxJssdk.ready({ apis: ["chooseImage"] });
 
 /**
@@ -13,7 +13,9 @@ export type WxJssdkErrorCode =
   | "sdk_not_loaded"
   | "endpoint_unreachable"
   | "page_not_allowed"
+  | "account_required"
   | "unknown_account"
+  | "accounts_not_loaded"
   | "unsupported_credential"
   | "missing_url"
   | "bad_url"
@@ -114,7 +116,11 @@ export interface Wx {
   checkJsApi(args: { jsApiList: string[]; success?: (res: WxResult) => void }): void;
   invoke?(name: string, args: object, callback: (res: Record<string, unknown>) => void): void;
   on?(event: string, callback: (res: Record<string, unknown>) => void): void;
-  miniProgram: Record<string, (args?: unknown) => void>;
+  miniProgram: {
+    getEnv(callback: (res: { miniprogram: boolean }) => void): void;
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any
+    [name: string]: (args?: any) => void;
+  };
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   [api: string]: any;
 }
@@ -145,7 +151,10 @@ export interface WxJssdk {
   reconfigure(): Promise<Wx>;
   /** Sets the share card for friends and for Moments; in WeCom also that of the button to WeChat (微信). */
   share(card: ShareCard): Promise<void>;
-  /** Calls one interface after ready(). `timeout` in ms; 0, the default if the user has to act, means no timeout. */
+  /**
+   * Calls one interface after ready(). `timeout` in ms, 0 means no timeout; default: 10000 for names that begin with
+   * check, getNet, update, hide or show, else 0.
+   */
   call<Name extends keyof WxResults>(name: Name, args?: object, options?: { timeout?: number }): Promise<WxResults[Name]>;
   call(name: string, args?: object, options?: { timeout?: number }): Promise<WxResult>;
   /**

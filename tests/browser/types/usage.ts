@@ -6,6 +6,7 @@ import type { Bilingual, WxJssdkError, WxJssdkErrorCode } from "../../../static/
 export async function page(): Promise<string> {
   const wx = await wxJssdk.ready({ apis: ["chooseImage"], openTags: ["wx-open-launch-weapp"], account: "main", debug: false });
   wx.miniProgram.navigateTo({ url: "/pages/index" });
+  wx.miniProgram.getEnv((res) => res.miniprogram && wx.miniProgram.navigateBack());
   wx.hideAllNonBaseMenuItem();
   await wxJssdk.share({ title: "t", desc: "d", link: location.href, imgUrl: "https://example.com/i.png" });
   const { localIds } = await wxJssdk.call("chooseImage", { count: 1 });
