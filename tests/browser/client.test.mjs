@@ -685,7 +685,7 @@ describe("a slow or silent client", () => {
       assert.equal((await came).code, "ok");
     }));
 
-  test("a call without an answer times out too, but not one that waits for the user or in a queue", () =>
+  test("a call without an answer times out, unless it waits for the user or in a queue", () =>
     withPage({ client: { replies: { checkJsApi: null, chooseImage: null, getLocalImgData: null } } }, async (page) => {
       await page.clock.install();
       await page.open();
