@@ -22,6 +22,8 @@ pub struct VerifyFileProbe {
 pub enum VerifyFileFailure {
     /// No server answers under this name, by https or http.
     Unreachable(String),
+    /// https fails, and http redirects to it.
+    HttpsUnreachable(String),
     /// The domain redirects.
     Redirected(String),
     /// The status is not 200.
@@ -70,9 +72,10 @@ impl VerifyFileProbe {
             match self.ask(&address, file).await {
                 Ok(()) => return Ok(address),
                 Err(found) => {
-                    failure = Some(
-                        failure.map_or(found.clone(), |before: VerifyFileFailure| before.or(found)),
-                    )
+                    failure = Some(match failure {
+                        Some(before) => found.after(before, domain),
+                        None => found,
+                    });
                 }
             }
         }
@@ -118,6 +121,17 @@ async fn beginning(mut response: Response) -> reqwest::Result<Vec<u8>> {
     Ok(body)
 }
 
+/// Returns whether the address is one of this host by https.
+fn is_https_of(host: &str, address: &str) -> bool {
+    let Ok(url) = url::Url::parse(address) else {
+        return false;
+    };
+    url.scheme() == "https"
+        && url
+            .host_str()
+            .is_some_and(|found| found.eq_ignore_ascii_case(host))
+}
+
 fn printable(text: &str) -> String {
     text.chars()
         .filter(|c| is_visible(*c))
@@ -126,12 +140,16 @@ fn printable(text: &str) -> String {
 }
 
 impl VerifyFileFailure {
-    /// Returns the failure of the scheme that answered; if both answered, that of https, which browsers use.
-    fn or(self, other: Self) -> Self {
-        if matches!(self, Self::Unreachable(_)) {
-            other
-        } else {
-            self
+    /// Returns the failure of the scheme that answered; if both answered, or http only redirects to https,
+    /// that of https, which browsers use.
+    fn after(self, of_https: Self, domain: &str) -> Self {
+        let Self::Unreachable(why) = of_https else {
+            return of_https;
+        };
+        let host = domain.split('/').next().unwrap_or_default();
+        match self {
+            Self::Redirected(to) if is_https_of(host, &to) => Self::HttpsUnreachable(why),
+            of_http => of_http,
         }
     }
 
@@ -142,6 +160,10 @@ impl VerifyFileFailure {
             Self::Unreachable(why) => Text::owned(
                 format!("the domain does not answer, neither by https nor by http: {why}"),
                 format!("该域名无法访问（https 与 http 均失败）：{why}"),
+            ),
+            Self::HttpsUnreachable(why) => Text::owned(
+                format!("the domain redirects http to https, and https fails: {why}"),
+                format!("该域名把 http 重定向到 https，而 https 无法访问：{why}"),
             ),
             Self::Redirected(to) if to.is_empty() => {
                 Text::new("the domain answers with a redirect", "该域名返回了重定向")
@@ -175,6 +197,10 @@ impl VerifyFileFailure {
             Self::Unreachable(_) => Text::new(
                 "Check the domain's DNS record, and the proxy in front with its ports 80 and 443, then run check again; or remove the domain from js_safe_domains.",
                 "请检查域名解析、前面的代理及其 80、443 端口，然后重新 check；或把该域名从 js_safe_domains 中去掉。",
+            ),
+            Self::HttpsUnreachable(_) => Text::new(
+                "Check the certificate (its chain, names and validity) and port 443 of the proxy in front, then run check again.",
+                "请检查前面代理的证书（证书链、域名、有效期）和 443 端口，然后重新 check。",
             ),
             Self::Redirected(_) => Text::new(
                 "Exclude this path from the redirect: WeChat expects the file on the domain itself.",

@@ -104,6 +104,15 @@ async fn each_obstacle_has_its_own_message_and_fix() {
             "from the redirect",
         ),
         (
+            answer(
+                "301 Moved Permanently",
+                "Location: https://example.com/x\r\n",
+                "",
+            ),
+            "redirects http to https, and https fails",
+            "Check the certificate",
+        ),
+        (
             answer("302 Found", "", ""),
             "answers with a redirect",
             "from the redirect",
