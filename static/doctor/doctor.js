@@ -296,9 +296,11 @@ function fillFromFragment() {
   return Boolean(at("signature").value || at("errMsg").value || at("paste").value);
 }
 
-/** Returns whether the text may hold a ticket, a token or a secret: it names one with a value, or a value is as long. */
+/** Returns whether the text may hold a ticket, a token, a secret or an API key: it names one, or a value looks like one. */
 function holdsSecret(text) {
-  return /(ticket|token|secret)(["'\]\s\\]|%2[02])*([=:：>]|%3[ad])|[\w-]{80}/i.test(text);
+  // A nonce or a signature may be as long as a secret.
+  const rest = text.replace(/(nonce_?str|nonce|signature|sign)\b\W{0,8}[0-9a-f]{32}\b/gi, "");
+  return /(ticket|token|secret|密钥)(["'\]\s\\]|%2[02])*([=:：>]|%3[ad])|(secret|密钥)[^\n]{0,5}?[\w-]{16}|bearer|wxk_|\b[0-9a-f]{32}\b|[\w-]{80}/i.test(rest);
 }
 
 /** Returns the fragment that restores the form, without tickets, tokens and secrets. */

@@ -313,6 +313,9 @@ describe("a link to it", () => {
     ["an encoded string", encodeURIComponent(`jsapi_ticket=${TICKET.slice(0, 70)}&noncestr=n`)],
     ["an AppSecret", 'appSecret: "0123456789abcdef0123456789abcdef"'],
     ["a bare ticket", TICKET],
+    ["a secret without its name", 'new JSSDK("wx0123456789abcdef", "d16fb7d220c74cdd9264ae9ad34eaf87"); // config:invalid signature'],
+    ["a secret in a sentence", "Secret 为 XbCdEfGh12345678_XbCdEfGh12345678"],
+    ["an API key", "curl -H 'Authorization: Bearer wxk_l_hJJZSJcGCCP_8Mn5DSZh9Pbfx' http://127.0.0.1:8081/x"],
   ]) {
     test(`neither the language's link nor a link from elsewhere carries ${name}`, () =>
       atDoctor({}, async (page) => {
