@@ -30,6 +30,13 @@ export const CLIENT_ERRORS = [
     fix: ["Sign it with the app's own ticket (ticket/get?type=agent_config), over the current address before its #, with the timestamp in seconds.", "请用该应用的 ticket（ticket/get?type=agent_config）对 # 之前的当前地址签名，时间戳用秒。"],
   },
   {
+    code: "payment_parameters",
+    when: /^(?=[^]*choosewxpay:fail)(?=[^]*签名)|^(?=[^]*getbrandwcpayrequest:fail)(?=[^]*签名)|^(?=[^]*requestpayment:fail)(?=[^]*签名)|^(?=[^]*returnmsg)(?=[^]*签名错误)|^(?=[^]*signerror)(?=[^]*签名错误)/,
+    title: ["The payment's signature was refused", "支付签名被拒绝"],
+    cause: ["WeChat Pay does not accept these parameters; that is not wx.config's signature", "微信支付不接受这些参数；这与 wx.config 的签名无关"],
+    fix: ["Check package (prepay_id=…), paySign and signType against the payment's own documents, and the payment directory (支付授权目录) in the merchant console.", "请按支付文档核对 package（prepay_id=…）、paySign 和 signType，并检查商户平台的支付授权目录。"],
+  },
+  {
     code: "invalid_signature",
     when: /invalidsignature|signatureinvalid|signatureerror|签名无效|签名错误|签名不正确|(?:^|\D)63002(?!\d)|(?:^|\D)40093(?!\d)/,
     title: ["Invalid signature", "签名无效"],
@@ -122,7 +129,7 @@ export const CLIENT_ERRORS = [
   },
   {
     code: "not_in_wechat",
-    when: /wxisnotdefined|wxisundefined|jweixinisnotdefined|^(?=[^]*weixinjsbridge)(?=[^]*notdefined)|^(?=[^]*weixinjsbridge)(?=[^]*undefined)|wx\.configisnotafunction|evaluating'wx\.config|reading'config'/,
+    when: /wxisnotdefined|wxisundefined|jweixinisnotdefined|^(?=[^]*weixinjsbridge)(?=[^]*notdefined)|^(?=[^]*weixinjsbridge)(?=[^]*undefined)|wx\.configisnotafunction|evaluating'wx\.config|reading'config'|property'config'/,
     title: ["Not in WeChat, or no JS-SDK", "不在微信中，或没有加载 JS-SDK"],
     cause: ["the page does not run inside WeChat, or the SDK's script was not loaded", "页面不在微信中打开，或 JS-SDK 脚本没有加载"],
     fix: ["Open it in WeChat, load jweixin before calling wx.config, and keep the AMD loader from taking it (then wx is undefined).", "请在微信中打开；先加载 jweixin 再调用 wx.config；注意 AMD 加载器会使全局 wx 不存在。"],
@@ -143,7 +150,7 @@ export const CLIENT_ERRORS = [
   },
   {
     code: "payment_parameters",
-    when: /choosewxpay:fail|getbrandwcpayrequest:fail|支付验证签名|^(?=[^]*支付)(?=[^]*缺少参数)/,
+    when: /choosewxpay:fail|getbrandwcpayrequest:fail|requestpayment:fail|支付验证签名|^(?=[^]*支付)(?=[^]*缺少参数)/,
     title: ["The payment was refused", "支付被拒绝"],
     cause: ["WeChat Pay does not accept these parameters; that is not wx.config's signature", "微信支付不接受这些参数；这与 wx.config 的签名无关"],
     fix: ["Check package (prepay_id=…), paySign and signType against the payment's own documents, and the payment directory (支付授权目录) in the merchant console.", "请按支付文档核对 package（prepay_id=…）、paySign 和 signType，并检查商户平台的支付授权目录。"],

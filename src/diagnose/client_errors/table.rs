@@ -26,6 +26,11 @@ const fn in_script(when: &'static [&'static str], title: [&'static str; 2], caus
     ClientError { when, title, cause, in_script: true }
 }
 
+/// The meaning of a refused payment.
+const PAYMENT: Cause = row("payment_parameters",
+    ["WeChat Pay does not accept these parameters; that is not wx.config's signature", "微信支付不接受这些参数；这与 wx.config 的签名无关"],
+    ["Check package (prepay_id=…), paySign and signType against the payment's own documents, and the payment directory (支付授权目录) in the merchant console.", "请按支付文档核对 package（prepay_id=…）、paySign 和 signType，并检查商户平台的支付授权目录。"]);
+
 /// The known errors. The first row that matches counts.
 pub(super) static TABLE: &[ClientError] = &[
     in_script(&["not match any reliable domain", "reliable domain", "#80001"],
@@ -43,6 +48,8 @@ pub(super) static TABLE: &[ClientError] = &[
         row("agent_config_signature",
         ["WeCom refused the signature of agentConfig", "企业微信拒绝了 agentConfig 的签名"],
         ["Sign it with the app's own ticket (ticket/get?type=agent_config), over the current address before its #, with the timestamp in seconds.", "请用该应用的 ticket（ticket/get?type=agent_config）对 # 之前的当前地址签名，时间戳用秒。"])),
+    known(&["choosewxpay:fail & 签名", "getbrandwcpayrequest:fail & 签名", "requestpayment:fail & 签名", "return msg & 签名错误", "sign_error & 签名错误"],
+        ["The payment's signature was refused", "支付签名被拒绝"], PAYMENT),
     in_script(&["invalid signature", "signature invalid", "signature error", "签名无效", "签名错误", "签名不正确", "#63002", "#40093"],
         ["Invalid signature", "签名无效"],
         row("invalid_signature",
@@ -108,7 +115,7 @@ pub(super) static TABLE: &[ClientError] = &[
         row("not_in_mini_program",
         ["this page is not in a mini program's web-view", "本页不在小程序的 web-view 中"],
         ["Open it by the mini program's web-view; ask wx.miniProgram.getEnv first.", "请通过小程序的 web-view 打开；调用前先用 wx.miniProgram.getEnv 判断。"])),
-    known(&["wx is not defined", "wx is undefined", "jweixin is not defined", "weixinjsbridge & not defined", "weixinjsbridge & undefined", "wx.config is not a function", "evaluating'wx.config", "reading'config'"],
+    known(&["wx is not defined", "wx is undefined", "jweixin is not defined", "weixinjsbridge & not defined", "weixinjsbridge & undefined", "wx.config is not a function", "evaluating'wx.config", "reading'config'", "property'config'"],
         ["Not in WeChat, or no JS-SDK", "不在微信中，或没有加载 JS-SDK"],
         row("not_in_wechat",
         ["the page does not run inside WeChat, or the SDK's script was not loaded", "页面不在微信中打开，或 JS-SDK 脚本没有加载"],
@@ -123,11 +130,8 @@ pub(super) static TABLE: &[ClientError] = &[
         row("cancelled_by_user",
         ["the user cancelled: this is not an error", "用户取消了操作：不是错误"],
         ["Handle cancel beside fail, and let the user try again.", "请处理 cancel 回调，允许用户重试。"])),
-    known(&["choosewxpay:fail", "getbrandwcpayrequest:fail", "支付验证签名", "支付 & 缺少参数"],
-        ["The payment was refused", "支付被拒绝"],
-        row("payment_parameters",
-        ["WeChat Pay does not accept these parameters; that is not wx.config's signature", "微信支付不接受这些参数；这与 wx.config 的签名无关"],
-        ["Check package (prepay_id=…), paySign and signType against the payment's own documents, and the payment directory (支付授权目录) in the merchant console.", "请按支付文档核对 package（prepay_id=…）、paySign 和 signType，并检查商户平台的支付授权目录。"])),
+    known(&["choosewxpay:fail", "getbrandwcpayrequest:fail", "requestpayment:fail", "支付验证签名", "支付 & 缺少参数"],
+        ["The payment was refused", "支付被拒绝"], PAYMENT),
     known(&["weixinopentagserror", "config:ok & wx-open", "config:ok & opentag", "config:ok & 开放标签", "config:ok & 标签", "open tag & not", "open tag & invisible", "wx-open & not", "wx-open & invisible", "开放标签 & 不", "开放标签 & 没", "wx-open & 不", "wx-open & 没"],
         ["The open tag does not show", "开放标签不显示"],
         row("open_tags_invisible",
