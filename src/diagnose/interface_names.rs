@@ -8,9 +8,7 @@ pub(super) fn is_unlisted(case: &Case, error: &str) -> bool {
     let Some(list) = &case.js_api_list else {
         return false;
     };
-    let names: Vec<&str> = words_before_colons(error)
-        .filter(|word| !is_among(&LABELS, word))
-        .collect();
+    let names: Vec<&str> = refused_names(error).collect();
     if names.iter().any(|name| is_among(&NEED_NO_ENTRY, name)) {
         return false;
     }
@@ -18,15 +16,27 @@ pub(super) fn is_unlisted(case: &Case, error: &str) -> bool {
     list.is_empty() || (!names.is_empty() && !names.into_iter().any(is_listed))
 }
 
-/// Returns the words that stand before a colon; numbers are no names.
-fn words_before_colons(text: &str) -> impl Iterator<Item = &str> {
-    text.split([':', '：'])
-        .filter_map(|before| {
-            before
-                .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .next()
+/// Returns the known names before a colon, and other words that may be names directly before the text of a
+/// refusal.
+fn refused_names(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices([':', '：'])
+        .filter_map(move |(at, colon)| {
+            let mut words = text[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let word = words.next()?;
+            let after = text[at + colon.len()..].trim_start();
+            let is_refused = || {
+                REFUSALS.iter().any(|refusal| {
+                    let start = after.get(..refusal.len());
+                    start.is_some_and(|start| start.eq_ignore_ascii_case(refusal))
+                })
+            };
+            // Labels, such as `fail` and `res`, are rarely written in camel case.
+            let is_name = word.starts_with(|c: char| c.is_ascii_lowercase())
+                && word.contains(|c: char| c.is_ascii_uppercase())
+                && !is_among(&LABELS, word);
+            let is_known = is_among(&NEED_NO_ENTRY, word) || listed_as(word) != word;
+            (is_known || (is_name && is_refused())).then_some(word)
         })
-        .filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 fn is_among(names: &[&str], word: &str) -> bool {
@@ -39,8 +49,16 @@ fn listed_as(name: &str) -> &str {
 }
 
 /// Words before a colon that name the text, not an interface.
-const LABELS: [&str; 7] = [
-    "errMsg", "err_msg", "errcode", "error", "message", "https", "http",
+const LABELS: [&str; 5] = ["errMsg", "errorMessage", "errMessage", "onError", "onFail"];
+
+/// The texts with which a client's refusal of a call begins.
+const REFUSALS: [&str; 6] = [
+    "fail",
+    "permission",
+    "the permission",
+    "no permission",
+    "access",
+    "offline",
 ];
 
 /// Calls that no client looks up in `jsApiList`.
