@@ -38,33 +38,48 @@ impl Answer {
     /// Finds the first object with a signature, and beside one for `wx.config` the first for `wx.agentConfig`.
     #[must_use]
     pub fn from_json(json: &Value) -> Option<Self> {
-        let mut found = None;
-        Self::collect(json, 0, &mut found);
-        found
+        Self::from_all(std::slice::from_ref(json))
     }
 
-    fn collect(json: &Value, depth: usize, found: &mut Option<Self>) {
+    /// Finds the answer in several JSON values. Gateways and payments have a `sign` of their own, so that an
+    /// object with exactly `signature` comes first, and one with a nonce before one without.
+    pub(super) fn from_all(jsons: &[Value]) -> Option<Self> {
+        let kinds = [
+            (&SIGNATURE[..1], true),
+            (&SIGNATURE[..1], false),
+            (&SIGNATURE[1..], true),
+        ];
+        kinds.into_iter().find_map(|kind| {
+            let mut found = None;
+            for json in jsons {
+                Self::collect(json, kind, 0, &mut found);
+            }
+            found
+        })
+    }
+
+    fn collect(json: &Value, kind: (&[&str], bool), depth: usize, found: &mut Option<Self>) {
         if depth > MAX_DEPTH {
             return;
         }
         match json {
-            Value::Object(fields) => match Self::of_object(fields) {
+            Value::Object(fields) => match Self::of_object(fields, kind) {
                 Some(answer) => *found = Some(answer.after(found.take())),
                 None => {
                     for value in fields.values() {
-                        Self::collect(value, depth + 1, found);
+                        Self::collect(value, kind, depth + 1, found);
                     }
                 }
             },
             Value::Array(items) => {
                 for item in items {
-                    Self::collect(item, depth + 1, found);
+                    Self::collect(item, kind, depth + 1, found);
                 }
             }
             // JSON inside a string: serialised twice.
             Value::String(text) if text.trim_start().starts_with('{') => {
                 if let Ok(json) = serde_json::from_str(text) {
-                    Self::collect(&json, depth + 1, found);
+                    Self::collect(&json, kind, depth + 1, found);
                 }
             }
             _ => {}
@@ -72,7 +87,7 @@ impl Answer {
     }
 
     /// Returns both answers as one. The earlier one counts, and of the two targets `wx.config` is the outer.
-    pub(super) fn after(self, earlier: Option<Self>) -> Self {
+    fn after(self, earlier: Option<Self>) -> Self {
         let Some(mut earlier) = earlier.filter(|earlier| earlier.signature.is_some()) else {
             return self;
         };
@@ -89,12 +104,29 @@ impl Answer {
         }
     }
 
-    fn of_object(fields: &Map<String, Value>) -> Option<Self> {
-        let (signature, signature_named) = field(fields, &SIGNATURE)?;
+    /// Returns a text, or a number as JavaScript writes it: without `.0`, and rounded above 2^53.
+    #[must_use]
+    pub fn text_of(value: &Value) -> Option<String> {
+        match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => number.as_f64().map(|number| number.to_string()),
+            _ => None,
+        }
+    }
+
+    fn of_object(
+        fields: &Map<String, Value>,
+        (names, needs_nonce): (&[&str], bool),
+    ) -> Option<Self> {
+        let (signature, _) = field(fields, names)?;
+        let signature_named = fields.contains_key(SIGNATURE[0]);
         let of = |names: &[&str]| {
             field(fields, names).map_or((None, false), |(text, named)| (Some(text), named))
         };
         let ((nonce, nonce_named), (timestamp, timestamp_named)) = (of(&NONCE), of(&TIMESTAMP));
+        if needs_nonce && nonce.is_none() {
+            return None;
+        }
         let (app_id, app_id_named) = of(&APP_ID);
         let agent_id = of(&AGENT_ID).0;
         let work = fields.contains_key("corpid");
@@ -116,7 +148,8 @@ impl Answer {
             nonce,
             timestamp,
             signature: Some(signature),
-            url: of(&URL).0,
+            // Beside a title or an image, it is the link to share.
+            url: of(&URL).0.filter(|_| field(fields, &SHARED).is_none()),
             misnamed,
             js_api_list: api_list(fields),
             agent: None,
@@ -143,27 +176,22 @@ fn field(fields: &Map<String, Value>, names: &[&str]) -> Option<(String, bool)> 
             .get_key_value(*name)
             .or_else(|| fields.iter().find(|(key, _)| plain(key) == plain(name)));
         let (key, value) = exact?;
-        Some((text_of(value)?, key == names[0]))
+        Some((Answer::text_of(value)?, key == names[0]))
     })
 }
 
-/// Returns the other values under these names, ignoring case, `_` and `-`.
+/// Returns the other values under these names, ignoring case, `_` and `-`, and the literal of a number that
+/// JavaScript writes in another way.
 fn others(fields: &Map<String, Value>, names: &[&str], chosen: Option<&str>) -> Vec<String> {
     let named = fields
         .iter()
         .filter(|(key, _)| names.iter().any(|name| plain(key) == plain(name)));
+    let literal = |value: &Value| value.is_number().then(|| value.to_string());
     named
-        .filter_map(|(_, value)| text_of(value))
+        .flat_map(|(_, value)| [Answer::text_of(value), literal(value)])
+        .flatten()
         .filter(|text| Some(text.as_str()) != chosen)
         .collect()
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }
 
 const SIGNATURE: [&str; 3] = ["signature", "sign", "jsSignature"];
@@ -171,7 +199,9 @@ const NONCE: [&str; 3] = ["nonceStr", "nonce", "noncestring"];
 const TIMESTAMP: [&str; 3] = ["timestamp", "time", "ts"];
 const APP_ID: [&str; 4] = ["appId", "corpid", "app", "wxAppId"];
 const AGENT_ID: [&str; 1] = ["agentid"];
-const URL: [&str; 3] = ["url", "link", "signUrl"];
+const URL: [&str; 2] = ["url", "signUrl"];
+const SHARED: [&str; 2] = ["title", "imgUrl"];
 
-/// Maximum depth. No real answer is nested deeper, and a deliberately deep text costs nothing.
-const MAX_DEPTH: usize = 8;
+/// Maximum depth. No real answer is nested deeper, also in a HAR file, and a deliberately deep text costs
+/// nothing.
+const MAX_DEPTH: usize = 12;

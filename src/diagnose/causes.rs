@@ -206,6 +206,9 @@ pub(super) static NONCE_CASE: Cause = row("nonce_case_changed",
     ["the nonce changed its case between signing and sending", "随机串在签名与返回之间大小写被改变"], ONE_VALUE);
 pub(super) static NONCE_BLANK: Cause = row("nonce_trimmed",
     ["blanks, quotes or a line break around the nonce differ between signing and sending", "随机串前后的空白、引号或换行在签名与返回时不一致"], ONE_VALUE);
+pub(super) static NONCE_ROUNDED: Cause = row("nonce_rounded",
+    ["the answer has the nonce as a number, and JavaScript reads numbers above 2^53 only approximately", "返回的随机串是数字，超过 2^53 的数字在 JavaScript 中会丢失精度"],
+    ["Send nonceStr as a string.", "请以字符串形式返回 nonceStr。"]);
 pub(super) static NONCE_MISSING: Cause = row("nonce_was_missing",
     ["the nonce was missing when it was signed", "签名时没有随机串"], ONE_VALUE);
 

@@ -101,24 +101,22 @@ impl Paste {
     }
 
     fn json(&mut self, text: &str) {
-        for json in json_in(text) {
-            if let Some(ticket) = ticket_input::in_json(&json) {
+        let jsons = &json_in(text);
+        let answer = Answer::from_all(jsons);
+        for json in jsons {
+            if let Some(ticket) = ticket_input::in_json(json) {
                 self.given_ticket.get_or_insert(ticket);
                 self.note(PasteKind::Ticket);
             }
-            let answer = Answer::from_json(&json);
-            let error = errcode_in(&json)
-                .or_else(|| word_of(&json, &ERROR))
+            let error = errcode_in(json)
+                .or_else(|| word_of(json, &ERROR))
                 .filter(|words| is_said_by_wechat(words));
-            if answer.is_none() && error.is_none() {
-                continue;
-            }
-            if let Some(answer) = answer {
-                self.answer = answer.after(Some(std::mem::take(&mut self.answer)));
-            }
             self.error = self.error.take().or(error);
+        }
+        if answer.is_some() || self.error.is_some() {
             self.note(PasteKind::Json);
         }
+        self.answer = answer.unwrap_or_default();
         if self.error.is_some() {
             self.note(PasteKind::Error);
         }

@@ -94,9 +94,14 @@ pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, 
 /// Returns nonces that differ from the one that was sent.
 pub(super) fn nonces(nonce: &str, case: &Case) -> Vec<(&'static Cause, String)> {
     let others = case.other_nonces.iter().take(MAX_OTHERS);
-    let mut found: Vec<_> = others
-        .map(|other| (&c::TWO_NONCES, other.clone()))
-        .collect();
+    let cause = |other: &str| {
+        if is_number_of(other, nonce) {
+            &c::NONCE_ROUNDED
+        } else {
+            &c::TWO_NONCES
+        }
+    };
+    let mut found: Vec<_> = others.map(|other| (cause(other), other.clone())).collect();
     found.extend([
         (&c::NONCE_CASE, nonce.to_ascii_lowercase()),
         (&c::NONCE_CASE, nonce.to_ascii_uppercase()),
@@ -121,7 +126,14 @@ pub(super) fn nonces(nonce: &str, case: &Case) -> Vec<(&'static Cause, String)> 
 /// mistake.
 pub(super) fn timestamps(sent: &str, case: &Case) -> Vec<(&'static Cause, String)> {
     let others = case.other_timestamps.iter().take(MAX_OTHERS);
-    let mut found: Vec<_> = others.map(|other| (&c::TWO_TIMES, other.clone())).collect();
+    let cause = |other: &str| {
+        if is_number_of(other, sent) {
+            &c::TIME_AS_TEXT
+        } else {
+            &c::TWO_TIMES
+        }
+    };
+    let mut found: Vec<_> = others.map(|other| (cause(other), other.clone())).collect();
     found.push((&c::TIME_AS_TEXT, sent.trim().to_owned()));
     if let Ok(time) = sent.trim().parse::<i64>() {
         found.push((&c::MILLISECONDS, (time / 1_000).to_string()));
@@ -144,6 +156,13 @@ pub(super) fn timestamps(sent: &str, case: &Case) -> Vec<(&'static Cause, String
     );
     found.retain(|(_, text)| text != sent);
     found
+}
+
+/// Returns whether JavaScript writes this number of a JSON text as `sent`.
+fn is_number_of(literal: &str, sent: &str) -> bool {
+    literal
+        .parse::<f64>()
+        .is_ok_and(|number| number.to_string() == sent)
 }
 
 /// Returns timestamps farther off. Not tried in pairs, since there are thousands.

@@ -160,6 +160,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("newline_or_blank", |backend| backend.address.push(|url| format!("{url}\r\n"))),
     fault("newline_or_blank", |backend| backend.address.push(|url| format!(" {url}"))),
     fault("two_nonces", |backend| { backend.known = |case| Case { other_nonces: vec!["another".into()], ..case }; backend.nonce = |_| "another".into(); }),
+    on("https://h.cn/p", "nonce_rounded", |backend| { backend.known = |case| Case { nonce: "9223372036854775000".into(), other_nonces: vec!["9223372036854775123".into()], ..case }; backend.nonce = |_| "9223372036854775123".into(); }),
     fault("two_timestamps", |backend| { backend.known = |case| Case { other_timestamps: vec!["1414580000".into()], ..case }; backend.time = |_| "1414580000".into(); }),
     fault("double_question_mark", |backend| backend.address.push(|url| url.replace('?', "??"))),
     fault("double_question_mark", |backend| backend.address.push(|url| url.replacen('&', "?", 1))),

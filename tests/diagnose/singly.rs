@@ -28,7 +28,7 @@ fn each_mistake_is_named_first_alone_and_as_proven() {
 fn the_evidence_is_the_hashed_string_and_the_expected_one() {
     for fault in FAULTS
         .iter()
-        .filter(|fault| fault.code != "jsapi_ticket_for_agent")
+        .filter(|fault| !["jsapi_ticket_for_agent", "nonce_rounded"].contains(&fault.code))
     {
         let backend = Backend::right().with(fault);
         let finding = backend.examined(fault.page).remove(0);

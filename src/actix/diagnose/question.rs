@@ -78,11 +78,7 @@ impl Question {
             text.map(|text| text.trim().to_owned())
                 .filter(|text| !text.is_empty())
         };
-        let timestamp = match self.timestamp {
-            Value::String(text) => text,
-            Value::Number(number) => number.to_string(),
-            _ => String::new(),
-        };
+        let timestamp = Answer::text_of(&self.timestamp).unwrap_or_default();
         let mut case = Case {
             landing: some(self.landing),
             hosts: self
