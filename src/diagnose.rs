@@ -62,10 +62,11 @@ pub fn diagnose_briefly(case: &Case) -> Vec<Finding> {
 fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
     let mut findings = Vec::new();
     let client_findings = client_findings(case);
+    let has_scheme = ticket_input::has_scheme(ticket_input::address(case.checked()));
     if case.signature.is_empty() {
         findings.extend(client_findings);
     } else if let Some(sent) = Sent::of(&case.signature) {
-        let search = Search::new(case, &sent, effort).filter(|_| case.is_whole());
+        let search = Search::new(case, &sent, effort).filter(|_| case.is_whole() && has_scheme);
         let expected = search.as_ref().map(Search::expected);
         let found = search.and_then(Search::run);
         match expected {
@@ -78,7 +79,8 @@ fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
     }
     if findings.iter().all(is_refusal_alone) {
         let lacking = match case.is_whole() {
-            _ if !case.tickets.is_empty() && case.is_whole() => return findings,
+            true if !has_scheme => &verdicts::SCHEME_NEEDED,
+            true if !case.tickets.is_empty() => return findings,
             true => &verdicts::TICKET_NEEDED,
             false if case.signature.is_empty() && findings.is_empty() => &verdicts::NOTHING_GIVEN,
             false => &verdicts::VALUES_NEEDED,

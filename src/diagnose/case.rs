@@ -90,17 +90,16 @@ pub enum Target {
 }
 
 impl Case {
-    /// Creates a case from the four values that every case has.
+    /// Creates a case from the four values that every case has. Quotes around the URL are removed.
     pub fn new(
         url: impl Into<String>,
         nonce: impl Into<String>,
         timestamp: impl Into<String>,
         signature: impl Into<String>,
     ) -> Self {
-        let (url, nonce, timestamp, signature) =
-            (url.into(), nonce.into(), timestamp.into(), signature.into());
+        let (nonce, timestamp, signature) = (nonce.into(), timestamp.into(), signature.into());
         Self {
-            url,
+            url: ticket_input::address(&url.into()).to_owned(),
             nonce,
             timestamp,
             signature,

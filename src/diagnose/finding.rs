@@ -62,10 +62,13 @@ impl Finding {
     /// Returns whether the finding says more than that nothing was found.
     #[must_use]
     pub fn explains(&self) -> bool {
-        use verdicts::{NOTHING_FITS, NOTHING_GIVEN, STRING, TICKET_NEEDED, VALUES_NEEDED};
+        use verdicts::{
+            NOTHING_FITS, NOTHING_GIVEN, SCHEME_NEEDED, STRING, TICKET_NEEDED, VALUES_NEEDED,
+        };
         ![
             &NOTHING_FITS,
             &NOTHING_GIVEN,
+            &SCHEME_NEEDED,
             &STRING,
             &TICKET_NEEDED,
             &VALUES_NEEDED,

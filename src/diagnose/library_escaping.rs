@@ -2,6 +2,8 @@
 
 use encoding_rs::Encoding;
 
+use super::ticket_input;
+
 /// JavaScript's `encodeURIComponent`.
 pub(super) fn component(text: &str) -> String {
     keeping(text, b"-_.!~*'()")
@@ -36,9 +38,10 @@ pub(super) fn href(address: &str) -> String {
     }
 }
 
-/// Escapes non-ASCII characters and blanks, and writes the host in punycode.
+/// Escapes non-ASCII characters and blanks, and writes the host in punycode. Quotes around the URL are
+/// removed.
 pub(super) fn escaped(address: &str) -> String {
-    let address = address.trim();
+    let address = ticket_input::address(address);
     let start = address.find("://").map_or(0, |at| at + 3);
     let end = address[start..]
         .find(['/', '?', '#', ':'])

@@ -176,17 +176,25 @@ impl Paste {
         }
     }
 
-    /// Reads a URL that stands alone on its line. A URL within a sentence may be unrelated.
+    /// Reads a URL that stands alone on its line, in quotes or after the page's name. A URL within a sentence
+    /// may be unrelated.
     fn address(&mut self, text: &str) {
+        // An indented line in quotes is an item of a list.
+        fn address(line: &str) -> &str {
+            if line.starts_with(char::is_whitespace) {
+                line.trim()
+            } else {
+                ticket_input::address_after(line, ticket_input::is_page_label)
+            }
+        }
         let is_address = |line: &&str| {
-            let lower = line.get(..8).unwrap_or_default().to_ascii_lowercase();
-            (lower.starts_with("https://") || lower.starts_with("http://"))
+            ticket_input::has_scheme(line)
                 && !line.contains(char::is_whitespace)
                 && !client_errors::EXPLAINING
                     .iter()
                     .any(|host| line.contains(host))
         };
-        if let Some(line) = text.lines().map(str::trim).find(is_address) {
+        if let Some(line) = text.lines().map(address).find(is_address) {
             self.url.get_or_insert_with(|| line.to_owned());
             self.note(PasteKind::Url);
         }

@@ -60,6 +60,56 @@ fn named<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     values.into_iter().find(|value| !value.is_empty())
 }
 
+/// Returns the page's URL without the quotes around it or the label before it.
+pub(super) fn address(text: &str) -> &str {
+    address_after(text, |label| !label.contains(['/', '?', '#', '&']))
+}
+
+/// Returns a URL without the quotes around it or an accepted label before it; else the text, trimmed.
+pub(super) fn address_after(text: &str, is_label: impl Fn(&str) -> bool) -> &str {
+    let text = text.trim();
+    let lower = text.to_ascii_lowercase();
+    let starts = ["http://", "https://"].map(|scheme| lower.find(scheme));
+    let Some(start) = starts
+        .into_iter()
+        .flatten()
+        .min()
+        .filter(|start| *start > 0)
+    else {
+        return text;
+    };
+    let (before, url) = text.split_at(start);
+    let label = before.trim_end_matches(is_around);
+    let is_label = |label: &str| label.ends_with([':', '：', '=']) && is_label(label);
+    if !label.is_empty() && !is_label(label) {
+        return text;
+    }
+    if before.ends_with(|c| is_around(c) && !c.is_whitespace()) {
+        url.trim_end_matches(is_around)
+    } else {
+        url
+    }
+}
+
+/// Returns whether the text before a URL says that the URL is the page's.
+pub(super) fn is_page_label(label: &str) -> bool {
+    let label = label.to_lowercase();
+    !label.ends_with('=')
+        && ["location.href", "页面", "当前地址", "page url", "page:"]
+            .iter()
+            .any(|name| label.contains(name))
+}
+
+/// Returns whether the URL starts with `http://` or `https://`.
+pub(super) fn has_scheme(url: &str) -> bool {
+    let start = url
+        .get(..8)
+        .or(url.get(..7))
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    start.starts_with("https://") || start.starts_with("http://")
+}
+
 /// Returns whether the character may surround a value.
 fn is_around(c: char) -> bool {
     c.is_whitespace() || "\"'`\\,;“”‘’「」＂＇\u{200b}\u{feff}".contains(c)

@@ -29,6 +29,9 @@ pub(super) static NOTHING_GIVEN: Cause = row("nothing_given",
 pub(super) static VALUES_NEEDED: Cause = row("values_needed",
     ["one of the four values is missing: the page's URL, nonceStr, timestamp, signature", "四个值不全：页面地址、nonceStr、timestamp、signature"],
     ["Enter the page's URL on the phone (location.href) and the complete answer of the backend.", "请提供手机上的页面地址（location.href）和后端返回的完整内容。"]);
+pub(super) static SCHEME_NEEDED: Cause = row("address_incomplete",
+    ["the page's URL does not begin with https:// or http://", "页面地址没有以 https:// 或 http:// 开头"],
+    ["Enter the page's complete URL as the phone has it (location.href).", "请填写手机上完整的页面地址（location.href）。"]);
 pub(super) static MALFORMED: Cause = row("signature_malformed",
     ["the value is not a signature: its length or characters are not those of a hash", "返回的不是签名：长度或字符不像任何哈希"],
     ["A signature has 40 hex digits: check whether it was truncated, whether the page reads the wrong field, or (if a few digits are missing) whether each byte is written with two digits.", "签名是 40 位十六进制：请检查是否被截断、页面是否读错了字段；若只少几位，检查每个字节是否都写成了两位。"]);

@@ -143,7 +143,7 @@ const SURE = {
   likely: () => ["warn", t("Very likely", "很可能")],
   possible: () => ["none", t("Possibly", "可能")],
 };
-const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_needed", "values_needed", "nothing_given"];
+const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_needed", "values_needed", "address_incomplete", "nothing_given"];
 
 /** The server's causes start in lower case and have no full stop. */
 function sentence(text) {
