@@ -166,7 +166,16 @@ fn judged(
             ..Finding::new(sure, cause)
         }
     };
-    findings.extend(proven.into_iter().map(shown(Confidence::Proven)));
+    // Where a pasted string ends is a guess, so that another URL in it is only likely.
+    let is_guess = |cause: &Cause| case.derived && cause.code == causes::OTHER_URL.code;
+    findings.extend(proven.into_iter().map(|cause| {
+        let sure = if is_guess(cause) {
+            Confidence::Likely
+        } else {
+            Confidence::Proven
+        };
+        shown(sure)(cause)
+    }));
     let of_app_id = if is_right {
         Confidence::Proven
     } else {

@@ -169,10 +169,11 @@ fn without_break(text: &str) -> String {
 }
 
 fn text_of(flag: &str, source: &str) -> Result<String, Unusable> {
-    match source {
-        "-" => from_stdin(),
-        file => file_of(flag, file),
-    }
+    let text = match source {
+        "-" => from_stdin()?,
+        file => file_of(flag, file)?,
+    };
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 fn file_of(flag: &str, file: &str) -> Result<String, Unusable> {

@@ -4,6 +4,7 @@
 //! Finds values and does not judge them. Unknown text is ignored.
 
 mod extract;
+mod signed_string;
 
 use serde_json::{Map, Value};
 
@@ -49,7 +50,7 @@ pub enum PasteKind {
     Error,
     /// The page's URL.
     Url,
-    /// A call of `wx.config` with variables instead of values: nothing can be computed from it.
+    /// Code with variables instead of values, such as a call of `wx.config`: nothing can be computed from it.
     Source,
     /// WeChat's answer to `getticket`.
     Ticket,
@@ -75,10 +76,11 @@ impl Paste {
     /// Finds all known values in a text.
     #[must_use]
     pub fn read(text: &str) -> Self {
-        let text = text.trim();
+        let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         let mut paste = Self::default();
-        paste.json(text);
-        paste.signed_string(text);
+        let jsons = json_in(text);
+        paste.json(&jsons);
+        paste.signed_string(text, &jsons);
         paste.js_api_list = js_api_list_in(text);
         let found = if paste.kinds.iter().all(|kind| *kind == PasteKind::Ticket) {
             values_in(text)
@@ -86,6 +88,9 @@ impl Paste {
             Map::new()
         };
         paste.values(&found);
+        if paste.kinds.is_empty() && text.contains("jsapi_ticket=") {
+            paste.kinds.push(PasteKind::Source);
+        }
         if text.contains("agentConfig(") && !text.contains("wx.config(") {
             paste.answer.target = Target::AgentConfig;
         }
@@ -100,8 +105,7 @@ impl Paste {
         paste
     }
 
-    fn json(&mut self, text: &str) {
-        let jsons = &json_in(text);
+    fn json(&mut self, jsons: &[Value]) {
         let answer = Answer::from_all(jsons);
         for json in jsons {
             if let Some(ticket) = ticket_input::in_json(json) {
@@ -123,44 +127,25 @@ impl Paste {
     }
 
     /// Reads the string that was hashed. The signature may be missing, since it is the string's hash.
-    fn signed_string(&mut self, text: &str) {
-        for line in text.lines() {
-            let Some(start) = line.to_ascii_lowercase().find("jsapi_ticket=") else {
-                continue;
-            };
-            let line = line[start..].trim_end_matches(['"', '\'', '`', ';', ',', ' ', '\r']);
-            let mut parts = [None, None, None, None];
-            for (at, name) in ["jsapi_ticket=", "noncestr=", "timestamp=", "url="]
-                .iter()
-                .enumerate()
-            {
-                let value = line
-                    .to_ascii_lowercase()
-                    .find(name)
-                    .map(|found| &line[found + name.len()..]);
-                // The URL comes last; an `&` in it does not end it.
-                parts[at] = value.map(|value| {
-                    if at == 3 {
-                        value
-                    } else {
-                        value.split('&').next().unwrap_or_default()
-                    }
-                });
-            }
-            let [Some(ticket), Some(nonce), Some(time), Some(url)] = parts else {
-                continue;
-            };
-            self.ticket = Some(Secret::new(ticket)).filter(|ticket| !ticket.is_empty());
-            let answer = &mut self.answer;
-            answer.nonce.get_or_insert_with(|| nonce.to_owned());
-            answer.timestamp.get_or_insert_with(|| time.to_owned());
-            answer.url.get_or_insert_with(|| url.to_owned());
-            if answer.signature.is_none() {
-                answer.signature = Some(hash::sha1(line));
-                self.derived = true;
-            }
-            self.note(PasteKind::SignedString);
+    fn signed_string(&mut self, text: &str, jsons: &[Value]) {
+        let found = jsons.iter().find_map(signed_string::in_json);
+        let Some(string) = found.or_else(|| signed_string::in_text(text)) else {
+            return;
+        };
+        self.ticket = Some(Secret::new(string.ticket)).filter(|ticket| !ticket.is_empty());
+        let answer = &mut self.answer;
+        for (mine, its) in [
+            (&mut answer.nonce, string.nonce),
+            (&mut answer.timestamp, string.timestamp),
+            (&mut answer.url, string.url),
+        ] {
+            mine.get_or_insert_with(|| its.to_owned());
         }
+        if answer.signature.is_none() {
+            answer.signature = Some(hash::sha1(string.whole));
+            self.derived = true;
+        }
+        self.note(PasteKind::SignedString);
     }
 
     fn values(&mut self, found: &Map<String, Value>) {

@@ -4,6 +4,7 @@
 
 mod backend;
 mod faults;
+mod formats;
 mod frameworks;
 mod words;
 

@@ -97,8 +97,8 @@ pub(super) fn word_of(json: &Value, names: &[&str]) -> Option<String> {
     }
 }
 
-/// Returns every `name: 'value'`, `name=value` or `"name" => "value"` whose name may occur in a backend's
-/// answer.
+/// Returns every `name: 'value'`, `name=value`, `"name" => "value"` or `<name>value</name>` whose name may
+/// occur in a backend's answer.
 pub(super) fn values_in(text: &str) -> Map<String, Value> {
     let mut found = Map::new();
     let mut rest = text;
@@ -107,6 +107,7 @@ pub(super) fn values_in(text: &str) -> Map<String, Value> {
         let end = rest[start..]
             .find(|c| !is_name(c))
             .map_or(rest.len(), |length| start + length);
+        let before = rest[..start].chars().next_back();
         let (name, after) = (&rest[start..end], &rest[end..]);
         rest = after;
         // Before the value, which may reach to the end of the text.
@@ -117,7 +118,7 @@ pub(super) fn values_in(text: &str) -> Map<String, Value> {
         if tries > MAX_VALUES {
             break;
         }
-        let Some((value, after)) = value_after(after) else {
+        let Some((value, after)) = value_after(before, name, after) else {
             continue;
         };
         if is_wanted(name, &value) {
@@ -136,29 +137,107 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-/// Returns the value after a name's separator, and the rest of the text.
-fn value_after(text: &str) -> Option<(String, &str)> {
-    let text = text.trim_start_matches(['"', '\'', '`', ']']).trim_start();
-    let text = ["=>", ":=", ":", "="]
-        .iter()
-        .find_map(|separator| text.strip_prefix(separator))?
-        .trim_start();
-    match text.chars().next()? {
-        quote @ ('"' | '\'' | '`') => {
-            let inside = &text[1..];
-            let end = inside.find(quote)?;
-            Some((
-                inside[..end].replace("\\/", "/").replace("\\u0026", "&"),
-                &inside[end + 1..],
-            ))
+/// Returns the value after a name and its separator, and the rest of the text. `before` is the character
+/// before the name.
+fn value_after<'a>(before: Option<char>, name: &str, text: &'a str) -> Option<(String, &'a str)> {
+    let text = match text.strip_prefix('>').filter(|_| before == Some('<')) {
+        Some(inside) => inside.strip_prefix("<![CDATA[").unwrap_or(inside),
+        None => after_separator(before, text)?,
+    };
+    let mut text = text.trim_start();
+    if let Some((inside, after)) = dumped(text) {
+        if !after.starts_with('"') {
+            return Some((inside.to_owned(), after));
         }
-        _ => {
-            let end = text
-                .find(|c: char| c.is_whitespace() || ",;&}])<>".contains(c))
-                .unwrap_or(text.len());
-            Some((text[..end].to_owned(), &text[end..]))
-        }
+        text = after;
     }
+    let unescaped = text.trim_start_matches('\\');
+    let quotes = [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”')];
+    let quote = quotes.iter().find(|(open, _)| unescaped.starts_with(*open));
+    if let Some((open, close)) = quote {
+        let inside = &unescaped[open.len_utf8()..];
+        let end = inside.find(*close)?;
+        let value = inside[..end].trim_end_matches('\\');
+        let value = value.replace("\\/", "/").replace("\\u0026", "&");
+        return Some((value, &inside[end + close.len_utf8()..]));
+    }
+    let end = if URLS.contains(&plain(name).as_str()) {
+        end_of_url(text, matches!(before, Some('&' | '?')))
+    } else {
+        text.find(|c: char| c.is_whitespace() || ",;&}])<>\"\\，；。）】”".contains(c))
+            .unwrap_or(text.len())
+    };
+    Some((text[..end].to_owned(), &text[end..]))
+}
+
+/// Returns the text after a separator. A comma is one in lines of the form `name, value`, as WeChat's Java
+/// sample prints them.
+fn after_separator(before: Option<char>, text: &str) -> Option<&str> {
+    let is_line = || {
+        let value = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches(", ");
+        before.is_none_or(|c| c == '\n') && !value.trim_end().contains([',', ' ', '(', ')'])
+    };
+    if let Some(value) = text.strip_prefix(", ").filter(|_| is_line()) {
+        return Some(value);
+    }
+    let text = text
+        .trim_start_matches(['"', '\'', '`', ']', '\\', '”'])
+        .trim_start();
+    let separators = ["=>", ":=", ":", "=", "："];
+    separators
+        .iter()
+        .find_map(|separator| text.strip_prefix(separator))
+}
+
+/// Returns what stands in the brackets of a type in PHP's dumps, and the text after them: `string(40) "…"`,
+/// `int(5)`.
+fn dumped(text: &str) -> Option<(&str, &str)> {
+    let types = ["string(", "int(", "float("];
+    let inside = types.iter().find_map(|name| text.strip_prefix(name))?;
+    let (inside, after) = inside.split_once(')')?;
+    Some((inside, after.trim_start()))
+}
+
+/// Returns the end of a URL without quotes. In the text of a query the next known name ends it, elsewhere an
+/// `&` belongs to it.
+fn end_of_url(text: &str, in_query: bool) -> usize {
+    let is_end = |(at, c): &(usize, char)| match c {
+        '"' | '<' | '>' | '，' | '；' | '。' | '）' | '】' => true,
+        '&' => is_field(&text[at + 1..], in_query),
+        ',' | ';' => is_field(&text[at + 1..], true),
+        c => c.is_whitespace(),
+    };
+    let end = text
+        .char_indices()
+        .find(is_end)
+        .map_or(text.len(), |(at, _)| at);
+    let url = &text[..end];
+    let opened = ['(', '[', '{'].map(|open| url.contains(open));
+    url.trim_end_matches(|c: char| match c {
+        ',' | ';' => true,
+        ')' => !opened[0],
+        ']' => !opened[1],
+        '}' => !opened[2],
+        _ => false,
+    })
+    .len()
+}
+
+/// Returns whether a field of the answer starts here, with a name that a page's own query may have only if
+/// `any`.
+fn is_field(text: &str, any: bool) -> bool {
+    let text = text.trim_start_matches(['"', '\'']);
+    let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
+    let name = plain(&text[..end.min(MAX_NAME)]);
+    let is_sure = ["signature", "noncestr"].contains(&name.as_str());
+    (is_sure || (any && is_known(&name)))
+        && text[end..]
+            .trim_start_matches(['"', '\''])
+            .starts_with(['=', ':'])
 }
 
 /// Returns whether a backend's answer may have a value with this name.
@@ -181,7 +260,10 @@ fn is_wanted(name: &str, value: &str) -> bool {
     match name.as_str() {
         name if SIGNATURES.contains(&name) => value.len() >= MIN_SIGNATURE && is_literal && !dotted,
         TIMESTAMP => value.bytes().all(|byte| byte.is_ascii_digit()) && is_literal,
-        name if IDS.contains(&name) => is_literal && !dotted,
+        name if IDS.contains(&name) => {
+            let in_source = |c: char| c.is_whitespace() || "\"'".contains(c);
+            is_literal && !dotted && !value.starts_with('%') && !value.contains(in_source)
+        }
         name if URLS.contains(&name) => is_literal && value.contains("://"),
         name if ticket_input::NAMES.contains(&name) => {
             ticket_input::is_long_enough(value) && is_literal && !dotted
@@ -203,6 +285,9 @@ const IDS: [&str; 7] = [
 ];
 const URLS: [&str; 2] = ["url", "signurl"];
 pub(super) const ERROR: [&str; 2] = ["errmsg", "errormessage"];
+
+/// Longer than every known name.
+const MAX_NAME: usize = 32;
 
 /// Limits the values that are read, each of which may reach to the end of the text.
 const MAX_VALUES: usize = 256;
