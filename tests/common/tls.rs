@@ -82,7 +82,10 @@ impl TlsCertificate {
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    let mut client = acceptor.accept(stream).await.unwrap();
+                    // A client may try without TLS first.
+                    let Ok(mut client) = acceptor.accept(stream).await else {
+                        return;
+                    };
                     let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
                 });
