@@ -82,13 +82,13 @@ impl StorageBackend for Backend {
 
 /// Runs `work` and turns a panic into an error: redb may panic on a file that another program wrote to, and
 /// that must not end the process. The panic's own report and backtrace are suppressed, since the caller
-/// logs the error.
+/// logs the error; with `panic = "abort"`, the report is all that tells why the process ends.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            if !GUARDED.get() {
+            if cfg!(panic = "abort") || !GUARDED.get() {
                 others(panic);
             }
         }));
