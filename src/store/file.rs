@@ -51,7 +51,8 @@ struct State {
 
 impl Store {
     /// Opens a durable store in a file, for one process. Creates the file with mode 0600 if needed;
-    /// `NAME.lock` is created beside it.
+    /// `NAME.lock` is created beside it. A relative path is the same file even if the process changes its
+    /// directory later.
     ///
     /// A change that is not on disk within 5 s fails, and is written as soon as the disk answers. The runtime
     /// needs timers ([`enable_time`](tokio::runtime::Builder::enable_time)).
@@ -77,7 +78,7 @@ impl FileStore {
             state.records.put(name, entry);
         }
         Ok(Self {
-            path: path.to_owned(),
+            path: disk.path.clone(),
             state: Mutex::new(state),
             disk: Mutex::new(disk),
             turn: Arc::default(),

@@ -94,6 +94,24 @@ fn a_path_that_is_no_regular_file_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_relative_path_is_the_same_file_after_a_change_of_directory() {
+    if !alone(a_relative_path_is_the_same_file_after_a_change_of_directory) {
+        return;
+    }
+    let (directory, path) = place();
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::env::set_current_dir(directory.path()).unwrap();
+    let store = Store::file("wx-jssdk.redb").unwrap();
+    std::env::set_current_dir(elsewhere.path()).unwrap();
+    store.save(&key(), &credential(1)).await.unwrap();
+    drop(store);
+    let entries = fs::read_dir(elsewhere.path()).unwrap();
+    assert_eq!(entries.count(), 0, "nothing was written there");
+    let kept = Store::file(&path).unwrap().load(&key()).await;
+    assert_eq!(kept, Ok(Some(credential(1))));
+}
+
+#[tokio::test]
 async fn documents_survive_a_restart() {
     let (_directory, path) = place();
     let store = Store::file(&path).unwrap();

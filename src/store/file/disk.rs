@@ -19,7 +19,8 @@ use external_change::Stamp;
 /// An open database, or one that must be reopened because a write failed or another program changed the
 /// file.
 pub(super) struct Disk {
-    path: PathBuf,
+    /// Absolute.
+    pub(super) path: PathBuf,
     open: Option<Open>,
     /// The lock file beside the database; the database file itself cannot hold the lock, because it may be
     /// moved aside. The lock file is never removed, which would be a race.
@@ -43,6 +44,8 @@ struct Open {
 impl Disk {
     /// Opens or creates the file and reads all of it. An unreadable file is moved aside.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<(String, Entry)>), StoreError> {
+        // The process may change its directory later.
+        let path = &std::path::absolute(path).map_err(|error| problem(path, Failure::Io(error)))?;
         // Before the lock file: a wrong path leaves nothing behind.
         is_there(path).map_err(|error| problem(path, Failure::Io(error)))?;
         let lock = lock(path)?;
