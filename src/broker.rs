@@ -425,9 +425,10 @@ pub enum BuildError {
     /// The default account does not exist.
     #[error("the default account \"{0}\" does not exist")]
     NoSuchDefault(String),
-    /// Another account now signs pages too, so there is no longer an implied default account.
+    /// Another account now signs pages too, so there is no longer an implied default account. Holds a name for
+    /// the default account.
     #[error(
-        "several accounts would sign pages, and requests that name none, served so far, would be refused: write server.default_account = \"{0}\""
+        "several accounts would sign pages, and requests that name none, served so far, would be refused: name a default account"
     )]
     DefaultLost(String),
     /// Two accounts have verify files with the same name and different content. One path cannot serve both.

@@ -119,8 +119,8 @@ impl RateLimit {
             tracing::warn!(client, limit, refused, "client exceeds a rate limit");
         }
         let detail = match client {
-            Some(_) => format!("this client exceeded {}", self.name),
-            None => format!("all clients together exceeded {}", self.name),
+            Some(_) => "this client exceeded the rate limit",
+            None => "all clients together exceeded the rate limit",
         };
         Problem {
             retry_after: Some(whole_seconds(wait)),

@@ -218,14 +218,18 @@ impl Reloaded {
 /// Reports a configuration that is valid by itself, but not as a change of the one in use.
 fn problems_of(error: &BuildError) -> Problems {
     let en = error.to_string();
-    let (path, zh) = match error {
+    let (path, en, zh) = match error {
         BuildError::DefaultLost(name) => (
             "server.default_account",
+            format!("{en}: write server.default_account = \"{name}\""),
             format!(
                 "将有多个账号可以签名，目前未指定账号也能签名的请求会被拒绝：请写 server.default_account = \"{name}\""
             ),
         ),
-        _ => ("accounts", format!("账号配置有误：{en}")),
+        _ => {
+            let zh = format!("账号配置有误：{en}");
+            ("accounts", en, zh)
+        }
     };
     let mut problems = Problems::default();
     problems.add(path, en, zh);

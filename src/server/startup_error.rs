@@ -161,10 +161,10 @@ fn advice(error: &io::Error) -> &'static str {
 fn store_advice(error: &StoreError) -> &'static str {
     match error {
         StoreError::InUse { .. } => {
-            "\n    该文件正被另一个 wx-jssdk 使用：请停止它，或换一个 store.path，或改用可共享的 store.kind = \"redis\" 或 \"sql\""
+            ". Stop the other wx-jssdk, choose another store.path, or set store.kind = \"redis\" or \"sql\" to share a store\n    该文件正被另一个 wx-jssdk 使用：请停止它，或换一个 store.path，或改用可共享的 store.kind = \"redis\" 或 \"sql\""
         }
         StoreError::Disk { .. } => {
-            "\n    无法读写凭证文件：请检查 store.path 所在目录是否存在、是否有读写权限、磁盘是否已满"
+            " (store.path)\n    无法读写凭证文件：请检查 store.path 所在目录是否存在、是否有读写权限、磁盘是否已满"
         }
         StoreError::Address { .. } => "\n    store.url 无法使用：请检查其格式",
         StoreError::OtherKey { key: None, .. } => {
@@ -196,6 +196,19 @@ mod tests {
         assert!(
             !collide("127.0.0.1:80", "127.0.0.1:81") && !collide("127.0.0.1:80", "127.0.0.2:80")
         );
+    }
+
+    #[test]
+    fn a_store_that_is_in_use_names_the_settings_to_change() {
+        let path = "/var/lib/wx-jssdk/wx-jssdk.redb".to_owned();
+        let text = StartupError::from(StoreError::InUse { path }).to_string();
+        for setting in ["store.path", "store.kind = \"redis\""] {
+            assert_eq!(
+                text.matches(setting).count(),
+                2,
+                "in both languages: {text}"
+            );
+        }
     }
 
     #[test]

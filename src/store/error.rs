@@ -6,9 +6,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another process uses the file.
+    /// Another process, or another store of this one, uses the file.
     #[error(
-        "{path}: in use by another wx-jssdk: stop it, choose another store.path, or share a store with store.kind = \"redis\" or \"sql\""
+        "{path}: in use by another process, or by another Store of this one: close it, choose another file, or use a store that processes share"
     )]
     InUse {
         /// The file.

@@ -61,7 +61,7 @@ impl Store {
     /// replaced by a new one.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] if another process uses it, [`StoreError::Disk`] if it cannot be read or
+    /// [`StoreError::InUse`] if another process or another store uses it, [`StoreError::Disk`] if it cannot be read or
     /// written.
     pub fn file(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
         let file = FileStore::open(path.as_ref())?;

@@ -203,9 +203,8 @@ async fn a_second_process_is_told_which_process_has_the_file_and_what_to_do() {
     );
     for word in [
         path.to_str().unwrap(),
-        "in use by another wx-jssdk",
-        "store.path",
-        "store.kind = \"redis\"",
+        "in use by another process, or by another Store of this one",
+        "choose another file",
     ] {
         assert!(error.to_string().contains(word), "{error}");
     }
@@ -245,10 +244,10 @@ fn a_path_that_cannot_be_written_is_named_with_the_fix() {
             assert!(error.contains(word), "{error}");
         }
     };
-    says(&path.join("missing/wx-jssdk.redb"), &["store.path"]);
+    says(&path.join("missing/wx-jssdk.redb"), &["wx-jssdk.redb"]);
     says(
         &directory.path().join("missing/wx-jssdk.redb"),
-        &["create its directory"],
+        &["create its directory, or choose another file"],
     );
     fs::create_dir(&path).unwrap();
     says(&path, &["choose a file in it"]);

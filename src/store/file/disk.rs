@@ -253,7 +253,7 @@ fn is_there(path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => Ok(true),
         Ok(found) if found.is_dir() => Err(ErrorKind::IsADirectory.into()),
-        Ok(_) => Err(io::Error::other("not a regular file: change store.path")),
+        Ok(_) => Err(io::Error::other("not a regular file: choose another file")),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -347,11 +347,11 @@ fn problem(path: &Path, failure: Failure) -> StoreError {
 
 fn advice(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
-        ErrorKind::NotFound => "create its directory, or change store.path",
+        ErrorKind::NotFound => "create its directory, or choose another file",
         ErrorKind::PermissionDenied => {
-            "grant the user of wx-jssdk write access to the file and its directory, or change store.path"
+            "grant the user of this process write access to the file and its directory, or choose another file"
         }
-        ErrorKind::ReadOnlyFilesystem => "mount it writable, or change store.path",
+        ErrorKind::ReadOnlyFilesystem => "mount it writable, or choose another file",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             "the disk is full: free some space"
         }
