@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::clock::Clock as _;
@@ -28,6 +28,8 @@ pub struct RateLimit {
     clock: Ticks,
     clients: Arc<ClientIps>,
     refused: AtomicU64,
+    /// Whether a request of an unknown peer was logged already; it is logged once.
+    unknown_peer_was_said: AtomicBool,
     log: LogThrottle,
     /// Its name in the log.
     name: &'static str,
@@ -56,6 +58,7 @@ impl RateLimit {
             clock,
             clients,
             refused: AtomicU64::new(0),
+            unknown_peer_was_said: AtomicBool::new(false),
             log,
             name: "limits.requests_per_second",
             hint: HINT,
@@ -90,7 +93,17 @@ impl RateLimit {
     /// # Errors
     /// `rate_limited`, with the time after which the next request is accepted.
     pub fn check(&self, peer: Option<IpAddr>, headers: &impl Headers) -> Result<(), Problem> {
-        let (Some(limiter), Some(peer)) = (&self.limiter, peer) else {
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
+        let Some(peer) = peer else {
+            if !self.unknown_peer_was_said.swap(true, Ordering::Relaxed) {
+                let limit = self.name;
+                tracing::warn!(
+                    limit,
+                    "peer address is unknown: its requests are not rate limited"
+                );
+            }
             return Ok(());
         };
         if let Some(client) = self.clients.single(peer, headers) {

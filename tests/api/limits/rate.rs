@@ -7,6 +7,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use wx_jssdk::actix::{ClientIps, Problem, RateLimit};
 use wx_jssdk::{Clock, UnixTime};
 
+use crate::common::log::Log;
 use crate::common::process::{alone, resident};
 use crate::limits::world::*;
 
@@ -304,6 +305,20 @@ fn clients_on_public_addresses_are_limited_without_a_proxy() {
         "the same client over IPv4"
     );
     assert_eq!(limit.refused(), 4);
+}
+
+#[test]
+fn an_unknown_peer_is_reported_once_and_only_where_a_limit_is_set() {
+    let log = Log::default();
+    let _guard = log.listen();
+    for per_second in [0, 1] {
+        let (limit, _clock) = limit(per_second, 1);
+        for _ in 0..3 {
+            assert!(limit.check(None, &HeaderMap::new()).is_ok());
+        }
+        let lines = log.about("peer address is unknown");
+        assert_eq!(lines.len(), per_second as usize, "{}", log.text());
+    }
 }
 
 #[test]
