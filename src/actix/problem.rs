@@ -22,9 +22,9 @@ pub(super) struct FailureCode {
 }
 
 impl Problem {
-    /// Converts the problem to a response that is not cached.
-    #[must_use]
-    pub fn into_response(self) -> HttpResponse {
+    /// Converts the problem to a response that is not cached. For others there is
+    /// [`ResponseError::error_response`]: a public method would hide the trait method of axum.
+    pub(crate) fn into_response(self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         response
             .insert_header((CONTENT_TYPE, "application/problem+json"))

@@ -29,11 +29,13 @@ use crate::endpoint::{self, Problem, READS, SIGNING, account_of};
 /// the accounts' safe domains may call across origins. The page's URL is taken from the `url` parameter,
 /// never from Host, scheme or Referer, so that a proxy in front changes nothing.
 ///
+/// At the root (`/`), mount it after every other service: it answers each path that reaches it.
+///
 /// With `App::app_data(web::Data::new(limit))` of a [`RateLimit`](super::RateLimit), requests are limited per
 /// client. Create the `Data` outside the closure of `HttpServer::new`: the workers then share the limit.
 #[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
-    let scope = web::scope(path).app_data(web::Data::new(broker));
+    let scope = web::scope(path.trim_end_matches('/')).app_data(web::Data::new(broker));
     let signing = |scope: Scope, path: &'static str| {
         let handler = move |request, broker| answer(path, request, broker);
         scope.service(read_only(path).route(read_route().to(handler)))

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::account::Platform;
 use crate::credential::Kind;
-use crate::error::{Error, Failure, ProblemCode, Text, UpstreamError, no_refresh};
+use crate::error::{Error, Failure, PageError, ProblemCode, Text, UpstreamError, no_refresh};
 
 /// A refused request.
 #[derive(Clone, Debug)]
@@ -234,6 +234,12 @@ impl From<Error> for Problem {
                 .filter(|_| matches!(code.status(), 429 | 503)),
             ..Self::new(code, detail(&error), hint(&error))
         }
+    }
+}
+
+impl From<PageError> for Problem {
+    fn from(error: PageError) -> Self {
+        Error::from(error).into()
     }
 }
 

@@ -7,7 +7,7 @@ use memchr::{memchr, memchr2};
 
 use super::Problem;
 use crate::broker::ConfigOptions;
-use crate::error::{Error, PageError, ProblemCode, Text};
+use crate::error::{PageError, ProblemCode, Text};
 use crate::sign::{PageUrl, Warning, before_fragment};
 
 /// The query `?url=&account=&jsApiList=&openTagList=&debug=`.
@@ -67,7 +67,7 @@ impl<'q> ConfigQuery<'q> {
         let url = PageUrl::from_text(url).map_err(|error| match error {
             // An encoded address has no blanks; a bare one that contains '+' has blanks after decoding.
             PageError::Blank if is_bare(raw) => Problem::url_not_encoded(),
-            error => Error::Page(error).into(),
+            error => error.into(),
         })?;
         options.debug = debug.map_or(Ok(false), |text| flag(&text))?;
         Ok(Self {

@@ -15,6 +15,8 @@ use wx_jssdk::{
     Account, Broker, Clock, JsConfig, Kind, PageUrl, Secret, Signer, UnixTime, UpstreamOptions,
 };
 
+use crate::common::http::{Request, send};
+
 #[rustfmt::skip]
 async fn in_actix(secret: String) -> Result<(), Box<dyn Error>> {
     use actix_web::{App, HttpServer};
@@ -107,6 +109,44 @@ fn the_code_of_the_embedding_documents_compiles() {
         assert!(compiled.contains(block), "copy it to this file:\n{block}");
     }
     assert_eq!(blocks("docs/zh/EMBEDDING.md"), english);
+}
+
+#[tokio::test]
+async fn a_scope_at_the_root_or_with_a_last_slash_has_its_endpoints() {
+    use actix_web::{App, HttpServer};
+
+    let account = Account::official("wx0123456789abcdef", "s");
+    let broker = Broker::builder().account("main", account).build().unwrap();
+    let scopes = move || {
+        let [below, root] = ["/jssdk/", "/"].map(|path| public_scope(path, broker.clone()));
+        App::new().service(below).service(root)
+    };
+    let server = HttpServer::new(scopes)
+        .workers(1)
+        .disable_signals()
+        .bind(("127.0.0.1", 0))
+        .unwrap();
+    let address = server.addrs()[0];
+    tokio::spawn(server.run());
+    for (path, status) in [
+        ("/jssdk/config", 400),
+        ("/jssdk/wx-jssdk.js", 200),
+        ("/config", 400),
+        ("/wx-jssdk.js", 200),
+        ("/unknown", 404),
+    ] {
+        let answer = send(address, Request::new("GET", path).close().text()).await;
+        assert_eq!(answer.status, status, "{path}");
+    }
+}
+
+#[test]
+fn a_problem_is_an_answer_of_axum_although_it_is_one_of_actix_too() {
+    use axum::response::{IntoResponse as _, Response};
+
+    let problem = wx_jssdk::endpoint::Problem::from(wx_jssdk::PageError::Empty);
+    let answer: Response = problem.into_response();
+    assert_eq!(answer.status(), 400);
 }
 
 /// The request headers of another framework.
