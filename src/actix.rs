@@ -52,7 +52,8 @@ mod for_server {
     pub(crate) use super::access_log::AccessLog;
     pub use super::access_log::RequestLog;
     pub(crate) use super::fast_path::FastPath;
-    pub use super::gateway::{CallOutcome, CallStats, Gateway, GatewayOptions, GatewayStats};
+    pub use super::gateway::GatewayOptions;
+    pub(crate) use super::gateway::{CallOutcome, CallStats, Gateway, GatewayStats};
     pub(crate) use super::keys::API_KEY_PREFIX;
     pub(crate) use super::keys::admission::{admit_key, admit_manager, admit_unlimited};
     pub(crate) use super::limit::check_rate_limit;

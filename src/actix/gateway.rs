@@ -33,7 +33,7 @@ use self::caller::{Caller, UserTokens};
 pub(crate) use self::connections::Connections;
 use self::key_limits::KeyLimits;
 use self::outgoing_request::Query;
-pub use self::stats::{CallOutcome, CallStats, GatewayStats};
+pub(crate) use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::reply::Refusal;
 use super::dropin::{BaseAccount, system_of};
 use super::key_lockout::KeyLockout;
@@ -63,7 +63,7 @@ pub struct GatewayOptions {
 
 /// The gateway. Clones share it.
 #[derive(Clone)]
-pub struct Gateway(Arc<Shared>);
+pub(crate) struct Gateway(Arc<Shared>);
 
 struct Shared {
     broker: Broker,
@@ -91,7 +91,7 @@ impl Gateway {
     /// Creates a gateway for these accounts and keys. Storing other keys in `keys` takes effect at the next
     /// request.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         broker: Broker,
         keys: Arc<ArcSwap<ApiKeys>>,
         lockout: Arc<KeyLockout>,
@@ -113,13 +113,13 @@ impl Gateway {
 
     /// Returns the counters of the calls.
     #[must_use]
-    pub fn stats(&self) -> &GatewayStats {
+    pub(crate) fn stats(&self) -> &GatewayStats {
         &self.0.stats
     }
 
     /// Returns the number of calls in progress.
     #[must_use]
-    pub fn in_progress(&self) -> usize {
+    pub(crate) fn in_progress(&self) -> usize {
         self.0.limits.in_progress()
     }
 

@@ -12,28 +12,28 @@ use crate::broker::Distribution;
 
 /// The counters of a process. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct GatewayStats(Arc<Mutex<Series>>);
+pub(crate) struct GatewayStats(Arc<Mutex<Series>>);
 
 /// By account and path.
 type Series = BTreeMap<(String, String), CallStats>;
 
 /// The calls of one account below one path.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct CallStats {
+pub(crate) struct CallStats {
     /// The configured name of the account.
-    pub account: String,
+    pub(crate) account: String,
     /// The first two segments: `/cgi-bin/message`.
-    pub path: String,
+    pub(crate) path: String,
     /// How the calls ended, in the order of [`CallOutcome::ALL`].
-    pub outcomes: [u64; CallOutcome::ALL.len()],
+    pub(crate) outcomes: [u64; CallOutcome::ALL.len()],
     /// Calls that were repeated with another token.
-    pub replays: u64,
+    pub(crate) replays: u64,
     /// Repeated calls whose second answer has no token error.
-    pub healed: u64,
+    pub(crate) healed: u64,
     /// Bytes of request bodies.
-    pub bytes_sent: u64,
+    pub(crate) bytes_sent: u64,
     /// Bytes of answers.
-    pub bytes_received: u64,
+    pub(crate) bytes_received: u64,
     /// The time until WeChat's answer began: counts by bucket, and the sum in microseconds.
     latencies: [u64; BOUNDS.len() + 1],
     micros: u64,
@@ -41,7 +41,7 @@ pub struct CallStats {
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallOutcome {
+pub(crate) enum CallOutcome {
     /// WeChat answered without an errcode.
     Ok,
     /// WeChat answered with an errcode.
@@ -54,11 +54,11 @@ pub enum CallOutcome {
 
 impl CallOutcome {
     /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Errcode, Self::Failed, Self::Refused];
+    pub(crate) const ALL: [Self; 4] = [Self::Ok, Self::Errcode, Self::Failed, Self::Refused];
 
     /// Returns the label in metrics.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Errcode => "errcode",
@@ -71,13 +71,13 @@ impl CallOutcome {
 impl GatewayStats {
     /// Returns the counters, sorted by account and path.
     #[must_use]
-    pub fn calls(&self) -> Vec<CallStats> {
+    pub(crate) fn calls(&self) -> Vec<CallStats> {
         self.0.lock().values().cloned().collect()
     }
 
     /// Returns the number of calls that WeChat answered for an account.
     #[must_use]
-    pub fn answered(&self, account: &str) -> u64 {
+    pub(crate) fn answered(&self, account: &str) -> u64 {
         let all = self.0.lock();
         of_account(&all, account)
             .map(|calls| {
@@ -126,7 +126,7 @@ fn of_account<'a>(all: &'a Series, account: &'a str) -> impl Iterator<Item = &'a
 impl CallStats {
     /// Returns how long WeChat took to answer.
     #[must_use]
-    pub fn latency(&self) -> Distribution {
+    pub(crate) fn latency(&self) -> Distribution {
         Distribution::of(&BOUNDS, self.latencies, self.micros)
     }
 }
