@@ -26,7 +26,8 @@ use crate::broker::Broker;
 use crate::endpoint::cors::{self, Header, SIGNED_HEADERS, Value};
 use crate::endpoint::{self, ClientFile, FILE_METHODS, Headers, Problem, READS, RateLimit};
 
-/// The endpoints of `actix::public_scope`, with the same answers; nest it at any path.
+/// The endpoints of `actix::public_scope`, with the same answers; nest it at any path, or merge it at the root.
+/// Its fallback answers unknown paths, so a router that it is merged into must not have one.
 ///
 /// With a layer `Extension<Arc<RateLimit>>`, requests are limited per client. That needs the address of the
 /// connection's peer: serve the application with `into_make_service_with_connect_info::<SocketAddr>()`.

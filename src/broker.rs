@@ -303,7 +303,7 @@ impl std::fmt::Debug for Broker {
 }
 
 /// Builds a [`Broker`]. Everything except the accounts has a default.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct BrokerBuilder {
     accounts: Vec<(String, Account)>,
     default_account: Option<String>,

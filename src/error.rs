@@ -65,6 +65,7 @@ impl Class {
 
 /// The WeChat system that answered: the same errcode can have another meaning on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum System {
     /// `api.weixin.qq.com`: official accounts and mini programs.
     Weixin,
@@ -75,6 +76,7 @@ pub enum System {
 /// The credential that authenticated the call. Errcode 40001 means a wrong AppSecret on a call with the
 /// secret, and an invalid token on a call with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CallAuth {
     /// The AppSecret: a token call.
     WithSecret,
@@ -89,6 +91,7 @@ pub enum CallAuth {
 
 /// When a failed call may be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wait {
     /// 1 s, 2 s, 4 s … 60 s, with jitter.
     Backoff,
@@ -175,8 +178,10 @@ pub enum Error {
         /// How long to wait.
         retry_after: Duration,
     },
-    /// The broker is shutting down or its refresh task died.
-    #[error("the refresh of account \"{account}\"'s {kind} was interrupted")]
+    /// The runtime that the broker was built in is shutting down or has ended, or the refresh task died.
+    #[error(
+        "the refresh of account \"{account}\"'s {kind} was interrupted; if this lasts, the runtime that the broker was built in has ended"
+    )]
     Interrupted {
         /// The account's name.
         account: String,

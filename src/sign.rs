@@ -41,8 +41,8 @@ impl Signer {
         }
     }
 
-    /// Signs `page`. The result's lists are empty and `debug` is off; they are not part of the signature, so
-    /// set them as the page needs.
+    /// Signs `page`. The result's lists are empty, and `debug` and `beta` are off; they are not part of the
+    /// signature, so set them as the page needs. WeCom's pages need `beta`.
     #[must_use]
     pub fn sign(&self, page: &PageUrl, nonce: &str, timestamp: UnixTime) -> JsConfig {
         JsConfig {
@@ -127,6 +127,7 @@ impl Serialize for Signature {
 /// The object that `wx.config` takes, and that `ww.register`'s `getConfigSignature` may return.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct JsConfig {
     /// Shows an alert with the result of every call on the phone. Never enable it in production.
     pub debug: bool,

@@ -8,6 +8,7 @@ use crate::credential::Secret;
 
 /// The way by which calls to WeChat leave this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Egress {
     /// Through the proxy that the process's environment names (`HTTPS_PROXY`, `NO_PROXY`), or directly if it
     /// names none. A simulator on this machine is called directly.

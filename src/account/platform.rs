@@ -4,6 +4,7 @@ use crate::credential::Kind;
 
 /// The kinds of app, whose tokens WeChat keeps separate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Platform {
     /// 公众号 / 服务号: an official account. Signs pages.
     Official,

@@ -4,6 +4,7 @@ use super::slot::State;
 
 /// Health of a credential or an account, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Health {
     /// Served, without a failure.
     Ok,

@@ -45,6 +45,7 @@ pub struct Find {
 
 /// The state of everything, with details of the accounts that match a query.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// When it was taken.
     pub now: UnixTime,
@@ -66,6 +67,7 @@ pub struct Snapshot {
 
 /// Number of accounts by health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[non_exhaustive]
 pub struct Counts {
     /// All accounts.
     pub accounts: usize,

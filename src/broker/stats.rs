@@ -18,6 +18,7 @@ use crate::error::{Class, UpstreamError, codes};
 
 /// Counters that do not belong to one credential, at one moment.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Stats {
     /// Durations of refreshes that called WeChat, by kind and by success.
     pub durations: Vec<(Kind, bool, Distribution)>,

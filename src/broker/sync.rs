@@ -3,9 +3,8 @@
 //!
 //! A value that a peer node refreshed (after a `reject`, a lost reply or a foreign refresh) must reach this
 //! process before the value that it serves is dead: WeChat accepts a replaced token for five minutes
-//! (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). It also works in the
-//! other direction: a Redis that restarted empty, or failed over to an incomplete replica, is given what
-//! this process has.
+//! (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). In the other direction,
+//! a Redis that restarted empty or failed over to an incomplete replica is given what this process has.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -53,6 +52,7 @@ struct Seen {
 
 /// This node, its store and its peer nodes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Cluster {
     /// This node.
     pub node: Node,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 /// The kind of a credential. The parent of a ticket is the access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Kind {
     /// `access_token`: needed to fetch every ticket.
     AccessToken,

@@ -11,6 +11,7 @@ use crate::broker::{Broker, StatusCounts};
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 
 /// A signed answer.
+#[derive(Debug)]
 pub struct Answer<'q> {
     /// The argument of `wx.config`, as JSON.
     pub json: Vec<u8>,
@@ -22,6 +23,7 @@ pub struct Answer<'q> {
 }
 
 /// Why a page is not signed at once.
+#[derive(Debug)]
 pub enum Refused<'q> {
     /// The request is refused.
     Problem(Problem),

@@ -30,6 +30,7 @@ pub struct UpstreamError {
 
 /// How an upstream call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Failure {
     /// The request never reached WeChat: unknown host, no route, connection refused or TLS refused.
     Unreachable(String),

@@ -13,6 +13,7 @@ use crate::error::{Class, UpstreamError};
 
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RefreshOutcome {
     /// WeChat returned a new value.
     Fetched,

@@ -16,6 +16,7 @@ use crate::upstream::endpoint;
 
 /// The state of one account.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AccountSnapshot {
     /// Its name.
     pub name: String,

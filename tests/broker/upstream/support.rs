@@ -129,6 +129,7 @@ pub(crate) fn assert_failed(
         Failure::StoreUnreachable(_) => "store",
         Failure::Refused { .. } => "refused",
         Failure::Platform(_) => "platform",
+        _ => "unknown to this test",
     };
     assert_eq!(
         (variant, error.class(), error.may_have_been_carried_out()),
