@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_variables)] // most functions are only compiled
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +49,8 @@ fn limited(broker: Broker) -> Result<(), Box<dyn Error>> {
 #[rustfmt::skip]
 async fn in_axum(broker: Broker) -> Result<(), Box<dyn Error>> {
     let app = axum::Router::new().nest("/jssdk", wx_jssdk::axum::public_router(broker.clone()));
-    axum::serve(tokio::net::TcpListener::bind("127.0.0.1:8080").await?, app).await?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?; // a rate limit needs the clients' addresses
     Ok(())
 }
 
@@ -83,6 +85,25 @@ fn with_a_ticket(ticket: &str, page: PageUrl) {
     let config = Signer::new("wx0123456789abcdef", ticket).sign(&page, "Wm3WZYTPz0wzccnW", UnixTime(1414587457));
 }
 
+#[rustfmt::skip]
+#[tokio::test]
+async fn the_example_of_a_test_with_the_sandbox_passes() -> Result<(), Box<dyn Error>> {
+    use wx_jssdk::sandbox::{App, PreVerify, Sandbox};
+
+    let clock = Clock::manual(UnixTime(1_767_225_600)); // stands still; clock.advance(…) moves it
+    let wechat = Sandbox::start(clock.clone()).await?;
+    wechat.add_app(App::official("wx0123456789abcdef", "secret").safe_domain("example.com"));
+    let account = Account::official("wx0123456789abcdef", "secret").js_safe_domain("example.com")?;
+    let upstream = UpstreamOptions::at(wechat.url());
+    let broker = Broker::builder().account("main", account).upstream(upstream).clock(clock).build()?;
+
+    let page = PageUrl::parse("https://example.com/page")?;
+    let config = serde_json::to_value(broker.js_config("main", &page).await?)?;
+    let page: PreVerify = serde_json::from_value(config)?;
+    assert!(wechat.verify(&page).is_ok()); // as a phone checks it
+    Ok(())
+}
+
 /// Returns the Rust code of a document, block for block, without comments and indentation.
 fn blocks(document: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
@@ -104,7 +125,7 @@ fn plain(code: &str) -> String {
 fn the_code_of_the_embedding_documents_compiles() {
     let compiled = plain(include_str!("embedding.rs"));
     let english = blocks("docs/EMBEDDING.md");
-    assert_eq!(english.len(), 7);
+    assert_eq!(english.len(), 8);
     for block in &english {
         assert!(compiled.contains(block), "copy it to this file:\n{block}");
     }
