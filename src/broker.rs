@@ -145,7 +145,7 @@ impl Broker {
     pub async fn refresh_now(&self, account: &str, kind: Kind) -> Result<Refreshed, Error> {
         let entry = self.entry(account)?;
         let slot = entry.slot(kind)?;
-        let before = slot.lock().last.clone();
+        let before = self.last_or_stored(&entry, slot).await;
         let credential = self.refresh(&entry, slot, Reason::RefreshNow).await?;
         let is_new = before.is_none_or(|before| before.value != credential.value);
         if entry.account.platform() == Platform::Component {

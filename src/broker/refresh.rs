@@ -137,6 +137,49 @@ impl Broker {
         Decision::Wait(flight)
     }
 
+    /// Returns the last value of a slot. One of which this process knows nothing, as after a restart, gets the stored
+    /// value, which is served while it is refreshed.
+    pub(super) async fn last_or_stored(
+        &self,
+        entry: &AccountEntry,
+        slot: &Arc<Slot>,
+    ) -> Option<Arc<Credential>> {
+        let last = slot.lock().last.clone();
+        if last.is_some() {
+            return last;
+        }
+        let (stored, _) = self.see_stored(entry, slot).await?;
+        if self.is_usable(slot, &stored) {
+            self.publish_if_newest(slot, &stored);
+        }
+        Some(stored)
+    }
+
+    /// Reads the stored value of a slot. Returns the newest value known, and whether it was not known before.
+    async fn see_stored(
+        &self,
+        entry: &AccountEntry,
+        slot: &Slot,
+    ) -> Option<(Arc<Credential>, bool)> {
+        let stored = match self.inner.store.load(&slot.stored_key()).await {
+            Ok(stored) => Arc::new(stored?),
+            Err(error) => {
+                self.log_store_error(&entry.name, &error, "store could not be read");
+                return None;
+            }
+        };
+        if self.is_from_the_future(&stored) {
+            let what = "stored credential ignored: it was issued in the future";
+            self.log_warning(&entry.name, what);
+            return None;
+        }
+        let mut state = slot.lock();
+        let last = state.last.as_ref();
+        let is_news = last.is_none_or(|last| last.generation < stored.generation);
+        // What is known here may be newer, and have ended.
+        Some((state.see(&stored, &self.inner.clock), is_news))
+    }
+
     /// Compare-and-refresh: see [`Broker::reject`].
     pub(super) async fn refresh_if_current(
         &self,
@@ -274,27 +317,9 @@ impl Flight {
     /// Returns the credential that a peer node, or this process before its restart, has stored, if it
     /// satisfies the reason of this refresh.
     async fn load(&self) -> Option<Arc<Credential>> {
-        let broker = &self.broker;
-        let stored = match broker.inner.store.load(&self.slot.stored_key()).await {
-            Ok(stored) => Arc::new(stored?),
-            Err(error) => {
-                broker.log_store_error(&self.entry.name, &error, "store could not be read");
-                return None;
-            }
-        };
-        if broker.is_from_the_future(&stored) {
-            let what = "stored credential ignored: it was issued in the future";
-            broker.log_warning(&self.entry.name, what);
-            return None;
-        }
-        let (stored, is_news) = {
-            let mut state = self.slot.lock();
-            let last = state.last.as_ref();
-            let is_news = last.is_none_or(|last| last.generation < stored.generation);
-            // What is known here may be newer, and have ended.
-            (state.see(&stored, &broker.inner.clock), is_news)
-        };
-        let freshness = broker.freshness(&self.slot, &stored);
+        let stored = self.broker.see_stored(&self.entry, &self.slot);
+        let (stored, is_news) = stored.await?;
+        let freshness = self.broker.freshness(&self.slot, &stored);
         let is_wanted = match &self.reason {
             Reason::Missing => freshness != Freshness::Expired,
             Reason::Due => freshness == Freshness::Fresh,

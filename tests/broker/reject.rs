@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wx_jssdk::account::TokenMode;
-use wx_jssdk::broker::Find;
+use wx_jssdk::broker::{Broker, Find};
 use wx_jssdk::sandbox::{FaultKind, Kind as Revoke, Mode};
 use wx_jssdk::store::Claim;
 use wx_jssdk::{Error, Kind, Secret};
@@ -390,6 +390,41 @@ async fn a_failed_refresh_now_is_repeated_by_the_keeper_too() {
     assert_eq!(world.broker.tend().await.len(), 1);
     assert_ne!(world.token().await.unwrap().value, before.value);
     assert!(world.status_of(Kind::AccessToken).last_error.is_none());
+}
+
+#[tokio::test]
+async fn refresh_now_after_a_restart_calls_wechat_and_knows_the_old_value() {
+    let world = World::stable().await;
+    let card = |broker: Broker| async move { broker.refresh_now("main", Kind::CardTicket).await };
+    let first = card(world.broker.clone()).await.unwrap();
+    assert!(first.is_new);
+    world.advance(31);
+    // A ticket of this kind is not read from the store before it is used.
+    let restarted = world.another(TokenMode::Stable);
+    restarted.tend().await;
+    let calls = world.calls(TICKET);
+    let same = card(restarted.clone()).await.unwrap();
+    assert_eq!(world.calls(TICKET), calls + 1);
+    assert_eq!(same.credential.value, first.credential.value);
+    assert!(!same.is_new);
+    world.sandbox.revoke(APP, Revoke::Ticket);
+    world.advance(31);
+    let other = world.another(TokenMode::Stable);
+    let new = card(other).await.unwrap();
+    assert!(new.is_new && new.credential.value != first.credential.value);
+}
+
+#[tokio::test]
+async fn a_stored_value_is_served_although_refresh_now_after_a_restart_fails() {
+    let world = World::stable().await;
+    let stored = world.broker.credential("main", Kind::CardTicket);
+    let stored = stored.await.unwrap();
+    let restarted = world.another(TokenMode::Stable);
+    world.always(TICKET, FaultKind::Status(503));
+    let failed = restarted.refresh_now("main", Kind::CardTicket).await;
+    failed.unwrap_err();
+    let served = restarted.credential("main", Kind::CardTicket).await;
+    assert_eq!(served.unwrap().value, stored.value);
 }
 
 #[tokio::test]
