@@ -187,6 +187,7 @@ impl Broker {
         self.inner
             .accounts
             .rcu(|accounts| with_known_authorizers(accounts, accounts));
+        self.restore_values(&before);
         let accounts = self.inner.accounts.load_full();
         // After the swap: a refresh with the old secret that fails meanwhile either sees the new account,
         // or its failure is cleared here.

@@ -12,8 +12,9 @@ use moka::Expiry;
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
-use super::Broker;
+use super::accounts::AccountEntry;
 use super::slot::{Slot, State};
+use super::{Accounts, Broker};
 use crate::clock::{Clock, Moment, UnixTime};
 use crate::credential::{Credential, CredentialKey, Freshness};
 use crate::sign::Signer;
@@ -171,6 +172,34 @@ impl Broker {
             slot.view.compare_and_swap(&view, owned.clone());
         }
         Guard::from_inner(owned)
+    }
+
+    /// Makes the values that the cache still has of accounts that were removed and added again known to their new
+    /// slots, as if they had never left.
+    pub(super) fn restore_values(&self, before: &Accounts) {
+        let (accounts, at) = (self.inner.accounts.load(), self.inner.clock.moment());
+        let is_new = |entry: &&Arc<AccountEntry>| {
+            let known = before.find(&entry.name);
+            !known.is_ok_and(|known| Arc::ptr_eq(known, entry))
+        };
+        for slot in accounts
+            .all()
+            .filter(is_new)
+            .flat_map(|entry| entry.slots())
+        {
+            let owned = self.inner.current.0.get(&slot.stored_key());
+            let Some(owned) = owned.filter(|owned| owned.freshness(&at) != Freshness::Expired)
+            else {
+                continue;
+            };
+            let mut state = slot.lock();
+            if state.last.is_none() {
+                state.see(&owned.credential, &self.inner.clock);
+                state.seen = Some((at.uptime, owned.ends.saturating_sub(at.uptime)));
+                self.publish(slot, &state);
+                slot.want();
+            }
+        }
     }
 
     /// Returns the credential that is current now.

@@ -260,6 +260,7 @@ impl Broker {
         });
         self.store_again_if(has_moved);
         known.log_new(conflicts);
+        self.restore_values(&before);
         // As after a reload: a corrected secret is tried at once.
         let accounts = self.inner.accounts.load();
         accounts.end_cooldowns_of_corrected(&before, self.inner.clock.now());

@@ -374,6 +374,31 @@ async fn a_restart_with_the_same_store_makes_no_upstream_call() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_removed_and_added_again_keeps_what_it_had() {
+    let world = World::stable().await;
+    world.broker.tend().await;
+    let card = || world.broker.credential("main", Kind::CardTicket);
+    let first = card().await.unwrap();
+    let known = || world.status().credentials.into_iter();
+    let known = || known().map(|one| (one.kind, one.issued_at, one.expires_at, one.next_refresh));
+    let before: Vec<_> = known().collect();
+    assert_eq!(before.len(), 3);
+    world.broker.reload(Vec::new(), None).unwrap();
+    world.advance(600);
+    let again = vec![("again".into(), account(TokenMode::Stable))];
+    world.broker.reload(again, None).unwrap();
+    assert_eq!(known().collect::<Vec<_>>(), before);
+    let calls = world.sandbox.calls_total();
+    let same = world.broker.refresh_now("again", Kind::CardTicket).await;
+    let same = same.unwrap();
+    assert_eq!((&same.credential.value, same.is_new), (&first.value, false));
+    assert_eq!(world.sandbox.calls_total(), calls + 1);
+    // The keeper refreshes all three, the card ticket too.
+    world.advance(6_500);
+    assert_eq!(world.broker.tend().await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_store_never_replaces_a_newer_value_in_memory_by_an_older_one() {
     let world = World::stable().await;
     let old = world.token().await.unwrap();
