@@ -16,7 +16,7 @@ use super::keys::ApiKeys;
 use super::keys::admission::admit_key;
 use super::peer_ip;
 use crate::broker::Broker;
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 use crate::credential::{Credential, Kind, Secret};
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
@@ -103,11 +103,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn of(credential: &Credential, now: UnixTime) -> Self {
+    fn of(credential: &Credential, clock: &Clock) -> Self {
         Self {
             value: credential.value.expose().to_owned(),
-            expires_in: credential.remaining(now).as_secs(),
-            expires_at: credential.expires_at,
+            expires_in: credential.remaining(clock.now()).as_secs(),
+            expires_at: clock.to_wall()(credential.expires_at),
             generation: credential.generation,
         }
     }
@@ -169,7 +169,7 @@ fn respond(answer: Result<Arc<Credential>, Problem>, broker: &Broker) -> HttpRes
     match answer {
         Ok(credential) => HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
-            .json(Answer::of(&credential, broker.clock().now())),
+            .json(Answer::of(&credential, broker.clock())),
         Err(problem) => problem.into_response(),
     }
 }

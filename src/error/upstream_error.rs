@@ -73,10 +73,11 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Returns the failure for a quota known to be spent, without calling WeChat again.
+    /// Returns the failure for a quota known to be spent, without calling WeChat again. `printed` is `until` as the
+    /// message names it.
     #[must_use]
-    pub fn spent_until(until: UnixTime, few_calls: Option<u64>) -> Self {
-        let errmsg = format!("the quota is exhausted: no call before {}", until.utc());
+    pub fn spent_until(until: UnixTime, printed: UnixTime, few_calls: Option<u64>) -> Self {
+        let errmsg = format!("the quota is exhausted: no call before {}", printed.utc());
         Self::Refused {
             errcode: codes::SPENT,
             errmsg,

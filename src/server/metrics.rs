@@ -62,7 +62,9 @@ impl Collector for Sources {
         guards::write(page, &self.guards, &self.certificates)?;
         notify::write(page, &self.notifications)?;
         platforms::write(page, &self.broker, &self.pushes)?;
-        process::write(page, self.started, &self.reload_record.state())
+        let to_wall = self.broker.clock().to_wall();
+        let record = self.reload_record.state().printed(to_wall);
+        process::write(page, to_wall(self.started), &record)
     }
 }
 

@@ -16,6 +16,7 @@ use super::config::ReadyRule;
 use crate::account::Platform;
 use crate::actix::ApiKeys;
 use crate::broker::{AccountSnapshot, Broker, Counts, Find, Health, Snapshot};
+use crate::clock::UnixTime;
 use crate::error::{PlatformProblem, Text};
 
 /// The readiness of this process. A reload resets the grace time in which new accounts fetch their first
@@ -164,10 +165,11 @@ impl Readiness {
         let accounts = snapshot.accounts.iter();
         let state = self.state(&snapshot);
         let awaits_store = state.cause.is_some();
+        let to_wall = self.broker.clock().to_wall();
         Report {
             state,
             accounts: accounts
-                .map(|account| AccountReport::of(account, is_grace, awaits_store))
+                .map(|account| AccountReport::of(account, is_grace, awaits_store, to_wall))
                 .collect(),
             more: snapshot.matching - snapshot.accounts.len(),
         }
@@ -192,7 +194,12 @@ fn allows(rule: ReadyRule, all: Counts, signing: Counts, is_grace: bool) -> bool
 }
 
 impl AccountReport {
-    fn of(account: &AccountSnapshot, is_grace: bool, awaits_store: bool) -> Self {
+    fn of(
+        account: &AccountSnapshot,
+        is_grace: bool,
+        awaits_store: bool,
+        to_wall: impl Fn(UnixTime) -> UnixTime,
+    ) -> Self {
         let ready = match account.health {
             Health::Ok | Health::Degraded => true,
             Health::Starting => is_grace || account.account.component_app_id().is_some(),
@@ -201,7 +208,7 @@ impl AccountReport {
         let trouble = if account.health == Health::Ok {
             Trouble::default()
         } else {
-            Trouble::of(account, is_grace, awaits_store)
+            Trouble::of(account, is_grace, awaits_store, to_wall)
         };
         Self {
             account: account.name.clone(),
@@ -212,7 +219,12 @@ impl AccountReport {
 }
 
 impl Trouble {
-    fn of(account: &AccountSnapshot, is_grace: bool, awaits_store: bool) -> Self {
+    fn of(
+        account: &AccountSnapshot,
+        is_grace: bool,
+        awaits_store: bool,
+        to_wall: impl Fn(UnixTime) -> UnixTime,
+    ) -> Self {
         let last = account.last_error();
         let error = last.map(|last| &last.error);
         // Before the first push there is no failure: the platform waits for it, unless the store has a ticket.
@@ -224,12 +236,12 @@ impl Trouble {
                 None if account.health == Health::Starting && is_grace => "starting",
                 None => "missing",
             }),
-            failing_since: last.map(|last| last.since.utc()),
+            failing_since: last.map(|last| to_wall(last.since).utc()),
             served_until: account
                 .primary()
                 .and_then(|primary| primary.served_until)
-                .map(|until| until.utc()),
-            retry_at: last.map(|last| last.retry_at.utc()),
+                .map(|until| to_wall(until).utc()),
+            retry_at: last.map(|last| to_wall(last.retry_at).utc()),
             errcode: error.and_then(|error| error.errcode()),
             cause: error
                 .map(|error| error.cause())

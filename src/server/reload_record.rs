@@ -39,6 +39,17 @@ pub(super) struct Refused {
     pub(super) problems: Vec<Problem>,
 }
 
+impl State {
+    /// Converts its times for printing.
+    pub(super) fn printed(mut self, to_wall: impl Fn(UnixTime) -> UnixTime) -> Self {
+        self.loaded_at = to_wall(self.loaded_at);
+        if let Some(refused) = &mut self.refused {
+            refused.at = to_wall(refused.at);
+        }
+        self
+    }
+}
+
 impl ReloadRecord {
     pub(super) fn new(now: UnixTime) -> Self {
         Self(Arc::new(Mutex::new(State {

@@ -710,7 +710,7 @@ fn a_store_that_does_not_answer_is_not_reported_as_wechat() {
 fn a_block_that_is_remembered_ends_at_its_own_time() {
     let until = UnixTime(1_767_225_600);
     for system in [Weixin, Qyapi] {
-        let error = failed(system, WithToken, Failure::spent_until(until, None));
+        let error = failed(system, WithToken, Failure::spent_until(until, until, None));
         assert_eq!(
             (error.class(), error.wait(), error.errcode()),
             (Class::Quota, Wait::Until(until), Some(45009))

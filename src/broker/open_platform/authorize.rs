@@ -50,7 +50,7 @@ impl Broker {
                 endpoint,
                 system: System::Weixin,
                 auth: CallAuth::WithComponentToken,
-                failure: Failure::spent_until(until, None),
+                failure: Failure::spent_until(until, clock.to_wall()(until), None),
                 also_seen: Vec::new(),
             };
             return Err(self.failed(&platform, spent));

@@ -149,7 +149,8 @@ impl Flight {
         if let Some(until) = blocked.filter(|_| !matches!(self.reason, Reason::RefreshNow)) {
             let today = store.calls_many(&[(app, endpoint)], clock.now()).await;
             let few_calls = today.ok().and_then(|counts| self.if_few(*counts.first()?));
-            return Err(self.failed(Failure::spent_until(until, few_calls)));
+            let printed = clock.to_wall()(until);
+            return Err(self.failed(Failure::spent_until(until, printed, few_calls)));
         }
         let mut outcome = self.counted(call).await;
         match &mut outcome {

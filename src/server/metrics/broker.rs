@@ -5,6 +5,7 @@ use std::fmt;
 use super::process::float;
 use super::{Labels, Page};
 use crate::broker::{AccountSnapshot, Broker, CredentialSnapshot, Find, Snapshot, errcode_label};
+use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::server::ready::Readiness;
 
@@ -12,7 +13,7 @@ use crate::server::ready::Readiness;
 pub(super) fn write(page: &mut Page<'_>, broker: &Broker, readiness: &Readiness) -> fmt::Result {
     let snapshot = broker.snapshot(&Find::all());
     states(page, &snapshot, readiness.is_ready(&snapshot))?;
-    lives(page, &snapshot)?;
+    lives(page, &snapshot, broker.clock().to_wall())?;
     failures(page, &snapshot)?;
     counts(page, &snapshot)?;
     refreshes(page, &snapshot)?;
@@ -56,7 +57,11 @@ fn labels<'t>((account, credential): (&'t AccountSnapshot, &CredentialSnapshot))
     ]
 }
 
-fn lives(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+fn lives(
+    page: &mut Page<'_>,
+    snapshot: &Snapshot,
+    to_wall: impl Fn(UnixTime) -> UnixTime,
+) -> fmt::Result {
     page.gauges(
         "wx_jssdk_credential_remaining_seconds",
         "How long the credential will still be served; 0 if there is no credential",
@@ -65,7 +70,7 @@ fn lives(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     page.gauges(
         "wx_jssdk_credential_last_success_timestamp_seconds",
         "Time of the last successful refresh, by this node or a peer node",
-        each(snapshot).filter_map(|of| Some((labels(of), float(of.1.last_success?.0)))),
+        each(snapshot).filter_map(|of| Some((labels(of), float(to_wall(of.1.last_success?).0)))),
     )?;
     page.gauges(
         "wx_jssdk_credential_overdue_seconds",

@@ -116,7 +116,12 @@ pub(super) struct IncidentReport {
 }
 
 impl AccountReport {
-    pub(super) fn of(account: &AccountSnapshot, gateway: &GatewayStats, now: UnixTime) -> Self {
+    pub(super) fn of(
+        account: &AccountSnapshot,
+        gateway: &GatewayStats,
+        now: UnixTime,
+        to_wall: impl Fn(UnixTime) -> UnixTime + Copy,
+    ) -> Self {
         let primary = account.primary();
         let served = primary.filter(|primary| primary.is_served());
         Self {
@@ -127,12 +132,12 @@ impl AccountReport {
             app_id: account.account.app_id().to_owned(),
             state: account.health.as_str(),
             signs_pages: account.account.signs_pages(),
-            served_until: served.and_then(|served| served.served_until),
+            served_until: served.and_then(|served| served.served_until).map(to_wall),
             primary: primary.map(|primary| primary.kind),
             credentials: account
                 .credentials
                 .iter()
-                .map(|credential| CredentialReport::of(credential, now))
+                .map(|credential| CredentialReport::of(credential, now, to_wall))
                 .collect(),
             hours: account.hours(now),
         }
@@ -191,27 +196,38 @@ impl AccountReport {
 }
 
 impl CredentialReport {
-    pub(super) fn of(credential: &CredentialSnapshot, now: UnixTime) -> Self {
+    pub(super) fn of(
+        credential: &CredentialSnapshot,
+        now: UnixTime,
+        to_wall: impl Fn(UnixTime) -> UnixTime + Copy,
+    ) -> Self {
         let (issued_at, expires_at) = (credential.issued_at, credential.expires_at);
         let is_tried = credential.health != Health::Starting || credential.last_error.is_some();
         Self {
             kind: credential.kind.as_str(),
             state: credential.health.as_str(),
-            issued_at,
-            expires_at,
+            issued_at: issued_at.map(to_wall),
+            expires_at: expires_at.map(to_wall),
             age: issued_at.map(|issued| now.since(issued).as_secs()),
             remaining: expires_at.map(|end| end.since(now).as_secs()),
             refreshing: credential.refreshing,
-            due_at: credential.due_at,
-            next_refresh: credential.next_refresh.filter(|_| is_tried),
+            due_at: credential.due_at.map(to_wall),
+            next_refresh: credential.next_refresh.filter(|_| is_tried).map(to_wall),
             refreshes: credential.refreshes,
             foreign_refreshes: credential.foreign_refreshes,
             lost_replies: credential.lost_replies,
             endpoint: credential.endpoint,
             calls_today: credential.calls_today,
             daily_quota: credential.daily_quota,
-            error: credential.last_error.as_ref().map(ErrorReport::of),
-            history: credential.history().iter().map(RefreshReport::of).collect(),
+            error: credential
+                .last_error
+                .as_ref()
+                .map(|last| ErrorReport::of(last, to_wall)),
+            history: credential
+                .history()
+                .iter()
+                .map(|refresh| RefreshReport::of(refresh, to_wall))
+                .collect(),
         }
     }
 
@@ -253,15 +269,15 @@ impl CredentialReport {
 }
 
 impl ErrorReport {
-    pub(super) fn of(last: &LastError) -> Self {
+    pub(super) fn of(last: &LastError, to_wall: impl Fn(UnixTime) -> UnixTime) -> Self {
         let error = &last.error;
         let message = error.failure.said().into_owned();
         let ips = error.ips_to_allow();
         let ips: Vec<_> = ips.iter().map(ToString::to_string).collect();
         Self {
-            since: last.since,
-            at: last.at,
-            retry_at: last.retry_at,
+            since: to_wall(last.since),
+            at: to_wall(last.at),
+            retry_at: to_wall(last.retry_at),
             failures: last.failures,
             class: last.class,
             errcode: error.errcode(),
@@ -277,23 +293,28 @@ impl ErrorReport {
 }
 
 impl RefreshReport {
-    pub(super) fn of(refresh: &Refresh) -> Self {
+    pub(super) fn of(refresh: &Refresh, to_wall: impl Fn(UnixTime) -> UnixTime) -> Self {
         Self {
-            at: refresh.at,
-            last_at: refresh.last_at,
+            at: to_wall(refresh.at),
+            last_at: to_wall(refresh.last_at),
             times: refresh.times,
             outcome: refresh.outcome.as_str(),
             failed: refresh.outcome.is_failure(),
             errcode: refresh.errcode,
             millis: refresh.took.as_millis(),
-            expires_at: refresh.expires_at,
+            expires_at: refresh.expires_at.map(to_wall),
         }
     }
 }
 
 impl IncidentReport {
-    pub(super) fn of(incident: &Incident, gateway: &GatewayStats, now: UnixTime) -> Self {
-        let mut error = ErrorReport::of(&incident.error);
+    pub(super) fn of(
+        incident: &Incident,
+        gateway: &GatewayStats,
+        now: UnixTime,
+        to_wall: impl Fn(UnixTime) -> UnixTime + Copy,
+    ) -> Self {
+        let mut error = ErrorReport::of(&incident.error, to_wall);
         error.ips_to_allow = incident.addresses.iter().map(ToString::to_string).collect();
         Self {
             is_down: incident.health == Health::Down,
@@ -304,11 +325,11 @@ impl IncidentReport {
             worst: incident.worst,
             down_kinds: incident.down_kinds.clone(),
             stops_pages: incident.stops_pages,
-            down_since: incident.down_since,
+            down_since: incident.down_since.map(to_wall),
             accounts: incident
                 .accounts
                 .iter()
-                .map(|account| AccountReport::of(account, gateway, now))
+                .map(|account| AccountReport::of(account, gateway, now, to_wall))
                 .collect(),
         }
     }

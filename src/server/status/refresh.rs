@@ -67,6 +67,7 @@ async fn refresh_now(
         .await
         .map_err(Problem::for_admin)?;
     tracing::info!(account = wanted.account, %kind, is_new = refreshed.is_new, "refreshed on an operator's request");
+    let clock = status.broker.clock();
     Ok(Refreshed {
         account: wanted.account,
         kind: kind.as_str(),
@@ -75,11 +76,8 @@ async fn refresh_now(
         } else {
             "unchanged"
         },
-        expires_at: refreshed.credential.expires_at,
-        remaining: refreshed
-            .credential
-            .remaining(status.broker.clock().now())
-            .as_secs(),
+        expires_at: clock.to_wall()(refreshed.credential.expires_at),
+        remaining: refreshed.credential.remaining(clock.now()).as_secs(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The data of the status page and `status.json`: one document for both. Holds no secret.
 //!
-//! Times are Unix seconds of the clock that measures lifetimes; `now` is that clock's time.
+//! Times are Unix seconds of the wall clock, converted from the clock that measures lifetimes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -146,37 +146,41 @@ impl Report {
     ) -> Self {
         let snapshot = broker.snapshot(&query.find());
         let (now, cluster) = (snapshot.now, &snapshot.cluster);
+        let to_wall = broker.clock().to_wall();
         let accounts: Vec<_> = snapshot
             .accounts
             .iter()
-            .map(|account| AccountReport::of(account, gateway, now))
+            .map(|account| AccountReport::of(account, gateway, now, to_wall))
             .collect();
         let readiness = readiness.state(&snapshot);
         let mut overview = snapshot.overview;
+        overview.next_refresh = overview.next_refresh.map(to_wall);
+        overview.next_try = overview.next_try.map(to_wall);
+        overview.served_until = overview.served_until.map(to_wall);
         let incidents = std::mem::take(&mut overview.incidents)
             .iter()
-            .map(|incident| IncidentReport::of(incident, gateway, now))
+            .map(|incident| IncidentReport::of(incident, gateway, now, to_wall))
             .collect();
         let mut report = Self {
-            now,
+            now: to_wall(now),
             revision: String::new(),
             version: env!("CARGO_PKG_VERSION"),
             uptime: broker.clock().uptime().as_secs(),
             node: cluster.node.name.clone(),
             readiness,
-            store: StoreReport::of(cluster),
+            store: StoreReport::of(cluster, to_wall),
             peer_nodes: cluster
                 .peer_nodes
                 .iter()
-                .map(|peer| PeerNodeReport::of(peer, now))
+                .map(|peer| PeerNodeReport::of(peer, now, to_wall))
                 .collect(),
             clock_jumps: snapshot.stats.clock_jumps,
-            configuration,
+            configuration: configuration.printed(to_wall),
             egress: EgressReport::of(&broker.egress()),
             platforms: broker
                 .platforms()
                 .into_iter()
-                .map(PlatformReport::of)
+                .map(|platform| PlatformReport::of(platform, to_wall))
                 .collect(),
             summary: snapshot.counts,
             matching: snapshot.matching,
@@ -232,7 +236,7 @@ impl Report {
 }
 
 impl StoreReport {
-    fn of(cluster: &Cluster) -> Self {
+    fn of(cluster: &Cluster, to_wall: impl Fn(UnixTime) -> UnixTime) -> Self {
         let trouble = cluster.trouble.as_ref();
         Self {
             kind: cluster.store,
@@ -240,18 +244,22 @@ impl StoreReport {
             shared: cluster.shared,
             reachable: trouble.is_none(),
             error: trouble.map(|(error, _)| error.to_string()),
-            since: trouble.map(|(_, since)| *since),
+            since: trouble.map(|(_, since)| to_wall(*since)),
         }
     }
 }
 
 impl PeerNodeReport {
-    fn of(peer: &crate::store::PeerNode, now: UnixTime) -> Self {
+    fn of(
+        peer: &crate::store::PeerNode,
+        now: UnixTime,
+        to_wall: impl Fn(UnixTime) -> UnixTime,
+    ) -> Self {
         let (name, version) = (peer.node.name.clone(), peer.node.version.clone());
         Self {
             name,
             version,
-            seen_at: peer.seen_at,
+            seen_at: to_wall(peer.seen_at),
             late: now.since(peer.seen_at).as_secs() > LATE,
         }
     }
@@ -276,7 +284,7 @@ impl EgressReport {
 }
 
 impl PlatformReport {
-    fn of(platform: PlatformSnapshot) -> Self {
+    fn of(platform: PlatformSnapshot, to_wall: impl Fn(UnixTime) -> UnixTime) -> Self {
         let mut to_authorize = platform.needs_authorization;
         let needs_authorization = to_authorize.len();
         to_authorize.truncate(MOST_TO_AUTHORIZE);
@@ -290,7 +298,7 @@ impl PlatformReport {
             }),
             is_loaded: platform.is_loaded,
             ticket_at: platform.ticket_at,
-            last_push: platform.last_push,
+            last_push: platform.last_push.map(to_wall),
             active: platform.active,
             needs_authorization,
             to_authorize,

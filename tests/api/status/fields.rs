@@ -9,6 +9,58 @@ use crate::app::START;
 use crate::status::world::*;
 
 #[tokio::test]
+async fn times_are_those_of_the_wall_clock_after_it_was_corrected() {
+    let world = World::healthy().await;
+    // It was an hour ahead when the service started.
+    let clock = world.app.sandbox.clock();
+    assert!(clock.set_wrong(-3_600));
+    let wall = clock.wall().0;
+    assert_eq!((clock.now(), wall), (START, START.0 - 3_600));
+    let status = world.status().await;
+    let loaded_at = &status["configuration"]["loaded_at"];
+    assert_eq!((&status["now"], loaded_at), (&json!(wall), &json!(wall)));
+    let account = world.account("main").await;
+    assert_eq!(account["served_until"], wall + 7_195);
+    let ticket = find(&account, "jsapi_ticket");
+    let refresh = &ticket["history"][0];
+    for of in [&ticket["issued_at"], &refresh["at"], &refresh["last_at"]] {
+        assert_eq!(*of, wall, "{ticket}");
+    }
+    for of in [&ticket["expires_at"], &refresh["expires_at"]] {
+        assert_eq!(*of, wall + 7_200, "{ticket}");
+    }
+    assert_eq!(ticket["remaining"], 7_200);
+    assert!(ticket["due_at"].as_u64().unwrap() < wall + 7_200);
+    let key = format!("Bearer {KEY}");
+    let target = "/credentials/main/jsapi_ticket";
+    let answer = world.get_with(target, &[("Authorization", &key)]).await;
+    let answer = answer.ok();
+    assert_eq!(answer["expires_at"], wall + 7_200);
+    assert_eq!(answer["expires_in"], 7_200);
+    let metrics = world.get("/metrics").await.text;
+    for name in [
+        "process_start_time_seconds ",
+        "wx_jssdk_config_last_applied_timestamp_seconds ",
+        "wx_jssdk_credential_last_success_timestamp_seconds{",
+    ] {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
+        let value = line.rsplit(' ').next().unwrap();
+        assert_eq!(value.parse::<f64>().unwrap(), wall as f64, "{line}");
+    }
+    let refreshed = world.refresh("classic", "access_token").await;
+    assert_eq!(refreshed.ok()["expires_at"], wall + 7_200);
+    world.fault(TOKEN, FaultKind::Errcode(40_164));
+    world.refresh("main", "access_token").await;
+    let error = world.credential("main", "access_token").await["error"].clone();
+    assert_eq!(error["since"], wall, "{error}");
+    assert!((wall + 1..wall + 3_600).contains(&error["retry_at"].as_u64().unwrap()));
+    let ready = world.get("/readyz").await.ok();
+    let accounts = ready["accounts"].as_array().unwrap();
+    let main = accounts.iter().find(|one| one["account"] == "main");
+    assert_eq!(main.unwrap()["failing_since"], clock.wall().utc());
+}
+
+#[tokio::test]
 async fn all_dates_of_a_credential_are_reported() {
     let world = World::healthy().await;
     world.advance(600);
