@@ -55,7 +55,12 @@ impl Check {
         ways.say();
         let mut is_good = true;
         for (name, account) in &settings.accounts {
-            match probe(&upstream, account).await {
+            let mut result = probe(&upstream, account).await;
+            if let Err(refused) = result {
+                ways.note(&upstream, account, &refused);
+                result = with_other_addresses(&upstream, account, refused).await;
+            }
+            match result {
                 Ok(()) => {
                     say(&format!(
                         "{name}: ok, WeChat accepts {} · 微信验证通过",
@@ -64,7 +69,6 @@ impl Check {
                     lift_blocks(&settings.store, name, account).await;
                 }
                 Err(error) => {
-                    let error = with_other_addresses(&upstream, account, error).await;
                     say(&explained(name, &error));
                     ways.note(&upstream, account, &error);
                     is_good = false;
@@ -244,26 +248,31 @@ async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamErr
     Ok(())
 }
 
-/// Retries twice after WeChat refused this machine's IP: each connection may use another egress IP.
+/// Retries twice if WeChat refused this machine's IP: each connection may use another egress IP. No other failure is
+/// tried again, since WeCom blocks an IP that repeats a wrong secret.
 async fn with_other_addresses(
     upstream: &Upstream,
     account: &Account,
     refused: UpstreamError,
-) -> UpstreamError {
+) -> Result<(), UpstreamError> {
     let mut error = refused;
     for _ in 0..2 {
         let seen = error.ips_to_allow();
+        if seen.is_empty() {
+            break;
+        }
         match probe(upstream, account).await {
-            Err(next) if !seen.is_empty() && !next.ips_to_allow().is_empty() => {
+            Ok(()) => return Ok(()),
+            Err(next) if next.ips_to_allow().is_empty() => break,
+            Err(next) => {
                 error = UpstreamError {
                     also_seen: seen,
                     ..next
                 };
             }
-            _ => break,
         }
     }
-    error
+    Err(error)
 }
 
 /// Clears the blocks of the endpoints that have just answered, if the servers share a store. Other stores

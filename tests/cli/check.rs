@@ -308,6 +308,8 @@ async fn one_bad_account_of_two_fails_the_check_and_both_are_reported() {
     );
     let ended = check(&sandbox, &accounts).await;
     explained(&ended, "a-bad", "40125");
+    let calls = sandbox.calls("/cgi-bin/stable_token");
+    assert_eq!(calls, 2, "a wrong secret is not tried again");
     assert!(
         ended
             .stdout
@@ -339,6 +341,22 @@ async fn a_changing_egress_address_is_detected_and_every_address_named() {
         assert!(printed.contains(words), "{words}: {printed}");
     }
     assert_eq!(sandbox.calls("/cgi-bin/stable_token"), 3);
+}
+
+#[tokio::test]
+async fn an_account_accepted_from_a_second_egress_address_is_ok() {
+    let sandbox = sandbox_with(app()).await;
+    let refusal = "invalid ip 203.0.113.1 ipv6 ::ffff:203.0.113.1, not in whitelist".to_owned();
+    sandbox.fault(Fault::once(
+        "/cgi-bin/stable_token",
+        FaultKind::ErrcodeWith(40164, refusal),
+    ));
+    let ended = check(&sandbox, &account("main", APP, SECRET)).await;
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    for words in ["main: ok", "egress: WeChat refuses 203.0.113.1 (direct)"] {
+        assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
+    }
+    assert_eq!(sandbox.calls("/cgi-bin/stable_token"), 2);
 }
 
 #[tokio::test]
