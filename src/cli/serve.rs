@@ -44,9 +44,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let settings = self.settings().map_err(|problems| listed(&problems))?;
-        telemetry::start(&settings.log);
-        settings.log_exposed_files();
+        // Before the configuration is read: a signal that comes meanwhile must not end the process.
         let stop = stop_signal()?;
         // The sandbox has no configuration to reload: there SIGHUP ends the process, as on a closed terminal.
         let hangup = if self.sandbox {
@@ -54,6 +52,9 @@ impl Serve {
         } else {
             Some(signal(SignalKind::hangup())?)
         };
+        let settings = self.settings().map_err(|problems| listed(&problems))?;
+        telemetry::start(&settings.log);
+        settings.log_exposed_files();
         let application = self
             .build(&settings)
             .await

@@ -1,7 +1,10 @@
 //! A new configuration for a running service: applied at once without losses, or refused as a whole.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -761,6 +764,39 @@ async fn many_sighups_at_once_leave_a_service_with_the_last_configuration() {
         assert_eq!(sign(&process.public, account).await.0, 200);
     }
     assert_eq!(process.running.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn a_sighup_while_the_first_configuration_is_read_is_a_reload() {
+    let sandbox = wechat(Clock::shifted()).await;
+    let home = tempfile::tempdir().unwrap();
+    let fifo = home.path().join("wx-jssdk.toml");
+    let made = Command::new("mkfifo")
+        .args(["-m", "600"])
+        .arg(&fifo)
+        .status();
+    assert!(made.unwrap().success());
+    // Opening it waits for the reader.
+    let open = || {
+        let fifo = fifo.clone();
+        let opened = tokio::task::spawn_blocking(move || File::options().write(true).open(fifo));
+        async { timeout(BOUND, opened).await.unwrap().unwrap().unwrap() }
+    };
+    let mut running = Running::start(command(home.path(), &["serve"]));
+    let mut reading = open().await;
+    running.signal("-HUP").await;
+    reading
+        .write_all(text(&sandbox, &[A], &[]).as_bytes())
+        .unwrap();
+    drop(reading);
+    running.line("public").await;
+    let mut again = open().await;
+    again
+        .write_all(text(&sandbox, &[A], &["k"]).as_bytes())
+        .unwrap();
+    drop(again);
+    running.log_line("new configuration applied").await;
+    assert_eq!(running.stop().await.code, 0);
 }
 
 #[tokio::test]
