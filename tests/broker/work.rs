@@ -205,5 +205,5 @@ async fn a_token_that_wecom_repeats_after_a_restart_is_no_value_of_the_store() {
     };
     let history = restarted.snapshot(&crm).accounts[0].credentials[0].history();
     let outcomes: Vec<_> = history.iter().map(|refresh| refresh.outcome).collect();
-    assert_eq!(outcomes, [RefreshOutcome::Fetched]);
+    assert_eq!(outcomes, [RefreshOutcome::Repeated]);
 }
