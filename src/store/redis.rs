@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError};
 
-use self::link::Link;
+use self::link::{Link, code_of};
 use self::target::Target;
 use super::ignored::{Ignored, NoRecord};
 use super::record::{read_credential, write_credential};
@@ -245,7 +245,7 @@ fn explain(error: &RedisError) -> String {
     if error.is_io_error() {
         return error.to_string();
     }
-    let code = error.code().unwrap_or(error.category());
+    let code = code_of(error).unwrap_or(error.category());
     let advice = match code {
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
             "add its user and password to store.url"

@@ -39,11 +39,23 @@ impl Connection {
                 // one.
                 error.is_unrecoverable_error()
                     || error.is_connection_dropped()
-                    || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
+                    || matches!(code_of(error), Some("READONLY" | "MASTERDOWN"))
             }
             Self::Cluster(_) => error.kind() == redis::ErrorKind::ClusterConnectionNotFound,
         }
     }
+}
+
+/// Returns the code of an error. That of a command in a script may be in the text of an `ERR`: for missing
+/// permissions always, for all others before Redis 7.
+pub(super) fn code_of(error: &RedisError) -> Option<&str> {
+    let text = match error.code() {
+        Some("ERR") => error.detail().unwrap_or_default(),
+        code => return code,
+    };
+    let of_script = |(part, _): &&(&str, _)| text.contains(part);
+    let found = SCRIPT_ERRORS.iter().find(of_script);
+    Some(found.map_or("ERR", |(_, code)| code))
 }
 
 /// The current connection, or the running attempt to connect.
@@ -153,3 +165,50 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Number of timeouts in a row before a cluster connection is dropped.
 const TIMEOUTS_UNTIL_DROPPED: u32 = 4;
+
+/// What the text of an error in a script contains, and its code.
+const SCRIPT_ERRORS: [(&str, &str); 7] = [
+    ("-READONLY ", "READONLY"),
+    ("-MASTERDOWN ", "MASTERDOWN"),
+    ("-OOM ", "OOM"),
+    ("-MISCONF ", "MISCONF"),
+    ("can't run this command", "NOPERM"),
+    ("ACL failure in script", "NOPERM"),
+    ("can't access at least one of the keys", "NOPERM"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_a_script_has_the_code_of_its_command() {
+        for (answer, code) in [
+            (
+                "ERR Error running script (call to f_1): @user_script:14: @user_script: 14: -READONLY You can't write against a read only replica.",
+                "READONLY",
+            ),
+            (
+                "ERR Error running script (call to f_1): @user_script:2: -OOM command not allowed when used memory > 'maxmemory'.",
+                "OOM",
+            ),
+            (
+                "ERR Error running script (call to f_1): @user_script:2: The user executing the script can't run this command or subcommand",
+                "NOPERM",
+            ),
+            (
+                "ERR ACL failure in script: User wx has no permissions to run the 'set' command script: 1, on @user_script:14.",
+                "NOPERM",
+            ),
+            (
+                "READONLY You can't write against a read only replica. script: 1, on @user_script:14.",
+                "READONLY",
+            ),
+            ("ERR unknown command 'X'", "ERR"),
+        ] {
+            let parsed = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes());
+            let error = parsed.and_then(redis::Value::extract_error).unwrap_err();
+            assert_eq!(code_of(&error), Some(code), "{answer}");
+        }
+    }
+}
