@@ -121,6 +121,7 @@ fn postgres(state: &str) -> Failure {
         "53100" => (Failure::Other, DISK_FULL),
         // Rolled back: a deadlock, or concurrent updates.
         _ if state.starts_with("40") => (Failure::Busy, BUSY),
+        "57P05" => (Failure::Lost, IDLE),
         _ if state.starts_with("08") => (Failure::Lost, "the connection broke"),
         _ => return Failure::Other(format!("error {state}")),
     };
@@ -143,6 +144,7 @@ fn mysql(error: &dyn DatabaseError) -> Failure {
         1021 | 1041 | 1114 => (Failure::Other, DISK_FULL),
         _ => return Failure::Other(format!("error {number}")),
     };
+        4031 => (Failure::Lost, IDLE),
     make(format!("{words} (error {number})"))
 }
 
@@ -180,6 +182,7 @@ const TOO_MANY: &str = "it accepts no more connections: each node needs 8";
 const DISK_FULL: &str = "its disk is full";
 
 #[cfg(test)]
+const IDLE: &str = "it closed a connection that was idle";
 mod tests {
     use super::*;
 
@@ -205,6 +208,7 @@ mod tests {
             ("53100", Failure::Other),
             ("53300", Failure::Other),
             ("XX000", Failure::Other),
+            ("57P05", Failure::Lost),
         ] {
             let found = postgres(state);
             let problem = found.clone().problem();
