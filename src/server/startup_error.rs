@@ -173,6 +173,15 @@ fn store_advice(error: &StoreError) -> &'static str {
         StoreError::OtherKey { .. } => {
             "\n    存储中的凭证是用另一密钥加密的：请检查 store.encryption_key_file 与 store.previous_encryption_key_file"
         }
+        StoreError::Schema { problem, .. } if problem.contains("have version") => {
+            "\n    数据库中的表由更新版本的程序创建：请升级本程序"
+        }
+        StoreError::Schema { problem, .. } if problem.contains("other columns") => {
+            "\n    数据库中的表与 wx-jssdk store schema 的输出不一致：请删除该表，或换一个 store.table_prefix"
+        }
+        StoreError::Schema { problem, .. } if problem.contains("search path") => {
+            "\n    search_path 中的 schema 不存在：请先创建"
+        }
         StoreError::Schema { .. } => {
             "\n    数据库中的表无法创建或使用：请由管理员执行 wx-jssdk store schema 输出的语句，并授予 SELECT、INSERT、UPDATE、DELETE 权限"
         }
@@ -183,6 +192,22 @@ fn store_advice(error: &StoreError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_chinese_advice_about_tables_is_that_of_the_problem() {
+        for (problem, advice) in [
+            ("its tables have version 3, and this program", "升级"),
+            ("a table has other columns than", "不一致"),
+            ("the schema of the search path does not", "search_path"),
+            ("the user may not create or use the tables", "授予"),
+        ] {
+            let error = StoreError::Schema {
+                place: "postgresql wx at db:5432".to_owned(),
+                problem: problem.to_owned(),
+            };
+            assert!(store_advice(&error).contains(advice), "{problem}");
+        }
+    }
 
     #[test]
     fn an_address_conflicts_with_itself_and_with_the_wildcard() {
