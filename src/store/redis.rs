@@ -202,10 +202,11 @@ impl RedisStore {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        let established = self.link.established();
         match tokio::time::timeout(BOUND, work).await {
             Ok(done) => done,
             Err(_) => {
-                self.link.silent();
+                self.link.silent(established);
                 Err(StoreError::Slow {
                     place: self.place.clone(),
                     within: BOUND,

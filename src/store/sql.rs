@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::any::{AnyQueryResult, AnyRow};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use self::dialect::{Dialect, Failure};
 use self::link::Link;
@@ -277,16 +277,11 @@ impl SqlStore {
     async fn execute(&self, text: &str, values: &[Value<'_>]) -> Result<AnyQueryResult, Failure> {
         let mut tries = 0;
         loop {
-            let mut held = self.link.connection().await?;
-            let mut connection = held.begin()?;
-            let done = self.query(text, values).execute(&mut connection).await;
-            let done = done.map_err(|error| self.dialect.classify(&error));
+            let query = self.query(text, values);
+            let done = self.link.run(|connection| connection.execute(query)).await;
             match done {
-                Ok(done) => {
-                    held.end(connection);
-                    return Ok(done);
-                }
-                Err(failure) => self.again(failure, &mut tries, || held.end(connection))?,
+                Ok(done) => return Ok(done),
+                Err(failure) => self.again(failure, &mut tries)?,
             }
         }
     }
@@ -294,46 +289,36 @@ impl SqlStore {
     async fn rows(&self, text: &str, values: &[Value<'_>]) -> Result<Vec<AnyRow>, Failure> {
         let mut tries = 0;
         loop {
-            let mut held = self.link.connection().await?;
-            let mut connection = held.begin()?;
-            let rows = self.query(text, values).fetch_all(&mut connection).await;
-            match rows.map_err(|error| self.dialect.classify(&error)) {
-                Ok(rows) => {
-                    held.end(connection);
-                    return Ok(rows);
-                }
-                Err(failure) => self.again(failure, &mut tries, || held.end(connection))?,
+            let query = self.query(text, values);
+            let rows = self.link.run(|connection| connection.fetch_all(query));
+            match rows.await {
+                Ok(rows) => return Ok(rows),
+                Err(failure) => self.again(failure, &mut tries)?,
             }
         }
     }
 
     /// Decides whether a statement is repeated: once if the connection was lost, for example because the
     /// server restarted or failed over; some times if another transaction was in the way.
-    fn again(&self, failure: Failure, tries: &mut u32, keep: impl FnOnce()) -> Result<(), Failure> {
+    fn again(&self, failure: Failure, tries: &mut u32) -> Result<(), Failure> {
         *tries += 1;
+        if failure.ends_connection() {
+            self.link.forget();
+        }
         let most = match failure {
-            Failure::Lost(_) | Failure::NoTable(_) => {
-                self.link.forget();
-                1
-            }
-            Failure::Busy(_) => {
-                keep();
-                10
-            }
-            Failure::Schema(_) | Failure::Other(_) => {
-                keep();
-                0
-            }
+            Failure::Lost(_) | Failure::NoTable(_) => 1,
+            Failure::Busy(_) => 10,
+            Failure::Schema(_) | Failure::Other(_) => 0,
         };
         if *tries > most { Err(failure) } else { Ok(()) }
     }
 
     /// Returns a statement; `{}` stands for the prefix of the tables.
-    fn query<'q>(
+    fn query(
         &self,
         text: &str,
         values: &[Value<'_>],
-    ) -> sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments> {
+    ) -> sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments> {
         let text = self.dialect.placeholders(&text.replace("{}", &self.prefix));
         let is_list = text.contains(" IN (");
         let query = sqlx::query(AssertSqlSafe(text));
@@ -355,6 +340,7 @@ impl SqlStore {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, StoreError> {
         let place = self.place.clone();
+        let attempts = self.link.attempts();
         match tokio::time::timeout(self.bound, work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(Failure::Schema(problem))) => Err(StoreError::Schema { place, problem }),
@@ -362,10 +348,12 @@ impl SqlStore {
                 place,
                 problem: failure.problem(),
             }),
-            // The connection in use is closed: its answer may come later. The idle ones may lead to the same
-            // server that is gone.
             Err(_) => {
-                self.link.drop_idle();
+                // The idle connections may lead to the same server that is gone, unless most of the time went
+                // into connecting.
+                if attempts == self.link.attempts() {
+                    self.link.drop_idle();
+                }
                 Err(StoreError::Slow {
                     place,
                     within: self.bound,

@@ -12,7 +12,7 @@ use crate::acceptance::{Fixture, accept};
 use crate::common::process::{again, passes};
 use crate::common::redis_server::{Redis, free_port};
 use crate::support::{
-    GAP, NOW, TICKET, TOKEN, app, credential, ending, impossible, key, other_app,
+    GAP, NOW, TICKET, TOKEN, app, credential, delaying, ending, impossible, key, other_app,
 };
 
 /// Two stores on one server, like two processes.
@@ -169,6 +169,16 @@ async fn a_redis_that_comes_up_after_the_store_is_found() {
     redis.restart();
     until_usable(&store).await;
     assert_eq!(store.save(&key(), &credential(1)).await, Ok(Saved::Stored));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_redis_whose_connections_take_half_the_time_limit_is_used() {
+    let redis = Redis::start();
+    // Connecting and the first operation together take longer than an operation may.
+    let port = delaying(redis.port, Duration::from_millis(130)).await;
+    let store = Store::redis(&format!("redis://127.0.0.1:{port}/1")).unwrap();
+    until_usable(&store).await;
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::common::sql_server::{Kind as Server, Sql};
 use crate::common::tls::TlsCertificate;
 use crate::encryption::encrypted;
 use crate::redis::{try_all, until_usable};
-use crate::support::{GAP, NOW, TOKEN, app, credential, impossible, key};
+use crate::support::{GAP, NOW, TOKEN, app, credential, delaying, impossible, key};
 
 /// Far above 250 ms, for a busy machine, and below what the system would wait for an answer.
 const SOON: u64 = 10_000;
@@ -635,6 +635,78 @@ async fn a_postgresql_user_without_create_rights_is_told_what_to_do() {
 #[ignore = "needs MariaDB: make test"]
 async fn a_mariadb_user_without_create_rights_is_told_what_to_do() {
     a_user_without_create_rights_is_told_what_to_do(Server::MariaDb).await;
+}
+
+/// Connecting and a statement together take longer than an operation may, and so do statements that are not
+/// prepared yet.
+async fn a_slow_way_to_a_database_delays_only_the_first_operations(kind: Server) {
+    let server = Sql::shared(kind);
+    let mut tables = Tables::on(server.clone()).ready().await;
+    let (port, slow) = (server.port, Duration::from_millis(60));
+    let through = delaying(port, slow).await;
+    let [port, through] = [port, through].map(|port| format!(":{port}/"));
+    tables.url = tables.url.replace(&port, &through);
+    let store = tables.open_strictly();
+    until_usable(&store).await;
+    let (clock, newest) = (Clock::system(), credential(7));
+    let start = clock.now_millis();
+    while let Err(error) = store.save(&key(), &newest).await {
+        assert!(clock.now_millis() - start < 20_000, "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_slow_way_to_postgresql_delays_only_the_first_operations() {
+    a_slow_way_to_a_database_delays_only_the_first_operations(Server::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: make test"]
+async fn a_slow_way_to_mariadb_delays_only_the_first_operations() {
+    a_slow_way_to_a_database_delays_only_the_first_operations(Server::MariaDb).await;
+}
+
+/// Rights that are granted to a user apply to its new connections.
+async fn rights_granted_while_a_node_runs_are_used_at_once(kind: Server) {
+    let server = Sql::shared(kind);
+    let mut tables = Tables::on(server.clone()).ready().await;
+    let user = format!("u{}", tables.prefix.trim_end_matches('_'));
+    let (create, on, to) = match kind {
+        Server::Postgres => (
+            format!("CREATE ROLE {user} LOGIN PASSWORD 'word'"),
+            "ALL TABLES IN SCHEMA public",
+            user.clone(),
+        ),
+        Server::MariaDb => (
+            format!("CREATE USER {user}@'%' IDENTIFIED BY 'word'"),
+            "wx.*",
+            format!("{user}@'%'"),
+        ),
+    };
+    server.admin(&create);
+    server.admin(&format!("GRANT SELECT ON {on} TO {to}"));
+    tables.url = server.url_of(&format!("{user}:word"));
+    let store = tables.open();
+    let refused = store.ping().await;
+    assert!(
+        matches!(refused, Err(StoreError::Schema { .. })),
+        "{refused:?}"
+    );
+    server.admin(&format!("GRANT INSERT, UPDATE, DELETE ON {on} TO {to}"));
+    assert_eq!(store.ping().await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: make test"]
+async fn rights_granted_in_postgresql_while_a_node_runs_are_used_at_once() {
+    rights_granted_while_a_node_runs_are_used_at_once(Server::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: make test"]
+async fn rights_granted_in_mariadb_while_a_node_runs_are_used_at_once() {
+    rights_granted_while_a_node_runs_are_used_at_once(Server::MariaDb).await;
 }
 
 #[tokio::test]

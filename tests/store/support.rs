@@ -1,7 +1,10 @@
-//! Credentials to store.
+//! Credentials to store, and a slow way to a store.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use wx_jssdk::account::Account;
 use wx_jssdk::clock::UnixTime;
 use wx_jssdk::credential::{AppKey, Credential, CredentialKey, Kind, Secret};
@@ -60,4 +63,30 @@ pub(crate) fn impossible() -> Vec<(&'static str, Credential)> {
         ("no life", ending(credential(1), 0)),
         ("a generation that none can follow", credential(u64::MAX)),
     ]
+}
+
+/// Starts a proxy to a server of this machine that delays each answer, like a distant network. Returns its port.
+pub(crate) async fn delaying(server: u16, delay: Duration) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server))
+                .await
+                .unwrap();
+            let (mut asked, mut answers) = client.into_split();
+            let (mut answered, mut server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut asked, &mut server).await });
+            tokio::spawn(async move {
+                let mut part = [0; 8_192];
+                while let Ok(read @ 1..) = answered.read(&mut part).await {
+                    tokio::time::sleep(delay).await;
+                    if answers.write_all(&part[..read]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    port
 }

@@ -108,19 +108,23 @@ impl Link {
         self.silent.store(0, Ordering::Relaxed);
     }
 
-    /// Records a timeout. A single server may have vanished silently, so its connection is dropped. In a
-    /// cluster one node may be down, which is no reason to drop the others, so the connection is dropped
-    /// only after several timeouts in a row. A running attempt continues.
-    pub(super) fn silent(&self) {
+    /// Returns the number of the connection, if there is one.
+    pub(super) fn established(&self) -> Option<u64> {
+        let current = self.current.lock();
+        let established = current.attempt.as_ref()?.peek()?.is_ok();
+        established.then_some(current.id)
+    }
+
+    /// Records a timeout of an operation, and the connection that was [established](Link::established) when it
+    /// began. One that was made meanwhile is kept: most of the time went into making it. A single server may have
+    /// vanished silently, so its connection is dropped. In a cluster one node may be down, which is no reason to
+    /// drop the others, so the connection is dropped only after several timeouts in a row.
+    pub(super) fn silent(&self, established: Option<u64>) {
         let often = self.silent.fetch_add(1, Ordering::Relaxed) >= TIMEOUTS_UNTIL_DROPPED;
         let mut current = self.current.lock();
-        let established = current.attempt.as_ref().and_then(|attempt| attempt.peek());
-        let hopeless = match established {
-            Some(Ok(Connection::Single(_)) | Err(_)) => true,
-            Some(Ok(Connection::Cluster(_))) => often,
-            None => false,
-        };
-        if hopeless {
+        let connection = current.attempt.as_ref().and_then(|attempt| attempt.peek());
+        let is_cluster = matches!(connection, Some(Ok(Connection::Cluster(_))));
+        if established == Some(current.id) && (often || !is_cluster) {
             current.attempt = None;
         }
     }

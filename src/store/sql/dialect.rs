@@ -23,13 +23,18 @@ pub(super) enum Failure {
     Busy(String),
     /// A table is missing: connect again, which creates it.
     NoTable(String),
-    /// The tables cannot be created or used: an operator has to act.
+    /// The tables cannot be created or used: an operator has to act, and the next operation connects again.
     Schema(String),
     /// Anything else.
     Other(String),
 }
 
 impl Failure {
+    /// Whether the connection is of no further use. New rights apply to new connections.
+    pub(super) fn ends_connection(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::NoTable(_) | Self::Schema(_))
+    }
+
     /// Returns the cause, without a value or a password.
     pub(super) fn problem(self) -> String {
         match self {
@@ -116,12 +121,12 @@ fn postgres(state: &str) -> Failure {
         "42703" | "42P10" => (Failure::Schema, OTHER_COLUMNS),
         "25006" => (Failure::Lost, READ_ONLY),
         "57P01" | "57P02" | "57P03" => (Failure::Lost, "it is starting or shutting down"),
+        "57P05" => (Failure::Lost, IDLE),
         "55P03" => (Failure::Busy, BUSY),
         "53300" => (Failure::Other, TOO_MANY),
         "53100" => (Failure::Other, DISK_FULL),
         // Rolled back: a deadlock, or concurrent updates.
         _ if state.starts_with("40") => (Failure::Busy, BUSY),
-        "57P05" => (Failure::Lost, IDLE),
         _ if state.starts_with("08") => (Failure::Lost, "the connection broke"),
         _ => return Failure::Other(format!("error {state}")),
     };
@@ -139,12 +144,12 @@ fn mysql(error: &dyn DatabaseError) -> Failure {
         1054 => (Failure::Schema, OTHER_COLUMNS),
         1290 | 1792 | 1836 => (Failure::Lost, READ_ONLY),
         1053 | 1077 | 1079 | 1927 => (Failure::Lost, "it is shutting down"),
+        4031 => (Failure::Lost, IDLE),
         1205 | 1213 => (Failure::Busy, BUSY),
         1040 | 1203 | 1226 => (Failure::Other, TOO_MANY),
         1021 | 1041 | 1114 => (Failure::Other, DISK_FULL),
         _ => return Failure::Other(format!("error {number}")),
     };
-        4031 => (Failure::Lost, IDLE),
     make(format!("{words} (error {number})"))
 }
 
@@ -177,12 +182,12 @@ const NOT_ALLOWED: &str = "the user may not create or use the tables: have an ad
 const NO_TABLE: &str = "a table is missing: it is created at the next connection";
 const OTHER_COLUMNS: &str = "a table has other columns than `wx-jssdk store schema` lists: drop it, or choose another store.table_prefix";
 const READ_ONLY: &str = "it is read-only: store.url must lead to the primary server";
+const IDLE: &str = "it closed a connection that was idle";
 const BUSY: &str = "other transactions were in the way";
 const TOO_MANY: &str = "it accepts no more connections: each node needs 8";
 const DISK_FULL: &str = "its disk is full";
 
 #[cfg(test)]
-const IDLE: &str = "it closed a connection that was idle";
 mod tests {
     use super::*;
 
@@ -203,12 +208,12 @@ mod tests {
             ("40P01", Failure::Busy as fn(String) -> Failure),
             ("25006", Failure::Lost),
             ("08006", Failure::Lost),
+            ("57P05", Failure::Lost),
             ("42P01", Failure::NoTable),
             ("42501", Failure::Schema),
             ("53100", Failure::Other),
             ("53300", Failure::Other),
             ("XX000", Failure::Other),
-            ("57P05", Failure::Lost),
         ] {
             let found = postgres(state);
             let problem = found.clone().problem();

@@ -1,12 +1,13 @@
 //! The connections: opened on demand, at most [`MOST`], and kept while they work.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Executor as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::dialect::{Dialect, Failure};
 use super::schema::Schema;
@@ -30,17 +31,14 @@ struct Idle {
     connections: Vec<AnyConnection>,
     /// Number of times that all connections were given up.
     era: u64,
+    /// Number of attempts to connect.
+    attempts: u64,
     /// The era in which all tables were there.
     checked: Option<u64>,
 }
 
-/// A connection in use. It is kept afterwards, unless a query began and did not end well.
-pub(super) struct Held {
-    connection: Option<AnyConnection>,
-    inner: Arc<Inner>,
-    era: u64,
-    _place: OwnedSemaphorePermit,
-}
+/// A statement on its way to a connection.
+type Running<'c, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'c>>;
 
 impl Link {
     pub(super) fn new(target: Target, schema: Schema) -> Self {
@@ -57,30 +55,53 @@ impl Link {
         }))
     }
 
-    /// Returns a connection to a database that has all tables. A caller that stops waiting does not stop an
-    /// attempt to connect.
-    pub(super) async fn connection(&self) -> Result<Held, Failure> {
-        let closed = |_| Failure::Other("the process is shutting down".to_owned());
+    /// Runs a statement on a connection to a database that has all tables. A caller that stops waiting stops
+    /// neither an attempt to connect nor a statement, so that the connection is there for the next caller. A
+    /// statement that has not begun by then is left out.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        statement: impl for<'c> FnOnce(&'c mut AnyConnection) -> Running<'c, T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let ending = || Failure::Other("the process is shutting down".to_owned());
         let place = self.0.places.clone().acquire_owned().await;
-        let place = place.map_err(|_| closed(()))?;
-        let (connection, era) = {
+        let place = place.map_err(|_| ending())?;
+        let (idle, era) = {
             let mut idle = self.0.idle.lock();
-            (idle.connections.pop(), idle.era)
+            let connection = idle.connections.pop();
+            idle.attempts += u64::from(connection.is_none());
+            (connection, idle.era)
         };
-        let mut held = Held {
-            connection,
-            inner: self.0.clone(),
-            era,
-            _place: place,
-        };
-        if held.connection.is_some() {
-            return Ok(held);
-        }
-        let connecting = async move {
-            held.connection = Some(held.inner.connect(era).await?);
-            Ok(held)
-        };
-        tokio::spawn(connecting).await.map_err(|_| closed(()))?
+        let inner = self.0.clone();
+        let (caller, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let connected = match idle {
+                Some(connection) => Ok(connection),
+                None => inner.connect(era).await,
+            };
+            let done = match connected {
+                Ok(connection) if caller.is_closed() => return inner.keep(connection, era),
+                Ok(mut connection) => {
+                    let running = statement(&mut connection);
+                    let answer = tokio::time::timeout(ANSWER, running).await;
+                    let late = Failure::Lost("the connection gave no answer".to_owned());
+                    let done = answer.map_err(|_| late);
+                    let done = done.and_then(|it| it.map_err(|it| inner.dialect.classify(&it)));
+                    if !done.as_ref().is_err_and(Failure::ends_connection) {
+                        inner.keep(connection, era);
+                    }
+                    done
+                }
+                Err(failure) => Err(failure),
+            };
+            drop(place);
+            let _ = caller.send(done);
+        });
+        answer.await.map_err(|_| ending())?
+    }
+
+    /// Returns the number of attempts to connect.
+    pub(super) fn attempts(&self) -> u64 {
+        self.0.idle.lock().attempts
     }
 
     /// Gives up the idle connections. Those in use are kept if they get their answers.
@@ -131,27 +152,10 @@ impl Inner {
         }
         Ok(connection)
     }
-}
 
-impl Held {
-    /// Takes the connection for a query.
-    pub(super) fn begin(&mut self) -> Result<AnyConnection, Failure> {
-        let taken = self.connection.take();
-        taken.ok_or_else(|| Failure::Other("the connection is in use".to_owned()))
-    }
-
-    /// Gives the connection back after a query that got its answer.
-    pub(super) fn end(&mut self, connection: AnyConnection) {
-        self.connection = Some(connection);
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut idle = self.inner.idle.lock();
-        if let Some(connection) = self.connection.take()
-            && idle.era == self.era
-        {
+    fn keep(&self, connection: AnyConnection, era: u64) {
+        let mut idle = self.idle.lock();
+        if idle.era == era {
             idle.connections.push(connection);
         }
     }
@@ -163,6 +167,9 @@ const MOST: usize = 8;
 
 /// Limit for one attempt: allows for a distant server with TLS, and for creating the tables.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// Limit for a statement whose caller no longer waits: as long as an attempt to connect.
+const ANSWER: Duration = CONNECT;
 
 /// Pause before another attempt to connect while other processes are in the way.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
