@@ -803,6 +803,30 @@ async fn only_its_owner_may_read_the_sqlite_file() {
     assert!(error.to_string().contains("cannot be opened"), "{error}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn an_sqlite_file_deleted_or_replaced_while_in_use_is_left() {
+    for replaced in [false, true] {
+        let tables = Tables::sqlite().ready().await;
+        let store = tables.open();
+        store.save(&key(), &credential(7)).await.unwrap();
+        let directory = tables._directory.as_ref().unwrap().path();
+        let file = directory.join("store.sqlite");
+        if replaced {
+            let empty = directory.join("empty");
+            std::fs::write(&empty, "").unwrap();
+            std::fs::rename(empty, file).unwrap();
+        } else {
+            std::fs::remove_file(file).unwrap();
+        }
+        store.announce(&Node::new("web-1"), NOW).await.unwrap();
+        assert_eq!(store.load(&key()).await, Ok(None), "{replaced}");
+        assert_eq!(store.save(&key(), &credential(3)).await, Ok(Saved::Stored));
+        let other = tables.open();
+        assert_eq!(other.load(&key()).await, Ok(Some(credential(3))));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_that_start_together_on_a_new_sqlite_file_can_all_use_it() {
     for _ in 0..40 {

@@ -1,5 +1,7 @@
 //! The connections: opened on demand, at most [`MOST`], and kept while they work.
 
+use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,8 @@ struct Idle {
     era: u64,
     /// Number of attempts to connect.
     attempts: u64,
+    /// Device and inode of SQLite's file when it was opened.
+    file_id: Option<(u64, u64)>,
     /// The era in which all tables were there.
     checked: Option<u64>,
 }
@@ -109,10 +113,34 @@ impl Link {
         self.0.idle.lock().connections.clear();
     }
 
+    /// Gives up the connection if another program deleted or replaced SQLite's file. Otherwise this process would
+    /// continue in a file that no other process finds.
+    pub(super) fn leave_changed_file(&self) {
+        let Some(file) = &self.0.file else {
+            return;
+        };
+        let Some(known) = self.0.idle.lock().file_id else {
+            return;
+        };
+        let change = match std::fs::metadata(file) {
+            Ok(found) if id_of(&found) == Some(known) => return,
+            Ok(_) => "replaced",
+            Err(error) if error.kind() == ErrorKind::NotFound => "deleted",
+            Err(_) => return,
+        };
+        tracing::warn!(
+            file,
+            change,
+            "store file deleted or replaced by another program: what it lacks is written again from memory"
+        );
+        self.forget();
+    }
+
     /// Gives up all connections: the server restarted or failed over, or lost its tables.
     pub(super) fn forget(&self) {
         let mut idle = self.0.idle.lock();
         idle.connections.clear();
+        idle.file_id = None;
         idle.era += 1;
     }
 }
@@ -143,8 +171,10 @@ impl Inner {
             create_private(file);
         }
         let mut connection = self.options.connect().await.map_err(failed)?;
-        if self.file.is_some() {
+        if let Some(file) = &self.file {
             connection.execute(SQLITE).await.map_err(failed)?;
+            let found = std::fs::metadata(file).ok();
+            self.idle.lock().file_id = found.as_ref().and_then(id_of);
         }
         if self.idle.lock().checked != Some(era) {
             self.schema.prepare(&mut connection).await?;
@@ -158,6 +188,20 @@ impl Inner {
         if idle.era == era {
             idle.connections.push(connection);
         }
+    }
+}
+
+/// Returns device and inode, if the system has them.
+fn id_of(file: &Metadata) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Some((file.dev(), file.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        None
     }
 }
 

@@ -17,6 +17,7 @@ impl SqlStore {
         node: &Node,
         now: UnixTime,
     ) -> Result<Vec<PeerNode>, StoreError> {
+        self.link.leave_changed_file();
         let time = self.dialect.now();
         let update = format!("UPDATE {{}}nodes SET seen_at = {time} WHERE node = ?");
         let insert = format!("INTO {{}}nodes (node, seen_at) VALUES (?, {time})");
