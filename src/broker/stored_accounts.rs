@@ -39,6 +39,8 @@ struct Known {
     accounts: BTreeMap<String, Arc<Account>>,
     /// The version of each, and of those that cannot be read.
     versions: BTreeMap<String, Version>,
+    /// The last version of each account whose removal this process has seen.
+    removed: BTreeMap<String, Version>,
     /// The state of the store: one with another id, or an earlier state, has lost documents.
     mark: Option<Mark>,
     /// Whether this process has changed the accounts of a store that had lost documents.
@@ -296,6 +298,10 @@ impl Known {
             };
             accounts.extend(account.map(|account| (name.to_owned(), account)));
         }
+        for (name, version) in &self.versions {
+            self.removed.insert(name.clone(), *version);
+        }
+        self.removed.retain(|name, _| !versions.contains_key(name));
         let is_new = versions != self.versions;
         (self.accounts, self.versions) = (accounts, versions);
         is_new

@@ -190,6 +190,44 @@ async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
+async fn a_removed_account_does_not_return_with_an_older_copy_of_the_store() {
+    let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
+    let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
+    let look = async || {
+        clock.advance(Duration::from_secs(6));
+        one.broker.tend().await;
+        other.broker.tend().await;
+    };
+    for (name, app_id) in [
+        ("shop", "wx0123456789abcdef"),
+        ("kept", "wx1111111111111111"),
+    ] {
+        let body = json!({
+            "platform": "official", "app_id": app_id,
+            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": ["example.com"],
+        });
+        let request = Request::new("PUT", format!("/accounts/{name}")).bearer(KEY);
+        let answer = http::send(one.admin, request.close().body(body)).await;
+        assert_eq!(answer.status, 201);
+    }
+    look().await;
+    // The next server in its directory starts with this copy.
+    assert_eq!(redis.cli(&["SAVE"]), "OK");
+    let removal = Request::new("DELETE", "/accounts/shop").bearer(KEY).close();
+    assert_eq!(http::send(one.admin, removal.text()).await.status, 204);
+    look().await;
+    redis.restart();
+    look().await;
+    look().await;
+    let late = node(&redis, &clock).await;
+    for service in [&one, &other, &late] {
+        let accounts = service.broker.accounts();
+        assert!(accounts.get("shop").is_err() && accounts.get("kept").is_ok());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
 async fn a_change_after_a_store_loss_counts_despite_a_reused_version() {
     let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
     let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);

@@ -168,6 +168,7 @@ impl Broker {
         let mut account = Arc::new(account);
         let new = Version::new(version, text);
         self.change_known(|known| {
+            known.removed.remove(name);
             let is_known = known.versions.insert(name.to_owned(), new) == Some(new);
             match known.accounts.get(name).filter(|_| is_known) {
                 Some(known) => account = known.clone(),
@@ -204,6 +205,8 @@ impl Broker {
             self.change_known(|known| {
                 known.accounts.remove(name);
                 known.versions.remove(name);
+                let removed = Version::new(before.version, &before.text);
+                known.removed.insert(name.to_owned(), removed);
             });
             self.count_change().await;
             info!(key, account = name, "account removed");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
-use super::{Version, document_name, record};
+use super::{Version, document_name, is_present, record};
 use crate::account::Account;
 use crate::broker::Broker;
 use crate::credential::Secret;
@@ -83,7 +83,7 @@ impl Broker {
             Err(StoreError::OtherKey { .. }) => return Ok(()),
             stored => stored?,
         };
-        let (lost, versions) = {
+        let (lost, versions, removed) = {
             let mut known = self.inner.stored_accounts.known.lock();
             if !known.has_lost && before.as_ref().is_none_or(|before| before.is_in(&stored)) {
                 if known.mark == before {
@@ -93,12 +93,13 @@ impl Broker {
             }
             let has_same_id = |before: &Mark| stored.is_some_and(|stored| stored.id == before.id);
             // The versions of another store say nothing about this one.
-            let versions = match before.as_ref().is_some_and(has_same_id) {
-                true => known.versions.clone(),
-                false => BTreeMap::new(),
+            let (versions, removed) = match before.as_ref().is_some_and(has_same_id) {
+                true => (known.versions.clone(), known.removed.clone()),
+                false => Default::default(),
             };
-            (known.accounts.clone(), versions)
+            (known.accounts.clone(), versions, removed)
         };
+        self.remove_again(removed).await?;
         let restored = self.restore(lost, &versions).await?;
         let (_, mark) = self.next_mark().await?;
         {
@@ -110,6 +111,31 @@ impl Broker {
                 restored,
                 "stored accounts written again from memory: the store had lost them"
             );
+        }
+        Ok(())
+    }
+
+    /// Removes accounts that came back with an older copy of the store, unless they were changed there since.
+    async fn remove_again(&self, removed: BTreeMap<String, Version>) -> Result<(), StoreError> {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        for (name, known) in removed {
+            let document = document_name(&name);
+            let stored = match store.load_document(&document, now).await {
+                Err(StoreError::OtherKey { .. }) => continue,
+                stored => stored?,
+            };
+            let Some(stored) = stored.filter(is_present) else {
+                continue;
+            };
+            let is_older = stored.version < known.number
+                || Version::new(stored.version, &stored.text) == known;
+            let end = Document::after(Some(&stored), "").until(now);
+            if is_older && store.save_document(&document, &end, now).await?.is_some() {
+                warn!(
+                    account = name,
+                    "stored account removed again: the store had gone back to an earlier state"
+                );
+            }
         }
         Ok(())
     }
