@@ -14,7 +14,7 @@ mod log;
 mod without_store;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -131,6 +131,7 @@ impl Broker {
             began: self.inner.clock.uptime(),
             had,
             has_called: AtomicBool::new(false),
+            sent_at: AtomicU64::new(0),
             result,
         };
         self.inner.runtime.spawn(started.run());
@@ -234,6 +235,9 @@ pub(super) struct Flight {
     pub(super) had: Option<Arc<Credential>>,
     /// Whether a call of it may have reached WeChat.
     has_called: AtomicBool,
+    /// When the last successful call was sent, in milliseconds. Taken directly before it: a process that was stopped
+    /// before its call would give a new value the generation of an older one.
+    sent_at: AtomicU64,
     result: watch::Sender<FlightResult>,
 }
 
@@ -297,13 +301,15 @@ impl Flight {
     /// result in the store.
     async fn fetch(&self, parent: Option<Arc<Credential>>) -> Result<Published, Failed> {
         let is_claimed = self.limit().await.map_err(Failed::RateLimited)?;
-        let sent_at = self.broker.inner.clock.now_millis();
         let issued = self.call(parent.as_deref()).await;
         if is_claimed && !self.has_called.load(Ordering::Relaxed) {
             self.keep_claim();
         }
         let dated = match issued {
-            Ok(issued) => self.date(issued, sent_at).await,
+            Ok(issued) => {
+                let sent_at = self.sent_at.load(Ordering::Relaxed);
+                self.date(issued, sent_at).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = &dated {

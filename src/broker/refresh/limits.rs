@@ -231,7 +231,11 @@ impl Flight {
                 "call count could not be stored",
             ),
         }
+        let sent_at = self.broker.inner.clock.now_millis();
         let outcome = call.await;
+        if outcome.is_ok() {
+            self.sent_at.store(sent_at, Ordering::Relaxed);
+        }
         if !outcome.as_ref().is_err_and(is_unsent) {
             self.has_called.store(true, Ordering::Relaxed);
         }
