@@ -1,18 +1,37 @@
-//! The right to redeem a code: one request at a time has it, among all nodes.
+//! The right to redeem a code: one request at a time has it, among all nodes. Likewise the right to ask WeChat to
+//! push.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::records::refusal_in;
+use super::records::{document_name, refusal_in};
 use super::redeem::interrupted;
+use super::token::START_EVERY;
 use super::{Broker, PlatformState};
 use crate::broker::AccountEntry;
 use crate::credential::Secret;
 use crate::error::Error;
 use crate::platform::authorizer::code_id;
+use crate::store::Document;
 use crate::upstream::Upstream;
 
 impl Broker {
+    /// Claims the next request to push for this node. A store that fails does not prevent it, nor does the claim of
+    /// a clock that was ahead.
+    pub(super) async fn claim_start(&self, platform: &AccountEntry) -> bool {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        if !store.is_shared() {
+            return true;
+        }
+        let name = document_name(platform, "starting");
+        let claim = Document::new("").until(now.plus(START_EVERY));
+        if !matches!(store.save_document(&name, &claim, now).await, Ok(None)) {
+            return true;
+        }
+        let claimed = store.load_document(&name, now).await.ok().flatten();
+        claimed.is_some_and(|claimed| claimed.expires_at > Some(now.plus(2 * START_EVERY)))
+    }
+
     /// Claims a code that came directly. If the push brought it too, and this or another process is redeeming it,
     /// waits for that.
     pub(super) async fn claim_or_wait(

@@ -413,7 +413,7 @@ fn read_time(document: &Document) -> Option<UnixTime> {
 }
 
 /// Returns the name of one of the platform's own documents.
-fn document_name(platform: &AccountEntry, last: &str) -> String {
+pub(super) fn document_name(platform: &AccountEntry, last: &str) -> String {
     format!("{}:{last}", record_groups(platform)[0])
 }
 

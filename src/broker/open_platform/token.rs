@@ -39,6 +39,9 @@ impl Broker {
         }
         let (broker, platform, state) = (self.clone(), platform.clone(), state.clone());
         self.inner.runtime.spawn(async move {
+            if !broker.claim_start(&platform).await {
+                return;
+            }
             if let Err(error) = broker.start_push(&platform, &state).await {
                 warn!(
                     platform = platform.name, %error, fix = %error.fix_for_operator().en,
@@ -287,4 +290,4 @@ const REFUSED_KEPT: usize = 4;
 const PUSHES_STOPPED: Duration = Duration::from_secs(3_600);
 
 /// Interval between two requests to push.
-const START_EVERY: Duration = Duration::from_secs(600);
+pub(super) const START_EVERY: Duration = Duration::from_secs(600);

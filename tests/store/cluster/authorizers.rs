@@ -22,6 +22,7 @@ const CAFE: &str = "wx2222222222222222";
 const START: UnixTime = UnixTime(1_767_225_600);
 
 const COMPONENT_TOKEN: &str = "/cgi-bin/component/api_component_token";
+const START_PUSH: &str = "/cgi-bin/component/api_start_push_ticket";
 const LIST: &str = "/cgi-bin/component/api_get_authorizer_list";
 
 struct World {
@@ -167,6 +168,18 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
     world.until(again).await;
     let calls = [COMPONENT_TOKEN, LIST].map(|path| world.calls(path));
     assert_eq!(calls, [1, lists + 1], "the list restores what no node knew");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn all_nodes_together_ask_wechat_to_push_once_in_ten_minutes() {
+    let world = World::without_ticket(3).await;
+    for asked in 1..=4 {
+        world.advance(600);
+        world.tend().await;
+        called(&world.sandbox, START_PUSH, asked).await;
+    }
+    assert_eq!(world.calls(START_PUSH), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
