@@ -1,10 +1,12 @@
-//! The other nodes: which there are, and the values that they have stored. The keeper looks periodically, so
-//! that no reader and no page reads the store.
+//! The values that the other nodes have stored. The keeper looks periodically, so that no reader and no page reads
+//! the store. Which nodes there are is in `nodes`.
 //!
 //! A value that a peer node refreshed (after a `reject`, a lost reply or a foreign refresh) must reach this
 //! process before the value that it serves is dead: WeChat accepts a replaced token for five minutes
 //! (<https://developers.weixin.qq.com/doc/oplatform/developers/dev/AccessToken.html>). In the other direction,
 //! a Redis that restarted empty or failed over to an incomplete replica is given what this process has.
+
+mod nodes;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
+pub use self::nodes::Cluster;
+pub(super) use self::nodes::Presence;
 use super::Broker;
 use super::refresh::OVERLAP;
 use super::slot::{Refresh, RefreshOutcome, Slot};
@@ -21,7 +25,7 @@ use super::stats::Outcome;
 use crate::account::{Account, TokenMode};
 use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
-use crate::store::{Node, PeerNode, Saved, StoreError, at_most};
+use crate::store::{Saved, StoreError, at_most};
 use crate::upstream::endpoint;
 
 /// The state of the exchange with the store.
@@ -31,106 +35,13 @@ pub(super) struct StoreSync {
     failed: Mutex<bool>,
     /// Whether the last pass could not store all credentials. Logged once.
     not_stored: AtomicBool,
+    /// Whether a pass has read all values, also those that are not used, after a change of the store's key.
+    has_read_all: AtomicBool,
     /// When an unknown token may cause a store read again.
     token_lookup: Arc<tokio::sync::Mutex<Due>>,
 }
 
-/// The identity of this node and the result of the last check.
-pub(super) struct Presence {
-    node: Node,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    due: Due,
-    peer_nodes: Vec<PeerNode>,
-    /// The store's last error, and since when the store has been failing.
-    trouble: Option<(StoreError, UnixTime)>,
-    looked_at: Option<UnixTime>,
-}
-
-/// This node, its store and its peer nodes.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Cluster {
-    /// This node.
-    pub node: Node,
-    /// `memory`, `file`, `redis` or `sql`.
-    pub store: &'static str,
-    /// Description of the store, without a password.
-    pub place: String,
-    /// Whether other processes may use the store too.
-    pub shared: bool,
-    /// The store's current error, and since when it has been failing.
-    pub trouble: Option<(StoreError, UnixTime)>,
-    /// When the store was last checked.
-    pub looked_at: Option<UnixTime>,
-    /// The peer nodes, sorted by name. Empty if the store is not shared.
-    pub peer_nodes: Vec<PeerNode>,
-}
-
-impl Presence {
-    pub(super) fn new(name: Option<String>) -> Self {
-        let name = name
-            .or_else(machine)
-            .unwrap_or_else(|| "wx-jssdk".to_owned());
-        Self {
-            node: Node::new(&name),
-            seen: Mutex::default(),
-        }
-    }
-}
-
 impl Broker {
-    /// Returns what the keeper last found about the store and the peer nodes.
-    pub(super) fn cluster(&self) -> Cluster {
-        let (store, presence) = (&self.inner.store, &self.inner.presence);
-        let seen = presence.seen.lock();
-        Cluster {
-            node: presence.node.clone(),
-            store: store.kind(),
-            place: store.describe(),
-            shared: store.is_shared(),
-            trouble: seen.trouble.clone(),
-            looked_at: seen.looked_at,
-            peer_nodes: seen.peer_nodes.clone(),
-        }
-    }
-
-    /// Announces this node in a shared store and reads the peer nodes. Checks any other store for being
-    /// writable.
-    pub(super) async fn announce(&self) {
-        let (clock, presence) = (&self.inner.clock, &self.inner.presence);
-        let uptime = clock.uptime();
-        if !presence.seen.lock().due.take(uptime, ANNOUNCE_EVERY) {
-            return;
-        }
-        let store = &self.inner.store;
-        let answer = match store.is_shared() {
-            true => store.announce(&presence.node, clock.now()).await,
-            false => store.ping().await.map(|()| Vec::new()),
-        };
-        let mut seen = presence.seen.lock();
-        seen.looked_at = Some(clock.now());
-        match answer {
-            Ok(mut peer_nodes) => {
-                peer_nodes.retain(|peer| peer.node.id != presence.node.id);
-                peer_nodes
-                    .sort_by(|a, b| (&a.node.name, a.node.id).cmp(&(&b.node.name, b.node.id)));
-                (seen.peer_nodes, seen.trouble) = (peer_nodes, None);
-            }
-            // The last known peer nodes are kept, each with the time when it was last seen.
-            Err(error) => {
-                let since = seen
-                    .trouble
-                    .as_ref()
-                    .map_or(clock.now(), |(_, since)| *since);
-                seen.trouble = Some((error, since));
-            }
-        }
-    }
-
     /// Returns the account whose token this is. For an unknown token it first reads the shared store, where
     /// a peer node may have put it a moment ago, at most once a second.
     pub async fn find_account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
@@ -203,11 +114,11 @@ impl Broker {
         if !due.lock().take(uptime, every) {
             return;
         }
-        let slots: Vec<_> = self
-            .slots()
-            .into_iter()
-            .filter(|slot| slot.is_wanted())
-            .collect();
+        // Reading a value encrypts it again with a new key.
+        let reads_all = self.inner.store.is_changing_keys()
+            && !self.inner.keeper.sync.has_read_all.load(Ordering::Relaxed);
+        let mut slots = self.slots();
+        slots.retain(|slot| reads_all || slot.is_wanted());
         let classic = self.classic_tokens();
         let pages = u32::try_from(slots.len() / PAGE).unwrap_or(u32::MAX);
         due.lock().postpone(PER_PAGE.saturating_mul(pages));
@@ -220,13 +131,16 @@ impl Broker {
                 Err(error) => return self.reachable(Some(&error)),
             };
             self.reachable(None);
-            let missing = page.iter().zip(stored).filter_map(|(slot, stored)| {
+            let wanted = page.iter().zip(stored);
+            let wanted = wanted.filter(|(slot, _)| slot.is_wanted());
+            let missing = wanted.filter_map(|(slot, stored)| {
                 let is_classic = classic.contains(&slot.key);
                 self.compare(slot, stored, is_classic)
             });
             not_stored = self.save_all(missing.collect()).await.or(not_stored);
         }
         let sync = &self.inner.keeper.sync;
+        sync.has_read_all.fetch_or(reads_all, Ordering::Relaxed);
         let before = sync
             .not_stored
             .swap(not_stored.is_some(), Ordering::Relaxed);
@@ -406,15 +320,6 @@ impl Broker {
     }
 }
 
-/// Returns the machine's name, if `/proc`, the environment or `/etc` provides it. The systemd unit hides `/proc`'s.
-fn machine() -> Option<String> {
-    let read = |path| std::fs::read_to_string(path).ok();
-    let name = read("/proc/sys/kernel/hostname")
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .or_else(|| read("/etc/hostname"))?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
 /// Whether these are two classic tokens fetched at about the same time by two nodes that could not
 /// coordinate because the store was unreachable. It is unknown which call WeChat executed first, and
 /// therefore which token it has retired.
@@ -445,6 +350,3 @@ const SAVES_AT_ONCE: usize = 256;
 
 /// Minimum time between two store reads for unknown tokens.
 const LOOK_GAP: Duration = Duration::from_secs(1);
-
-/// A sixth of the time after which a silent node counts as gone.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);

@@ -54,6 +54,12 @@ impl Store {
         self.encryption.current.is_some()
     }
 
+    /// Whether values of another key, or in plain text, are read and encrypted again.
+    pub(crate) fn is_changing_keys(&self) -> bool {
+        let keys = &self.encryption;
+        keys.previous.is_some() || keys.accept_unencrypted
+    }
+
     /// Saves a sealed credential, if it is the newer one or the stored one is `outdated`. A stored one of an
     /// unknown key counts as newer while it lives.
     pub(super) async fn put(

@@ -10,7 +10,7 @@ use wx_jssdk::broker::{AccountSnapshot, Broker, Find, Health};
 use wx_jssdk::error::UpstreamError;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
-use wx_jssdk::store::{Document, Store};
+use wx_jssdk::store::{Document, EncryptionKey, EncryptionKeys, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
 
 use crate::common::upstream::verdict;
@@ -1037,4 +1037,30 @@ async fn a_mini_program_of_the_list_is_known_as_one_before_a_ticket_is_asked_for
         "{error:?}"
     );
     assert_eq!(world.calls(TICKET), 0);
+}
+
+#[tokio::test]
+async fn a_restart_with_a_new_key_encrypts_unused_tokens_of_accounts_again() {
+    let key = |digit: &str| EncryptionKey::parse(&digit.repeat(64)).ok();
+    let [old, both, new] =
+        [("a", None), ("b", Some("a")), ("b", None)].map(|(current, previous)| EncryptionKeys {
+            current: key(current),
+            previous: previous.and_then(key),
+            accept_unencrypted: false,
+        });
+    let store = Store::memory();
+    let world = World::with(platform().authorized_by(SHOP), store.clone().encrypted(old));
+    let world = world.await;
+    world.push_ticket().await;
+    world.settle().await;
+    let token = world.token(SHOP).await.unwrap();
+    let accounts = world.broker.accounts();
+    let (_, account) = accounts.of_authorizer(COMPONENT, SHOP).unwrap();
+    let restarted = broker(&world.sandbox, &world.clock, &store.clone().encrypted(both));
+    restarted.tend().await;
+    let stored = store
+        .encrypted(new)
+        .load(&account.key(Kind::AccessToken))
+        .await;
+    assert_eq!(stored, Ok(Some((*token).clone())));
 }
