@@ -226,6 +226,24 @@ impl Broker {
             // This machine's clock was set. Its dates for the same value are correct here, and the stored
             // dates are correct elsewhere.
             (Some(stored), Some(last)) if state.adjusted && stored.value == last.value => None,
+            // This node's clock or the other one's is wrong. The own value may have been replaced: its dates are
+            // no longer trusted, so that it is refreshed here, which dates the new one.
+            (Some(stored), Some(last))
+                if stored.generation > last.generation
+                    && self.is_from_the_future(&stored)
+                    && !(state.dated_here && stored.value == last.value) =>
+            {
+                let end = self.inner.clock.now().plus(OVERLAP);
+                if last.expires_at > end {
+                    let shortened = Credential {
+                        expires_at: end,
+                        ..(*last).clone()
+                    };
+                    state.see(&Arc::new(shortened), &self.inner.clock);
+                    self.publish(slot, &state);
+                }
+                None
+            }
             (Some(stored), last) if last.as_ref().is_none_or(|last| stored.replaces(last)) => {
                 // A peer node has ended the value that is served here.
                 let is_ended = last.as_ref().is_some_and(|last| {

@@ -215,3 +215,48 @@ async fn a_generation_of_a_fast_clock_shortens_no_later_classic_token() {
     assert!(left > 7_000, "{left} s");
     assert_eq!(sandbox.calls("/cgi-bin/token"), 2);
 }
+
+/// Reads of a node that adopted dates of a fast clock, or has a slow one itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_that_are_ten_minutes_apart_let_no_node_serve_a_dead_value() {
+    for mode in [TokenMode::Stable, TokenMode::Classic] {
+        let [fast, right] = [(); 2].map(|()| Clock::manual(UnixTime(1_767_225_600)));
+        let sandbox = Sandbox::start(right.clone()).await.unwrap();
+        sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
+        let tables = Tables::sqlite().ready().await;
+        let node = |clock: &Clock| {
+            let account = Account::official(APP, SECRET).token_mode(mode);
+            let account = account.js_safe_domain("example.com").unwrap();
+            let builder = Broker::builder()
+                .account("main", account)
+                .clock(clock.clone());
+            let builder = builder.upstream(impatient(&sandbox)).store(tables.open());
+            builder.build().unwrap()
+        };
+        let pass = |seconds| {
+            for clock in [&fast, &right] {
+                assert!(clock.advance(Duration::from_secs(seconds)));
+            }
+        };
+        assert!(fast.set_wrong(600));
+        let first = node(&fast);
+        first.tend().await;
+        pass(700);
+        let late = node(&right);
+        for _ in 0..240 {
+            for node in [&first, &late] {
+                node.tend().await;
+                let at = right.now().0 - 1_767_225_600;
+                let token = node.credential("main", Kind::AccessToken).await.unwrap();
+                let lives = sandbox.accepts_token(APP, token.value.expose());
+                assert!(lives, "{mode:?}: a dead token at {at}");
+                let ticket = node.credential("main", Kind::JsapiTicket).await.unwrap();
+                let lives = sandbox.accepts_ticket(APP, "jsapi", ticket.value.expose());
+                assert!(lives, "{mode:?}: a dead ticket at {at}");
+            }
+            pass(60);
+        }
+        let calls = sandbox.calls_total();
+        assert!(calls < 20, "{mode:?}: {calls} calls");
+    }
+}
