@@ -37,8 +37,10 @@ pub(super) struct ConnectionLimits {
     /// Without a request in progress, until the connection is closed. One that is still open
     /// [`CLOSING`] later is ended.
     pub(super) idle: u32,
-    /// Connections of one worker.
+    /// Connections of one worker beyond which a new one evicts others.
     pub(super) places: usize,
+    /// Connections of one worker beyond which it accepts no more.
+    pub(super) at_most: usize,
     /// Bytes of the unfinished requests of one worker.
     pub(super) request_bytes: usize,
 }
@@ -80,6 +82,9 @@ pub(super) struct Worker {
     /// Bytes that the unfinished requests hold.
     held_bytes: Rc<Cell<usize>>,
     next_id: Cell<u64>,
+    /// The last second in which no connection could be ended to make room. Only the last place is worth another
+    /// search in it.
+    searched_in_vain: Cell<u32>,
     /// The connections that may continue; one that was told to end is removed.
     connections: RefCell<HashMap<u64, Rc<State>>>,
 }
@@ -130,6 +135,7 @@ impl Worker {
             second: Rc::default(),
             held_bytes: Rc::default(),
             next_id: Cell::new(0),
+            searched_in_vain: Cell::new(NEVER),
             connections,
         });
         let looking = Rc::downgrade(&worker);
@@ -151,8 +157,11 @@ impl Worker {
 
     /// Puts a stream under guard, and makes room for it if all places are taken.
     pub(super) fn guard(self: &Rc<Self>, io: TcpStream) -> Guarded<TcpStream> {
-        if self.connections.borrow().len() >= self.limits.places {
-            self.make_room();
+        let open = self.connections.borrow().len();
+        let is_last = open + 1 >= self.limits.at_most;
+        let has_searched = self.searched_in_vain.get() == self.second.get();
+        if is_last || (open >= self.limits.places && !has_searched) {
+            self.make_room(is_last);
         }
         let state = Rc::new(State {
             peer: io.peer_addr().ok(),
@@ -209,12 +218,13 @@ impl Worker {
 
     /// Ends idle connections, the longest idle first. If none is idle, ends the oldest unfinished
     /// requests of the address that has most of them: a proxy sends whole requests and loses nothing. A
-    /// request that was received completely and is being answered is never ended.
+    /// request that was received completely and is being answered is never ended, and one that may be on its
+    /// way only for the last place (`is_last`).
     ///
     /// Ends several at a time, so that a flood of new connections causes few scans.
-    fn make_room(&self) {
+    fn make_room(&self, is_last: bool) {
         let now = self.second.get();
-        let at_most = (self.limits.places / 64).max(1);
+        let count = (self.limits.places / 64).max(1);
         let mut connections = self.connections.borrow_mut();
         let mut idle: Vec<_> = connections
             .iter()
@@ -223,7 +233,7 @@ impl Worker {
             .map(|(id, state)| (state.idle_since.get(), *id))
             .collect();
         if !idle.is_empty() {
-            let idle = oldest(&mut idle, at_most);
+            let idle = oldest(&mut idle, count);
             end(&mut connections, &idle, &self.load.evicted_idle);
             return;
         }
@@ -236,9 +246,14 @@ impl Worker {
         }
         if let Some(most) = unfinished.values_mut().max_by_key(|of_one| of_one.len()) {
             let half = most.len().div_ceil(2);
-            let ids = oldest(most, at_most.min(half));
+            most.retain(|(since, _)| is_last || now.saturating_sub(*since) > 1);
+            let ids = oldest(most, count.min(half));
             end(&mut connections, &ids, &self.load.evicted_unfinished);
+            if !ids.is_empty() {
+                return;
+            }
         }
+        self.searched_in_vain.set(now);
     }
 
     /// Limits the bytes of unfinished requests: beyond the limit, ends some of them until an eighth of it is free.

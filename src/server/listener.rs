@@ -217,6 +217,7 @@ impl ListenerLimits {
             send: seconds(self.request),
             idle: seconds(self.keep_alive),
             places: at_most - at_most.div_ceil(10),
+            at_most,
             request_bytes: (REQUEST_BYTES / self.workers).max(LEAST_BYTES),
         };
         (limits, at_most)

@@ -16,20 +16,22 @@ impl Wake for Woken {
     }
 }
 
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    request: 1,
+    answer: 1,
+    send: 1,
+    idle: 1,
+    places: 10,
+    at_most: 12,
+    request_bytes: 1_024,
+};
+
 async fn guarded() -> (Rc<Worker>, Guarded<TcpStream>, TcpStream) {
-    let limits = ConnectionLimits {
-        request: 1,
-        answer: 1,
-        send: 1,
-        idle: 1,
-        places: 10,
-        request_bytes: 1_024,
-    };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap());
     let client = client.await.unwrap();
     let (io, _) = listener.accept().await.unwrap();
-    let worker = Worker::start(limits, Arc::default());
+    let worker = Worker::start(LIMITS, Arc::default());
     let guarded = worker.guard(io);
     (worker, guarded, client)
 }
@@ -89,5 +91,41 @@ fn bytes_of_a_request_count_until_it_is_answered_and_while_its_body_is_awaited()
         worker.limit_bytes(reading.id);
         assert!(!is_open(waiting) && is_open(reading));
         assert_eq!(worker.held_bytes.get(), 1_000);
+    });
+}
+
+#[test]
+fn new_connections_evict_each_other_only_when_the_reserve_is_used_up() {
+    System::new().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut accepted, mut clients) = (Vec::new(), Vec::new());
+        for _ in 0..6 {
+            clients.push(TcpStream::connect(listener.local_addr().unwrap()).await);
+            accepted.push(listener.accept().await.unwrap().0);
+        }
+        let limits = ConnectionLimits {
+            places: 2,
+            at_most: 5,
+            ..LIMITS
+        };
+        // From here on nothing waits, so the worker's second stands still.
+        let worker = Worker::start(limits, Arc::default());
+        let mut accepted = accepted.into_iter().map(|io| worker.guard(io));
+        let is_open = |of: &Guarded<TcpStream>| of.state().check().is_ok();
+        let in_progress: Vec<_> = accepted.by_ref().take(2).collect();
+        for connection in &in_progress {
+            connection.state().begin_answer(false);
+        }
+        let silent = accepted.next().unwrap();
+        let begun = accepted.next().unwrap();
+        begun.state().note_read();
+        assert!(is_open(&silent) && is_open(&begun));
+        let last = accepted.next().unwrap();
+        assert!(!is_open(&silent) && is_open(&begun) && is_open(&last));
+        drop(last);
+        worker.second.set(2);
+        let later = accepted.next().unwrap();
+        assert!(!is_open(&begun) && is_open(&later), "it had its time");
+        assert!(in_progress.iter().all(is_open));
     });
 }
