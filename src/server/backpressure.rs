@@ -19,6 +19,8 @@ use actix_service::{Service, ServiceFactory, apply_fn_factory};
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::error::PayloadError;
+use actix_web::http::Version;
+use actix_web::http::header::{TRANSFER_ENCODING, UPGRADE};
 use actix_web::rt::net::{ActixStream, Ready};
 use actix_web::web::Bytes;
 use futures_util::Stream;
@@ -163,12 +165,20 @@ where
             state.begin_answer(may_upload(&request));
             meter(&mut request, state);
         }
+        let head = request.head();
+        // actix-http would answer an offered upgrade with `Connection: upgrade`, and close.
+        let offers_upgrade = head.connection_type() == ConnectionType::Upgrade;
+        let knows_chunks = head.version >= Version::HTTP_11;
         let (answer, each) = (app.call(request), each.clone());
         let answering = Answering(state);
         async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
             let state = answering.0.as_ref();
-            let closes = state.is_some_and(|state| state.has_large_head());
+            let mut closes = offers_upgrade || state.is_some_and(|state| state.has_large_head());
+            if !knows_chunks && answer.body().size() == BodySize::Stream {
+                answer.head_mut().no_chunking(true);
+                closes = true;
+            }
             let mut answer = answer.map_body(|_, body| Pieces::new(body, answering));
             if closes {
                 answer.head_mut().set_connection_type(ConnectionType::Close);
@@ -184,8 +194,17 @@ fn meter(request: &mut Request, state: &Rc<State>) {
     if matches!(request.payload(), Payload::None) {
         return;
     }
+    let body = request.take_payload();
+    let headers = &request.head().headers;
+    let upgrade = headers.get(UPGRADE);
+    if upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && !headers.contains_key(TRANSFER_ENCODING)
+    {
+        // actix-http would take everything up to the connection's end for the body.
+        return;
+    }
     let body = Metered {
-        body: request.take_payload(),
+        body,
         state: state.clone(),
     };
     *request.payload() = Payload::Stream {

@@ -244,6 +244,42 @@ async fn answer_in_halves(upstream: TcpListener, goes_on: Arc<Notify>) {
 }
 
 #[tokio::test]
+async fn a_caller_of_http_1_0_gets_an_answer_without_chunks() {
+    let world = World::new().await;
+    let query = "sandbox_json=100000&sandbox_chunked=1";
+    let target = format!("/wx/main/cgi-bin/media/x?access_token={KEY}&{query}");
+    let request = get(target).header("Connection", "keep-alive").text();
+    let request = request.replace("HTTP/1.1", "HTTP/1.0");
+    let answer = Answer::parse(&exchange(world.service.admin, request).await);
+    assert_eq!(answer.header("transfer-encoding"), None);
+    assert!(answer.text.as_bytes() == direct(&world, query).await);
+}
+
+#[tokio::test]
+async fn the_answer_to_an_offered_upgrade_says_that_the_connection_closes() {
+    let world = World::new().await;
+    let users = format!("/wx/main{USERS}?access_token={KEY}");
+    let h2c = [
+        ("Connection", "Upgrade, HTTP2-Settings"),
+        ("Upgrade", "h2c"),
+        ("HTTP2-Settings", "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"),
+    ];
+    for request in [
+        post(&users).headers(&h2c).body("{}"),
+        get("/healthz").headers(&h2c).text(),
+        get(&users)
+            .header("Connection", "keep-alive, Upgrade")
+            .header("Upgrade", "websocket")
+            .text(),
+        get(&users).header("Upgrade", "WebSocket").text(),
+    ] {
+        let answer = world.send_text(request).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_upload_may_take_longer_than_other_requests() {
     let world = World::with("[limits]\nrequest_seconds = 1\n").await;
     let path = "/cgi-bin/media/upload";
