@@ -40,15 +40,16 @@ pub(crate) struct AccessLog {
     listener: ListenerName,
     log: RequestLog,
     clients: Arc<ClientIps>,
-    refusals: Arc<RefusalLines>,
+    /// Of refusals (status 400 to 499) and of failures (500 to 599).
+    limits: Arc<[LineLimit; 2]>,
 }
 
-/// Limits the lines of refused requests, which cost their clients nothing: see [`MOST_REFUSALS`].
+/// Limits the lines of failed requests, which cost their clients nothing: see [`MOST_LINES`].
 #[derive(Debug, Default)]
-struct RefusalLines {
+struct LineLimit {
     /// The second of the last one, in uptime.
     second: AtomicU64,
-    /// Refused requests in that second.
+    /// Failed requests in that second.
     count: AtomicU64,
 }
 
@@ -66,7 +67,7 @@ impl AccessLog {
             listener,
             log,
             clients,
-            refusals: Arc::default(),
+            limits: Arc::default(),
         }
     }
 
@@ -120,11 +121,11 @@ impl AccessLog {
         if !noted {
             return;
         }
-        let is_refusal = self.listener == ListenerName::Public && (400..500).contains(&status);
-        if self.log == RequestLog::Failed && is_refusal {
-            let (is_within, left_out) = self.refusals.count(entry.begun + took);
+        if let Some(limit) = self.line_limit(status) {
+            let (is_within, left_out) = limit.count(entry.begun + took);
             if left_out > 0 {
-                info!(target: TARGET, left_out, "failed requests are left out of the log");
+                let class = if status < 500 { "4xx" } else { "5xx" };
+                info!(target: TARGET, class, left_out, "failed requests are left out of the log");
             }
             if !is_within {
                 return;
@@ -149,6 +150,18 @@ impl AccessLog {
         }
     }
 
+    /// Returns the limit of the lines of answers with this status, if there is one.
+    fn line_limit(&self, status: u16) -> Option<&LineLimit> {
+        if self.log != RequestLog::Failed || self.listener != ListenerName::Public {
+            return None;
+        }
+        match status {
+            400..=499 => Some(&self.limits[0]),
+            500..=599 => Some(&self.limits[1]),
+            _ => None,
+        }
+    }
+
     /// Adds the request id to failed answers, and to all answers of the admin listener, so that clients
     /// can quote it to the operator.
     pub(super) fn label(&self, entry: &Entry, status: StatusCode, headers: &mut HeaderMap) {
@@ -161,16 +174,16 @@ impl AccessLog {
     }
 }
 
-impl RefusalLines {
+impl LineLimit {
     /// Returns whether one more line is written at this uptime, and how many the last second left out.
     fn count(&self, uptime: Duration) -> (bool, u64) {
         let second = uptime.as_secs();
         if self.second.fetch_max(second, Ordering::Relaxed) < second {
             let last = self.count.swap(1, Ordering::Relaxed);
-            return (true, last.saturating_sub(MOST_REFUSALS));
+            return (true, last.saturating_sub(MOST_LINES));
         }
         let before = self.count.fetch_add(1, Ordering::Relaxed);
-        (before < MOST_REFUSALS, 0)
+        (before < MOST_LINES, 0)
     }
 }
 
@@ -218,8 +231,9 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The log target, for filters: `wx_jssdk::request=off`.
 const TARGET: &str = "wx_jssdk::request";
 
-/// Lines of refused requests of the public listener in a second. One client could have tens of thousands written.
-const MOST_REFUSALS: u64 = 100;
+/// Lines of refused requests of the public listener in a second, and as many of failed ones. One client could have tens
+/// of thousands written.
+const MOST_LINES: u64 = 100;
 
 /// Requests that take longer count as slow. A signature takes microseconds, a cold one as long as WeChat
 /// takes.
@@ -242,8 +256,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn refusals_and_failures_on_the_public_listener_displace_no_lines_of_each_other() {
+        let clients = Arc::new(ClientIps::new(Vec::new(), "x-forwarded-for"));
+        let public = AccessLog::new(ListenerName::Public, RequestLog::Failed, clients);
+        let admin = AccessLog {
+            listener: ListenerName::Admin,
+            ..public.clone()
+        };
+        let written = |log: &AccessLog, status| {
+            let limit = log.line_limit(status);
+            let is_written =
+                |_: &i32| limit.is_none_or(|limit| limit.count(Duration::from_secs(1)).0);
+            (0..5_000).filter(is_written).count()
+        };
+        let statuses = [404, 502, 200];
+        assert_eq!(
+            statuses.map(|status| written(&public, status)),
+            [100, 100, 5_000]
+        );
+        assert_eq!(statuses.map(|status| written(&admin, status)), [5_000; 3]);
+    }
+
+    #[test]
     fn a_flood_of_refused_requests_is_summed_up_in_the_log() {
-        let lines = RefusalLines::default();
+        let lines = LineLimit::default();
         let count = |millis| lines.count(Duration::from_millis(millis));
         let written = (0..5_000).filter(|_| count(7_100).0).count();
         assert_eq!(written, 100);
