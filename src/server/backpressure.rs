@@ -26,6 +26,7 @@ use actix_web::web::Bytes;
 use futures_util::Stream;
 use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
+use tokio::time::{Sleep, sleep};
 
 use super::connection_guard::State;
 use crate::endpoint::Problem;
@@ -281,21 +282,23 @@ impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
                 next => return Poll::Ready(next),
             }
         }
-        let length = self.rest.len().min(PIECE);
-        Poll::Ready(Some(Ok(self.rest.split_to(length))))
+        Poll::Ready(Some(Ok(piece(&mut self.rest))))
     }
 }
 
-/// Limits the total size of unsent answers that are generated per request. Files need no limit: all
-/// connections share them.
+/// Limits the total size of unsent answers that are generated per request. Beyond it, new ones are refused, and those
+/// that have been sent for longer than [`LONGEST`] are broken off. Files need no limit: all connections share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnsentBudget(Arc<AtomicUsize>);
 
 impl UnsentBudget {
+    fn is_full(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= MOST_UNSENT
+    }
+
     /// Returns a 429 while [`MOST_UNSENT`] bytes of answers are unsent.
     pub(super) fn refusal(&self) -> Option<HttpResponse> {
-        let is_full = self.0.load(Ordering::Relaxed) >= MOST_UNSENT;
-        is_full.then(|| {
+        self.is_full().then(|| {
             let problem = Problem::new(
                 ProblemCode::RateLimited,
                 "too many large answers of this listener wait for their clients",
@@ -314,55 +317,71 @@ impl UnsentBudget {
 
     /// Returns the answer, counted until it is sent, or [`UnsentBudget::refusal`].
     pub(super) fn limit(&self, answer: HttpResponse) -> HttpResponse {
-        let bytes = match answer.body().size() {
-            BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
-            _ => 0,
-        };
         if let Some(refusal) = self.refusal() {
             return refusal;
         }
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-        let unsent = self.0.clone();
-        answer.map_body(|_, body| {
-            BoxBody::new(Unsent {
-                body: Box::pin(body),
-                bytes,
-                unsent,
-            })
+        answer.map_body(|_, body| match body.try_into_bytes() {
+            Ok(rest) if !rest.is_empty() => {
+                let size = rest.len();
+                self.0.fetch_add(size, Ordering::Relaxed);
+                BoxBody::new(Unsent {
+                    rest,
+                    size,
+                    budget: self.clone(),
+                    deadline: Box::pin(sleep(LONGEST)),
+                })
+            }
+            Ok(_) => BoxBody::new(()),
+            Err(body) => body,
         })
     }
 }
 
 /// An answer that counts against the budget.
 struct Unsent {
-    body: Pin<Box<BoxBody>>,
-    bytes: usize,
-    unsent: Arc<AtomicUsize>,
+    rest: Bytes,
+    size: usize,
+    budget: UnsentBudget,
+    deadline: Pin<Box<Sleep>>,
 }
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        self.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.0.fetch_sub(self.size, Ordering::Relaxed);
     }
 }
 
 impl MessageBody for Unsent {
-    type Error = Box<dyn std::error::Error>;
+    type Error = &'static str;
 
     fn size(&self) -> BodySize {
-        self.body.size()
+        BodySize::Sized(self.size as u64)
     }
 
     fn poll_next(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.body.as_mut().poll_next(context)
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        if self.budget.is_full() && self.deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err("other answers need its place")));
+        }
+        Poll::Ready(Some(Ok(piece(&mut self.rest))))
     }
+}
+
+/// Takes the next piece of an answer.
+fn piece(rest: &mut Bytes) -> Bytes {
+    rest.split_to(rest.len().min(PIECE))
 }
 
 /// A scrape of ten thousand accounts is 13 MiB; another one may begin while less than this is unsent.
 const MOST_UNSENT: usize = 8 * 1_024 * 1_024;
+
+/// How long an answer that is read slowly keeps its place.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// Bytes of answers that are buffered before they are sent.
 pub(super) const WRITE_BUFFER: usize = 8 * 1_024;
@@ -372,7 +391,32 @@ const PIECE: usize = 4 * 1_024;
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_slowly_read_answer_is_broken_off_only_when_others_need_its_place() {
+        let budget = UnsentBudget::default();
+        let is_sent = async |is_old: bool, others: usize| {
+            budget.0.store(others, Ordering::Relaxed);
+            let mut deadline = Box::pin(sleep(if is_old { Duration::ZERO } else { LONGEST }));
+            if is_old {
+                deadline.as_mut().await;
+            }
+            let mut answer = Box::pin(Unsent {
+                rest: Bytes::from_static(&[0; 3 * PIECE]),
+                size: 0,
+                budget: budget.clone(),
+                deadline,
+            });
+            let next = poll_fn(|context| answer.as_mut().poll_next(context)).await;
+            next == Some(Ok(Bytes::from_static(&[0; PIECE])))
+        };
+        assert!(!is_sent(true, MOST_UNSENT).await);
+        assert!(is_sent(false, MOST_UNSENT).await);
+        assert!(is_sent(true, MOST_UNSENT - 1).await);
+    }
 
     #[test]
     fn pipelined_requests_are_separated_by_empty_lines() {

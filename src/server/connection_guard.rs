@@ -32,7 +32,7 @@ pub(super) struct ConnectionLimits {
     pub(super) request: u32,
     /// From the first byte of a request to the first of its answer; includes the time of a refresh.
     pub(super) answer: u32,
-    /// From the first blocked write of an answer until all of it is sent.
+    /// From a blocked write until the client has taken what was written.
     pub(super) send: u32,
     /// Without a request in progress, until the connection is closed. One that is still open
     /// [`CLOSING`] later is ended.
