@@ -188,7 +188,9 @@ where
         // The guard closes idle connections: actix-http would set and drop a timer for each request.
         .keep_alive(KeepAlive::Os)
         .client_request_timeout(limits.request.min(FIRST_HEAD))
-        .client_disconnect_timeout(DISCONNECT)
+        // The rest of a refused body is read for as long: a client that writes all of it before it reads would lose
+        // its answer to the reset of a closed connection.
+        .client_disconnect_timeout(limits.request)
         .h1_write_buffer_size(WRITE_BUFFER)
         .on_connect_ext(Paced::on_connect)
         .h1(app)
@@ -233,9 +235,6 @@ const REQUEST_BYTES: usize = 32 * 1024 * 1024;
 
 /// Minimum per worker.
 const LEAST_BYTES: usize = 1024 * 1024;
-
-/// How long the rest of an unread request body is drained before the connection is closed.
-const DISCONNECT: Duration = Duration::from_secs(2);
 
 /// Deadline for a TLS handshake, which takes two round trips, on a slow mobile network too.
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -156,7 +156,7 @@ pub(crate) async fn read(stream: impl AsyncRead + AsyncWrite) -> Answer {
 }
 
 /// Sends a request, ends this direction once the answer is whole, and reads to the end. Otherwise a server that has not read a
-/// whole body would wait two seconds for its rest.
+/// whole body would wait for its rest.
 async fn answer_over(stream: impl AsyncRead + AsyncWrite, request: &[u8]) -> Answer {
     let (mut from, mut into) = tokio::io::split(stream);
     let mut came = Vec::new();

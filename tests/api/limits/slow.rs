@@ -151,6 +151,21 @@ async fn a_request_that_is_not_admitted_is_answered_before_its_body() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_a_refused_body_slowly_gets_the_answer() {
+    let world = World::new("", "").await;
+    let reject = http::post(format_args!("{TOKEN}/reject"));
+    let head = reject.header("Content-Length", 60_000).text();
+    let mut stream = TcpStream::connect(world.admin).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut pieces = interval(Duration::from_millis(300));
+    for _ in 0..12 {
+        pieces.tick().await;
+        stream.write_all(&[b'x'; 5_000]).await.unwrap();
+    }
+    http::read(stream).await.assert_problem(401, "unauthorized");
+}
+
+#[tokio::test]
 async fn half_a_later_head_followed_by_silence_is_timed_out() {
     let world = World::new(SHORT, "").await;
     let mut both = TcpStream::connect(world.public).await.unwrap();
