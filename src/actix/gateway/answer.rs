@@ -60,9 +60,12 @@ impl Answer {
         is_head: bool,
     ) -> hyper::Result<Self> {
         let (head, body) = response.into_parts();
+        // These have no body, whatever length they declare.
+        let has_body = !matches!(head.status.as_u16(), 204 | 304);
         let declared = head
             .headers
             .get(CONTENT_LENGTH)
+            .filter(|_| has_body)
             .and_then(|length| length.to_str().ok()?.parse().ok());
         let mut answer = Self {
             status: head.status.as_u16(),

@@ -189,7 +189,7 @@ async fn an_answer_that_pauses_is_no_idle_connection() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", upstream.local_addr().unwrap());
     let goes_on = Arc::new(Notify::new());
-    tokio::spawn(answer_in_halves(upstream, goes_on.clone()));
+    tokio::spawn(answer_unusually(upstream, goes_on.clone()));
     let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
     let limits = "[limits]\nrequest_seconds = 7\nkeep_alive_seconds = 1\n";
     let world = World::at(sandbox, &base, "", limits).await;
@@ -215,8 +215,9 @@ async fn an_answer_that_pauses_is_no_idle_connection() {
     read_to("second half").await;
 }
 
-/// A WeChat that answers calls of `media` in two halves, the second when it is told to.
-async fn answer_in_halves(upstream: TcpListener, goes_on: Arc<Notify>) {
+/// A WeChat that answers calls of `media` in two halves, the second when it is told to, reads no upload, and declares
+/// a length in a 304.
+async fn answer_unusually(upstream: TcpListener, goes_on: Arc<Notify>) {
     loop {
         let (mut stream, _) = upstream.accept().await.unwrap();
         let goes_on = goes_on.clone();
@@ -237,10 +238,35 @@ async fn answer_in_halves(upstream: TcpListener, goes_on: Arc<Notify>) {
                     stream.write_all(answer.as_bytes()).await.unwrap();
                     goes_on.notified().await;
                     stream.write_all(b" the second half").await.unwrap();
+                } else if request[..count].starts_with(b"POST /cgi-bin/media") {
+                    std::future::pending::<()>().await;
+                } else if request[..count].starts_with(b"GET /cgi-bin/menu") {
+                    let head = "HTTP/1.1 304 Not Modified\r\nContent-Length: 50\r\n\r\n";
+                    stream.write_all(head.as_bytes()).await.unwrap();
                 }
             }
         });
     }
+}
+
+/// The gateway in front of [`answer_unusually`].
+async fn in_front_of_an_unusual_wechat(more: &str) -> World {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", upstream.local_addr().unwrap());
+    tokio::spawn(answer_unusually(upstream, Arc::default()));
+    let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+    World::at(sandbox, &base, "", more).await
+}
+
+#[tokio::test]
+async fn after_a_304_that_declares_a_length_the_connection_goes_on() {
+    let world = in_front_of_an_unusual_wechat("").await;
+    let call = get(format!("/wx/main/cgi-bin/menu/get?access_token={KEY}"));
+    let requests = call.text() + &get("/healthz").close().text();
+    let answers = exchange(world.service.admin, requests).await;
+    let answers = String::from_utf8(answers).unwrap();
+    assert!(answers.starts_with(&http::status_line(304)), "{answers}");
+    assert!(answers.contains(http::OK), "{answers}");
 }
 
 #[tokio::test]
