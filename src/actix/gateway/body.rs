@@ -86,6 +86,9 @@ pub(super) enum Cut {
     /// The client ended the connection, or sent no valid body.
     #[error("the body ended before its end")]
     Client,
+    /// The client did not send all of it in time.
+    #[error("the body did not arrive in time")]
+    Late,
 }
 
 /// How far a streaming body was sent.
@@ -96,6 +99,8 @@ pub(super) struct Progress(Rc<Cell<State>>);
 struct State {
     bytes: u64,
     is_complete: bool,
+    /// Whether the client's next bytes are awaited, not WeChat.
+    awaits_client: bool,
     cut: Option<Cut>,
 }
 
@@ -110,6 +115,10 @@ impl Progress {
 
     pub(super) fn is_complete(&self) -> bool {
         self.0.get().is_complete
+    }
+
+    pub(super) fn awaits_client(&self) -> bool {
+        self.0.get().awaits_client
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
@@ -127,6 +136,13 @@ impl Cut {
             Self::Client => super::unavailable(
                 StatusCode::BAD_REQUEST,
                 "system error: the request body ended before its end".into(),
+            ),
+            Self::Late => super::unavailable(
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "system error: the request body did not arrive within {} s, see gateway.timeout_ms",
+                    options.timeout.as_secs_f32()
+                ),
             ),
         }
     }
@@ -221,7 +237,10 @@ impl Streaming {
 
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         let chunk = if self.first.is_empty() {
-            match ready!(Pin::new(&mut self.rest).poll_next(context)) {
+            let next = Pin::new(&mut self.rest).poll_next(context);
+            self.progress
+                .update(|state| state.awaits_client = next.is_pending());
+            match ready!(next) {
                 Some(Ok(chunk)) => chunk,
                 Some(Err(_)) => return self.cut(Cut::Client),
                 None => {

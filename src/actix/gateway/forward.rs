@@ -1,5 +1,6 @@
 //! Sends a call upstream, and repeats it once if WeChat refuses the token.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
@@ -10,7 +11,7 @@ use hyper::Request;
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 use tracing::{debug, info};
 
 use super::super::dropin::reply::Refusal;
@@ -70,10 +71,15 @@ impl Call<'_> {
         );
         self.check(&headers)?;
         let mut token = self.token().await?;
+        let mut deadline = Box::pin(sleep(options.timeout));
         let (mut query, mut body) = match login_body {
             Some(body) => self.with_secret_in_body(&body)?,
             None => {
-                let body = body::read(self.incoming, payload, options, budget).await?;
+                let body = tokio::select! {
+                    biased;
+                    body = body::read(self.incoming, payload, options, budget) => body?,
+                    () = &mut deadline => return Err(body::Cut::Late.refusal(options)),
+                };
                 (self.query(token.as_deref()), body)
             }
         };
@@ -89,7 +95,8 @@ impl Call<'_> {
                 Body::Streaming(streaming) => (None, Outgoing::Streaming(Box::new(streaming))),
             };
             call.outcome = CallOutcome::Failed;
-            let answered = self.send(&query, &headers, outgoing, &mut call).await;
+            let answered = self.send(&query, &headers, outgoing, deadline, &mut call);
+            let answered = answered.await;
             call.took = Some(broker.clock().uptime().saturating_sub(begun));
             let mut answer = answered.map_err(|failed| self.refusal(failed))?;
             let is_token_error = answer.errcode.is_some_and(|code| self.is_token_error(code));
@@ -105,6 +112,7 @@ impl Call<'_> {
                 query = self.query(Some(&new));
                 body = Body::Whole(bytes, reserved);
                 call.replayed = true;
+                deadline = Box::pin(sleep(options.timeout));
                 continue;
             }
             call.healed = call.replayed && !is_token_error;
@@ -148,12 +156,13 @@ impl Call<'_> {
         outgoing_request::check(self.path.as_str(), query, replaced, headers)
     }
 
-    /// Sends the call to the first host that can be reached.
+    /// Sends the call to the first host that can be reached. `deadline`: of the first host.
     async fn send(
         &self,
         query: &str,
         headers: &HeaderMap,
         body: Outgoing,
+        deadline: Pin<Box<Sleep>>,
         call: &mut InProgress,
     ) -> Result<Answer, Failed> {
         let upstream = self.shared.broker.upstream();
@@ -176,8 +185,11 @@ impl Call<'_> {
             progress: progress.clone(),
         };
         let mut unsent = String::new();
+        let mut deadline = Some(deadline);
         for base in upstream.bases(system_of(&self.caller.account)) {
-            let answered = self.attempt(base, &mut attempt).await;
+            let timeout = self.shared.options.timeout;
+            let deadline = deadline.take().unwrap_or_else(|| Box::pin(sleep(timeout)));
+            let answered = self.attempt(base, &mut attempt, deadline).await;
             if let Some(progress) = &progress {
                 call.bytes_sent = progress.bytes();
                 if let Some(cut) = progress.cut() {
@@ -196,6 +208,9 @@ impl Call<'_> {
                 }
                 Err(broken) => broken,
             };
+            if broken.is_timeout && progress.as_ref().is_some_and(Progress::awaits_client) {
+                return Err(Failed::Body(body::Cut::Late));
+            }
             let is_unsent = broken.is_unsent;
             let failure = upstream.failure(account, base, broken).await;
             let said = failure.said().into_owned();
@@ -213,9 +228,13 @@ impl Call<'_> {
     }
 
     /// Sends the call to one host, on a kept connection if there is one.
-    async fn attempt(&self, base: &str, attempt: &mut Attempt<'_>) -> Result<Answer, Broken> {
+    async fn attempt(
+        &self,
+        base: &str,
+        attempt: &mut Attempt<'_>,
+        mut deadline: Pin<Box<Sleep>>,
+    ) -> Result<Answer, Broken> {
         let timeout = self.shared.options.timeout;
-        let mut deadline = Box::pin(sleep(timeout));
         let answered = tokio::select! {
             biased;
             answered = self.exchange(base, attempt) => answered,

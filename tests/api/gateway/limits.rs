@@ -65,3 +65,18 @@ async fn a_body_over_the_limit_is_refused_declared_or_chunked() {
     assert_eq!(errcode(&world.send_text(fits).await), 0);
     assert_eq!(world.received("/cgi-bin/message/x").body_bytes, 100_000);
 }
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_the_callers_fault() {
+    let world =
+        World::with("[gateway]\ntimeout_ms = 1000\nreplay_limit = 1000\ncalls_at_once = 1\n").await;
+    let target = format!("/wx/main/cgi-bin/message/x?access_token={KEY}");
+    // One that would be kept for a repetition, and one that is passed on as it arrives.
+    for length in [10, 5_000] {
+        let half = post(&target).header("Content-Length", length).text() + "{";
+        let answer = world.send_text(half).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(answer.json()["errcode"], -1);
+        assert!(answer.text.contains("gateway.timeout_ms"), "{answer:?}");
+    }
+}

@@ -270,6 +270,15 @@ async fn after_a_304_that_declares_a_length_the_connection_goes_on() {
 }
 
 #[tokio::test]
+async fn a_wechat_that_does_not_read_an_upload_is_not_the_callers_fault() {
+    let world = in_front_of_an_unusual_wechat("[gateway]\ntimeout_ms = 1000\n").await;
+    let call = post(format!("/wx/main/cgi-bin/media/upload?access_token={KEY}"));
+    let answer = world.send_text(call.body("x".repeat(20_000_000))).await;
+    assert_eq!(answer.status, 504, "{answer:?}");
+    assert!(answer.text.contains("may have processed"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_caller_of_http_1_0_gets_an_answer_without_chunks() {
     let world = World::new().await;
     let query = "sandbox_json=100000&sandbox_chunked=1";
