@@ -82,9 +82,6 @@ pub(super) struct Worker {
     /// Bytes that the unfinished requests hold.
     held_bytes: Rc<Cell<usize>>,
     next_id: Cell<u64>,
-    /// The last second in which no connection could be ended to make room. Only the last place is worth another
-    /// search in it.
-    searched_in_vain: Cell<u32>,
     /// The connections that may continue; one that was told to end is removed.
     connections: RefCell<HashMap<u64, Rc<State>>>,
 }
@@ -135,7 +132,6 @@ impl Worker {
             second: Rc::default(),
             held_bytes: Rc::default(),
             next_id: Cell::new(0),
-            searched_in_vain: Cell::new(NEVER),
             connections,
         });
         let looking = Rc::downgrade(&worker);
@@ -157,11 +153,8 @@ impl Worker {
 
     /// Puts a stream under guard, and makes room for it if all places are taken.
     pub(super) fn guard(self: &Rc<Self>, io: TcpStream) -> Guarded<TcpStream> {
-        let open = self.connections.borrow().len();
-        let is_last = open + 1 >= self.limits.at_most;
-        let has_searched = self.searched_in_vain.get() == self.second.get();
-        if is_last || (open >= self.limits.places && !has_searched) {
-            self.make_room(is_last);
+        if self.connections.borrow().len() >= self.limits.places {
+            self.make_room();
         }
         let state = Rc::new(State {
             peer: io.peer_addr().ok(),
@@ -218,11 +211,11 @@ impl Worker {
 
     /// Ends idle connections, the longest idle first. If none is idle, ends the oldest unfinished
     /// requests of the address that has most of them: a proxy sends whole requests and loses nothing. A
-    /// request that was received completely and is being answered is never ended, and one that may be on its
-    /// way only for the last place (`is_last`).
+    /// request that was received completely and is being answered is never ended. One that may be on its way is
+    /// ended only if its address has more than the reserve holds, or for the last place.
     ///
     /// Ends several at a time, so that a flood of new connections causes few scans.
-    fn make_room(&self, is_last: bool) {
+    fn make_room(&self) {
         let now = self.second.get();
         let count = (self.limits.places / 64).max(1);
         let mut connections = self.connections.borrow_mut();
@@ -246,14 +239,14 @@ impl Worker {
         }
         if let Some(most) = unfinished.values_mut().max_by_key(|of_one| of_one.len()) {
             let half = most.len().div_ceil(2);
-            most.retain(|(since, _)| is_last || now.saturating_sub(*since) > 1);
+            let is_last = connections.len() + 1 >= self.limits.at_most;
+            let reserve = self.limits.at_most - self.limits.places;
+            if !is_last && most.len() <= reserve {
+                most.retain(|(since, _)| now.saturating_sub(*since) > 1);
+            }
             let ids = oldest(most, count.min(half));
             end(&mut connections, &ids, &self.load.evicted_unfinished);
-            if !ids.is_empty() {
-                return;
-            }
         }
-        self.searched_in_vain.set(now);
     }
 
     /// Limits the bytes of unfinished requests: beyond the limit, ends some of them until an eighth of it is free.
