@@ -21,6 +21,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
+use tokio::time::MissedTickBehavior;
 
 pub(super) use self::stream::Guarded;
 use crate::endpoint::key_of;
@@ -137,6 +138,8 @@ impl Worker {
         let looking = Rc::downgrade(&worker);
         actix_web::rt::spawn(async move {
             let mut every_second = tokio::time::interval(Duration::from_secs(1));
+            // A process that was stopped for a minute must not count it as its clients' time at once.
+            every_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 every_second.tick().await;
                 let Some(worker) = looking.upgrade() else {
