@@ -272,6 +272,12 @@ impl Broker {
         })
     }
 
+    /// Whether the account with this name may be known later.
+    #[cfg(feature = "server")]
+    pub(crate) fn awaits_account(&self, name: &str) -> bool {
+        matches!(self.entry(name), Err(Error::AccountsNotLoaded { .. }))
+    }
+
     /// Returns when an account that is not known may be, if any are still to be read.
     fn wait_for_account(&self, accounts: &Accounts, name: &str) -> Option<Duration> {
         match accounts.platform_in(name) {

@@ -54,6 +54,7 @@ pub use document::Document;
 pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};
 use encryption::{Opened, Rewritten, Unreadable};
 pub use error::StoreError;
+pub(crate) use error::table_problem;
 use ignored::Ignored;
 use instrumented::{Breaker, Operation, Operations};
 use memory::Memory;

@@ -7,7 +7,7 @@ use super::config::Settings;
 use super::notify::NotifyError;
 use super::tls::CertificateError;
 use crate::broker::BuildError;
-use crate::store::StoreError;
+use crate::store::{StoreError, table_problem};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -173,13 +173,13 @@ fn store_advice(error: &StoreError) -> &'static str {
         StoreError::OtherKey { .. } => {
             "\n    存储中的凭证是用另一密钥加密的：请检查 store.encryption_key_file 与 store.previous_encryption_key_file"
         }
-        StoreError::Schema { problem, .. } if problem.contains("have version") => {
+        StoreError::Schema { problem, .. } if problem.contains(table_problem::NEWER) => {
             "\n    数据库中的表由更新版本的程序创建：请升级本程序"
         }
-        StoreError::Schema { problem, .. } if problem.contains("other columns") => {
+        StoreError::Schema { problem, .. } if problem.contains(table_problem::OTHER_COLUMNS) => {
             "\n    数据库中的表与 wx-jssdk store schema 的输出不一致：请删除该表，或换一个 store.table_prefix"
         }
-        StoreError::Schema { problem, .. } if problem.contains("search path") => {
+        StoreError::Schema { problem, .. } if problem.contains(table_problem::NO_SEARCH_PATH) => {
             "\n    search_path 中的 schema 不存在：请先创建"
         }
         StoreError::Schema { .. } => {
@@ -196,10 +196,10 @@ mod tests {
     #[test]
     fn the_chinese_advice_about_tables_is_that_of_the_problem() {
         for (problem, advice) in [
-            ("its tables have version 3, and this program", "升级"),
-            ("a table has other columns than", "不一致"),
-            ("the schema of the search path does not", "search_path"),
-            ("the user may not create or use the tables", "授予"),
+            (table_problem::NEWER, "升级"),
+            (table_problem::OTHER_COLUMNS, "不一致"),
+            (table_problem::NO_SEARCH_PATH, "search_path"),
+            (table_problem::NOT_ALLOWED, "授予"),
         ] {
             let error = StoreError::Schema {
                 place: "postgresql wx at db:5432".to_owned(),

@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
+/// What can be wrong with the tables of a database. The words also select the advice in Chinese.
+#[cfg_attr(not(feature = "sql"), allow(dead_code))]
+pub(crate) mod table_problem {
+    pub(crate) const NEWER: &str = "upgrade this program";
+    pub(crate) const OTHER_COLUMNS: &str = "a table has other columns than `wx-jssdk store schema` lists: drop it, or choose another store.table_prefix";
+    pub(crate) const NO_SEARCH_PATH: &str =
+        "the schema of the search path does not exist: create it";
+    pub(crate) const NOT_ALLOWED: &str = "the user may not create or use the tables: have an administrator run the output of `wx-jssdk store schema` and grant SELECT, INSERT, UPDATE and DELETE";
+}
+
 /// Why a store cannot be opened or used. Contains no value and no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// Another process, or another store of this one, uses the file.
-    #[error(
-        "{path}: in use by another process, or by another Store of this one: close it, choose another file, or use a store that processes share"
-    )]
+    #[error("{path}: in use by another process, or by another Store of this one")]
     InUse {
         /// The file.
         path: String,

@@ -274,7 +274,7 @@ impl Shared {
         }
         match accounts.get(name) {
             Ok((name, account)) if key.opens_account(name) => Ok(Caller::new(key, name, account)),
-            Err(_) if key.opens_account(name) && self.broker.awaits_accounts() => {
+            Err(_) if key.opens_account(name) && self.broker.awaits_account(name) => {
                 Err(wire_errors::BUSY.into())
             }
             // The same answer whether or not the account exists.

@@ -6,6 +6,8 @@ use std::io::ErrorKind;
 use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
 
+use crate::store::table_problem::{NO_SEARCH_PATH, NOT_ALLOWED, OTHER_COLUMNS};
+
 /// A family of databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -113,10 +115,7 @@ fn postgres(state: &str) -> Failure {
         "28P01" | "28000" => (Failure::Other, REFUSED),
         "3D000" => (Failure::Other, NO_DATABASE),
         "42501" => (Failure::Schema, NOT_ALLOWED),
-        "3F000" => (
-            Failure::Schema,
-            "the schema of the search path does not exist: create it",
-        ),
+        "3F000" => (Failure::Schema, NO_SEARCH_PATH),
         "42P01" => (Failure::NoTable, NO_TABLE),
         "42703" | "42P10" => (Failure::Schema, OTHER_COLUMNS),
         "25006" => (Failure::Lost, READ_ONLY),
@@ -178,9 +177,7 @@ fn sqlite(error: &dyn DatabaseError) -> Failure {
 
 const REFUSED: &str = "it refuses the user or the password of store.url";
 const NO_DATABASE: &str = "the database of store.url does not exist: create it";
-const NOT_ALLOWED: &str = "the user may not create or use the tables: have an administrator run the output of `wx-jssdk store schema` and grant SELECT, INSERT, UPDATE and DELETE";
 const NO_TABLE: &str = "a table is missing: it is created at the next connection";
-const OTHER_COLUMNS: &str = "a table has other columns than `wx-jssdk store schema` lists: drop it, or choose another store.table_prefix";
 const READ_ONLY: &str = "it is read-only: store.url must lead to the primary server";
 const IDLE: &str = "it closed a connection that was idle";
 const BUSY: &str = "other transactions were in the way";

@@ -3,6 +3,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
 use super::dialect::{Dialect, Failure};
+use crate::store::table_problem::NEWER;
 
 /// The tables of one installation.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ impl Schema {
             Ok(Some(VERSION)) => return Ok(()),
             Ok(Some(newer)) if newer > VERSION => {
                 return Err(Failure::Schema(format!(
-                    "its tables have version {newer}, and this program knows version {VERSION}: upgrade this program"
+                    "its tables have version {newer}, and this program knows version {VERSION}: {NEWER}"
                 )));
             }
             Ok(_) | Err(Failure::NoTable(_)) => {}
