@@ -6,18 +6,16 @@
 //! request at a time, and 2 KiB while the application is answering, in addition to the body that the
 //! application consumes. Answers are sent in pieces, each copied when the previous one has been sent.
 
+mod unsent_budget;
+
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use actix_http::{ConnectionType, Extensions, Payload, Request, Response};
 use actix_service::{Service, ServiceFactory, apply_fn_factory};
-use actix_web::HttpResponse;
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::error::PayloadError;
 use actix_web::http::Version;
 use actix_web::http::header::{TRANSFER_ENCODING, UPGRADE};
@@ -26,11 +24,9 @@ use actix_web::web::Bytes;
 use futures_util::Stream;
 use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
-use tokio::time::{Sleep, sleep};
 
+pub(super) use self::unsent_budget::UnsentBudget;
 use super::connection_guard::State;
-use crate::endpoint::Problem;
-use crate::error::{ProblemCode, Text};
 
 /// A stream that is read as fast as its requests are answered. Applied outside TLS, since one record
 /// holds many requests.
@@ -286,102 +282,10 @@ impl<B: MessageBody + Unpin> MessageBody for Pieces<B> {
     }
 }
 
-/// Limits the total size of unsent answers that are generated per request. Beyond it, new ones are refused, and those
-/// that have been sent for longer than [`LONGEST`] are broken off. Files need no limit: all connections share them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct UnsentBudget(Arc<AtomicUsize>);
-
-impl UnsentBudget {
-    fn is_full(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= MOST_UNSENT
-    }
-
-    /// Returns a 429 while [`MOST_UNSENT`] bytes of answers are unsent.
-    pub(super) fn refusal(&self) -> Option<HttpResponse> {
-        self.is_full().then(|| {
-            let problem = Problem::new(
-                ProblemCode::RateLimited,
-                "too many large answers of this listener wait for their clients",
-                Text::new(
-                    "Read each answer to its end before the next request. Retry after the time in Retry-After.",
-                    "请读完每个响应再发下一个请求，并在 Retry-After 指定的时间后重试。",
-                ),
-            );
-            Problem {
-                retry_after: Some(Duration::from_secs(1)),
-                ..problem
-            }
-            .into_response()
-        })
-    }
-
-    /// Returns the answer, counted until it is sent, or [`UnsentBudget::refusal`].
-    pub(super) fn limit(&self, answer: HttpResponse) -> HttpResponse {
-        if let Some(refusal) = self.refusal() {
-            return refusal;
-        }
-        answer.map_body(|_, body| match body.try_into_bytes() {
-            Ok(rest) if !rest.is_empty() => {
-                let size = rest.len();
-                self.0.fetch_add(size, Ordering::Relaxed);
-                BoxBody::new(Unsent {
-                    rest,
-                    size,
-                    budget: self.clone(),
-                    deadline: Box::pin(sleep(LONGEST)),
-                })
-            }
-            Ok(_) => BoxBody::new(()),
-            Err(body) => body,
-        })
-    }
-}
-
-/// An answer that counts against the budget.
-struct Unsent {
-    rest: Bytes,
-    size: usize,
-    budget: UnsentBudget,
-    deadline: Pin<Box<Sleep>>,
-}
-
-impl Drop for Unsent {
-    fn drop(&mut self) {
-        self.budget.0.fetch_sub(self.size, Ordering::Relaxed);
-    }
-}
-
-impl MessageBody for Unsent {
-    type Error = &'static str;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.size as u64)
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
-        }
-        if self.budget.is_full() && self.deadline.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Some(Err("other answers need its place")));
-        }
-        Poll::Ready(Some(Ok(piece(&mut self.rest))))
-    }
-}
-
 /// Takes the next piece of an answer.
 fn piece(rest: &mut Bytes) -> Bytes {
     rest.split_to(rest.len().min(PIECE))
 }
-
-/// A scrape of ten thousand accounts is 13 MiB; another one may begin while less than this is unsent.
-const MOST_UNSENT: usize = 8 * 1_024 * 1_024;
-
-/// How long an answer that is read slowly keeps its place.
-const LONGEST: Duration = Duration::from_secs(20);
 
 /// Bytes of answers that are buffered before they are sent.
 pub(super) const WRITE_BUFFER: usize = 8 * 1_024;
@@ -391,32 +295,7 @@ const PIECE: usize = 4 * 1_024;
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
     use super::*;
-
-    #[tokio::test]
-    async fn a_slowly_read_answer_is_broken_off_only_when_others_need_its_place() {
-        let budget = UnsentBudget::default();
-        let is_sent = async |is_old: bool, others: usize| {
-            budget.0.store(others, Ordering::Relaxed);
-            let mut deadline = Box::pin(sleep(if is_old { Duration::ZERO } else { LONGEST }));
-            if is_old {
-                deadline.as_mut().await;
-            }
-            let mut answer = Box::pin(Unsent {
-                rest: Bytes::from_static(&[0; 3 * PIECE]),
-                size: 0,
-                budget: budget.clone(),
-                deadline,
-            });
-            let next = poll_fn(|context| answer.as_mut().poll_next(context)).await;
-            next == Some(Ok(Bytes::from_static(&[0; PIECE])))
-        };
-        assert!(!is_sent(true, MOST_UNSENT).await);
-        assert!(is_sent(false, MOST_UNSENT).await);
-        assert!(is_sent(true, MOST_UNSENT - 1).await);
-    }
 
     #[test]
     fn pipelined_requests_are_separated_by_empty_lines() {
