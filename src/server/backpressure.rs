@@ -18,7 +18,7 @@ use actix_service::{Service, ServiceFactory, apply_fn_factory};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::error::PayloadError;
 use actix_web::http::Version;
-use actix_web::http::header::{TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use actix_web::rt::net::{ActixStream, Ready};
 use actix_web::web::Bytes;
 use futures_util::Stream;
@@ -171,7 +171,8 @@ where
         async move {
             let mut answer = answer.await?;
             let state = answering.0.as_ref();
-            let mut closes = offers_upgrade || state.is_some_and(|state| state.has_large_head());
+            let mut closes = offers_upgrade
+                || state.is_some_and(|state| state.has_large_head() || state.leaves_body());
             if !knows_chunks && answer.body().size() == BodySize::Stream {
                 answer.head_mut().no_chunking(true);
                 closes = true;
@@ -193,11 +194,15 @@ fn meter(request: &mut Request, state: &Rc<State>) {
     }
     let body = request.take_payload();
     let headers = &request.head().headers;
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.trim().parse().ok());
     let upgrade = headers.get(UPGRADE);
-    if upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && !headers.contains_key(TRANSFER_ENCODING)
-    {
-        // actix-http would take everything up to the connection's end for the body.
+    // actix-http takes everything up to the connection's end for the body of a WebSocket handshake.
+    let is_endless = upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && !headers.contains_key(TRANSFER_ENCODING);
+    state.expects_body(length.unwrap_or(0), is_endless);
+    if is_endless {
         return;
     }
     let body = Metered {
@@ -219,9 +224,10 @@ impl Stream for Metered {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = Pin::new(&mut self.body).poll_next(context);
-        match next {
+        match &next {
             Poll::Pending => self.state.wants_body(),
-            Poll::Ready(_) => self.state.has_body(),
+            Poll::Ready(None) => self.state.has_whole_body(),
+            Poll::Ready(Some(_)) => self.state.has_body(),
         }
         next
     }

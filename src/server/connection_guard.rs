@@ -105,6 +105,10 @@ pub(super) struct State {
     has_answered: Cell<bool>,
     /// Whether the request in progress is one whose body may take long.
     may_upload: Cell<bool>,
+    /// Bytes of the declared body of the request in progress that were not read.
+    body_left: Cell<u64>,
+    /// Whether the request was answered before its body was read: what is read then is dropped.
+    leaves_body: Cell<bool>,
     /// Whether the application waits for more of the body of the request in progress.
     awaits_body: Cell<bool>,
     /// Bytes that may still be read before the bytes already read are processed.
@@ -172,6 +176,8 @@ impl Worker {
             answering: Cell::new(0),
             has_answered: Cell::new(false),
             may_upload: Cell::new(false),
+            body_left: Cell::new(0),
+            leaves_body: Cell::new(false),
             awaits_body: Cell::new(false),
             read_budget: Cell::new(TURN),
             turn_ended: Cell::new(false),
@@ -193,8 +199,9 @@ impl Worker {
 
     fn close_idle(&self) {
         let now = self.second.get();
+        let is_draining = self.load.draining.load(Ordering::Relaxed);
         for state in self.connections.borrow().values() {
-            if state.is_idle_for(now, self.limits.idle) {
+            if state.is_idle_for(now, self.limits.idle) || is_draining && state.drops_body() {
                 state.closing.set(true);
                 state.wake();
             }

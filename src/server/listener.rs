@@ -188,8 +188,8 @@ where
         // The guard closes idle connections: actix-http would set and drop a timer for each request.
         .keep_alive(KeepAlive::Os)
         .client_request_timeout(limits.request.min(FIRST_HEAD))
-        // The rest of a refused body is read for as long: a client that writes all of it before it reads would lose
-        // its answer to the reset of a closed connection.
+        // The rest of a refused body is read for as long at most: a client that writes all of it before it reads would
+        // lose its answer to the reset of a closed connection.
         .client_disconnect_timeout(limits.request)
         .h1_write_buffer_size(WRITE_BUFFER)
         .on_connect_ext(Paced::on_connect)

@@ -31,6 +31,14 @@ impl State {
     pub(in crate::server) fn has_read(&self, count: usize) {
         let read_budget = self.read_budget.get();
         self.read_budget.set(read_budget.saturating_sub(count));
+        let left = self.body_left.get();
+        if left > 0 {
+            self.body_left.set(left.saturating_sub(count as u64));
+        }
+        if self.drops_body() {
+            self.end_after_body();
+            return;
+        }
         let is_passed_on = self.answering.get() > 0 && self.may_upload.get();
         if !is_passed_on && self.request_bytes.get() < MOST_HELD {
             self.count_bytes(|| self.request_bytes.set(self.request_bytes.get() + count));
@@ -100,6 +108,33 @@ impl State {
         self.answering.set(self.answering.get() - 1);
         self.awaits_body.set(false);
         self.has_answered.set(true);
+        self.end_after_body();
+    }
+
+    /// The request has a body. `length`: as declared, or 0. `is_endless`: actix-http takes all further bytes of the
+    /// connection for the body.
+    pub(in crate::server) fn expects_body(&self, length: u64, is_endless: bool) {
+        self.body_left.set(length);
+        self.leaves_body.set(is_endless);
+    }
+
+    /// Called when the answer begins. Returns whether it is the last one, because a part of the body was not read.
+    pub(in crate::server) fn leaves_body(&self) -> bool {
+        let leaves = self.leaves_body.get() || self.body_left.get() > 0;
+        self.leaves_body.set(leaves);
+        leaves
+    }
+
+    /// Returns whether the request is answered, and bytes of its body are read only to be dropped.
+    pub(super) fn drops_body(&self) -> bool {
+        self.leaves_body.get() && self.answering.get() == 0
+    }
+
+    /// actix-http waits for the client's end, so it has to see one.
+    fn end_after_body(&self) {
+        if self.drops_body() && self.body_left.get() == 0 {
+            self.closing.set(true);
+        }
     }
 
     /// The application has consumed the request's body so far, and waits for more.
@@ -109,9 +144,15 @@ impl State {
         self.read_on();
     }
 
-    /// The application has got a part or the end of the body, or does not need it any more.
+    /// The application has got a part of the body, or does not need it any more.
     pub(in crate::server) fn has_body(&self) {
         self.count_bytes(|| self.awaits_body.set(false));
+    }
+
+    /// The application has got the end of the body.
+    pub(in crate::server) fn has_whole_body(&self) {
+        self.has_body();
+        self.body_left.set(0);
     }
 
     fn read_on(&self) {

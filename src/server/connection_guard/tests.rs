@@ -95,6 +95,49 @@ fn bytes_of_a_request_count_until_it_is_answered_and_while_its_body_is_awaited()
 }
 
 #[test]
+fn a_connection_with_a_dropped_body_ends_after_the_body_or_when_draining() {
+    System::new().block_on(async {
+        let (worker, guarded, _client) = guarded().await;
+        let state = guarded.state();
+        state.has_read(100);
+        state.begin_answer(false);
+        state.expects_body(20, false);
+        state.has_read(10);
+        assert!(state.leaves_body());
+        state.end_answer();
+        assert!(!state.is_closing());
+        state.has_read(9);
+        assert_eq!(worker.held_bytes.get(), 0, "dropped bytes are not held");
+        worker.close_idle();
+        assert!(!state.is_closing());
+        worker.load.draining.store(true, Ordering::Relaxed);
+        worker.close_idle();
+        assert!(state.is_closing());
+        state.closing.set(false);
+        state.has_read(1);
+        assert!(state.is_closing());
+    });
+}
+
+#[test]
+fn a_connection_whose_body_was_read_goes_on_when_draining() {
+    System::new().block_on(async {
+        let (worker, guarded, _client) = guarded().await;
+        let state = guarded.state();
+        state.begin_answer(false);
+        // A part of the body was read together with the head.
+        state.expects_body(20, false);
+        state.has_read(10);
+        state.has_whole_body();
+        assert!(!state.leaves_body());
+        state.end_answer();
+        worker.load.draining.store(true, Ordering::Relaxed);
+        worker.close_idle();
+        assert!(!state.is_closing());
+    });
+}
+
+#[test]
 fn new_connections_evict_each_other_only_when_the_reserve_is_used_up() {
     System::new().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

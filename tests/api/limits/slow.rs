@@ -166,6 +166,17 @@ async fn a_client_that_sends_a_refused_body_slowly_gets_the_answer() {
 }
 
 #[tokio::test]
+async fn a_connection_with_a_refused_body_ends_once_the_body_was_read() {
+    let world = World::new("request_seconds = 3600\nkeep_alive_seconds = 3600", "").await;
+    for body in ["x".to_owned(), "\r\n\r\n".repeat(20_000)] {
+        let reject = http::post(format_args!("{TOKEN}/reject")).body(&body);
+        // It is read to the end of the connection.
+        let answer = http::exchange(world.admin, reject).await;
+        http::Answer::parse(&answer).assert_problem(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
 async fn half_a_later_head_followed_by_silence_is_timed_out() {
     let world = World::new(SHORT, "").await;
     let mut both = TcpStream::connect(world.public).await.unwrap();
