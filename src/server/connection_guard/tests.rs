@@ -138,6 +138,37 @@ fn a_connection_whose_body_was_read_goes_on_when_draining() {
 }
 
 #[test]
+fn an_address_with_more_unfinished_requests_than_the_reserve_loses_the_oldest() {
+    System::new().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut accepted, mut clients) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            clients.push(TcpStream::connect(listener.local_addr().unwrap()).await);
+            accepted.push(listener.accept().await.unwrap().0);
+        }
+        let limits = ConnectionLimits {
+            places: 4,
+            at_most: 6,
+            ..LIMITS
+        };
+        // From here on nothing waits, so the worker's second stands still.
+        let worker = Worker::start(limits, Arc::default());
+        let mut accepted = accepted.into_iter().map(|io| worker.guard(io));
+        let in_progress = accepted.next().unwrap();
+        in_progress.state().begin_answer(false);
+        let unfinished: Vec<_> = accepted.by_ref().take(3).collect();
+        for connection in &unfinished {
+            connection.state().note_read();
+        }
+        let new = accepted.next().unwrap();
+        let is_open = |of: &Guarded<TcpStream>| of.state().check().is_ok();
+        assert!(is_open(&in_progress) && is_open(&new));
+        let open: Vec<_> = unfinished.iter().map(is_open).collect();
+        assert_eq!(open, [false, true, true]);
+    });
+}
+
+#[test]
 fn new_connections_evict_each_other_only_when_the_reserve_is_used_up() {
     System::new().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

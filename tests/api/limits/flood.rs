@@ -24,8 +24,9 @@ use crate::limits::world::{BOUND, PAGE, World};
 const CONNECTIONS: usize = 1_000;
 const MIB: u64 = 1 << 20;
 
-/// Upper limit for one answer; it takes a second in a release build, but other tests share the processors.
-const SOON: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
+/// Upper limit for one answer; it takes a second in a release build, but other tests share the processors. Less than
+/// `limits.request_seconds`, after which the floods end by themselves.
+const SOON: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 1 });
 
 /// A service in its own process, so that its memory can be measured.
 struct Process {
