@@ -202,11 +202,14 @@ fn meter(request: &mut Request, state: &Rc<State>) {
     let is_endless = upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
         && !headers.contains_key(TRANSFER_ENCODING);
     state.expects_body(length.unwrap_or(0), is_endless);
-    if is_endless {
-        return;
-    }
+    let left = match length {
+        None if is_endless => return,
+        Some(length) if is_endless => length,
+        _ => u64::MAX,
+    };
     let body = Metered {
         body,
+        left,
         state: state.clone(),
     };
     *request.payload() = Payload::Stream {
@@ -216,6 +219,8 @@ fn meter(request: &mut Request, state: &Rc<State>) {
 
 struct Metered {
     body: Payload,
+    /// Bytes after which it ends, even if `body` does not.
+    left: u64,
     state: Rc<State>,
 }
 
@@ -223,11 +228,20 @@ impl Stream for Metered {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = Pin::new(&mut self.body).poll_next(context);
-        match &next {
+        let mut next = match self.left {
+            0 => Poll::Ready(None),
+            _ => Pin::new(&mut self.body).poll_next(context),
+        };
+        match &mut next {
             Poll::Pending => self.state.wants_body(),
             Poll::Ready(None) => self.state.has_whole_body(),
-            Poll::Ready(Some(_)) => self.state.has_body(),
+            Poll::Ready(Some(chunk)) => {
+                if let Ok(chunk) = chunk {
+                    chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+                    self.left -= chunk.len() as u64;
+                }
+                self.state.has_body();
+            }
         }
         next
     }

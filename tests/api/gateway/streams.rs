@@ -315,6 +315,19 @@ async fn the_answer_to_an_offered_upgrade_says_that_the_connection_closes() {
 }
 
 #[tokio::test]
+async fn a_call_that_offers_websocket_keeps_its_body() {
+    let world = World::new().await;
+    let path = "/cgi-bin/message/x";
+    let offer = post(format!("/wx/main{path}?access_token={KEY}")).header("Upgrade", "websocket");
+    for (sent, more) in [(0, ""), (10, ""), (100_000, ""), (10, "more")] {
+        let body = "x".repeat(sent);
+        let answer = world.send_text(offer.clone().body(body) + more).await;
+        assert_eq!(errcode(&answer), 0, "{answer:?}");
+        assert_eq!(world.received(path).body_bytes, sent as u64);
+    }
+}
+
+#[tokio::test]
 async fn an_upload_may_take_longer_than_other_requests() {
     let world = World::with("[limits]\nrequest_seconds = 1\n").await;
     let path = "/cgi-bin/media/upload";
