@@ -23,7 +23,7 @@ use super::caller::Caller;
 use super::connections::Connections;
 use super::outgoing_request::{self, Query};
 use super::stats::{CallOutcome, InProgress};
-use super::{Incoming, Shared, unavailable};
+use super::{GatewayOptions, Incoming, Shared, unavailable};
 use crate::account::Platform;
 use crate::credential::{Credential, Kind};
 use crate::error::{CallAuth, Class, explain};
@@ -185,11 +185,18 @@ impl Call<'_> {
             progress: progress.clone(),
         };
         let mut unsent = String::new();
-        let mut deadline = Some(deadline);
+        let GatewayOptions {
+            timeout,
+            connect_timeout,
+            ..
+        } = self.shared.options;
+        let mut first_deadline = Some(deadline);
         for base in upstream.bases(system_of(&self.caller.account)) {
-            let timeout = self.shared.options.timeout;
-            let deadline = deadline.take().unwrap_or_else(|| Box::pin(sleep(timeout)));
-            let answered = self.attempt(base, &mut attempt, deadline).await;
+            let is_first = first_deadline.is_some();
+            let mut deadline = first_deadline
+                .take()
+                .unwrap_or_else(|| Box::pin(sleep(timeout)));
+            let answered = self.attempt(base, &mut attempt, &mut deadline).await;
             if let Some(progress) = &progress {
                 call.bytes_sent = progress.bytes();
                 if let Some(cut) = progress.cut() {
@@ -204,7 +211,7 @@ impl Call<'_> {
                         return Err(Failed::Unsent(failure.said().into_owned()));
                     }
                     upstream.host_answered(base);
-                    return Ok(answer);
+                    return Ok(answer.until(deadline));
                 }
                 Err(broken) => broken,
             };
@@ -212,6 +219,10 @@ impl Call<'_> {
                 return Err(Failed::Body(body::Cut::Late));
             }
             let is_unsent = broken.is_unsent;
+            // Only a body that arrived late leaves less time than a connection may take.
+            if is_first && is_unsent && deadline.is_elapsed() && timeout > connect_timeout {
+                return Err(Failed::Body(body::Cut::Late));
+            }
             let failure = upstream.failure(account, base, broken).await;
             let said = failure.said().into_owned();
             if !is_unsent {
@@ -232,21 +243,18 @@ impl Call<'_> {
         &self,
         base: &str,
         attempt: &mut Attempt<'_>,
-        mut deadline: Pin<Box<Sleep>>,
+        deadline: &mut Pin<Box<Sleep>>,
     ) -> Result<Answer, Broken> {
         let timeout = self.shared.options.timeout;
-        let answered = tokio::select! {
+        tokio::select! {
             biased;
             answered = self.exchange(base, attempt) => answered,
-            () = &mut deadline => {
-                return Err(Broken {
-                    error: format!("no answer within {} s", timeout.as_secs_f32()).into(),
-                    is_unsent: attempt.body.is_some(),
-                    is_timeout: true,
-                });
-            }
-        };
-        answered.map(|answer| answer.until(deadline))
+            () = deadline => Err(Broken {
+                error: format!("no answer within {} s", timeout.as_secs_f32()).into(),
+                is_unsent: attempt.body.is_some(),
+                is_timeout: true,
+            }),
+        }
     }
 
     async fn exchange(&self, base: &str, attempt: &mut Attempt<'_>) -> Result<Answer, Broken> {

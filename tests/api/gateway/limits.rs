@@ -1,5 +1,8 @@
 //! Limits per API key, and of bodies.
 
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+
 use super::*;
 use crate::common::http::post;
 use crate::common::wait::called;
@@ -79,4 +82,34 @@ async fn a_body_that_does_not_arrive_in_time_is_the_callers_fault() {
         assert_eq!(answer.json()["errcode"], -1);
         assert!(answer.text.contains("gateway.timeout_ms"), "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_leaves_no_time_to_connect_is_the_callers_fault() {
+    // It accepts connections and is silent during the TLS handshake.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("https://{}", silent.local_addr().unwrap());
+    let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+    let world = World::at(
+        sandbox,
+        &base,
+        "timeout_ms = 1000",
+        "[gateway]\ntimeout_ms = 6000\nconnect_timeout_ms = 5000\n",
+    )
+    .await;
+    let login = post(format!(
+        "/sns/oauth2/access_token?appid={APP}&secret={KEY}&code=x"
+    ));
+    let head = login.header("Content-Length", 10).close().text();
+    let mut stream = TcpStream::connect(world.service.admin).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The whole body takes three seconds, after which three are left.
+    let mut every = tokio::time::interval(Duration::from_millis(330));
+    for _ in 0..10 {
+        every.tick().await;
+        stream.write_all(b"x").await.unwrap();
+    }
+    let answer = http::read(stream).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(answer.text.contains("gateway.timeout_ms"), "{answer:?}");
 }
