@@ -27,6 +27,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use arc_swap::ArcSwap;
+use tokio::time::timeout;
 
 use self::body::ReplayBudget;
 use self::caller::{Caller, UserTokens};
@@ -262,7 +263,9 @@ impl Shared {
     ) -> Result<HttpResponse, Refusal> {
         outgoing_request::refuse_loop(incoming.headers(), &self.via)?;
         let keys = self.keys.load_full();
-        let login_body = body::login(incoming, path, &mut body).await?;
+        let login_body = timeout(self.options.timeout, body::login(incoming, path, &mut body))
+            .await
+            .unwrap_or_else(|_| Err(body::Cut::Late.refusal(&self.options)))?;
         let caller = self
             .identify(incoming, path, &keys, login_body.as_deref())
             .await?;

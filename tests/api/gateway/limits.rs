@@ -74,9 +74,10 @@ async fn a_body_that_does_not_arrive_in_time_is_the_callers_fault() {
     let world =
         World::with("[gateway]\ntimeout_ms = 1000\nreplay_limit = 1000\ncalls_at_once = 1\n").await;
     let target = format!("/wx/main/cgi-bin/message/x?access_token={KEY}");
-    // One that would be kept for a repetition, and one that is passed on as it arrives.
-    for length in [10, 5_000] {
-        let half = post(&target).header("Content-Length", length).text() + "{";
+    let login = "/cgi-bin/clear_quota/v2".to_owned();
+    // One that would be kept for a repetition, one that is passed on as it arrives, and one with the caller's key.
+    for (target, length) in [(&target, 10), (&target, 5_000), (&login, 10)] {
+        let half = post(target).header("Content-Length", length).text() + "{";
         let answer = world.send_text(half).await;
         assert_eq!(answer.status, 400, "{answer:?}");
         assert_eq!(answer.json()["errcode"], -1);
