@@ -138,11 +138,12 @@
   async function configure() {
     if (!inWeChat()) throw new WxJssdkError("not_in_wechat");
     let first, wx, answer;
+    let round = 0;
     do {
       configuredAt = page();
       first = byLanding ? landing() : configuredAt;
       [wx, answer] = await Promise.all([loadSdk(), sign(first)]);
-    } while (!byLanding && page() !== configuredAt);
+    } while (++round < ATTEMPTS && !byLanding && page() !== configuredAt);
     try {
       await verify(wx, answer, first);
     } catch (error) {
@@ -383,8 +384,9 @@
     if (!inWeCom()) throw new WxJssdkError("not_in_wechat");
     const wx = await ready(configured ? undefined : Object.assign({}, asked, { apis: undefined }));
     let url, answer;
+    let round = 0;
     do answer = await ask("/agent-config", (url = page()));
-    while (page() !== url);
+    while (++round < ATTEMPTS && page() !== url);
     const config = { jsApiList: (asked && asked.apis) || answer.jsApiList || [] };
     for (const key of ["corpid", "agentid", "timestamp", "nonceStr", "signature"]) config[key] = String(answer[key]);
     try {

@@ -625,6 +625,26 @@ describe("a URL that changes while it is being signed", () => {
       assert.equal((await outcome(page, "agentReady", { apis: ["selectExternalContact"] })).code, "ok");
       assert.deepEqual(page.verified[1], { url: `${service.url}/t/home?tab=1`, good: true });
     }));
+
+  /** More routes than the script may request. */
+  const manyRoutes = () => Array.from({ length: 20 }, (_, at) => `/t/${at}`);
+
+  test("during every request ends with the client's error, not in a loop", () =>
+    withPage({}, async (page) => {
+      await page.open();
+      await moveDuring(page, "config", manyRoutes());
+      expectError(await outcome(page, "ready", {}), "invalid_signature");
+      assert.equal(page.asked.length, 4, "three rounds and the retry");
+    }));
+
+  test("during every request of agentReady ends with the client's error too", () =>
+    withPage({ userAgent: WECOM }, async (page) => {
+      await page.open();
+      await expectReady(page, { account: "demo-work" });
+      await moveDuring(page, "agent-config", manyRoutes());
+      expectError(await outcome(page, "agentReady", { apis: ["selectExternalContact"] }), "invalid_signature");
+      assert.equal(page.asked.length, 4, "the config and three rounds");
+    }));
 });
 
 describe("outside WeChat", () => {
