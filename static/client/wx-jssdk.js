@@ -295,8 +295,9 @@
         try {
           bridge.invoke = listening;
         } catch (frozen) {
-          wx.error((res) => begun && judge(res));
+          // A setter may ignore it without throwing.
         }
+        if (!listens()) wx.error((res) => begun && judge(res));
       };
       if (timeout) setTimeout(() => settle("timeout", "preVerifyJSAPI"), timeout);
       // Old web views add the bridge late.

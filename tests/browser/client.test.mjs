@@ -373,14 +373,16 @@ describe("a refusal", () => {
       assert.deepEqual(page.verified.map((one) => one.good), [false, true]);
     }));
 
-  for (const refused of [false, true]) {
-    test(`by a frozen bridge is ${refused ? "still detected" : "not invented"}`, () =>
-      withPage({ client: { frozen: true } }, async (page) => {
-        if (refused) await breakNonce(page);
-        await page.open();
-        assert.equal((await outcome(page, "ready", {})).code, refused ? "invalid_signature" : "ok");
-        assert.equal((await outcome(page, "reconfigure")).code, refused ? "invalid_signature" : "ok");
-      }));
+  for (const frozen of [true, "silently"]) {
+    for (const refused of [false, true]) {
+      test(`by a ${frozen === true ? "" : "silently "}frozen bridge is ${refused ? "still detected" : "not invented"}`, () =>
+        withPage({ client: { frozen } }, async (page) => {
+          if (refused) await breakNonce(page);
+          await page.open();
+          assert.equal((await outcome(page, "ready", {})).code, refused ? "invalid_signature" : "ok");
+          assert.equal((await outcome(page, "reconfigure")).code, refused ? "invalid_signature" : "ok");
+        }));
+    }
   }
 });
 

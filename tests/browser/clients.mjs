@@ -59,7 +59,7 @@ export async function become(page, service, client, { late = false, refuseDomain
 /**
  * A client that computes the signature itself. `checks`: the address it verifies; `replies`: its answers to bridge calls,
  * instead of ok; `refusal`: its text for a wrong signature; `late`: it appears on the page's call of `bridgeComes()`; `frozen`:
- * the bridge object is frozen; `held`: it answers a config on the page's call of `clientAnswers()`.
+ * the bridge object is frozen (`"silently"`: an assignment is ignored without an error); `held`: it answers a config on the page's call of `clientAnswers()`.
  */
 export async function installClient(page, service, options = {}) {
   const { checks = "current", replies = {}, late = false, frozen = false, held = false, platform } = options;
@@ -112,7 +112,8 @@ function playBridge({ replies, late, frozen, held, platform }) {
   window.bridgeIsItself = () => bridge.invoke === invoke;
   // The user taps "share" in the client's own menu.
   window.userShares = (event) => hearers[event] && hearers[event]({});
-  if (frozen) Object.freeze(bridge);
+  if (frozen === "silently") Object.defineProperty(bridge, "invoke", { get: () => invoke, set() {} });
+  else if (frozen) Object.freeze(bridge);
   window.bridgeComes = () => {
     window.WeixinJSBridge = bridge;
     document.dispatchEvent(new Event("WeixinJSBridgeReady"));
