@@ -139,7 +139,10 @@ function accepted() {
 function refused(error) {
   endStep(error.code === "sdk_not_loaded" ? "sdk" : error.address ? "sign" : "verify", false);
   // The error of a failed retry is the first one.
-  if (first) showSignature(first);
+  if (first) {
+    endStep("sign", true);
+    showSignature(first);
+  }
   if (error.problem) showAnswer(error.problem);
   finish(explain(error, { signed: signed.url }));
 }

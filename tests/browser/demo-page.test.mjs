@@ -33,6 +33,11 @@ const withOpenPage = (options, work) =>
 const text = (page, id) => page.locator(`#${id}`).innerText();
 const run = (page, name) => page.locator(`[data-api="${name}"]`);
 const outcome = (page, name, wanted) => page.locator(`[data-card="${name}"] .result[data-result="${wanted}"]`).waitFor();
+/** In the page: changes the address once, before it is signed. */
+const moveOnce = () => {
+  const track = () => document.readyState === "interactive" && history.replaceState(null, "", `${location.search}&tracked=1`);
+  document.addEventListener("readystatechange", track);
+};
 const asAnEmptyScript = (route) => route.fulfill({ contentType: "text/javascript", body: "" });
 
 describe("the banner", () => {
@@ -180,10 +185,7 @@ describe("the banner", () => {
   test("if both addresses are refused, the page shows the one that the client checks", () =>
     withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
       await installBridge(page, service);
-      await page.addInitScript(() => {
-        const track = () => document.readyState === "interactive" && history.replaceState(null, "", `${location.search}&tracked=1`);
-        document.addEventListener("readystatechange", track);
-      });
+      await page.addInitScript(moveOnce);
       await page.goto(`${service.url}/?lang=en&break=signature`);
       await expectVerdict(page, "error", "Invalid signature");
       assert.equal(await text(page, "signed-url"), page.url());
@@ -192,6 +194,19 @@ describe("the banner", () => {
       const told = new URL(await page.locator("#to-doctor").getAttribute("href"), page.url()).hash.slice(1);
       assert.equal(new URLSearchParams(told).get("url"), page.url());
       assert.equal(JSON.parse(await page.locator("#answer").textContent()).url, page.url());
+    }));
+
+  test("if the other address is not signed, no step stays in progress", () =>
+    withPage({ userAgent: ANDROID_WECHAT }, async (page) => {
+      await installBridge(page, service);
+      await page.addInitScript(moveOnce);
+      await page.route(/\/jssdk\/config\?(?!.*tracked)/, (route) =>
+        route.fulfill({ status: 403, json: { code: "page_not_allowed", detail: "D" } }),
+      );
+      await page.goto(`${service.url}/?lang=en&break=signature`);
+      await expectVerdict(page, "error", "Invalid signature");
+      assert.equal(await page.locator("[data-step=sign]").getAttribute("data-done"), "ok");
+      assert.equal(await page.locator("[data-step=verify]").getAttribute("data-done"), "fail");
     }));
 
   test("an endpoint without a signature links to the doctor without values", () =>
