@@ -94,10 +94,8 @@ pub(super) fn address_after(text: &str, is_label: impl Fn(&str) -> bool) -> &str
 /// Returns whether the text before a URL says that the URL is the page's.
 pub(super) fn is_page_label(label: &str) -> bool {
     let label = label.to_lowercase();
-    !label.ends_with('=')
-        && ["location.href", "页面", "当前地址", "page url", "page:"]
-            .iter()
-            .any(|name| label.contains(name))
+    let name = label.trim_end_matches([':', '：']).trim();
+    name == "page" || PAGE_LABELS.iter().any(|known| name.ends_with(known))
 }
 
 /// Returns whether the URL starts with `http://` or `https://`.
@@ -117,5 +115,16 @@ fn is_around(c: char) -> bool {
 
 /// Field names of a ticket in JSON.
 pub(super) const NAMES: [&str; 2] = ["ticket", "jsapiticket"];
+
+/// The ends of labels of the page's URL, in lower case.
+const PAGE_LABELS: [&str; 7] = [
+    "location.href",
+    "页面",
+    "页面地址",
+    "页面url",
+    "页面 url",
+    "当前地址",
+    "page url",
+];
 
 const MIN_TICKET: usize = 40;

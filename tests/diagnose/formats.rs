@@ -294,6 +294,8 @@ fn a_page_url_in_quotes_or_after_a_label_is_read() {
         format!("location.href: {URL}"),
         format!("location.href = '{URL}';"),
         format!("页面地址：{URL}"),
+        format!("页面 URL：{URL}"),
+        format!("Page : {URL}"),
         URL.to_owned(),
     ] {
         let case = |signed: &str| {
@@ -330,6 +332,8 @@ fn a_page_url_in_quotes_or_after_a_label_is_read() {
         "[\n  \"https://h.cn/a\"\n]",
         "location.href = 'https://h.cn/login'",
         "接口地址：https://api.h.cn/js",
+        "页面请求的接口：https://api.h.cn/sign",
+        "Next page: https://h.cn/list?page=2",
     ] {
         assert_eq!(Paste::read(other).url, None, "{other}");
     }
