@@ -42,12 +42,14 @@ impl Answer {
     }
 
     /// Finds the answer in several JSON values. Gateways and payments have a `sign` of their own, so that an
-    /// object with exactly `signature` comes first, and one with a nonce before one without.
+    /// object with exactly `signature` comes first, and one with a nonce before one without. Without a nonce,
+    /// another name counts only for a SHA-1 in hex.
     pub(super) fn from_all(jsons: &[Value]) -> Option<Self> {
         let kinds = [
             (&SIGNATURE[..1], true),
             (&SIGNATURE[..1], false),
             (&SIGNATURE[1..], true),
+            (&SIGNATURE[1..], false),
         ];
         kinds.into_iter().find_map(|kind| {
             let mut found = None;
@@ -119,6 +121,11 @@ impl Answer {
         (names, needs_nonce): (&[&str], bool),
     ) -> Option<Self> {
         let (signature, _) = field(fields, names)?;
+        let is_sha1 =
+            || signature.len() == 40 && signature.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !needs_nonce && names[0] != SIGNATURE[0] && !is_sha1() {
+            return None;
+        }
         let signature_named = fields.contains_key(SIGNATURE[0]);
         let of = |names: &[&str]| {
             field(fields, names).map_or((None, false), |(text, named)| (Some(text), named))
@@ -186,9 +193,13 @@ fn others(fields: &Map<String, Value>, names: &[&str], chosen: Option<&str>) -> 
     let named = fields
         .iter()
         .filter(|(key, _)| names.iter().any(|name| plain(key) == plain(name)));
-    let literal = |value: &Value| value.is_number().then(|| value.to_string());
     named
-        .flat_map(|(_, value)| [Answer::text_of(value), literal(value)])
+        .flat_map(|(_, value)| {
+            let text = Answer::text_of(value);
+            let literal = value.is_number().then(|| value.to_string());
+            let literal = literal.filter(|literal| Some(literal) != text.as_ref());
+            [text, literal]
+        })
         .flatten()
         .filter(|text| Some(text.as_str()) != chosen)
         .collect()

@@ -268,6 +268,29 @@ fn a_sign_of_the_gateway_or_of_a_payment_is_not_the_signature() {
 }
 
 #[test]
+fn a_sign_without_a_nonce_is_read_if_it_is_a_sha1() {
+    let answer = |sign: &str| json!({"code": 0, "data": {"sign": sign, "timestamp": TIME}});
+    let read = Answer::from_json(&answer(&signature())).unwrap();
+    assert!(read.misnamed);
+    let case = Case::new(URL, NONCE, TIME, read.signature.unwrap());
+    let findings = diagnose(&case.ticket(Role::Current, TICKET));
+    assert_eq!(findings[0].code, "signature_is_right");
+    let md5 = "0123456789abcdef0123456789abcdef";
+    assert_eq!(Answer::from_json(&answer(md5)), None);
+}
+
+#[test]
+fn a_number_under_another_name_counts_once() {
+    let answer = json!({
+        "signature": signature(), "nonceStr": NONCE, "timestamp": TIME, "time": 1, "ts": 2, "timeStamp": 3.0,
+    });
+    let times = Answer::from_json(&answer).unwrap().other_timestamps;
+    let mut sorted = times.clone();
+    sorted.sort();
+    assert_eq!(sorted, ["1", "2", "3", "3.0"]);
+}
+
+#[test]
 fn a_link_to_share_is_not_the_signed_url() {
     for more in [
         json!({"title": "t", "link": "https://www.example.com/shop/list", "imgUrl": "https://h.cn/a.png"}),
