@@ -103,6 +103,7 @@ pub(super) fn values_in(text: &str) -> Map<String, Value> {
     let mut found = Map::new();
     let mut rest = text;
     let mut tries = 0;
+    let mut budget = MAX_URL_BYTES;
     while let Some(start) = rest.find(is_name_start) {
         let end = rest[start..]
             .find(|c| !is_name(c))
@@ -118,7 +119,7 @@ pub(super) fn values_in(text: &str) -> Map<String, Value> {
         if tries > MAX_VALUES {
             break;
         }
-        let Some((value, after)) = value_after(before, name, after) else {
+        let Some((value, after)) = value_after(before, name, after, &mut budget) else {
             continue;
         };
         if is_wanted(name, &value) {
@@ -139,7 +140,12 @@ fn is_name(c: char) -> bool {
 
 /// Returns the value after a name and its separator, and the rest of the text. `before` is the character
 /// before the name.
-fn value_after<'a>(before: Option<char>, name: &str, text: &'a str) -> Option<(String, &'a str)> {
+fn value_after<'a>(
+    before: Option<char>,
+    name: &str,
+    text: &'a str,
+    budget: &mut usize,
+) -> Option<(String, &'a str)> {
     let text = match text.strip_prefix('>').filter(|_| before == Some('<')) {
         Some(inside) => inside.strip_prefix("<![CDATA[").unwrap_or(inside),
         None => after_separator(before, text)?,
@@ -161,8 +167,8 @@ fn value_after<'a>(before: Option<char>, name: &str, text: &'a str) -> Option<(S
         let value = value.replace("\\/", "/").replace("\\u0026", "&");
         return Some((value, &inside[end + close.len_utf8()..]));
     }
-    let end = if URLS.contains(&plain(name).as_str()) {
-        end_of_url(text, matches!(before, Some('&' | '?')))
+    let end = if is_one_of(name, &URLS) {
+        end_of_url(text, matches!(before, Some('&' | '?')), budget)?
     } else {
         text.find(|c: char| c.is_whitespace() || ",;&}])<>\"\\，；。）】”".contains(c))
             .unwrap_or(text.len())
@@ -203,8 +209,11 @@ fn dumped(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Returns the end of a URL without quotes. In the text of a query the next known name ends it, elsewhere an
-/// `&` belongs to it.
-fn end_of_url(text: &str, in_query: bool) -> usize {
+/// `&` belongs to it. `None` if the budget is used up.
+fn end_of_url(text: &str, in_query: bool, budget: &mut usize) -> Option<usize> {
+    if *budget == 0 {
+        return None;
+    }
     let is_end = |(at, c): &(usize, char)| match c {
         '"' | '<' | '>' | '，' | '；' | '。' | '）' | '】' => true,
         '&' => is_field(&text[at + 1..], in_query),
@@ -215,16 +224,17 @@ fn end_of_url(text: &str, in_query: bool) -> usize {
         .char_indices()
         .find(is_end)
         .map_or(text.len(), |(at, _)| at);
+    *budget = budget.saturating_sub(end);
     let url = &text[..end];
     let opened = ['(', '[', '{'].map(|open| url.contains(open));
-    url.trim_end_matches(|c: char| match c {
+    let url = url.trim_end_matches(|c: char| match c {
         ',' | ';' => true,
         ')' => !opened[0],
         ']' => !opened[1],
         '}' => !opened[2],
         _ => false,
-    })
-    .len()
+    });
+    Some(url.len())
 }
 
 /// Returns whether a field of the answer starts here, with a name that a page's own query may have only if
@@ -232,24 +242,32 @@ fn end_of_url(text: &str, in_query: bool) -> usize {
 fn is_field(text: &str, any: bool) -> bool {
     let text = text.trim_start_matches(['"', '\'']);
     let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
-    let name = plain(&text[..end.min(MAX_NAME)]);
-    let is_sure = ["signature", "noncestr"].contains(&name.as_str());
-    (is_sure || (any && is_known(&name)))
-        && text[end..]
-            .trim_start_matches(['"', '\''])
-            .starts_with(['=', ':'])
+    let (name, after) = text.split_at(end);
+    after
+        .trim_start_matches(['"', '\''])
+        .starts_with(['=', ':'])
+        && (is_one_of(name, &["signature", "noncestr"]) || (any && is_known(name)))
 }
 
 /// Returns whether a backend's answer may have a value with this name.
 fn is_known(name: &str) -> bool {
-    let name = plain(name);
-    let name = name.as_str();
-    SIGNATURES.contains(&name)
-        || IDS.contains(&name)
-        || URLS.contains(&name)
-        || name == TIMESTAMP
-        || ticket_input::NAMES.contains(&name)
-        || ERROR.contains(&name)
+    is_one_of(name, &SIGNATURES)
+        || is_one_of(name, &IDS)
+        || is_one_of(name, &URLS)
+        || is_one_of(name, &[TIMESTAMP])
+        || is_one_of(name, &ticket_input::NAMES)
+        || is_one_of(name, &ERROR)
+}
+
+/// Returns whether the name is one of these, ignoring case, `_` and `-`. Allocates nothing, since it is asked
+/// at each `&` of a URL.
+fn is_one_of(name: &str, known: &[&str]) -> bool {
+    let letters = || name.bytes().filter(|byte| !b"_-".contains(byte));
+    known.iter().any(|known| {
+        letters()
+            .map(|byte| byte.to_ascii_lowercase())
+            .eq(known.bytes())
+    })
 }
 
 /// Returns whether the name is a known one and the value a literal, not a variable or a call.
@@ -286,11 +304,11 @@ const IDS: [&str; 7] = [
 const URLS: [&str; 2] = ["url", "signurl"];
 pub(super) const ERROR: [&str; 2] = ["errmsg", "errormessage"];
 
-/// Longer than every known name.
-const MAX_NAME: usize = 32;
-
 /// Limits the values that are read, each of which may reach to the end of the text.
 const MAX_VALUES: usize = 256;
+
+/// Limits the bytes of the URLs that are read, since one that is not wanted is read again from its next name.
+const MAX_URL_BYTES: usize = 256 * 1024;
 
 /// Limits the tries at braces that are not JSON: a script has many.
 const MAX_TRIES: usize = 64;
