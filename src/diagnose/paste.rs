@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use self::extract::{ERROR, errcode_in, js_api_list_in, json_in, values_in, word_of};
 
 use super::backend_answer::{Answer, plain};
+use super::url_mistakes::NOTHING;
 use super::{Case, Role, Target, client_errors, hash, ticket_input};
 use crate::credential::Secret;
 
@@ -128,11 +129,21 @@ impl Paste {
 
     /// Reads the string that was hashed. The signature may be missing, since it is the string's hash.
     fn signed_string(&mut self, text: &str, jsons: &[Value]) {
-        let found = jsons.iter().find_map(signed_string::in_json);
-        let Some(string) = found.or_else(|| signed_string::in_text(text)) else {
+        let mut found = Vec::new();
+        for json in jsons {
+            signed_string::in_json(json, &mut found);
+        }
+        signed_string::in_text(text, &mut found);
+        // A log has the strings of other answers, too.
+        let nonce = self.answer.nonce.as_deref();
+        let of_answer = found.iter().find(|string| Some(string.nonce) == nonce);
+        let Some(string) = of_answer.or(found.first()) else {
             return;
         };
-        self.ticket = Some(Secret::new(string.ticket)).filter(|ticket| !ticket.is_empty());
+        // The search adds what was around the ticket when it was hashed.
+        let is_around = |c: char| c.is_whitespace() || "\"'\u{feff}".contains(c);
+        let ticket = string.ticket.trim_matches(is_around);
+        self.ticket = (!NOTHING.contains(&ticket)).then(|| Secret::new(ticket));
         let answer = &mut self.answer;
         for (mine, its) in [
             (&mut answer.nonce, string.nonce),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use wx_jssdk::diagnose::{Case, Paste, PasteKind, Role, diagnose};
 
 use crate::backend::*;
+use crate::faults::FAULTS;
 
 const URL: &str = "https://h.cn/p?a=1";
 
@@ -142,6 +143,125 @@ fn the_hashed_string_alone_is_enough() {
     // Mistakes in the string itself are found, too.
     let renamed = string(TICKET, NONCE, TIME, URL).replace("noncestr", "nonceStr");
     assert_eq!(findings_on(&renamed), "nonce_name");
+}
+
+/// Mistakes that show only beside the account's ticket, or that leave no string with the four names.
+const UNREADABLE: [&str; 21] = [
+    "previous_ticket",
+    "card_ticket_for_jsapi",
+    "agent_ticket_for_jsapi",
+    "access_token_for_ticket",
+    "ticket_of_another_account",
+    "ticket_not_current",
+    "jsapi_ticket_for_agent",
+    "ticket_with_newline",
+    "ticket_was_missing",
+    "ticket_cut",
+    "ticket_case_changed",
+    "ticket_name",
+    "nonce_name",
+    "timestamp_name",
+    "values_only",
+    "separator",
+    "times_entity",
+    "string_encoded",
+    "parameter_missing",
+    "utf16_hashed",
+    "payment_key_added",
+];
+
+#[test]
+fn a_mistake_in_a_pasted_string_is_found_without_the_ticket() {
+    let code = |backend: &Backend, page: &str, hashed: &str| {
+        let case = Case {
+            url: page.into(),
+            ..Case::default()
+        };
+        let signature = (backend.hash)(hashed);
+        let text = format!(
+            r#"{{"timestamp":"{TIME}","nonceStr":"{NONCE}","signature":{}}}"#,
+            serde_json::to_string(&signature).unwrap()
+        );
+        let text = format!("{text}\n{hashed}");
+        let findings = diagnose(&(backend.known)(case).paste(Paste::read(&text)));
+        no_ticket_is_shown(&findings);
+        findings[0].code
+    };
+    let mut wrong = Vec::new();
+    for fault in FAULTS {
+        let backend = Backend::right().with(fault);
+        let hashed = backend.hashes(fault.page);
+        // An AppID at the end is a parameter of the page.
+        if UNREADABLE.contains(&fault.code) || hashed.ends_with("&appId=wx12") {
+            continue;
+        }
+        let code = code(&backend, fault.page, &hashed);
+        if code != fault.code {
+            wrong.push(format!("{} {code} {hashed}", fault.code));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+
+    let right = string(TICKET, NONCE, TIME, URL);
+    for (hashed, expected) in [
+        (right.replace('&', "&amp;"), "separator"),
+        (right.replace('&', "& "), "separator"),
+        (
+            right.replace(TICKET, &format!("\"{TICKET}\"")),
+            "ticket_with_newline",
+        ),
+        (right.replace(TICKET, "undefined"), "ticket_needed"),
+        (right.replace(NONCE, &format!("'{NONCE}'")), "nonce_trimmed"),
+        (
+            right.replace(TIME, "undefined"),
+            "timestamp_written_otherwise",
+        ),
+        (right.replace(URL, "localhost:8080"), "another_url_signed"),
+    ] {
+        let code = code(&Backend::right(), URL, &hashed);
+        assert_eq!(code, expected, "{hashed}");
+    }
+}
+
+#[test]
+fn of_several_strings_the_one_with_the_answers_nonce_counts() {
+    let other = string(TICKET, "Another1", TIME, "https://h.cn/other");
+    for own in [URL, "http://h.cn/p?a=1"] {
+        let own = string(TICKET, NONCE, TIME, own);
+        let answer = format!(
+            r#"{{"timestamp":{TIME},"nonceStr":"{NONCE}","signature":"{}"}}"#,
+            sha1(&own)
+        );
+        let code = findings_on(&format!("{own}\n{answer}"));
+        for text in [
+            format!("{other}\n{own}\n{answer}"),
+            format!("{own}\n{other}\n{answer}"),
+            format!("\"{other}\" \"{own}\" {answer}"),
+            format!(r#"[{{"a":"{other}"}},{{"a":"{own}"}},{answer}]"#),
+        ] {
+            assert_eq!(findings_on(&text), code, "{text}");
+            assert_eq!(Paste::read(&text).answer.url, Paste::read(&own).answer.url);
+        }
+    }
+    let first = Paste::read(&format!("{other}\n{}", string(TICKET, NONCE, TIME, URL)));
+    assert_eq!(first.answer.nonce.as_deref(), Some("Another1"));
+}
+
+#[test]
+fn a_formula_with_empty_values_is_not_the_string() {
+    let paste = Paste::read("jsapi_ticket=&noncestr=&timestamp=&url=");
+    assert_eq!(paste.kinds, [PasteKind::Source]);
+}
+
+#[test]
+fn urls_that_are_no_values_are_read_up_to_a_limit() {
+    let url = |tries: usize| {
+        let rejected = "/url=a".repeat(tries) + &"&b".repeat(5_000);
+        let answer = format!("signature={} url={URL}", signature());
+        Paste::read(&format!("{rejected} {answer}")).answer.url
+    };
+    assert_eq!(url(8).as_deref(), Some(URL));
+    assert_eq!(url(200), None);
 }
 
 #[test]

@@ -13,27 +13,40 @@ pub(super) struct SignedString<'a> {
     pub(super) url: &'a str,
 }
 
-/// Returns the first string in a JSON value whose parts are values, not variables.
-pub(super) fn in_json(json: &Value) -> Option<SignedString<'_>> {
+/// Adds the strings in a JSON value whose parts are values, not variables.
+pub(super) fn in_json<'a>(json: &'a Value, found: &mut Vec<SignedString<'a>>) {
     match json {
-        Value::String(text) => read(text).or_else(|| in_text(text)),
-        Value::Array(items) => items.iter().find_map(in_json),
-        Value::Object(fields) => fields.values().find_map(in_json),
-        _ => None,
+        Value::String(text) => match read(text) {
+            Some(string) => found.push(string),
+            None => in_text(text, found),
+        },
+        Value::Array(items) => {
+            for item in items {
+                in_json(item, found);
+            }
+        }
+        Value::Object(fields) => {
+            for value in fields.values() {
+                in_json(value, found);
+            }
+        }
+        _ => {}
     }
 }
 
-/// Returns the first string in a text whose parts are values, not variables.
-pub(super) fn in_text(text: &str) -> Option<SignedString<'_>> {
-    text.lines().find_map(in_line)
+/// Adds the strings in a text whose parts are values, not variables.
+pub(super) fn in_text<'a>(text: &'a str, found: &mut Vec<SignedString<'a>>) {
+    for line in text.lines() {
+        in_line(line, found);
+    }
 }
 
-fn in_line(line: &str) -> Option<SignedString<'_>> {
+fn in_line<'a>(line: &'a str, found: &mut Vec<SignedString<'a>>) {
     let lower = line.to_ascii_lowercase();
     let tickets = lower.match_indices(NAMES[0]).take(MAX_TRIES);
-    tickets
+    let strings = tickets
         .map(|(at, _)| start_of(&lower, at))
-        .find_map(|start| {
+        .filter_map(|start| {
             let rest = &line[start..];
             let values = start_of_last_value(&lower[start..])?;
             let end = end_of(&line[..start], rest, values);
@@ -42,14 +55,15 @@ fn in_line(line: &str) -> Option<SignedString<'_>> {
             read(&rest[..end]).filter(|string| {
                 !string.url.is_empty() || !after.starts_with(['+', '.', '$', '{', '<'])
             })
-        })
+        });
+    found.extend(strings);
 }
 
 /// Returns where the string with this ticket starts: at a value before the ticket if they are in a wrong
 /// order.
 fn start_of(lower: &str, ticket: usize) -> usize {
     let before = &lower[..ticket];
-    if !before.ends_with('&') {
+    if before_separator(before).is_none() {
         return ticket;
     }
     let is_edge = |c: char| c.is_whitespace() || "\"'`<".contains(c);
@@ -81,7 +95,14 @@ fn start_of_last_value(lower: &str) -> Option<usize> {
 /// Returns the position of a parameter.
 fn position(lower: &str, name: &str) -> Option<usize> {
     let mut found = lower.match_indices(name).map(|(at, _)| at);
-    found.find(|at| *at == 0 || lower[..*at].ends_with('&'))
+    found.find(|at| *at == 0 || before_separator(&lower[..*at]).is_some())
+}
+
+/// Returns the text before the separator at its end; `None` without a separator.
+fn before_separator(text: &str) -> Option<&str> {
+    let text = text.trim_end();
+    text.strip_suffix("&amp;")
+        .or_else(|| text.strip_suffix('&'))
 }
 
 /// Returns the end of the string: its closing quote, else the end of the last value, which starts at `last`.
@@ -95,6 +116,7 @@ fn end_of(before: &str, rest: &str, last: usize) -> usize {
     }
     let unclosed =
         PAIRS.map(|(open, close)| before.matches(open).count() > before.matches(close).count());
+    let quoted = before.contains('\'');
     let mut inside = [0_usize; PAIRS.len()];
     let mut continues = None;
     let mut end = rest.len();
@@ -117,7 +139,7 @@ fn end_of(before: &str, rest: &str, last: usize) -> usize {
                 let continues = *continues.get_or_insert_with(|| continues_url(rest));
                 !continues || (c.is_whitespace() && !before.is_empty())
             }
-            None => "\"`<".contains(c) || (c == '\'' && before.contains(c)),
+            None => "\"`<".contains(c) || (c == '\'' && quoted),
         };
         if is_end {
             end = at;
@@ -152,7 +174,8 @@ fn read(whole: &str) -> Option<SignedString<'_>> {
     let value = |at: usize| {
         let start = starts[at];
         let next = starts.iter().filter(|other| **other > start).min();
-        &whole[start + NAMES[at].len()..next.map_or(whole.len(), |next| next - 1)]
+        let value = &whole[start + NAMES[at].len()..*next.unwrap_or(&whole.len())];
+        next.and_then(|_| before_separator(value)).unwrap_or(value)
     };
     let short = |at: usize| value(at).split('&').next().unwrap_or_default();
     let string = SignedString {
@@ -168,16 +191,33 @@ fn read(whole: &str) -> Option<SignedString<'_>> {
 impl SignedString<'_> {
     /// Returns whether the values are literals, not the variables of source code or of a formula.
     fn is_literal(&self) -> bool {
-        let is_variable = |value: &str| value.starts_with(['"', '\'', '`', '$', '%', '<']);
-        let is_time = self.timestamp.starts_with(|c: char| c.is_ascii_digit())
-            && self
-                .timestamp
+        let is_quote = |c: char| "\"'`".contains(c);
+        let is_variable = |value: &str| {
+            let inside = value.trim_matches(is_quote);
+            let is_whole = value.len() == inside.len() + 2
+                && value.ends_with(is_quote)
+                && inside
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            value.starts_with(['$', '%', '<']) || (value.starts_with(is_quote) && !is_whole)
+        };
+        let time = self
+            .timestamp
+            .trim_matches(|c: char| c.is_whitespace() || is_quote(c));
+        let is_time = time.starts_with(|c: char| c.is_ascii_digit())
+            && time
                 .bytes()
-                .all(|byte| byte.is_ascii_digit() || b".eE+".contains(&byte));
-        let is_url = self.url.contains(['/', '.', '%'])
+                .all(|byte| byte.is_ascii_digit() || b".eE+".contains(&byte))
+            || NOTHING.contains(&time);
+        let port = self.url.split_once(':').map(|(_, port)| port);
+        let has_port = port.is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()));
+        let is_url = (self.url.contains(['/', '.', '%']) || has_port)
             && !self.url.starts_with(['$', '{', '[', '+', '%'])
             || NOTHING.contains(&self.url);
-        is_time && is_url && ![self.ticket, self.nonce].into_iter().any(is_variable)
+        let is_skeleton = [self.ticket, self.nonce, time]
+            .iter()
+            .all(|value| value.is_empty());
+        is_time && is_url && !is_skeleton && ![self.ticket, self.nonce].into_iter().any(is_variable)
     }
 }
 
