@@ -32,6 +32,19 @@ impl Broker {
         claimed.is_some_and(|claimed| claimed.expires_at > Some(now.plus(2 * START_EVERY)))
     }
 
+    /// Ends the claim of a request to push that failed: a peer node, or this one after a restart, may succeed.
+    pub(super) async fn end_start(&self, platform: &AccountEntry) {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let name = document_name(platform, "starting");
+        if store.is_shared()
+            && let Ok(Some(claim)) = store.load_document(&name, now).await
+        {
+            let end = Document::after(Some(&claim), "").until(now);
+            // A claim that cannot be ended expires.
+            let _ = store.save_document(&name, &end, now).await;
+        }
+    }
+
     /// Claims a code that came directly. If the push brought it too, and this or another process is redeeming it,
     /// waits for that.
     pub(super) async fn claim_or_wait(

@@ -43,6 +43,7 @@ impl Broker {
                 return;
             }
             if let Err(error) = broker.start_push(&platform, &state).await {
+                broker.end_start(&platform).await;
                 warn!(
                     platform = platform.name, %error, fix = %error.fix_for_operator().en,
                     "WeChat cannot be asked to push component_verify_tickets"

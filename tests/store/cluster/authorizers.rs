@@ -7,13 +7,13 @@ use std::time::Duration;
 use wx_jssdk::account::Account;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
-use wx_jssdk::sandbox::{App, OpenPlatform, Sandbox};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
 use wx_jssdk::store::{Saved, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
 use crate::common::redis_server::Redis;
 use crate::common::upstream::impatient;
-use crate::common::wait::called;
+use crate::common::wait::{called, until};
 
 const COMPONENT: &str = "wxc0de0000000000c0";
 const SECRET: &str = "5ec2e7000000000000000000000000aa";
@@ -59,6 +59,10 @@ impl World {
         world
     }
 
+    fn store(&self) -> Store {
+        Store::redis(&self.redis.url()).unwrap()
+    }
+
     /// Starts one more node, without any values.
     fn node(&self) -> Broker {
         let component = Account::component(COMPONENT, SECRET)
@@ -69,7 +73,7 @@ impl World {
             .account("agency", component)
             .clock(self.clock.clone())
             .upstream(upstream)
-            .store(Store::redis(&self.redis.url()).unwrap())
+            .store(self.store())
             .build()
             .unwrap()
     }
@@ -180,6 +184,22 @@ async fn all_nodes_together_ask_wechat_to_push_once_in_ten_minutes() {
         called(&world.sandbox, START_PUSH, asked).await;
     }
     assert_eq!(world.calls(START_PUSH), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_refused_request_to_push_does_not_keep_a_peer_node_from_its_own() {
+    let world = World::without_ticket(2).await;
+    world
+        .sandbox
+        .fault(Fault::once(START_PUSH, FaultKind::Errcode(61004)));
+    world.nodes[0].tend().await;
+    called(&world.sandbox, START_PUSH, 1).await;
+    let (store, claim) = (world.store(), format!("platform:{COMPONENT}:starting"));
+    let is_ended = async || store.load_document(&claim, world.clock.now()).await == Ok(None);
+    until("the claim has ended", is_ended).await;
+    world.nodes[1].tend().await;
+    called(&world.sandbox, START_PUSH, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
