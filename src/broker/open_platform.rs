@@ -249,7 +249,8 @@ impl Broker {
         let accounts = self.inner.accounts.load_full();
         for (platform, state) in accounts.platforms() {
             let looked = self.look_into_store(platform, state).await;
-            if self.ok_or_log(platform, looked).is_none() {
+            // Until it was read, the store may have a ticket, or a list that was just read.
+            if self.ok_or_log(platform, looked).is_none() || !state.is_loaded() {
                 continue;
             }
             self.start_push_if_due(platform, state);

@@ -112,7 +112,7 @@ impl Broker {
         Ok(stored)
     }
 
-    /// Reads the accounts of the store when a service starts. A slow store is asked again a few times; one that cannot
+    /// Reads the accounts of the store when a service starts, and the records of its platforms. A slow store is asked again a few times; one that cannot
     /// be reached passes.
     pub(crate) async fn load_accounts_at_start(&self) {
         for _ in 0..START_TRIES {
@@ -121,7 +121,11 @@ impl Broker {
             };
             self.look_again();
         }
-        self.load_platforms().await;
+        for _ in 0..START_TRIES {
+            let Err(StoreError::Slow { .. }) = self.load_platforms().await else {
+                break;
+            };
+        }
     }
 
     /// Fails if the store has documents and this process's keys can read not a single one. Called when a service

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::PlatformState;
+use super::{PlatformState, RECORDS_FAILED};
 use crate::account::Account;
 use crate::broker::slot::Reason;
 use crate::broker::{AccountEntry, Accounts, Broker, SOON};
@@ -12,6 +12,7 @@ use crate::credential::{AppKey, Credential, CredentialKey, Kind};
 use crate::error::{Failure, PlatformProblem};
 use crate::platform::Authorizer;
 use crate::platform::authorizer::State;
+use crate::store::StoreError;
 use crate::upstream::failed;
 
 /// What WeChat has ended.
@@ -24,14 +25,19 @@ pub(super) enum Ended {
 }
 
 impl Broker {
-    /// Reads the stored records of all platforms, until the store fails.
-    pub(in crate::broker) async fn load_platforms(&self) {
+    /// Reads the stored records of all platforms, until the store fails. Called again, reads those that are left.
+    ///
+    /// # Errors
+    /// [`StoreError`], which has been logged.
+    pub(in crate::broker) async fn load_platforms(&self) -> Result<(), StoreError> {
         for (platform, state) in self.inner.accounts.load_full().platforms() {
-            let looked = self.look_into_store(platform, state).await;
-            if self.ok_or_log(platform, looked).is_none() {
-                return;
+            if let Err(error) = self.look_into_store(platform, state).await {
+                self.log_store_error(&platform.name, &error, RECORDS_FAILED);
+                state.known.lock().look.at_once();
+                return Err(error);
             }
         }
+        Ok(())
     }
 
     /// Ends the validity of an account's credentials: WeChat no longer accepts them.

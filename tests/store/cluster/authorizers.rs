@@ -204,6 +204,22 @@ async fn a_refused_request_to_push_does_not_keep_a_peer_node_from_its_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs redis-server: make test"]
+async fn nothing_is_asked_of_wechat_before_the_store_has_told_of_a_ticket() {
+    let mut world = World::new(1).await;
+    assert_eq!(world.redis.cli(&["SAVE"]), "OK");
+    let calls = world.calls(START_PUSH);
+    world.redis.kill();
+    world.nodes = vec![world.node()];
+    for _ in 0..3 {
+        world.tend().await;
+    }
+    world.redis.restart();
+    world.until(|node| active(node) == 2).await;
+    assert_eq!(world.calls(START_PUSH), calls);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
 async fn an_account_that_authorises_again_has_a_valid_token_on_every_node() {
     let world = World::new(2).await;
     let mut tokens = Vec::new();
