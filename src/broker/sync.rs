@@ -10,7 +10,7 @@ mod nodes;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -35,8 +35,8 @@ pub(super) struct StoreSync {
     failed: Mutex<bool>,
     /// Whether the last pass could not store all credentials. Logged once.
     not_stored: AtomicBool,
-    /// Whether a pass has read all values, also those that are not used, after a change of the store's key.
-    has_read_all: AtomicBool,
+    /// Number of passes that have read all values, also those that are not used, after a change of the store's key.
+    whole_passes: AtomicU32,
     /// When an unknown token may cause a store read again.
     token_lookup: Arc<tokio::sync::Mutex<Due>>,
 }
@@ -114,9 +114,11 @@ impl Broker {
         if !due.lock().take(uptime, every) {
             return;
         }
+        let sync = &self.inner.keeper.sync;
         // Reading a value encrypts it again with a new key.
         let reads_all = self.inner.store.is_changing_keys()
-            && !self.inner.keeper.sync.has_read_all.load(Ordering::Relaxed);
+            && sync.whole_passes.load(Ordering::Relaxed) < WHOLE_PASSES;
+        let is_whole = reads_all && !self.awaits_accounts();
         let mut slots = self.slots();
         slots.retain(|slot| reads_all || slot.is_wanted());
         let classic = self.classic_tokens();
@@ -139,8 +141,8 @@ impl Broker {
             });
             not_stored = self.save_all(missing.collect()).await.or(not_stored);
         }
-        let sync = &self.inner.keeper.sync;
-        sync.has_read_all.fetch_or(reads_all, Ordering::Relaxed);
+        let passes = u32::from(is_whole);
+        sync.whole_passes.fetch_add(passes, Ordering::Relaxed);
         let before = sync
             .not_stored
             .swap(not_stored.is_some(), Ordering::Relaxed);
@@ -362,6 +364,10 @@ const PAGE: usize = 500;
 
 /// Additional delay per page: ten thousand accounts are read through in 45 s.
 const PER_PAGE: Duration = Duration::from_secs(1);
+
+/// How many passes read all values after a change of the store's key: some minutes, for values that could not be
+/// written again at once.
+const WHOLE_PASSES: u32 = 24;
 
 /// Enough for one commit of a file, and few enough for Redis to answer in time.
 const SAVES_AT_ONCE: usize = 256;

@@ -8,7 +8,7 @@ use wx_jssdk::account::Account;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
-use wx_jssdk::store::{Saved, Store};
+use wx_jssdk::store::{EncryptionKey, EncryptionKeys, Saved, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
 use crate::common::redis_server::Redis;
@@ -65,6 +65,10 @@ impl World {
 
     /// Starts one more node, without any values.
     fn node(&self) -> Broker {
+        self.node_on(self.store())
+    }
+
+    fn node_on(&self, store: Store) -> Broker {
         let component = Account::component(COMPONENT, SECRET)
             .js_safe_domain("example.com")
             .unwrap();
@@ -73,7 +77,7 @@ impl World {
             .account("agency", component)
             .clock(self.clock.clone())
             .upstream(upstream)
-            .store(self.store())
+            .store(store)
             .build()
             .unwrap()
     }
@@ -216,6 +220,29 @@ async fn nothing_is_asked_of_wechat_before_the_store_has_told_of_a_ticket() {
     world.redis.restart();
     world.until(|node| active(node) == 2).await;
     assert_eq!(world.calls(START_PUSH), calls);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_value_in_plain_text_that_came_after_the_first_look_is_encrypted_too() {
+    let world = World::new(1).await;
+    let current = EncryptionKey::parse(&"b".repeat(64)).ok();
+    let keys = |accept_unencrypted| EncryptionKeys {
+        current: current.clone(),
+        previous: None,
+        accept_unencrypted,
+    };
+    let encrypting = world.node_on(world.store().encrypted(keys(true)));
+    encrypting.tend().await;
+    // By a node that has no key yet.
+    let token = token(&world.nodes[0], SHOP).await.unwrap();
+    world.advance(6);
+    encrypting.tend().await;
+    let accounts = encrypting.accounts();
+    let (_, account) = accounts.of_authorizer(COMPONENT, SHOP).unwrap();
+    let key = account.key(Kind::AccessToken);
+    let stored = world.store().encrypted(keys(false)).load(&key).await;
+    assert_eq!(stored, Ok(Some((*token).clone())));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
