@@ -152,6 +152,7 @@ impl Broker {
         let (stored, _) = self.see_stored(entry, slot).await?;
         if self.is_usable(slot, &stored) {
             self.publish_if_newest(slot, &stored);
+            slot.want();
         }
         Some(stored)
     }

@@ -428,6 +428,22 @@ async fn a_stored_value_is_served_although_refresh_now_after_a_restart_fails() {
 }
 
 #[tokio::test]
+async fn a_failed_refresh_now_after_a_restart_is_repeated_by_the_keeper() {
+    let world = World::stable().await;
+    let stored = world.broker.credential("main", Kind::CardTicket);
+    stored.await.unwrap();
+    let restarted = world.another(TokenMode::Stable);
+    restarted.tend().await;
+    world.fault(TICKET, FaultKind::Status(503));
+    let failed = restarted.refresh_now("main", Kind::CardTicket).await;
+    failed.unwrap_err();
+    let calls = world.calls(TICKET);
+    world.advance(31);
+    restarted.tend().await;
+    assert_eq!(world.calls(TICKET), calls + 1);
+}
+
+#[tokio::test]
 async fn an_error_says_whether_a_valid_value_is_served_meanwhile() {
     let world = World::stable().await;
     let token = world.token().await.unwrap();
