@@ -115,7 +115,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Removes accounts that came back with an older copy of the store, unless they were changed there since.
+    /// Removes accounts that came back with an older copy of the store. One that was changed there since stays only
+    /// if its version is not lower: an earlier text and a later change of it cannot be told apart.
     async fn remove_again(&self, removed: BTreeMap<String, Version>) -> Result<(), StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         for (name, known) in removed {
