@@ -57,8 +57,7 @@ impl Check {
         for (name, account) in &settings.accounts {
             let mut result = probe(&upstream, account).await;
             if let Err(refused) = result {
-                ways.note(&upstream, account, &refused);
-                result = with_other_addresses(&upstream, account, refused).await;
+                result = with_other_addresses(&upstream, account, refused, &mut ways).await;
             }
             match result {
                 Ok(()) => {
@@ -70,7 +69,6 @@ impl Check {
                 }
                 Err(error) => {
                     say(&explained(name, &error));
-                    ways.note(&upstream, account, &error);
                     is_good = false;
                 }
             }
@@ -248,14 +246,16 @@ async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamErr
     Ok(())
 }
 
-/// Retries twice if WeChat refused this machine's IP: each connection may use another egress IP. No other failure is
+/// Notes the addresses that WeChat refused, and retries twice if WeChat refused this machine's IP: each connection may use another egress IP. No other failure is
 /// tried again, since WeCom blocks an IP that repeats a wrong secret.
 async fn with_other_addresses(
     upstream: &Upstream,
     account: &Account,
     refused: UpstreamError,
+    ways: &mut Ways<'_>,
 ) -> Result<(), UpstreamError> {
     let mut error = refused;
+    ways.note(upstream, account, &error);
     for _ in 0..2 {
         let seen = error.ips_to_allow();
         if seen.is_empty() {
@@ -269,6 +269,7 @@ async fn with_other_addresses(
                     also_seen: seen,
                     ..next
                 };
+                ways.note(upstream, account, &error);
             }
         }
     }

@@ -344,19 +344,24 @@ async fn a_changing_egress_address_is_detected_and_every_address_named() {
 }
 
 #[tokio::test]
-async fn an_account_accepted_from_a_second_egress_address_is_ok() {
+async fn an_account_accepted_from_a_third_egress_address_is_ok() {
     let sandbox = sandbox_with(app()).await;
-    let refusal = "invalid ip 203.0.113.1 ipv6 ::ffff:203.0.113.1, not in whitelist".to_owned();
-    sandbox.fault(Fault::once(
-        "/cgi-bin/stable_token",
-        FaultKind::ErrcodeWith(40164, refusal),
-    ));
+    for ip in ["203.0.113.1", "203.0.113.2"] {
+        let refusal = format!("invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist");
+        sandbox.fault(Fault::once(
+            "/cgi-bin/stable_token",
+            FaultKind::ErrcodeWith(40164, refusal),
+        ));
+    }
     let ended = check(&sandbox, &account("main", APP, SECRET)).await;
     assert_eq!(ended.code, 0, "{}", ended.stdout);
-    for words in ["main: ok", "egress: WeChat refuses 203.0.113.1 (direct)"] {
+    for words in [
+        "main: ok",
+        "egress: WeChat refuses 203.0.113.1, 203.0.113.2 (direct)",
+    ] {
         assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
     }
-    assert_eq!(sandbox.calls("/cgi-bin/stable_token"), 2);
+    assert_eq!(sandbox.calls("/cgi-bin/stable_token"), 3);
 }
 
 #[tokio::test]
