@@ -187,6 +187,10 @@ impl Broker {
             .filter(is_new)
             .flat_map(|entry| entry.slots())
         {
+            // A reload makes every entry new, but keeps its slots.
+            if slot.lock().last.is_some() {
+                continue;
+            }
             let owned = self.inner.current.0.get(&slot.stored_key());
             let Some(owned) = owned.filter(|owned| owned.freshness(&at) != Freshness::Expired)
             else {
