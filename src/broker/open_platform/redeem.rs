@@ -189,14 +189,19 @@ impl Broker {
         code: &Secret,
         from_push: Option<&(String, Authorization)>,
     ) -> Result<Sent, Error> {
-        let sent_at = self.inner.clock.now_millis();
+        let claimed_at = self.inner.clock.now();
         let sent =
             self.with_platform_token(platform, Upstream::REDEEM, |upstream, platform, token| {
-                let code = code.clone();
-                async move { upstream.redeem(&platform, &token, &code).await }
+                let (code, clock) = (code.clone(), self.inner.clock.clone());
+                async move {
+                    // The platform's token may have been refreshed before.
+                    let sent_at = clock.now_millis();
+                    let authorized = upstream.redeem(&platform, &token, &code).await?;
+                    Ok((authorized, sent_at))
+                }
             });
-        let authorized = match sent.await {
-            Ok(authorized) => authorized,
+        let (authorized, sent_at) = match sent.await {
+            Ok(sent) => sent,
             Err(error) => {
                 self.not_redeemed(platform, code, from_push, &error).await;
                 return Err(error);
@@ -205,7 +210,7 @@ impl Broker {
         let newest = from_push.map(|(_, newest)| newest);
         let answer = Redeemed {
             code: code.clone(),
-            at: newest.map_or(UnixTime(sent_at / 1_000), |newest| newest.at),
+            at: newest.map_or(claimed_at, |newest| newest.at),
             from_browser: newest.is_none_or(|newest| newest.is_provisional),
             refresh_token: authorized.refresh_token.clone(),
             permission_sets: authorized.permission_sets.clone(),

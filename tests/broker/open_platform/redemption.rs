@@ -211,3 +211,22 @@ async fn a_refused_ticket_that_is_pushed_again_is_tried_again() {
     world.pushed(EventKind::Ticket(Secret::new(ticket))).await;
     assert!(platform_token().await.is_ok());
 }
+
+#[tokio::test]
+async fn a_token_that_came_with_a_code_is_dated_when_the_code_was_sent() {
+    let world = World::ready(platform()).await;
+    let code = world.authorize(SHOP).await;
+    world.sandbox.revoke_component_token(COMPONENT);
+    let refreshes = world.calls(COMPONENT_TOKEN);
+    let gate = world.sandbox.hold(COMPONENT_TOKEN);
+    let redeem = world.broker.redeem_from_browser("agency", &code.code);
+    let wait = async {
+        called(&world.sandbox, COMPONENT_TOKEN, refreshes + 1).await;
+        world.advance(10);
+        gate.release();
+    };
+    let (redeemed, ()) = tokio::join!(redeem, wait);
+    redeemed.unwrap();
+    let token = world.token(SHOP).await.unwrap();
+    assert_eq!(token.issued_at, world.now());
+}
