@@ -81,6 +81,7 @@ struct Known {
 
 /// The state of an open platform, for pages and metrics.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PlatformSnapshot {
     /// The name in the configuration.
     pub name: String,

@@ -36,6 +36,7 @@ pub struct Overview {
 
 /// One cause and the accounts that fail because of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Incident {
     /// The worst health of its accounts.
     pub health: Health,

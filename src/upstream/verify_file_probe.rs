@@ -19,6 +19,7 @@ pub struct VerifyFileProbe {
 
 /// Reason why the file was not found, worded for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum VerifyFileFailure {
     /// No server answers under this name, by https or http.
     Unreachable(String),

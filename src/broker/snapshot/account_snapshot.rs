@@ -82,6 +82,7 @@ pub struct CredentialSnapshot {
 
 /// A failure that no success has followed yet.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LastError {
     /// When it happened.
     pub at: UnixTime,
