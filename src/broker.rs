@@ -271,22 +271,6 @@ impl Broker {
             })
         })
     }
-
-    /// Whether the account with this name may be known later.
-    #[cfg(feature = "server")]
-    pub(crate) fn awaits_account(&self, name: &str) -> bool {
-        matches!(self.entry(name), Err(Error::AccountsNotLoaded { .. }))
-    }
-
-    /// Returns when an account that is not known may be, if any are still to be read.
-    fn wait_for_account(&self, accounts: &Accounts, name: &str) -> Option<Duration> {
-        match accounts.platform_in(name) {
-            Some((platform, app_id)) => {
-                platform.wait_for_authorizer(app_id, self.inner.clock.now())
-            }
-            None => self.awaits_stored_accounts().then_some(SOON),
-        }
-    }
 }
 
 /// When to ask again for an account that is being read.

@@ -21,10 +21,11 @@ pub(crate) use self::change::{ChangeRefused, Changed, Expected};
 use self::refill_store::Mark;
 use super::accounts::Conflict;
 use super::open_platform::record_groups;
-use super::{Accounts, Broker};
+use super::{Accounts, Broker, SOON};
 use crate::account::Account;
 use crate::clock::{Due, per_page};
 use crate::credential::Secret;
+use crate::error::Error;
 use crate::store::{Document, START_TRIES, StoreError};
 
 /// What this process knows of the stored accounts. The store has the truth.
@@ -163,6 +164,21 @@ impl Broker {
     pub(crate) fn awaits_stored_accounts(&self) -> bool {
         let stored = &self.inner.stored_accounts;
         stored.is_on && !stored.known.lock().was_loaded
+    }
+
+    /// Whether the account with this name may be known later.
+    pub(crate) fn awaits_account(&self, name: &str) -> bool {
+        matches!(self.entry(name), Err(Error::AccountsNotLoaded { .. }))
+    }
+
+    /// Returns when an account that is not known may be, if any are still to be read.
+    pub(super) fn wait_for_account(&self, accounts: &Accounts, name: &str) -> Option<Duration> {
+        match accounts.platform_in(name) {
+            Some((platform, app_id)) => {
+                platform.wait_for_authorizer(app_id, self.inner.clock.now())
+            }
+            None => self.awaits_stored_accounts().then_some(SOON),
+        }
     }
 
     /// Whether there may be accounts that this process has not read from the store since its start: those that the
