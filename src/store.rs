@@ -28,7 +28,7 @@ macro_rules! by_store {
 mod bounded_concurrency;
 mod document;
 mod encryption;
-mod error;
+pub(crate) mod error;
 #[cfg(feature = "file")]
 mod file;
 mod ignored;
@@ -54,7 +54,6 @@ pub use document::Document;
 pub use encryption::{EncryptionKey, EncryptionKeys, InvalidKey};
 use encryption::{Opened, Rewritten, Unreadable};
 pub use error::StoreError;
-pub(crate) use error::table_problem;
 use ignored::Ignored;
 use instrumented::{Breaker, Operation, Operations};
 use memory::Memory;

@@ -7,7 +7,8 @@ use super::config::Settings;
 use super::notify::NotifyError;
 use super::tls::CertificateError;
 use crate::broker::BuildError;
-use crate::store::{StoreError, table_problem};
+use crate::store::StoreError;
+use crate::store::error::table_problem;
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::store::table_problem::{NO_SEARCH_PATH, NOT_ALLOWED, OTHER_COLUMNS};
+use crate::store::error::table_problem::{NO_SEARCH_PATH, NOT_ALLOWED, OTHER_COLUMNS};
 
 /// A family of databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

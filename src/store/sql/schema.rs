@@ -3,7 +3,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
 use super::dialect::{Dialect, Failure};
-use crate::store::table_problem::NEWER;
+use crate::store::error::table_problem::NEWER;
 
 /// The tables of one installation.
 #[derive(Clone, Debug)]
