@@ -113,8 +113,8 @@ impl Broker {
         Ok(stored)
     }
 
-    /// Reads the accounts of the store when a service starts, and the records of its platforms. A slow store is asked again a few times; one that cannot
-    /// be reached passes.
+    /// Reads the accounts of the store when a service starts, and the records of its platforms. A slow store is asked
+    /// again a few times; one that cannot be reached passes.
     pub(crate) async fn load_accounts_at_start(&self) {
         for _ in 0..START_TRIES {
             let Err(StoreError::Slow { .. }) = self.look_for_accounts().await else {

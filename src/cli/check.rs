@@ -246,8 +246,8 @@ async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamErr
     Ok(())
 }
 
-/// Notes the addresses that WeChat refused, and retries twice if WeChat refused this machine's IP: each connection may use another egress IP. No other failure is
-/// tried again, since WeCom blocks an IP that repeats a wrong secret.
+/// Notes the addresses that WeChat refused, and retries twice if WeChat refused this machine's IP: each connection may
+/// use another egress IP. No other failure is tried again, since WeCom blocks an IP that repeats a wrong secret.
 async fn with_other_addresses(
     upstream: &Upstream,
     account: &Account,

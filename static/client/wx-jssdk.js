@@ -131,8 +131,7 @@
       queued = configured = mine;
       tail = mine.catch(() => (broken = configured === mine));
     }
-    // Unhandled, the browser reports it.
-    return configured.then((wx) => wx);
+    return configured.then((wx) => wx); // reported if unhandled
   }
 
   async function configure() {
@@ -208,7 +207,7 @@
       const text = await response.text();
       try {
         const body = JSON.parse(text);
-        if (answer.status !== 200 && !(typeof body.code === "string" && body.detail)) throw body; // a gateway's
+        if (answer.status !== 200 && !(typeof body.code === "string" && body.detail)) throw body;
         answer.body = body;
       } catch (error) {
         answer.errMsg += ": " + text.trim().slice(0, 120);
@@ -295,7 +294,7 @@
         try {
           bridge.invoke = listening;
         } catch (frozen) {
-          // A setter may ignore it without throwing.
+          // or ignored
         }
         if (!listens()) wx.error((res) => begun && judge(res));
       };
