@@ -23,6 +23,8 @@ work=$(mktemp -d)
   >"$work/out" 2>"$work/err" &
 service=$!
 finish() {
+  status=$?
+  [ "$status" = 0 ] || tail -n 40 "$work/err"
   kill "$service" 2>/dev/null || true
   wait "$service" 2>/dev/null || true
   rm -rf "$work"
