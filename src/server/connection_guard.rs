@@ -6,6 +6,7 @@
 //! took too long. When all places are taken, or requests hold more bytes than they may together, it evicts
 //! connections at once to make room. A request costs a few stores: no timer is set and no clock is read.
 
+mod load;
 mod read_budget;
 mod stream;
 
@@ -16,13 +17,14 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
+pub(super) use self::load::Load;
 pub(super) use self::stream::Guarded;
 use crate::endpoint::key_of;
 
@@ -44,35 +46,6 @@ pub(super) struct ConnectionLimits {
     pub(super) at_most: usize,
     /// Bytes of the unfinished requests of one worker.
     pub(super) request_bytes: usize,
-}
-
-/// Counters shared by all workers of a listener.
-#[derive(Debug, Default)]
-pub(super) struct Load {
-    /// Open connections.
-    pub(super) open: AtomicUsize,
-    /// Connections ended because they took too long.
-    pub(super) timed_out: AtomicU64,
-    /// Idle connections ended to make room.
-    pub(super) evicted_idle: AtomicU64,
-    /// Connections with an unfinished request or an unread answer, ended to make room.
-    pub(super) evicted_unfinished: AtomicU64,
-    /// Set during shutdown: each answer then closes its connection.
-    pub(super) draining: AtomicBool,
-    /// For each worker, how often it has checked its connections: a counter that stands still means a
-    /// stuck worker.
-    rounds: parking_lot::Mutex<Vec<Arc<AtomicU64>>>,
-}
-
-impl Load {
-    /// Returns how often each worker has checked its connections.
-    pub(super) fn rounds(&self) -> Vec<u64> {
-        let rounds = self.rounds.lock();
-        rounds
-            .iter()
-            .map(|rounds| rounds.load(Ordering::Relaxed))
-            .collect()
-    }
 }
 
 /// The connections of one worker, and its second counter.
@@ -128,8 +101,8 @@ pub(super) struct State {
 impl Worker {
     /// Starts the periodic check on this thread's runtime.
     pub(super) fn start(limits: ConnectionLimits, load: Arc<Load>) -> Rc<Self> {
-        let rounds = Arc::new(AtomicU64::new(0));
-        load.rounds.lock().push(rounds.clone());
+        let rounds = load.add_worker();
+        let mut ending = load.ending.subscribe();
         let connections = RefCell::default();
         let worker = Rc::new(Self {
             limits,
@@ -145,12 +118,17 @@ impl Worker {
             // A process that was stopped for a minute must not count it as its clients' time at once.
             every_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                every_second.tick().await;
+                let is_second = tokio::select! {
+                    _ = every_second.tick() => true,
+                    Ok(()) = ending.changed() => false,
+                };
                 let Some(worker) = looking.upgrade() else {
                     return;
                 };
-                worker.second.set(worker.second.get() + 1);
-                rounds.fetch_add(1, Ordering::Relaxed);
+                if is_second {
+                    worker.second.set(worker.second.get() + 1);
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
                 worker.close_idle();
                 worker.end_late();
             }
@@ -200,8 +178,12 @@ impl Worker {
     fn close_idle(&self) {
         let now = self.second.get();
         let is_draining = self.load.draining.load(Ordering::Relaxed);
+        let is_ending = *self.load.ending.borrow();
         for state in self.connections.borrow().values() {
-            if state.is_idle_for(now, self.limits.idle) || is_draining && state.drops_body() {
+            if state.is_idle_for(now, self.limits.idle)
+                || is_draining && state.drops_body()
+                || is_ending && state.is_unused()
+            {
                 state.closing.set(true);
                 state.wake();
             }
@@ -342,6 +324,11 @@ impl State {
         self.idle_since.get() != NEVER
             && self.stuck_since.get() == NEVER
             && now.saturating_sub(self.idle_since.get()) > limit
+    }
+
+    /// Returns whether no request is being answered and no answer is being sent.
+    fn is_unused(&self) -> bool {
+        self.answering.get() == 0 && self.stuck_since.get() == NEVER
     }
 
     /// Returns since when the client has owed the rest of a request, or has not read its answer.

@@ -84,11 +84,6 @@ where
         .max_concurrent_connections(at_most)
         .shutdown_timeout(limits.shutdown.as_secs())
         .disable_signals();
-    let ending = server.graceful_shutdown_signal();
-    let ending = move || {
-        let ending = ending.clone();
-        async move { ending.notified().await }
-    };
     let guard = {
         let load = load.clone();
         move || {
@@ -109,7 +104,7 @@ where
             });
             guard()
                 .and_then(named)
-                .and_then(http(app(), load.clone(), ending.clone(), limits))
+                .and_then(http(app(), load.clone(), limits))
         })?,
         Some(config) => server.listen(name, bound.listener, move || {
             let mut acceptor = Acceptor::new(config.clone());
@@ -126,7 +121,7 @@ where
             );
             guard()
                 .and_then(named)
-                .and_then(http(app(), load.clone(), ending.clone(), limits))
+                .and_then(http(app(), load.clone(), limits))
         })?,
     };
     let server = server.run();
@@ -145,10 +140,9 @@ where
 }
 
 /// HTTP/1.1 over guarded and paced streams. During shutdown each answer carries `Connection: close`.
-fn http<I, F, B, E>(
+fn http<I, F, B>(
     app: F,
     load: Arc<Load>,
-    ending: impl Fn() -> E + 'static,
     limits: ListenerLimits,
 ) -> impl ServiceFactory<
     (Paced<I>, Option<SocketAddr>),
@@ -168,7 +162,6 @@ where
         > + 'static,
     <F::Service as Service<Request>>::Future: 'static,
     B: MessageBody + Unpin + 'static,
-    E: Future<Output = ()> + 'static,
 {
     let app = paced(
         map_config(app, |()| AppConfig::default()),
@@ -184,8 +177,8 @@ where
         },
     );
     HttpService::build()
-        .graceful_shutdown_signal(ending)
-        // The guard closes idle connections: actix-http would set and drop a timer for each request.
+        // The guard closes idle connections, also at shutdown: actix-http would set and drop a timer for each request,
+        // and its signal for shutdown has a lock that each request of all workers would take.
         .keep_alive(KeepAlive::Os)
         .client_request_timeout(limits.request.min(FIRST_HEAD))
         // The rest of a refused body is read for as long at most: a client that writes all of it before it reads would

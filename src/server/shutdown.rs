@@ -44,6 +44,7 @@ impl Exit {
 
     /// Stops the server: idle connections are closed, requests in progress may finish.
     async fn end(&self) {
+        self.load.ending.send_replace(true);
         self.handle.stop(true).await;
     }
 }

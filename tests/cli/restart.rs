@@ -337,6 +337,19 @@ async fn during_shutdown_an_idle_connection_gets_one_more_answer_with_connection
 }
 
 #[tokio::test]
+async fn a_client_that_sends_half_a_request_does_not_delay_a_shutdown() {
+    let home = Home::new("listen = \"127.0.0.1:0\"\nshutdown_seconds = 3600").await;
+    let (running, address) = home.serve().await;
+    let mut half = TcpStream::connect(address).await.unwrap();
+    assert_eq!(ask(&mut half).await, Ok(false));
+    half.write_all(b"GET / HT").await.unwrap();
+    running.terminate().await;
+    let end = timeout(BOUND, half.read(&mut [0; 1])).await;
+    assert_eq!(end.expect("an end").unwrap(), 0);
+    assert_eq!(running.ended().await.code, 0);
+}
+
+#[tokio::test]
 async fn systemd_is_told_of_ready_reloading_stopping_and_live_threads() {
     let home = Home::new("listen = \"127.0.0.1:0\"\nshutdown_seconds = 30").await;
     let path = home.directory.path().join("notify");

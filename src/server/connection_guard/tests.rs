@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::task::{Poll, Wake};
 
 use actix_web::rt::System;
@@ -116,6 +117,45 @@ fn a_connection_with_a_dropped_body_ends_after_the_body_or_when_draining() {
         state.closing.set(false);
         state.has_read(1);
         assert!(state.is_closing());
+    });
+}
+
+#[test]
+fn the_end_of_a_shutdown_closes_all_connections_but_those_in_use() {
+    System::new().block_on(async {
+        let (worker, idle, _client) = guarded().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut clients = Vec::new();
+        let mut others = Vec::new();
+        for _ in 0..3 {
+            clients.push(
+                TcpStream::connect(listener.local_addr().unwrap())
+                    .await
+                    .unwrap(),
+            );
+            others.push(worker.guard(listener.accept().await.unwrap().0));
+        }
+        let [unfinished, answering, stuck] = &others[..] else {
+            unreachable!("three were made");
+        };
+        unfinished.state().note_read();
+        answering.state().begin_answer(false);
+        stuck.state().stuck_since.set(0);
+        let closing = |of: &Guarded<TcpStream>| of.state().is_closing();
+        worker.close_idle();
+        assert!(
+            ![&idle, unfinished, answering, stuck]
+                .into_iter()
+                .any(closing)
+        );
+        worker.load.ending.send_replace(true);
+        while !closing(&idle) {
+            tokio::task::yield_now().await;
+        }
+        assert!(closing(unfinished) && !closing(answering) && !closing(stuck));
+        stuck.state().stuck_since.set(NEVER);
+        worker.close_idle();
+        assert!(closing(stuck));
     });
 }
 
