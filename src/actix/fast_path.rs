@@ -158,11 +158,13 @@ impl<S> FastPathService<S> {
         let Finisher {
             broker, access_log, ..
         } = self.finisher.as_ref();
-        let begun = broker.clock().uptime();
+        let at = broker.clock().moment();
         let peer = head.peer_addr.map(|peer| peer.ip());
         let decided = limit.check(peer, &head.headers);
         let query = head.uri.query().unwrap_or_default();
-        let signed = decided.is_ok().then(|| endpoint::sign(broker, query).ok());
+        let signed = decided
+            .is_ok()
+            .then(|| endpoint::sign(broker, query, &at).ok());
         let Some(Answer {
             json,
             account,
@@ -174,13 +176,13 @@ impl<S> FastPathService<S> {
             request.extensions_mut().insert(RateLimitResult(decided));
             return None;
         };
-        let took = broker.clock().uptime().saturating_sub(begun);
+        let took = broker.clock().uptime().saturating_sub(at.uptime);
         counter.record(200, took);
         answers.record(200);
         if access_log.notes_all() {
             let accounts = broker.accounts();
             let name = accounts.get(&account).ok().map(|(name, _)| name);
-            let entry = access_log.open(request, begun);
+            let entry = access_log.open(request, at.uptime);
             let no_failure = FailureCode::default();
             access_log.note(&entry, (Some(path), None), 200, no_failure, name, took);
         }

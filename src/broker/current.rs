@@ -380,8 +380,8 @@ mod tests {
         assert!(ticket.is_wanted());
         let ticket = unwanted(Kind::JsapiTicket);
         let options = ConfigOptions::default();
-        let text = broker.config_text("main", &page, &options).unwrap();
-        assert!(text.is_some() && ticket.is_wanted());
+        let text = broker.config_text("main", &page, &options, &broker.clock().moment());
+        assert!(text.unwrap().is_some() && ticket.is_wanted());
     }
 
     proptest! {

@@ -14,7 +14,7 @@ use super::slot::{Reason, Slot};
 use super::stats::StatusCounts;
 use super::{AccountEntry, Broker};
 use crate::account::{Account, Platform, SafeDomain};
-use crate::clock::UnixTime;
+use crate::clock::{Moment, UnixTime};
 use crate::credential::Kind;
 use crate::error::{Error, PageError};
 use crate::sign::{
@@ -116,8 +116,8 @@ impl Broker {
         ))
     }
 
-    /// Returns [`Broker::js_config`] as JSON text from memory, with the account's counters; `None` if the
-    /// ticket has to be refreshed first.
+    /// Returns [`Broker::js_config`] as JSON text from memory, signed at this moment, with the account's counters;
+    /// `None` if the ticket has to be refreshed first.
     ///
     /// # Errors
     /// As [`Broker::js_config`], except for upstream errors.
@@ -126,12 +126,12 @@ impl Broker {
         account: &str,
         page: &PageUrl,
         options: &ConfigOptions,
+        at: &Moment,
     ) -> Result<Option<CountedText>, Error> {
         let accounts = self.inner.accounts.load();
         let entry = self.find(&accounts, account)?;
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
-        let at = self.inner.clock.moment();
-        let current = self.current(slot, &at);
+        let current = self.current(slot, at);
         let Some(current) = current.as_ref() else {
             return Ok(None);
         };

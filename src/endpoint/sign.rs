@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Problem;
 use super::query::{CardQuery, ConfigQuery};
 use crate::broker::{Broker, StatusCounts};
+use crate::clock::Moment;
 use crate::sign::{AgentConfig, CardExt, ChooseCard, JsConfig};
 
 /// A signed answer.
@@ -31,18 +32,19 @@ pub enum Refused<'q> {
     NeedsRefresh(Box<ConfigQuery<'q>>),
 }
 
-/// Signs the page that a query of `GET …/config` names: the entire work of almost every request.
+/// Signs the page that a query of `GET …/config` names: the entire work of almost every request. `at`: when the
+/// request came.
 ///
 /// # Errors
 /// [`Refused`].
-pub fn sign<'q>(broker: &Broker, query: &'q str) -> Result<Answer<'q>, Refused<'q>> {
+pub fn sign<'q>(broker: &Broker, query: &'q str, at: &Moment) -> Result<Answer<'q>, Refused<'q>> {
     let query = ConfigQuery::parse(query).map_err(Refused::Problem)?;
     let ConfigQuery {
         url,
         account,
         options,
     } = &query;
-    match broker.config_text(account, url, options) {
+    match broker.config_text(account, url, options, at) {
         Ok(Some((json, answers))) => Ok(Answer {
             json,
             account: query.account,
@@ -83,7 +85,7 @@ pub const SIGNING: [&str; 5] = [
 /// The [`Problem`] to answer.
 pub async fn answer(broker: &Broker, path: &str, query: &str) -> Result<Vec<u8>, Problem> {
     match path {
-        "/config" => match sign(broker, query) {
+        "/config" => match sign(broker, query, &broker.clock().moment()) {
             Ok(signed) => Ok(signed.json),
             Err(Refused::NeedsRefresh(query)) => query.sign_refreshed(broker).await,
             Err(Refused::Problem(problem)) => Err(problem),
