@@ -8,7 +8,7 @@ use std::path::Path;
 
 use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::{DEFAULTS, Problems, environment, unreadable};
+use super::{DEFAULTS, Problems, environment, store, unreadable};
 
 /// Merges the defaults, the text over them, and the environment over both.
 ///
@@ -68,7 +68,7 @@ pub(super) fn holds_secret(table: &Map<String, Value>) -> bool {
     let named = named.into_iter().flatten().flat_map(Map::values);
     let mut sections = named.filter_map(as_table).chain(section("upstream"));
     let store_url = section("store").and_then(|store| store.get("url"));
-    sections.any(has_secret) || store_url.is_some_and(|url| url.to_string().contains('@'))
+    sections.any(has_secret) || store_url.is_some_and(|url| store::holds_secret(&url.to_string()))
 }
 
 /// Returns whether this section, or an account's file, holds a secret.

@@ -258,26 +258,47 @@ fn password(
     Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
-/// Returns whether the URL has a password that is not empty.
+/// Returns whether the URL has a password of the store: before the host, as PostgreSQL's `password=` or as the
+/// `pass=` of Redis on a Unix socket.
 fn has_password(url: &str) -> bool {
-    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    user.split_once(':')
-        .is_some_and(|(_, password)| !password.is_empty())
+    let user = split(url).map_or("", |(_, user, _)| user);
+    let password = user.split_once(':').map_or("", |(_, password)| password);
+    !password.is_empty() || has_parameter(url, &["password", "pass"])
+}
+
+/// Returns whether the URL holds a secret: the store's password, or that of the sentinels.
+pub(super) fn holds_secret(url: &str) -> bool {
+    has_password(url) || has_parameter(url, &["sentinel_password"])
+}
+
+/// Returns whether the URL's query has one of these parameters with a value.
+fn has_parameter(url: &str, names: &[&str]) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    url::form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| names.contains(&&*name) && !value.is_empty())
 }
 
 /// Puts the password into the URL.
 fn with_password(url: String, password: Option<Secret>) -> Secret {
-    let (Some(password), Some((scheme, rest))) = (password, url.split_once("://")) else {
+    let (Some(password), Some((scheme, user, rest))) = (password, split(&url)) else {
         return Secret::new(url);
     };
     let encoded: String = url::form_urlencoded::byte_serialize(password.expose().as_bytes())
         .collect::<String>()
         .replace('+', "%20");
-    let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
     let user = user.split(':').next().unwrap_or_default();
     Secret::new(format!("{scheme}://{user}:{encoded}@{rest}"))
+}
+
+/// Splits a URL into its scheme, the user with the password, and the rest from the host on.
+fn split(url: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    Some(match user {
+        Some(user) => (scheme, user, &rest[user.len() + 1..]),
+        None => (scheme, "", rest),
+    })
 }
 
 /// Reads the key in a file; `None` if the setting is empty, or after a problem.

@@ -362,6 +362,16 @@ fn a_password_in_a_file_goes_into_the_stores_url() {
             "mysql://wx:p%40ss%20%2Fword@db/x",
         ),
         (
+            "sql",
+            "postgres://wx@db/x?application_name=a:b@c",
+            "postgres://wx:p%40ss%20%2Fword@db/x?application_name=a:b@c",
+        ),
+        (
+            "redis",
+            "redis+sentinel://h,i/m?sentinel_password=a:b@c",
+            "redis+sentinel://:p%40ss%20%2Fword@h,i/m?sentinel_password=a:b@c",
+        ),
+        (
             "redis",
             "redis://h:6379/0",
             "redis://:p%40ss%20%2Fword@h:6379/0",
@@ -419,6 +429,10 @@ fn a_password_of_the_environment_wins_over_that_of_the_file() {
         read(&store(with, &file)),
         read_with("store.kind = \"redis\"", &both),
     ] {
+        assert!(only("store.password_file", result).contains("conflicts with the password"));
+    }
+    for url in ["postgres://h/d?password=x", "redis+unix:///s?pass=x"] {
+        let result = read(&store(url, &file));
         assert!(only("store.password_file", result).contains("conflicts with the password"));
     }
     only("store.password_file", read(&store(without, "/none")));

@@ -203,11 +203,23 @@ fn a_file_without_a_secret_may_be_world_readable() {
     );
     assert_eq!(exposed(&from_file, 0o644, 0o600), [""; 0]);
     let store = |url: &str| format!("{from_file}[store]\nkind = \"redis\"\nurl = \"{url}\"\n");
-    assert_eq!(exposed(&store("redis://h:6379/0"), 0o644, 0o600), [""; 0]);
-    assert_eq!(
-        exposed(&store("redis://:pass@h:6379/0"), 0o644, 0o600),
-        ["wx-jssdk.toml"]
-    );
+    for url in [
+        "redis://h:6379/0",
+        "postgres://wx@db/x",
+        "postgres://wx:@db/x?application_name=a:b@c&password=",
+        "sqlite:///a:b@c",
+    ] {
+        assert_eq!(exposed(&store(url), 0o644, 0o600), [""; 0], "{url}");
+    }
+    for url in [
+        "redis://:pass@h:6379/0",
+        "redis+sentinel://h,i/m?sentinel_user=x&sentinel_password=pass",
+        "redis+unix:///socket?pass=pass",
+        "postgres://wx@db/x?password=pass",
+    ] {
+        let found = exposed(&store(url), 0o644, 0o600);
+        assert_eq!(found, ["wx-jssdk.toml"], "{url}");
+    }
     let empty = "secret_file = \"../main.secret\"\nproxy = \"http://h:1\"\nproxy_password = \"\"";
     assert_eq!(exposed_with(empty, MAIN, 0o600, 0o644), [""; 0]);
 }
