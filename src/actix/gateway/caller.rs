@@ -17,7 +17,7 @@ use super::super::keys::presented_key::{Presenter, presented};
 use super::super::keys::{API_KEY_PREFIX, ApiKey, ApiKeys, CallPath, virtual_token};
 use super::outgoing_request::Query;
 use super::{Incoming, Shared};
-use crate::account::Account;
+use crate::account::{Account, Platform};
 use crate::broker::Accounts;
 use crate::error::System;
 use crate::error::codes::wire_errors;
@@ -215,9 +215,12 @@ impl Shared {
             let agent_id = query.get("agentid").and_then(|agent| agent.parse().ok());
             let found = accounts.all_of_app(&app_id, agent_id).into_iter();
             let mut opened = found.filter(|(name, _)| key.opens_account(name));
-            let (name, _) = opened
+            let (name, account) = opened
                 .next()
                 .ok_or_else(|| Refusal::unknown_app(&self.broker, wire_errors::BAD_APPID))?;
+            if matches!(account.platform(), Platform::Work { .. }) && opened.next().is_some() {
+                return Err(wire_errors::WORK_WHICH_AGENT.into());
+            }
             return self.caller(incoming, key, name, &accounts);
         }
         let owner = owner.as_deref().filter(|name| key.opens_account(name));

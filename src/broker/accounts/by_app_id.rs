@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use super::{AccountEntry, Accounts};
-use crate::account::{AUTHORIZER, Account};
+use crate::account::{AUTHORIZER, Account, Platform};
 use crate::credential::AppKey;
 
 impl Accounts {
-    /// Returns the name and the account for an AppID or CorpID: the first one of [`Accounts::all_of_app`].
+    /// Returns the name and the account for an AppID or CorpID: the first one of [`Accounts::all_of_app`]. Without
+    /// an AgentId, a corp must have exactly one app.
     #[must_use]
     pub fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<(&str, &Arc<Account>)> {
-        self.all_of_app(app_id, agent_id).into_iter().next()
+        let mut found = self.all_of_app(app_id, agent_id).into_iter();
+        let first = found.next()?;
+        let is_of_corp = matches!(first.1.platform(), Platform::Work { .. });
+        (!is_of_corp || found.next().is_none()).then_some(first)
     }
 
     /// Returns the names and the accounts for an AppID or CorpID: the account of the configuration or the admin
-    /// API, then those that authorised a platform, by the platforms' names. For WeCom the AgentId selects the
-    /// app; without it the corp must have exactly one app.
+    /// API, then those that authorised a platform, by the platforms' names. For WeCom the app with this AgentId,
+    /// or all apps of the corp, unordered.
     #[must_use]
     pub fn all_of_app(&self, app_id: &str, agent_id: Option<u64>) -> Vec<(&str, &Arc<Account>)> {
         let entries = match agent_id {
@@ -30,11 +34,7 @@ impl Accounts {
         }
         let apps = self.entries_of_corp(app_id);
         let apps = apps.filter(|(agent, _)| agent_id.is_none_or(|agent_id| *agent == agent_id));
-        let apps: Vec<_> = apps.map(|(_, entry)| entry.named_account()).collect();
-        match apps.len() {
-            1 => apps,
-            _ => Vec::new(),
-        }
+        apps.map(|(_, entry)| entry.named_account()).collect()
     }
 
     /// Returns the name and the account that authorised the open platform with this component_appid.

@@ -137,6 +137,26 @@ async fn wecom_calls_go_to_wecom() {
 }
 
 #[tokio::test]
+async fn a_corpid_means_the_app_of_the_corp_that_the_key_opens() {
+    let sandbox = Sandbox::start(Clock::manual(START)).await.unwrap();
+    let secret = CORP_SECRET.to_ascii_lowercase();
+    sandbox.add_app(App::work(CORP, 8, secret.as_str()));
+    let second = format!(
+        "[accounts.second]\nplatform = \"work\"\ncorp_id = \"{CORP}\"\nagent_id = 8\nsecret = \"{secret}\"\njs_safe_domains = [\"example.com\"]\n"
+    );
+    let world = World::on(sandbox, "", &second).await;
+    let call = |key, more| {
+        let target = format!("/cgi-bin/user/list?corpid={CORP}{more}");
+        world.send(get(target).bearer(key))
+    };
+    assert_eq!(errcode(&call(MINI_KEY, "").await), 0);
+    refused(&call(MINI_KEY, "&agentid=8").await, 40013, "");
+    refused(&call(KEY, "").await, 41011, "add agentid=");
+    assert_eq!(errcode(&call(KEY, "&agentid=8").await), 0);
+    refused(&call(CRM_KEY, "").await, 40013, "");
+}
+
+#[tokio::test]
 async fn chunked_bodies_pass_in_both_directions() {
     let world = World::new().await;
     let target = format!(
