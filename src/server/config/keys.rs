@@ -2,6 +2,7 @@
 //! printed.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 
 use super::Problems;
 use super::accounts::is_name;
@@ -66,22 +67,29 @@ fn key(
         let may_come = has_manager && is_name(name);
         match accounts.contains(name) || is_authorizer || may_come {
             true => Ok(name.to_owned()),
-            false => Err((
-                format!("unknown account \"{}\"", shown(name)),
-                format!("没有账号“{}”", shown(name)),
-            )),
+            false => Err(("unknown account", "没有此账号")),
         }
     });
     let kinds = scope(section, "kinds", problems, |name| {
         name.parse::<Kind>().map_err(|_| {
             let kinds = Kind::ALL.map(Kind::as_str).join(", ");
             (
-                format!("must be one of: {kinds} (got \"{}\")", shown(name)),
-                format!("应为以下之一：{kinds}（当前为“{}”）", shown(name)),
+                format!("must be one of: {kinds}"),
+                format!("应为以下之一：{kinds}"),
             )
         })
     });
-    let calls = section.optional("calls", Vec::new(), problems, calls);
+    // An empty list allows none, as without it.
+    let calls = section.optional("calls", Vec::new(), problems, |section, key, problems| {
+        section.each(key, problems, |text| {
+            text.parse::<Call>().map_err(|_| {
+                (
+                    "must be a path of WeChat's API such as \"/cgi-bin/message/\", or \"POST /wxa/\"",
+                    "应为微信接口的路径，如 \"/cgi-bin/message/\" 或 \"POST /wxa/\"",
+                )
+            })
+        })
+    });
     let token = section.optional(
         "token",
         TokenStyle::Real,
@@ -98,28 +106,6 @@ fn key(
         manage: manage?,
         token: token?,
     })
-}
-
-/// Reads `calls`; an empty list allows none, as without it.
-fn calls(section: &mut Section, key: &'static str, problems: &mut Problems) -> Option<Vec<Call>> {
-    let texts = section.list(key, problems)?;
-    let path = section.path_of(key);
-    let mut is_good = true;
-    let read = |text: &String| {
-        let call = text.parse::<Call>().ok();
-        if call.is_none() {
-            is_good = false;
-            let text = shown(text);
-            problems.add(
-                &path,
-                format!("must be a path of WeChat's API such as \"/cgi-bin/message/\", or \"POST /wxa/\" (got \"{text}\")"),
-                format!("应为微信接口的路径，如 \"/cgi-bin/message/\" 或 \"POST /wxa/\"（当前为“{text}”）"),
-            );
-        }
-        call
-    };
-    let calls = texts.iter().filter_map(read).collect();
-    is_good.then_some(calls)
 }
 
 /// Returns whether a key may have this name. Names are printed, so the rules exclude a key that was pasted as
@@ -164,50 +150,24 @@ fn hash(section: &mut Section, problems: &mut Problems) -> Option<KeyHash> {
 }
 
 /// Reads a scope of a key. `Some(None)`: no limit. `None`: only after adding a problem.
-fn scope<T>(
+fn scope<T, D: Display>(
     section: &mut Section,
     key: &'static str,
     problems: &mut Problems,
-    read: impl Fn(&str) -> Result<T, (String, String)>,
+    read: impl Fn(&str) -> Result<T, (D, D)>,
 ) -> Option<Option<Vec<T>>> {
     section.optional(key, None, problems, |section, key, problems| {
-        limit(section, key, problems, read).map(Some)
-    })
-}
-
-/// Reads the list of a scope.
-fn limit<T>(
-    section: &mut Section,
-    key: &'static str,
-    problems: &mut Problems,
-    read: impl Fn(&str) -> Result<T, (String, String)>,
-) -> Option<Vec<T>> {
-    let texts = section.list(key, problems)?;
-    let path = section.path_of(key);
-    if texts.is_empty() {
-        problems.add(
-            &path,
-            "is empty, so the key allows nothing: remove it to allow everything".into(),
-            "为空，此 key 将无任何权限：若不限制请删除此项".into(),
-        );
-        return None;
-    }
-    let mut good = true;
-    let read = |text: &String| match read(text) {
-        Ok(value) => Some(value),
-        Err((en, zh)) => {
-            problems.add(&path, en, zh);
-            good = false;
-            None
+        let values = section.each(key, problems, read)?;
+        if values.is_empty() {
+            problems.add(
+                &section.path_of(key),
+                "is empty, so the key allows nothing: remove it to allow everything".into(),
+                "为空，此 key 将无任何权限：若不限制请删除此项".into(),
+            );
+            return None;
         }
-    };
-    let values = texts.iter().filter_map(read).collect();
-    good.then_some(values)
-}
-
-/// Returns the start of an unknown name, which may be any text, even a secret.
-fn shown(name: &str) -> String {
-    name.chars().take(LONGEST_NAME / 2).collect()
+        Some(Some(values))
+    })
 }
 
 const TOKEN_STYLES: &[(&str, TokenStyle)] =

@@ -1,6 +1,5 @@
 //! `[limits]`, and the settings for proxies and host names.
 
-use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,7 +7,6 @@ use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::Problems;
-use super::redact::got;
 use super::section::Section;
 
 /// `[limits]`.
@@ -70,8 +68,7 @@ impl ProxySettings {
             "X-Forwarded-For",
             problems,
         );
-        let trusted = section.list("trusted_proxies", problems);
-        let trusted = each(section, "trusted_proxies", trusted?, problems, |text| {
+        let trusted = section.each("trusted_proxies", problems, |text| {
             text.parse::<IpNet>()
                 .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
                 .map_err(|_| {
@@ -90,8 +87,7 @@ impl ProxySettings {
 
 /// Reads `server.admin_hosts`; returns the names in lower case.
 pub(super) fn hosts(section: &mut Section, problems: &mut Problems) -> Option<Vec<String>> {
-    let hosts = section.list("admin_hosts", problems)?;
-    each(section, "admin_hosts", hosts, problems, |text| {
+    section.each("admin_hosts", problems, |text| {
         let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         match !text.is_empty() && text.chars().all(good) {
             true => Ok(text.to_ascii_lowercase()),
@@ -101,29 +97,4 @@ pub(super) fn hosts(section: &mut Section, problems: &mut Problems) -> Option<Ve
             )),
         }
     })
-}
-
-/// Parses each text of a list; reports all that are invalid.
-fn each<T, D: Display>(
-    section: &Section,
-    key: &str,
-    texts: Vec<String>,
-    problems: &mut Problems,
-    read: impl Fn(&str) -> Result<T, (D, D)>,
-) -> Option<Vec<T>> {
-    let count = texts.len();
-    let read = |text: String| match read(text.trim()) {
-        Ok(value) => Some(value),
-        Err((en, zh)) => {
-            let (got_en, got_zh) = got(&text);
-            problems.add(
-                &section.path_of(key),
-                format!("{en}{got_en}"),
-                format!("{zh}{got_zh}"),
-            );
-            None
-        }
-    };
-    let values: Vec<_> = texts.into_iter().filter_map(read).collect();
-    (values.len() == count).then_some(values)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use super::limits::{self, ProxySettings};
+use super::redact::got;
 use super::section::Section;
 use super::{Problems, TlsSettings};
 use crate::account::Account;
@@ -102,9 +103,10 @@ pub(super) fn check_default(
     let default = accounts.iter().find(|(own, _)| own == name);
     let is_mini = default.is_some_and(|(_, account)| !account.signs_pages());
     let (en, zh) = if !names.contains(name) {
+        let (en, zh) = got(name);
         (
-            format!("no such account: [accounts.{name}] does not exist"),
-            format!("没有这个账号：缺少 [accounts.{name}]"),
+            format!("must be the name of an account{en}"),
+            format!("应为一个账号的名称{zh}"),
         )
     } else if is_mini && accounts.iter().any(|(_, account)| account.signs_pages()) {
         (

@@ -207,6 +207,17 @@ fn accounts_and_kinds_of_a_key_must_exist() {
 }
 
 #[test]
+fn no_part_of_a_secret_in_a_list_of_a_key_is_printed() {
+    for list in ["accounts", "kinds", "calls"] {
+        let lines = format!("{}{list} = [\"{SECRET}\"]", line("crm", "a"));
+        let result = read(&with_key(&lines));
+        let printed = result.as_ref().unwrap_err().to_string();
+        only(&format!("server.api_keys[0].{list}"), result);
+        assert!(!printed.contains(&SECRET[..8]), "{printed}");
+    }
+}
+
+#[test]
 fn a_key_may_name_an_account_that_is_itself_invalid() {
     let text =
         with_key(&format!("{}accounts = [\"main\"]", line("crm", "a"))).replace("secret =", "#");

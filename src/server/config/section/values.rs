@@ -1,6 +1,7 @@
 //! The values of a section by type: texts, URLs, choices, numbers, booleans and lists. Each wrong value is
 //! reported where it is written.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -182,6 +183,28 @@ impl Section {
             );
         }
         flag
+    }
+
+    /// Takes a list of texts and parses each. Reports all that are invalid.
+    pub(in crate::server::config) fn each<T, D: Display>(
+        &mut self,
+        key: &'static str,
+        problems: &mut Problems,
+        read: impl Fn(&str) -> Result<T, (D, D)>,
+    ) -> Option<Vec<T>> {
+        let texts = self.list(key, problems)?;
+        let path = self.path_of(key);
+        let count = texts.len();
+        let read = |text: String| match read(text.trim()) {
+            Ok(value) => Some(value),
+            Err((en, zh)) => {
+                let (got_en, got_zh) = got(&text);
+                problems.add(&path, format!("{en}{got_en}"), format!("{zh}{got_zh}"));
+                None
+            }
+        };
+        let values: Vec<_> = texts.into_iter().filter_map(read).collect();
+        (values.len() == count).then_some(values)
     }
 
     /// Takes a list of texts. The environment gives it as one text, separated by commas.
