@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -13,17 +12,16 @@ use actix_web::http::header::{
     CACHE_CONTROL, ETag, EntityTag, Header, IF_MATCH, IF_NONE_MATCH, IfMatch, IfNoneMatch,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
-use arc_swap::ArcSwap;
 use config::Value;
 use serde::Serialize;
 
 use super::backpressure::UnsentBudget;
-use super::config::{AccountDefaults, Problems, SECRET_IS_SET};
-use super::ready::Readiness;
+use super::config::{Problems, SECRET_IS_SET};
+use super::reload::Reloader;
 use crate::account::{Account, Platform, TokenMode};
 use crate::actix::json_body;
-use crate::actix::{ApiKey, ApiKeys, admit_manager};
-use crate::broker::{AccountSource, Broker, ChangeRefused, Changed, Expected, StoredAccount};
+use crate::actix::{ApiKey, admit_manager};
+use crate::broker::{AccountSource, ChangeRefused, Changed, Expected, StoredAccount};
 use crate::endpoint::Problem;
 use crate::error::{Error, ProblemCode, Text};
 use crate::store::StoreError;
@@ -31,27 +29,10 @@ use crate::store::StoreError;
 /// The accounts, and the keys that manage them.
 #[derive(Clone)]
 pub(super) struct AccountApi {
-    broker: Broker,
-    keys: Arc<ArcSwap<ApiKeys>>,
-    defaults: Arc<ArcSwap<AccountDefaults>>,
-    readiness: Readiness,
+    pub(super) reloader: Reloader,
 }
 
 impl AccountApi {
-    pub(super) fn new(
-        broker: &Broker,
-        keys: &Arc<ArcSwap<ApiKeys>>,
-        defaults: Arc<ArcSwap<AccountDefaults>>,
-        readiness: &Readiness,
-    ) -> Self {
-        Self {
-            broker: broker.clone(),
-            keys: keys.clone(),
-            defaults,
-            readiness: readiness.clone(),
-        }
-    }
-
     /// Adds `/accounts` and `/accounts/{account}` to an application.
     pub(super) fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
         move |services| {
@@ -68,7 +49,7 @@ impl AccountApi {
     }
 
     async fn stored(&self, name: &str) -> Result<Option<StoredAccount>, Problem> {
-        let stored = self.broker.stored_account(name).await;
+        let stored = self.reloader.broker.stored_account(name).await;
         stored.map_err(|error| store_problem(&error))
     }
 
@@ -78,28 +59,33 @@ impl AccountApi {
         name: &str,
         body: web::Payload,
     ) -> Result<(StoredAccount, Changed), Problem> {
-        let key = admit_manager(request, Some(name), &self.keys)?;
+        let key = admit_manager(request, Some(name), &self.reloader.keys)?;
         let expected = expected(request)?;
         let table: HashMap<String, Value> =
             json_body::read(body, MAX_BODY, BODY_HINT, bad_body).await?;
-        let defaults = self.defaults.load_full();
+        let defaults = self.reloader.account_defaults.load_full();
         let account = |stored: Option<&Account>| defaults.account(name, table.clone(), stored);
         let put = self
+            .reloader
             .broker
             .put_account(name, account, &expected, &key.name)
             .await;
         let put = put.map_err(|refusal| refused(refusal, name, &key))?;
         let (stored, changed) = put.map_err(|problems| invalid(&problems))?;
         if changed == Changed::Added {
-            self.readiness.restart_grace();
+            self.reloader.readiness.restart_grace();
         }
         Ok((stored, changed))
     }
 
     async fn remove(&self, request: &HttpRequest, name: &str) -> Result<(), Problem> {
-        let key = admit_manager(request, Some(name), &self.keys)?;
+        let key = admit_manager(request, Some(name), &self.reloader.keys)?;
         let expected = expected(request)?;
-        let removed = self.broker.remove_account(name, &expected, &key.name).await;
+        let removed = self
+            .reloader
+            .broker
+            .remove_account(name, &expected, &key.name)
+            .await;
         removed.map_err(|refusal| refused(refusal, name, &key))
     }
 }
@@ -182,11 +168,11 @@ async fn list(
     api: web::Data<AccountApi>,
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
-    let key = match admit_manager(&request, None, &api.keys) {
+    let key = match admit_manager(&request, None, &api.reloader.keys) {
         Ok(key) => key,
         Err(problem) => return problem.into_response(),
     };
-    let accounts = api.broker.accounts();
+    let accounts = api.reloader.broker.accounts();
     let managed = accounts
         .sources()
         .filter(|(name, _, _)| key.opens_account(name));
@@ -210,8 +196,8 @@ async fn read(
     api: web::Data<AccountApi>,
 ) -> HttpResponse {
     let answer = async {
-        admit_manager(&request, Some(&name), &api.keys)?;
-        let accounts = api.broker.accounts();
+        admit_manager(&request, Some(&name), &api.reloader.keys)?;
+        let accounts = api.reloader.broker.accounts();
         let fixed = accounts
             .sources()
             .find(|(known, _, source)| *known == name.as_str() && *source != AccountSource::Api);

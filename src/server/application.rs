@@ -233,13 +233,13 @@ impl Application {
         )?;
         let gateway = Gateway::new(
             broker.clone(),
-            keys.clone(),
+            keys,
             guards.lockout.clone().into_inner(),
             settings.gateway.clone(),
         );
         let metrics = Metrics::of(Sources {
             broker: broker.clone(),
-            readiness: readiness.clone(),
+            readiness,
             requests: requests.clone(),
             gateway: gateway.clone(),
             guards: guards.guard_stats(),
@@ -247,17 +247,14 @@ impl Application {
             notifications: notifier.counts(),
             pushes: platforms.pushes.clone(),
             started: broker.clock().now(),
-            reload_record: reload_record.clone(),
+            reload_record,
         });
         let watchers = Watchers {
-            readiness,
             metrics,
-            reload_record,
             reloader: reloader.clone(),
             gateway,
         };
-        let url = public.url();
-        let admin = admin(settings, &broker, &keys, watchers, &guards, &url, &requests)?;
+        let admin = admin(settings, watchers, &guards, &public.url(), &requests)?;
         Ok(Self {
             broker,
             requests,

@@ -23,12 +23,13 @@ use crate::upstream::UpstreamOptions;
 /// A handle on the running service. Clones share it.
 #[derive(Clone)]
 pub struct Reloader {
-    broker: Broker,
-    keys: Arc<ArcSwap<ApiKeys>>,
+    pub(super) broker: Broker,
+    pub(super) keys: Arc<ArcSwap<ApiKeys>>,
     routes: PlatformRoutes,
     pub(super) readiness: Readiness,
-    reload_record: ReloadRecord,
-    account_defaults: Arc<ArcSwap<AccountDefaults>>,
+    pub(super) reload_record: ReloadRecord,
+    /// `[account_defaults]` of the configuration in use.
+    pub(super) account_defaults: Arc<ArcSwap<AccountDefaults>>,
     certificates: Vec<Certificate>,
     /// The settings at the start, without the accounts.
     started_with: Arc<Settings>,
@@ -165,11 +166,6 @@ impl Reloader {
         for certificate in &self.certificates {
             certificate.reload_if_changed();
         }
-    }
-
-    /// Returns `[account_defaults]` of the configuration in use.
-    pub(super) fn account_defaults(&self) -> Arc<ArcSwap<AccountDefaults>> {
-        self.account_defaults.clone()
     }
 
     fn apps(&self) -> HashSet<AppKey> {

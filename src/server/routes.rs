@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, web};
-use arc_swap::ArcSwap;
 
 use super::account_api::AccountApi;
 use super::authorize::AuthorizePages;
@@ -24,15 +23,14 @@ use super::metrics::{self, Metrics};
 use super::openapi;
 use super::pages::{Pages, admin_files, admin_in_commands, not_found};
 use super::platform_routes::{PlatformRoutes, push_or_not_found};
-use super::ready::{Readiness, readyz};
+use super::ready::readyz;
 use super::reload::Reloader;
-use super::reload_record::ReloadRecord;
 use super::sockets::{self, HandedOver, Places};
 use super::startup_error::StartupError;
 use super::status::StatusState;
 use super::tls::Certificate;
 use crate::actix::{
-    AccessLog, ApiKeys, ClientIps, FastPath, Gateway, KeyLockout, ListenerName, Pushes, RateLimit,
+    AccessLog, ClientIps, FastPath, Gateway, KeyLockout, ListenerName, Pushes, RateLimit,
     RequestStats, credentials_scope, diagnose_resource, dropin_scope, public_scope, read_route,
     verify_resource,
 };
@@ -234,9 +232,7 @@ pub(super) fn public_services(
 
 /// The sources of the operator's endpoints.
 pub(super) struct Watchers {
-    pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
-    pub(super) reload_record: ReloadRecord,
     pub(super) reloader: Reloader,
     pub(super) gateway: Gateway,
 }
@@ -244,8 +240,6 @@ pub(super) struct Watchers {
 /// Opens the admin listener, for clients and the operator; `None` if it is not configured.
 pub(super) fn admin(
     settings: &Settings,
-    broker: &Broker,
-    keys: &Arc<ArcSwap<ApiKeys>>,
     watchers: Watchers,
     guards: &Guards,
     public: &str,
@@ -255,9 +249,9 @@ pub(super) fn admin(
         guards.handed_over.close_unused(ListenerName::Admin);
         return Ok(None);
     };
-    let gateway = watchers.gateway.clone();
-    let services = admin_services(settings, broker, keys, watchers, guards, public);
-    let (broker, stats) = (broker.clone(), stats.clone());
+    let (broker, gateway) = (watchers.reloader.broker.clone(), watchers.gateway.clone());
+    let services = admin_services(settings, watchers, guards, public);
+    let stats = stats.clone();
     let access_log = guards.access_log(ListenerName::Admin, settings);
     let failed = |error| StartupError::listen("server.admin_listen", listen, error);
     let bound = guards
@@ -295,28 +289,29 @@ pub(super) fn admin(
 /// listener.
 pub(super) fn admin_services(
     settings: &Settings,
-    broker: &Broker,
-    keys: &Arc<ArcSwap<ApiKeys>>,
     watchers: Watchers,
     guards: &Guards,
     public: &str,
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let Watchers {
-        readiness,
         metrics,
-        reload_record,
         reloader,
         gateway,
     } = watchers;
-    let accounts = AccountApi::new(broker, keys, reloader.account_defaults(), &readiness);
-    let status = StatusState::new(broker, keys, &reload_record, gateway.stats(), reloader);
+    let (broker, keys) = (
+        reloader.broker.clone(),
+        web::Data::from(reloader.keys.clone()),
+    );
+    let readiness = web::Data::new(reloader.readiness.clone());
+    let accounts = AccountApi {
+        reloader: reloader.clone(),
+    };
+    let status = StatusState {
+        gateway: gateway.stats().clone(),
+        reloader,
+    };
     let description = openapi::configure(public);
     let doctor = DoctorPages::new(broker.clone(), guards.clients.clone(), false).on_admin();
-    let (readiness, broker, keys) = (
-        web::Data::new(readiness),
-        broker.clone(),
-        web::Data::from(keys.clone()),
-    );
     let (measured, unsent) = (
         web::Data::new(metrics),
         web::Data::new(UnsentBudget::default()),

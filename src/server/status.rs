@@ -15,18 +15,13 @@ mod reload;
 mod report;
 mod verdict;
 
-use std::sync::Arc;
-
 use super::backpressure::UnsentBudget;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use arc_swap::ArcSwap;
 
 use super::pages::{Lang, Page, origin_of};
 use super::reload::Reloader;
-use super::reload_record::ReloadRecord;
-use crate::actix::{ApiKeys, GatewayStats, read_route};
-use crate::broker::Broker;
+use crate::actix::{GatewayStats, read_route};
 use page::Live;
 use query::{Part, Query};
 use report::Report;
@@ -34,31 +29,11 @@ use report::Report;
 /// The data sources of the status page.
 #[derive(Clone)]
 pub(super) struct StatusState {
-    broker: Broker,
-    keys: Arc<ArcSwap<ApiKeys>>,
-    reload_record: ReloadRecord,
-    gateway: GatewayStats,
-    reloader: Reloader,
+    pub(super) gateway: GatewayStats,
+    pub(super) reloader: Reloader,
 }
 
 impl StatusState {
-    pub(super) fn new(
-        broker: &Broker,
-        keys: &Arc<ArcSwap<ApiKeys>>,
-        reload_record: &ReloadRecord,
-        gateway: &GatewayStats,
-        reloader: Reloader,
-    ) -> Self {
-        let (broker, keys, reload_record) = (broker.clone(), keys.clone(), reload_record.clone());
-        Self {
-            broker,
-            keys,
-            reload_record,
-            gateway: gateway.clone(),
-            reloader,
-        }
-    }
-
     /// Adds `/status`, `/status.json`, `/status/refresh` and `/status/reload` to an application; `pages` serves the page's
     /// files.
     pub(super) fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
@@ -74,10 +49,10 @@ impl StatusState {
 
     fn report(&self, query: &Query) -> Report {
         Report::new(
-            &self.broker,
+            &self.reloader.broker,
             &self.gateway,
             &self.reloader.readiness,
-            self.reload_record.state(),
+            self.reloader.reload_record.state(),
             query,
         )
     }

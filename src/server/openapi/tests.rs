@@ -166,27 +166,18 @@ async fn the_admin_routes_described_are_the_admin_routes_mounted() {
     let reload_record = ReloadRecord::new(broker.clock().now());
     let watchers = Watchers {
         gateway,
-        readiness: readiness.clone(),
         metrics: Metrics::default(),
-        reload_record: reload_record.clone(),
         reloader: Reloader::new(
             &settings,
             broker.clone(),
-            keys.clone(),
+            keys,
             guards.platform_routes(&settings, &broker),
             readiness,
             reload_record,
             Vec::new(),
         ),
     };
-    let services = admin_services(
-        &settings,
-        &broker,
-        &keys,
-        watchers,
-        &guards,
-        "http://127.0.0.1:8080",
-    );
+    let services = admin_services(&settings, watchers, &guards, "http://127.0.0.1:8080");
     assert_same(&mounted(services).await, &described(false));
 }
 

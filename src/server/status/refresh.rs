@@ -60,14 +60,20 @@ async fn refresh_now(
 ) -> Result<Refreshed, Problem> {
     check_own_script(request)?;
     let wanted = parse(request, body).await?;
-    let (kind, _) = admit_key(request, &wanted.account, &wanted.kind, &status.keys)?;
+    let (kind, _) = admit_key(
+        request,
+        &wanted.account,
+        &wanted.kind,
+        &status.reloader.keys,
+    )?;
     let refreshed = status
+        .reloader
         .broker
         .refresh_now(&wanted.account, kind)
         .await
         .map_err(Problem::for_admin)?;
     tracing::info!(account = wanted.account, %kind, is_new = refreshed.is_new, "refreshed on an operator's request");
-    let clock = status.broker.clock();
+    let clock = status.reloader.broker.clock();
     Ok(Refreshed {
         account: wanted.account,
         kind: kind.as_str(),

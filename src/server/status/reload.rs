@@ -42,13 +42,13 @@ pub(super) async fn reload(request: HttpRequest, status: web::Data<StatusState>)
 
 async fn reload_now(request: &HttpRequest, status: &StatusState) -> Result<ReloadReport, Problem> {
     check_own_script(request)?;
-    let key = admit_unlimited(request, &status.keys)?;
+    let key = admit_unlimited(request, &status.reloader.keys)?;
     tracing::info!(key, "reload requested");
     let result = status.reloader.request().await;
     Ok(
         match result.unwrap_or_else(|| Err(without_configuration())) {
             Ok(reloaded) => applied(reloaded),
-            Err(problems) => refused(problems, status.broker.accounts().iter().count()),
+            Err(problems) => refused(problems, status.reloader.broker.accounts().iter().count()),
         },
     )
 }
