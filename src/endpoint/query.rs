@@ -112,7 +112,14 @@ fn once<'q>(
     value: Cow<'q, str>,
 ) -> Result<(), Problem> {
     match place.replace(value) {
-        Some(_) => Err(twice(name)),
+        Some(_) => Err(Problem::new(
+            ProblemCode::DuplicateParameter,
+            format!("the parameter {name} appears twice"),
+            Text::new(
+                "Send each parameter once. If the second one belongs to the page's URL, the URL was not encoded: 'url=' + encodeURIComponent(location.href).",
+                "每个参数只传一次。如果多出来的那个属于页面地址，说明地址没有编码：'url=' + encodeURIComponent(location.href)。",
+            ),
+        )),
         None => Ok(()),
     }
 }
@@ -131,7 +138,7 @@ pub(super) struct CardQuery {
     pub(super) fixed_begintimestamp: Option<u64>,
 }
 
-/// All parameters of a card query.
+/// All parameters of a card query, in the order in which [`CardQuery::parse`] takes them.
 const CARD: [&str; 8] = [
     "account",
     "cardId",
@@ -148,36 +155,37 @@ const MAX_CARD_FIELD: usize = 128;
 
 impl CardQuery {
     pub(super) fn parse(raw: &str) -> Result<Self, Problem> {
-        let pairs: Vec<_> = pairs(raw).collect();
-        none_twice(&pairs, &CARD)?;
-        if let Some((name, _)) = pairs
-            .iter()
-            .find(|(name, text)| CARD.contains(&name.as_ref()) && !is_card_field(text))
-        {
-            return Err(bad_card(name));
+        let mut values: [Option<Cow<'_, str>>; CARD.len()] = CARD.map(|_| None);
+        for (name, value) in pairs(raw) {
+            let Some(at) = CARD.iter().position(|known| *known == name) else {
+                continue;
+            };
+            if !is_card_field(&value) {
+                return Err(bad_card(CARD[at]));
+            }
+            once(&mut values[at], CARD[at], value)?;
         }
-        let value = |name: &str| {
-            pairs
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.as_ref())
-        };
-        let text = |name: &str| value(name).unwrap_or_default().to_owned();
-        let fixed_begintimestamp = match value("fixed_begintimestamp") {
-            None | Some("") => None,
-            Some(text) => Some(text.parse().map_err(|_| bad_card("fixed_begintimestamp"))?),
-        };
-        Ok(Self {
-            account: text("account"),
-            card_id: text("cardId"),
-            code: text("code"),
-            openid: text("openid"),
-            shop_id: text("shopId"),
-            card_type: text("cardType"),
-            outer_str: value("outer_str")
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned),
+        let [
+            account,
+            card_id,
+            code,
+            openid,
+            shop_id,
+            card_type,
+            outer_str,
             fixed_begintimestamp,
+        ] = values.map(|value| value.filter(|text| !text.is_empty()).map(Cow::into_owned));
+        let fixed_begintimestamp = fixed_begintimestamp
+            .map(|text| text.parse().map_err(|_| bad_card("fixed_begintimestamp")));
+        Ok(Self {
+            account: account.unwrap_or_default(),
+            card_id: card_id.unwrap_or_default(),
+            code: code.unwrap_or_default(),
+            openid: openid.unwrap_or_default(),
+            shop_id: shop_id.unwrap_or_default(),
+            card_type: card_type.unwrap_or_default(),
+            outer_str,
+            fixed_begintimestamp: fixed_begintimestamp.transpose()?,
         })
     }
 }
@@ -195,18 +203,6 @@ fn bad_card(name: &str) -> Problem {
             "卡券 ID、code 等应为微信给出的短文本，fixed_begintimestamp 为秒级时间戳。",
         ),
     )
-}
-
-/// Rejects a repeated known parameter, whose value is ambiguous.
-fn none_twice(
-    pairs: &[(Cow<'_, str>, Cow<'_, str>)],
-    known: &[&'static str],
-) -> Result<(), Problem> {
-    let count = |name: &str| pairs.iter().filter(|(key, _)| key == name).count();
-    match known.iter().find(|name| count(name) > 1) {
-        Some(name) => Err(twice(name)),
-        None => Ok(()),
-    }
 }
 
 /// Returns the account that a query names, ignoring everything else in it. Empty if it names none.
@@ -357,17 +353,6 @@ fn flag(text: &str) -> Result<bool, Problem> {
             ),
         )),
     }
-}
-
-fn twice(name: &str) -> Problem {
-    Problem::new(
-        ProblemCode::DuplicateParameter,
-        format!("the parameter {name} appears twice"),
-        Text::new(
-            "Send each parameter once. If the second one belongs to the page's URL, the URL was not encoded: 'url=' + encodeURIComponent(location.href).",
-            "每个参数只传一次。如果多出来的那个属于页面地址，说明地址没有编码：'url=' + encodeURIComponent(location.href)。",
-        ),
-    )
 }
 
 fn bad_list(parameter: &str, what: &str) -> Problem {
