@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::redact::got;
-use super::secret::{SecretKeys, secret};
+use super::secret::{SecretKeys, WECHATS_CONSOLE, secret};
 use super::section::Section;
 use super::{Problems, egress, layers, verify_file, warnings};
 use crate::account::{Account, Platform, SafeDomain, TokenMode, is_app_id};
@@ -361,4 +361,5 @@ pub(super) const APP_SECRET: SecretKeys = SecretKeys {
     text: "secret",
     file: "secret_file",
     what: "AppSecret",
+    from: WECHATS_CONSOLE,
 };

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::Problems;
 use super::accounts::is_name;
 use super::redact::quoted;
-use super::secret::{text_or_file, trimmed};
+use super::secret::{SecretKeys, secret, secret_if_any};
 use super::section::Section;
 use crate::credential::Secret;
+use crate::error::Text;
 use crate::server::pages::Lang;
 
 /// `[notify]`.
@@ -95,29 +96,25 @@ impl WebhookSettings {
             );
         }
         let kind = section.choice("type", KINDS, problems);
-        let url = secret_or_file(&mut section, base, ["url", "url_file"], problems);
-        let secret = secret_or_file(&mut section, base, ["secret", "secret_file"], problems);
+        for file in [URL.file, SECRET.file] {
+            section.take_if_empty(file);
+        }
+        let url = secret(&mut section, base, &URL, problems);
+        let secret = secret_if_any(&mut section, base, &SECRET, problems);
         section.finish(problems);
-        let path = section.path_of("url");
-        match &url {
-            Ok(None) => problems.add(
-                &path,
-                "is missing: copy the webhook's address from the robot's settings, or write url_file".into(),
-                "缺少地址：请从机器人设置中复制 webhook 地址，或使用 url_file".into(),
-            ),
-            // The text is a secret: never quote it.
-            Ok(Some(url)) if !is_address(url.expose()) => problems.add(
-                &path,
+        // The text is a secret: never quote it.
+        if url.as_ref().is_some_and(|url| !is_address(url.expose())) {
+            problems.add(
+                &section.path_of(URL.text),
                 "must be the whole address of a webhook: https://...".into(),
                 "应为完整的 webhook 地址：https://…".into(),
-            ),
-            _ => {}
+            );
         }
         let signs = matches!(
             kind,
             Some(WebhookKind::Dingtalk | WebhookKind::Feishu) | None
         );
-        if !signs && matches!(secret, Ok(Some(_))) {
+        if !signs && secret.is_some() {
             problems.add(
                 &section.path_of("secret"),
                 "is for dingtalk and feishu: other webhooks have no signature".into(),
@@ -127,8 +124,8 @@ impl WebhookSettings {
         Some(Self {
             name,
             kind: kind?,
-            url: url.ok()??,
-            secret: secret.ok()?,
+            url: url?,
+            secret,
         })
     }
 }
@@ -140,33 +137,19 @@ const KINDS: &[(&str, WebhookKind)] = &[
     ("json", WebhookKind::Json),
 ];
 
-/// Reads a secret from a key, or from the file that another key names. `Err` after a problem.
-fn secret_or_file(
-    section: &mut Section,
-    base: &Path,
-    keys: [&'static str; 2],
-    problems: &mut Problems,
-) -> Result<Option<Secret>, ()> {
-    let before = problems.0.len();
-    let [text, file] = keys.map(|key| section.text_if_any(key, problems));
-    let file = file.filter(|file| !file.is_empty());
-    let text = text_or_file(section, base, keys, [text, file], problems)?;
-    if problems.0.len() > before {
-        return Err(());
-    }
-    match text.as_deref().map(trimmed) {
-        None => Ok(None),
-        Some("") => {
-            problems.add(
-                &section.path_of(keys[0]),
-                "is empty: copy it from the robot's settings, or remove the line".into(),
-                "为空：请从机器人设置中复制，或删除此项".into(),
-            );
-            Err(())
-        }
-        Some(text) => Ok(Some(Secret::new(text))),
-    }
-}
+const URL: SecretKeys = SecretKeys {
+    text: "url",
+    file: "url_file",
+    what: "webhook URL",
+    from: ROBOTS_SETTINGS,
+};
+const SECRET: SecretKeys = SecretKeys {
+    text: "secret",
+    file: "secret_file",
+    what: "webhook secret",
+    from: ROBOTS_SETTINGS,
+};
+const ROBOTS_SETTINGS: Text = Text::new("the robot's settings", "机器人设置中");
 
 fn is_address(text: &str) -> bool {
     url::Url::parse(text)

@@ -6,12 +6,15 @@ use std::path::Path;
 use super::Problems;
 use super::section::Section;
 use crate::credential::Secret;
+use crate::error::Text;
 
-/// A secret in the configuration: the key of its text, the key of its file, and what it is.
+/// A secret in the configuration: the key of its text, the key of its file, what it is, and where to copy it
+/// from.
 pub(super) struct SecretKeys {
     pub(super) text: &'static str,
     pub(super) file: &'static str,
     pub(super) what: &'static str,
+    pub(super) from: Text,
 }
 
 /// Returns a secret, which has to be there.
@@ -21,7 +24,9 @@ pub(super) fn secret(
     keys: &SecretKeys,
     problems: &mut Problems,
 ) -> Option<Secret> {
-    let SecretKeys { text, file, what } = keys;
+    let SecretKeys {
+        text, file, what, ..
+    } = keys;
     let is_missing = !section.has(text) && !section.has(file);
     let secret = secret_if_any(section, base, keys, problems);
     if is_missing {
@@ -46,11 +51,11 @@ pub(super) fn secret_if_any(
     let [text, file] = names.map(|key| section.text_if_any(key, problems));
     let key = if file.is_some() { keys.file } else { keys.text };
     let text = text_or_file(section, base, names, [text, file], problems).ok()??;
-    let (text, what) = (trimmed(&text), keys.what);
+    let (text, what, from) = (trimmed(&text), keys.what, &keys.from);
     let (en, zh) = match text {
         "" => (
-            format!("is empty: copy the {what} from WeChat's console"),
-            format!("为空：请从微信后台复制 {what}"),
+            format!("is empty: copy the {what} from {}", from.en),
+            format!("为空：请从{}复制 {what}", from.zh),
         ),
         _ if !text.bytes().all(|b| b.is_ascii_graphic()) => (
             format!(
@@ -134,7 +139,7 @@ fn content(base: &Path, file: &str, instead: Option<&str>) -> Result<String, (St
 }
 
 /// Returns a secret without a byte order mark, and without blanks at its ends.
-pub(super) fn trimmed(secret: &str) -> &str {
+fn trimmed(secret: &str) -> &str {
     secret.trim_start_matches(BYTE_ORDER_MARK).trim()
 }
 
@@ -163,6 +168,9 @@ fn unreadable(file: &str, error: &Error, instead: Option<&str>) -> (String, Stri
         ),
     }
 }
+
+/// Where WeChat's secrets are.
+pub(super) const WECHATS_CONSOLE: Text = Text::new("WeChat's console", "微信后台");
 
 /// U+FEFF, which some editors put at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';

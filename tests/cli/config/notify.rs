@@ -22,6 +22,10 @@ fn a_webhook_comes_from_the_file_or_the_environment_and_prints_no_address() {
     );
     for settings in [
         of(&written, &[]),
+        of(
+            &format!("{written}url_file = \"\"\nsecret_file = \"\"\n"),
+            &[],
+        ),
         of("", &environment),
         of(&by_file, &[]),
         of(&by_file, &environment[1..]),
@@ -43,6 +47,8 @@ fn a_mistake_in_a_webhook_is_named_without_its_address() {
             "type = \"wecom\"\nurl = \"qyapi.weixin.qq.com/693a91f6\"",
             "url",
         ),
+        ("type = \"json\"\nurl = \"https://x/ 693a91f6\"", "url"),
+        ("type = \"json\"\nurl_file = \"\"", "url"),
         ("type = \"slack\"\nurl = \"https://x/693a91f6\"", "type"),
         ("url = \"https://x/693a91f6\"", "type"),
         (
