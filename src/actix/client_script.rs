@@ -1,25 +1,20 @@
 //! Serves the client script and its type definitions.
 
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
+use std::future::ready;
+use std::sync::LazyLock;
+
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
 use super::public::refuse_method;
 use super::read_route;
 use crate::broker::Broker;
-use crate::endpoint::{self, ClientFile, FILE_METHODS, SCRIPT, TYPES};
+use crate::endpoint::{self, ClientFile, FILE_METHODS};
 
-/// `wx-jssdk.js`.
-pub(super) fn script() -> Resource {
-    file("/wx-jssdk.js", read_route().to(send_script))
-}
-
-/// `wx-jssdk.d.ts`.
-pub(super) fn types() -> Resource {
-    file("/wx-jssdk.d.ts", read_route().to(send_types))
-}
-
-fn file(path: &str, route: Route) -> Resource {
+/// Serves a file at this path.
+pub(super) fn file(path: &str, file: &'static LazyLock<ClientFile>) -> Resource {
+    let send = move |request: HttpRequest| ready(send(&request, file));
     web::resource(path)
-        .route(route)
+        .route(read_route().to(send))
         .default_service(web::to(only_get))
 }
 
@@ -27,14 +22,7 @@ async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpRespon
     refuse_method(&request, &broker, FILE_METHODS)
 }
 
-async fn send_script(request: HttpRequest) -> HttpResponse {
-    send(&request, &SCRIPT)
-}
-
-async fn send_types(request: HttpRequest) -> HttpResponse {
-    send(&request, &TYPES)
-}
-
+/// Sends the file, or 304 to a client that has this version already.
 fn send(request: &HttpRequest, file: &'static ClientFile) -> HttpResponse {
     let is_known = endpoint::client_has(request.headers(), &file.tag);
     let mut response = if is_known {

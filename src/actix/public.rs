@@ -12,7 +12,7 @@ use super::request_stats::{ListenerName, RequestStats, WorkerStats};
 use super::{client_script, cors, limit, read_route};
 use crate::broker::Broker;
 use crate::endpoint::cors::{ANYONE, of_answer};
-use crate::endpoint::{self, Problem, READS, SIGNING, account_of};
+use crate::endpoint::{self, Problem, READS, SCRIPT, SIGNING, TYPES, account_of};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
 ///
@@ -43,8 +43,8 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
     SIGNING
         .into_iter()
         .fold(scope, signing)
-        .service(client_script::script())
-        .service(client_script::types())
+        .service(client_script::file("/wx-jssdk.js", &SCRIPT))
+        .service(client_script::file("/wx-jssdk.d.ts", &TYPES))
         .default_service(web::to(unknown_path))
 }
 
