@@ -49,8 +49,6 @@ impl KeyLockout {
             Limiter::new(quota, RateBuckets::new(CELLS), clock.clone())
         });
         let (locked, seen) = (RateBuckets::new(CELLS), RateBuckets::new(CELLS));
-        let log = LogThrottle::new(ONE_MORE_AFTER);
-        let secret_log = LogThrottle::new(ONE_MORE_AFTER);
         Self {
             limiter,
             clock,
@@ -59,8 +57,8 @@ impl KeyLockout {
             seen,
             wrong: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            log,
-            secret_log,
+            log: LogThrottle::default(),
+            secret_log: LogThrottle::default(),
         }
     }
 

@@ -7,7 +7,6 @@ mod messages;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 pub use messages::{Forward, ForwardFuture, ForwardMessages, MessageAnswer};
 
@@ -18,9 +17,6 @@ use crate::credential::Secret;
 use crate::platform::push_crypto::SignedPush;
 use crate::platform::push_envelope::Envelope;
 use crate::platform::{EventKind, PushError, PushEvent, PushKeys};
-
-/// Anyone can send pushes that are not valid.
-const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// The answer to a push that was stored. Anything else counts as a failure for WeChat.
 pub const SUCCESS: &str = "success";
@@ -70,9 +66,9 @@ impl PushReceiver {
             platform: platform.to_owned(),
             keys,
             counts: Arc::default(),
-            refused: LogThrottle::new(LOG_EVERY),
+            refused: LogThrottle::default(),
             forwarder: None,
-            not_forwarded: LogThrottle::new(LOG_EVERY),
+            not_forwarded: LogThrottle::default(),
         }
     }
 

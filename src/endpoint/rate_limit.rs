@@ -51,7 +51,6 @@ impl RateLimit {
                 clock.clone(),
             )
         });
-        let log = LogThrottle::new(LOG_EVERY);
         Self {
             limiter,
             total: None,
@@ -59,7 +58,7 @@ impl RateLimit {
             clients,
             refused: AtomicU64::new(0),
             unknown_peer_was_said: AtomicBool::new(false),
-            log,
+            log: LogThrottle::default(),
             name: "limits.requests_per_second",
             hint: HINT,
         }
@@ -162,5 +161,3 @@ const OWN_HINT: Text = Text::new(
 /// One MiB. With ten thousand concurrent clients, one in thirteen shares its rate limit with another,
 /// which rarely matters.
 const CELLS: usize = 1 << 17;
-
-const LOG_EVERY: Duration = Duration::from_secs(60);

@@ -37,7 +37,7 @@ impl Default for Budget {
             bytes: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             clock: Clock::system(),
-            log: LogThrottle::new(LOG_EVERY),
+            log: LogThrottle::default(),
         }
     }
 }
@@ -142,9 +142,6 @@ const MOST_UNSENT: usize = 8 * 1_024 * 1_024;
 
 /// How long an answer that is read slowly keeps its place.
 const LONGEST: Duration = Duration::from_secs(20);
-
-/// Interval of the log line about answers that were broken off.
-const LOG_EVERY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
