@@ -131,10 +131,9 @@ const STATUS: Page = Page {
 };
 
 /// Headers of every answer.
-const GUARDS: [(&str, &str); 5] = [
+const GUARDS: [(&str, &str); 4] = [
     ("content-security-policy", POLICY),
     ("cross-origin-resource-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
-    ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
 ];

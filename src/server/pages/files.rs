@@ -137,7 +137,6 @@ fn answer_with(request: &HttpRequest, file: Option<&'static StaticFile>) -> Http
         // Revalidated on each use and usually answered with 304, so that a page never runs an outdated
         // script.
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         // An SVG that is opened directly is a document, hence the policy. `readers` decides which sites may
         // embed the file.
         .insert_header((header::CONTENT_SECURITY_POLICY, FILE_POLICY))
@@ -158,7 +157,6 @@ pub(super) async fn phone(pages: web::Data<Pages>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(SCRIPT)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
         .body(parts.join(&b'\n'))
 }

@@ -38,7 +38,6 @@ impl Page {
             .insert_header((header::VARY, "Accept-Language"))
             .insert_header((header::CACHE_CONTROL, "no-cache"))
             .insert_header((header::CONTENT_SECURITY_POLICY, self.policy))
-            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((header::REFERRER_POLICY, self.referrer))
             .insert_header((header::PERMISSIONS_POLICY, NO_POWERS))
             .insert_header((header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"))
