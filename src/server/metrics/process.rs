@@ -59,7 +59,9 @@ pub(super) fn float(number: u64) -> f64 {
 
 /// Returns the first number of a line of /proc/self/status; `None` if the file does not exist.
 fn status_line(name: &str) -> Option<u64> {
-    first_number(&fs::read_to_string("/proc/self/status").ok()?, name)
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn open_files() -> Option<u64> {
@@ -69,15 +71,8 @@ fn open_files() -> Option<u64> {
 }
 
 fn most_open_files() -> Option<u64> {
-    first_number(
-        &fs::read_to_string("/proc/self/limits").ok()?,
-        "Max open files",
-    )
-}
-
-fn first_number(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse().ok()
+    let (soft, _) = rlimit::Resource::NOFILE.get().ok()?;
+    (soft != rlimit::INFINITY).then_some(soft)
 }
 
 /// The git commit, if set at build time:
@@ -90,19 +85,6 @@ const COMMIT: &str = match option_env!("WX_JSSDK_COMMIT") {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_found_in_the_kernels_tables() {
-        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
-                      Max open files            1024                 1048576              files     \n";
-        assert_eq!(first_number(limits, "Max open files"), Some(1_024));
-        assert_eq!(first_number("VmRSS:\t    9876 kB\n", "VmRSS:"), Some(9_876));
-        assert_eq!(first_number("VmRSS:\t    9876 kB\n", "VmHWM:"), None);
-        assert_eq!(
-            first_number("Max open files            unlimited ", "Max open files"),
-            None
-        );
-    }
 
     #[cfg(target_os = "linux")]
     #[test]
