@@ -150,10 +150,8 @@ impl Application {
             ..settings.upstream.clone()
         };
         let demo_platform = demo_platform();
-        settings.platforms.push(demo_platform_settings(
-            &demo_platform,
-            &settings.default_apis,
-        )?);
+        let platform = demo_platform_settings(&demo_platform, &settings.default_apis);
+        settings.platforms.push(platform);
         // The third one, to authorise by hand.
         sandbox.add_app(App::official(DEMO_OWNER_ID, demo_platform.secret()));
         let guards = Guards::new(&settings, &clock, HandedOver::take()?)?;
