@@ -8,21 +8,22 @@ use std::path::{Path, PathBuf};
 use crate::error::codes;
 use crate::error::{ProblemCode, System, Text};
 use crate::server::openapi::errors_page::{call, wait};
+use crate::server::pages::Lang;
 
 /// A document and its language.
 struct Document {
     path: &'static str,
-    english: bool,
+    lang: Lang,
 }
 
 const DOCUMENTS: [Document; 2] = [
     Document {
         path: "docs/ERRORS.md",
-        english: true,
+        lang: Lang::En,
     },
     Document {
         path: "docs/zh/ERRORS.md",
-        english: false,
+        lang: Lang::Zh,
     },
 ];
 
@@ -31,20 +32,17 @@ impl Document {
         Path::new(env!("CARGO_MANIFEST_DIR")).join(self.path)
     }
 
-    fn choose<'a>(&self, en: &'a str, zh: &'a str) -> &'a str {
-        if self.english { en } else { zh }
-    }
-
     /// Returns the text in the document's language, for a table cell.
     fn cell(&self, text: &Text) -> String {
-        let text = self.choose(&text.en, &text.zh);
+        let text = self.lang.t(&text.en, &text.zh);
         text.replace('|', "\\|").replace('\n', " ")
     }
 
     /// Returns one row per code, in the order of the code's table.
     fn problem_codes(&self) -> String {
         let mut table = self
-            .choose(
+            .lang
+            .t(
                 "| code | status | meaning | what to do |\n|---|---|---|---|\n",
                 "| code | 状态码 | 含义 | 处理办法 |\n|---|---|---|---|\n",
             )
@@ -63,7 +61,8 @@ impl Document {
     /// Returns the rows of one system.
     fn errcodes(&self, system: System) -> String {
         let mut table = self
-            .choose(
+            .lang
+            .t(
                 "| errcode | class | tried again | cause | fix |\n|---|---|---|---|---|\n",
                 "| errcode | class | 重试 | 原因 | 处理办法 |\n|---|---|---|---|---|\n",
             )
