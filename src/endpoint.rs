@@ -30,5 +30,5 @@ pub use sign::{Answer, Refused, SIGNING, answer, sign};
 /// The methods of the endpoints that sign.
 pub(crate) const READS: &str = "GET, HEAD, OPTIONS";
 
-/// The methods of the client script and its types, which browsers load without a preflight.
+/// The methods of files, which are loaded without a preflight.
 pub(crate) const FILE_METHODS: &str = "GET, HEAD";

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
 use super::read_route;
 use crate::broker::Broker;
-use crate::endpoint::Problem;
+use crate::endpoint::{FILE_METHODS, Problem};
 use crate::error::Text;
 
 /// Serves `GET /MP_verify_….txt`: at the root of the listener that the accounts' domains reach, and below
@@ -36,10 +36,8 @@ async fn send(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
 }
 
 async fn only_get() -> HttpResponse {
-    Problem::method_not_allowed(READS).into_response_allowing(READS)
+    Problem::method_not_allowed(FILE_METHODS).into_response_allowing(FILE_METHODS)
 }
-
-const READS: &str = "GET, HEAD";
 
 /// The names that may be looked up; the broker decides which exist.
 const NAMES: &str = "/{file:(?:.*/)?(?:MP|WW)_verify_[^/]*}";
