@@ -86,10 +86,10 @@ pub(super) fn asked_too_often(wait: Duration) -> Problem {
 
 fn queue_is_full() -> Problem {
     refusal(
-        "60 diagnoses are already in progress",
+        &format!("{PLACES} diagnoses are already in progress"),
         Text::new(
             "Retry in a few seconds, or run wx-jssdk diagnose.",
-            "已有 60 个诊断正在进行，请几秒后再试，或使用命令 wx-jssdk diagnose。",
+            "正在进行的诊断过多，请几秒后再试，或使用命令 wx-jssdk diagnose。",
         ),
         LONGEST_WAIT,
     )
