@@ -47,13 +47,16 @@ pub(super) enum Part {
 }
 
 impl Query {
-    /// Rejects unknown parameters and invalid values, so that a script does not silently read the wrong
+    /// Rejects unknown and repeated parameters and invalid values, so that a script does not silently read the wrong
     /// accounts.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let pairs: Vec<(String, String)> =
             serde_urlencoded::from_str(text).map_err(|_| bad("the query is malformed"))?;
-        let mut query = Self::default();
+        let (mut query, mut seen) = (Self::default(), Vec::new());
         for (name, value) in pairs {
+            if seen.contains(&name) {
+                return Err(bad("a parameter appears twice"));
+            }
             match name.as_str() {
                 "account" => query.account = Some(value),
                 "q" if value.chars().count() <= LONGEST => query.q = value.trim().to_owned(),
@@ -86,6 +89,7 @@ impl Query {
                     ));
                 }
             }
+            seen.push(name);
         }
         Ok(query)
     }

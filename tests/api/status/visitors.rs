@@ -158,6 +158,7 @@ async fn an_invalid_query_is_refused_with_the_valid_values() {
         "offset=1000001",
         "part=nothing",
         "accounts=main",
+        "account=a&account=b",
         &format!("q={}", "a".repeat(129)),
     ] {
         for page in ["/status", "/status.json"] {
