@@ -215,6 +215,11 @@ fn sample<const N: usize>(
     }
 }
 
+#[allow(clippy::cast_precision_loss)] // counts and times are far below 2^53
+fn float(number: u64) -> f64 {
+    number as f64
+}
+
 /// The content type that <https://prometheus.io/docs/specs/om/open_metrics_spec/> requires.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::process::float;
-use super::{Labels, Page};
+use super::{Labels, Page, float};
 use crate::broker::{AccountSnapshot, Broker, CredentialSnapshot, Find, Snapshot, errcode_label};
 use crate::clock::UnixTime;
 use crate::credential::Kind;

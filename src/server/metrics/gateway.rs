@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::Page;
-use super::process::float;
+use super::{Page, float};
 use crate::actix::{CallOutcome, CallStats, Gateway};
 
 /// Writes the metrics of the gateway.

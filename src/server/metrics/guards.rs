@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::Page;
-use super::process::float;
+use super::{Page, float};
 use crate::server::guard_stats::GuardStats;
 use crate::server::tls::Certificate;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 
-use super::Page;
+use super::{Page, float};
 use crate::clock::UnixTime;
 use crate::server::reload_record;
 
@@ -50,11 +50,6 @@ pub(super) fn write(
         "Limit of open files and connections",
         most_open_files().map(float),
     )
-}
-
-#[allow(clippy::cast_precision_loss)] // counts and times are far below 2^53
-pub(super) fn float(number: u64) -> f64 {
-    number as f64
 }
 
 /// Returns the first number of a line of /proc/self/status; `None` if the file does not exist.
