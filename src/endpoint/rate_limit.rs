@@ -75,8 +75,8 @@ impl RateLimit {
         }
     }
 
-    #[cfg_attr(not(feature = "diagnose"), allow(dead_code))]
     /// Names a rate limit that is not `limits.requests_per_second`, for the log.
+    #[cfg_attr(not(feature = "diagnose"), allow(dead_code))]
     pub(crate) fn named(self, name: &'static str) -> Self {
         Self {
             name,

@@ -390,7 +390,7 @@ impl<'a> Live<'a> {
         serde_json::to_string(text).unwrap_or_default()
     }
 
-    /// Returns a failure's other errors of an account: those that the card of its incident does not tell.
+    /// Returns the account's errors, without the one that its incident's card tells.
     fn errors<'e>(
         &self,
         account: &'e AccountReport,
