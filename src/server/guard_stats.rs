@@ -36,37 +36,19 @@ pub struct GuardCounts {
     pub evicted_unfinished: u64,
 }
 
-/// The connection counters of one listener.
-pub(super) struct Connections {
-    pub(super) open: u64,
-    pub(super) timed_out: u64,
-    pub(super) evicted_idle: u64,
-    pub(super) evicted_unfinished: u64,
-}
-
 impl GuardStats {
     /// Returns the current counters.
     #[must_use]
     pub fn counts(&self) -> GuardCounts {
-        let [public, admin] = self.connections();
+        let both = |count: fn(&Load) -> u64| count(&self.public) + count(&self.admin);
         GuardCounts {
             rate_limited: self.limit.refused(),
             wrong_keys: self.lockout.wrong(),
             locked_out: self.lockout.refused(),
-            open_connections: public.open + admin.open,
-            timed_out: public.timed_out + admin.timed_out,
-            evicted_idle: public.evicted_idle + admin.evicted_idle,
-            evicted_unfinished: public.evicted_unfinished + admin.evicted_unfinished,
+            open_connections: both(|load| load.open.load(Ordering::Relaxed) as u64),
+            timed_out: both(|load| load.timed_out.load(Ordering::Relaxed)),
+            evicted_idle: both(|load| load.evicted_idle.load(Ordering::Relaxed)),
+            evicted_unfinished: both(|load| load.evicted_unfinished.load(Ordering::Relaxed)),
         }
-    }
-
-    /// Returns the connection counters of each listener: public, admin.
-    pub(super) fn connections(&self) -> [Connections; 2] {
-        [&self.public, &self.admin].map(|load| Connections {
-            open: load.open.load(Ordering::Relaxed) as u64,
-            timed_out: load.timed_out.load(Ordering::Relaxed),
-            evicted_idle: load.evicted_idle.load(Ordering::Relaxed),
-            evicted_unfinished: load.evicted_unfinished.load(Ordering::Relaxed),
-        })
     }
 }

@@ -1,6 +1,7 @@
 //! Metrics of connections, rejected requests, timeouts and certificates.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use super::{Page, float};
 use crate::server::guard_stats::GuardStats;
@@ -12,36 +13,36 @@ pub(super) fn write(
     stats: &GuardStats,
     certificates: &[Certificate],
 ) -> fmt::Result {
-    let listeners: Vec<_> = ["public", "admin"]
-        .into_iter()
-        .zip(stats.connections())
-        .collect();
-    let open = listeners
-        .iter()
-        .map(|(listener, of)| ([("listener", *listener)], float(of.open)));
+    let listeners = [("public", &stats.public), ("admin", &stats.admin)];
+    let open = listeners.map(|(listener, load)| {
+        let open = load.open.load(Ordering::Relaxed);
+        ([("listener", listener)], float(open as u64))
+    });
     page.gauges("wx_jssdk_connections", "Open connections", open)?;
-    let ended = listeners.iter().flat_map(|(listener, of)| {
+    let ended = listeners.into_iter().flat_map(|(listener, load)| {
         [
-            ("timed_out", of.timed_out),
-            ("evicted_idle", of.evicted_idle),
-            ("evicted_unfinished", of.evicted_unfinished),
+            ("timed_out", &load.timed_out),
+            ("evicted_idle", &load.evicted_idle),
+            ("evicted_unfinished", &load.evicted_unfinished),
         ]
-        .map(|(reason, count)| ([("listener", *listener), ("reason", reason)], count))
+        .map(|(reason, count)| {
+            let labels = [("listener", listener), ("reason", reason)];
+            (labels, count.load(Ordering::Relaxed))
+        })
     });
     page.counters(
         "wx_jssdk_connections_ended",
         "Connections closed by the server, because they took too long or to free a place",
         ended,
     )?;
-    let counts = stats.counts();
     page.counters(
         "wx_jssdk_wrong_keys",
         "Requests with an invalid API key, repeated ones included",
-        [([], counts.wrong_keys)],
+        [([], stats.lockout.wrong())],
     )?;
     let refused = [
-        ("rate_limited", counts.rate_limited),
-        ("locked_out", counts.locked_out),
+        ("rate_limited", stats.limit.refused()),
+        ("locked_out", stats.lockout.refused()),
     ];
     page.counters(
             "wx_jssdk_refused_requests",
