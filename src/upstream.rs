@@ -141,8 +141,11 @@ impl Upstream {
     /// Returns the base URLs of a system in the order to try now. A caller goes on to the next one only if
     /// nothing was sent to the one before, and reports each with [`Upstream::host_failed`] or
     /// [`Upstream::host_answered`].
-    pub(crate) fn bases(&self, system: System) -> Vec<&str> {
-        self.hosts(system).to_try()
+    pub(crate) fn bases(&self, account: &Account, system: System) -> Vec<&str> {
+        match self.uses_circuits(self.egress_of(account)) {
+            true => self.hosts(system).to_try(),
+            false => self.hosts(system).in_order(),
+        }
     }
 
     /// Returns the hosts of WeChat's pages on which an account authorises an open platform, for PCs and for
@@ -155,20 +158,20 @@ impl Upstream {
     }
 
     /// Records that nothing could be sent to the host of this base URL: it could not be resolved or connected
-    /// to, or its TLS handshake failed. A failure of the proxy is not the host's; one on an account's own way
-    /// says nothing about the way of the others.
+    /// to, or its TLS handshake failed. A failure of the proxy is not the host's.
     pub(crate) fn host_failed(&self, account: &Account, base: &str) {
-        if account.own_egress().is_some() {
-            return;
+        if self.uses_circuits(self.egress_of(account)) {
+            self.weixin.failed(base);
+            self.qyapi.failed(base);
         }
-        self.weixin.failed(base);
-        self.qyapi.failed(base);
     }
 
     /// Records that the host of this base URL answered.
-    pub(crate) fn host_answered(&self, base: &str) {
-        self.weixin.answered(base);
-        self.qyapi.answered(base);
+    pub(crate) fn host_answered(&self, account: &Account, base: &str) {
+        if self.uses_circuits(self.egress_of(account)) {
+            self.weixin.answered(base);
+            self.qyapi.answered(base);
+        }
     }
 
     /// Classifies the error of a call to `base` that was not answered.
@@ -332,7 +335,7 @@ impl Upstream {
             .client(egress)
             .map_err(|ClientError(why)| endpoint.failed(Failure::Unreachable(why)))?;
         let mut unreachable = None;
-        for base in self.bases(endpoint.system) {
+        for base in self.bases(account, endpoint.system) {
             let proxy = self.proxy(egress, base);
             let through = proxy.as_ref().map(|proxy| self.through(proxy, base));
             let sent = request(&client, base).send().await;
@@ -350,7 +353,7 @@ impl Upstream {
                         })
                     );
                     if is_answer {
-                        self.host_answered(base);
+                        self.host_answered(account, base);
                     }
                     return outcome;
                 }

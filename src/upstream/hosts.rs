@@ -48,10 +48,15 @@ impl Hosts {
             }
             bases.push(base.as_str());
         }
-        if bases.is_empty() {
-            bases.extend(self.bases.iter().map(String::as_str));
+        match bases.is_empty() {
+            true => self.in_order(),
+            false => bases,
         }
-        bases
+    }
+
+    /// Returns all base URLs in their order.
+    pub(super) fn in_order(&self) -> Vec<&str> {
+        self.bases.iter().map(String::as_str).collect()
     }
 
     /// Returns the base URL that the next call tries first, without starting a probe.

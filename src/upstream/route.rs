@@ -70,7 +70,10 @@ impl Upstream {
     pub fn route(&self, account: &Account) -> Route {
         let (system, egress) = self.way_of(account);
         let hosts = self.hosts(system);
-        let base = hosts.in_use();
+        let base = match self.uses_circuits(egress) {
+            true => hosts.in_use(),
+            false => hosts.in_order()[0],
+        };
         let is_fallback = hosts.all().first().is_some_and(|(first, _)| *first != base);
         let via = match (egress, self.proxy(egress, base)) {
             (Egress::Proxy(proxy), _) => Via::Proxy(proxy.url()),
@@ -88,6 +91,12 @@ impl Upstream {
     pub(crate) fn way_of<'a>(&'a self, account: &'a Account) -> (System, &'a Egress) {
         let (system, _) = super::endpoint(account, Kind::AccessToken);
         (system, self.egress_of(account))
+    }
+
+    /// Whether calls that leave by this way open, probe and close the circuits of the hosts. Those on an
+    /// account's own way say nothing about the way of the others, nor the reverse.
+    pub(super) fn uses_circuits(&self, egress: &Egress) -> bool {
+        *egress == *self.egress
     }
 
     /// Returns the base URLs of `api.weixin.qq.com` to which nothing could be sent last time, if there are

@@ -191,7 +191,7 @@ impl Call<'_> {
             ..
         } = self.shared.options;
         let mut first_deadline = Some(deadline);
-        for base in upstream.bases(system_of(&self.caller.account)) {
+        for base in upstream.bases(account, system_of(account)) {
             let is_first = first_deadline.is_some();
             let mut deadline = first_deadline
                 .take()
@@ -210,7 +210,7 @@ impl Call<'_> {
                     {
                         return Err(Failed::Unsent(failure.said().into_owned()));
                     }
-                    upstream.host_answered(base);
+                    upstream.host_answered(account, base);
                     return Ok(answer.until(deadline));
                 }
                 Err(broken) => broken,

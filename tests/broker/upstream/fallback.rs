@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use wx_jssdk::account::{Egress, Proxy as Way, TokenMode};
+use wx_jssdk::account::{Account, Egress, Proxy as Way, TokenMode};
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::error::Failure;
-use wx_jssdk::sandbox::{App, Fault, FaultKind, Host, ProxyRule, Sandbox};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, Host, Proxy, ProxyRule, Sandbox};
 use wx_jssdk::upstream::{Upstream, UpstreamOptions};
 
 use crate::upstream::support::*;
@@ -54,6 +54,20 @@ impl Two {
         let route = self.upstream.route(&account());
         (route.base, route.is_fallback)
     }
+
+    /// Makes the first host unreachable, and lets three calls find that out.
+    async fn lose_the_first(&self) {
+        self.sandbox.host().set_reachable(false).await.unwrap();
+        for _ in 0..3 {
+            assert!(self.token().await);
+        }
+        assert_eq!(self.in_use(), (self.second.url(), true));
+    }
+}
+
+/// The account with a proxy of its own.
+fn through(proxy: &Proxy) -> Account {
+    account().egress(Egress::Proxy(Way::parse(&proxy.url()).unwrap()))
 }
 
 #[tokio::test]
@@ -77,11 +91,7 @@ async fn the_second_host_is_called_only_while_the_first_refuses_connections() {
 async fn after_three_failures_the_first_host_is_skipped_until_a_probe_succeeds() {
     let two = Two::new(Egress::Direct).await;
     assert_eq!(two.in_use(), (two.sandbox.url().to_owned(), false));
-    two.sandbox.host().set_reachable(false).await.unwrap();
-    for _ in 0..3 {
-        assert!(two.token().await);
-    }
-    assert_eq!(two.in_use(), (two.second.url(), true));
+    two.lose_the_first().await;
     assert_eq!(two.upstream.unreachable_hosts(), [two.sandbox.url()]);
     two.sandbox.host().set_reachable(true).await.unwrap();
     assert!(two.token().await);
@@ -135,7 +145,7 @@ async fn if_no_host_is_reachable_the_first_hosts_failure_is_reported() {
 async fn wecom_has_no_fallback() {
     let two = Two::new(Egress::Direct).await;
     two.sandbox.host().set_reachable(false).await.unwrap();
-    let work = wx_jssdk::account::Account::work("ww0123456789abcdef", 1, SECRET);
+    let work = Account::work("ww0123456789abcdef", 1, SECRET);
     assert!(two.upstream.token(&work, false).await.is_err());
     assert_eq!(two.calls(), (0, 0));
 }
@@ -144,7 +154,7 @@ async fn wecom_has_no_fallback() {
 async fn a_host_behind_a_proxy_is_replaced_only_if_the_proxy_cannot_reach_it() {
     let two = Two::new(Egress::Direct).await;
     let proxy = two.sandbox.socks5_proxy(None).await.unwrap();
-    let by_proxy = account().egress(Egress::Proxy(Way::parse(&proxy.url()).unwrap()));
+    let by_proxy = through(&proxy);
     two.sandbox.host().set_reachable(false).await.unwrap();
     two.upstream.token(&by_proxy, false).await.unwrap();
     assert_eq!((two.calls(), proxy.connections()), ((0, 1), 2));
@@ -165,7 +175,7 @@ async fn an_accounts_own_proxy_leaves_no_host_out_for_others() {
     let two = Two::new(Egress::Direct).await;
     let proxy = two.sandbox.socks5_proxy(None).await.unwrap();
     proxy.set_rule(ProxyRule::Fail);
-    let by_proxy = account().egress(Egress::Proxy(Way::parse(&proxy.url()).unwrap()));
+    let by_proxy = through(&proxy);
     for _ in 0..4 {
         assert!(two.upstream.token(&by_proxy, false).await.is_err());
     }
@@ -173,4 +183,33 @@ async fn an_accounts_own_proxy_leaves_no_host_out_for_others() {
     assert!(two.upstream.unreachable_hosts().is_empty());
     assert!(two.token().await);
     assert_eq!(two.calls(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_call_through_an_accounts_own_proxy_is_no_probe_for_the_others() {
+    let two = Two::new(Egress::Direct).await;
+    let proxy = two.sandbox.socks5_proxy(None).await.unwrap();
+    two.lose_the_first().await;
+    proxy.set_rule(ProxyRule::Fail);
+    two.sandbox.host().set_reachable(true).await.unwrap();
+    two.clock.advance(Duration::from_secs(60));
+    let failed = two.upstream.token(&through(&proxy), false).await;
+    assert!(failed.is_err());
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (1, 3), "the probe was left to the others");
+}
+
+#[tokio::test]
+async fn an_answer_through_an_accounts_own_proxy_puts_no_host_into_use_for_others() {
+    let two = Two::new(Egress::Direct).await;
+    let proxy = two.sandbox.socks5_proxy(None).await.unwrap();
+    two.lose_the_first().await;
+    // For the proxy the first host is back, at once and not a minute later.
+    two.sandbox.host().set_reachable(true).await.unwrap();
+    let by_proxy = through(&proxy);
+    two.upstream.token(&by_proxy, false).await.unwrap();
+    assert_eq!(two.calls(), (1, 3));
+    assert_eq!(two.upstream.route(&by_proxy).base, two.sandbox.url());
+    assert!(two.token().await);
+    assert_eq!(two.calls(), (1, 4), "still left out for the others");
 }
