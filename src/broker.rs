@@ -149,7 +149,8 @@ impl Broker {
         let credential = self.refresh(&entry, slot, Reason::RefreshNow).await?;
         let is_new = before.is_none_or(|before| before.value != credential.value);
         if entry.account.platform() == Platform::Component {
-            self.lift_code_block(&entry).await;
+            // Its operator may have reset the quota of the pages on which accounts authorise it.
+            self.lift_block(&entry, Upstream::PRE_AUTH_CODE).await;
         }
         Ok(Refreshed { credential, is_new })
     }

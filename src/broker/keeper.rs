@@ -187,19 +187,8 @@ impl Broker {
         let (accounts, now) = (self.inner.accounts.load_full(), self.inner.clock.now());
         for entry in accounts.all() {
             for slot in entry.slots().filter(|slot| slot.clock_was_set_back(now)) {
-                let (_, endpoint) = endpoint(&entry.account, slot.key.kind);
-                if let Err(error) = self
-                    .inner
-                    .store
-                    .set_block(&slot.key.app, endpoint, now, now)
-                    .await
-                {
-                    self.log_store_error(
-                        &entry.name,
-                        &error,
-                        "exhausted quota could not be stored",
-                    );
-                }
+                let (_, called) = endpoint(&entry.account, slot.key.kind);
+                self.lift_block(entry, called).await;
             }
         }
     }

@@ -11,11 +11,12 @@ use wx_jssdk::account::Account;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::credential::{CredentialKey, Kind};
-use wx_jssdk::sandbox::{App, Sandbox};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::{Claim, Document, Node, Saved, Store, StoreError};
 use wx_jssdk::upstream::UpstreamOptions;
 
 use crate::acceptance::{Fixture, accept, document};
+use crate::common::log::Log;
 use crate::common::sql_server::{Kind as Server, Sql};
 use crate::common::tls::TlsCertificate;
 use crate::encryption::encrypted;
@@ -850,14 +851,7 @@ async fn processes_that_start_together_on_a_new_sqlite_file_can_all_use_it() {
 async fn a_database_that_refuses_values_in_each_pass_is_reported_once() {
     let tables = Tables::sqlite().ready().await;
     let clock = Clock::manual(NOW);
-    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
-    sandbox.add_app(App::official("wx0123456789abcdef", "secret"));
-    let broker = Broker::builder()
-        .account("main", Account::official("wx0123456789abcdef", "secret"))
-        .clock(clock.clone())
-        .upstream(UpstreamOptions::at(sandbox.url()))
-        .store(tables.open());
-    let broker = broker.build().unwrap();
+    let (broker, _sandbox) = broker_with(&tables, &clock).await;
     broker.credential("main", Kind::AccessToken).await.unwrap();
 
     let log = tempfile::NamedTempFile::new().unwrap();
@@ -879,4 +873,38 @@ async fn a_database_that_refuses_values_in_each_pass_is_reported_once() {
         tables.sql("DROP TRIGGER refuse");
         assert_eq!(passes().await, reports);
     }
+}
+
+#[tokio::test]
+async fn a_quota_that_cannot_be_cleared_after_a_clock_jump_is_reported_as_such() {
+    let tables = Tables::sqlite().ready().await;
+    let clock = Clock::manual(NOW);
+    let (broker, sandbox) = broker_with(&tables, &clock).await;
+    let spent = FaultKind::Errcode(45_009);
+    sandbox.fault(Fault::always("/cgi-bin/stable_token", spent));
+    assert!(clock.set_wrong(3_600));
+    broker.tend().await;
+    assert!(broker.credential("main", Kind::AccessToken).await.is_err());
+    tables.sql(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON {}blocks BEGIN SELECT RAISE(ABORT, 'full'); END",
+    );
+    let log = Log::default();
+    let _listening = log.listen();
+    assert!(clock.set_wrong(-3_600));
+    broker.tend().await;
+    let lines = log.about("exhausted quota could not be");
+    let message = &lines.first().expect("it is logged")["message"];
+    assert_eq!(message, "exhausted quota could not be cleared in the store");
+}
+
+/// A broker that keeps the credentials of one account in these tables, and its simulated WeChat.
+async fn broker_with(tables: &Tables, clock: &Clock) -> (Broker, Sandbox) {
+    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    sandbox.add_app(App::official("wx0123456789abcdef", "secret"));
+    let broker = Broker::builder()
+        .account("main", Account::official("wx0123456789abcdef", "secret"))
+        .clock(clock.clone())
+        .upstream(UpstreamOptions::at(sandbox.url()))
+        .store(tables.open());
+    (broker.build().unwrap(), sandbox)
 }

@@ -1,6 +1,6 @@
 //! The links with which the owner of an account authorises the platform.
 
-use super::{AccountEntry, Broker};
+use super::Broker;
 use crate::error::{CallAuth, Error, Failure, System, UpstreamError};
 use crate::upstream::Upstream;
 
@@ -14,19 +14,6 @@ pub struct AuthorizationLinks {
 }
 
 impl Broker {
-    /// Forgets that the quota of pre_auth_codes was spent: an operator who refreshes the platform's token may have
-    /// reset it.
-    pub(in crate::broker) async fn lift_code_block(&self, platform: &AccountEntry) {
-        let app = platform.account.app_key();
-        let now = self.inner.clock.now();
-        let store = &self.inner.store;
-        let lifted = store.set_block(&app, Upstream::PRE_AUTH_CODE, now, now);
-        if let Err(error) = lifted.await {
-            let what = "exhausted quota could not be cleared in the store";
-            self.log_store_error(&platform.name, &error, what);
-        }
-    }
-
     /// Fetches a pre_auth_code and returns the links that contain it. WeChat's page returns the browser to
     /// `redirect_uri`, with `auth_code` and `expires_in` in its query, and only accepts visitors who come from a
     /// page of the platform's own host (授权发起页域名). While the quota of these codes is known to be spent, no

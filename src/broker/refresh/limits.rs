@@ -61,10 +61,9 @@ impl Broker {
             .collect()
     }
 
-    /// Lifts the block of a quota that is no longer spent. The waiting credentials are tried at once, here
-    /// and on the nodes that share the store.
-    async fn lift_block(&self, entry: &AccountEntry, kind: Kind) {
-        let (_, called) = endpoint(&entry.account, kind);
+    /// Lifts the block of an endpoint whose quota may no longer be spent. The waiting credentials are tried at
+    /// once, here and on the nodes that share the store.
+    pub(in crate::broker) async fn lift_block(&self, entry: &AccountEntry, called: &str) {
         let app = entry.account.app_key();
         let now = self.inner.clock.now();
         if let Err(error) = self.inner.store.set_block(&app, called, now, now).await {
@@ -155,9 +154,7 @@ impl Flight {
         let mut outcome = self.counted(call).await;
         match &mut outcome {
             Ok(_) if blocked.is_some() => {
-                self.broker
-                    .lift_block(&self.entry, self.slot.key.kind)
-                    .await;
+                self.broker.lift_block(&self.entry, endpoint).await;
             }
             Ok(_) => {}
             Err(error) => self.note_spent(error).await,
