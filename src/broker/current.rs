@@ -13,7 +13,8 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::accounts::AccountEntry;
-use super::slot::{Slot, State};
+use super::slot::{Refresh, RefreshOutcome, Slot, State};
+use super::stats::Outcome;
 use super::{Accounts, Broker};
 use crate::clock::{Clock, Moment, UnixTime};
 use crate::credential::{Credential, CredentialKey, Freshness};
@@ -233,6 +234,31 @@ impl Broker {
         let mut state = slot.lock();
         state.see(credential, &self.inner.clock);
         self.publish(slot, &state);
+    }
+
+    /// Counts a new value that came without a refresh of this slot, and forgets the slot's failure.
+    pub(super) fn note_arrival(
+        &self,
+        slot: &Slot,
+        state: &mut State,
+        credential: &Credential,
+        outcome: RefreshOutcome,
+    ) {
+        let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
+        if state.failure.take().is_some()
+            && let Some(entry) = accounts.of_key(&slot.key.app)
+        {
+            self.inner.fault_log.recovered(&entry.name);
+        }
+        state.refreshes += 1;
+        let counted = match outcome {
+            RefreshOutcome::FromStore => Outcome::FromStore,
+            _ => Outcome::Refreshed,
+        };
+        let counts = &slot.details.counts;
+        counts.succeeded(counted, credential.issued_at);
+        let refresh = Refresh::success(now, outcome, Duration::ZERO, credential.expires_at);
+        state.history.add(&refresh);
     }
 
     pub(super) fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {

@@ -20,8 +20,7 @@ pub use self::nodes::Cluster;
 pub(super) use self::nodes::Presence;
 use super::Broker;
 use super::refresh::OVERLAP;
-use super::slot::{Refresh, RefreshOutcome, Slot};
-use super::stats::Outcome;
+use super::slot::{RefreshOutcome, Slot};
 use crate::account::{Account, TokenMode};
 use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
@@ -253,17 +252,7 @@ impl Broker {
                 });
                 if is_ended || self.is_usable(slot, &stored) {
                     if last.is_none_or(|last| last.generation < stored.generation) {
-                        state.failure = None;
-                        state.refreshes += 1;
-                        slot.details
-                            .counts
-                            .succeeded(Outcome::FromStore, stored.issued_at);
-                        state.history.add(&Refresh::success(
-                            self.inner.clock.now(),
-                            RefreshOutcome::FromStore,
-                            Duration::ZERO,
-                            stored.expires_at,
-                        ));
+                        self.note_arrival(slot, &mut state, &stored, RefreshOutcome::FromStore);
                     }
                     state.see(&Arc::new(stored), &self.inner.clock);
                     self.publish(slot, &state);

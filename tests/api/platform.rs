@@ -24,6 +24,7 @@ const EVENTS: &str = "/platforms/agency/events";
 const COOKIE: &str = "wx_jssdk_authorize";
 const PRE_AUTH_CODE: &str = "/cgi-bin/component/api_create_preauthcode";
 const QUERY_AUTH: &str = "/cgi-bin/component/api_query_auth";
+const AUTHORIZER_TOKEN: &str = "/cgi-bin/component/api_authorizer_token";
 
 /// Some minutes after the real pushes of 2015.
 const START: UnixTime = UnixTime(1_436_881_500);
@@ -355,7 +356,7 @@ async fn unused_accounts_do_not_keep_a_node_ready_that_signs_for_no_used_one() {
     assert!(is_ready().await);
     for path in [
         "/cgi-bin/component/api_component_token",
-        "/cgi-bin/component/api_authorizer_token",
+        AUTHORIZER_TOKEN,
         ticket,
     ] {
         let fault = Fault::always(path, FaultKind::Status(502));
@@ -376,10 +377,9 @@ async fn an_account_of_which_only_the_token_is_used_is_down_without_it() {
     let healthy = status().await["accounts"][0].clone();
     assert_eq!(healthy["state"], "ok", "{healthy}");
     assert!(healthy["served_until"].is_u64(), "{healthy}");
-    world.sandbox.fault(Fault::always(
-        "/cgi-bin/component/api_authorizer_token",
-        FaultKind::Errcode(48_001),
-    ));
+    world
+        .sandbox
+        .fault(Fault::always(AUTHORIZER_TOKEN, FaultKind::Errcode(48_001)));
     world.advance(7_300);
     assert_eq!(world.admin(&path).await.status, 502);
     let status = status().await;
@@ -521,6 +521,37 @@ async fn a_key_of_one_platform_grants_no_other_platform() {
             .await;
         assert_eq!(answer.status, 403, "{account}");
     }
+}
+
+#[tokio::test]
+async fn a_token_that_came_with_a_code_has_the_rights_of_the_key_that_got_it() {
+    let world = World::ready_with(&format!(
+        "[[server.api_keys]]\nname = \"menus\"\nsha256 = \"{}\"\naccounts = [\"agency/*\"]\n\
+         calls = [\"/cgi-bin/menu/\"]",
+        KeyHash::of(LOGIN_KEY)
+    ))
+    .await;
+    world.authorized(SHOP).await;
+    // Asked for once the token is there.
+    called(
+        &world.sandbox,
+        "/cgi-bin/component/api_get_authorizer_info",
+        1,
+    )
+    .await;
+    let ask = async |target: String| {
+        let request = get(target).close().text();
+        http::send(world.service.admin, request).await.json()
+    };
+    let dropin =
+        format!("/cgi-bin/token?grant_type=client_credential&appid={SHOP}&secret={LOGIN_KEY}");
+    let token = ask(dropin).await["access_token"].clone();
+    let token = token.as_str().unwrap();
+    let menu = ask(format!("/cgi-bin/menu/get?access_token={token}")).await;
+    assert!(menu.get("errcode").is_none_or(|code| *code == 0), "{menu}");
+    let users = ask(format!("/cgi-bin/user/get?access_token={token}")).await;
+    assert_eq!(users["errcode"], 48001, "{users}");
+    assert_eq!(world.sandbox.calls(AUTHORIZER_TOKEN), 0);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wx_jssdk::account::Account;
-use wx_jssdk::broker::{AccountSnapshot, Broker, Find, Health};
+use wx_jssdk::broker::{AccountSnapshot, Broker, Find, Health, HourState};
 use wx_jssdk::error::UpstreamError;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};

@@ -10,6 +10,7 @@ use super::code_claim::{CodeClaim, CodeGuard};
 use super::records::refusal_in;
 use super::{Authorizer, Broker, Ended, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
 use crate::broker::AccountEntry;
+use crate::broker::slot::RefreshOutcome;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
 use crate::error::{Error, UpstreamError};
@@ -306,19 +307,24 @@ impl Broker {
         };
         let last = slot.lock().last.as_ref().map_or(0, |last| last.generation);
         let issued_at = UnixTime(sent_at / 1_000);
-        let credential = Credential {
+        let credential = Arc::new(Credential {
             value: issued.value,
             issued_at,
             expires_at: issued_at.plus(issued.expires_in),
             generation: sent_at.max(last.saturating_add(1)),
-        };
+        });
         let shared = self.dated_for_others(&credential);
         if let Err(error) = self.inner.store.save(&slot.key, &shared).await {
             let what = "credential could not be stored: kept in memory";
             self.log_store_error(&entry.name, &error, what);
         }
-        slot.lock().failure = None;
-        self.publish_if_newest(slot, &Arc::new(credential));
+        {
+            let mut state = slot.lock();
+            self.note_arrival(slot, &mut state, &credential, RefreshOutcome::Fetched);
+            let current = state.see(&credential, &self.inner.clock);
+            state.dated_here |= current.value == credential.value;
+            self.publish(slot, &state);
+        }
         self.end_waits_for_token(&key);
         // An account is used soon after it authorised; from now on it is refreshed ahead and read from the store.
         slot.note_use();

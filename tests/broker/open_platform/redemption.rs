@@ -230,3 +230,21 @@ async fn a_token_that_came_with_a_code_is_dated_when_the_code_was_sent() {
     let token = world.token(SHOP).await.unwrap();
     assert_eq!(token.issued_at, world.now());
 }
+
+#[tokio::test]
+async fn a_token_that_came_with_a_code_counts_as_a_refresh() {
+    let world = World::ready(platform()).await;
+    let code = world.authorize(SHOP).await.code;
+    let redeemed = world.broker.redeem_from_browser("agency", &code).await;
+    redeemed.unwrap();
+    let snapshot = world.broker.snapshot(&Find::all());
+    let mut accounts = snapshot.accounts.into_iter();
+    let shop = accounts.find(|account| account.name == name(SHOP)).unwrap();
+    let token = shop.credentials.first().unwrap();
+    assert_eq!(token.kind, Kind::AccessToken);
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), 0);
+    assert_eq!(token.refreshes, 1);
+    assert_eq!(token.last_success, Some(world.now()));
+    assert_eq!(token.history().len(), 1);
+    assert_ne!(*shop.hours(world.now()).last().unwrap(), HourState::NoData);
+}
