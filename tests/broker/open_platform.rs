@@ -280,6 +280,9 @@ async fn no_ticket_means_no_call() {
         world.advance(60);
     }
     assert_eq!(world.calls(COMPONENT_TOKEN), 0);
+    let durations = world.broker.snapshot(&Find::all()).stats.durations;
+    let mut measured = durations.iter().flat_map(|(.., of)| &of.buckets);
+    assert!(measured.all(|(_, count)| *count == 0), "{durations:?}");
     world.until(|| world.calls(START_PUSH) == 2).await;
     world.push_ticket().await;
     let token = world.broker.credential("agency", Kind::AccessToken).await;

@@ -23,10 +23,10 @@ impl Flight {
             Err(Failed::Call(error)) => {
                 let kind = self.slot.key.kind;
                 let counts = &self.broker.inner.counts;
-                counts.refreshed(kind, false, self.took());
                 counts.call_failed(kind, &error);
                 // Not every failure is that of a call.
                 if error.is_unanswered() || self.has_called.load(Relaxed) {
+                    counts.refreshed(kind, false, self.took());
                     self.note_way(error.is_unanswered());
                 }
                 Err(self.remember(error, None))
