@@ -853,6 +853,20 @@ async fn a_stale_token_of_an_account_is_refreshed_once() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_about_the_platforms_token_shortens_no_token_of_an_account() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    let token = world.token(SHOP).await.unwrap();
+    world.sandbox.revoke_component_token(COMPONENT);
+    let lost = Fault::once(COMPONENT_TOKEN, FaultKind::LostReply);
+    world.sandbox.fault(lost);
+    let shop = name(SHOP);
+    let rejected = world.broker.reject(&shop, Kind::AccessToken, &token.value);
+    assert!(rejected.await.is_err());
+    assert_eq!(world.calls(COMPONENT_TOKEN), 2);
+    assert_eq!(world.token(SHOP).await.unwrap(), token);
+}
+
+#[tokio::test]
 async fn the_credentials_of_an_account_are_kept_alive_only_while_it_is_used() {
     let world = World::ready(platform().authorized_by(SHOP)).await;
     world.assert_signs(SHOP).await;

@@ -9,7 +9,7 @@ use crate::broker::accounts::hash_of_secret;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, CredentialKey, Kind, MARGIN, Secret};
 use crate::error::{Failure, UpstreamError};
-use crate::upstream::Issued;
+use crate::upstream::{Issued, endpoint};
 
 impl Flight {
     /// Returns the credential with its dates. The life starts when the call was sent, and when this value
@@ -152,7 +152,11 @@ impl Flight {
     /// have retired it. WeChat's overlap is five minutes; the token is trusted for four. A failure never
     /// *lengthens* a life.
     pub(super) async fn distrust_after(&self, error: &UpstreamError) {
-        if !error.may_have_been_carried_out() || !self.is_classic_token() {
+        let (_, own_call) = endpoint(&self.entry.account, self.slot.key.kind);
+        if !error.may_have_been_carried_out()
+            || error.endpoint != own_call
+            || !self.is_classic_token()
+        {
             return;
         }
         let now = self.broker.inner.clock.now();
