@@ -365,7 +365,7 @@ pub(crate) fn is_app_id(id: &str) -> bool {
 const KEPT_FOR: Duration = Duration::from_secs(86_400);
 
 /// The word in the keys of accounts that authorised an open platform.
-pub(crate) const AUTHORIZER: &str = "authorizer";
+const AUTHORIZER: &str = "authorizer";
 
 #[cfg(test)]
 mod tests {

@@ -250,7 +250,6 @@ impl Broker {
         {
             self.inner.fault_log.recovered(&entry.name);
         }
-        state.refreshes += 1;
         let counted = match outcome {
             RefreshOutcome::FromStore => Outcome::FromStore,
             _ => Outcome::Refreshed,

@@ -192,15 +192,16 @@ impl Broker {
         error: &UpstreamError,
         dead: bool,
     ) -> bool {
-        self.log_summaries();
-        let advice = || Advice {
+        self.may_log(Topic::of(what, error, dead), account, || Advice {
             cause: error.cause().en.into_owned(),
             fix: error.fix_for_operator().en.into_owned(),
-        };
-        let topic = Topic::of(what, error, dead);
-        self.inner
-            .fault_log
-            .may_log(topic, account, advice, self.inner.clock.uptime())
+        })
+    }
+
+    fn may_log(&self, topic: Topic, account: &str, advice: impl FnOnce() -> Advice) -> bool {
+        self.log_summaries();
+        let uptime = self.inner.clock.uptime();
+        self.inner.fault_log.may_log(topic, account, advice, uptime)
     }
 
     /// Logs, once per value, that it has ended while its refresh fails. The next try may be an hour away.
@@ -224,30 +225,18 @@ impl Broker {
 
     /// Logs a store error for an account, in full or in a summary.
     pub(super) fn log_store_error(&self, account: &str, error: &StoreError, what: &'static str) {
-        self.log_summaries();
         let advice = || Advice {
             cause: error.to_string(),
             fix: String::new(),
         };
-        if self.inner.fault_log.may_log(
-            Topic::of_line(what),
-            account,
-            advice,
-            self.inner.clock.uptime(),
-        ) {
+        if self.may_log(Topic::of_line(what), account, advice) {
             warn!(account, %error, "{what}");
         }
     }
 
     /// Logs a warning that may concern every account in the same second.
     pub(super) fn log_warning(&self, account: &str, what: &'static str) {
-        self.log_summaries();
-        if self.inner.fault_log.may_log(
-            Topic::of_line(what),
-            account,
-            Advice::default,
-            self.inner.clock.uptime(),
-        ) {
+        if self.may_log(Topic::of_line(what), account, Advice::default) {
             warn!(account, "{what}");
         }
     }

@@ -412,7 +412,6 @@ impl Flight {
         if state.failure.take().is_some() {
             broker.inner.fault_log.recovered(&self.entry.name);
         }
-        state.refreshes += 1;
         if dates == Some(Dates::Adjusted) {
             state.seen = Some((clock.uptime(), credential.remaining(clock.now())));
             state.adjusted = true;

@@ -105,8 +105,6 @@ pub(super) struct State {
     /// The keeper does not call before this time: WeChat has just repeated the value, the value lives for seconds
     /// only, or WeCom repeats it until it ends.
     pub(super) nothing_new_until: Option<UnixTime>,
-    /// Number of refreshes that brought a value.
-    pub(super) refreshes: u64,
     /// Number of token calls whose reply was lost, so that the old token's life was cut short.
     pub(super) lost_replies: u64,
     /// Number of tokens rejected long before their end, which means that another server fetches tokens of

@@ -103,6 +103,12 @@ impl SlotCounts {
         self.last_success.fetch_max(at.0, Relaxed);
     }
 
+    /// Returns the number of values that came from WeChat or from the store.
+    pub(super) fn refreshes(&self) -> u64 {
+        let [refreshed, from_store, ..] = self.outcomes();
+        refreshed.1 + from_store.1
+    }
+
     /// Returns the time of the last success.
     pub(super) fn last_success(&self) -> Option<UnixTime> {
         let at = self.last_success.load(Relaxed);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{AccountEntry, Accounts};
-use crate::account::{AUTHORIZER, Account, Platform};
+use crate::account::{Account, Platform};
 use crate::credential::AppKey;
 
 impl Accounts {
@@ -44,12 +44,8 @@ impl Accounts {
         component_app_id: &str,
         app_id: &str,
     ) -> Option<(&str, &Arc<Account>)> {
-        let key = AppKey {
-            platform: AUTHORIZER,
-            id: app_id.into(),
-            agent_id: None,
-            component: Some(component_app_id.into()),
-        };
+        let platform = self.platform(component_app_id)?;
+        let key = platform.account.authorizer_key(app_id);
         self.of_key(&key).map(|entry| entry.named_account())
     }
 

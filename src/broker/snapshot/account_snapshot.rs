@@ -154,7 +154,7 @@ impl Broker {
             overdue: overdue(&state, due_at, at.now),
             last_success: slot.details.counts.last_success(),
             last_error: state.failure.as_deref().map(LastError::from),
-            refreshes: state.refreshes,
+            refreshes: slot.details.counts.refreshes(),
             foreign_refreshes: state.foreign_refreshes,
             lost_replies: state.lost_replies,
             stale_refusals: slot.details.counts.stale_refusals(),
