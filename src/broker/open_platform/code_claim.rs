@@ -1,5 +1,5 @@
-//! The right to redeem a code: one request at a time has it, among all nodes. Likewise the right to ask WeChat to
-//! push.
+//! The right to redeem a code: one request at a time has it, among all nodes. Likewise the right to do what one node
+//! does for all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +12,47 @@ use crate::broker::AccountEntry;
 use crate::credential::Secret;
 use crate::error::Error;
 use crate::platform::authorizer::code_id;
-use crate::store::Document;
+use crate::store::{Document, StoreError};
 use crate::upstream::Upstream;
 
 impl Broker {
-    /// Claims the next request to push for this node. A store that fails does not prevent it, nor does the claim of
-    /// a clock that was ahead.
-    pub(super) async fn claim_start(&self, platform: &AccountEntry) -> bool {
+    /// Claims what one node does for all, for this long. Returns whether this node may do it now.
+    pub(super) async fn claim_for(
+        &self,
+        platform: &AccountEntry,
+        name: &str,
+        time: Duration,
+    ) -> Result<bool, StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
+        // Nothing but an earlier life of this process could have claimed it.
         if !store.is_shared() {
-            return true;
+            return Ok(true);
         }
-        let name = document_name(platform, "starting");
-        let claim = Document::new("").until(now.plus(START_EVERY));
-        if !matches!(store.save_document(&name, &claim, now).await, Ok(None)) {
-            return true;
+        let name = document_name(platform, name);
+        let claim = Document::new("").until(now.plus(time));
+        if store.save_document(&name, &claim, now).await?.is_some() {
+            return Ok(true);
         }
-        let claimed = store.load_document(&name, now).await.ok().flatten();
-        claimed.is_some_and(|claimed| claimed.expires_at > Some(now.plus(2 * START_EVERY)))
+        // A claim that lasts longer than any is by a clock that was ahead.
+        let claimed = store.load_document(&name, now).await?;
+        let longest = now.plus(2 * time);
+        let Some(wrong) = claimed.filter(|claimed| claimed.expires_at > Some(longest)) else {
+            return Ok(false);
+        };
+        let claim = Document::after(Some(&wrong), "").until(now.plus(time));
+        Ok(store.save_document(&name, &claim, now).await?.is_some())
+    }
+
+    /// Claims the next request to push for this node. A store that fails does not prevent it.
+    pub(super) async fn claim_start(&self, platform: &AccountEntry) -> bool {
+        let claimed = self.claim_for(platform, STARTING, START_EVERY).await;
+        claimed.unwrap_or(true)
     }
 
     /// Ends the claim of a request to push that failed: a peer node, or this one after a restart, may succeed.
     pub(super) async fn end_start(&self, platform: &AccountEntry) {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
-        let name = document_name(platform, "starting");
+        let name = document_name(platform, STARTING);
         if store.is_shared()
             && let Ok(Some(claim)) = store.load_document(&name, now).await
         {
@@ -126,6 +143,9 @@ impl Drop for CodeGuard {
         self.platform.known.lock().code_steps.remove(&self.step);
     }
 }
+
+/// The claim of the next request to push.
+const STARTING: &str = "starting";
 
 /// How long the browser waits for the redemption that the push has started.
 const WAIT_FOR_CODE: Duration = Duration::from_secs(10);

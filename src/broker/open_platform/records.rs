@@ -208,23 +208,7 @@ impl Broker {
             self.know(platform, |known| known.listed_at = last);
             return Ok(false);
         }
-        // Nothing but an earlier life of this process could have claimed it.
-        if !store.is_shared() {
-            return Ok(true);
-        }
-        let claim = Document::new("").until(now.plus(LIST_CLAIMED));
-        let name = document_name(platform, "listing");
-        if store.save_document(&name, &claim, now).await?.is_some() {
-            return Ok(true);
-        }
-        // A claim that lasts longer than any is by a clock that was ahead.
-        let claimed = store.load_document(&name, now).await?;
-        let longest = now.plus(2 * LIST_CLAIMED);
-        let Some(wrong) = claimed.filter(|claimed| claimed.expires_at > Some(longest)) else {
-            return Ok(false);
-        };
-        let claim = Document::after(Some(&wrong), "").until(now.plus(LIST_CLAIMED));
-        Ok(store.save_document(&name, &claim, now).await?.is_some())
+        self.claim_for(platform, "listing", LIST_CLAIMED).await
     }
 
     /// Notes when the list was read, once all of it is in the records.

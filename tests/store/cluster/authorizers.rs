@@ -8,7 +8,7 @@ use wx_jssdk::account::Account;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
-use wx_jssdk::store::{EncryptionKey, EncryptionKeys, Saved, Store};
+use wx_jssdk::store::{Document, EncryptionKey, EncryptionKeys, Saved, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
 use crate::common::redis_server::Redis;
@@ -188,6 +188,25 @@ async fn all_nodes_together_ask_wechat_to_push_once_in_ten_minutes() {
         called(&world.sandbox, START_PUSH, asked).await;
     }
     assert_eq!(world.calls(START_PUSH), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_request_to_push_replaces_the_claim_of_a_clock_that_was_ahead() {
+    let world = World::without_ticket(3).await;
+    let claim = Document {
+        expires_at: Some(START.plus(Duration::from_secs(30 * 86_400))),
+        ..Document::new("")
+    };
+    let name = format!("platform:{COMPONENT}:starting");
+    let store = world.store();
+    let saved = store.save_document(&name, &claim, START).await;
+    assert_eq!(saved, Ok(Some(1)));
+    world.tend().await;
+    called(&world.sandbox, START_PUSH, 1).await;
+    let replaced = store.load_document(&name, START).await.unwrap().unwrap();
+    let ten_minutes = Duration::from_secs(600);
+    assert_eq!(replaced.expires_at, Some(START.plus(ten_minutes)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
