@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::{Failed, Flight};
-use crate::credential::{Credential, Kind};
+use crate::credential::Credential;
 use crate::store::Lease;
 
 /// Whether this node may call now.
@@ -59,13 +59,12 @@ impl Flight {
         }
     }
 
-    /// Returns a little more than the calls under the lease can take.
+    /// Returns a little more than the calls under the lease can take: two for a token, the second of which forces it
+    /// or sends another platform ticket; four if the call needs a token that is refused, refreshed and sent again.
     fn lease_time(&self) -> Duration {
-        let calls = if self.slot.key.kind == Kind::AccessToken {
-            2
-        } else {
-            3
-        };
+        let needs_token = self.slot.key.kind.parent().is_some()
+            || self.entry.account.component_app_id().is_some();
+        let calls = if needs_token { 4 } else { 2 };
         let timeout = self.broker.inner.upstream.timeout();
         timeout
             .saturating_mul(calls)
