@@ -75,7 +75,7 @@ struct Inner {
     store: Store,
     upstream: Upstream,
     clock: Clock,
-    counts: stats::Counts,
+    counters: stats::Counters,
     fault_log: fault_log::FaultLog,
     /// The runtime for refresh tasks, so that a refresh outlives the caller and the worker thread that
     /// started it.
@@ -374,7 +374,7 @@ impl BrokerBuilder {
         let store = self.store.unwrap_or_else(Store::memory);
         let upstream = Upstream::with_clock(&self.upstream, clock.clone())?;
         let keeper = keeper::KeeperState::default();
-        let counts = stats::Counts::default();
+        let counters = stats::Counters::default();
         let fault_log = fault_log::FaultLog::default();
         let presence = sync::Presence::new(self.node);
         let handed = token_index::HandedTokens::default();
@@ -386,7 +386,7 @@ impl BrokerBuilder {
             store,
             upstream,
             clock,
-            counts,
+            counters,
             fault_log,
             runtime,
             keeper,

@@ -78,7 +78,7 @@ impl Broker {
                 let permit = lane.free.clone().acquire_owned().await;
                 let permit = permit.expect("it is never closed");
                 if !failing {
-                    self.inner.counts.keeper_looked(self.inner.clock.uptime());
+                    self.inner.counters.keeper_looked(self.inner.clock.uptime());
                 }
                 if self.will_probably_fail(&entry, &slot) == failing
                     && let Some(flight) = self.start_if_due(&entry, &slot)
@@ -251,7 +251,7 @@ impl Broker {
     fn due(&self, failing: bool) -> Vec<(Arc<AccountEntry>, Arc<Slot>)> {
         let (accounts, at) = (self.inner.accounts.load(), self.inner.clock.moment());
         if !failing {
-            self.inner.counts.keeper_looked(at.uptime);
+            self.inner.counters.keeper_looked(at.uptime);
         }
         let slots = accounts
             .all()

@@ -288,13 +288,13 @@ impl Broker {
             return Err(self.failed(platform, error));
         }
         let slot = platform.slot(Kind::AccessToken)?;
-        let renewed = self
+        let refreshed = self
             .refresh_if_current(platform, slot, &token.value)
             .await?;
-        if renewed.value == token.value {
+        if refreshed.value == token.value {
             return Err(self.failed(platform, error));
         }
-        call(&renewed)
+        call(&refreshed)
             .await
             .map_err(|error| self.failed(platform, error))
     }

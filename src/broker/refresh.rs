@@ -253,7 +253,7 @@ pub(super) struct Published {
 
 /// Why a refresh brought no value.
 pub(super) enum Failed {
-    /// WeChat returned none.
+    /// WeChat gave no usable answer, or the call was not made.
     Call(UpstreamError),
     /// The token that the call needs could not be obtained.
     Parent(Error),
@@ -290,7 +290,7 @@ impl Flight {
         self.check_kind()?;
         match self.lease().await? {
             Turn::Found(stored) => Ok(self.publish(stored, None)),
-            Turn::Ours(lease) => {
+            Turn::Granted(lease) => {
                 let result = self.fetch(parent).await;
                 self.release(lease).await;
                 result

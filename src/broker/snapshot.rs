@@ -203,7 +203,7 @@ impl Broker {
             store: inner.store.operations(),
             clock_jumps: inner.keeper.clock_jumps.load(Ordering::Relaxed),
             unreachable_hosts: inner.upstream.unreachable_hosts().len(),
-            ..inner.counts.read(inner.clock.uptime())
+            ..inner.counters.read(inner.clock.uptime())
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) enum Outcome {
     NoToken,
     /// An on-demand refresh was refused by the rate limit.
     RateLimited,
-    /// WeChat returned no value.
+    /// WeChat gave no usable answer, or the call was not made.
     Failed(Class),
 }
 
@@ -152,7 +152,7 @@ impl SlotCounts {
 
 /// Counters that do not belong to one credential.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(super) struct Counters {
     /// By [`Kind::ALL`]: failed refreshes, then successful ones.
     durations: [[Histogram; 2]; Kind::ALL.len()],
     pub(super) lease_waits: Histogram,
@@ -161,7 +161,7 @@ pub(super) struct Counts {
     keeper_step: AtomicU64,
 }
 
-impl Counts {
+impl Counters {
     pub(super) fn refreshed(&self, kind: Kind, is_success: bool, took: Duration) {
         self.durations[kind as usize][usize::from(is_success)].observe(took);
     }
@@ -369,11 +369,11 @@ mod tests {
 
     #[test]
     fn a_keeper_that_never_ran_has_no_age() {
-        let counts = Counts::default();
-        assert_eq!(counts.keeper_idle(Duration::from_secs(5)), None);
-        counts.keeper_looked(Duration::ZERO);
+        let counters = Counters::default();
+        assert_eq!(counters.keeper_idle(Duration::from_secs(5)), None);
+        counters.keeper_looked(Duration::ZERO);
         assert_eq!(
-            counts.keeper_idle(Duration::from_secs(5)),
+            counters.keeper_idle(Duration::from_secs(5)),
             Some(Duration::from_secs(5))
         );
     }

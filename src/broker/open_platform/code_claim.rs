@@ -77,7 +77,7 @@ impl Broker {
             if let Some(sending) = CodeGuard::sending(platform, &id) {
                 let claim = self.claim_code(platform, &id).await;
                 match claim.map_err(|error| self.records_failed(platform, &error))? {
-                    None => return Ok(CodeClaim::Ours(sending)),
+                    None => return Ok(CodeClaim::Claimed(sending)),
                     Some(app_id) if !app_id.is_empty() => {
                         return match refusal_in(&app_id) {
                             Some(errcode) => {
@@ -101,7 +101,7 @@ impl Broker {
 /// Who redeems a code.
 pub(super) enum CodeClaim {
     /// This request, as long as it holds the right to send it.
-    Ours(CodeGuard),
+    Claimed(CodeGuard),
     /// Another one has redeemed it, for the account with this AppID.
     Redeemed(String),
 }

@@ -45,7 +45,7 @@ impl Broker {
         openid: &str,
     ) -> Result<String, Error> {
         let app_id = match self.claim_or_wait(platform, code).await? {
-            CodeClaim::Ours(_sending) => {
+            CodeClaim::Claimed(_sending) => {
                 return self.redeem_and_answer(platform, code, openid).await;
             }
             CodeClaim::Redeemed(app_id) => app_id,

@@ -49,7 +49,7 @@ impl Broker {
         code: &Secret,
     ) -> Result<(String, String), Error> {
         let app_id = match self.claim_or_wait(&platform, code).await? {
-            CodeClaim::Ours(_sending) => self.redeem_claimed(&platform, code, None).await?,
+            CodeClaim::Claimed(_sending) => self.redeem_claimed(&platform, code, None).await?,
             CodeClaim::Redeemed(app_id) => app_id,
         };
         let record = self.authorizer(&platform, &app_id).await;
@@ -135,8 +135,8 @@ impl Broker {
             Some(record) if refusal_in(claim).is_some() => record.code_refused(code),
             Some(record) if !claim.is_empty() => record.code_redeemed_elsewhere(code),
             Some(record) => {
-                let ours = record.code.as_ref().filter(|ours| ours.value == *code);
-                if ours.is_some() {
+                let known = record.code.as_ref();
+                if known.is_some_and(|known| known.value == *code) {
                     let _ = record.claim_code();
                 }
                 Todo::Nothing

@@ -112,7 +112,7 @@ impl Flight {
                     known.refused_tickets.drain(..surplus);
                     let is_last = known.usable_tickets(inner.clock.now()).next().is_none();
                     if is_last {
-                        // WeChat's own words say more than ours.
+                        // WeChat's own words say more than the problem.
                         return Err(error);
                     }
                 }

@@ -22,11 +22,11 @@ impl Flight {
             Ok(published) => Ok(self.report_value(published)),
             Err(Failed::Call(error)) => {
                 let kind = self.slot.key.kind;
-                let counts = &self.broker.inner.counts;
-                counts.call_failed(kind, &error);
+                let counters = &self.broker.inner.counters;
+                counters.call_failed(kind, &error);
                 // Not every failure is that of a call.
                 if error.is_unanswered() || self.has_called.load(Relaxed) {
-                    counts.refreshed(kind, false, self.took());
+                    counters.refreshed(kind, false, self.took());
                     self.note_way(error.is_unanswered());
                 }
                 Err(self.remember(error, None))
@@ -62,7 +62,7 @@ impl Flight {
             self.note_way(false);
             counts.succeeded(Outcome::Refreshed, inner.clock.now());
             inner
-                .counts
+                .counters
                 .refreshed(self.slot.key.kind, true, self.took());
             self.log_value("refreshed", &credential, "refreshed");
         }

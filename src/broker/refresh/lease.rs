@@ -12,7 +12,7 @@ use crate::store::Lease;
 /// Whether this node may call now.
 pub(super) enum Turn {
     /// It may; without a lease if the store failed or the wait was too long.
-    Ours(Option<Lease>),
+    Granted(Option<Lease>),
     /// Another node has stored a new value.
     Found(Arc<Credential>),
 }
@@ -25,7 +25,7 @@ impl Flight {
         let turn = self.wait_for_turn(&mut waiting_since).await;
         if let Some(since) = waiting_since {
             let waited = self.broker.inner.clock.uptime().saturating_sub(since);
-            self.broker.inner.counts.lease_waits.observe(waited);
+            self.broker.inner.counters.lease_waits.observe(waited);
         }
         turn
     }
@@ -39,13 +39,13 @@ impl Flight {
             match store.lease(&self.slot.key, self.lease_time()).await {
                 // The value may have been stored between the first load and the lease.
                 Ok(Some(lease)) => match self.load().await {
-                    None => return Ok(Turn::Ours(Some(lease))),
+                    None => return Ok(Turn::Granted(Some(lease))),
                     Some(found) => {
                         let _ = store.release(lease).await; // on error it expires by itself
                         return Ok(Turn::Found(found));
                     }
                 },
-                Ok(None) if polls_left == 0 => return Ok(Turn::Ours(None)),
+                Ok(None) if polls_left == 0 => return Ok(Turn::Granted(None)),
                 Ok(None) => {
                     polls_left -= 1;
                     waiting_since.get_or_insert_with(|| self.broker.inner.clock.uptime());

@@ -30,7 +30,7 @@ impl Flight {
             _ => {
                 let what = "refreshing without the store";
                 self.broker.log_store_error(&self.entry.name, error, what);
-                Ok(Turn::Ours(None))
+                Ok(Turn::Granted(None))
             }
         }
     }
