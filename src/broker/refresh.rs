@@ -24,7 +24,7 @@ pub(super) use self::limits::daily_quota;
 
 use self::dates::Dates;
 use self::lease::Turn;
-use super::slot::{FlightResult, Reason, Slot};
+use super::slot::{FlightResult, MIN_DEMAND_GAP, Reason, Slot};
 use super::{AccountEntry, Broker, stats};
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
@@ -100,7 +100,7 @@ impl Broker {
                     retry_after,
                 });
             }
-            state.refreshed_on_demand = Some(now);
+            state.on_demand_from = Some(now.plus(MIN_DEMAND_GAP));
         }
         if let Reason::Rejected(bad) = &reason {
             // Logged once per value, however often its refresh has to be tried.

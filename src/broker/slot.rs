@@ -96,8 +96,8 @@ pub(super) struct State {
     pub(super) previous: Option<(Arc<Credential>, UnixTime)>,
     /// When it was last used, in uptime, as far as the keeper noticed.
     pub(super) last_used: Duration,
-    /// When an on-demand refresh was last started.
-    pub(super) refreshed_on_demand: Option<UnixTime>,
+    /// From when on the rate limit allows an on-demand refresh, as far as is known without asking the store.
+    pub(super) on_demand_from: Option<UnixTime>,
     /// Whether a refresh on request was claimed, and no call of it reached WeChat. The next one needs no claim.
     pub(super) has_unused_claim: bool,
     /// The value reported in the last `reject`. Once replaced, it no longer counts as a valid token.
@@ -366,7 +366,7 @@ impl State {
 
     /// Returns how long the rate limit still refuses another on-demand refresh.
     pub(super) fn rate_limited_for(&self, now: UnixTime) -> Option<Duration> {
-        let left = MIN_DEMAND_GAP.saturating_sub(now.since(self.refreshed_on_demand?));
+        let left = self.on_demand_from?.since(now);
         (!left.is_zero()).then_some(left)
     }
 
@@ -380,7 +380,7 @@ impl State {
         if let Some((_, replaced)) = &mut self.previous {
             *replaced = (*replaced).min(now);
         }
-        (self.nothing_new_until, self.refreshed_on_demand) = (None, None);
+        (self.nothing_new_until, self.on_demand_from) = (None, None);
     }
 }
 

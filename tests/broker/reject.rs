@@ -498,3 +498,28 @@ async fn a_reader_without_a_value_does_not_share_the_refusal_of_a_report() {
     );
     assert_eq!(world.calls(CLASSIC), 2);
 }
+
+#[tokio::test]
+async fn a_report_over_the_days_limit_is_refused_again_without_the_store() {
+    let world = World::classic().await;
+    let old = world.token().await.unwrap();
+    let key = account(TokenMode::Classic).key(Kind::AccessToken);
+    for _ in 0..20 {
+        let elsewhere = world
+            .store
+            .claim_refresh(&key, world.now(), Duration::ZERO, None);
+        assert_eq!(elsewhere.await, Ok(Claim::Granted));
+    }
+    let mut asked = Vec::new();
+    for minutes in [15, 14] {
+        let refused = world.reject(Kind::AccessToken, &old.value).await;
+        let left = refused.unwrap_err().retry_after();
+        assert_eq!(left, Some(Duration::from_secs(60 * minutes)));
+        asked.push(world.broker.snapshot(&Find::all()).stats.store);
+        world.advance(60);
+    }
+    assert_eq!(asked[0], asked[1]);
+    world.advance(13 * 60);
+    let new = world.reject(Kind::AccessToken, &old.value).await.unwrap();
+    assert_ne!(new.value, old.value);
+}

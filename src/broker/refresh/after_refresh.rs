@@ -43,7 +43,8 @@ impl Flight {
                 self.slot.details.counts.count(Outcome::RateLimited);
                 let wait = error.retry_after().unwrap_or_default();
                 let from = self.broker.inner.clock.now().plus(wait);
-                self.slot.lock().postpone_retry(from);
+                let mut state = self.slot.lock();
+                state.on_demand_from = state.on_demand_from.max(Some(from));
                 Err(error)
             }
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{MIN_DEMAND_GAP, Reason, State};
+use super::{Reason, State};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::error::{Error, UpstreamError, Wait, next_probe};
@@ -20,16 +20,8 @@ pub(in crate::broker) struct Remembered {
     pub(in crate::broker) until: UnixTime,
     /// Number of failures in a row.
     pub(in crate::broker) failures: u32,
-    /// The on-demand refresh that failed, kept until it succeeds: a value that looks fresh may be dead.
-    pub(in crate::broker) pending: Option<PendingRetry>,
-}
-
-/// An on-demand refresh that failed. The keeper retries it, however fresh the value looks.
-#[derive(Clone, Debug)]
-pub(in crate::broker) struct PendingRetry {
-    pub(in crate::broker) reason: Reason,
-    /// The earliest time of the retry; the retry also waits for the end of the failure.
-    pub(in crate::broker) from: UnixTime,
+    /// The on-demand refresh that failed. The keeper retries it until it succeeds, however fresh the value looks.
+    pub(in crate::broker) pending: Option<Reason>,
 }
 
 impl State {
@@ -58,8 +50,12 @@ impl State {
             .map_or(0, |failure| failure.failures)
             .saturating_add(1);
         let until = retry_at(error.wait(), failures, now);
-        let pending =
-            PendingRetry::after(reason, until, before.and_then(|failure| failure.pending));
+        // A reported dead value takes precedence over an operator's request. Neither is dropped when another
+        // refresh fails.
+        let pending = match (reason, before.and_then(|failure| failure.pending)) {
+            (Reason::Rejected(_), _) | (Reason::RefreshNow, None) => Some(reason.clone()),
+            (_, pending) => pending,
+        };
         self.failure = Some(Box::new(Remembered {
             error,
             kind,
@@ -71,42 +67,18 @@ impl State {
         }));
     }
 
-    /// Returns when the keeper may retry a failed on-demand refresh: after its own time, the failure's
-    /// cooldown and the rate limit.
+    /// Returns when the keeper may retry a failed on-demand refresh: after the failure's cooldown and the rate
+    /// limit.
     pub(in crate::broker) fn retry_from(&self) -> Option<UnixTime> {
         let failure = self.failure.as_deref()?;
-        let limited = self
-            .refreshed_on_demand
-            .map_or(UnixTime(0), |at| at.plus(MIN_DEMAND_GAP));
-        Some(
-            failure
-                .pending
-                .as_ref()?
-                .from
-                .max(failure.until)
-                .max(limited),
-        )
+        failure.pending.as_ref()?;
+        self.on_demand_from.max(Some(failure.until))
     }
 
     /// Returns the reason of the failed on-demand refresh, if it can be retried now.
     pub(in crate::broker) fn retry_reason(&self, now: UnixTime) -> Option<Reason> {
         self.retry_from().filter(|from| *from <= now)?;
-        self.failure
-            .as_ref()?
-            .pending
-            .as_ref()
-            .map(|pending| pending.reason.clone())
-    }
-
-    /// Postpones the pending retry: the rate limit refuses it before this time.
-    pub(in crate::broker) fn postpone_retry(&mut self, from: UnixTime) {
-        if let Some(pending) = self
-            .failure
-            .as_mut()
-            .and_then(|failure| failure.pending.as_mut())
-        {
-            pending.from = pending.from.max(from);
-        }
+        self.failure.as_ref()?.pending.clone()
     }
 
     /// Drops the pending retry, because the value has been replaced already.
@@ -130,20 +102,6 @@ impl State {
     }
 }
 
-impl PendingRetry {
-    /// A reported dead value takes precedence over an operator's request. Neither is dropped when another
-    /// refresh fails.
-    fn after(reason: &Reason, from: UnixTime, before: Option<Self>) -> Option<Self> {
-        match (reason, before) {
-            (Reason::Rejected(_), _) | (Reason::RefreshNow, None) => Some(Self {
-                reason: reason.clone(),
-                from,
-            }),
-            (_, before) => before,
-        }
-    }
-}
-
 impl Remembered {
     /// Whether this reason starts a refresh although the failure still prevents one: an operator's request does,
     /// except within a minute whose calls are used up. Its cause may have been removed, however long WeChat
@@ -152,12 +110,9 @@ impl Remembered {
         matches!(reason, Reason::RefreshNow) && self.error.wait() != Wait::NextMinute
     }
 
-    /// Ends all waits at this time at the latest.
+    /// Ends the cooldown at this time at the latest.
     pub(in crate::broker) fn end_by(&mut self, time: UnixTime) {
         self.until = self.until.min(time);
-        if let Some(pending) = &mut self.pending {
-            pending.from = pending.from.min(time);
-        }
     }
 
     /// Returns the failure as the error for callers. `served`: whether a valid credential exists meanwhile.
