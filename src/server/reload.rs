@@ -105,7 +105,7 @@ impl Reloader {
         result.await.ok()
     }
 
-    /// Applies the accounts and API keys of `settings` from the next request on. No request is dropped
+    /// Applies the accounts, platforms and API keys of `settings` from the next request on. No request is dropped
     /// and no current credential is lost: the credentials of apps that stay are kept.
     ///
     /// # Errors
