@@ -18,6 +18,7 @@ SLOW_TESTS := limits:: doctor:: durability:: behind:: secrets:: memory:: crowd::
 # PROFILE=dev for a quick try of image and dist.
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 PROFILE ?= release
+OUTPUT := $(abspath $(or $(CARGO_TARGET_DIR),target))
 BINARY := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/wx-jssdk
 # Kernels for aarch64 have pages of 4 to 64 KiB, and jemalloc must be built for the largest.
 BUILD := $(if $(filter aarch64-%,$(TARGET)),JEMALLOC_SYS_WITH_LG_PAGE=16 )cargo build --profile $(PROFILE) --locked
@@ -72,9 +73,9 @@ test: deps
 	cargo test --locked --all-features
 	cargo test --locked --all-features --test store --test cli -- --ignored
 	SOAK_SECONDS=60 cargo test --locked --all-features --test soak -- --ignored
-	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/sdk/run.sh
-	WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" tests/openapi/run.sh
-	cd $(BROWSER) && WX_JSSDK_BIN="$(CURDIR)/target/debug/wx-jssdk" npm test
+	WX_JSSDK_BIN="$(OUTPUT)/debug/wx-jssdk" tests/sdk/run.sh
+	WX_JSSDK_BIN="$(OUTPUT)/debug/wx-jssdk" tests/openapi/run.sh
+	cd $(BROWSER) && WX_JSSDK_BIN="$(OUTPUT)/debug/wx-jssdk" npm test
 
 # For an hour: SOAK_SECONDS=3600 make soak.
 soak: deps
@@ -109,13 +110,13 @@ static:
 # The Dockerfile builds the binary in an image with Rust, from Docker Hub. Here and in CI, buildah replaces that stage by the binary
 # of `make static` (--build-context build=…) and carries out the rest of the same Dockerfile, from scratch: no registry, no daemon.
 image: static
-	packaging/image.sh target/$(TARGET)/$(BINARY)
+	packaging/image.sh $(OUTPUT)/$(TARGET)/$(BINARY)
 
 # Not static: the plug-ins that nsswitch.conf may name for host names crash a static program whose glibc is not the machine's. What is
 # built runs with the glibc of this machine or a later one; .github/workflows/release.yml builds on an old distribution.
 dist:
 	$(BUILD)
-	packaging/dist.sh $(or $(CARGO_TARGET_DIR),target)/$(BINARY)
+	packaging/dist.sh $(OUTPUT)/$(BINARY)
 
 dist-test: image dist
 	packaging/dist-test.sh

@@ -172,7 +172,7 @@ async function verify(url, wechat) {
 
 function build() {
   const cargo = (args, environment) => execFileSync('cargo', args, { cwd: root, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' })
-  cargo(['build', '--release', '--locked'])
+  cargo(['build', '--release', '--locked'], { CARGO_TARGET_DIR: path.join(root, 'target') })
   cargo(['build', '--release', '--locked', '--manifest-path', 'benches/bare/Cargo.toml'], { CARGO_TARGET_DIR: path.join(root, 'target/bare') })
   return JSON.parse(cargo(['bench', '--locked', '--bench', 'core']))
 }

@@ -37,4 +37,4 @@ cargo deb --version >/dev/null 2>&1 || { echo 'installing cargo-deb'; cargo inst
 cargo deb --quiet --no-build --no-strip --output target/dist/
 
 rm -rf "$stage"
-(cd target/dist && sha256sum -- *.tar.gz *.deb *-image.tar 2>/dev/null >SHA256SUMS || true; cat SHA256SUMS)
+(cd target/dist && sha256sum -- *.tar.gz *.deb "${name%linux}image.tar" 2>/dev/null >SHA256SUMS || true; cat SHA256SUMS)

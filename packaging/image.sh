@@ -31,7 +31,7 @@ mkdir -p "$work/build/out/store" "$(dirname "$archive")"
 install "$binary" "$work/build/out/wx-jssdk"
 strip "$work/build/out/wx-jssdk"
 buildah build --quiet --isolation chroot --format docker --build-context "build=$work/build" --tag "wx-jssdk:$version" . >/dev/null
-rm -f "$archive"
+rm -f target/dist/*-image.tar
 buildah push --quiet "wx-jssdk:$version" "docker-archive:$archive:wx-jssdk:$version"
 
 container=$(buildah from "wx-jssdk:$version")
