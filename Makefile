@@ -73,9 +73,9 @@ test: deps
 	cargo test --locked --all-features
 	cargo test --locked --all-features --test store --test cli -- --ignored
 	SOAK_SECONDS=60 cargo test --locked --all-features --test soak -- --ignored
-	WX_JSSDK_BIN="$(OUTPUT)/debug/wx-jssdk" tests/sdk/run.sh
-	WX_JSSDK_BIN="$(OUTPUT)/debug/wx-jssdk" tests/openapi/run.sh
-	cd $(BROWSER) && WX_JSSDK_BIN="$(OUTPUT)/debug/wx-jssdk" npm test
+	JSSDK_TEST_BIN="$(OUTPUT)/debug/wx-jssdk" tests/sdk/run.sh
+	JSSDK_TEST_BIN="$(OUTPUT)/debug/wx-jssdk" tests/openapi/run.sh
+	cd $(BROWSER) && JSSDK_TEST_BIN="$(OUTPUT)/debug/wx-jssdk" npm test
 
 # For an hour: SOAK_SECONDS=3600 make soak.
 soak: deps

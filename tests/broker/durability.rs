@@ -27,7 +27,7 @@ const KINDS: [Kind; 2] = [Kind::AccessToken, Kind::JsapiTicket];
 const ROUNDS: u64 = 200;
 
 /// Environment of the child: the store file, WeChat's address and its time.
-const ROLE: &str = "WX_JSSDK_TEST_DURABILITY";
+const ROLE: &str = "JSSDK_TEST_DURABILITY";
 
 fn account() -> Account {
     Account::official(APP, SECRET).token_mode(TokenMode::Classic)

@@ -268,7 +268,7 @@ describe("WeCom in a single-page example", () => {
 describe("an application that embeds the scope", () => {
   for (const example of ["embed", "axum"]) {
     test(`${example} signs its own pages and keeps its own routes`, async () => {
-      const binary = process.env.WX_JSSDK_BIN || join(EXAMPLES, "..", "target", "debug", "wx-jssdk");
+      const binary = process.env.JSSDK_TEST_BIN || join(EXAMPLES, "..", "target", "debug", "wx-jssdk");
       const path = join(dirname(binary), "examples", example);
       const shop = start(path, [], { env: { ...process.env, LISTEN: "127.0.0.1:0" } });
       await running(shop, async (url) => {

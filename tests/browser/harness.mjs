@@ -1,6 +1,6 @@
 // Starts the service and a browser, and ends both.
 //
-// The service is the real binary in sandbox mode on free ports (WX_JSSDK_BIN, default target/debug/wx-jssdk), or one that
+// The service is the real binary in sandbox mode on free ports (JSSDK_TEST_BIN, default target/debug/wx-jssdk), or one that
 // runs already (WX_JSSDK_URL and WX_JSSDK_SANDBOX_URL). The browser is Chromium's headless shell, which takes half the processor
 // time of Chromium; without it, Chromium; or the program CHROMIUM. WeChat's own script comes from the npm package by interception:
 // nothing here touches the network.
@@ -54,7 +54,7 @@ export function outFile(name) {
 export async function startService({ listen = "127.0.0.1:0" } = {}) {
   const { WX_JSSDK_URL: url, WX_JSSDK_SANDBOX_URL: sandbox } = process.env;
   if (url) return { url, sandbox, stop: async () => {} };
-  const binary = process.env.WX_JSSDK_BIN || join(root, "target", "debug", "wx-jssdk");
+  const binary = process.env.JSSDK_TEST_BIN || join(root, "target", "debug", "wx-jssdk");
   const args = ["serve", "--sandbox", "--listen", listen, "--admin-listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"];
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
   const stop = stopping(child);

@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, "..", "..");
 export const APIS = { token: "/cgi-bin/stable_token", ticket: "/cgi-bin/ticket/getticket" };
 
 export async function startStatus({ listen = "127.0.0.1:0" } = {}) {
-  const binary = process.env.WX_JSSDK_BIN || join(root, "target", "debug", "wx-jssdk");
+  const binary = process.env.JSSDK_TEST_BIN || join(root, "target", "debug", "wx-jssdk");
   const args = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--admin-listen", listen, "--sandbox-listen", "127.0.0.1:0"];
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
   const gone = new Promise((resolve) => child.once("close", resolve));

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-const ALONE: &str = "WX_JSSDK_TEST_ALONE";
+const ALONE: &str = "JSSDK_TEST_ALONE";
 
 /// A command that runs this test (its function) again in a new process, also if it is ignored.
 pub(crate) fn again<T>(_test: T) -> Command {

@@ -51,7 +51,7 @@ pub(crate) fn serve(
     home: &Path,
     stderr: Stdio,
 ) -> (blocking::Child, impl FnMut(&str) -> String + use<>) {
-    let program = std::env::var_os("WX_JSSDK_BIN");
+    let program = std::env::var_os("JSSDK_TEST_BIN");
     let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_wx-jssdk").into());
     let mut child = blocking::Command::new(program)
         .args(["serve", "--config", "wx-jssdk.toml"])

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Checks the API description: it is valid OpenAPI 3.1, and schemathesis finds no answer of the running service (sandbox mode) that
-# it does not describe. WX_JSSDK_BIN: the binary, target/debug/wx-jssdk by default.
+# it does not describe. JSSDK_TEST_BIN: the binary, target/debug/wx-jssdk by default.
 # SECONDS_EACH: time limit for each of the two listeners. SEED: selects other requests, the same on every machine.
 set -euo pipefail
 cd "$(dirname "$0")"
 here=$PWD
 
-binary=${WX_JSSDK_BIN:-../../target/debug/wx-jssdk}
-[ -x "$binary" ] || { echo "no $binary: build it (cargo build) or set WX_JSSDK_BIN"; exit 1; }
+binary=${JSSDK_TEST_BIN:-../../target/debug/wx-jssdk}
+[ -x "$binary" ] || { echo "no $binary: build it (cargo build) or set JSSDK_TEST_BIN"; exit 1; }
 binary=$(realpath "$binary")
 
 # The tools, in their own environment, recreated when the requirements change.

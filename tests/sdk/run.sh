@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Tests public SDKs against the service in sandbox mode: starts it on free ports, runs the tests, stops it.
-# WX_JSSDK_BIN: the binary, target/debug/wx-jssdk by default.
+# JSSDK_TEST_BIN: the binary, target/debug/wx-jssdk by default.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-binary=${WX_JSSDK_BIN:-../../target/debug/wx-jssdk}
-[ -x "$binary" ] || { echo "no $binary: build it (cargo build) or set WX_JSSDK_BIN"; exit 1; }
+binary=${JSSDK_TEST_BIN:-../../target/debug/wx-jssdk}
+[ -x "$binary" ] || { echo "no $binary: build it (cargo build) or set JSSDK_TEST_BIN"; exit 1; }
 
 # The SDKs. The Python SDKs get a virtual environment, and wechatpy 2 a folder; both are recreated when the requirements change.
 if ! cat requirements*.txt | cmp -s - .venv/installed; then

@@ -426,7 +426,7 @@ fn role() -> Option<PathBuf> {
     std::env::var_os(ROLE).map(PathBuf::from)
 }
 
-const ROLE: &str = "WX_JSSDK_TEST_STORE_FILE";
+const ROLE: &str = "JSSDK_TEST_STORE_FILE";
 
 #[test]
 fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {

@@ -668,7 +668,7 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
         .enable_all()
         .build()
         .unwrap();
-    if let Ok(url) = std::env::var("WX_JSSDK_TEST_STORE_URL") {
+    if let Ok(url) = std::env::var("JSSDK_TEST_STORE_URL") {
         return runtime.block_on(async {
             let store = Store::redis(&url).unwrap();
             until_usable(&store).await;
@@ -721,7 +721,7 @@ fn rediss_speaks_tls_and_trusts_only_known_roots() {
     let url = format!("rediss://localhost:{port}");
     passes(
         again(rediss_speaks_tls_and_trusts_only_known_roots)
-            .env("WX_JSSDK_TEST_STORE_URL", &url)
+            .env("JSSDK_TEST_STORE_URL", &url)
             .env("SSL_CERT_FILE", &certificate),
     );
     // Here the certificate is not trusted.

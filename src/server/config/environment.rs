@@ -29,7 +29,9 @@ pub(super) fn settings(
         .partition(|(name, _)| name.starts_with(PREFIX));
     let mut unknown: Vec<_> = others
         .into_iter()
-        .filter(|(name, value)| !is_service_link(name, value) && !is_other_use(name))
+        .filter(|(name, value)| {
+            !is_service_link(name, value) && !OTHER_USES.contains(&name.as_str())
+        })
         .map(|(name, _)| name)
         .collect();
     unknown.sort();
@@ -145,10 +147,6 @@ fn is_service_link(name: &str, value: &str) -> bool {
         || (name.ends_with("_PORT") && value.contains("://"))
 }
 
-fn is_other_use(name: &str) -> bool {
-    OTHER_USES.contains(&name) || name.starts_with("WX_JSSDK_TEST_")
-}
-
 /// Prefix of this program's environment variables.
 const OWN: &str = "WX_JSSDK_";
 
@@ -156,14 +154,8 @@ const OWN: &str = "WX_JSSDK_";
 /// the like.
 const PREFIX: &str = "WX_JSSDK__";
 
-/// The command line's API key; the service of the examples' development servers; the commit in a build, and the
-/// program under test in this repository's scripts.
-const OTHER_USES: [&str; 4] = [
-    "WX_JSSDK_API_KEY",
-    "WX_JSSDK_URL",
-    "WX_JSSDK_COMMIT",
-    "WX_JSSDK_BIN",
-];
+/// The command line's API key; the service of the examples' development servers; the commit in a build.
+const OTHER_USES: [&str; 3] = ["WX_JSSDK_API_KEY", "WX_JSSDK_URL", "WX_JSSDK_COMMIT"];
 
 /// Largest distance of a misspelt name.
 const FARTHEST: usize = 3;

@@ -180,6 +180,7 @@ fn variables_of_other_programs_are_ignored() {
         "WX_JSSDK_ADMIN_SERVICE_HOST",
         "WX_JSSDK_API_KEY",
         "WX_JSSDK_URL",
+        "WX_JSSDK_COMMIT",
         "wx_jssdk__server__workers",
         "XWX_JSSDK__SERVER__WORKERS",
         "PATH",
