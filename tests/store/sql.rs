@@ -793,6 +793,9 @@ async fn only_its_owner_may_read_the_sqlite_file() {
     let tables = Tables::sqlite();
     tables.open().save(&key(), &credential(1)).await.unwrap();
     let directory = tables._directory.as_ref().unwrap().path();
+    let encoded = format!("sqlite://{}/with%20space", directory.display());
+    let encoded = Store::sql_within(&encoded, "", Duration::from_secs(20)).unwrap();
+    encoded.save(&key(), &credential(1)).await.unwrap();
     for file in std::fs::read_dir(directory).unwrap() {
         let mode = file
             .as_ref()

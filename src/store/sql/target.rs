@@ -78,9 +78,11 @@ impl Target {
             query => format!("?{query}&mode=rwc"),
         };
         let url = format!("sqlite://{path}{create}");
-        SqliteConnectOptions::from_str(&url).map_err(|_| refuse(OPTIONS))?;
-        let place = format!("sqlite {path}");
-        Self::new(&url, Dialect::Sqlite, place, Some(path.to_owned()))
+        let options = SqliteConnectOptions::from_str(&url).map_err(|_| refuse(OPTIONS))?;
+        // Without percent-encoding.
+        let file = options.get_filename().to_string_lossy().into_owned();
+        let place = format!("sqlite {file}");
+        Self::new(&url, Dialect::Sqlite, place, Some(file))
     }
 
     fn new(
