@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -12,7 +12,8 @@ use crate::clock::Clock;
 use crate::credential::Kind;
 use crate::error::UpstreamError;
 use crate::server::Preflight;
-use crate::server::config::{PlatformSettings, Problem, Settings, StoreSettings};
+use crate::server::config::{PlatformSettings, Problem, Settings, StoreKind, StoreSettings};
+use crate::store::Store;
 use crate::upstream::{Route, Upstream, VerifyFileFailure, VerifyFileProbe, endpoint};
 
 #[derive(Debug, Args)]
@@ -51,6 +52,7 @@ impl Check {
             return Ok(Ended::Success);
         }
         let upstream = Upstream::new(&settings.upstream)?;
+        let shared = shared_store(&settings.store);
         let mut ways = Ways::of(&upstream, &settings.accounts);
         ways.say();
         let mut is_good = true;
@@ -65,7 +67,9 @@ impl Check {
                         "{name}: ok, WeChat accepts {} · 微信验证通过",
                         account.app_id()
                     ));
-                    lift_blocks(&settings.store, name, account).await;
+                    if let Some(store) = &shared {
+                        lift_blocks(store, name, account).await;
+                    }
                 }
                 Err(error) => {
                     say(&explained(name, &error));
@@ -276,15 +280,23 @@ async fn with_other_addresses(
     Err(error)
 }
 
-/// Clears the blocks of the endpoints that have just answered, if the servers share a store. Other stores
-/// belong to the running server: its status page has "refresh now", and it retries once an hour.
-async fn lift_blocks(store: &StoreSettings, name: &str, account: &Account) {
-    if !store.kind.is_shared() {
-        return;
-    }
-    let Ok(store) = store.open() else {
-        return; // reported before
+/// Opens the store if servers share it. An SQLite file that does not exist has no blocks, and would belong to the user
+/// of this command, often root.
+fn shared_store(settings: &StoreSettings) -> Option<Store> {
+    let file = match &settings.kind {
+        StoreKind::Sql { url, .. } => Store::sqlite_file(url.expose()),
+        _ => None,
     };
+    let is_absent = file.is_some_and(|file| !Path::new(&file).exists());
+    if is_absent || !settings.kind.is_shared() {
+        return None;
+    }
+    settings.open().ok() // a problem was reported before
+}
+
+/// Clears the blocks of the endpoints that have just answered, in a store that servers share. Other stores
+/// belong to the running server: its status page has "refresh now", and it retries once an hour.
+async fn lift_blocks(store: &Store, name: &str, account: &Account) {
     let (app, now) = (account.app_key(), Clock::system().now());
     let tried = [Kind::AccessToken, Kind::JsapiTicket];
     // The probe of a classic account used another endpoint than its server does.

@@ -84,6 +84,12 @@ impl Store {
         target::is_prefix(text)
     }
 
+    /// Returns the file of a `sqlite:` URL, which [`Store::sql`] creates on first use.
+    #[must_use]
+    pub fn sqlite_file(url: &str) -> Option<String> {
+        Target::parse(url).ok()?.file
+    }
+
     /// Returns the statements that create the tables of [`Store::sql`], for an administrator.
     ///
     /// # Errors

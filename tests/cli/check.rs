@@ -3,9 +3,12 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
+use wx_jssdk::account::Account;
 use wx_jssdk::clock::{Clock, UnixTime};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
+use wx_jssdk::store::Store;
 
 use crate::common::program::*;
 
@@ -272,6 +275,47 @@ async fn a_quota_that_is_used_up_is_explained() {
         "main",
         "/cgi-bin/ticket/getticket refused: 45009 ",
     );
+}
+
+const SQLITE: &str = "[store]\nkind = \"sql\"\nurl = \"sqlite://wx.sqlite\"\n";
+
+#[tokio::test]
+async fn check_creates_no_sqlite_file() {
+    let sandbox = sandbox_with(app()).await;
+    let home = tempfile::tempdir().unwrap();
+    let text = format!("{}{SQLITE}", account("main", APP, SECRET));
+    write(home.path(), sandbox.url(), &text);
+    let ended = run_in(home.path(), &["check"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    let files = std::fs::read_dir(home.path()).unwrap();
+    let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["wx-jssdk.toml"]);
+}
+
+#[tokio::test]
+async fn an_account_that_is_accepted_ends_its_wait_in_a_shared_store() {
+    let sandbox = sandbox_with(app()).await;
+    let home = tempfile::tempdir().unwrap();
+    let text = format!("{}{SQLITE}", account("main", APP, SECRET));
+    write(home.path(), sandbox.url(), &text);
+    let url = format!("sqlite://{}/wx.sqlite", home.path().display());
+    let store = Store::sql_within(&url, "wx_jssdk_", BOUND).unwrap();
+    let key = Account::official(APP, SECRET).app_key();
+    let (ticket, now) = ("/cgi-bin/ticket/getticket", Clock::system().now());
+    let until = now.plus(Duration::from_secs(3_600));
+    let line =
+        "main: the quota of /cgi-bin/ticket/getticket is available again, and the nodes call";
+    let mut printed = String::new();
+    // `check` does not wait for a store that takes more than 250 ms.
+    for _ in 0..10 {
+        store.set_block(&key, ticket, until, now).await.unwrap();
+        printed = run_in(home.path(), &["check"]).await.stdout;
+        if printed.contains(line) {
+            break;
+        }
+    }
+    assert!(printed.contains(line), "{printed}");
+    assert_eq!(store.blocked_until(&key, ticket, now).await, Ok(None));
 }
 
 #[tokio::test]
