@@ -62,11 +62,12 @@ impl Server {
         self.0.scheme() == "https"
     }
 
-    /// Returns the URL with the other scheme: http for https, https for http.
+    /// Returns the URL with the other scheme, http for https and https for http, and the same port.
     pub(super) fn the_other_way(&self) -> Self {
         let mut other = self.0.clone();
         other
             .set_scheme(if self.is_secure() { "http" } else { "https" })
+            .and_then(|()| other.set_port(Some(self.port())))
             .expect("both are schemes of the web");
         Self(other)
     }
@@ -79,8 +80,14 @@ impl Server {
     }
 
     /// Returns host and port.
-    pub(super) fn place(&self) -> &str {
-        &self.0[url::Position::BeforeHost..url::Position::AfterPort]
+    pub(super) fn place(&self) -> String {
+        let host = &self.0[url::Position::BeforeHost..url::Position::AfterHost];
+        format!("{host}:{}", self.port())
+    }
+
+    fn port(&self) -> u16 {
+        let port = self.0.port_or_known_default();
+        port.expect("http and https have a default port")
     }
 
     /// Sends a `GET`, or a `POST` if there is a body. Path segments may hold any text; `key` must be a valid
@@ -155,6 +162,20 @@ mod tests {
         );
         let below: Server = "http://x:81/wx".parse().unwrap();
         assert_eq!(below.address(&["a"]).as_str(), "http://x:81/wx/a");
+    }
+
+    #[test]
+    fn the_other_scheme_keeps_the_port() {
+        for (text, other, place) in [
+            ("http://h", "https://h:80", "h:80"),
+            ("https://h", "http://h:443", "h:443"),
+            ("http://h:443", "https://h", "h:443"),
+            ("https://[::1]:8081", "http://[::1]:8081", "[::1]:8081"),
+        ] {
+            let server: Server = text.parse().unwrap();
+            assert_eq!(server.the_other_way().to_string(), other);
+            assert_eq!(server.place(), place);
+        }
     }
 
     #[test]
