@@ -177,5 +177,6 @@ pub(super) fn refusal(status: u16, problem: &Value) -> String {
 /// setting of the service.
 const KEY_VARIABLE: &str = "WX_JSSDK_API_KEY";
 
-/// Time for an answer: a ticket that is not cached takes two calls to WeChat, each with a timeout of five seconds.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for an answer: a ticket that is not cached takes two calls to WeChat, each with a timeout of up to 60 s
+/// (`upstream.timeout_ms`).
+const TIMEOUT: Duration = Duration::from_secs(180);

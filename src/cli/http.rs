@@ -105,6 +105,7 @@ impl Server {
             .tls_backend_preconfigured(trust.client_config())
             .no_proxy()
             .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT)
             .timeout(within)
             .build()?;
         let mut request = match body {
@@ -144,6 +145,9 @@ impl Server {
         url
     }
 }
+
+/// Time to connect: an address that drops packets must not take the whole time for an answer.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Limit of a body, in bytes; above the size of every answer of wx-jssdk to a command.
 pub(super) const LONGEST: usize = 8 * 1_024 * 1_024;
