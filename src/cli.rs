@@ -72,7 +72,7 @@ enum Command {
     Keys(keys::Keys),
     /// The tables of an SQL store · SQL 存储的数据表
     Store(store::StoreCommand),
-    /// Messages to people: test the webhooks of [notify] · 测试通知 webhook
+    /// Notifications: test the webhooks of [notify] · 测试通知 webhook
     Notify(notify::Notify),
     /// Check that a running service is alive, for container orchestrators · 健康检查
     Healthcheck(healthcheck::Healthcheck),
