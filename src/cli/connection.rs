@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use super::connect_error::ConnectError;
 use super::http::{LONGEST, Reply, Server};
-use super::tls::Trust;
-use super::{Unusable, listed};
+use super::{Unusable, listed, tls};
 use crate::credential::Secret;
 use crate::error::Text;
 use crate::server::config::Settings;
@@ -44,10 +43,10 @@ impl Connection {
         key: Option<&Secret>,
         body: Option<String>,
     ) -> Result<Value, Unusable> {
-        let trust = Trust::of(self.ca.as_deref())
+        let tls = tls::trusting(self.ca.as_deref())
             .map_err(|error| Unusable::Usage(format!("--ca: {error}")))?;
         let key = key.map(Secret::expose);
-        let reply = server.ask(path, key, body, trust, TIMEOUT).await;
+        let reply = server.ask(path, key, body, tls, TIMEOUT).await;
         let Reply {
             status,
             body,

@@ -8,8 +8,7 @@ use clap::Args;
 
 use super::connect_error::ConnectError;
 use super::http::{Reply, Server};
-use super::tls::Trust;
-use super::{Ended, Unusable, address, listed, say};
+use super::{Ended, Unusable, address, listed, say, tls};
 use crate::error::Text;
 use crate::server::config::Settings;
 use crate::upstream::describe;
@@ -66,8 +65,8 @@ impl Healthcheck {
 
 /// Sends the request. It holds no secret, and an expired certificate is not a reason to restart the service.
 async fn ask(server: &Server) -> reqwest::Result<Reply> {
-    let trust = Trust::any();
-    server.ask(&["healthz"], None, None, trust, TIMEOUT).await
+    let tls = tls::trusting_any();
+    server.ask(&["healthz"], None, None, tls, TIMEOUT).await
 }
 
 fn no(server: &Server, why: &str, advice: &Text) -> Ended {

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect;
+use rustls::ClientConfig;
 use url::Url;
-
-use super::tls::Trust;
 
 /// The base URL of a server.
 #[derive(Clone, Debug)]
@@ -97,12 +96,12 @@ impl Server {
         path: &[&str],
         key: Option<&str>,
         body: Option<String>,
-        trust: Trust,
+        tls: ClientConfig,
         within: Duration,
     ) -> reqwest::Result<Reply> {
         // The server is on the company's own network: no egress proxy, and it sends no redirects.
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust.client_config())
+            .tls_backend_preconfigured(tls)
             .no_proxy()
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT)

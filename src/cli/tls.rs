@@ -1,7 +1,7 @@
 //! Certificate trust of the command line for a running wx-jssdk over https.
 //!
 //! With `--ca`: the certificates in that file and those that they issued, since an admin listener's
-//! certificate is usually self-signed. Without: the machine's CAs. Both modes verify strictly, since the
+//! certificate is usually self-signed. Without: the machine's CAs and Mozilla's. Both verify strictly, since the
 //! connection carries the API key.
 
 use std::path::Path;
@@ -14,11 +14,43 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use crate::upstream::provider;
+use crate::upstream::{provider, tls_config};
 
-/// The servers that a connection trusts.
-#[derive(Clone, Debug)]
-pub(super) struct Trust(Arc<Verifier>);
+/// Returns the settings of TLS that trust the certificates in `ca` and those that they issued; without a file, the
+/// machine's CAs.
+pub(super) fn trusting(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let Some(file) = ca else {
+        return tls_config().map_err(|error| error.to_string());
+    };
+    let pinned = certificates(file)?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(pinned.iter().cloned());
+    let issued = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    let issued = issued.map_err(|error| error.to_string())?;
+    Ok(verified_by(pinned, Some(issued)))
+}
+
+/// Returns the settings of TLS that trust every server, for requests without a secret.
+pub(super) fn trusting_any() -> ClientConfig {
+    verified_by(Vec::new(), None)
+}
+
+fn verified_by(
+    pinned: Vec<CertificateDer<'static>>,
+    issued: Option<Arc<WebPkiServerVerifier>>,
+) -> ClientConfig {
+    let provider = provider();
+    ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .expect("a provider has the default versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier {
+            provider,
+            pinned,
+            issued,
+        }))
+        .with_no_client_auth()
+}
 
 #[derive(Debug)]
 struct Verifier {
@@ -27,53 +59,6 @@ struct Verifier {
     pinned: Vec<CertificateDer<'static>>,
     /// `None` trusts every certificate.
     issued: Option<Arc<WebPkiServerVerifier>>,
-}
-
-impl Trust {
-    /// Trusts every server, for requests without a secret.
-    pub(super) fn any() -> Self {
-        Self(Arc::new(Verifier {
-            provider: provider(),
-            pinned: Vec::new(),
-            issued: None,
-        }))
-    }
-
-    /// Trusts the certificates in `ca` and those that they issued; without a file, the machine's CAs.
-    pub(super) fn of(ca: Option<&Path>) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        let pinned = match ca {
-            Some(file) => certificates(file)?,
-            None => Vec::new(),
-        };
-        match ca {
-            Some(_) => drop(roots.add_parsable_certificates(pinned.iter().cloned())),
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                roots.add_parsable_certificates(
-                    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(),
-                );
-            }
-        }
-        let issued =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-        let issued = Some(issued.map_err(|error| error.to_string())?);
-        Ok(Self(Arc::new(Verifier {
-            provider: provider(),
-            pinned,
-            issued,
-        })))
-    }
-
-    /// Builds the TLS configuration of the HTTP client.
-    pub(super) fn client_config(self) -> ClientConfig {
-        ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("ring has the default protocol versions")
-            .dangerous()
-            .with_custom_certificate_verifier(self.0)
-            .with_no_client_auth()
-    }
 }
 
 impl ServerCertVerifier for Verifier {
