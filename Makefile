@@ -23,7 +23,7 @@ BINARY := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/wx-jssdk
 # Kernels for aarch64 have pages of 4 to 64 KiB, and jemalloc must be built for the largest.
 BUILD := $(if $(filter aarch64-%,$(TARGET)),JEMALLOC_SYS_WITH_LG_PAGE=16 )cargo build --profile $(PROFILE) --locked
 
-.PHONY: help run quick check test bench soak fuzz package static image dist dist-test deps deny types browser
+.PHONY: help run quick check test bench soak fuzz package static image dist dist-test deps deny types
 
 help:
 	@echo 'make run     the service with a simulated WeChat: http://127.0.0.1:8080/'

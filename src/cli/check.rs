@@ -36,14 +36,14 @@ impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let settings =
             with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
-        let ending = Preflight::of(&settings).run();
-        let ending = ending.map_err(|problems| listed(&problems))?;
+        let expiring = Preflight::of(&settings).run();
+        let expiring = expiring.map_err(|problems| listed(&problems))?;
         let count = settings.accounts.len();
         say(&format!(
             "configuration: ok, {} · 配置正确，共 {count} 个账号",
             accounts(count as u64)
         ));
-        for warning in settings.warnings().into_iter().chain(ending) {
+        for warning in settings.warnings().into_iter().chain(expiring) {
             let Problem { path, what } = warning;
             say(&format!("warning: {path}: {what}"));
         }
@@ -53,13 +53,13 @@ impl Check {
         }
         let upstream = Upstream::new(&settings.upstream)?;
         let shared = shared_store(&settings.store);
-        let mut ways = Ways::of(&upstream, &settings.accounts);
-        ways.say();
+        let mut routes = Routes::of(&upstream, &settings.accounts);
+        routes.say();
         let mut is_good = true;
         for (name, account) in &settings.accounts {
             let mut result = probe(&upstream, account).await;
             if let Err(refused) = result {
-                result = with_other_addresses(&upstream, account, refused, &mut ways).await;
+                result = with_other_addresses(&upstream, account, refused, &mut routes).await;
             }
             match result {
                 Ok(()) => {
@@ -82,7 +82,7 @@ impl Check {
                 is_good = false;
             }
         }
-        ways.say_addresses();
+        routes.say_addresses();
         for host in upstream.unreachable_hosts() {
             say(&format!(
                 "egress: {host} cannot be reached, another host was called instead · 出口：无法访问 {host}，已改用其他域名"
@@ -121,18 +121,17 @@ impl Check {
     }
 }
 
-/// The ways by which the accounts' calls leave, each with the first account names and the addresses that WeChat
-/// named.
-struct Ways<'a>(BTreeMap<Route, (Vec<&'a str>, Vec<IpAddr>)>);
+/// The egress routes of the accounts' calls, each with its account names and the addresses that WeChat refused.
+struct Routes<'a>(BTreeMap<Route, (Vec<&'a str>, Vec<IpAddr>)>);
 
-impl<'a> Ways<'a> {
+impl<'a> Routes<'a> {
     fn of(upstream: &Upstream, accounts: &'a [(String, Account)]) -> Self {
-        let mut ways = BTreeMap::<_, (Vec<_>, _)>::new();
+        let mut routes = BTreeMap::<_, (Vec<_>, _)>::new();
         for (name, account) in accounts {
-            let way = ways.entry(upstream.route(account)).or_default();
-            way.0.push(name.as_str());
+            let (names, _) = routes.entry(upstream.route(account)).or_default();
+            names.push(name.as_str());
         }
-        Self(ways)
+        Self(routes)
     }
 
     fn say(&self) {
@@ -150,10 +149,10 @@ impl<'a> Ways<'a> {
     }
 
     fn note(&mut self, upstream: &Upstream, account: &Account, error: &UpstreamError) {
-        // A host may have been left out since the start: then the way has another host.
+        // A host may have been left out since the start: then the route has another host.
         let via = upstream.route(account).via;
-        let way = self.0.iter_mut().find(|(route, _)| route.via == via);
-        let Some((_, (_, addresses))) = way else {
+        let route = self.0.iter_mut().find(|(route, _)| route.via == via);
+        let Some((_, (_, addresses))) = route else {
             return;
         };
         for address in error.ips_to_allow() {
@@ -256,10 +255,10 @@ async fn with_other_addresses(
     upstream: &Upstream,
     account: &Account,
     refused: UpstreamError,
-    ways: &mut Ways<'_>,
+    routes: &mut Routes<'_>,
 ) -> Result<(), UpstreamError> {
     let mut error = refused;
-    ways.note(upstream, account, &error);
+    routes.note(upstream, account, &error);
     for _ in 0..2 {
         let seen = error.ips_to_allow();
         if seen.is_empty() {
@@ -273,7 +272,7 @@ async fn with_other_addresses(
                     also_seen: seen,
                     ..next
                 };
-                ways.note(upstream, account, &error);
+                routes.note(upstream, account, &error);
             }
         }
     }

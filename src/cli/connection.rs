@@ -111,7 +111,7 @@ impl Connection {
 
 /// Returns advice for a request that got no answer.
 fn advice(error: ConnectError, server: &Server, has_ca: bool) -> Text {
-    let other = server.the_other_way();
+    let other = server.with_other_scheme();
     match error {
         ConnectError::Untrusted if has_ca => Text::new(
             "--ca contains neither this certificate nor its CA. If this is the right server, copy its file of server.admin_tls.cert.",

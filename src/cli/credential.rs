@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 /// Options that select the server and the output format.
 #[derive(Debug, Args)]
-struct Asking {
+struct CredentialArgs {
     #[command(flatten)]
     connection: Connection,
     /// Print the whole answer: value, expires_in, expires_at, generation · 输出完整的 JSON
@@ -25,7 +25,7 @@ pub(super) struct Token {
     /// The account's name in the configuration · 账号名
     account: String,
     #[command(flatten)]
-    asking: Asking,
+    args: CredentialArgs,
 }
 
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub(super) struct Ticket {
     #[arg(long, value_parser = ticket_kind(), default_value = "jsapi")]
     kind: Kind,
     #[command(flatten)]
-    asking: Asking,
+    args: CredentialArgs,
 }
 
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub(super) struct Reject {
     #[arg(long, default_value = "-")]
     value: String,
     #[command(flatten)]
-    asking: Asking,
+    args: CredentialArgs,
 }
 
 /// By its short name (`token`, `jsapi`) or that of the API.
@@ -82,15 +82,13 @@ fn ticket_kind() -> impl TypedValueParser<Value = Kind> {
 
 impl Token {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        self.asking
-            .ask(&self.account, Kind::AccessToken, None)
-            .await
+        self.args.ask(&self.account, Kind::AccessToken, None).await
     }
 }
 
 impl Ticket {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        self.asking.ask(&self.account, self.kind, None).await
+        self.args.ask(&self.account, self.kind, None).await
     }
 }
 
@@ -104,11 +102,11 @@ impl Reject {
         if value.is_empty() {
             return Err(Unusable::Usage("--value: is empty: pass the value that WeChat rejected, or - to read it from stdin\n    请提供被微信拒绝的值，或用 - 从标准输入读取".into()));
         }
-        self.asking.ask(&self.account, self.kind, Some(value)).await
+        self.args.ask(&self.account, self.kind, Some(value)).await
     }
 }
 
-impl Asking {
+impl CredentialArgs {
     async fn ask(
         self,
         account: &str,

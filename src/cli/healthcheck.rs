@@ -40,7 +40,7 @@ impl Healthcheck {
             && tls.is_none()
             && ConnectError::of(error, false) == ConnectError::NoHttp
         {
-            server = server.the_other_way();
+            server = server.with_other_scheme();
             reply = ask(&server).await;
         }
         match reply {
@@ -77,7 +77,7 @@ fn no(server: &Server, why: &str, advice: &Text) -> Ended {
 /// Returns advice for a request that got no answer. Certificates are not verified here, so that none can be
 /// the cause.
 fn advice(error: ConnectError, server: &Server, is_named: bool) -> Text {
-    let place = server.place();
+    let listener = server.host_and_port();
     match error {
         ConnectError::NoTls if is_named => Text::new(
             "The service does not use TLS: remove --tls.",
@@ -85,15 +85,15 @@ fn advice(error: ConnectError, server: &Server, is_named: bool) -> Text {
         ),
         ConnectError::NoTls => Text::owned(
             format!(
-                "The service does not use TLS: [server.tls] needs a restart. Until then: --address {place}"
+                "The service does not use TLS: [server.tls] needs a restart. Until then: --address {listener}"
             ),
             format!(
-                "该地址没有启用 TLS：[server.tls] 需要重启服务才能生效。在此之前请用 --address {place}"
+                "该地址没有启用 TLS：[server.tls] 需要重启服务才能生效。在此之前请用 --address {listener}"
             ),
         ),
         ConnectError::NoHttp => Text::owned(
-            format!("The service may use TLS ([server.tls]): try --address {place} --tls"),
-            format!("该地址可能启用了 TLS（[server.tls]）：请用 --address {place} --tls"),
+            format!("The service may use TLS ([server.tls]): try --address {listener} --tls"),
+            format!("该地址可能启用了 TLS（[server.tls]）：请用 --address {listener} --tls"),
         ),
         _ => Text::new(
             "Check that wx-jssdk serve is running, and that --address is its public listener (server.listen).",

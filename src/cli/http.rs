@@ -62,7 +62,7 @@ impl Server {
     }
 
     /// Returns the URL with the other scheme, http for https and https for http, and the same port.
-    pub(super) fn the_other_way(&self) -> Self {
+    pub(super) fn with_other_scheme(&self) -> Self {
         let mut other = self.0.clone();
         other
             .set_scheme(if self.is_secure() { "http" } else { "https" })
@@ -72,14 +72,14 @@ impl Server {
     }
 
     /// Returns the server with a query for its next request.
-    pub(super) fn asking(&self, query: &[(&str, &str)]) -> Self {
-        let mut asking = self.0.clone();
-        asking.query_pairs_mut().extend_pairs(query);
-        Self(asking)
+    pub(super) fn with_query(&self, query: &[(&str, &str)]) -> Self {
+        let mut url = self.0.clone();
+        url.query_pairs_mut().extend_pairs(query);
+        Self(url)
     }
 
     /// Returns host and port.
-    pub(super) fn place(&self) -> String {
+    pub(super) fn host_and_port(&self) -> String {
         let host = &self.0[url::Position::BeforeHost..url::Position::AfterHost];
         format!("{host}:{}", self.port())
     }
@@ -112,7 +112,7 @@ impl Server {
             Some(body) => client
                 .post(self.address(path))
                 .header(CONTENT_TYPE, "application/json")
-                // What changes something on the status page wants to know that no foreign page asks.
+                // `/status/…` requires this header, against CSRF.
                 .header("X-Requested-With", "wx-jssdk")
                 .body(body),
         };
@@ -169,15 +169,15 @@ mod tests {
 
     #[test]
     fn the_other_scheme_keeps_the_port() {
-        for (text, other, place) in [
+        for (text, other, host_and_port) in [
             ("http://h", "https://h:80", "h:80"),
             ("https://h", "http://h:443", "h:443"),
             ("http://h:443", "https://h", "h:443"),
             ("https://[::1]:8081", "http://[::1]:8081", "[::1]:8081"),
         ] {
             let server: Server = text.parse().unwrap();
-            assert_eq!(server.the_other_way().to_string(), other);
-            assert_eq!(server.place(), place);
+            assert_eq!(server.with_other_scheme().to_string(), other);
+            assert_eq!(server.host_and_port(), host_and_port);
         }
     }
 

@@ -70,9 +70,9 @@ impl Unblock {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let (connection, account) = (&self.connection, &self.account);
         let (server, key) = (connection.server()?, connection.key()?);
-        let asking = server.asking(&[("account", account)]);
+        let filtered = server.with_query(&[("account", account)]);
         let report = connection
-            .ask_json(&asking, &["status.json"], None, None)
+            .ask_json(&filtered, &["status.json"], None, None)
             .await?;
         let Some(found) = report["accounts"][0].as_object() else {
             return Err(no_account(&server, account));

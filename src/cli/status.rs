@@ -57,10 +57,10 @@ impl Status {
         let limit = self.limit.to_string();
         let mut query = vec![("limit", limit.as_str())];
         query.extend(self.account.iter().map(|name| ("account", name.as_str())));
-        let asking = server.asking(&query);
+        let filtered = server.with_query(&query);
         let report = self
             .connection
-            .ask_json(&asking, &["status.json"], None, None)
+            .ask_json(&filtered, &["status.json"], None, None)
             .await?;
         if self.write(&report).is_err() && self.watch {
             return Ok(None);
