@@ -83,7 +83,7 @@ soak: deps
 
 # Needs an idle machine; docs/PERFORMANCE.md says how it measures. BENCH_ROUNDS=3 BENCH_SECONDS=1 for a quick look.
 bench:
-	@benches/deps.sh
+	@tests/need.sh 'make bench' wrk:wrk nginx:nginx-light node:nodejs taskset:util-linux
 	node benches/run.mjs
 
 # On the stable toolchain, with the compiler's coverage and without a sanitizer (this crate has no unsafe code). Findings are written

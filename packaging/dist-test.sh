@@ -12,14 +12,7 @@ if [ "${1:-}" != inside ]; then
     echo "wx-jssdk is installed on this machine: purge it first"
     exit 1
   fi
-  missing=()
-  for package in adduser curl iproute2 man-db; do
-    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
-  done
-  if [ ${#missing[@]} -gt 0 ]; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-  fi
+  tests/need.sh 'make dist-test' adduser:adduser curl:curl ip:iproute2 man:man-db
   # A network of its own: the ports are free, and nothing is reached but this machine.
   exec timeout 120 unshare --net "$0" inside
 fi

@@ -6,18 +6,7 @@ set -euo pipefail
 binary=$(realpath "$1")
 cd "$(dirname "$0")/.."
 
-need() { command -v "$1" >/dev/null || missing+=("$2"); }
-missing=()
-need buildah buildah
-need ip iproute2
-need openssl openssl
-need node nodejs
-if [ ${#missing[@]} -gt 0 ]; then
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "make image needs: ${missing[*]}"; exit 1; }
-  echo "installing: ${missing[*]}"
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+tests/need.sh 'make image' buildah:buildah ip:iproute2 openssl:openssl node:nodejs
 [ "$(id -u)" = 0 ] || { echo "make image needs root, to run the image's root file system"; exit 1; }
 ! readelf -l "$binary" | grep -q 'program interpreter' || { echo "$binary is not static"; exit 1; }
 
