@@ -18,7 +18,7 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Every source file with its module.
-fn sources() -> Vec<(String, PathBuf, String)> {
+pub(crate) fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     walk(&root, &mut found);
@@ -54,6 +54,11 @@ fn code_of(text: &str) -> String {
         .filter(|line| !line.trim_start().starts_with("//"))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// The code before its inline tests. `#[cfg(test)]` can also mark a module of its own file or an import at the top.
+pub(crate) fn without_tests(code: &str) -> &str {
+    code.split("\nmod tests {").next().unwrap()
 }
 
 /// The modules named after each `crate::` in the code, groups included: `use crate::{a::X, b}`.
@@ -204,11 +209,18 @@ fn the_import_parser_finds_every_import() {
     );
 }
 
+#[test]
+fn only_inline_tests_are_left_out() {
+    let code = "#[cfg(test)]\nmod tests;\nfn a() {}\n\n#[cfg(test)]";
+    let whole = format!("{code}\nmod tests {{\n    use super::*;\n}}\n");
+    assert_eq!(without_tests(&whole), code);
+}
+
 /// The files of other modules that contain one of the words.
 fn elsewhere(home: &[&str], words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (module, path, code) in sources() {
-        let code = code.split("#[cfg(test)]").next().unwrap();
+        let code = without_tests(&code);
         if !home.contains(&module.as_str()) && words.iter().any(|word| code.contains(word)) {
             found.push(path.display().to_string());
         }
