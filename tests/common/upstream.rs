@@ -6,12 +6,14 @@ use serde::Serialize;
 use wx_jssdk::UpstreamOptions;
 use wx_jssdk::sandbox::{PreVerify, Sandbox, Verdict};
 
-/// Short timeouts, so that a hanging call does not delay a test by five seconds. A busy machine answers within
-/// them.
+/// A short timeout, so that a hanging call does not delay a test by five seconds. A busy machine answers within it.
+pub(crate) const BRIEF: Duration = Duration::from_millis(1_500);
+
+/// Options for the simulated WeChat, with short timeouts.
 pub(crate) fn impatient(sandbox: &Sandbox) -> UpstreamOptions {
     UpstreamOptions {
-        connect_timeout: Duration::from_millis(1_500),
-        timeout: Duration::from_millis(1_500),
+        connect_timeout: BRIEF,
+        timeout: BRIEF,
         ..UpstreamOptions::at(sandbox.url())
     }
 }

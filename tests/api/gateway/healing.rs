@@ -173,7 +173,7 @@ async fn a_token_that_a_client_keeps_too_long_is_replaced() {
 
 #[tokio::test]
 async fn a_call_with_an_unknown_outcome_is_never_repeated() {
-    let world = World::with("[gateway]\ntimeout_ms = 300\n").await;
+    let world = World::with("[gateway]\ntimeout_ms = 1500\n").await;
     let token = world.token(KEY).await;
     let target = format!("/cgi-bin/message/custom/send?access_token={token}");
     let path = "/cgi-bin/message/custom/send";

@@ -28,7 +28,7 @@ impl Two {
             qyapi: sandbox.url().to_owned(),
             fallback: vec![second.url()],
             egress,
-            connect_timeout: BRIEF,
+            connect_timeout: PATIENT,
             timeout: PATIENT,
         };
         let upstream = Upstream::with_clock(&options, clock.clone()).unwrap();

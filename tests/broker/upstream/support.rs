@@ -13,6 +13,7 @@ use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::upstream::{Issued, Upstream, UpstreamOptions};
 
 pub(crate) use crate::common::http::{answer, unfinished_answer};
+pub(crate) use crate::common::upstream::BRIEF;
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -21,8 +22,6 @@ pub(crate) const TICKET: &str = "/cgi-bin/ticket/getticket";
 
 /// Timeout for calls that are answered.
 pub(crate) const PATIENT: Duration = Duration::from_secs(30);
-/// Timeout for calls that are not answered.
-pub(crate) const BRIEF: Duration = Duration::from_millis(300);
 
 pub(crate) async fn sandbox() -> Sandbox {
     let sandbox = Sandbox::start(Clock::manual(UnixTime(1_700_000_000)))

@@ -73,7 +73,7 @@ impl Service {
         let mut config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nworkers = 1\nshutdown_seconds = 0\ndefault_account = \"main\"\n
             [[server.api_keys]]\nname = \"peer\"\nsha256 = \"{}\"\n[store]\nkind = \"memory\"\n
-            [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 500\n
+            [upstream]\nweixin = \"{url}\"\nqyapi = \"{url}\"\ntimeout_ms = 1500\n
             [accounts.main]\napp_id = \"{APP}\"\nsecret = \"{SECRET}\"\njs_safe_domains = [\"example.com\"]\n",
             KeyHash::of(KEY),
             url = sandbox.url()
