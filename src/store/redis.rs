@@ -1,6 +1,6 @@
 //! The Redis store: shared by many processes, on one server, behind sentinels or in a cluster.
 //!
-//! Every operation ends within [`BOUND`]; connecting continues in the background. Each compare-and-set is
+//! Every operation ends within a time limit; connecting continues in the background. Each compare-and-set is
 //! one script on one key, or on two with the same hash tag, so that it works in a cluster too. The values are secrets: protect Redis with a
 //! password and TLS.
 
@@ -28,6 +28,7 @@ pub(super) struct RedisStore {
     link: Link,
     place: String,
     prefix: String,
+    bound: Duration,
     /// The records that cannot be parsed.
     unparsable: Ignored,
 }
@@ -52,19 +53,29 @@ impl Store {
     /// # Errors
     /// As [`Store::redis`].
     pub fn redis_with_prefix(url: &str, prefix: &str) -> Result<Self, StoreError> {
-        let redis = RedisStore::new(url, prefix)?;
+        Self::redis_within(url, prefix, BOUND)
+    }
+
+    /// [`Store::redis_with_prefix`] with another time limit for operations. Refreshes wait that long for a Redis
+    /// that does not answer.
+    ///
+    /// # Errors
+    /// As [`Store::redis`].
+    pub fn redis_within(url: &str, prefix: &str, limit: Duration) -> Result<Self, StoreError> {
+        let redis = RedisStore::new(url, prefix, limit)?;
         Ok(Self::new(Inner::Redis(Arc::new(redis))))
     }
 }
 
 impl RedisStore {
-    /// Parses the address; does not connect.
-    pub(super) fn new(url: &str, prefix: &str) -> Result<Self, StoreError> {
+    /// Parses the address; does not connect. Every operation ends within `bound`.
+    pub(super) fn new(url: &str, prefix: &str, bound: Duration) -> Result<Self, StoreError> {
         let (target, place) = Target::parse(url)?;
         Ok(Self {
-            link: Link::new(target),
+            link: Link::new(target, bound),
             place,
             prefix: prefix.to_owned(),
+            bound,
             unparsable: Ignored::default(),
         })
     }
@@ -206,13 +217,13 @@ impl RedisStore {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let established = self.link.established();
-        match tokio::time::timeout(BOUND, work).await {
+        match tokio::time::timeout(self.bound, work).await {
             Ok(done) => done,
             Err(_) => {
                 self.link.silent(established);
                 Err(StoreError::Slow {
                     place: self.place.clone(),
-                    within: BOUND,
+                    within: self.bound,
                 })
             }
         }

@@ -326,7 +326,7 @@ async fn a_file_of_another_key_is_neither_read_nor_overwritten() {
 #[ignore = "needs redis-server: make test"]
 async fn keys_of_a_redis_are_turned_on_changed_and_turned_off() {
     let redis = Redis::start();
-    let open = || Store::redis(&redis.url()).unwrap();
+    let open = || crate::redis::open(&redis.url());
     let content = async || {
         let names = redis.cli(&["KEYS", "*"]);
         let values = names.lines().map(|name| redis.cli(&["GET", name]));
@@ -339,7 +339,7 @@ async fn keys_of_a_redis_are_turned_on_changed_and_turned_off() {
 #[ignore = "needs redis-server: make test"]
 async fn a_redis_of_another_key_is_neither_read_nor_overwritten() {
     let redis = Redis::start();
-    let open = || Store::redis(&redis.url()).unwrap();
+    let open = || crate::redis::open(&redis.url());
     a_store_of_another_key_is_neither_read_nor_overwritten(open).await;
 }
 
@@ -379,7 +379,7 @@ async fn with_a_key_a_value_in_plain_text_of_a_file_is_not_used_but_replaced() {
 #[ignore = "needs redis-server: make test"]
 async fn with_a_key_a_value_in_plain_text_of_a_redis_is_not_used_but_replaced() {
     let redis = Redis::start();
-    let open = || Store::redis(&redis.url()).unwrap();
+    let open = || crate::redis::open(&redis.url());
     plain_text_is_not_used_but_replaced(open).await;
 }
 

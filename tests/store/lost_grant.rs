@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use wx_jssdk::store::Store;
 
 use crate::common::redis_server::Redis;
+use crate::redis::open;
 use crate::support::key;
 
 /// A proxy to Redis that drops the connection before the answer to the first lease command.
@@ -47,10 +47,10 @@ async fn losing_the_answer_to_a_lease(redis: u16) -> u16 {
 async fn a_lease_whose_grant_was_lost_on_the_way_is_granted_to_its_owner_once_more() {
     let redis = Redis::start();
     let port = losing_the_answer_to_a_lease(redis.port).await;
-    let store = Store::redis(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let store = open(&format!("redis://127.0.0.1:{port}"));
     let lease = store.lease(&key(), Duration::from_secs(60)).await.unwrap();
     assert!(lease.is_some(), "it would wait for itself for a minute");
-    let other = Store::redis(&redis.url()).unwrap();
+    let other = open(&redis.url());
     assert!(
         other
             .lease(&key(), Duration::from_secs(60))

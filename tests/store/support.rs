@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use wx_jssdk::account::Account;
 use wx_jssdk::clock::UnixTime;
 use wx_jssdk::credential::{AppKey, Credential, CredentialKey, Kind, Secret};
+use wx_jssdk::store::StoreError;
+
+use crate::common::http::BOUND;
 
 /// 2024-01-01T00:00:00Z, eight in the morning in Shanghai.
 pub(crate) const NOW: UnixTime = UnixTime(1_704_067_200);
@@ -46,6 +50,22 @@ pub(crate) fn ending(credential: Credential, seconds: u64) -> Credential {
         expires_at: NOW.plus(Duration::from_secs(seconds)),
         ..credential
     }
+}
+
+/// Repeats an operation until it succeeds: a store recovers in the background.
+pub(crate) async fn until_ok<T>(mut operation: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
+    let mut last = None;
+    let tried = timeout(BOUND, async {
+        loop {
+            match operation().await {
+                Ok(done) => return done,
+                Err(error) => last = Some(error),
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let done = tried.await.ok();
+    done.unwrap_or_else(|| panic!("it never succeeds: {last:?}"))
 }
 
 /// Values that WeChat never issues, and that no store may return.

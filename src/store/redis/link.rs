@@ -61,6 +61,8 @@ pub(super) fn code_of(error: &RedisError) -> Option<&str> {
 /// The current connection, or the running attempt to connect.
 pub(super) struct Link {
     target: Target,
+    /// Time limit of an operation.
+    bound: Duration,
     current: Arc<Mutex<Current>>,
     /// Number of timeouts in a row.
     silent: AtomicU32,
@@ -77,9 +79,10 @@ struct Current {
 }
 
 impl Link {
-    pub(super) fn new(target: Target) -> Self {
+    pub(super) fn new(target: Target, bound: Duration) -> Self {
         Self {
             target,
+            bound,
             current: Arc::default(),
             silent: AtomicU32::new(0),
         }
@@ -130,7 +133,7 @@ impl Link {
     }
 
     fn start(&self, current: &mut Current) -> (u64, Attempt) {
-        let target = self.target.clone();
+        let (target, bound) = (self.target.clone(), self.bound);
         let connect = async move {
             let late = |_| {
                 Err(format!(
@@ -138,7 +141,7 @@ impl Link {
                     CONNECT_TIMEOUT.as_secs()
                 ))
             };
-            tokio::time::timeout(CONNECT_TIMEOUT, target.connect())
+            tokio::time::timeout(CONNECT_TIMEOUT, target.connect(bound))
                 .await
                 .unwrap_or_else(late)
         };

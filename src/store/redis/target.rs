@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::cluster::ClusterClient;
+use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo as _, TlsMode};
 use tokio::sync::Mutex;
 
 use super::link::Connection;
-use super::{BOUND, StoreError, explain};
+use super::{StoreError, explain};
 
 /// A single server, the master that sentinels name, or a cluster.
 #[derive(Clone)]
@@ -42,29 +42,33 @@ impl Target {
         }
     }
 
-    pub(super) async fn connect(self) -> Result<Connection, String> {
+    /// Connects for operations that end within `bound`.
+    pub(super) async fn connect(self, bound: Duration) -> Result<Connection, String> {
+        // Ends abandoned requests. The caller's own timeout is shorter.
+        let response = bound.saturating_mul(4);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(ONE_CONNECT))
+            .set_response_timeout(Some(response));
         let connected = match self {
             Self::Single(client) => client
-                .get_multiplexed_async_connection_with_config(&config())
+                .get_multiplexed_async_connection_with_config(&config)
                 .await
                 .map(Connection::Single),
             Self::Sentinel(sentinels) => sentinels
                 .lock()
                 .await
-                .get_async_connection_with_config(&config())
+                .get_async_connection_with_config(&config)
                 .await
                 .map(Connection::Single),
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+            Self::Cluster(client) => client
+                .get_async_connection_with_config(
+                    ClusterConfig::new().set_response_timeout(response),
+                )
+                .await
+                .map(Connection::Cluster),
         };
         connected.map_err(|error| explain(&error))
     }
-}
-
-/// Timeouts that end abandoned attempts. The caller's own timeout is shorter.
-fn config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(ONE_CONNECT))
-        .set_response_timeout(Some(BOUND * 4))
 }
 
 fn single(url: &str) -> Result<(Target, String), StoreError> {
@@ -84,7 +88,6 @@ fn cluster(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
     }
     let client = ClusterClient::builder(nodes.infos("")?)
         .connection_timeout(ONE_CONNECT)
-        .response_timeout(BOUND * 4)
         .retries(3)
         .build()
         .map_err(|_| refuse(HOW))?;

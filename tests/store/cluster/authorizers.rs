@@ -11,6 +11,7 @@ use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
 use wx_jssdk::store::{Document, EncryptionKey, EncryptionKeys, Saved, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
+use crate::cluster::world::Shared as _;
 use crate::common::redis_server::Redis;
 use crate::common::upstream::impatient;
 use crate::common::wait::{called, until};
@@ -60,7 +61,7 @@ impl World {
     }
 
     fn store(&self) -> Store {
-        Store::redis(&self.redis.url()).unwrap()
+        self.redis.open()
     }
 
     /// Starts one more node, without any values.
@@ -305,7 +306,7 @@ async fn a_token_that_a_peer_node_has_ended_is_no_longer_served() {
         expires_at: world.clock.now(),
         ..(*served).clone()
     };
-    let peer = Store::redis(&world.redis.url()).unwrap();
+    let peer = world.store();
     let saved = peer.save(&account.key(Kind::AccessToken), &ended).await;
     assert_eq!(saved, Ok(Saved::Stored));
     world.sandbox.revoke_authorizer_token(COMPONENT, SHOP);

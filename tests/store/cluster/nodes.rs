@@ -1,7 +1,7 @@
 //! Nodes that share a store see each other; silent and excess nodes are forgotten; an unreachable store is reported with its start.
 
 use wx_jssdk::account::TokenMode;
-use wx_jssdk::store::{Node, Store};
+use wx_jssdk::store::Node;
 
 use crate::cluster::world::*;
 
@@ -54,10 +54,7 @@ async fn processes_see_each_other_and_not_themselves() {
 #[ignore = "needs redis-server: make test"]
 async fn silent_nodes_are_forgotten_and_the_list_is_bounded() {
     let cluster = Cluster::cold(TokenMode::Stable, 0).await;
-    let (store, now) = (
-        Store::redis(&cluster.shared.url()).unwrap(),
-        cluster.clock.now(),
-    );
+    let (store, now) = (cluster.store(), cluster.clock.now());
     cluster.shared.cli(&[
         "ZADD",
         "wx-jssdk:nodes",

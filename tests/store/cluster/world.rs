@@ -34,7 +34,8 @@ impl Shared for Redis {
     }
 
     fn open(&self) -> Store {
-        Store::redis(&self.url()).unwrap()
+        // A long timeout for a busy machine; a stopped Redis uses all of it.
+        Store::redis_within(&self.url(), "wx-jssdk:", Duration::from_secs(1)).unwrap()
     }
 }
 
