@@ -13,8 +13,9 @@ use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
 use wx_jssdk::store::{Document, EncryptionKey, EncryptionKeys, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime, UpstreamOptions};
 
+use crate::common::http::BOUND;
 use crate::common::upstream::verdict;
-use crate::common::wait::called;
+use crate::common::wait::{called, until};
 use crate::world::{START, page};
 
 const COMPONENT: &str = "wxc0de0000000000c0";
@@ -167,7 +168,7 @@ impl World {
 
     /// Lets the other tasks of the runtime go on until this holds.
     async fn until(&self, holds: impl Fn() -> bool) {
-        let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        let waited = tokio::time::timeout(BOUND, async {
             while !holds() {
                 self.broker.tend().await;
                 tokio::task::yield_now().await;
@@ -473,13 +474,11 @@ async fn a_list_read_while_the_platform_is_removed_brings_no_account_back() {
     world.broker.reload(Vec::new(), None).unwrap();
     gate.release();
     let listed = format!("platform:{COMPONENT}:listed");
-    let applied = tokio::time::timeout(Duration::from_secs(20), async {
-        let load = async || world.store.load_document(&listed, world.now()).await;
-        while load().await.unwrap().is_none() {
-            tokio::task::yield_now().await;
-        }
-    });
-    applied.await.expect("the list is applied in time");
+    let load = async || world.store.load_document(&listed, world.now()).await;
+    until("the list is applied", async || {
+        load().await.unwrap().is_some()
+    })
+    .await;
     let accounts = world.broker.accounts();
     assert!(accounts.of_authorizer(COMPONENT, SHOP).is_none());
     assert_eq!(accounts.iter().count(), 0);

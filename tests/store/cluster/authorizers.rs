@@ -12,6 +12,7 @@ use wx_jssdk::store::{Document, EncryptionKey, EncryptionKeys, Saved, Store};
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
 use crate::cluster::world::Shared as _;
+use crate::common::http::BOUND;
 use crate::common::redis_server::Redis;
 use crate::common::upstream::impatient;
 use crate::common::wait::{called, until};
@@ -119,7 +120,7 @@ impl World {
 
     /// Runs the keepers, in steps that let each of them read the store, until the condition holds at every node.
     async fn until(&self, holds: impl Fn(&Broker) -> bool) {
-        let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        let waited = tokio::time::timeout(BOUND, async {
             while !self.nodes.iter().all(&holds) {
                 self.advance(6);
                 self.tend().await;
@@ -330,13 +331,9 @@ async fn a_list_that_could_not_be_stored_is_read_again_after_five_minutes() {
     // Redis refuses to write, and answers reads.
     world.redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     gate.release();
-    let refused = async {
-        while !world.redis.cli(&["INFO", "errorstats"]).contains("OOM") {
-            tokio::task::yield_now().await;
-        }
-    };
-    let refused = tokio::time::timeout(Duration::from_secs(20), refused);
-    refused.await.expect("a change of a record was refused");
+    let errors = async || world.redis.cli(&["INFO", "errorstats"]);
+    let refused = async || errors().await.contains("OOM");
+    until("a change of a record was refused", refused).await;
     world.redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
     world.advance(300);
     world.until(|node| active(node) == 2).await;
