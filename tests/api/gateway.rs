@@ -90,7 +90,7 @@ impl World {
             format!("[[server.api_keys]]\nname = \"{name}\"\nsha256 = \"{hash}\"\n{more}\n")
         };
         let text = [
-            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nclient_ip_header = \"X-Envoy-Client\"\n"
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nshutdown_seconds = 60\nclient_ip_header = \"X-Envoy-Client\"\n"
                 .to_owned(),
             key("all", KEY, "calls = [\"/\"]"),
             key(

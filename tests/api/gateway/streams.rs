@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::common::http::{exchange, post};
-use crate::common::wait::called;
+use crate::common::wait::{called, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -139,29 +139,17 @@ async fn a_caller_that_disconnects_ends_the_call() {
     called(&world.sandbox, path, 1).await;
     drop(stream);
     let url = world.url("/metrics");
-    let ended = async {
-        loop {
-            let (_, metrics) = http::fetch(&url).await;
-            if metrics.contains("wx_jssdk_gateway_calls_in_progress 0.0") {
-                return metrics;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(http::BOUND, ended)
-        .await
-        .expect("the call ends");
-    let received = async {
-        loop {
-            if let [received] = &world.sandbox.last_requests(path)[..] {
-                return received.clone();
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let received = tokio::time::timeout(http::BOUND, received).await;
-    let received = received.expect("WeChat has read what was sent");
-    assert_eq!(received.body_sha256, None, "the call ended too");
+    until("the call has ended", async || {
+        let (_, metrics) = http::fetch(&url).await;
+        metrics.contains("wx_jssdk_gateway_calls_in_progress 0.0")
+    })
+    .await;
+    let requests = || world.sandbox.last_requests(path);
+    until("WeChat has read what was sent", async || {
+        requests().len() == 1
+    })
+    .await;
+    assert_eq!(requests()[0].body_sha256, None, "the call ended too");
 }
 
 #[tokio::test]
@@ -178,7 +166,11 @@ async fn a_shutdown_lets_answers_in_progress_finish() {
     });
     called(&world.sandbox, path, 1).await;
     let World { service, .. } = world;
+    let admin = service.admin;
     let ended = tokio::spawn(service.end());
+    let refuses = async || TcpStream::connect(admin).await.is_err();
+    until("new connections are refused", refuses).await;
+    assert!(!ended.is_finished());
     gate.release();
     assert_eq!(asking.await.unwrap(), 2_000_000);
     ended.await.unwrap();
