@@ -74,7 +74,7 @@ impl World {
         Self::with("", |platform| platform).await
     }
 
-    /// Like `start`, with further settings of the platform here and at WeChat.
+    /// [`World::new`] with further settings of the platform, here and at WeChat.
     pub(crate) async fn with(
         further: &str,
         at_wechat: impl FnOnce(OpenPlatform) -> OpenPlatform,

@@ -198,13 +198,11 @@ impl Running {
             .to_owned()
     }
 
-    #[allow(dead_code)] // for those who do more to it than signal
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
     /// Waits until a signal has ended it.
-    #[allow(dead_code)]
     pub(crate) async fn gone(mut self) {
         assert_eq!(
             timeout(BOUND, self.child.wait())

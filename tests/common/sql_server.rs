@@ -196,7 +196,7 @@ fn postgres(program: &str) -> PathBuf {
     newest.expect("PostgreSQL is installed")
 }
 
-/// Returns the file with the server's certificate and key, if it speaks TLS.
+/// The file with the certificate and key of a server that speaks TLS.
 const CERTIFICATE: &str = "tls.pem";
 
 fn chown_to_unprivileged_user(path: &Path) {

@@ -662,10 +662,10 @@ fn limit(bytes: &str) {
     );
 }
 
-/// Actions of other programs on the file of a store in use, with an older copy beside it.
-/// The name of the action, and the action.
+/// The name of an action, and the action.
 type Meddling = (&'static str, fn(&Path));
 
+/// Returns actions of other programs on the file of a store in use, with an older copy beside it.
 fn meddling() -> Vec<Meddling> {
     fn cut(path: &Path, length: u64) {
         let file = fs::File::options().write(true).open(path).unwrap();

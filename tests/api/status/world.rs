@@ -14,7 +14,7 @@ use crate::common::http::BOUND;
 
 /// Key for all accounts and kinds.
 pub(crate) const KEY: &str = "wxk_operator";
-/// Key for `other`, which does not exist.
+/// Key for `classic` only.
 pub(crate) const OTHER_KEY: &str = "wxk_other";
 /// Key for the jsapi_ticket of `main`.
 pub(crate) const TICKET_KEY: &str = "wxk_signer";
