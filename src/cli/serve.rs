@@ -271,8 +271,7 @@ fn announce_sandbox(application: &Application) {
         ));
     }
     say("See the simulator's tokens and tickets · 查看模拟的 token 与 ticket:");
-    let simulator = Server::at(sandbox.addr(), false);
-    say(&format!("  curl {simulator}/sandbox/state"));
+    say(&format!("  curl {}/sandbox/state", sandbox.url()));
 }
 
 /// Prints the address for a phone in the same network, and its QR code.

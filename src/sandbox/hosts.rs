@@ -1,7 +1,7 @@
 //! The hosts of the simulated WeChat, and the proxies in front of it. All hosts serve the same state.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -127,10 +127,16 @@ impl Host {
         })
     }
 
-    /// Returns `http://127.0.0.1:PORT`.
+    /// Returns `http://127.0.0.1:PORT`, also for a host that listens on all addresses of the machine.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.inner.addr)
+        let mut addr = self.inner.addr;
+        match addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        format!("http://{addr}")
     }
 
     /// Returns the listen address.

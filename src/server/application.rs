@@ -144,7 +144,7 @@ impl Application {
         let upstream = UpstreamOptions {
             weixin: sandbox.url().to_owned(),
             qyapi: sandbox.url().to_owned(),
-            // Never the real WeChat, and no proxy to this process, which may listen on 0.0.0.0 in a container.
+            // Never the real WeChat, and no proxy to this process.
             fallback: Vec::new(),
             egress: Egress::Direct,
             ..settings.upstream.clone()

@@ -207,7 +207,14 @@ async fn what_to_open_is_on_loopback_if_the_environment_binds_all_interfaces() {
     let mut running = Running::start(command);
     let public = running.line("public").await;
     let admin = running.line("admin").await;
+    let sandbox = running.line("sandbox").await;
     assert!(public.starts_with("http://0.0.0.0:"), "{public}");
+    // There are no links before WeChat's first ticket.
+    post(&format!("{sandbox}/sandbox/push"), r#"{"what":"ticket"}"#).await;
+    let page = client().post(format!("{public}/authorize/demo-platform"));
+    let page = page.send().await.unwrap().text().await.unwrap();
+    let link = format!("href=\"{}/", sandbox.replace("0.0.0.0", "127.0.0.1"));
+    assert!(page.contains(&link), "the simulated WeChat: {page}");
     let printed = running.stop().await.stdout;
     let here = |url: &str| url.replace("0.0.0.0", "127.0.0.1");
     for line in [
@@ -220,7 +227,7 @@ async fn what_to_open_is_on_loopback_if_the_environment_binds_all_interfaces() {
     ] {
         assert!(printed.contains(&line), "{line}: {printed}");
     }
-    assert_eq!(printed.matches("0.0.0.0").count(), 3, "{printed}");
+    assert_eq!(printed.matches("0.0.0.0").count(), 2, "{printed}");
     // The IP of a container is not one for phones.
     let has_network = UdpSocket::bind("0.0.0.0:0")
         .unwrap()
