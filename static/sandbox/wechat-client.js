@@ -189,7 +189,7 @@
       url: location.href,
       landingUrl: landingUrl,
       client: client.verifies,
-      jsApiList: params.verifyJsApiList || [],
+      jsApiList: params.verifyJsApiList,
     };
     ask(question, "preVerifyJSAPI", function (answer) {
       granted = answer.err_msg === "preVerifyJSAPI:ok" ? question.jsApiList : null;

@@ -42,6 +42,10 @@
     return BRIDGE_NAMES[name] || name;
   }
 
+  function bridgeNames(list) {
+    return list && list.map(bridgeName);
+  }
+
   function invoke(name, params, handlers, reshape) {
     window.WeixinJSBridge.invoke(bridgeName(name), Object.assign({}, params, common), function (raw) {
       settle(normalise(name, raw || {}), handlers, reshape);
@@ -161,7 +165,7 @@
   api(
     "checkJsApi",
     function (options) {
-      return { jsApiList: options.jsApiList.map(bridgeName) };
+      return { jsApiList: bridgeNames(options.jsApiList) };
     },
     function (res) {
       var raw = parsed(res.checkResult) || {};
@@ -359,7 +363,7 @@
     };
     invoke(
       "config",
-      { verifyJsApiList: config.jsApiList.map(bridgeName), verifyOpenTagList: config.openTagList },
+      { verifyJsApiList: bridgeNames(config.jsApiList), verifyOpenTagList: config.openTagList },
       { complete: settled },
     );
   };

@@ -169,6 +169,19 @@ describe("in the sandbox, in an ordinary browser", () => {
       });
     }, lists);
 
+  for (const [name, options] of [
+    ["jweixin", {}],
+    ["the simulated jweixin", { cdn: [] }],
+  ]) {
+    test(`a config without jsApiList fails with ${name}, an empty one passes`, () =>
+      withPage(options, async (page) => {
+        await page.goto(`${service.url}/`);
+        await expectVerdict(page, "ok");
+        assert.equal(await configure(page, { jsApiList: undefined }), "preVerifyJSAPI:fail");
+        assert.equal(await configure(page, { jsApiList: [] }), "preVerifyJSAPI:ok");
+      }));
+  }
+
   test("the simulated client renders an open tag only while config permits it", () =>
     withPage({}, async (page) => {
       await page.goto(`${service.url}/`);
