@@ -35,7 +35,7 @@ describe("in the sandbox, in an ordinary browser", () => {
       expectQuiet(page);
     }));
 
-  test("the buttons are disabled until config:ok, with the reason", () =>
+  test("until config:ok a spinner turns and the buttons are disabled, with the reason", () =>
     withPage({}, async (page) => {
       let release;
       const held = new Promise((resolve) => (release = resolve));
@@ -47,9 +47,12 @@ describe("in the sandbox, in an ordinary browser", () => {
       const buttons = page.locator("[data-api]");
       assert.equal(await page.locator("[data-api]:disabled").count(), await buttons.count());
       assert.match(await text(page, "why"), /微信认可签名之后/);
+      const shown = () => page.locator("#disc > :visible").evaluateAll((all) => all.map((one) => one.tagName.toLowerCase()));
+      assert.deepEqual(await shown(), ["span"], "the spinner");
       assert.equal(await buttons.first().getAttribute("aria-describedby"), "why");
       release();
       await expectVerdict(page, "ok");
+      assert.deepEqual(await shown(), ["svg"], "the check mark");
       assert.equal(await page.locator("[data-api]:enabled").count(), await buttons.count());
       assert.equal(await buttons.first().getAttribute("aria-describedby"), null);
     }));
