@@ -10,8 +10,8 @@ export const SAMPLES = [
     code: `// ${t("In the page: take the address now, encode it once.", "在页面中：取当前地址，只编码一次。")}
 const url = location.href.split('#')[0];
 const query = '?url=' + encodeURIComponent(url);
-const answer = await fetch('/jssdk/config' + query);
-wx.config(await answer.json());`,
+const config = await (await fetch('/jssdk/config' + query)).json();
+wx.config({ jsApiList: ['updateAppMessageShareData'], ...config });`,
   },
   {
     name: "Node",

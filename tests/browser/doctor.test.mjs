@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
-import { DESKTOP, PHONE, browser, expectQuiet, inPage, jsapiTicket, outFile, service, useServiceAndBrowser } from "./harness.mjs";
+import { DESKTOP, PHONE, browser, expectQuiet, expectVerdict, inPage, jsapiTicket, outFile, service, useServiceAndBrowser } from "./harness.mjs";
 
 const TICKET = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
 const NONCE = "Wm3WZYTPz0wzccnW";
@@ -123,6 +123,26 @@ describe("the answer", () => {
       assert.equal(await diagnosed(page, { paste: json(md5), url: PAGE, ticket: TICKET }), "md5_for_sha1");
       assert.ok(await page.locator("#same").isVisible());
       assert.equal(await page.locator(".diff .plus").count(), 0);
+    }));
+
+  test("the page's code configures with a backend that answers the four signed fields only", () =>
+    atDoctor({}, async (page) => {
+      const code = await page.locator("#code-part pre").first().textContent();
+      await page.goto(`${service.url}/`);
+      await expectVerdict(page, "ok");
+      await page.route("**/jssdk/config?**", async (route) => {
+        const { appId, timestamp, nonceStr, signature } = await (await route.fetch()).json();
+        await route.fulfill({ json: { appId, timestamp, nonceStr, signature } });
+      });
+      const says = await page.evaluate(`(async () => {
+        const { invoke } = WeixinJSBridge;
+        const answered = new Promise((done) => {
+          WeixinJSBridge.invoke = (name, params, callback) => invoke(name, params, ({ err_msg }) => done(err_msg));
+        });
+        ${code}
+        return answered;
+      })()`);
+      assert.equal(says, "preVerifyJSAPI:ok");
     }));
 
   test("two mistakes are both reported", () =>
