@@ -128,15 +128,15 @@ impl Simulator {
         if corps.is_some_and(|values| values.accepted(now).any(fits)) {
             Reason::corp_ticket()
         } else if others.flat_map(|other| other.agent_tickets(now)).any(fits) {
-            Reason::other_agent()
+            Reason::other_app(TICKET)
         } else if own.is_none() {
-            Reason::no_agent_ticket()
+            Reason::no_ticket(TICKET)
         } else if accepted.any(|ticket| signed.fits(ticket, &page.url)) {
             Reason::fragment()
         } else if own.is_some_and(|values| values.dead(now).any(fits)) {
-            Reason::dead_agent_ticket()
+            Reason::dead_ticket(TICKET)
         } else {
-            Reason::mismatch(url, "agent_config ticket")
+            Reason::mismatch(url, TICKET)
         }
     }
 }
@@ -163,6 +163,8 @@ impl AgentVerify {
 fn told(words: &str, code: i64) -> String {
     format!("{words} more info at {}", more_info(code))
 }
+
+const TICKET: &str = "agent_config ticket";
 
 /// Makes the page call `success`.
 pub(super) const OK: &str = "agentConfig:ok";

@@ -173,7 +173,7 @@ impl Simulator {
             return Reason::agent_ticket();
         }
         let Some(jsapi) = self.tickets_of(running, "jsapi") else {
-            return Reason::no_ticket();
+            return Reason::no_ticket(TICKET);
         };
         if fits_valid_ticket(page.full_url(running.app.is_work())) {
             return Reason::fragment();
@@ -190,12 +190,12 @@ impl Simulator {
             return reason(&signed, url);
         }
         if jsapi.dead(now).any(fits) {
-            return Reason::dead_ticket();
+            return Reason::dead_ticket(TICKET);
         }
         if others.any(|other| self.jsapi_tickets(other, now).any(fits)) {
-            return Reason::other_app();
+            return Reason::other_app(TICKET);
         }
-        Reason::mismatch(url, "jsapi ticket")
+        Reason::mismatch(url, TICKET)
     }
 
     fn jsapi_tickets<'a>(
@@ -274,6 +274,8 @@ impl PreVerify {
 
 /// Enough for the pages that a developer has open.
 const REMEMBERED: usize = 64;
+
+const TICKET: &str = "jsapi ticket";
 
 const OK: &str = "preVerifyJSAPI:ok";
 /// A required field is missing. The page sees `config:fail`.

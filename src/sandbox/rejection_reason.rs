@@ -67,13 +67,6 @@ impl Reason {
         )
     }
 
-    pub(super) fn no_ticket() -> Self {
-        Self::new(
-            "this app has never fetched a jsapi ticket",
-            "该账号还没有取过 jsapi_ticket",
-        )
-    }
-
     pub(super) fn fragment() -> Self {
         Self::new(
             "the signed URL includes the part after #",
@@ -141,13 +134,6 @@ impl Reason {
         )
     }
 
-    pub(super) fn no_agent_ticket() -> Self {
-        Self::new(
-            "this app has never fetched an agent_config ticket",
-            "该应用还没有取过 agent_config 类型的 ticket",
-        )
-    }
-
     pub(super) fn corp_ticket() -> Self {
         Self::new(
             "signed with the corp's jsapi ticket; wx.agentConfig requires the app's ticket (type agent_config)",
@@ -162,31 +148,24 @@ impl Reason {
         )
     }
 
-    pub(super) fn other_agent() -> Self {
+    pub(super) fn no_ticket(ticket: &str) -> Self {
         Self::new(
-            "signed with the agent_config ticket of another app",
-            "签名用的是另一个应用的 ticket（agent_config）",
+            format!("no {ticket} of this app has been fetched"),
+            format!("还没有取过 {ticket}"),
         )
     }
 
-    pub(super) fn dead_ticket() -> Self {
+    pub(super) fn dead_ticket(ticket: &str) -> Self {
         Self::new(
-            "signed with an expired jsapi ticket",
-            "签名用的 jsapi_ticket 已失效",
+            format!("signed with an old {ticket}, which is no longer valid"),
+            format!("签名用的 {ticket} 已失效"),
         )
     }
 
-    pub(super) fn dead_agent_ticket() -> Self {
+    pub(super) fn other_app(ticket: &str) -> Self {
         Self::new(
-            "signed with an expired agent_config ticket",
-            "签名用的应用 ticket（agent_config）已失效",
-        )
-    }
-
-    pub(super) fn other_app() -> Self {
-        Self::new(
-            "signed with the jsapi ticket of another app",
-            "签名用的是另一个 AppID 的 jsapi_ticket",
+            format!("signed with the {ticket} of another app"),
+            format!("签名用的是其他账号或应用的 {ticket}"),
         )
     }
 

@@ -233,7 +233,7 @@ async fn a_displaced_ticket_still_signs_and_a_dead_one_does_not() {
         (told.as_str(), why.as_str()),
         (
             "fail_invalid signature",
-            "signed with an expired jsapi ticket"
+            "signed with an old jsapi ticket, which is no longer valid"
         )
     );
     sandbox.revoke(APP, Kind::JsapiTicket);
@@ -280,7 +280,7 @@ async fn a_ticket_of_another_type_or_app_does_not_sign() {
     };
     assert_eq!(
         refused(&sandbox, &theirs).1,
-        "this app has never fetched a jsapi ticket"
+        "no jsapi ticket of this app has been fetched"
     );
     let token = sandbox.foreign_refresh("wxother", wx_jssdk::sandbox::Mode::Stable);
     ticket(&sandbox, &token, "jsapi").await;

@@ -125,10 +125,10 @@ async fn a_backend_with_only_the_corps_ticket_is_told_of_the_agents() {
         CORPS
     );
     let (_, why) = refused(sandbox.verify_agent(&agent_config("made up", URL, URL)));
-    assert_eq!(why, "this app has never fetched an agent_config ticket");
+    assert_eq!(why, "no agent_config ticket of this app has been fetched");
     sandbox.reset();
     let (_, why) = refused(sandbox.verify(&config("made up", URL, URL)));
-    assert_eq!(why, "this app has never fetched a jsapi ticket");
+    assert_eq!(why, "no jsapi ticket of this app has been fetched");
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn an_unsigned_agent_config_is_explained() {
     sandbox.revoke(AGENT_NAME, Kind::AgentTicket);
     assert_eq!(
         why(agent_config(&agent, URL, URL)),
-        "signed with an expired agent_config ticket"
+        "signed with an old agent_config ticket, which is no longer valid"
     );
 }
 
@@ -288,7 +288,7 @@ async fn a_dead_or_unknown_corp_ticket_is_recognised() {
     sandbox.advance(seconds(7_200));
     assert_eq!(
         refused(sandbox.verify(&config(&ours, URL, URL))).1,
-        "signed with an expired jsapi ticket"
+        "signed with an old jsapi ticket, which is no longer valid"
     );
 }
 
