@@ -51,6 +51,7 @@ mod quota;
 mod received;
 mod rejection_reason;
 mod reply;
+mod revoke;
 mod shared_state;
 mod simulated_endpoints;
 mod simulator;
@@ -89,7 +90,7 @@ pub use self::demo_accounts::{
     demo_app, demo_apps, demo_platform,
 };
 pub use self::fault::{Fault, FaultKind};
-pub use self::foreign_server::{Kind, Mode};
+pub use self::foreign_server::Mode;
 pub use self::hosts::Host;
 pub use self::open_platform::OpenPlatform;
 pub use self::proxy::{Proxy, ProxyKind, ProxyRule};
@@ -97,6 +98,7 @@ pub use self::push::{Push, PushReply};
 pub use self::quota::Quotas;
 pub use self::received::ReceivedRequest;
 pub use self::rejection_reason::Reason;
+pub use self::revoke::Revoke;
 pub use self::shared_state::Gate;
 pub use self::state_view::{
     AppState, AuthorizerState, PlatformState, State, TicketState, TokenState, Tokens,
@@ -270,8 +272,8 @@ impl Sandbox {
     }
 
     /// Revokes an app's credentials at once, as WeChat may.
-    pub fn revoke(&self, app: &str, kind: Kind) {
-        known(self.shared.revoke(app, kind));
+    pub fn revoke(&self, app: &str, what: Revoke) {
+        known(self.shared.revoke(app, what));
     }
 
     /// Fetches a token as another server with the same secret would, and returns it: stable mode forces a
@@ -371,9 +373,9 @@ impl Sandbox {
 }
 
 impl Shared {
-    fn revoke(&self, app: &str, kind: Kind) -> Result<(), String> {
+    fn revoke(&self, app: &str, what: Revoke) -> Result<(), String> {
         let now = self.clock.now();
-        self.inside().simulator.revoke(app, kind, now)
+        self.inside().simulator.revoke(app, what, now)
     }
 
     fn foreign_refresh(&self, app: &str, mode: Mode) -> Result<String, String> {

@@ -20,9 +20,10 @@ use super::app_settings::App;
 use super::config_check::{PreVerify, Verdict};
 use super::control_api_access::own_pages_only;
 use super::fault::FaultKind;
-use super::foreign_server::{Kind, Mode};
+use super::foreign_server::Mode;
 use super::hosts_control_api;
 use super::platform_control_api;
+use super::revoke::Revoke;
 use super::shared_state::Shared;
 use super::simulated_endpoints::Endpoint;
 use super::state_view::State;
@@ -156,7 +157,7 @@ async fn revoke(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem
     #[serde(deny_unknown_fields)]
     struct Order {
         app_id: String,
-        kind: Kind,
+        kind: Revoke,
     }
     let order = read::<Order>(&body, REVOKE)?;
     shared.revoke(&order.app_id, order.kind)?;

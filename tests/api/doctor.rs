@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use wx_jssdk::Kind;
-use wx_jssdk::sandbox::{Fault, FaultKind, Kind as Revoke};
+use wx_jssdk::sandbox::{Fault, FaultKind, Revoke};
 
 use crate::app::*;
 use crate::common::http;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use wx_jssdk::actix::KeyHash;
-use wx_jssdk::sandbox::{App, Kind, Mode, ReceivedRequest, Sandbox};
+use wx_jssdk::sandbox::{App, Mode, ReceivedRequest, Revoke, Sandbox};
 use wx_jssdk::server::config::Settings;
 use wx_jssdk::{Clock, UnixTime};
 
@@ -171,7 +171,7 @@ impl World {
     }
 
     fn revoke(&self) {
-        self.sandbox.revoke(APP, Kind::Token);
+        self.sandbox.revoke(APP, Revoke::Token);
     }
 
     fn current(&self) -> String {

@@ -275,7 +275,7 @@ impl Life {
         self.repeat_the_token().await;
         self.app
             .sandbox
-            .revoke("wxaaaaaaaaaaaaaaaa", sandbox::Kind::Token);
+            .revoke("wxaaaaaaaaaaaaaaaa", sandbox::Revoke::Token);
         self.app
             .sandbox
             .foreign_refresh("wxbbbbbbbbbbbbbbbb", sandbox::Mode::Classic);

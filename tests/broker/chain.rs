@@ -1,7 +1,7 @@
 //! A ticket call refused because of its token.
 
 use wx_jssdk::Kind;
-use wx_jssdk::sandbox::{FaultKind, Kind as Revoke, Mode};
+use wx_jssdk::sandbox::{FaultKind, Mode, Revoke};
 
 use crate::world::{APP, CLASSIC, STABLE, TICKET, World};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::Broker;
-use wx_jssdk::sandbox::{App, ExpiresIn, Fault, FaultKind, Kind as Revoked, Sandbox, Switches};
+use wx_jssdk::sandbox::{App, ExpiresIn, Fault, FaultKind, Revoke, Sandbox, Switches};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Kind, UnixTime, UpstreamOptions};
 
@@ -432,7 +432,7 @@ async fn a_refresh_requested_while_the_clock_was_ahead_limits_none_afterwards() 
                 .credential("", Kind::AccessToken)
                 .await
                 .unwrap();
-            world.sandbox.revoke(APP, Revoked::Token);
+            world.sandbox.revoke(APP, Revoke::Token);
             world
                 .broker
                 .reject("", Kind::AccessToken, &dead.value)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wx_jssdk::account::TokenMode;
 use wx_jssdk::broker::{Broker, Find};
-use wx_jssdk::sandbox::{FaultKind, Kind as Revoke, Mode};
+use wx_jssdk::sandbox::{FaultKind, Mode, Revoke};
 use wx_jssdk::store::Claim;
 use wx_jssdk::{Error, Kind, Secret};
 

@@ -106,7 +106,7 @@ async fn a_wrong_wecom_secret_is_not_retried_into_a_ban() {
 async fn a_dead_wecom_token_is_refreshed_for_the_ticket() {
     let (sandbox, _, broker) = work().await;
     broker.credential("crm", Kind::AccessToken).await.unwrap();
-    sandbox.revoke(&format!("{CORP}:1000002"), wx_jssdk::sandbox::Kind::Token);
+    sandbox.revoke(&format!("{CORP}:1000002"), wx_jssdk::sandbox::Revoke::Token);
     assert!(broker.agent_config("crm", &page()).await.is_ok());
     assert_eq!(sandbox.calls(GETTOKEN), 2);
 }

@@ -1,7 +1,7 @@
 //! Paths that are not simulated: the token is checked, and the request is echoed.
 
 use serde_json::{Value, json};
-use wx_jssdk::sandbox::{Fault, FaultKind, Kind, ReceivedRequest};
+use wx_jssdk::sandbox::{Fault, FaultKind, ReceivedRequest, Revoke};
 
 use crate::common::http;
 use crate::common::wait::called;
@@ -136,7 +136,7 @@ async fn the_token_decides_whether_wecom_echoes_a_path() {
     assert!(!answer.headers().contains_key("error-code"));
     let answer = get(&sandbox, &format!("/wxa/x?access_token={work}")).await;
     assert_eq!(answer["errcode"], 40001, "WeCom has no such path");
-    sandbox.revoke(AGENT_NAME, Kind::Token);
+    sandbox.revoke(AGENT_NAME, Revoke::Token);
     let answer = get(
         &sandbox,
         &format!("/cgi-bin/user/getuserinfo?access_token={work}"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use wx_jssdk::clock::{Clock, UnixTime};
-use wx_jssdk::sandbox::{App, DEMO_APP_ID, Kind, Mode, PreVerify, Sandbox, demo_app};
+use wx_jssdk::sandbox::{App, DEMO_APP_ID, Revoke, Mode, PreVerify, Sandbox, demo_app};
 
 use crate::common::wait::called;
 use crate::support::*;
@@ -201,7 +201,7 @@ async fn a_revoked_token_is_refused_at_once_and_the_next_call_gives_a_new_one() 
         token_of(&stable(&sandbox).await),
         token_of(&classic(&sandbox).await),
     );
-    sandbox.revoke(APP, Kind::StableToken);
+    sandbox.revoke(APP, Revoke::StableToken);
     assert_eq!(
         (
             try_token(&sandbox, &one).await,
@@ -209,7 +209,7 @@ async fn a_revoked_token_is_refused_at_once_and_the_next_call_gives_a_new_one() 
         ),
         (40001, 0)
     );
-    sandbox.revoke(APP, Kind::Token);
+    sandbox.revoke(APP, Revoke::Token);
     assert_eq!(try_token(&sandbox, &other).await, 40001);
     assert_ne!(token_of(&stable(&sandbox).await), one);
 }
@@ -220,7 +220,7 @@ async fn a_revoked_ticket_signs_nothing_any_more_and_the_next_call_gives_a_new_o
     let token = token_of(&stable(&sandbox).await);
     let page = text(&ticket(&sandbox, &token, "jsapi").await, "ticket").to_owned();
     let card = text(&ticket(&sandbox, &token, "wx_card").await, "ticket").to_owned();
-    sandbox.revoke(APP, Kind::JsapiTicket);
+    sandbox.revoke(APP, Revoke::JsapiTicket);
     assert!(
         !sandbox.accepts_ticket(APP, "jsapi", &page)
             && sandbox.accepts_ticket(APP, "wx_card", &card)
@@ -229,7 +229,7 @@ async fn a_revoked_ticket_signs_nothing_any_more_and_the_next_call_gives_a_new_o
         ticket(&sandbox, &token, "jsapi").await["ticket"],
         page.as_str()
     );
-    sandbox.revoke(APP, Kind::Ticket);
+    sandbox.revoke(APP, Revoke::Ticket);
     assert!(!sandbox.accepts_ticket(APP, "wx_card", &card));
 }
 
@@ -267,7 +267,7 @@ async fn another_server_that_forces_retires_the_stable_token() {
 #[tokio::test]
 #[should_panic(expected = "the sandbox has no app \"wxnobody\"")]
 async fn revoking_from_an_unknown_app_panics() {
-    sandbox().await.revoke("wxnobody", Kind::Token);
+    sandbox().await.revoke("wxnobody", Revoke::Token);
 }
 
 #[tokio::test]

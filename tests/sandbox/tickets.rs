@@ -1,7 +1,7 @@
 //! Tickets, and other calls with a token.
 
 use serde_json::json;
-use wx_jssdk::sandbox::{App, ExpiresIn, Kind, Switches};
+use wx_jssdk::sandbox::{App, ExpiresIn, Revoke, Switches};
 
 use crate::support::*;
 
@@ -57,7 +57,7 @@ async fn a_ticket_outlives_the_token_it_was_fetched_with() {
     let sandbox = sandbox().await;
     let first = token_of(&classic(&sandbox).await);
     let bought = ticket(&sandbox, &first, "jsapi").await;
-    sandbox.revoke(APP, Kind::Token);
+    sandbox.revoke(APP, Revoke::Token);
     assert_eq!(ticket(&sandbox, &first, "jsapi").await["errcode"], 40001);
     let second = token_of(&classic(&sandbox).await);
     assert_eq!(

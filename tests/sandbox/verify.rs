@@ -3,7 +3,7 @@
 use actix_web::{App as WebApp, test as web_test};
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
-use wx_jssdk::sandbox::{App, Client, Kind, PreVerify, Sandbox};
+use wx_jssdk::sandbox::{App, Client, PreVerify, Revoke, Sandbox};
 
 use crate::support::*;
 
@@ -236,7 +236,7 @@ async fn a_displaced_ticket_still_signs_and_a_dead_one_does_not() {
             "signed with an old jsapi ticket, which is no longer valid"
         )
     );
-    sandbox.revoke(APP, Kind::JsapiTicket);
+    sandbox.revoke(APP, Revoke::JsapiTicket);
     assert!(!sandbox.verify(&page(&new, URL, URL)).is_ok());
 }
 

@@ -1,7 +1,7 @@
 //! WeCom's tokens: fetching, lifetimes and refusals.
 
 use serde_json::json;
-use wx_jssdk::sandbox::{App, Fault, FaultKind, Kind, Mode, Switches};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, Mode, Revoke, Switches};
 
 use crate::common::wait::called;
 use crate::support::*;
@@ -204,7 +204,7 @@ async fn data_calls_distinguish_missing_bad_and_expired_tokens() {
         "/cgi-bin/get_jsapi_ticket?",
         "/cgi-bin/ticket/get?type=agent_config&",
     ];
-    sandbox.revoke(AGENT_NAME, Kind::Token);
+    sandbox.revoke(AGENT_NAME, Revoke::Token);
     for (code, words, query) in [
         (41001, "access_token missing", ""),
         (41001, "access_token missing", "access_token="),
@@ -322,8 +322,8 @@ async fn the_shared_path_answers_like_the_system_of_the_token() {
         body.starts_with(r#"{"ip_list":[""#) && body.ends_with(r#""],"errcode":0,"errmsg":"ok"}"#),
         "{body}"
     );
-    sandbox.revoke(AGENT_NAME, Kind::Token);
-    sandbox.revoke(APP, Kind::Token);
+    sandbox.revoke(AGENT_NAME, Revoke::Token);
+    sandbox.revoke(APP, Revoke::Token);
     let refused = ip_list(&sandbox, &work).await;
     assert_eq!(
         work_refusal(&sandbox, &refused),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wx_jssdk::sandbox::{
-    App, DEMO_AGENT_ID, DEMO_APP_ID, DEMO_CORP_ID, DEMO_MINI_ID, Kind, Mode, Platform, State,
+    App, DEMO_AGENT_ID, DEMO_APP_ID, DEMO_CORP_ID, DEMO_MINI_ID, Mode, Platform, Revoke, State,
     Switches, demo_apps,
 };
 
@@ -139,14 +139,14 @@ async fn the_only_app_of_a_corp_may_be_named_by_the_corp_alone() {
     let token = token_of(&gettoken(&sandbox).await);
     assert_eq!(sandbox.token(CORP, Mode::Work).as_ref(), Some(&token));
     assert!(sandbox.accepts_token(CORP, &token));
-    sandbox.revoke(CORP, Kind::Token);
+    sandbox.revoke(CORP, Revoke::Token);
     assert!(!sandbox.accepts_token(AGENT_NAME, &token));
 }
 
 #[tokio::test]
 #[should_panic(expected = "has several apps: use the name of one")]
 async fn revoking_from_a_corp_without_naming_the_agent_panics() {
-    corp_of_two().await.revoke(CORP, Kind::Token);
+    corp_of_two().await.revoke(CORP, Revoke::Token);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! WeCom's two tickets: the corp's, which its apps share, and each app's own.
 
-use wx_jssdk::sandbox::{App, ExpiresIn, Kind, Sandbox, Switches};
+use wx_jssdk::sandbox::{App, ExpiresIn, Revoke, Sandbox, Switches};
 
 use crate::support::*;
 
@@ -146,7 +146,7 @@ async fn a_ticket_outlives_the_token_it_was_fetched_with() {
         value(&corp_ticket(&sandbox, &first).await),
         value(&agent_ticket(&sandbox, &first).await),
     );
-    sandbox.revoke(AGENT_NAME, Kind::Token);
+    sandbox.revoke(AGENT_NAME, Revoke::Token);
     let second = token_of(&gettoken(&sandbox).await);
     assert_ne!(first, second);
     assert_eq!(
@@ -186,17 +186,17 @@ async fn a_revoked_corp_ticket_ends_for_all_apps_and_an_agents_for_one() {
         value(&agent_ticket(&sandbox, &first).await),
         value(&agent_ticket(&sandbox, &second).await),
     );
-    sandbox.revoke(AGENT_NAME, Kind::AgentTicket);
+    sandbox.revoke(AGENT_NAME, Revoke::AgentTicket);
     assert!(!sandbox.accepts_ticket(AGENT_NAME, "agent_config", &one));
     assert!(
         sandbox.accepts_ticket(AGENT_2_NAME, "agent_config", &other)
             && sandbox.accepts_ticket(CORP, "jsapi", &shared)
     );
-    sandbox.revoke(AGENT_NAME, Kind::JsapiTicket);
+    sandbox.revoke(AGENT_NAME, Revoke::JsapiTicket);
     assert!(!sandbox.accepts_ticket(AGENT_2_NAME, "jsapi", &shared));
     assert_ne!(value(&corp_ticket(&sandbox, &second).await), shared);
     let refreshed = value(&corp_ticket(&sandbox, &second).await);
-    sandbox.revoke(AGENT_2_NAME, Kind::Ticket);
+    sandbox.revoke(AGENT_2_NAME, Revoke::Ticket);
     assert!(
         !sandbox.accepts_ticket(AGENT_2_NAME, "agent_config", &other)
             && !sandbox.accepts_ticket(CORP, "jsapi", &refreshed)

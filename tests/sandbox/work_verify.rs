@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
-use wx_jssdk::sandbox::{AgentVerify, App, Client, Kind, PreVerify, Sandbox, Verdict};
+use wx_jssdk::sandbox::{AgentVerify, App, Client, PreVerify, Revoke, Sandbox, Verdict};
 
 use crate::support::*;
 
@@ -181,7 +181,7 @@ async fn an_unsigned_agent_config_is_explained() {
         }),
         mismatch
     );
-    sandbox.revoke(AGENT_NAME, Kind::AgentTicket);
+    sandbox.revoke(AGENT_NAME, Revoke::AgentTicket);
     assert_eq!(
         why(agent_config(&agent, URL, URL)),
         "signed with an old agent_config ticket, which is no longer valid"

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
-use wx_jssdk::sandbox::{Fault, FaultKind, Kind, Mode};
+use wx_jssdk::sandbox::{Fault, FaultKind, Mode, Revoke};
 
 use crate::load::client;
 use crate::world::{KEY, TENANTS, World};
@@ -76,7 +76,7 @@ impl Trouble {
             ),
             Self::TokenRevoked => TENANTS
                 .iter()
-                .for_each(|tenant| world.sandbox.revoke(tenant.handle, Kind::Token)),
+                .for_each(|tenant| world.sandbox.revoke(tenant.handle, Revoke::Token)),
             Self::Revoked => revoked(world).await,
             Self::RedisPaused => redis_paused(world).await,
             Self::RedisEmptied => drop(world.redis.lock().unwrap().cli(&["flushall"])),
@@ -117,7 +117,7 @@ async fn revoked(world: &World) {
     let held: Value = serde_json::from_str(&held.text().await.unwrap()).unwrap();
     // Other nodes read it from the store within five seconds; a refresh may be in its cooldown.
     world.results.revoked(tenant.name, Duration::from_secs(30));
-    world.sandbox.revoke(tenant.handle, Kind::JsapiTicket);
+    world.sandbox.revoke(tenant.handle, Revoke::JsapiTicket);
     let body = serde_json::json!({ "value": held["value"] }).to_string();
     let answer = client()
         .post(format!("{url}/reject"))

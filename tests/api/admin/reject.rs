@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use wx_jssdk::sandbox::{FaultKind, Kind as Revoke};
+use wx_jssdk::sandbox::{FaultKind, Revoke};
 
 use crate::admin::world::*;
 use crate::common::wait::called;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use wx_jssdk::Kind;
 use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
-use wx_jssdk::sandbox::{App, FaultKind, Kind as Revoke};
+use wx_jssdk::sandbox::{App, FaultKind, Revoke};
 
 use crate::admin::world::*;
 

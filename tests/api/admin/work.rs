@@ -1,6 +1,6 @@
 //! `qyapi.weixin.qq.com`'s own paths: a corp with two apps.
 
-use wx_jssdk::sandbox::{App, Kind as Revoke, Sandbox};
+use wx_jssdk::sandbox::{App, Revoke, Sandbox};
 use wx_jssdk::{Clock, Kind};
 
 use crate::admin::world::*;

@@ -142,7 +142,7 @@ async fn a_wecom_client_that_asks_again_gets_a_valid_token() {
     let world = World::new().await;
     let path = format!("/cgi-bin/gettoken?corpid={CORP}&corpsecret={NO_CALLS_KEY}");
     let token = world.get(&path).await["access_token"].clone();
-    world.sandbox.revoke(&format!("{CORP}:7"), Kind::Token);
+    world.sandbox.revoke(&format!("{CORP}:7"), Revoke::Token);
     let again = world.get(&path).await;
     assert_ne!(again["access_token"], token, "{again}");
 }

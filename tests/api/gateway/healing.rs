@@ -91,7 +91,7 @@ async fn wecom_40001_causes_no_refresh_and_40014_is_healed() {
         ),
         (1, 0)
     );
-    world.sandbox.revoke(&format!("{CORP}:7"), Kind::Token);
+    world.sandbox.revoke(&format!("{CORP}:7"), Revoke::Token);
     let answer = world.get(&target).await;
     assert_eq!(answer["errcode"], 0, "{answer}");
 }

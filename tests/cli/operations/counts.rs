@@ -2,7 +2,7 @@
 
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::{Broker, Find};
-use wx_jssdk::sandbox::{FaultKind, Kind as Revoked, Mode, Sandbox};
+use wx_jssdk::sandbox::{FaultKind, Mode, Revoke, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Kind, UpstreamOptions};
 
@@ -409,7 +409,7 @@ async fn a_token_that_wechat_revoked_is_replaced_and_counted_once() {
         .credential("shop", Kind::AccessToken)
         .await
         .unwrap();
-    service.sandbox.revoke(&app_id("shop"), Revoked::Token);
+    service.sandbox.revoke(&app_id("shop"), Revoke::Token);
     for _ in 0..20 {
         service
             .broker

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use wx_jssdk::account::{Account, TokenMode};
 use wx_jssdk::broker::Broker;
-use wx_jssdk::sandbox::{App, Kind as Revoked, Sandbox};
+use wx_jssdk::sandbox::{App, Revoke, Sandbox};
 use wx_jssdk::store::Store;
 use wx_jssdk::{Clock, Credential, Error, Kind, Secret, UnixTime};
 
@@ -103,7 +103,7 @@ impl<S: Shared> ClusterOn<S> {
     /// Ends the current token at WeChat and returns it.
     pub(crate) async fn revoke_token(&self) -> Secret {
         let token = self.read(&self.brokers[0], Kind::AccessToken).await;
-        self.sandbox.revoke(APP, Revoked::Token);
+        self.sandbox.revoke(APP, Revoke::Token);
         token.unwrap().value.clone()
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use wx_jssdk::actix::KeyHash;
-use wx_jssdk::sandbox::{App, Kind as Revoked, Mode, Sandbox};
+use wx_jssdk::sandbox::{App, Mode, Revoke, Sandbox};
 use wx_jssdk::{Clock, Kind};
 
 use crate::common::log::Log;
@@ -84,7 +84,7 @@ impl Process {
     /// Has the token refreshed, as a client does after a 40001.
     async fn refresh(&self, sandbox: &Sandbox) {
         let (_, token) = ask(&format!("{}/credentials/main/access_token", self.admin)).await;
-        sandbox.revoke(APP, Revoked::Token);
+        sandbox.revoke(APP, Revoke::Token);
         let url = format!("{}/credentials/main/access_token/reject", self.admin);
         let answer = client()
             .post(url)
@@ -270,7 +270,7 @@ async fn a_foreign_token_call_harms_no_page_and_is_healed_by_a_reject_and_counte
     for _ in 0..2 {
         service.sandbox.foreign_refresh(APP, Mode::Stable);
     }
-    service.sandbox.revoke(APP, Revoked::Token);
+    service.sandbox.revoke(APP, Revoke::Token);
     service.signs().await;
     let answer = service.report_dead("access_token", &dead).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -305,7 +305,7 @@ async fn a_ticket_that_wechat_ended_early_is_replaced_once_a_client_reports_it()
     let _listening = log.listen();
     let service = Service::warm().await;
     let dead = service.client("jsapi_ticket").await.body["value"].clone();
-    service.sandbox.revoke(APP, Revoked::JsapiTicket);
+    service.sandbox.revoke(APP, Revoke::JsapiTicket);
     assert!(
         !service.verdict(&service.page().await.body).is_empty(),
         "it cannot be detected yet"
