@@ -89,7 +89,7 @@ async fn set_proxy(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Pro
     let order = read::<Order>(&body, PROXY)?;
     let network = network(&shared)?;
     let proxy = match (order.kind, order.port) {
-        (Some(kind), None) => {
+        (Some(kind), None) if order.user.is_some() || order.password.is_none() => {
             let credentials = order
                 .user
                 .map(|user| (user, order.password.unwrap_or_default()));

@@ -227,7 +227,7 @@ impl Message {
         let mut message = match push.what {
             What::Message => Self {
                 users: Some((push.app_id.clone(), push.from_user.clone())),
-                ..Self::new(push.fields.get("MsgType").map_or("text", String::as_str))
+                ..Self::new(push.fields.get("MsgType").map_or("", String::as_str))
             },
             _ => Self::new(&push.info_type),
         };

@@ -107,8 +107,14 @@ impl Component {
             What::Event if push.info_type.is_empty() => {
                 return Err("an event requires \"info_type\"".to_owned());
             }
-            What::Message if push.app_id.is_empty() || push.from_user.is_empty() => {
-                return Err("a message requires \"app_id\" and \"from_user\"".to_owned());
+            What::Message
+                if push.app_id.is_empty()
+                    || push.from_user.is_empty()
+                    || !push.fields.contains_key("MsgType") =>
+            {
+                let problem =
+                    "a message requires \"app_id\", \"from_user\", and \"MsgType\" in \"fields\"";
+                return Err(problem.to_owned());
             }
             What::Message if self.authorizer(&push.app_id).is_err() => {
                 return Err(self.not_authorised(&push.app_id));

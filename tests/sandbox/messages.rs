@@ -140,11 +140,16 @@ async fn a_message_is_sent_by_the_control_api() {
     let answer = post(&sandbox, "/sandbox/push", order.to_string()).await;
     assert_eq!(answer["body"], "success", "{answer}");
     let url = format!("{}/sandbox/push", sandbox.url());
-    let order = json!({ "what": "message" }).to_string();
-    let answer = client().post(url).body(order).send().await.unwrap();
-    assert_eq!(answer.status(), 400);
-    let error = answer.text().await.unwrap();
-    assert!(error.contains("a message requires"), "{error}");
+    for order in [
+        json!({ "what": "message" }),
+        json!({ "what": "message", "app_id": APP, "from_user": USER, "fields": { "Content": "hello" } }),
+    ] {
+        let request = client().post(&url).body(order.to_string());
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{order}");
+        let error = answer.text().await.unwrap();
+        assert!(error.contains("a message requires"), "{error}");
+    }
 }
 
 #[tokio::test]

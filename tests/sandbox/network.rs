@@ -126,6 +126,7 @@ async fn proxies_are_started_and_changed_over_http() {
         json!({ "kind": "ftp" }),
         json!({ "port": 1 }),
         json!({ "kind": "http", "port": 1 }),
+        json!({ "kind": "http", "password": "p" }),
         json!({ "kind": "http", "egress": "x" }),
     ] {
         let path = "/sandbox/proxies";
