@@ -39,43 +39,29 @@ impl Platform {
 ///
 /// Its JSON form is the body of `POST /sandbox/accounts`.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default = "App::unnamed", deny_unknown_fields)]
 pub struct App {
-    #[serde(default)]
     pub(super) platform: Platform,
     #[serde(alias = "corp_id")]
     pub(super) app_id: String,
     /// Set for WeCom apps only.
-    #[serde(default)]
     pub(super) agent_id: Option<u64>,
     pub(super) secret: String,
-    #[serde(default)]
     pub(super) safe_domains: Vec<String>,
     /// `None` allows any address.
-    #[serde(default)]
     pub(super) allow_ips: Option<Vec<String>>,
     /// Replaces the caller's real address.
-    #[serde(default)]
     pub(super) caller_ip: Option<IpAddr>,
-    #[serde(default)]
     pub(super) frozen_secret: bool,
-    #[serde(default)]
     pub(super) punished: bool,
-    #[serde(default)]
     pub(super) frozen: bool,
-    #[serde(default)]
     pub(super) awaiting_admin: bool,
-    #[serde(default)]
     pub(super) without_menu: bool,
     /// In seconds.
-    #[serde(default = "two_hours")]
     pub(super) token_ttl: u64,
     /// In seconds.
-    #[serde(default = "two_hours")]
     pub(super) ticket_ttl: u64,
-    #[serde(default)]
     pub(super) quotas: Quotas,
-    #[serde(default)]
     pub(super) switches: Switches,
 }
 
@@ -98,6 +84,11 @@ impl App {
         }
     }
 
+    /// Returns the defaults of an app that is read from JSON.
+    fn unnamed() -> Self {
+        Self::official("", "")
+    }
+
     fn new(platform: Platform, app_id: String, secret: String) -> Self {
         Self {
             platform,
@@ -112,8 +103,8 @@ impl App {
             frozen: false,
             awaiting_admin: false,
             without_menu: false,
-            token_ttl: two_hours(),
-            ticket_ttl: two_hours(),
+            token_ttl: TWO_HOURS,
+            ticket_ttl: TWO_HOURS,
             quotas: Quotas::default(),
             switches: Switches::default(),
         }
@@ -312,7 +303,5 @@ pub(super) fn admits(allow_ips: Option<&[String]>, peer: IpAddr) -> bool {
     allow_ips.is_none_or(|allowed| allowed.contains(&peer))
 }
 
-/// Default lifetime of every credential.
-pub(super) fn two_hours() -> u64 {
-    7_200
-}
+/// Default lifetime of every credential, in seconds.
+pub(super) const TWO_HOURS: u64 = 7_200;

@@ -184,7 +184,7 @@ async fn login_code(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Pr
 async fn add_account(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem> {
     let app = read::<App>(&body, ACCOUNT)?;
     if let Some(problem) = app.problem() {
-        return Err(problem.to_owned().into());
+        return Err(format!("{problem}; expected JSON like {ACCOUNT}").into());
     }
     shared.inside().simulator.add(app);
     Ok(DONE)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::app_settings::two_hours;
+use super::app_settings::TWO_HOURS;
 use super::push_crypto::PushKey;
 use super::quota::Quotas;
 use super::token_values::{new_encoding_aes_key, new_push_token};
@@ -19,67 +19,46 @@ use super::uncertain_behaviour::Switches;
 ///
 /// Its JSON form is the body of `POST /sandbox/platforms`.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default = "OpenPlatform::unnamed", deny_unknown_fields)]
 pub struct OpenPlatform {
     #[serde(rename = "component_appid")]
     pub(super) app_id: String,
     pub(super) secret: String,
     /// `None` pushes nothing.
-    #[serde(default)]
     pub(super) push_url: Option<String>,
     /// With `$APPID$`. `None` sends no messages.
-    #[serde(default)]
     pub(super) message_url: Option<String>,
     /// Whether pushes trust every certificate.
     #[serde(skip)]
     pub(super) trusts_any_certificate: bool,
-    #[serde(default = "new_push_token")]
     pub(super) push_token: String,
-    #[serde(default = "new_encoding_aes_key")]
     pub(super) encoding_aes_key: String,
-    #[serde(default)]
     pub(super) previous_push_token: Option<String>,
-    #[serde(default)]
     pub(super) previous_encoding_aes_key: Option<String>,
     /// In milliseconds.
-    #[serde(default = "five_seconds")]
     pub(super) push_timeout_ms: u64,
     /// Host of the page that links to the authorisation page. `None` allows any.
-    #[serde(default)]
     pub(super) page_host: Option<String>,
     /// Hosts that the authorisation page may redirect to. Empty allows any.
-    #[serde(default)]
     pub(super) redirect_hosts: Vec<String>,
     /// JS safe domains of every account that authorised the platform.
-    #[serde(default)]
     pub(super) safe_domains: Vec<String>,
     /// Accounts that authorised the platform before the sandbox started.
-    #[serde(default)]
     pub(super) authorized_by: Vec<String>,
     /// `None` allows any address.
-    #[serde(default)]
     pub(super) allow_ips: Option<Vec<String>>,
     /// Replaces the caller's real address.
-    #[serde(default)]
     pub(super) caller_ip: Option<IpAddr>,
     /// In seconds.
-    #[serde(default = "two_hours")]
     pub(super) token_ttl: u64,
     /// In seconds.
-    #[serde(default = "ten_minutes")]
     pub(super) pre_auth_code_ttl: u64,
     /// In seconds.
-    #[serde(default = "ten_minutes")]
     pub(super) authorization_code_ttl: u64,
-    #[serde(default = "yes")]
     pub(super) token_overlap: bool,
-    #[serde(default)]
     pub(super) reauthorization_renews_refresh_token: bool,
-    #[serde(default)]
     pub(super) list_without_refresh_tokens: bool,
-    #[serde(default)]
     pub(super) quotas: Quotas,
-    #[serde(default)]
     pub(super) switches: Switches,
 }
 
@@ -96,22 +75,27 @@ impl OpenPlatform {
             encoding_aes_key: new_encoding_aes_key(),
             previous_push_token: None,
             previous_encoding_aes_key: None,
-            push_timeout_ms: five_seconds(),
+            push_timeout_ms: 5_000,
             page_host: None,
             redirect_hosts: Vec::new(),
             safe_domains: Vec::new(),
             authorized_by: Vec::new(),
             allow_ips: None,
             caller_ip: None,
-            token_ttl: two_hours(),
-            pre_auth_code_ttl: ten_minutes(),
-            authorization_code_ttl: ten_minutes(),
+            token_ttl: TWO_HOURS,
+            pre_auth_code_ttl: TEN_MINUTES,
+            authorization_code_ttl: TEN_MINUTES,
             token_overlap: true,
             reauthorization_renews_refresh_token: false,
             list_without_refresh_tokens: false,
             quotas: Quotas::default(),
             switches: Switches::default(),
         }
+    }
+
+    /// Returns the defaults of a platform that is read from JSON.
+    fn unnamed() -> Self {
+        Self::new("", "")
     }
 
     /// Returns the component_appid.
@@ -308,15 +292,5 @@ impl OpenPlatform {
 /// What WeChat replaces by the account's AppID.
 pub(super) const APP_ID: &str = "$APPID$";
 
-fn ten_minutes() -> u64 {
-    600
-}
-
-/// A push that takes longer has failed.
-fn five_seconds() -> u64 {
-    5_000
-}
-
-fn yes() -> bool {
-    true
-}
+/// In seconds.
+const TEN_MINUTES: u64 = 600;

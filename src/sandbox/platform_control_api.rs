@@ -23,7 +23,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 async fn add_platform(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
     let platform = read::<OpenPlatform>(&body, PLATFORM)?;
     if let Some(problem) = platform.problem() {
-        return Err(problem.to_owned().into());
+        return Err(format!("{problem}; expected JSON like {PLATFORM}").into());
     }
     let answer = json!({
         "ok": true,

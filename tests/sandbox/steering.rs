@@ -369,7 +369,10 @@ async fn an_account_is_added_over_http_with_all_its_settings() {
 async fn an_invalid_account_is_answered_with_the_valid_settings() {
     let sandbox = sandbox().await;
     for (told, body) in [
-        ("missing field `secret`", r#"{"app_id":"wx1"}"#),
+        (
+            "must not be empty; expected JSON like",
+            r#"{"app_id":"wx1"}"#,
+        ),
         ("unknown field `appid`", r#"{"appid":"wx1","secret":"s"}"#),
         (
             "unknown variant `web`, expected one of `official`, `mini`, `work`",
