@@ -87,7 +87,7 @@ pub use self::app_settings::{App, Platform};
 pub use self::config_check::{Client, PreVerify, Verdict};
 pub use self::demo_accounts::{
     DEMO_AGENT_ID, DEMO_APP_ID, DEMO_COMPONENT_ID, DEMO_CORP_ID, DEMO_DOMAINS, DEMO_MINI_ID,
-    demo_app, demo_apps, demo_platform,
+    demo_apps, demo_platform,
 };
 pub use self::fault::{Fault, FaultKind};
 pub use self::foreign_server::Mode;

@@ -235,15 +235,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_match_the_published_test_vectors() {
-        assert_eq!(
-            hex(&Sha1::digest("abc")),
-            "a9993e364706816aba3e25717850c26c9cd0d89d"
-        );
-        assert_eq!(hex(&Md5::digest("abc")), "900150983cd24fb0d6963f7d28e17f72");
-    }
-
-    #[test]
     fn text_that_is_not_a_hash_is_not_taken_for_one() {
         for signature in [
             "",

@@ -343,20 +343,3 @@ const COLUMNS: [usize; 12] = [20, 32, 40, 50, 60, 64, 80, 85, 100, 120, 128, 255
 /// Maximum difference of two clock readings in seconds: a slow request, or a signature cached for ten
 /// minutes.
 const FAR: i64 = 600;
-
-#[cfg(test)]
-mod tests {
-    use super::orders;
-
-    #[test]
-    fn orders_are_all_different_and_begin_with_the_given_one() {
-        let found = orders(4);
-        assert_eq!(found.len(), 24);
-        assert_eq!(found[0], [0, 1, 2, 3]);
-        assert_eq!(
-            found.iter().collect::<std::collections::HashSet<_>>().len(),
-            24
-        );
-        assert_eq!(orders(0), [Vec::<usize>::new()]);
-    }
-}

@@ -5,18 +5,13 @@ use super::open_platform::OpenPlatform;
 use super::token_values::new_work_secret;
 use crate::hex::hex;
 
-/// Returns the official account.
-#[must_use]
-pub fn demo_app() -> App {
-    bound(App::official(DEMO_APP_ID, new_secret()))
-}
-
 /// Returns one app per platform: an official account, a mini program and a WeCom app.
 #[must_use]
 pub fn demo_apps() -> [App; 3] {
+    let official = bound(App::official(DEMO_APP_ID, new_secret()));
     let mini = bound(App::mini(DEMO_MINI_ID, new_secret()));
     let work = bound(App::work(DEMO_CORP_ID, DEMO_AGENT_ID, new_work_secret()));
-    [demo_app(), mini, work]
+    [official, mini, work]
 }
 
 /// Returns an open platform that the official account and the mini program have authorised. It has no push URL

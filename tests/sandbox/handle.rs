@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use wx_jssdk::clock::{Clock, UnixTime};
-use wx_jssdk::sandbox::{App, DEMO_APP_ID, Revoke, Mode, PreVerify, Sandbox, demo_app};
+use wx_jssdk::sandbox::{App, Mode, Revoke, Sandbox};
 
 use crate::common::wait::called;
 use crate::support::*;
@@ -341,26 +341,4 @@ async fn answers_may_come_with_another_content_type() {
         .await
         .unwrap();
     assert_eq!(answer.headers()["content-type"], "text/plain");
-}
-
-#[tokio::test]
-async fn the_demo_app_has_a_new_secret_each_time() {
-    let (a, b) = (demo_app(), demo_app());
-    assert_eq!(
-        (a.app_id(), a.safe_domains()),
-        (
-            DEMO_APP_ID,
-            ["demo.example.com", "localhost", "127.0.0.1"]
-                .map(String::from)
-                .as_slice()
-        )
-    );
-    assert!(a.secret().len() == 32 && a.secret().bytes().all(|b| b.is_ascii_hexdigit()));
-    assert_ne!(a.secret(), b.secret());
-    let sandbox = sandbox_with(a).await;
-    let unsigned = PreVerify {
-        app_id: DEMO_APP_ID.into(),
-        ..PreVerify::default()
-    };
-    assert!(!sandbox.verify(&unsigned).is_ok());
 }

@@ -166,19 +166,6 @@ async fn wrong_secrets_of_different_hours_do_not_add_up() {
 }
 
 #[tokio::test]
-async fn the_default_ban_limit_is_two_thousand_wrong_secrets() {
-    let (sandbox, client) = (corp().await, client());
-    let url = format!("{}{}", sandbox.url(), gettoken_path("wrong"));
-    for _ in 0..1_999 {
-        let answer = client.get(&url).send().await.unwrap().text().await.unwrap();
-        assert!(answer.starts_with(r#"{"errcode":40001,"#));
-    }
-    assert_eq!(gettoken(&sandbox).await["errcode"], 0);
-    assert_eq!(wrong(&sandbox).await, 40001);
-    assert_eq!(gettoken(&sandbox).await["errcode"], 45009);
-}
-
-#[tokio::test]
 async fn a_ban_applies_to_the_address_for_every_corp() {
     let sandbox = sandbox_with(banned_after(1)).await;
     sandbox.add_app(App::work("wwother", 1, "other"));
