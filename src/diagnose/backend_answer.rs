@@ -165,14 +165,25 @@ impl Answer {
 }
 
 fn api_list(fields: &Map<String, Value>) -> Option<Vec<String>> {
-    let (_, list) = fields.iter().find(|(key, _)| plain(key) == "jsapilist")?;
+    let (_, list) = fields.iter().find(|(key, _)| is_same(key, "jsApiList"))?;
     let names = list.as_array()?.iter();
     names.map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
-/// Returns a name in lower case, without `_` and `-`.
-pub(super) fn plain(name: &str) -> String {
-    name.replace(['_', '-'], "").to_lowercase()
+/// Returns whether two names differ in case, `_` and `-` at most. Allocates nothing, since it is asked at each
+/// `&` of a pasted URL.
+pub(super) fn is_same(name: &str, other: &str) -> bool {
+    letters(name).eq(letters(other))
+}
+
+fn letters(name: &str) -> impl Iterator<Item = u8> {
+    let letters = name.bytes().filter(|byte| !b"_-".contains(byte));
+    letters.map(|byte| byte.to_ascii_lowercase())
+}
+
+/// Returns whether the name is the same as one of these.
+pub(super) fn is_one_of(name: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| is_same(name, known))
 }
 
 /// Returns the first field with one of these names, ignoring case, `_` and `-`, and whether it is spelled
@@ -181,7 +192,7 @@ fn field(fields: &Map<String, Value>, names: &[&str]) -> Option<(String, bool)> 
     names.iter().find_map(|name| {
         let exact = fields
             .get_key_value(*name)
-            .or_else(|| fields.iter().find(|(key, _)| plain(key) == plain(name)));
+            .or_else(|| fields.iter().find(|(key, _)| is_same(key, name)));
         let (key, value) = exact?;
         Some((Answer::text_of(value)?, key == names[0]))
     })
@@ -190,9 +201,7 @@ fn field(fields: &Map<String, Value>, names: &[&str]) -> Option<(String, bool)> 
 /// Returns the other values under these names, ignoring case, `_` and `-`, and the literal of a number that
 /// JavaScript writes in another way.
 fn others(fields: &Map<String, Value>, names: &[&str], chosen: Option<&str>) -> Vec<String> {
-    let named = fields
-        .iter()
-        .filter(|(key, _)| names.iter().any(|name| plain(key) == plain(name)));
+    let named = fields.iter().filter(|(key, _)| is_one_of(key, names));
     named
         .flat_map(|(_, value)| {
             let text = Answer::text_of(value);
@@ -205,12 +214,12 @@ fn others(fields: &Map<String, Value>, names: &[&str], chosen: Option<&str>) -> 
         .collect()
 }
 
-const SIGNATURE: [&str; 3] = ["signature", "sign", "jsSignature"];
+pub(super) const SIGNATURE: [&str; 3] = ["signature", "sign", "jsSignature"];
 const NONCE: [&str; 3] = ["nonceStr", "nonce", "noncestring"];
 const TIMESTAMP: [&str; 3] = ["timestamp", "time", "ts"];
 const APP_ID: [&str; 4] = ["appId", "corpid", "app", "wxAppId"];
 const AGENT_ID: [&str; 1] = ["agentid"];
-const URL: [&str; 2] = ["url", "signUrl"];
+pub(super) const URL: [&str; 2] = ["url", "signUrl"];
 const SHARED: [&str; 2] = ["title", "imgUrl"];
 
 /// Maximum depth. No real answer is nested deeper, also in a HAR file, and a deliberately deep text costs

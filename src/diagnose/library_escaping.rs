@@ -97,7 +97,7 @@ pub(super) const PATHS: &[fn(&str) -> String] = &[
     |text| keeping(text, b"-_.~$&+,/:;=@"),
     |text| keeping(text, b"-_.!~*'()/:@&+$,"),
     |text| keeping(text, b"-_.!~*'()/:@&+$,;="),
-    |text| keeping(text, b"-_.!~*'();,/?:@&=+$#"),
+    whole,
     |text| keeping(text, b"-_.!~*'();,/:@&=+$\"<>[]\\^`{|}"),
     |text| keeping(text, b"-_.!~*();,/:@&=+$%"),
     |text| keeping(text, b"-_.~/"),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use self::extract::{ERROR, errcode_in, js_api_list_in, json_in, values_in, word_of};
 
-use super::backend_answer::{Answer, plain};
+use super::backend_answer::{Answer, is_same};
 use super::url_mistakes::NOTHING;
 use super::{Case, Role, Target, client_errors, hash, ticket_input};
 use crate::credential::Secret;
@@ -203,7 +203,7 @@ impl Paste {
         }
         let named = ERROR
             .iter()
-            .find_map(|name| found.iter().find(|(key, _)| plain(key) == *name))
+            .find_map(|name| found.iter().find(|(key, _)| is_same(key, name)))
             .and_then(|(_, value)| value.as_str())
             .filter(|words| is_said_by_wechat(words));
         let text = named.unwrap_or(text);

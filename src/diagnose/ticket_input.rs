@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::Role;
-use super::backend_answer::plain;
+use super::backend_answer::is_one_of;
 use crate::credential::Secret;
 
 /// Extracts the ticket. A ticket from a pasted string is kept unchanged, since that is what was hashed.
@@ -28,10 +28,9 @@ pub(super) fn read(role: &Role, given: Secret) -> Secret {
 pub(super) fn in_json(json: &Value) -> Option<Secret> {
     match json {
         Value::Object(fields) => {
-            let is_ticket = |key: &str| NAMES.contains(&plain(key).as_str());
             let own = fields
                 .iter()
-                .find_map(|(key, value)| value.as_str().filter(|_| is_ticket(key)));
+                .find_map(|(key, value)| value.as_str().filter(|_| is_one_of(key, &NAMES)));
             own.filter(|value| is_long_enough(value))
                 .map(Secret::new)
                 .or_else(|| fields.values().find_map(in_json))

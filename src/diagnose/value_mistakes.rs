@@ -298,7 +298,7 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
     found
 }
 
-/// Returns every order of `count` items. The given order comes first.
+/// Returns every order of `count` items.
 pub(super) fn orders(count: usize) -> Vec<Vec<usize>> {
     let mut orders = vec![Vec::new()];
     for _ in 0..count {

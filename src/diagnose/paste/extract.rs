@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::diagnose::backend_answer::plain;
+use crate::diagnose::backend_answer::{SIGNATURE, URL, is_one_of, is_same};
 use crate::diagnose::ticket_input;
 
 /// Returns the names in `jsApiList: […]`, in JSON or in source; `None` if it is missing or contains anything
@@ -57,7 +57,7 @@ pub(super) fn errcode_in(json: &Value) -> Option<String> {
             let named = |name: &str| {
                 fields
                     .iter()
-                    .find(|(key, _)| plain(key) == name)
+                    .find(|(key, _)| is_same(key, name))
                     .map(|(_, value)| value)
             };
             let errcode = named("errcode")
@@ -83,7 +83,7 @@ pub(super) fn word_of(json: &Value, names: &[&str]) -> Option<String> {
         Value::Object(fields) => {
             let own = fields
                 .iter()
-                .filter(|(key, _)| names.contains(&plain(key).as_str()))
+                .filter(|(key, _)| is_one_of(key, names))
                 .find_map(|(_, value)| match value {
                     Value::String(text) => Some(text.clone()),
                     Value::Array(items) => items.first().and_then(Value::as_str).map(str::to_owned),
@@ -167,7 +167,7 @@ fn value_after<'a>(
         let value = value.replace("\\/", "/").replace("\\u0026", "&");
         return Some((value, &inside[end + close.len_utf8()..]));
     }
-    let end = if is_one_of(name, &URLS) {
+    let end = if is_one_of(name, &URL) {
         end_of_url(text, matches!(before, Some('&' | '?')), budget)?
     } else {
         text.find(|c: char| c.is_whitespace() || ",;&}])<>\"\\，；。）】”".contains(c))
@@ -246,51 +246,39 @@ fn is_field(text: &str, any: bool) -> bool {
     after
         .trim_start_matches(['"', '\''])
         .starts_with(['=', ':'])
-        && (is_one_of(name, &["signature", "noncestr"]) || (any && is_known(name)))
+        && (is_one_of(name, &["signature", "nonceStr"]) || (any && is_known(name)))
 }
 
 /// Returns whether a backend's answer may have a value with this name.
 fn is_known(name: &str) -> bool {
-    is_one_of(name, &SIGNATURES)
+    is_one_of(name, &SIGNATURE)
         || is_one_of(name, &IDS)
-        || is_one_of(name, &URLS)
-        || is_one_of(name, &[TIMESTAMP])
+        || is_one_of(name, &URL)
+        || is_same(name, TIMESTAMP)
         || is_one_of(name, &ticket_input::NAMES)
         || is_one_of(name, &ERROR)
 }
 
-/// Returns whether the name is one of these, ignoring case, `_` and `-`. Allocates nothing, since it is asked
-/// at each `&` of a URL.
-fn is_one_of(name: &str, known: &[&str]) -> bool {
-    let letters = || name.bytes().filter(|byte| !b"_-".contains(byte));
-    known.iter().any(|known| {
-        letters()
-            .map(|byte| byte.to_ascii_lowercase())
-            .eq(known.bytes())
-    })
-}
-
 /// Returns whether the name is a known one and the value a literal, not a variable or a call.
 fn is_wanted(name: &str, value: &str) -> bool {
-    let name = plain(name);
-    let is_literal = !value.is_empty() && plain(value) != name && !value.contains(['(', '$', '{']);
+    let is_literal = !value.is_empty() && !is_same(value, name) && !value.contains(['(', '$', '{']);
     let dotted = value.contains('.') && !value.contains("://");
-    match name.as_str() {
-        name if SIGNATURES.contains(&name) => value.len() >= MIN_SIGNATURE && is_literal && !dotted,
-        TIMESTAMP => value.bytes().all(|byte| byte.is_ascii_digit()) && is_literal,
-        name if IDS.contains(&name) => {
-            let in_source = |c: char| c.is_whitespace() || "\"'".contains(c);
-            is_literal && !dotted && !value.starts_with('%') && !value.contains(in_source)
-        }
-        name if URLS.contains(&name) => is_literal && value.contains("://"),
-        name if ticket_input::NAMES.contains(&name) => {
-            ticket_input::is_long_enough(value) && is_literal && !dotted
-        }
-        name => ERROR.contains(&name) && is_literal,
+    if is_one_of(name, &SIGNATURE) {
+        value.len() >= MIN_SIGNATURE && is_literal && !dotted
+    } else if is_same(name, TIMESTAMP) {
+        value.bytes().all(|byte| byte.is_ascii_digit()) && is_literal
+    } else if is_one_of(name, &IDS) {
+        let in_source = |c: char| c.is_whitespace() || "\"'".contains(c);
+        is_literal && !dotted && !value.starts_with('%') && !value.contains(in_source)
+    } else if is_one_of(name, &URL) {
+        is_literal && value.contains("://")
+    } else if is_one_of(name, &ticket_input::NAMES) {
+        ticket_input::is_long_enough(value) && is_literal && !dotted
+    } else {
+        is_one_of(name, &ERROR) && is_literal
     }
 }
 
-const SIGNATURES: [&str; 3] = ["signature", "sign", "jssignature"];
 const TIMESTAMP: &str = "timestamp";
 const IDS: [&str; 7] = [
     "noncestr",
@@ -301,7 +289,6 @@ const IDS: [&str; 7] = [
     "agentid",
     "wxappid",
 ];
-const URLS: [&str; 2] = ["url", "signurl"];
 pub(super) const ERROR: [&str; 2] = ["errmsg", "errormessage"];
 
 /// Limits the values that are read, each of which may reach to the end of the text.
