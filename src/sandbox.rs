@@ -71,7 +71,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::Method;
 use actix_web::web::{self, Data};
 
 use crate::clock::Clock;
@@ -358,12 +357,9 @@ impl Sandbox {
     /// Returns a scope that serves `POST /sandbox/pre-verify` on another listener, so that a page can call
     /// its own origin.
     pub fn pre_verify_scope(&self) -> actix_web::Scope {
-        let judge = web::resource("")
-            .route(web::post().to(control_api::pre_verify))
-            .route(web::method(Method::OPTIONS).to(control_api::preflight));
         web::scope("/sandbox/pre-verify")
             .app_data(Data::from(self.shared.clone()))
-            .service(judge)
+            .configure(control_api::pre_verify_at(""))
     }
 
     /// Sets the `Content-Type` of all further answers, WeCom's included.

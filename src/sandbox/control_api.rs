@@ -5,11 +5,13 @@
 use std::time::Duration;
 
 use actix_web::dev::HttpServiceFactory;
+use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    HeaderValue,
 };
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, Bytes, Data, Json};
+use actix_web::web::{self, Bytes, Data, Json, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -42,28 +44,33 @@ pub(super) fn scope() -> impl HttpServiceFactory {
         .route("/login-codes", web::post().to(login_code))
         .route("/accounts", web::post().to(add_account))
         .route("/reset", web::post().to(reset))
-        .route("/pre-verify", web::post().to(pre_verify))
-        .route(
-            "/pre-verify",
-            web::method(actix_web::http::Method::OPTIONS).to(preflight),
-        )
+        .configure(pre_verify_at("/pre-verify"))
         .configure(hosts_control_api::routes)
         .configure(platform_control_api::routes)
         .default_service(web::to(unknown))
         .wrap(from_fn(own_pages_only))
 }
 
+/// Returns the routes of the client's verdict. Other listeners can mount them.
+pub(super) fn pre_verify_at(path: &str) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        config
+            .route(path, web::post().to(pre_verify))
+            .route(path, web::method(Method::OPTIONS).to(preflight));
+    }
+}
+
 /// Answers with the client's verdict, to pages of any origin: the sandbox stands in for the phone's client,
-/// which has no origin either. Other listeners can mount it.
-pub(super) async fn pre_verify(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+/// which has no origin either.
+async fn pre_verify(shared: Data<Shared>, body: Bytes) -> HttpResponse {
     let mut response = match judge(&shared, &body) {
         Ok(verdict) => HttpResponse::Ok().json(json!(verdict)),
         Err(problem) => problem.error_response(),
     };
-    response.headers_mut().insert(
-        ACCESS_CONTROL_ALLOW_ORIGIN,
-        actix_web::http::header::HeaderValue::from_static("*"),
-    );
+    let any = HeaderValue::from_static("*");
+    response
+        .headers_mut()
+        .insert(ACCESS_CONTROL_ALLOW_ORIGIN, any);
     response
 }
 
@@ -94,7 +101,7 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, Problem> {
     })
 }
 
-pub(super) async fn preflight() -> HttpResponse {
+async fn preflight() -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))

@@ -8,8 +8,7 @@
   // iOS checks the URL the page was loaded with, even if it was changed before this script ran.
   var loaded = performance.getEntriesByType("navigation")[0];
   var landingUrl = loaded && loaded.name.indexOf(location.origin + "/") === 0 ? loaded.name : location.href;
-  var realUserAgent = navigator.userAgent;
-  if (/MicroMessenger/i.test(realUserAgent) || window.WeixinJSBridge) return;
+  if (/MicroMessenger/i.test(navigator.userAgent) || window.WeixinJSBridge) return;
 
   // A page on another port loads this script from the sandbox's service, which verifies.
   var service = document.currentScript ? new URL(document.currentScript.src).origin : "";
@@ -112,7 +111,6 @@
     tags: client.tags,
     // The sandbox's own WeCom account; WeCom does not know the official one.
     account: name === "wecom" ? "demo-work" : "",
-    realUserAgent: realUserAgent,
     t: t,
     plays: plays,
     free: free,
