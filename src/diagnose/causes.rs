@@ -195,7 +195,7 @@ pub(super) static MILLISECONDS: Cause = row("timestamp_in_milliseconds",
 pub(super) static OTHER_TIME: Cause = row("another_timestamp",
     ["the signed timestamp differs from the one that was sent: the clock was read twice", "签名用的时间戳与返回的不同：取了两次时间"], ONE_VALUE);
 pub(super) static TIME_ZONE: Cause = row("timestamp_in_local_time",
-    ["the signed timestamp is off by whole hours: local time was used as UTC", "签名用的时间戳相差整小时：把本地时间当作了 UTC"], ONE_VALUE);
+    ["the signed timestamp is off by hours or half hours: local time was used as UTC", "签名用的时间戳相差若干小时或半小时：把本地时间当作了 UTC"], ONE_VALUE);
 pub(super) static TIME_AS_TEXT: Cause = row("timestamp_written_otherwise",
     ["the timestamp was formatted differently when signed (quotes, decimals, blanks), or was missing", "签名时时间戳的写法不同（引号、小数、空白）或为空"], ONE_VALUE);
 pub(super) static TWO_NONCES: Cause = row("two_nonces",
