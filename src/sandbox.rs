@@ -262,7 +262,7 @@ impl Sandbox {
     pub fn fault(&self, fault: Fault) {
         let path = known_path(fault.endpoint).to_owned();
         let mut inside = self.shared.inside();
-        inside.faults.lay(path, fault.kind, fault.times);
+        inside.faults.add(path, fault.kind, fault.times);
     }
 
     /// Removes all faults.

@@ -38,7 +38,7 @@ impl Simulator {
         let token = call.param("access_token").unwrap_or_default();
         if let Some(PlatformToken::Component { at, .. }) = self.platform_token(token, now) {
             self.component_caller(call, now)?;
-            return self.platforms[at].quota(&call.json()?);
+            return self.components[at].quota(&call.json()?);
         }
         self.caller(call, now)?.quota(&call.json()?)
     }

@@ -93,7 +93,7 @@ async fn show(shared: Data<Shared>, request: HttpRequest) -> HttpResponse {
         let inside = shared.inside();
         let simulator = &inside.simulator;
         let component = simulator
-            .platform(&visit.component_appid)
+            .component(&visit.component_appid)
             .map_err(|_| UNKNOWN)?;
         if !is_linked_from(&component.settings, &request) {
             return Err((
@@ -124,7 +124,7 @@ async fn authorize(shared: Data<Shared>, body: Bytes) -> HttpResponse {
             let inside = shared.inside();
             let component = inside
                 .simulator
-                .platform(&visit.component_appid)
+                .component(&visit.component_appid)
                 .map_err(|_| UNKNOWN)?;
             let offered = inside.simulator.app(&visit.app_id);
             if !offered.is_some_and(|running| visit.offers(&running.app)) {

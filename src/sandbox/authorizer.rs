@@ -69,7 +69,7 @@ impl Simulator {
             ));
         }
         let app_id = app.app_id.clone();
-        let component = self.platform_mut(component)?;
+        let component = self.component_mut(component)?;
         if let Some(code) = pre_auth_code {
             component.use_pre_auth_code(code);
         }
@@ -84,7 +84,7 @@ impl Simulator {
         app_id: &str,
         now: UnixTime,
     ) -> Result<Message, String> {
-        let component = self.platform_mut(component)?;
+        let component = self.component_mut(component)?;
         let problem = component.not_authorised(app_id);
         let authorizer = find(&mut component.authorizers, app_id).map_err(|_| problem)?;
         authorizer.authorized = false;
@@ -104,7 +104,7 @@ impl Simulator {
         now: UnixTime,
     ) -> Result<String, Refusal> {
         let code = text(body, "authorization_code").ok_or_else(|| Refusal::new(41008))?;
-        let component = &mut self.platforms[at];
+        let component = &mut self.components[at];
         let known = component
             .codes
             .iter_mut()
@@ -116,7 +116,7 @@ impl Simulator {
         known.used = true;
         let app_id = known.app_id.clone();
         let platform = self.platform_of(&app_id);
-        let component = &mut self.platforms[at];
+        let component = &mut self.components[at];
         let authorizer = find(&mut component.authorizers, &app_id)?;
         let issued = component.settings.issue(&mut authorizer.tokens, now);
         let refresh_token = authorizer
@@ -152,7 +152,7 @@ impl Simulator {
             authorizer_refresh_token: &'a str,
         }
         let app_id = text(body, "authorizer_appid").ok_or_else(|| Refusal::new(41002))?;
-        let component = &mut self.platforms[at];
+        let component = &mut self.components[at];
         let authorizer = find(&mut component.authorizers, app_id)?;
         let given = text(body, "authorizer_refresh_token");
         let Some(refresh_token) = authorizer
@@ -172,7 +172,7 @@ impl Simulator {
 
     pub(super) fn authorizer_info(&self, at: usize, body: &Value) -> Result<String, Refusal> {
         let app_id = text(body, "authorizer_appid").ok_or_else(|| Refusal::new(41002))?;
-        let authorizer = self.platforms[at].authorizer(app_id)?;
+        let authorizer = self.components[at].authorizer(app_id)?;
         let platform = self.platform_of(app_id);
         let is_mini = platform == Platform::Mini;
         let mut info = json!({
@@ -210,7 +210,7 @@ impl Simulator {
     /// Returns the JS safe domains that an account has by the platforms it authorised.
     pub(super) fn platform_domains(&self, app: &App) -> impl Iterator<Item = &String> {
         let is_official = app.platform() == Platform::Official;
-        self.platforms
+        self.components
             .iter()
             .filter(move |it| is_official && it.authorizer(app.app_id()).is_ok())
             .flat_map(|it| &it.settings.safe_domains)

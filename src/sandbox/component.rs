@@ -56,27 +56,27 @@ impl Simulator {
     /// Adds a platform, or replaces the settings of an existing one; its state is kept.
     pub(super) fn add_platform(&mut self, settings: OpenPlatform, now: UnixTime) {
         let known = self
-            .platforms
+            .components
             .iter()
             .position(|it| it.settings.app_id == settings.app_id);
-        let at = known.unwrap_or(self.platforms.len());
+        let at = known.unwrap_or(self.components.len());
         match known {
-            Some(at) => self.platforms[at].settings = settings,
-            None => self.platforms.push(Component::new(settings)),
+            Some(at) => self.components[at].settings = settings,
+            None => self.components.push(Component::new(settings)),
         }
-        self.platforms[at].add_earlier_authorizers(now);
+        self.components[at].add_earlier_authorizers(now);
     }
 
     /// Returns the platform with this component_appid.
-    pub(super) fn platform(&self, app_id: &str) -> Result<&Component, String> {
-        self.platforms
+    pub(super) fn component(&self, app_id: &str) -> Result<&Component, String> {
+        self.components
             .iter()
             .find(|it| it.settings.app_id == app_id)
             .ok_or_else(|| no_platform(app_id))
     }
 
-    pub(super) fn platform_mut(&mut self, app_id: &str) -> Result<&mut Component, String> {
-        self.platforms
+    pub(super) fn component_mut(&mut self, app_id: &str) -> Result<&mut Component, String> {
+        self.components
             .iter_mut()
             .find(|it| it.settings.app_id == app_id)
             .ok_or_else(|| no_platform(app_id))
@@ -95,10 +95,10 @@ impl Simulator {
             _ => {
                 let (at, body) = self.authenticated(call, now)?;
                 match call.endpoint {
-                    Endpoint::CreatePreAuthCode => Ok(self.platforms[at].pre_auth_code(now)),
+                    Endpoint::CreatePreAuthCode => Ok(self.components[at].pre_auth_code(now)),
                     Endpoint::QueryAuth => self.query_auth(at, &body, now),
                     Endpoint::AuthorizerToken => self.authorizer_token(at, &body, now),
-                    Endpoint::AuthorizerList => self.platforms[at].list(&body),
+                    Endpoint::AuthorizerList => self.components[at].list(&body),
                     _ => self.authorizer_info(at, &body),
                 }
             }
@@ -164,7 +164,7 @@ impl Simulator {
     fn component_named(&mut self, body: &Value) -> Result<&mut Component, Refusal> {
         let app_id = text(body, "component_appid").ok_or_else(|| Refusal::new(41018))?;
         let is_account = self.apps.iter().any(|it| it.app.app_id == app_id);
-        self.platform_mut(app_id)
+        self.component_mut(app_id)
             .map_err(|_| Refusal::new(if is_account { 61011 } else { 40013 }))
     }
 
@@ -174,7 +174,7 @@ impl Simulator {
         let body = component_body(call)?;
         match text(&body, "component_appid") {
             None => Err(Refusal::new(41018)),
-            Some(app_id) if app_id != self.platforms[at].settings.app_id => {
+            Some(app_id) if app_id != self.components[at].settings.app_id => {
                 Err(Refusal::new(40013))
             }
             Some(_) => Ok((at, body)),

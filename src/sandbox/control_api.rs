@@ -36,7 +36,7 @@ pub(super) fn scope() -> impl HttpServiceFactory {
     web::scope("/sandbox")
         .route("/state", web::get().to(state))
         .route("/requests", web::get().to(requests))
-        .route("/faults", web::post().to(lay_fault))
+        .route("/faults", web::post().to(add_fault))
         .route("/faults", web::delete().to(clear_faults))
         .route("/advance", web::post().to(advance))
         .route("/revoke", web::post().to(revoke))
@@ -128,11 +128,11 @@ async fn requests(shared: Data<Shared>, request: HttpRequest) -> Result<Json<Val
     Ok(Json(json!({ "requests": requests })))
 }
 
-async fn lay_fault(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem> {
+async fn add_fault(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem> {
     let order = read::<FaultOrder>(&body, FAULT)?;
     let kind = order.kind()?;
     let mut inside = shared.inside();
-    inside.faults.lay(order.endpoint, kind, order.times);
+    inside.faults.add(order.endpoint, kind, order.times);
     Ok(DONE)
 }
 

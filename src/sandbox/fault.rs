@@ -77,7 +77,7 @@ struct Queued {
 }
 
 impl Faults {
-    pub(super) fn lay(&mut self, path: String, kind: FaultKind, times: u64) {
+    pub(super) fn add(&mut self, path: String, kind: FaultKind, times: u64) {
         self.0.push(Queued { path, kind, times });
     }
 

@@ -99,7 +99,7 @@ impl Shared {
             ));
         }
         let inside = self.inside();
-        let right = inside.simulator.platform(component)?.token_of_code(code);
+        let right = inside.simulator.component(component)?.token_of_code(code);
         match right {
             Some(right) if token.as_deref() == Some(right) => Ok(()),
             Some(_) => Err(format!(

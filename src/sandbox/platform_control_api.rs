@@ -99,7 +99,7 @@ async fn check_going_live(shared: Data<Shared>, body: Bytes) -> Result<Json<Valu
     }
     let order = read::<Order>(&body, CHECK)?;
     let component = shared.platform_or_only(order.component_appid)?;
-    shared.inside().simulator.platform(&component)?;
+    shared.inside().simulator.component(&component)?;
     Ok(Json(match shared.check_going_live(&component).await {
         Ok(()) => json!({ "passed": true }),
         Err(problem) => json!({ "passed": false, "problem": problem }),
@@ -112,7 +112,7 @@ impl Shared {
         if let Some(app_id) = given {
             return Ok(app_id);
         }
-        match self.inside().simulator.platforms.as_slice() {
+        match self.inside().simulator.components.as_slice() {
             [only] => Ok(only.settings.app_id.clone()),
             [] => Err("the sandbox has no open platform".to_owned()),
             _ => Err(

@@ -81,14 +81,14 @@ impl Sandbox {
     #[must_use]
     pub fn push_replies(&self, component_app_id: &str) -> Vec<PushReply> {
         let inside = self.shared.inside();
-        let component = known(inside.simulator.platform(component_app_id));
+        let component = known(inside.simulator.component(component_app_id));
         component.pushes.replies.iter().cloned().collect()
     }
 
     /// Waits until `at_least` pushes to a platform were answered or have failed, repeated ones included.
     pub async fn wait_for_pushes(&self, component_app_id: &str, at_least: u64) {
         let sent = |inside: &Inside| {
-            let component = known(inside.simulator.platform(component_app_id));
+            let component = known(inside.simulator.component(component_app_id));
             component.pushes.sent
         };
         self.shared
@@ -100,7 +100,7 @@ impl Sandbox {
     #[must_use]
     pub fn component_ticket(&self, component_app_id: &str) -> Option<String> {
         let inside = self.shared.inside();
-        let component = known(inside.simulator.platform(component_app_id));
+        let component = known(inside.simulator.component(component_app_id));
         component.ticket().map(|(ticket, _)| ticket.to_owned())
     }
 
@@ -124,7 +124,7 @@ impl Sandbox {
     #[must_use]
     pub fn authorizer_refresh_token(&self, component_app_id: &str, app: &str) -> Option<String> {
         let inside = self.shared.inside();
-        let component = known(inside.simulator.platform(component_app_id));
+        let component = known(inside.simulator.component(component_app_id));
         known(inside.simulator.known_app(app));
         let authorizer = component.authorizer(app).ok()?;
         authorizer.refresh_token.clone()
@@ -191,7 +191,7 @@ impl Shared {
 }
 
 fn component_tokens<'a>(simulator: &'a mut Simulator, component: &str) -> &'a mut IssuedValues {
-    &mut known(simulator.platform_mut(component)).token
+    &mut known(simulator.component_mut(component)).token
 }
 
 fn authorizer_tokens<'a>(
@@ -199,7 +199,7 @@ fn authorizer_tokens<'a>(
     component: &str,
     app: &str,
 ) -> &'a mut IssuedValues {
-    let component = known(simulator.platform_mut(component));
+    let component = known(simulator.component_mut(component));
     let authorizer = component.authorizers.iter_mut().find(|it| it.app_id == app);
     let known = authorizer.unwrap_or_else(|| panic!("\"{app}\" never authorised the platform"));
     &mut known.tokens

@@ -22,7 +22,7 @@ pub(super) enum PlatformToken {
 impl Simulator {
     /// Returns the owner of a token, if an open platform got it.
     pub(super) fn platform_token(&self, token: &str, now: UnixTime) -> Option<PlatformToken> {
-        self.platforms.iter().enumerate().find_map(|(at, it)| {
+        self.components.iter().enumerate().find_map(|(at, it)| {
             if let Some(fate) = it.token.fate(token, now) {
                 return Some(PlatformToken::Component { at, fate });
             }
@@ -49,7 +49,7 @@ impl Simulator {
                 app_id,
                 fate: Fate::Alive,
             }) => {
-                self.platforms[at].check_address(call)?;
+                self.components[at].check_address(call)?;
                 self.position(&app_id).ok_or_else(|| Refusal::new(61003))
             }
             Some(PlatformToken::Authorizer {
@@ -86,8 +86,8 @@ impl Simulator {
                 return Err(Refusal::new(if of_account { 61014 } else { 40001 }));
             }
         };
-        self.platforms[at].check_address(call)?;
-        self.platforms[at].spend(call.endpoint, now)?;
+        self.components[at].check_address(call)?;
+        self.components[at].spend(call.endpoint, now)?;
         Ok(at)
     }
 }

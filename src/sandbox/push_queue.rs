@@ -152,7 +152,7 @@ impl Shared {
         let make = || {
             let (now, wall) = (self.clock.now(), self.clock.wall());
             let mut inside = self.inside();
-            let component = inside.simulator.platform_mut(component)?;
+            let component = inside.simulator.component_mut(component)?;
             let sealed = component.seal(push, now, wall)?;
             Ok::<_, String>(component.delivery(sealed, None))
         };
@@ -182,7 +182,7 @@ impl Shared {
         let delivery = self.sealed_event(component, message)?;
         let now = self.clock.now();
         let mut inside = self.inside();
-        let component = inside.simulator.platform_mut(component)?;
+        let component = inside.simulator.component_mut(component)?;
         component.enqueue(delivery.sealed, now, 0);
         drop(inside);
         self.pushes_due.notify_one();
@@ -192,7 +192,7 @@ impl Shared {
     fn sealed_event(&self, component: &str, message: &Message) -> Result<Delivery, String> {
         let wall = self.clock.wall();
         let mut inside = self.inside();
-        let component = inside.simulator.platform_mut(component)?;
+        let component = inside.simulator.component_mut(component)?;
         let sealed = Sealed::new(&component.settings, message, &Push::default(), wall)?;
         component.pushes.last = Some(sealed.clone());
         Ok(component.delivery(sealed, Some(0)))
@@ -202,7 +202,7 @@ impl Shared {
     fn due_push(&self) -> Option<Delivery> {
         let (now, wall) = (self.clock.now(), self.clock.wall());
         let mut inside = self.inside();
-        inside.simulator.platforms.iter_mut().find_map(|it| {
+        inside.simulator.components.iter_mut().find_map(|it| {
             // It fails only if the keys are not valid, which is checked when the platform is added.
             let _ = it.tick(now, wall);
             let due = it.pushes.take(now)?;
@@ -238,7 +238,7 @@ impl Shared {
         };
         let now = self.clock.now();
         let mut inside = self.inside();
-        if let Ok(component) = inside.simulator.platform_mut(&delivery.component) {
+        if let Ok(component) = inside.simulator.component_mut(&delivery.component) {
             push_back(&mut component.pushes.replies, reply.clone(), REPLIES);
             let again = delivery.tries.filter(|tries| *tries < RETRIES);
             if let Some(tries) = again.filter(|_| !reply.is_success()) {

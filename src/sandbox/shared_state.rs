@@ -132,7 +132,7 @@ impl Shared {
     pub(super) fn count(&self, path: &str) {
         let mut inside = self.inside();
         inside.calls_mut(path).received += 1;
-        let may_push = !inside.simulator.platforms.is_empty();
+        let may_push = !inside.simulator.components.is_empty();
         drop(inside);
         self.counted.send_replace(());
         if may_push {

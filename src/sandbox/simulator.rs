@@ -28,7 +28,7 @@ use super::work::{Bans, Corp, TicketHours};
 pub(super) struct Simulator {
     pub(super) apps: Vec<Running>,
     /// Open platforms, to which apps may give authority.
-    pub(super) platforms: Vec<Component>,
+    pub(super) components: Vec<Component>,
     /// By corp id: state shared by the apps of a corp.
     pub(super) corps: BTreeMap<String, Corp>,
     pub(super) bans: Bans,
@@ -164,8 +164,8 @@ impl Simulator {
         for running in &mut self.apps {
             *running = Running::new(running.app.clone());
         }
-        for platform in &mut self.platforms {
-            platform.reset(now);
+        for component in &mut self.components {
+            component.reset(now);
         }
         self.corps.clear();
         self.bans.clear();
@@ -204,7 +204,11 @@ impl Simulator {
         let app_id = app_id
             .filter(|id| !id.is_empty())
             .ok_or_else(|| Refusal::new(41002))?;
-        if self.platforms.iter().any(|it| it.settings.app_id == app_id) {
+        if self
+            .components
+            .iter()
+            .any(|it| it.settings.app_id == app_id)
+        {
             return Err(Refusal::new(61024));
         }
         let mut apps = self

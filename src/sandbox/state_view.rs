@@ -132,7 +132,7 @@ impl State {
             .iter()
             .map(|running| AppState::of(&inside.simulator, running, now))
             .collect();
-        let platforms = inside.simulator.platforms.iter();
+        let platforms = inside.simulator.components.iter();
         Self {
             now,
             apps,
