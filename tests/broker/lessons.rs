@@ -11,7 +11,7 @@
 //! | a lease of two milliseconds | store/cluster/life.rs the_lease_outlasts_the_calls_it_covers_but_not_by_minutes |
 //! | SETNX, then EXPIRE: a crash between the two locks for ever | store/redis.rs every_lease_expires |
 //! | every start writes an empty token over the shared one | broker/lessons.rs a_start_reads_and_writes_nothing, broker/cold.rs building_a_broker_makes_no_upstream_call |
-//! | a lock for each object; a map without a lock | broker/lessons.rs clones_of_a_broker_are_handles_on_the_same_one, broker/cold.rs two_apps_of_one_sandbox_never_see_each_others_values |
+//! | a lock for each object; a map without a lock | broker/cold.rs a_thousand_cold_readers_cause_one_token_and_one_ticket_call, broker/cold.rs two_apps_of_one_sandbox_never_see_each_others_values |
 //! | endless refresh on 40164, 40013, 40125; unbounded recursion | broker/cooldown.rs a_wrong_secret_is_never_retried_rapidly, broker/cooldown.rs a_setup_failure_is_retried_in_a_minute, broker/chain.rs there_is_never_a_second_retry, broker/chain.rs an_endless_40001_does_not_burn_the_quota |
 //! | 40001, then broken for two hours | broker/reject.rs a_dead_token_is_replaced, broker/reject.rs fifty_callers_that_saw_the_same_refusal_cause_one_refresh, store/cluster/life.rs a_reject_in_one_process_is_seen_by_all_within_seconds |
 //! | an error on refresh drops a token that is still valid | broker/keeper.rs a_failed_refresh_keeps_the_current_value, broker/reject.rs a_failed_rejection_keeps_the_current_value |
@@ -35,7 +35,6 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::common::wait::called;
 use wx_jssdk::account::Account;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::credential::Secret;
@@ -89,26 +88,6 @@ async fn a_start_reads_and_writes_nothing() {
     }
     assert_eq!(store.load_many(&keys.each_ref()).await.unwrap(), before);
     assert_eq!(sandbox.calls_total(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clones_of_a_broker_are_handles_on_the_same_one() {
-    let sandbox = sandbox(App::official(APP, SECRET)).await;
-    let gate = sandbox.hold(STABLE);
-    let broker = broker(&sandbox, &Store::memory());
-    let reads: Vec<_> = (0..50)
-        .map(|_| {
-            let clone = broker.clone();
-            tokio::spawn(async move { clone.credential("main", Kind::AccessToken).await })
-        })
-        .collect();
-    called(&sandbox, STABLE, 1).await;
-    gate.release();
-    let mut values = HashSet::new();
-    for read in reads {
-        values.insert(read.await.unwrap().unwrap().value.expose().to_owned());
-    }
-    assert_eq!((values.len(), sandbox.calls(STABLE)), (1, 1));
 }
 
 #[tokio::test]

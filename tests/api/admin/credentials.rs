@@ -182,14 +182,7 @@ async fn an_unreachable_wechat_is_a_503_that_says_when_to_retry() {
     world.fault(STABLE, FaultKind::Status(502));
     let answer = world.get_with(KEY, "/credentials/main/access_token").await;
     let problem = answer.problem(503, "upstream_unavailable");
-    assert!(
-        answer
-            .header("retry-after")
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-            >= 1
-    );
+    assert!(answer.retry_after() >= 1);
     let upstream = problem.0["upstream"].as_object().unwrap();
     assert!(
         !upstream.contains_key("errcode") && !upstream.contains_key("errmsg"),
@@ -209,13 +202,7 @@ async fn an_exhausted_quota_is_a_503_that_is_retried_once_an_hour() {
         45009
     );
     assert!(
-        (3_600..=3_660).contains(
-            &answer
-                .header("retry-after")
-                .unwrap()
-                .parse::<u64>()
-                .unwrap()
-        ),
+        (3_600..=3_660).contains(&answer.retry_after()),
         "{answer:?}"
     );
     world.advance(3_599);

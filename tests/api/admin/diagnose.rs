@@ -83,7 +83,6 @@ async fn tickets_and_a_foreign_answer_may_be_included() {
 #[tokio::test]
 async fn a_malformed_body_is_refused_and_not_quoted() {
     let world = World::new().await;
-    let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(70_000));
     for body in [
         "",
         "secret",
@@ -95,7 +94,6 @@ async fn a_malformed_body_is_refused_and_not_quoted() {
         answer.problem(400, "bad_body");
         assert!(!answer.text.contains("secret"), "{}", answer.text);
     }
-    ask(&world, KEY, &long).await.problem(413, "body_too_large");
 }
 
 #[tokio::test]
@@ -122,12 +120,4 @@ async fn pasted_text_is_accepted() {
         ask(&world, KEY, &body).await.ok().0["findings"][0]["code"],
         "scheme_swapped"
     );
-}
-
-#[tokio::test]
-async fn a_wrong_method_is_told_the_allowed_one() {
-    let world = World::new().await;
-    let answer = world.get_with(KEY, "/jssdk/diagnose").await;
-    answer.problem(405, "method_not_allowed");
-    assert_eq!(answer.header("allow"), Some("POST"));
 }

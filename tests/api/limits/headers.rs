@@ -99,12 +99,15 @@ async fn every_answer_of_both_listeners_forbids_mime_sniffing() {
     let world = World::new("", "").await;
     let (public, admin) = (world.public, world.admin);
     let script = "/jssdk/wx-jssdk.js";
+    let evil = "/jssdk/config?url=https%3A%2F%2Fevil.com%2F%3Cscript%3E";
     let tag = get(&world, script).await.header("etag").unwrap().to_owned();
     for (listener, method, target, status) in [
         (public, "GET", PAGE, 200),
         (public, "GET", &*format!("{PAGE}&jsApiList=scanQRCode"), 200),
         (public, "GET", "/healthz", 200),
         (public, "GET", script, 304),
+        (public, "GET", "/jssdk/config", 400),
+        (public, "GET", evil, 403),
         (public, "GET", "/static/none.js", 404),
         (public, "GET", "/nothing", 404),
         (public, "POST", "/healthz", 405),
@@ -127,22 +130,6 @@ async fn every_answer_of_both_listeners_forbids_mime_sniffing() {
             (answer.status, answer.header("x-content-type-options")),
             (status, Some("nosniff")),
             "{method} {target}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn error_answers_forbid_mime_sniffing_too() {
-    let world = World::new("", "").await;
-    for target in [
-        "/jssdk/config",
-        "/nothing",
-        "/jssdk/config?url=https%3A%2F%2Fevil.com%2F%3Cscript%3E",
-    ] {
-        let answer = get(&world, target).await;
-        assert!(
-            answer.status >= 400 && answer.header("x-content-type-options") == Some("nosniff"),
-            "{answer:?}"
         );
     }
 }

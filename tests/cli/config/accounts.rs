@@ -12,6 +12,7 @@ fn a_bad_domain_is_named_with_the_correct_form() {
         ("*.example.com", "wildcard"),
         ("example.com.", "dot"),
         ("", "host name"),
+        ("/path", "host name"),
         (" ", "host name"),
         (" example.com", "host name"),
         ("exa mple.com", "host name"),
@@ -20,7 +21,10 @@ fn a_bad_domain_is_named_with_the_correct_form() {
             "accounts.main.js_safe_domains",
             read(&MAIN.replace("example.com", domain)),
         );
-        assert!(what.contains(word), "{domain:?}: {what}");
+        assert!(
+            what.contains(word) && what.contains(domain),
+            "{domain:?}: {what}"
+        );
     }
 }
 
