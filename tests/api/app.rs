@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use sha1::{Digest as _, Sha1};
 use wx_jssdk::actix::RequestStats;
 use wx_jssdk::broker::Broker;
 use wx_jssdk::clock::{Clock, UnixTime};
@@ -152,10 +151,7 @@ impl TestApp {
             .ticket(text(config, "appId"), "jsapi")
             .expect("a valid ticket");
         let (nonce, timestamp) = (text(config, "nonceStr"), &config["timestamp"]);
-        let digest = Sha1::digest(format!(
-            "jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={signed}"
-        ));
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        upstream::signature(&ticket, nonce, timestamp, signed)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The doctor: the page and its public endpoint. It must never disclose a ticket or sign a page.
 
 use serde_json::{Value, json};
-use sha1::{Digest as _, Sha1};
 use wx_jssdk::Kind;
 use wx_jssdk::sandbox::{Fault, FaultKind, Revoke};
 
 use crate::app::*;
 use crate::common::http;
+use crate::common::upstream::{sha1_hex, signature};
 
 const PATH: &str = "/doctor/diagnose";
 const PAGE: &str = "https://www.example.com/shop?name=%E5%BC%A0#/hot";
@@ -20,17 +20,8 @@ async fn with_demo() -> TestApp {
     .await
 }
 
-fn sha1(text: &str) -> String {
-    Sha1::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
 fn signed(ticket: &str, url: &str) -> String {
-    sha1(&format!(
-        "jsapi_ticket={ticket}&noncestr=n0nce&timestamp=1700000000&url={url}"
-    ))
+    signature(ticket, "n0nce", 1_700_000_000, url)
 }
 
 async fn post(app: &TestApp, content_type: &str, body: &str) -> Answer {
@@ -146,17 +137,17 @@ async fn the_valid_ticket_proves_the_mistake_and_is_in_no_answer() {
         ("access_token_for_ticket", signed(&secrets[0], page)),
         (
             "string_case_changed",
-            sha1(
+            sha1_hex(
                 &format!("jsapi_ticket={ticket}&noncestr=n0nce&timestamp=1700000000&url={page}")
                     .to_uppercase(),
             ),
         ),
         (
             "values_only",
-            sha1(&format!("{ticket}n0nce1700000000{page}")),
+            sha1_hex(&format!("{ticket}n0nce1700000000{page}")),
         ),
         ("signature_is_right", signed(ticket, page)),
-        ("no_known_mistake_fits", sha1("something else")),
+        ("no_known_mistake_fits", sha1_hex("something else")),
     ] {
         let answer = ask(
             &app,
@@ -245,7 +236,7 @@ async fn the_correct_signature_is_never_disclosed() {
     // A foreign page: the endpoint would not sign it, and neither does the doctor.
     for page in ["https://evil.example/pay", "https://www.example.com/"] {
         let right = signed(&secrets[1], page);
-        let question = json!({"url": page, "nonceStr": "n0nce", "timestamp": "1700000000", "signature": sha1("a guess")});
+        let question = json!({"url": page, "nonceStr": "n0nce", "timestamp": "1700000000", "signature": sha1_hex("a guess")});
         let answer = ask(&app, &question).await;
         assert_eq!(answer.ok()["findings"][0]["code"], "no_known_mistake_fits");
         assert!(!answer.text.contains(&right), "{}", answer.text);
@@ -263,7 +254,7 @@ async fn a_pasted_ticket_is_used_and_not_quoted() {
             "tickets": {"current": OWN_TICKET}}),
         // The ticket in the wrong field, and in the page's address.
         json!({"paste": format!("{OWN_TICKET} config:invalid signature"), "tickets": {"current": OWN_TICKET},
-            "url": format!("https://h.cn/p?t={OWN_TICKET}"), "nonce": "n", "timestamp": "1", "signature": sha1("x")}),
+            "url": format!("https://h.cn/p?t={OWN_TICKET}"), "nonce": "n", "timestamp": "1", "signature": sha1_hex("x")}),
     ] {
         let answer = ask(&app, &question).await;
         assert_eq!(answer.ok()["ticket"], "given", "{}", answer.text);
@@ -434,7 +425,10 @@ async fn without_wechat_it_says_that_nothing_could_be_computed() {
     let app = with_demo().await;
     app.sandbox
         .fault(Fault::always(TOKEN_CALL, FaultKind::Errcode(40125)));
-    let paste = format!("config:invalid signature {}", backend_answer(&sha1("x")));
+    let paste = format!(
+        "config:invalid signature {}",
+        backend_answer(&sha1_hex("x"))
+    );
     let json = ask(&app, &json!({"paste": paste, "url": PAGE})).await.ok();
     assert_eq!(
         (&json["ticket"], &json["findings"][0]["code"]),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use wx_jssdk::sandbox::{Push, PushReply};
@@ -32,13 +32,7 @@ impl Company {
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = Vec::new();
-                while !is_whole(&request) {
-                    if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
-                        break;
-                    }
-                }
-                let _ = report.send(String::from_utf8(request).unwrap());
+                let _ = report.send(http::read_request(&mut stream).await);
                 match &response {
                     Some(response) => stream.write_all(response.as_bytes()).await.unwrap(),
                     None => std::future::pending().await,
@@ -55,19 +49,6 @@ impl Company {
             self.address
         )
     }
-}
-
-fn is_whole(request: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(request);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        return false;
-    };
-    let length = head
-        .to_lowercase()
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
-        .unwrap_or(0);
-    body.len() >= length
 }
 
 impl World {

@@ -1,6 +1,7 @@
 //! `wx-jssdk diagnose`: its output and exit codes.
 
 use crate::common::program::*;
+use crate::common::upstream::{sha1_hex, signature};
 
 const TICKET: &str =
     "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
@@ -22,9 +23,7 @@ fn arguments<'a>(url: &'a str, signature: &'a str) -> Vec<&'a str> {
 }
 
 fn signed(url: &str) -> String {
-    sha1_hex(&format!(
-        "jsapi_ticket={TICKET}&noncestr=n&timestamp=1414587457&url={url}"
-    ))
+    signature(TICKET, "n", 1_414_587_457, url)
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use crate::common::http;
 use crate::common::program::*;
 use crate::common::tls::TlsCertificate;
+use crate::common::upstream::signature;
 
 const TICKET: &str =
     "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg";
@@ -228,10 +229,8 @@ async fn nonce_and_timestamp_are_fresh_when_they_are_not_given() {
         assert!((16..=32).contains(&nonce.len()));
         let now = wx_jssdk::Clock::system().wall().0;
         assert!(now.abs_diff(timestamp) < 60, "{timestamp}");
-        let text = format!(
-            "jsapi_ticket={TICKET}&noncestr={nonce}&timestamp={timestamp}&url=https://example.com/"
-        );
-        assert_eq!(config["signature"].as_str(), Some(sha1_hex(&text).as_str()));
+        let expected = signature(TICKET, nonce, timestamp, "https://example.com/");
+        assert_eq!(config["signature"], expected);
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::common::http;
+use crate::common::http::{self, Answer, is_whole};
 use crate::common::program::{APP, BOUND, Running, SECRET, command, run_in};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -104,35 +104,21 @@ async fn ask(stream: &mut TcpStream) -> Result<bool, String> {
         .write_all(request().as_bytes())
         .await
         .map_err(|error| said("sending", error))?;
-    let (mut came, mut buffer) = (Vec::new(), [0; 4_096]);
-    loop {
+    let mut came = Vec::new();
+    while !is_whole(&came) {
         let count = stream
-            .read(&mut buffer)
+            .read_buf(&mut came)
             .await
             .map_err(|error| said("reading", error))?;
         if count == 0 {
             return Err(format!("hung up after {} bytes", came.len()));
         }
-        came.extend_from_slice(&buffer[..count]);
-        let text = String::from_utf8(came.clone()).unwrap();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let head = head.to_ascii_lowercase();
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .unwrap()
-            .parse::<usize>()
-            .unwrap();
-        if body.len() < length {
-            continue;
-        }
-        if !head.starts_with("http/1.1 200 ") || !body.contains("\"signature\"") {
-            return Err(text);
-        }
-        return Ok(head.contains("connection: close"));
     }
+    let answer = Answer::parse(&came);
+    if answer.status != 200 || !answer.text.contains("\"signature\"") {
+        return Err(format!("{answer:?}"));
+    }
+    Ok(answer.header("connection") == Some("close"))
 }
 
 /// Clients that send requests without a pause: half of them keep their connection open.

@@ -14,6 +14,7 @@ use wx_jssdk::sandbox::{App, Sandbox};
 use crate::common::http;
 use crate::common::program::*;
 use crate::common::tls::TlsCertificate;
+use crate::common::upstream::signature;
 use crate::common::wait::called;
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x";
@@ -49,12 +50,8 @@ pub(crate) async fn demo_app(sandbox: &str) -> Value {
 }
 
 fn signature_with(ticket: &str, config: &Value) -> String {
-    sha1_hex(&format!(
-        "jsapi_ticket={ticket}&noncestr={}&timestamp={}&url={}",
-        config["nonceStr"].as_str().unwrap(),
-        config["timestamp"].as_u64().unwrap(),
-        config["url"].as_str().unwrap()
-    ))
+    let text = |name: &str| config[name].as_str().unwrap();
+    signature(ticket, text("nonceStr"), &config["timestamp"], text("url"))
 }
 
 #[tokio::test]

@@ -180,8 +180,15 @@ async fn answer_over(stream: impl AsyncRead + AsyncWrite, request: &[u8]) -> Ans
     Answer::parse(&came)
 }
 
+/// Reads a request that announces the length of its body, or less if the client closes before its end.
+pub(crate) async fn read_request(stream: &mut TcpStream) -> String {
+    let mut came = Vec::new();
+    while !is_whole(&came) && matches!(stream.read_buf(&mut came).await, Ok(1..)) {}
+    String::from_utf8(came).expect("requests are UTF-8")
+}
+
 /// Whether these bytes end with as many bytes of a body as their head announces.
-fn is_whole(came: &[u8]) -> bool {
+pub(crate) fn is_whole(came: &[u8]) -> bool {
     let Some(head) = memmem::find(came, b"\r\n\r\n") else {
         return false;
     };

@@ -308,11 +308,3 @@ pub(crate) fn is_bilingual(text: &str) -> bool {
             .count()
             >= 2
 }
-
-pub(crate) fn sha1_hex(text: &str) -> String {
-    use sha1::{Digest as _, Sha1};
-    Sha1::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}

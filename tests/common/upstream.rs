@@ -1,8 +1,10 @@
-//! Where the services under test find WeChat, and what its client says of their signatures.
+//! Where the services under test find WeChat, and whether their signatures are right.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use serde::Serialize;
+use sha1::{Digest as _, Sha1};
 use wx_jssdk::UpstreamOptions;
 use wx_jssdk::sandbox::{PreVerify, Sandbox, Verdict};
 
@@ -31,4 +33,16 @@ pub(crate) fn verdict(sandbox: &Sandbox, config: &impl Serialize, page: &str) ->
         js_api_list: Some(Vec::new()),
         ..PreVerify::default()
     })
+}
+
+/// Returns the signature that a page at `url` needs, computed as WeChat documents it.
+pub(crate) fn signature(ticket: &str, nonce: &str, timestamp: impl Display, url: &str) -> String {
+    sha1_hex(&format!(
+        "jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={url}"
+    ))
+}
+
+pub(crate) fn sha1_hex(text: &str) -> String {
+    let digest = Sha1::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,6 @@
 //! The calls of an open platform (第三方平台), and its tokens in the calls of accounts.
 
 use serde_json::{Value, json};
-use sha1::{Digest as _, Sha1};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, PreVerify, Quotas};
 
 use crate::platform_support::*;
@@ -400,19 +399,11 @@ async fn a_page_on_the_platforms_domain_is_signed_for_accounts_that_authorised_i
     let tokens = authorized(&sandbox, APP).await;
     let answer = ticket(&sandbox, &tokens.access, "jsapi").await;
     let url = "https://shop.platform.example/a";
-    let signed = format!(
-        "jsapi_ticket={}&noncestr=n&timestamp=1&url={url}",
-        text(&answer, "ticket")
-    );
-    let signature: String = Sha1::digest(signed)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
     let page = PreVerify {
         app_id: APP.to_owned(),
-        timestamp: "1".to_owned(),
-        nonce_str: "n".to_owned(),
-        signature,
+        timestamp: START.0.to_string(),
+        nonce_str: NONCE.to_owned(),
+        signature: signature(text(&answer, "ticket"), url),
         url: url.to_owned(),
         js_api_list: Some(Vec::new()),
         ..PreVerify::default()

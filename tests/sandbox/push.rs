@@ -3,19 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sha1::{Digest as _, Sha1};
 use wx_jssdk::clock::UnixTime;
 use wx_jssdk::sandbox::{Push, Sandbox};
 
+use crate::common::upstream::sha1_hex;
 use crate::platform_support::*;
 use crate::support::*;
-
-fn hex_sha1(parts: &[&str]) -> String {
-    let mut sorted = parts.to_vec();
-    sorted.sort_unstable();
-    let hash = Sha1::digest(sorted.concat());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn is_signed(push: &Received, token: &str) -> bool {
     let param = |name: &str| {
@@ -26,7 +19,9 @@ fn is_signed(push: &Received, token: &str) -> bool {
     assert_eq!(param("encrypt_type"), "aes");
     assert_eq!(timestamp, START.0.to_string());
     let encrypt = field(&push.body, "Encrypt");
-    hex_sha1(&[token, &timestamp, &nonce, encrypt]) == param("msg_signature")
+    let mut signed = [token, &timestamp, &nonce, encrypt];
+    signed.sort_unstable();
+    sha1_hex(&signed.concat()) == param("msg_signature")
 }
 
 #[tokio::test]

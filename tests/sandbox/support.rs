@@ -8,12 +8,22 @@ use wx_jssdk::sandbox::{App, Sandbox};
 
 use crate::common::http;
 pub(crate) use crate::common::http::client;
+use crate::common::upstream;
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 
 /// 2023-11-14T22:13:20Z: 06:13:20 on the 15th in Shanghai.
 pub(crate) const START: UnixTime = UnixTime(1_700_000_000);
+
+/// A page and the nonce that its signature has.
+pub(crate) const URL: &str = "https://example.com/page?a=1&b=2";
+pub(crate) const NONCE: &str = "Wm3WZYTPz0wzccnW";
+
+/// Returns the signature of a page at `url` with that nonce, made at [`START`].
+pub(crate) fn signature(ticket: &str, url: &str) -> String {
+    upstream::signature(ticket, NONCE, START.0, url)
+}
 
 pub(crate) fn app() -> App {
     App::official(APP, SECRET).safe_domain("example.com")

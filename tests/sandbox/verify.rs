@@ -2,21 +2,9 @@
 
 use actix_web::{App as WebApp, test as web_test};
 use serde_json::{Value, json};
-use sha1::{Digest as _, Sha1};
 use wx_jssdk::sandbox::{App, Client, PreVerify, Revoke, Sandbox};
 
 use crate::support::*;
-
-const URL: &str = "https://example.com/page?a=1&b=2";
-const NONCE: &str = "Wm3WZYTPz0wzccnW";
-
-fn signature(ticket: &str, url: &str) -> String {
-    let text = format!("jsapi_ticket={ticket}&noncestr={NONCE}&timestamp=1700000000&url={url}");
-    Sha1::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
 
 async fn jsapi(sandbox: &Sandbox) -> String {
     let token = token_of(&stable(sandbox).await);

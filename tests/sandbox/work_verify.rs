@@ -1,21 +1,9 @@
 //! The client side of WeCom: whether a page's `wx.config` and `wx.agentConfig` succeed.
 
 use serde_json::{Value, json};
-use sha1::{Digest as _, Sha1};
 use wx_jssdk::sandbox::{AgentVerify, App, Client, PreVerify, Revoke, Sandbox, Verdict};
 
 use crate::support::*;
-
-const URL: &str = "https://example.com/page?a=1&b=2";
-const NONCE: &str = "Wm3WZYTPz0wzccnW";
-
-fn signature(ticket: &str, url: &str) -> String {
-    let text = format!("jsapi_ticket={ticket}&noncestr={NONCE}&timestamp=1700000000&url={url}");
-    Sha1::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
 
 /// The corp's ticket, then the first app's own.
 async fn tickets(sandbox: &Sandbox) -> (String, String) {

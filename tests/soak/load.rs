@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use serde_json::Value;
-use sha1::{Digest as _, Sha1};
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 use wx_jssdk::sandbox::Sandbox;
 
 use crate::common::http::client_within;
-use crate::common::upstream::verdict;
+use crate::common::upstream::{signature, verdict};
 use crate::nodes::Node;
 use crate::results::{Results, Wrong};
 use crate::world::{TENANTS, Tenant, World};
@@ -168,12 +167,7 @@ impl Visitor {
         }
         if let Some(ticket) = self.sandbox.ticket(self.tenant.handle, "jsapi") {
             let (nonce, timestamp) = (text("nonceStr"), &config["timestamp"]);
-            let signed =
-                format!("jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={page}");
-            let own: String = Sha1::digest(signed)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let own = signature(&ticket, &nonce, timestamp, page);
             if own == text("signature") {
                 self.results
                     .signed_with(self.number, self.tenant.name, &ticket);

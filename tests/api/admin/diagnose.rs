@@ -1,10 +1,10 @@
 //! `POST /jssdk/diagnose`: authorisation, and that a valid ticket is used and never disclosed.
 
 use serde_json::json;
-use sha1::{Digest as _, Sha1};
 use wx_jssdk::Kind;
 
 use crate::admin::world::*;
+use crate::common::upstream::signature;
 
 const PATH: &str = "/jssdk/diagnose";
 
@@ -13,10 +13,7 @@ async fn ask(world: &World, key: &str, body: &str) -> Answer {
 }
 
 fn signed(ticket: &str, url: &str) -> String {
-    let digest = Sha1::digest(format!(
-        "jsapi_ticket={ticket}&noncestr=n&timestamp=1414587457&url={url}"
-    ));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    signature(ticket, "n", 1_414_587_457, url)
 }
 
 #[tokio::test]

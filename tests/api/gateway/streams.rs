@@ -217,9 +217,8 @@ async fn answer_unusually(upstream: TcpListener, goes_on: Arc<Notify>) {
             let mut request = [0; 4_096];
             while let Ok(count @ 1..) = stream.read(&mut request).await {
                 let head = |length| {
-                    format!(
-                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-                    )
+                    let headers = "Content-Type: application/json\r\nContent-Length";
+                    format!("{}{headers}: {length}\r\n\r\n", http::OK)
                 };
                 if request[..count].starts_with(b"POST /cgi-bin/stable_token") {
                     let token = r#"{"access_token":"8_a-token-of-wechat","expires_in":7200}"#;
@@ -233,7 +232,7 @@ async fn answer_unusually(upstream: TcpListener, goes_on: Arc<Notify>) {
                 } else if request[..count].starts_with(b"POST /cgi-bin/media") {
                     std::future::pending::<()>().await;
                 } else if request[..count].starts_with(b"GET /cgi-bin/menu") {
-                    let head = "HTTP/1.1 304 Not Modified\r\nContent-Length: 50\r\n\r\n";
+                    let head = http::status_line(304) + "Not Modified\r\nContent-Length: 50\r\n\r\n";
                     stream.write_all(head.as_bytes()).await.unwrap();
                 }
             }

@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -21,7 +21,7 @@ use wx_jssdk::credential::Kind;
 use wx_jssdk::sandbox::{App, FaultKind, ProxyRule, Sandbox};
 use wx_jssdk::server::config::Settings;
 
-use crate::common::http::answer;
+use crate::common::http::{answer, read_request, unfinished_answer};
 use crate::common::program::{command, is_bilingual, run_command};
 use crate::operations::world::*;
 
@@ -55,29 +55,16 @@ impl Receiver {
     }
 
     async fn serve(self, mut stream: TcpStream) {
-        let (mut text, mut buffer) = (Vec::new(), [0; 4_096]);
-        let (head, body) = loop {
-            let read = stream.read(&mut buffer).await.unwrap();
-            text.extend_from_slice(&buffer[..read]);
-            let whole = String::from_utf8_lossy(&text);
-            let Some((head, body)) = whole.split_once("\r\n\r\n") else {
-                continue;
-            };
-            let lower = head.to_lowercase();
-            let length = lower.split("content-length: ").nth(1).unwrap();
-            let length: usize = length.lines().next().unwrap().parse().unwrap();
-            if body.len() >= length {
-                break (head.to_owned(), body.to_owned());
-            }
-        };
+        let request = read_request(&mut stream).await;
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(
             head.to_lowercase()
                 .contains("content-type: application/json")
         );
         let target = head.split(' ').nth(1).unwrap().to_owned();
-        let body: Value = serde_json::from_str(&body).unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
         let reply = match target.as_str() {
-            "/cut-off" => "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nthan".to_owned(),
+            "/cut-off" => unfinished_answer("than"),
             _ => answer("200 OK", "", &self.judge(&target, &body).to_string()),
         };
         self.0.requests.lock().unwrap().push((target, body));
