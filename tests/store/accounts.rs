@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wx_jssdk::Kind;
 use wx_jssdk::actix::KeyHash;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
 
-use crate::common::http::{self, Request};
+use crate::common::http::{self, Answer, Request};
 use crate::common::redis_server::Redis;
 use crate::common::service::{Service, settings};
 use crate::support::NOW;
 
 const KEY: &str = "wxk_an-operator";
+const APP: &str = "wx0123456789abcdef";
+const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 
 async fn node(redis: &Redis, clock: &Clock) -> Service {
     node_at("http://127.0.0.1:9", &redis.url(), clock).await
@@ -29,6 +31,61 @@ async fn node_at(weixin: &str, redis: &str, clock: &Clock) -> Service {
     );
     let home = tempfile::tempdir().unwrap();
     Service::start(settings(&text, home.path()), clock.clone()).await
+}
+
+/// Two nodes that share a Redis.
+struct Nodes {
+    redis: Redis,
+    clock: Clock,
+    one: Service,
+    other: Service,
+}
+
+impl Nodes {
+    async fn start() -> Self {
+        Self::at("http://127.0.0.1:9", Clock::manual(NOW)).await
+    }
+
+    /// The same with WeChat at this address.
+    async fn at(weixin: &str, clock: Clock) -> Self {
+        let redis = Redis::start();
+        let one = node_at(weixin, &redis.url(), &clock).await;
+        let other = node_at(weixin, &redis.url(), &clock).await;
+        Self {
+            redis,
+            clock,
+            one,
+            other,
+        }
+    }
+
+    /// Lets both nodes read the accounts of the store.
+    async fn look(&self) {
+        look(&self.one, &self.clock).await;
+        self.other.broker.tend().await;
+    }
+}
+
+async fn look(node: &Service, clock: &Clock) {
+    clock.advance(Duration::from_secs(6));
+    node.broker.tend().await;
+}
+
+fn account(app_id: &str, domain: &str) -> Value {
+    json!({
+        "platform": "official", "app_id": app_id, "secret": SECRET, "js_safe_domains": [domain],
+    })
+}
+
+async fn put(node: &Service, name: &str, account: Value) -> Answer {
+    let request = Request::new("PUT", format!("/accounts/{name}")).bearer(KEY);
+    http::send(node.admin, request.close().body(account)).await
+}
+
+async fn remove(node: &Service, name: &str) {
+    let request = Request::new("DELETE", format!("/accounts/{name}")).bearer(KEY);
+    let answer = http::send(node.admin, request.close().text()).await;
+    assert_eq!(answer.status, 204, "{answer:?}");
 }
 
 #[tokio::test]
@@ -58,38 +115,25 @@ async fn a_node_that_never_reached_its_store_calls_no_account_unknown() {
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn an_account_change_on_one_node_reaches_the_others_within_seconds() {
-    let (redis, clock) = (Redis::start(), Clock::manual(NOW));
-    let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
+    let nodes = Nodes::start().await;
     let domains = |service: &Service| {
         let accounts = service.broker.accounts();
         let (_, account) = accounts.get("shop").ok()?;
         let domains = account.safe_domains().iter();
         Some(domains.map(ToString::to_string).collect::<Vec<_>>())
     };
-    let look = async || {
-        clock.advance(Duration::from_secs(6));
-        other.broker.tend().await;
-    };
     for (domain, status) in [("a.example.com", 201), ("b.example.com", 200)] {
-        let body = json!({
-            "platform": "official", "app_id": "wx0123456789abcdef",
-            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": [domain],
-        });
-        let request = Request::new("PUT", "/accounts/shop").bearer(KEY).close();
-        let answer = http::send(one.admin, request.body(body)).await;
+        let answer = put(&nodes.one, "shop", account(APP, domain)).await;
         assert_eq!(answer.status, status, "{answer:?}");
         let expected = Some(vec![domain.to_owned()]);
-        assert_eq!(domains(&one), expected);
-        look().await;
-        assert_eq!(domains(&other), expected);
+        assert_eq!(domains(&nodes.one), expected);
+        nodes.look().await;
+        assert_eq!(domains(&nodes.other), expected);
     }
-    let request = Request::new("DELETE", "/accounts/shop").bearer(KEY).close();
-    let answer = http::send(other.admin, request.text()).await;
-    assert_eq!(answer.status, 204, "{answer:?}");
-    assert_eq!(domains(&other), None);
-    clock.advance(Duration::from_secs(6));
-    one.broker.tend().await;
-    assert_eq!(domains(&one), None);
+    remove(&nodes.other, "shop").await;
+    assert_eq!(domains(&nodes.other), None);
+    nodes.look().await;
+    assert_eq!(domains(&nodes.one), None);
 }
 
 #[tokio::test]
@@ -97,27 +141,18 @@ async fn an_account_change_on_one_node_reaches_the_others_within_seconds() {
 async fn accounts_survive_a_store_outage_and_are_restored_to_an_empty_store() {
     let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
     let node = node(&redis, &clock).await;
-    let put = async |name: &str, app_id: &str| {
-        let body = json!({
-            "platform": "official", "app_id": app_id,
-            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": ["example.com"],
-        });
-        let request = Request::new("PUT", format!("/accounts/{name}")).bearer(KEY);
-        http::send(node.admin, request.close().body(body)).await
-    };
-    assert_eq!(put("shop", "wx0123456789abcdef").await.status, 201);
+    let put = async |name, app_id| put(&node, name, account(app_id, "example.com")).await;
+    assert_eq!(put("shop", APP).await.status, 201);
     redis.kill();
     let later = put("later", "wx1111111111111111").await;
     later.assert_problem(503, "store_unavailable");
-    clock.advance(Duration::from_secs(6));
-    node.broker.tend().await;
+    look(&node, &clock).await;
     let accounts = node.broker.accounts();
     assert!(accounts.get("shop").is_ok() && accounts.get("later").is_err());
     // It comes back empty.
     redis.restart();
     assert_eq!(put("later", "wx1111111111111111").await.status, 201);
-    clock.advance(Duration::from_secs(6));
-    node.broker.tend().await;
+    look(&node, &clock).await;
     let accounts = node.broker.accounts();
     assert!(accounts.get("shop").is_ok() && accounts.get("later").is_ok());
     let request = http::get("/accounts/shop").bearer(KEY).close().text();
@@ -127,39 +162,19 @@ async fn accounts_survive_a_store_outage_and_are_restored_to_an_empty_store() {
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
-    let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
-    let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
-    let put = async |name: &str, app_id: &str, domain: &str| {
-        let body = json!({
-            "platform": "official", "app_id": app_id,
-            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": [domain],
-        });
-        let request = Request::new("PUT", format!("/accounts/{name}")).bearer(KEY);
-        http::send(one.admin, request.close().body(body))
-            .await
-            .status
-    };
-    let look = async || {
-        clock.advance(Duration::from_secs(6));
-        one.broker.tend().await;
-        other.broker.tend().await;
-    };
-    assert_eq!(
-        put("shop", "wx0123456789abcdef", "a.example.com").await,
-        201
-    );
+    let mut nodes = Nodes::start().await;
+    let one = &nodes.one;
+    let put = async |name, app_id, domain| put(one, name, account(app_id, domain)).await.status;
+    assert_eq!(put("shop", APP, "a.example.com").await, 201);
     // The next server in its directory starts with this copy.
-    assert_eq!(redis.cli(&["SAVE"]), "OK");
-    assert_eq!(
-        put("shop", "wx0123456789abcdef", "b.example.com").await,
-        200
-    );
+    assert_eq!(nodes.redis.cli(&["SAVE"]), "OK");
+    assert_eq!(put("shop", APP, "b.example.com").await, 200);
     assert_eq!(
         put("late", "wx1111111111111111", "c.example.com").await,
         201
     );
-    look().await;
-    redis.restart();
+    nodes.look().await;
+    nodes.redis.restart();
     // Before a node reads it: then the copy has as many changes as the node knew.
     for (name, app_id) in [
         ("new", "wx2222222222222222"),
@@ -168,9 +183,9 @@ async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
         assert_eq!(put(name, app_id, "d.example.com").await, 201);
     }
     for _ in 0..3 {
-        look().await;
+        nodes.look().await;
     }
-    for service in [&one, &other] {
+    for service in [one, &nodes.other] {
         let accounts = service.broker.accounts();
         for (name, domain) in [
             ("shop", "b.example.com"),
@@ -182,45 +197,29 @@ async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
             assert!(account.allows_page(domain, "/"), "{name} {domain}");
         }
     }
-    let removal = Request::new("DELETE", "/accounts/late").bearer(KEY).close();
-    assert_eq!(http::send(one.admin, removal.text()).await.status, 204);
-    look().await;
-    assert!(other.broker.accounts().get("late").is_err());
+    remove(one, "late").await;
+    nodes.look().await;
+    assert!(nodes.other.broker.accounts().get("late").is_err());
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn a_removed_account_does_not_return_with_an_older_copy_of_the_store() {
-    let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
-    let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
-    let look = async || {
-        clock.advance(Duration::from_secs(6));
-        one.broker.tend().await;
-        other.broker.tend().await;
-    };
-    for (name, app_id) in [
-        ("shop", "wx0123456789abcdef"),
-        ("kept", "wx1111111111111111"),
-    ] {
-        let body = json!({
-            "platform": "official", "app_id": app_id,
-            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": ["example.com"],
-        });
-        let request = Request::new("PUT", format!("/accounts/{name}")).bearer(KEY);
-        let answer = http::send(one.admin, request.close().body(body)).await;
+    let mut nodes = Nodes::start().await;
+    for (name, app_id) in [("shop", APP), ("kept", "wx1111111111111111")] {
+        let answer = put(&nodes.one, name, account(app_id, "example.com")).await;
         assert_eq!(answer.status, 201);
     }
-    look().await;
+    nodes.look().await;
     // The next server in its directory starts with this copy.
-    assert_eq!(redis.cli(&["SAVE"]), "OK");
-    let removal = Request::new("DELETE", "/accounts/shop").bearer(KEY).close();
-    assert_eq!(http::send(one.admin, removal.text()).await.status, 204);
-    look().await;
-    redis.restart();
-    look().await;
-    look().await;
-    let late = node(&redis, &clock).await;
-    for service in [&one, &other, &late] {
+    assert_eq!(nodes.redis.cli(&["SAVE"]), "OK");
+    remove(&nodes.one, "shop").await;
+    nodes.look().await;
+    nodes.redis.restart();
+    nodes.look().await;
+    nodes.look().await;
+    let late = node(&nodes.redis, &nodes.clock).await;
+    for service in [&nodes.one, &nodes.other, &late] {
         let accounts = service.broker.accounts();
         assert!(accounts.get("shop").is_err() && accounts.get("kept").is_ok());
     }
@@ -229,29 +228,17 @@ async fn a_removed_account_does_not_return_with_an_older_copy_of_the_store() {
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn a_change_after_a_store_loss_counts_despite_a_reused_version() {
-    let (mut redis, clock) = (Redis::start(), Clock::manual(NOW));
-    let (one, other) = (node(&redis, &clock).await, node(&redis, &clock).await);
-    let put = async |domain: &str| {
-        let body = json!({
-            "platform": "official", "app_id": "wx0123456789abcdef",
-            "secret": "0c79e1fa963cd80cc0be99b20a18faeb", "js_safe_domains": [domain],
-        });
-        let request = Request::new("PUT", "/accounts/shop").bearer(KEY).close();
-        http::send(one.admin, request.body(body)).await.status
-    };
-    let look = async || {
-        clock.advance(Duration::from_secs(6));
-        one.broker.tend().await;
-        other.broker.tend().await;
-    };
-    assert_eq!(put("a.example.com").await, 201);
-    look().await;
+    let mut nodes = Nodes::start().await;
+    let answer = put(&nodes.one, "shop", account(APP, "a.example.com")).await;
+    assert_eq!(answer.status, 201);
+    nodes.look().await;
     // It comes back empty.
-    redis.restart();
-    assert_eq!(put("b.example.com").await, 201);
-    look().await;
-    look().await;
-    for service in [&one, &other] {
+    nodes.redis.restart();
+    let answer = put(&nodes.one, "shop", account(APP, "b.example.com")).await;
+    assert_eq!(answer.status, 201);
+    nodes.look().await;
+    nodes.look().await;
+    for service in [&nodes.one, &nodes.other] {
         let accounts = service.broker.accounts();
         let (_, account) = accounts.get("shop").unwrap();
         assert!(account.allows_page("b.example.com", "/"));
@@ -261,46 +248,34 @@ async fn a_change_after_a_store_loss_counts_despite_a_reused_version() {
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
 async fn a_node_that_has_not_heard_of_a_takeover_gives_it_no_credential() {
-    const APP: &str = "wx0123456789abcdef";
-    const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
-    let (redis, clock) = (Redis::start(), Clock::manual(NOW));
+    let clock = Clock::manual(NOW);
     let sandbox = Sandbox::start(clock.clone()).await.unwrap();
     sandbox.add_app(App::official(APP, SECRET).safe_domain("example.com"));
-    let node = async || node_at(sandbox.url(), &redis.url(), &clock).await;
-    let (one, other) = (node().await, node().await);
-    let put = async |name: &str, secret: &str| {
-        let body = json!({
-            "platform": "official", "app_id": APP, "secret": secret,
-            "js_safe_domains": ["example.com"],
-        });
-        let request = Request::new("PUT", format!("/accounts/{name}")).bearer(KEY);
-        let request = request.close().body(body);
-        http::send(one.admin, request).await.status
-    };
-    let look = async || {
-        clock.advance(Duration::from_secs(6));
-        one.broker.tend().await;
-        other.broker.tend().await;
+    let nodes = Nodes::at(sandbox.url(), clock).await;
+    let (one, other) = (&nodes.one, &nodes.other);
+    let put = async |name, secret: &str| {
+        let mut account = account(APP, "example.com");
+        account["secret"] = secret.into();
+        put(one, name, account).await.status
     };
     let kinds = [Kind::AccessToken, Kind::JsapiTicket];
     assert_eq!(put("own", SECRET).await, 201);
-    look().await;
+    nodes.look().await;
     for kind in kinds {
         let first = one.broker.credential("own", kind).await.unwrap();
         let shared = other.broker.credential("own", kind).await.unwrap();
         assert_eq!(first.value, shared.value, "{kind}");
     }
-    let removal = Request::new("DELETE", "/accounts/own").bearer(KEY).close();
-    assert_eq!(http::send(one.admin, removal.text()).await.status, 204);
+    remove(one, "own").await;
     // The key does not know the secret, and the other node does not know of the change.
     assert_eq!(put("evil", &"0".repeat(32)).await, 201);
     for kind in kinds {
         other.broker.refresh_now("own", kind).await.unwrap();
         assert!(one.broker.credential("evil", kind).await.is_err(), "{kind}");
     }
-    look().await;
-    let restarted = node().await;
-    for service in [&one, &other, &restarted] {
+    nodes.look().await;
+    let restarted = node_at(sandbox.url(), &nodes.redis.url(), &nodes.clock).await;
+    for service in [one, other, &restarted] {
         let own = service.broker.credential("own", Kind::AccessToken).await;
         assert!(own.is_err(), "{own:?}");
         for kind in kinds {

@@ -372,15 +372,7 @@ async fn a_thousand_writes_at_once_are_all_kept() {
     let store = Store::file(&path).unwrap();
     let writers: Vec<_> = (0..1_000_u64)
         .map(|n| {
-            let store = store.clone();
-            let key = CredentialKey {
-                app: wx_jssdk::credential::AppKey {
-                    id: Arc::from(format!("wx{n}")),
-                    ..app()
-                },
-                kind: Kind::AccessToken,
-                secret_hash: None,
-            };
+            let (store, key) = (store.clone(), nth(n));
             tokio::spawn(async move {
                 store
                     .save(&key, &credential(n))
@@ -592,14 +584,7 @@ async fn fill(path: &Path) {
     };
     let mut failed = None;
     for n in 2..5_000 {
-        let key = CredentialKey {
-            app: wx_jssdk::credential::AppKey {
-                id: Arc::from(format!("wx{n}")),
-                ..app()
-            },
-            kind: Kind::AccessToken,
-            secret_hash: None,
-        };
+        let key = nth(n);
         if let Err(error) = store.save(&key, &big(n)).await {
             assert_eq!(
                 store.load(&key).await,
@@ -843,9 +828,9 @@ async fn meddled_with(path: &Path) {
     }
 }
 
-const MANY: usize = 3_000;
+const MANY: u64 = 3_000;
 
-fn nth(n: usize) -> CredentialKey {
+fn nth(n: u64) -> CredentialKey {
     CredentialKey {
         app: wx_jssdk::credential::AppKey {
             id: Arc::from(format!("wx{n}")),
