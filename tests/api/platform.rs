@@ -126,9 +126,8 @@ impl World {
             home,
             text,
         };
-        world
-            .until(|| world.service.broker.platforms()[0].is_loaded)
-            .await;
+        let is_loaded = async || world.service.broker.platforms()[0].is_loaded;
+        until("the records are read", is_loaded).await;
         world
     }
 
@@ -150,21 +149,13 @@ impl World {
         let before = active();
         self.sandbox.authorize(COMPONENT, app_id).await;
         let name = format!("agency/{app_id}");
-        self.until(|| active() > before && self.has(&name)).await;
+        let is_usable = async || active() > before && self.has(&name);
+        until("the account is usable", is_usable).await;
         name
     }
 
     fn has(&self, name: &str) -> bool {
         self.service.broker.accounts().get(name).is_ok()
-    }
-
-    async fn until(&self, holds: impl Fn() -> bool) {
-        let waited = tokio::time::timeout(http::BOUND, async {
-            while !holds() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        waited.await.expect("the condition holds in time");
     }
 
     /// Sends a captured push as WeChat did.
@@ -455,13 +446,13 @@ async fn a_node_that_starts_without_its_store_is_not_ready_before_it_has_the_rec
     assert!(!report.text.contains("component_verify_ticket"));
 
     std::fs::create_dir(&database).unwrap();
-    world
-        .until(|| {
-            // The store is read again every five seconds.
-            clock.advance(Duration::from_secs(1));
-            service.broker.platforms()[0].is_loaded
-        })
-        .await;
+    until("the records are read", async || {
+        // The store is read again every five seconds.
+        clock.advance(Duration::from_secs(1));
+        service.broker.tend().await;
+        service.broker.platforms()[0].is_loaded
+    })
+    .await;
     let report = ready().await;
     assert_eq!(report.json().get("cause"), None);
     assert!(report.text.contains("component_verify_ticket"));
@@ -620,9 +611,8 @@ async fn an_owner_authorises_on_the_page_in_the_same_browser() {
         start.text
     );
     let code = world.sandbox.authorize(COMPONENT, GAME).await;
-    world
-        .until(|| world.service.broker.platforms()[0].active == 1)
-        .await;
+    let is_active = async || world.service.broker.platforms()[0].active == 1;
+    until("the account is usable", is_active).await;
     let redeemed = world.sandbox.calls(QUERY_AUTH);
     let done = format!("/authorize/agency/done?lang=en&auth_code={code}&expires_in=600");
     let strange = "0".repeat(32);
@@ -859,9 +849,8 @@ async fn a_push_is_answered_success_before_the_work() {
     called(&world.sandbox, QUERY_AUTH, 1).await;
     assert_eq!(world.service.broker.platforms()[0].active, 0);
     gate.release();
-    world
-        .until(|| world.service.broker.platforms()[0].active == 1)
-        .await;
+    let is_active = async || world.service.broker.platforms()[0].active == 1;
+    until("the account is usable", is_active).await;
 }
 
 #[tokio::test]

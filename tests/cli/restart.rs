@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::common::http::{self, Answer, is_whole};
 use crate::common::program::{APP, BOUND, Running, SECRET, command, run_in};
+use crate::common::wait::until;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixDatagram};
@@ -146,12 +147,8 @@ impl Load {
     /// Waits until this many more requests were answered.
     async fn go_on(&self, more: u32) {
         let goal = self.answered.load(Ordering::Relaxed) + more;
-        let there = async {
-            while self.answered.load(Ordering::Relaxed) < goal {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(BOUND, there).await.expect("answers");
+        let is_there = async || self.answered.load(Ordering::Relaxed) >= goal;
+        until("more requests are answered", is_there).await;
     }
 
     /// The number of answered requests, and the errors: of clients that keep connections, and of those that do not.

@@ -15,7 +15,7 @@ use crate::common::http;
 use crate::common::program::*;
 use crate::common::tls::TlsCertificate;
 use crate::common::upstream::signature;
-use crate::common::wait::called;
+use crate::common::wait::{called, until};
 
 const PAGE: &str = "/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x";
 
@@ -449,9 +449,8 @@ async fn sigterm_refuses_new_connections_finishes_open_requests_and_exits_with_0
     assert!(first[..length].ends_with(br#"{"status":"ok"}"#));
     called(&sandbox, "/cgi-bin/ticket/getticket", 1).await;
     running.terminate().await;
-    timeout(BOUND, refused(address))
-        .await
-        .expect("new connections are refused");
+    let is_refused = async || TcpStream::connect(address).await.is_err();
+    until("new connections are refused", is_refused).await;
     assert_eq!(
         stream.try_read(&mut [0; 1]).unwrap_err().kind(),
         std::io::ErrorKind::WouldBlock,
@@ -474,12 +473,6 @@ async fn sigterm_refuses_new_connections_finishes_open_requests_and_exits_with_0
         .await
         .expect("it ends soon after its last answer");
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-}
-
-async fn refused(address: &str) {
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

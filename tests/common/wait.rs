@@ -1,5 +1,7 @@
 //! Waiting for a condition, with a limit, so that a condition that never holds fails its test.
 
+use std::fmt::Display;
+
 use tokio::time::timeout;
 use wx_jssdk::sandbox::Sandbox;
 
@@ -14,10 +16,27 @@ pub(crate) async fn called(sandbox: &Sandbox, path: &str, calls: u64) {
 
 /// Waits until this holds, and lets other tasks run meanwhile.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waited = timeout(BOUND, async {
-        while !holds().await {
+    until_ok(what, async || holds().await.then_some(()).ok_or("")).await;
+}
+
+/// Waits until this returns a value. An error is the state that was found instead.
+pub(crate) async fn until_ok<T, E: Display>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let mut state = None;
+    let looking = async {
+        loop {
+            match look().await {
+                Ok(value) => return value,
+                Err(error) => state = Some(error),
+            }
             tokio::task::yield_now().await;
         }
-    });
-    assert!(waited.await.is_ok(), "this was never so: {what}");
+    };
+    let found = timeout(BOUND, looking).await;
+    found.unwrap_or_else(|_| {
+        let state = state.map(|state| state.to_string());
+        panic!("this was never so: {what}: {}", state.unwrap_or_default())
+    })
 }

@@ -96,15 +96,13 @@ impl World {
 
     /// Lets the service look into its store until this holds.
     #[cfg(feature = "sql")]
-    async fn until(&self, mut holds: impl AsyncFnMut() -> bool) {
-        let waited = tokio::time::timeout(http::BOUND, async {
-            while !holds().await {
-                self.clock.advance(Duration::from_secs(6));
-                self.service.broker.tend().await;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        waited.await.expect("the condition holds in time");
+    async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        crate::common::wait::until(what, async || {
+            self.clock.advance(Duration::from_secs(6));
+            self.service.broker.tend().await;
+            holds().await
+        })
+        .await;
     }
 
     fn store(&self) -> PathBuf {
@@ -572,9 +570,8 @@ async fn a_node_that_starts_without_its_store_is_ready_once_it_has_the_stored_ac
         )
     };
     let world = world.restarted(with_sql).await;
-    world
-        .until(async || world.put("shop", &shop()).await.status < 300)
-        .await;
+    let is_stored = async || world.put("shop", &shop()).await.status < 300;
+    world.until("the account is stored", is_stored).await;
 
     fs::rename(&database, &away).unwrap();
     let world = world.restarted(with_sql).await;
@@ -591,9 +588,8 @@ async fn a_node_that_starts_without_its_store_is_ready_once_it_has_the_stored_ac
         .assert_problem(503, "accounts_not_loaded");
 
     fs::rename(&away, &database).unwrap();
-    world
-        .until(async || world.get("/readyz").await.status == 200)
-        .await;
+    let is_ready = async || world.get("/readyz").await.status == 200;
+    world.until("the service is ready", is_ready).await;
     assert_eq!(world.get("/readyz").await.json().get("cause"), None);
     assert_eq!(world.sign("shop", "shop.example.com").await.status, 200);
 }

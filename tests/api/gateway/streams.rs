@@ -232,7 +232,8 @@ async fn answer_unusually(upstream: TcpListener, goes_on: Arc<Notify>) {
                 } else if request[..count].starts_with(b"POST /cgi-bin/media") {
                     std::future::pending::<()>().await;
                 } else if request[..count].starts_with(b"GET /cgi-bin/menu") {
-                    let head = http::status_line(304) + "Not Modified\r\nContent-Length: 50\r\n\r\n";
+                    let head =
+                        http::status_line(304) + "Not Modified\r\nContent-Length: 50\r\n\r\n";
                     stream.write_all(head.as_bytes()).await.unwrap();
                 }
             }

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use wx_jssdk::Clock;
 use wx_jssdk::actix::KeyHash;
 
-use crate::common::wait::called;
+use crate::common::wait::{called, until};
 use crate::limits::world::*;
 
 /// A client with its own address: all of 127.0.0.0/8 is this machine.
@@ -52,15 +52,6 @@ fn half_requests(count: usize, from: u8, to: SocketAddr, halves: &[String]) -> J
     clients
 }
 
-async fn until(met: impl Fn() -> bool) {
-    let meeting = async {
-        while !met() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(BOUND, meeting).await.expect("it comes to that");
-}
-
 async fn assert_answered_despite_half_requests(
     world: &World,
     to: SocketAddr,
@@ -68,7 +59,8 @@ async fn assert_answered_despite_half_requests(
     halves: &[String],
 ) {
     let _clients = half_requests(count, 1, to, halves);
-    until(|| world.guard_stats.counts().evicted_unfinished > 0).await;
+    let evicted = async || world.guard_stats.counts().evicted_unfinished > 0;
+    until("a half request is evicted", evicted).await;
     let (clock, mut slowest) = (Clock::system(), Duration::ZERO);
     for _ in 0..60 {
         let begun = clock.uptime();
@@ -134,9 +126,11 @@ async fn half_requests_of_one_address_evict_none_of_another() {
     let whole = http::get("/healthz").text();
     let (begin, rest) = whole.split_at(whole.len() - 2);
     slow.write_all(begin.as_bytes()).await.unwrap();
-    until(|| world.guard_stats.counts().open_connections == 1).await;
+    let is_open = async || world.guard_stats.counts().open_connections == 1;
+    until("the connection is open", is_open).await;
     let _clients = half_requests(60, 1, world.public, &[half_head()]);
-    until(|| world.guard_stats.counts().evicted_unfinished >= 200).await;
+    let evicted = async || world.guard_stats.counts().evicted_unfinished >= 200;
+    until("200 half requests are evicted", evicted).await;
     slow.write_all(rest.as_bytes()).await.unwrap();
     let mut answer = [0; 1_024];
     let count = slow.read(&mut answer).await.unwrap();
@@ -150,7 +144,8 @@ async fn assert_bytes_are_limited(world: &World, path: &str, to: SocketAddr, lar
     let begin = head.close().text();
     honest.write_all((begin + "{").as_bytes()).await.unwrap();
     let before = world.guard_stats.counts();
-    until(|| world.guard_stats.counts().open_connections > 0).await;
+    let is_open = async || world.guard_stats.counts().open_connections > 0;
+    until("the connection is open", is_open).await;
     let mut clients = Vec::new();
     for _ in 0..600 {
         let mut client = connect_from(1, to).await;
@@ -159,7 +154,7 @@ async fn assert_bytes_are_limited(world: &World, path: &str, to: SocketAddr, lar
         clients.push(client);
     }
     let evicted = || world.guard_stats.counts().evicted_unfinished - before.evicted_unfinished;
-    until(|| evicted() >= 50).await;
+    until("50 are evicted", async || evicted() >= 50).await;
     honest.write_all(b"}").await.unwrap();
     let mut answer = Vec::new();
     let read = timeout(BOUND, honest.read_to_end(&mut answer)).await;
@@ -198,7 +193,8 @@ async fn a_request_in_progress_is_not_evicted() {
     waiting.write_all(request.as_bytes()).await.unwrap();
     called(&world.sandbox, "/cgi-bin/ticket/getticket", 1).await;
     let _clients = half_requests(40, 1, world.public, &[half_head()]);
-    until(|| world.guard_stats.counts().evicted_unfinished >= 40).await;
+    let evicted = async || world.guard_stats.counts().evicted_unfinished >= 40;
+    until("40 half requests are evicted", evicted).await;
     gate.release();
     let mut answer = [0; 1_024];
     let count = timeout(BOUND, waiting.read(&mut answer)).await.unwrap();

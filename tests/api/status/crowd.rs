@@ -9,7 +9,7 @@ use wx_jssdk::sandbox::Fault;
 use wx_jssdk::{Broker, Clock, Kind, Store, UpstreamOptions};
 
 use crate::app::{Answer, SECRET, TestApp, request, spawn};
-use crate::common::http::BOUND;
+use crate::common::wait::until_ok;
 use crate::status::world::{TOKEN, not_allowed};
 
 const ACCOUNTS: usize = 10_000;
@@ -37,16 +37,12 @@ async fn crowd() -> TestApp {
 #[tokio::test]
 async fn ten_thousand_accounts_are_paginated_with_failing_ones_first() {
     let app = crowd().await;
-    let deadline = Clock::system();
-    loop {
+    until_ok("forty accounts are down", async || {
         let status = get(&app, "/status.json?part=summary").await.ok();
         let down = status["summary"]["down"].as_u64().unwrap();
-        if down >= 40 {
-            break;
-        }
-        assert!(deadline.uptime() < BOUND * 2, "{status}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        if down >= 40 { Ok(()) } else { Err(status) }
+    })
+    .await;
     app.sandbox.clear_faults();
     let clock = Clock::system();
     let answer = get(&app, "/status.json?limit=200").await;

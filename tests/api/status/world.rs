@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wx_jssdk::actix::KeyHash;
-use wx_jssdk::broker::TICK;
 use wx_jssdk::sandbox::{App, Fault, FaultKind};
 use wx_jssdk::{Credential, Kind};
 
 use crate::app::{APP, Answer, SECRET, TestApp, main_app, request, spawn};
-use crate::common::http::BOUND;
+use crate::common::wait::until_ok;
 
 /// Key for all accounts and kinds.
 pub(crate) const KEY: &str = "wxk_operator";
@@ -136,14 +135,15 @@ impl World {
 
     /// Polls until the condition holds, because the keeper runs in the background.
     pub(crate) async fn until(&self, is_so: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..BOUND.as_millis() / 50 {
+        until_ok("a status as expected", async || {
             let status = self.status().await;
             if is_so(&status) {
-                return status;
+                Ok(status)
+            } else {
+                Err(status)
             }
-            tokio::time::sleep(TICK / 20).await;
-        }
-        panic!("the condition never held: {}", self.status().await);
+        })
+        .await
     }
 
     /// Asks for "refresh now" as the page's script does.

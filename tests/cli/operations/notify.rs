@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use wx_jssdk::broker::Find;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::credential::Kind;
 use wx_jssdk::sandbox::{App, FaultKind, ProxyRule, Sandbox};
@@ -23,6 +24,7 @@ use wx_jssdk::server::config::Settings;
 
 use crate::common::http::{answer, read_request, unfinished_answer};
 use crate::common::program::{command, is_bilingual, run_command};
+use crate::common::wait::until;
 use crate::operations::world::*;
 
 const KEY: &str = "693a91f6-7xxx-4bc4-97a0-0ec2sifa5aaa";
@@ -193,19 +195,12 @@ async fn an_outage_of_200_accounts_is_one_down_and_one_recovered_with_counts() {
     let requests = receiver.wait_for(1, &service).await;
     assert_eq!(events(&requests)[0]["count"], 200, "{requests:#?}");
     service.sandbox.clear_faults();
-    let healing = async {
-        while service
-            .broker
-            .snapshot(&wx_jssdk::broker::Find::default())
-            .counts
-            .ok
-            < 200
-        {
-            service.advance(10);
-            let _ = timeout(Duration::from_millis(50), std::future::pending::<()>()).await;
-        }
-    };
-    timeout(BOUND, healing).await.expect("all recover");
+    until("all recover", async || {
+        service.advance(10);
+        service.broker.tend().await;
+        service.broker.snapshot(&Find::default()).counts.ok == 200
+    })
+    .await;
     let requests = receiver.wait_for(2, &service).await;
     let events = events(&requests);
     let said: Vec<_> = events

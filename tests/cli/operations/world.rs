@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::timeout;
 use tracing::subscriber::DefaultGuard;
 use wx_jssdk::Broker;
 use wx_jssdk::clock::{Clock, UnixTime};
@@ -17,6 +16,7 @@ use wx_jssdk::server::tls::Certificate;
 pub(crate) use crate::common::http::{BOUND, client, fetch as get};
 pub(crate) use crate::common::log::Log;
 use crate::common::service;
+use crate::common::wait::until_ok;
 
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 pub(crate) const TOKEN: &str = "/cgi-bin/stable_token";
@@ -143,18 +143,15 @@ impl Service {
 
     /// Scrapes until the condition holds, while the keeper runs.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
-        let looking = async {
-            loop {
-                let scrape = self.scrape().await;
-                if holds(&scrape) {
-                    return scrape;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+        until_ok(what, async || {
+            let scrape = self.scrape().await;
+            if holds(&scrape) {
+                Ok(scrape)
+            } else {
+                Err(self.log.text())
             }
-        };
-        timeout(BOUND, looking)
-            .await
-            .unwrap_or_else(|_| panic!("the condition never held: {what}\n{}", self.log.text()))
+        })
+        .await
     }
 
     /// Waits until this account has its ticket.

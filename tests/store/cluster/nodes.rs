@@ -1,9 +1,11 @@
 //! Nodes that share a store see each other; silent and excess nodes are forgotten; an unreachable store is reported with its start.
 
 use wx_jssdk::account::TokenMode;
-use wx_jssdk::store::Node;
+use wx_jssdk::broker::Find;
+use wx_jssdk::store::{Node, Store};
 
 use crate::cluster::world::*;
+use crate::common::wait::until_ok;
 
 fn names(nodes: &[wx_jssdk::store::PeerNode]) -> Vec<&str> {
     nodes.iter().map(|peer| peer.node.name.as_str()).collect()
@@ -16,16 +18,14 @@ async fn processes_see_each_other_and_not_themselves() {
     for broker in &cluster.brokers {
         broker.tend().await;
     }
-    let first = cluster.brokers[0]
-        .snapshot(&wx_jssdk::broker::Find::all())
-        .cluster;
+    let first = cluster.brokers[0].snapshot(&Find::all()).cluster;
     assert!(
         first.peer_nodes.is_empty() && first.trouble.is_none() && first.shared,
         "no other node existed yet: {first:?}"
     );
     assert_eq!(
         cluster.brokers[2]
-            .snapshot(&wx_jssdk::broker::Find::all())
+            .snapshot(&Find::all())
             .cluster
             .peer_nodes
             .len(),
@@ -33,9 +33,7 @@ async fn processes_see_each_other_and_not_themselves() {
     );
     cluster.advance(11);
     cluster.brokers[0].tend().await;
-    let first = cluster.brokers[0]
-        .snapshot(&wx_jssdk::broker::Find::all())
-        .cluster;
+    let first = cluster.brokers[0].snapshot(&Find::all()).cluster;
     assert_eq!(
         (first.peer_nodes.len(), first.store, first.looked_at),
         (2, "redis", Some(cluster.clock.now()))
@@ -99,7 +97,7 @@ async fn an_unreachable_store_is_reported_with_its_start_until_it_is_back() {
     cluster.brokers[0].tend().await;
     assert_eq!(
         cluster.brokers[0]
-            .snapshot(&wx_jssdk::broker::Find::all())
+            .snapshot(&Find::all())
             .cluster
             .peer_nodes
             .len(),
@@ -112,9 +110,7 @@ async fn an_unreachable_store_is_reported_with_its_start_until_it_is_back() {
         cluster.brokers[0].tend().await;
         cluster.advance(11);
     }
-    let around = cluster.brokers[0]
-        .snapshot(&wx_jssdk::broker::Find::all())
-        .cluster;
+    let around = cluster.brokers[0].snapshot(&Find::all()).cluster;
     let (error, told) = around.trouble.expect("it is away");
     assert_eq!(
         (told, around.peer_nodes.len()),
@@ -123,25 +119,14 @@ async fn an_unreachable_store_is_reported_with_its_start_until_it_is_back() {
     );
     assert!(error.to_string().contains("127.0.0.1"), "{error}");
     cluster.shared.restart();
-    for _ in 0..200 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await; // it reconnects in the background
+    // It reconnects in the background.
+    until_ok("the store is back", async || {
         cluster.advance(11);
         cluster.brokers[0].tend().await;
-        if cluster.brokers[0]
-            .snapshot(&wx_jssdk::broker::Find::all())
-            .cluster
-            .trouble
-            .is_none()
-        {
-            return;
-        }
-    }
-    panic!(
-        "{:?}",
-        cluster.brokers[0]
-            .snapshot(&wx_jssdk::broker::Find::all())
-            .cluster
-    );
+        let around = cluster.brokers[0].snapshot(&Find::all()).cluster;
+        around.trouble.map_or(Ok(()), |(error, _)| Err(error))
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -149,7 +134,7 @@ async fn an_unreachable_store_is_reported_with_its_start_until_it_is_back() {
 async fn a_page_shows_the_counts_last_read_while_redis_is_stopped() {
     let cluster = Cluster::warm(TokenMode::Stable, 1).await;
     let counts = || {
-        let snapshot = cluster.brokers[0].snapshot(&wx_jssdk::broker::Find::all());
+        let snapshot = cluster.brokers[0].snapshot(&Find::all());
         let credentials = snapshot.accounts[0].credentials.iter();
         credentials.map(|one| one.calls_today).collect::<Vec<_>>()
     };

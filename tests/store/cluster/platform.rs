@@ -10,12 +10,13 @@ use tempfile::TempDir;
 use wx_jssdk::Clock;
 use wx_jssdk::sandbox::{App, OpenPlatform, Sandbox};
 
-use crate::common::http::{BOUND, client};
+use crate::common::http::client;
 use crate::common::program::serve;
 use crate::common::redis_server::Redis;
 #[cfg(feature = "sql")]
 use crate::common::sql_server::{Kind, Sql};
 use crate::common::upstream::verdict;
+use crate::common::wait::until;
 
 const COMPONENT: &str = "wxc0de0000000000c0";
 const SECRET: &str = "5ec2e7000000000000000000000000aa";
@@ -119,15 +120,6 @@ fn platform() -> OpenPlatform {
 fn push_to(sandbox: &Sandbox, process: &Process) {
     let url = format!("{}/platforms/agency/events", process.public);
     sandbox.add_platform(platform().with_push_url(url));
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let waited = tokio::time::timeout(4 * BOUND, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("in time: {what}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

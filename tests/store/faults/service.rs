@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use wx_jssdk::{Clock, Kind, UnixTime};
 use crate::common::http::client;
 use crate::common::service;
 use crate::common::upstream::verdict;
+use crate::common::wait::{until, until_ok};
 
 pub(crate) const APP: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
@@ -133,8 +134,8 @@ impl Service {
     /// Moves the clock to the middle of the refresh lead, and waits until a refresh has failed with the fault.
     pub(crate) async fn refresh_failed(&self) -> CredentialSnapshot {
         self.advance_to_before_end(120);
-        self.eventually("a failed refresh", || async {
-            self.failed(Kind::AccessToken)
+        until_ok("a refresh has failed", async || {
+            self.failed(Kind::AccessToken).ok_or("none has")
         })
         .await
     }
@@ -164,14 +165,14 @@ impl Service {
 
     /// Asserts that a page is signed again: a call that was running while WeChat recovered may cost one more short wait.
     pub(crate) async fn signs_again(&self) {
-        let signed = || async {
+        until("a page is signed", async || {
             let signed = self.page().await.status == 200;
             if !signed {
                 assert!(self.sandbox.advance(Duration::from_secs(1)));
             }
-            signed.then_some(())
-        };
-        self.eventually("a signed page", signed).await;
+            signed
+        })
+        .await;
         self.signs().await;
     }
 
@@ -262,25 +263,6 @@ impl Service {
 
     async fn ask(&self, url: &str) -> Answer {
         Answer::of(self.client.get(url).bearer_auth(KEY).send().await.unwrap()).await
-    }
-
-    /// Repeats the request until there is an answer; gives up after a minute.
-    pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
-        &self,
-        what: &str,
-        ask: impl Fn() -> F,
-    ) -> T {
-        let begun = Instant::now();
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "there was never {what}"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 }
 

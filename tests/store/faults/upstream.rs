@@ -7,6 +7,7 @@ use std::time::Duration;
 use wx_jssdk::Kind;
 use wx_jssdk::sandbox::FaultKind;
 
+use crate::common::wait::until;
 use crate::faults::service::{Outage, SECRET, Service};
 
 /// The effect of a fault after all values have expired.
@@ -132,13 +133,11 @@ async fn check_operator(fault: Outage, after: After) {
     service.heal().await;
     service.signs_again().await;
     assert_eq!(service.admin("/readyz").await.status, 200);
-    let healed = || async {
-        let tickets = service.credential(Kind::JsapiTicket)?;
-        (tickets.is_served() && tickets.last_error.is_none()).then_some(())
+    let is_healed = async || {
+        let ticket = service.credential(Kind::JsapiTicket);
+        ticket.is_some_and(|ticket| ticket.is_served() && ticket.last_error.is_none())
     };
-    service
-        .eventually("a ticket without a failure", healed)
-        .await;
+    until("a ticket without a failure", is_healed).await;
 }
 
 const fn busy(word: &'static str) -> After {
