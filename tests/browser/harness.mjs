@@ -50,12 +50,18 @@ export function outFile(name) {
   return join(here, "out", name);
 }
 
-/** Starts the service in sandbox mode. Returns its public, admin and sandbox address, and a function that stops it. */
-export async function startService({ listen = "127.0.0.1:0" } = {}) {
+const FREE = "127.0.0.1:0";
+
+/** Returns the addresses of the service in sandbox mode, and a function that stops it if it was started here. */
+export async function startService(options) {
   const { WX_JSSDK_URL: url, WX_JSSDK_SANDBOX_URL: sandbox } = process.env;
-  if (url) return { url, sandbox, stop: async () => {} };
+  return url ? { url, sandbox, stop: async () => {} } : spawnService(options);
+}
+
+/** Starts the service in sandbox mode. Returns its public, admin and sandbox address, its API key, and a function that stops it. */
+export async function spawnService({ listen = FREE, adminListen = FREE } = {}) {
   const binary = process.env.JSSDK_TEST_BIN || join(root, "target", "debug", "wx-jssdk");
-  const args = ["serve", "--sandbox", "--listen", listen, "--admin-listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0"];
+  const args = ["serve", "--sandbox", "--listen", listen, "--admin-listen", adminListen, "--sandbox-listen", FREE];
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
   const stop = stopping(child);
   try {
@@ -77,16 +83,16 @@ export function stopping(child) {
   };
 }
 
-/** Reads the lines `public    http://…` and `sandbox   http://…` that the service prints when it listens. */
+/** Reads the lines `public    http://…`, `admin     http://…`, `sandbox   http://…` and `api key   wxk_…` that the service prints. */
 function announcedAddresses(child) {
   let said = "";
   let patience;
   const addresses = new Promise((resolve, reject) => {
     const hear = (chunk) => {
       said += chunk;
-      const find = (name) => (said.match(new RegExp(`^\\W*${name}\\s+(http://[\\w.:\\[\\]]+)`, "m")) || [])[1];
-      const [url, admin, sandbox] = [find("public"), find("admin"), find("sandbox")];
-      if (url && admin && sandbox) resolve({ url, admin, sandbox });
+      const find = (name) => (said.match(new RegExp(`^${name}\\s+(\\S+)\\s`, "m")) || [])[1];
+      const [url, admin, sandbox, key] = [find("public"), find("admin"), find("sandbox"), find("api key")];
+      if (url && admin && sandbox && key) resolve({ url, admin, sandbox, key });
     };
     child.stdout.on("data", hear);
     child.stderr.on("data", hear);

@@ -9,7 +9,7 @@ const images = join(import.meta.dirname, "..", "..", "docs", "images");
 const MOST = 300 * 1024;
 
 mkdirSync(images, { recursive: true });
-const service = await startStatus({ listen: "127.0.0.1:8081" });
+const service = await startStatus({ adminListen: "127.0.0.1:8081" });
 const browser = await startBrowser();
 
 async function shoot(state, verdict) {

@@ -109,6 +109,7 @@ describe("the status page", () => {
 
   test("sends no requests while the page is hidden", () =>
     onPage({ viewport: PHONE }, async (page) => {
+      await page.clock.install();
       await open(page);
       let asked = 0;
       page.on("request", (request) => (asked += request.url().includes("status.json") ? 1 : 0));
@@ -119,7 +120,7 @@ describe("the status page", () => {
         }, hidden);
       await hide(true);
       asked = 0;
-      await page.waitForTimeout(9_000);
+      await page.clock.runFor(9_000);
       assert.equal(asked, 0);
       await hide(false);
       await page.waitForRequest((request) => request.url().includes("status.json"));
