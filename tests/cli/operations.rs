@@ -10,4 +10,4 @@ mod notify;
 mod readiness;
 mod refresh_lines;
 mod scrape;
-mod world;
+pub(crate) mod world;

@@ -3,58 +3,61 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use wx_jssdk::actix::KeyHash;
-use wx_jssdk::clock::{Clock, UnixTime};
+use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
-use wx_jssdk::server::Reloader;
-use wx_jssdk::server::config::Settings;
+use wx_jssdk::server::Reloaded;
 
 use crate::common::program::{BOUND, Running, SECRET, client, command, get, run_in};
-use crate::common::service;
-use crate::common::wait::called;
+use crate::common::wait::{called, until_ok};
+use crate::operations::world::{Service, TICKET, TOKEN, read};
 
-const STABLE: &str = "/cgi-bin/stable_token";
-const TICKET: &str = "/cgi-bin/ticket/getticket";
-const START: UnixTime = UnixTime(1_767_225_600);
-
-/// A simulated WeChat that knows wxa, wxb and wxc.
-async fn wechat(clock: Clock) -> Sandbox {
-    let sandbox = Sandbox::start(clock).await.unwrap();
+/// Lets the simulated WeChat know wxa, wxb and wxc.
+fn add_apps(sandbox: &Sandbox) {
     for id in ["wxa", "wxb", "wxc"] {
         sandbox.add_app(App::official(id, SECRET).safe_domain("example.com"));
     }
+}
+
+async fn wechat() -> Sandbox {
+    let sandbox = Sandbox::start(Clock::shifted()).await.unwrap();
+    add_apps(&sandbox);
     sandbox
 }
 
-/// A configuration on that WeChat with these accounts (name, app id, secret) and keys.
-fn text(sandbox: &Sandbox, accounts: &[(&str, &str, &str)], keys: &[&str]) -> String {
-    let mut text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nreadiness = \"all\"\n[store]\nkind = \"memory\"\n
-        [upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n",
-        sandbox.url()
-    );
+/// These accounts (name, app id, secret) and keys.
+fn lines(accounts: &[(&str, &str, &str)], keys: &[&str]) -> String {
+    let mut lines = String::new();
     for key in keys {
         let _ = write!(
-            text,
+            lines,
             "[[server.api_keys]]\nname = \"{key}\"\nsha256 = \"{}\"\n",
             KeyHash::of(key)
         );
     }
     for (name, id, secret) in accounts {
         let _ = write!(
-            text,
+            lines,
             "[accounts.{name}]\napp_id = \"{id}\"\nsecret = \"{secret}\"\n"
         );
     }
-    text
+    lines
+}
+
+/// A configuration of the real binary on that WeChat with these accounts and keys.
+fn text(sandbox: &Sandbox, accounts: &[(&str, &str, &str)], keys: &[&str]) -> String {
+    format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[store]\nkind = \"memory\"\n
+        [upstream]\nweixin = \"{0}\"\nqyapi = \"{0}\"\ntimeout_ms = 60000\n[account_defaults]\njs_safe_domains = [\"example.com\"]\n{1}",
+        sandbox.url(),
+        lines(accounts, keys)
+    )
 }
 
 /// The same configuration with a default account.
@@ -89,62 +92,25 @@ async fn sign(public: &str, account: &str) -> (u16, Value) {
 
 // -- in this process, on a manual clock --
 
-/// The service in this process.
-struct Service {
-    sandbox: Sandbox,
-    clock: Clock,
-    public: String,
-    admin: String,
-    reloader: Reloader,
-    running: service::Service,
+/// The service in this process, ready while all these accounts are.
+async fn start(accounts: &[(&str, &str, &str)], keys: &[&str]) -> Service {
+    Service::start("readiness = \"all\"", &lines(accounts, keys), add_apps).await
 }
 
-fn settings(text: &str) -> Settings {
-    service::settings(text, Path::new(""))
-}
-
-impl Service {
-    async fn start(accounts: &[(&str, &str, &str)], keys: &[&str]) -> Self {
-        let clock = Clock::manual(START);
-        let sandbox = wechat(clock.clone()).await;
-        let settings = settings(&text(&sandbox, accounts, keys));
-        let running = service::Service::start_here(&settings, clock.clone()).await;
-        Self {
-            sandbox,
-            clock,
-            public: format!("http://{}", running.public),
-            admin: format!("http://{}", running.admin),
-            reloader: running.reloader.clone(),
-            running,
-        }
-    }
-
-    fn settings(&self, accounts: &[(&str, &str, &str)], keys: &[&str]) -> Settings {
-        settings(&text(&self.sandbox, accounts, keys))
-    }
-
-    async fn ready(&self) -> (u16, Value) {
-        let (status, body) = get(&format!("{}/readyz", self.admin)).await;
-        (status, serde_json::from_str(&body).unwrap())
-    }
-
-    async fn end(self) {
-        self.running.end().await;
-    }
+fn reload(service: &Service, accounts: &[(&str, &str, &str)], keys: &[&str]) -> Reloaded {
+    let settings = service.settings(&lines(accounts, keys));
+    service.reloader.reload(settings).unwrap()
 }
 
 #[tokio::test]
 async fn an_account_that_is_removed_is_unknown_and_one_that_is_added_works_at_once() {
-    let service = Service::start(&[A, B], &["k"]).await;
+    let service = start(&[A, B], &["k"]).await;
     assert_eq!(sign(&service.public, "a").await.0, 200);
     assert_eq!(
         sign(&service.public, "c").await.1["code"],
         "unknown_account"
     );
-    let reloaded = service
-        .reloader
-        .reload(service.settings(&[B, C], &["k"]))
-        .unwrap();
+    let reloaded = reload(&service, &[B, C], &["k"]);
     assert_eq!(
         (reloaded.accounts, reloaded.added, reloaded.removed),
         (2, vec!["c".into()], vec!["a".into()])
@@ -164,14 +130,11 @@ async fn an_account_that_is_removed_is_unknown_and_one_that_is_added_works_at_on
 
 #[tokio::test]
 async fn a_renamed_account_keeps_the_credentials_of_its_app() {
-    let service = Service::start(&[A, B], &["k"]).await;
+    let service = start(&[A, B], &["k"]).await;
     let before = credential(&service.admin, "a", "jsapi_ticket", "k").await.1;
     assert_eq!(sign(&service.public, "b").await.0, 200);
     service.sandbox.reset_calls();
-    service
-        .reloader
-        .reload(service.settings(&[("renamed", "wxa", SECRET), B], &["k"]))
-        .unwrap();
+    reload(&service, &[("renamed", "wxa", SECRET), B], &["k"]);
     assert_eq!(
         credential(&service.admin, "renamed", "jsapi_ticket", "k")
             .await
@@ -180,7 +143,7 @@ async fn a_renamed_account_keeps_the_credentials_of_its_app() {
     );
     assert_eq!(sign(&service.public, "b").await.0, 200);
     assert_eq!(
-        (service.sandbox.calls(STABLE), service.sandbox.calls(TICKET)),
+        (service.sandbox.calls(TOKEN), service.sandbox.calls(TICKET)),
         (0, 0),
         "WeChat is not called again"
     );
@@ -189,16 +152,13 @@ async fn a_renamed_account_keeps_the_credentials_of_its_app() {
 
 #[tokio::test]
 async fn a_corrected_secret_heals_at_once_despite_the_cooldown() {
-    let service = Service::start(&[("a", "wxa", "deadbeefdeadbeefdeadbeefdeadbeef")], &[]).await;
+    let service = start(&[("a", "wxa", "deadbeefdeadbeefdeadbeefdeadbeef")], &[]).await;
     assert_eq!(
         sign(&service.public, "a").await.1["code"],
         "account_misconfigured"
     );
     assert_eq!(service.ready().await.0, 503);
-    service
-        .reloader
-        .reload(service.settings(&[A], &[]))
-        .unwrap();
+    reload(&service, &[A], &[]);
     assert_eq!(
         sign(&service.public, "a").await.0,
         200,
@@ -211,25 +171,22 @@ async fn a_corrected_secret_heals_at_once_despite_the_cooldown() {
 #[tokio::test]
 async fn a_secret_reset_at_wechat_is_reported_and_a_reload_with_the_new_one_recovers() {
     const NEW: &str = "00000000000000000000000000000000";
-    let service = Service::start(&[A], &["k"]).await;
+    let service = start(&[A], &["k"]).await;
     let before = credential(&service.admin, "a", "access_token", "k").await.1;
     assert_eq!(sign(&service.public, "a").await.0, 200);
     service
         .sandbox
         .add_app(App::official("wxa", NEW).safe_domain("example.com"));
-    assert!(service.clock.advance(Duration::from_secs(7_200 - 120)));
-    let told = async {
-        loop {
-            let account = service.ready().await.1["accounts"][0].clone();
-            if account["errcode"] == 40_125 {
-                return account;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    service.advance(7_200 - 120);
+    let told = until_ok("the refresh meets the old secret", async || {
+        let account = service.ready().await.1["accounts"][0].clone();
+        if account["errcode"] == 40_125 {
+            Ok(account)
+        } else {
+            Err(account)
         }
-    };
-    let told = timeout(BOUND, told)
-        .await
-        .expect("the refresh meets the old secret");
+    })
+    .await;
     assert_eq!(
         (&told["ready"], &told["reason"]),
         (&json!(true), &json!("setup")),
@@ -247,17 +204,14 @@ async fn a_secret_reset_at_wechat_is_reported_and_a_reload_with_the_new_one_reco
             left
         })
     );
-    assert!(service.clock.advance(Duration::from_secs(120)));
+    service.advance(120);
     let refused = credential(&service.admin, "a", "access_token", "k").await;
     assert_eq!(
         (refused.0, &refused.1["code"]),
         (502, &json!("account_misconfigured")),
         "{refused:?}"
     );
-    service
-        .reloader
-        .reload(service.settings(&[("a", "wxa", NEW)], &["k"]))
-        .unwrap();
+    reload(&service, &[("a", "wxa", NEW)], &["k"]);
     let (status, after) = credential(&service.admin, "a", "access_token", "k").await;
     assert_eq!(status, 200, "no time has passed: {after}");
     assert!(
@@ -271,7 +225,7 @@ async fn a_secret_reset_at_wechat_is_reported_and_a_reload_with_the_new_one_reco
 
 #[tokio::test]
 async fn keys_are_replaced_at_the_next_request() {
-    let service = Service::start(&[A], &["old", "stays"]).await;
+    let service = start(&[A], &["old", "stays"]).await;
     let status = |key: &'static str| {
         let admin = service.admin.clone();
         async move { credential(&admin, "a", "access_token", key).await.0 }
@@ -284,10 +238,7 @@ async fn keys_are_replaced_at_the_next_request() {
         ),
         (200, 200, 401)
     );
-    service
-        .reloader
-        .reload(service.settings(&[A], &["new", "stays"]))
-        .unwrap();
+    reload(&service, &[A], &["new", "stays"]);
     assert_eq!(
         (
             status("old").await,
@@ -296,10 +247,7 @@ async fn keys_are_replaced_at_the_next_request() {
         ),
         (401, 200, 200)
     );
-    service
-        .reloader
-        .reload(service.settings(&[A], &[]))
-        .unwrap();
+    reload(&service, &[A], &[]);
     assert_eq!(
         (status("new").await, status("stays").await),
         (401, 401),
@@ -310,15 +258,12 @@ async fn keys_are_replaced_at_the_next_request() {
 
 #[tokio::test]
 async fn a_request_waiting_for_wechat_is_answered_though_a_reload_removes_its_account() {
-    let service = Service::start(&[A, B], &[]).await;
+    let service = start(&[A, B], &[]).await;
     let gate = service.sandbox.hold(TICKET);
     let public = service.public.clone();
     let waiting = tokio::spawn(async move { tokio::join!(sign(&public, "a"), sign(&public, "b")) });
     called(&service.sandbox, TICKET, 2).await;
-    service
-        .reloader
-        .reload(service.settings(&[B], &[]))
-        .unwrap();
+    reload(&service, &[B], &[]);
     gate.release();
     let (a, b) = timeout(BOUND, waiting).await.expect("answers").unwrap();
     assert_eq!((a.0, b.0), (200, 200), "{a:?} {b:?}");
@@ -327,25 +272,26 @@ async fn a_request_waiting_for_wechat_is_answered_though_a_reload_removes_its_ac
 
 #[tokio::test]
 async fn settings_that_need_a_restart_are_named_and_the_rest_is_applied() {
-    let service = Service::start(&[A], &[]).await;
-    let mut changed = text(&service.sandbox, &[B], &[]);
+    let service = start(&[A], &[]).await;
+    let mut changed = service.text(&lines(&[B], &[]));
     changed = changed.replace(
         "listen = \"127.0.0.1:0\"\nadmin",
-        "listen = \"127.0.0.1:9\"\nworkers = 1\ndemo = true\nadmin",
+        "listen = \"127.0.0.1:9\"\ndemo = true\nadmin",
     );
-    changed = changed.replace(
-        "admin_listen = \"127.0.0.1:0\"",
-        "admin_listen = \"\"\nshutdown_seconds = 1",
-    );
+    for (before, after) in [
+        ("admin_listen = \"127.0.0.1:0\"", "admin_listen = \"\""),
+        ("workers = 1", "workers = 2"),
+        ("shutdown_seconds = 0", "shutdown_seconds = 1"),
+        ("timeout_ms = 60000", "timeout_ms = 7000"),
+    ] {
+        changed = changed.replace(before, after);
+    }
     let doors = "readiness = \"any\"\nadmin_hosts = [\"ops.example.com\"]\ntrusted_proxies = [\"10.0.0.0/8\"]\nreuse_port = true";
     changed = changed.replace("[upstream]", "[limits]\nburst = 9\n[upstream]");
     changed = changed.replace("readiness = \"all\"", doors);
     changed = changed.replace("kind = \"memory\"", "kind = \"file\"");
-    changed = changed.replace(
-        "[upstream]",
-        "[log]\nlevel = \"debug\"\n[upstream]\ntimeout_ms = 7000",
-    );
-    let reloaded = service.reloader.reload(settings(&changed)).unwrap();
+    changed = changed.replace("[upstream]", "[log]\nlevel = \"debug\"\n[upstream]");
+    let reloaded = service.reloader.reload(read(&changed)).unwrap();
     assert_eq!(
         reloaded.needs_restart,
         [
@@ -364,12 +310,13 @@ async fn settings_that_need_a_restart_are_named_and_the_rest_is_applied() {
             "upstream"
         ]
     );
-    let header = text(&service.sandbox, &[B], &[])
+    let header = service
+        .text(&lines(&[B], &[]))
         .replace("[server]", "[server]\nclient_ip_header = \"X-Real-IP\"");
     assert_eq!(
         service
             .reloader
-            .reload(settings(&header))
+            .reload(read(&header))
             .unwrap()
             .needs_restart,
         ["server.client_ip_header"]
@@ -379,10 +326,7 @@ async fn settings_that_need_a_restart_are_named_and_the_rest_is_applied() {
         200,
         "on the previous listener and upstream"
     );
-    let reloaded = service
-        .reloader
-        .reload(service.settings(&[B], &[]))
-        .unwrap();
+    let reloaded = reload(&service, &[B], &[]);
     assert_eq!(
         reloaded.needs_restart,
         Vec::<&str>::new(),
@@ -393,23 +337,19 @@ async fn settings_that_need_a_restart_are_named_and_the_rest_is_applied() {
 
 #[tokio::test]
 async fn an_accounts_proxy_changes_at_once_and_the_global_one_is_named() {
-    let service = Service::start(&[A], &[]).await;
+    let service = start(&[A], &[]).await;
     let proxy = service.sandbox.socks5_proxy(None).await.unwrap();
     proxy.set_egress("203.0.113.7".parse().unwrap());
-    let own = format!(
-        "{}proxy = \"{}\"\n",
-        text(&service.sandbox, &[B], &[]),
-        proxy.url()
-    );
-    let reloaded = service.reloader.reload(settings(&own)).unwrap();
+    let own = lines(&[B], &[]) + &format!("proxy = \"{}\"\n", proxy.url());
+    let reloaded = service.reloader.reload(service.settings(&own)).unwrap();
     assert_eq!(reloaded.needs_restart, Vec::<&str>::new());
     assert_eq!(sign(&service.public, "b").await.0, 200);
     assert_eq!(proxy.connections(), 2, "a token and a ticket");
-    let of_all = text(&service.sandbox, &[B], &[]).replace(
+    let of_all = service.text(&lines(&[B], &[])).replace(
         "[upstream]",
         "[upstream]\nproxy = \"http://127.0.0.1:9\"\nfallback = [\"http://127.0.0.1:9\"]",
     );
-    let reloaded = service.reloader.reload(settings(&of_all)).unwrap();
+    let reloaded = service.reloader.reload(read(&of_all)).unwrap();
     assert_eq!(
         reloaded.needs_restart,
         ["upstream.fallback", "upstream.proxy"]
@@ -421,10 +361,10 @@ const MINI: &str = "[accounts.mini]\nplatform = \"mini\"\napp_id = \"wxb\"\n";
 
 #[tokio::test]
 async fn adding_a_mini_program_keeps_the_implied_default_account() {
-    let service = Service::start(&[A], &[]).await;
+    let service = start(&[A], &[]).await;
     assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
     let mini = format!("{MINI}secret = \"{SECRET}\"\n");
-    let with_mini = settings(&(text(&service.sandbox, &[A], &[]) + &mini));
+    let with_mini = service.settings(&(lines(&[A], &[]) + &mini));
     assert_eq!(service.reloader.reload(with_mini).unwrap().accounts, 2);
     assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
     service.end().await;
@@ -432,8 +372,10 @@ async fn adding_a_mini_program_keeps_the_implied_default_account() {
 
 #[tokio::test]
 async fn a_reload_that_would_remove_the_implied_default_says_what_to_write() {
-    let service = Service::start(&[A], &["k"]).await;
-    let refused = service.reloader.reload(service.settings(&[A, B], &["k"]));
+    let service = start(&[A], &["k"]).await;
+    let refused = service
+        .reloader
+        .reload(service.settings(&lines(&[A, B], &["k"])));
     let error = refused.unwrap_err().to_string();
     assert!(
         error.contains("server.default_account = \"a\""),
@@ -445,16 +387,13 @@ async fn a_reload_that_would_remove_the_implied_default_says_what_to_write() {
         "unknown_account",
         "a refused reload changes nothing"
     );
-    let mut with_default = service.settings(&[A, B], &["k"]);
+    let mut with_default = service.settings(&lines(&[A, B], &["k"]));
     with_default.server.default_account = Some("a".into());
     service.reloader.reload(with_default).unwrap();
     assert_eq!(sign(&service.public, "").await.1["appId"], "wxa");
     assert_eq!(sign(&service.public, "b").await.0, 200);
     // An explicit setting may be removed again: that is intended.
-    service
-        .reloader
-        .reload(service.settings(&[A, B], &["k"]))
-        .unwrap();
+    reload(&service, &[A, B], &["k"]);
     assert_eq!(
         sign(&service.public, "").await.1["code"],
         "account_required"
@@ -464,16 +403,16 @@ async fn a_reload_that_would_remove_the_implied_default_says_what_to_write() {
 
 #[tokio::test]
 async fn the_default_account_changes_with_the_configuration() {
-    let service = Service::start(&[A, B], &[]).await;
+    let service = start(&[A, B], &[]).await;
     assert_eq!(
         sign(&service.public, "").await.1["code"],
         "account_required"
     );
-    let mut with_default = service.settings(&[A, B], &[]);
+    let mut with_default = service.settings(&lines(&[A, B], &[]));
     with_default.server.default_account = Some("b".into());
     service.reloader.reload(with_default).unwrap();
     assert_eq!(sign(&service.public, "").await.1["appId"], "wxb");
-    let mut wrong = service.settings(&[A, C], &["k"]);
+    let mut wrong = service.settings(&lines(&[A, C], &["k"]));
     wrong.server.default_account = Some("b".into());
     assert!(service.reloader.reload(wrong).is_err());
     assert_eq!(
@@ -491,26 +430,23 @@ async fn the_default_account_changes_with_the_configuration() {
 
 #[tokio::test]
 async fn a_new_account_counts_as_ready_for_a_moment_after_a_start_or_reload() {
-    let service = Service::start(&[A], &[]).await;
+    let service = start(&[A], &[]).await;
     assert_eq!(sign(&service.public, "a").await.0, 200);
     // From here on WeChat answers no call: accounts without a ticket get none.
-    let gates = [service.sandbox.hold(STABLE), service.sandbox.hold(TICKET)];
-    let mut both = service.settings(&[A, B], &[]);
+    let gates = [service.sandbox.hold(TOKEN), service.sandbox.hold(TICKET)];
+    let mut both = service.settings(&lines(&[A, B], &[]));
     both.server.default_account = Some("a".into());
     service.reloader.reload(both).unwrap();
     let starting = json!({ "ready": true, "rule": "all", "accounts": [
         { "account": "b", "ready": true, "reason": "starting" }, { "account": "a", "ready": true },
     ] });
     assert_eq!(service.ready().await, (200, starting));
-    assert!(service.clock.advance(Duration::from_secs(11)));
+    service.advance(11);
     let missing = json!({ "ready": false, "rule": "all", "accounts": [
         { "account": "b", "ready": false, "reason": "missing" }, { "account": "a", "ready": true },
     ] });
     assert_eq!(service.ready().await, (503, missing));
-    service
-        .reloader
-        .reload(service.settings(&[A, B], &["k"]))
-        .unwrap();
+    reload(&service, &[A, B], &["k"]);
     assert_eq!(
         service.ready().await.0,
         503,
@@ -518,7 +454,7 @@ async fn a_new_account_counts_as_ready_for_a_moment_after_a_start_or_reload() {
     );
     // The account exists, but its app has no ticket yet.
     let moved = ("b", "wxc", SECRET);
-    let moved = service.settings(&[A, moved], &["k"]);
+    let moved = service.settings(&lines(&[A, moved], &["k"]));
     service.reloader.reload(moved).unwrap();
     assert_eq!(service.ready().await.0, 200);
     gates.into_iter().for_each(|gate| gate.release());
@@ -540,7 +476,7 @@ struct Process {
 
 impl Process {
     async fn start(accounts: &[(&str, &str, &str)], keys: &[&str]) -> Self {
-        let sandbox = wechat(Clock::shifted()).await;
+        let sandbox = wechat().await;
         let home = tempfile::tempdir().unwrap();
         std::fs::write(
             home.path().join("wx-jssdk.toml"),
@@ -768,7 +704,7 @@ async fn many_sighups_at_once_leave_a_service_with_the_last_configuration() {
 
 #[tokio::test]
 async fn a_sighup_while_the_first_configuration_is_read_is_a_reload() {
-    let sandbox = wechat(Clock::shifted()).await;
+    let sandbox = wechat().await;
     let home = tempfile::tempdir().unwrap();
     let fifo = home.path().join("wx-jssdk.toml");
     let made = Command::new("mkfifo")
@@ -801,12 +737,10 @@ async fn a_sighup_while_the_first_configuration_is_read_is_a_reload() {
 
 #[tokio::test]
 async fn a_reload_serves_the_new_verify_files_and_drops_the_old() {
-    let service = Service::start(&[A], &[]).await;
+    let service = start(&[A], &[]).await;
     let with_file = |name: &str| {
-        format!(
-            "{}\nverify_files = {{ \"{name}\" = \"content\" }}\n",
-            text(&service.sandbox, &[A], &[])
-        )
+        let file = format!("verify_files = {{ \"{name}\" = \"content\" }}\n");
+        service.settings(&(lines(&[A], &[]) + &file))
     };
     let status = async |name: &str| {
         client()
@@ -822,15 +756,9 @@ async fn a_reload_serves_the_new_verify_files_and_drops_the_old() {
         ("MP_verify_one.txt", "MP_verify_two.txt"),
         ("MP_verify_two.txt", "MP_verify_one.txt"),
     ] {
-        service
-            .reloader
-            .reload(settings(&with_file(there)))
-            .unwrap();
+        service.reloader.reload(with_file(there)).unwrap();
         assert_eq!((status(there).await, status(gone).await), (200, 404));
     }
-    service
-        .reloader
-        .reload(settings(&text(&service.sandbox, &[A], &[])))
-        .unwrap();
+    reload(&service, &[A], &[]);
     assert_eq!(status("MP_verify_two.txt").await, 404);
 }

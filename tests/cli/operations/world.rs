@@ -102,7 +102,12 @@ impl Service {
 
     /// The same with other accounts.
     pub(crate) fn settings(&self, accounts: &str) -> Settings {
-        read(&format!("{}{accounts}", self.head))
+        read(&self.text(accounts))
+    }
+
+    /// The same as text.
+    pub(crate) fn text(&self, accounts: &str) -> String {
+        format!("{}{accounts}", self.head)
     }
 
     pub(crate) fn certificates(&self) -> &[Certificate] {
@@ -171,7 +176,7 @@ impl Service {
     }
 }
 
-fn read(text: &str) -> Settings {
+pub(crate) fn read(text: &str) -> Settings {
     service::settings(text, Path::new(""))
 }
 
