@@ -2,7 +2,7 @@
 
 use wx_jssdk::account::TokenMode;
 use wx_jssdk::broker::Find;
-use wx_jssdk::store::{Node, Store};
+use wx_jssdk::store::Node;
 
 use crate::cluster::world::*;
 use crate::common::wait::until_ok;
