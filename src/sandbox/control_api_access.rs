@@ -27,9 +27,10 @@ pub(super) async fn own_pages_only(
         host.to_str().unwrap_or("unreadable.example")
     });
     let own = format!("http://{host}");
+    let is_page = headers.contains_key(ORIGIN);
     let error = if headers.get_all(ORIGIN).any(|origin| origin != own.as_str()) {
         "pages of other origins may not control the sandbox"
-    } else if !is_local(host) {
+    } else if !is_local(host) || is_page && is_announced(host) {
         "the control API has no such host name: use an IP address or localhost"
     } else {
         ""
@@ -55,6 +56,13 @@ fn is_local(host: &str) -> bool {
     }
 }
 
+/// Returns whether any machine of the network may announce this name as its own (mDNS), and give its pages this
+/// address.
+fn is_announced(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name.trim_end_matches('.').ends_with(".local")
+}
+
 /// Ends of host names that the DNS does not delegate, as of `host.docker.internal`.
 const PRIVATE_ENDS: [&str; 3] = [".internal", ".local", ".localhost"];
 
@@ -75,6 +83,9 @@ mod tests {
             "mac.local",
         ] {
             assert!(is_local(host), "{host}");
+        }
+        for host in ["mac.local", "mac.local:8082", "evil.local.:8082"] {
+            assert!(is_announced(host), "{host}");
         }
         for host in [
             "evil.example",

@@ -89,9 +89,13 @@ async fn pages_of_other_origins_may_not_use_the_control_api() {
 #[tokio::test]
 async fn a_page_that_uses_dns_rebinding_reads_and_changes_nothing() {
     let sandbox = sandbox().await;
-    for origins in [&[][..], &["http://evil.example:8082"]] {
+    for (host, origins) in [
+        ("evil.example:8082", &[][..]),
+        ("evil.example:8082", &["http://evil.example:8082"]),
+        ("evil.local:8082", &["http://evil.local:8082"]),
+    ] {
         for order_given in ORDERS {
-            let (status, answer) = order(&sandbox, order_given, "evil.example:8082", origins).await;
+            let (status, answer) = order(&sandbox, order_given, host, origins).await;
             assert_eq!(status, 403, "{order_given:?} from {origins:?}");
             assert_eq!(
                 answer["error"],
