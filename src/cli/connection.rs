@@ -46,7 +46,7 @@ impl Connection {
         let tls = tls::trusting(self.ca.as_deref())
             .map_err(|error| Unusable::Usage(format!("--ca: {error}")))?;
         let key = key.map(Secret::expose);
-        let reply = server.ask(path, key, body, tls, TIMEOUT).await;
+        let reply = server.ask(path, key, body, tls, limit(path)).await;
         let Reply {
             status,
             body,
@@ -176,6 +176,15 @@ pub(super) fn refusal(status: u16, problem: &Value) -> String {
 /// setting of the service.
 const KEY_VARIABLE: &str = "WX_JSSDK_API_KEY";
 
-/// Time for an answer: a ticket that is not cached takes two calls to WeChat, each with a timeout of up to 60 s
-/// (`upstream.timeout_ms`).
-const TIMEOUT: Duration = Duration::from_secs(180);
+/// Returns the time for an answer. Only `/status.json` and `/status/reload` make no call to WeChat.
+fn limit(path: &[&str]) -> Duration {
+    match path {
+        ["status.json"] | ["status", "reload"] => TIMEOUT,
+        _ => TIMEOUT_WITH_CALLS,
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A ticket whose token WeChat refuses takes four calls, each of up to 60 s (`upstream.timeout_ms`).
+const TIMEOUT_WITH_CALLS: Duration = Duration::from_secs(300);
