@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::redact::got;
-use super::secret::{SecretKeys, WECHATS_CONSOLE, secret};
+use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret};
 use super::section::Section;
 use super::{Problems, egress, layers, verify_file, warnings};
 use crate::account::{Account, Platform, SafeDomain, TokenMode, is_app_id};
@@ -362,4 +362,5 @@ pub(super) const APP_SECRET: SecretKeys = SecretKeys {
     file: "secret_file",
     what: "AppSecret",
     from: WECHATS_CONSOLE,
+    allows: is_graphic,
 };

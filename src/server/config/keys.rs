@@ -67,7 +67,7 @@ fn key(
         let may_come = has_manager && is_name(name);
         match accounts.contains(name) || is_authorizer || may_come {
             true => Ok(name.to_owned()),
-            false => Err(("unknown account", "没有此账号")),
+            false => Err(("must be the name of an account", "应为一个账号的名称")),
         }
     });
     let kinds = scope(section, "kinds", problems, |name| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Problems;
 use super::accounts::is_name;
 use super::redact::quoted;
-use super::secret::{SecretKeys, secret, secret_if_any};
+use super::secret::{SecretKeys, is_graphic, secret, secret_if_any};
 use super::section::Section;
 use crate::credential::Secret;
 use crate::error::Text;
@@ -142,12 +142,14 @@ const URL: SecretKeys = SecretKeys {
     file: "url_file",
     what: "webhook URL",
     from: ROBOTS_SETTINGS,
+    allows: |c| !c.is_whitespace() && !c.is_control(),
 };
 const SECRET: SecretKeys = SecretKeys {
     text: "secret",
     file: "secret_file",
     what: "webhook secret",
     from: ROBOTS_SETTINGS,
+    allows: is_graphic,
 };
 const ROBOTS_SETTINGS: Text = Text::new("the robot's settings", "机器人设置中");
 

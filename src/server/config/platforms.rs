@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::accounts::{self, APP_SECRET, LISTS};
-use super::secret::{SecretKeys, WECHATS_CONSOLE, secret, secret_if_any};
+use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret, secret_if_any};
 use super::section::Section;
 use super::server::OwnAddresses;
 use super::{Problems, egress};
@@ -321,24 +321,28 @@ const PUSH_TOKEN: SecretKeys = SecretKeys {
     file: "push_token_file",
     what: "Token",
     from: WECHATS_CONSOLE,
+    allows: is_graphic,
 };
 const PREVIOUS_PUSH_TOKEN: SecretKeys = SecretKeys {
     text: "previous_push_token",
     file: "previous_push_token_file",
     what: "Token",
     from: WECHATS_CONSOLE,
+    allows: is_graphic,
 };
 const AES_KEY: SecretKeys = SecretKeys {
     text: "aes_key",
     file: "aes_key_file",
     what: "EncodingAESKey",
     from: WECHATS_CONSOLE,
+    allows: is_graphic,
 };
 const PREVIOUS_AES_KEY: SecretKeys = SecretKeys {
     text: "previous_aes_key",
     file: "previous_aes_key_file",
     what: "EncodingAESKey",
     from: WECHATS_CONSOLE,
+    allows: is_graphic,
 };
 
 /// Stands for an account's AppID where a URL is checked.

@@ -15,6 +15,13 @@ pub(super) struct SecretKeys {
     pub(super) file: &'static str,
     pub(super) what: &'static str,
     pub(super) from: Text,
+    /// Whether it may contain this character.
+    pub(super) allows: fn(char) -> bool,
+}
+
+/// The characters of every secret that WeChat issues.
+pub(super) fn is_graphic(c: char) -> bool {
+    c.is_ascii_graphic()
 }
 
 /// Returns a secret, which has to be there.
@@ -57,7 +64,7 @@ pub(super) fn secret_if_any(
             format!("is empty: copy the {what} from {}", from.en),
             format!("为空：请从{}复制 {what}", from.zh),
         ),
-        _ if !text.bytes().all(|b| b.is_ascii_graphic()) => (
+        _ if !text.chars().all(keys.allows) => (
             format!(
                 "contains blanks or characters that {} never has",
                 article(what)

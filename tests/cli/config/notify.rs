@@ -37,6 +37,9 @@ fn a_webhook_comes_from_the_file_or_the_environment_and_prints_no_address() {
         assert!(!format!("{settings:?}").contains("693a91f6"));
     }
     assert!(good(MAIN).notify.webhooks.is_empty());
+    let url = "https://告警.example.cn/hook?group=值班";
+    let written = format!("[notify.webhooks.ops]\ntype = \"json\"\nurl = \"{url}\"\n");
+    assert_eq!(of(&written, &[]).notify.webhooks[0].url.expose(), url);
 }
 
 #[test]

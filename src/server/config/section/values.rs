@@ -195,15 +195,19 @@ impl Section {
         let texts = self.list(key, problems)?;
         let path = self.path_of(key);
         let count = texts.len();
-        let read = |text: String| match read(text.trim()) {
+        let read = |(index, text): (usize, String)| match read(text.trim()) {
             Ok(value) => Some(value),
             Err((en, zh)) => {
-                let (got_en, got_zh) = got(&text);
+                let (mut got_en, mut got_zh) = got(&text);
+                if got_en.is_empty() {
+                    let entry = index + 1;
+                    (got_en, got_zh) = (format!(" (entry {entry})"), format!("（第 {entry} 项）"));
+                }
                 problems.add(&path, format!("{en}{got_en}"), format!("{zh}{got_zh}"));
                 None
             }
         };
-        let values: Vec<_> = texts.into_iter().filter_map(read).collect();
+        let values: Vec<_> = texts.into_iter().enumerate().filter_map(read).collect();
         (values.len() == count).then_some(values)
     }
 
