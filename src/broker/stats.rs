@@ -272,7 +272,7 @@ fn millis(time: Duration) -> u64 {
 }
 
 /// The histograms' bounds in microseconds. WeChat answers within 0.05 to 0.2 s. A call ends after
-/// `upstream.timeout_ms` (5 s by default), and a ticket may need three calls.
+/// `upstream.timeout_ms` (5 s by default), and a refresh may need several.
 const BOUNDS: [u64; 10] = [
     50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000,
     60_000_000,

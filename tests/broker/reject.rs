@@ -523,3 +523,23 @@ async fn a_report_over_the_days_limit_is_refused_again_without_the_store() {
     let new = world.reject(Kind::AccessToken, &old.value).await.unwrap();
     assert_ne!(new.value, old.value);
 }
+
+#[tokio::test]
+async fn a_report_over_the_days_limit_waits_for_midnight_in_shanghai_at_most() {
+    let world = World::classic().await;
+    world.advance(86_400 - (world.now().0 + 8 * 3_600) % 86_400 - 300);
+    let old = world.token().await.unwrap();
+    let key = account(TokenMode::Classic).key(Kind::AccessToken);
+    for _ in 0..20 {
+        let elsewhere = world
+            .store
+            .claim_refresh(&key, world.now(), Duration::ZERO, None);
+        assert_eq!(elsewhere.await, Ok(Claim::Granted));
+    }
+    let refused = world.reject(Kind::AccessToken, &old.value).await;
+    let left = refused.unwrap_err().retry_after();
+    assert_eq!(left, Some(Duration::from_secs(300)));
+    world.advance(300);
+    let new = world.reject(Kind::AccessToken, &old.value).await.unwrap();
+    assert_ne!(new.value, old.value);
+}

@@ -59,12 +59,12 @@ impl Flight {
         }
     }
 
-    /// Returns a little more than the calls under the lease can take: two for a token, the second of which forces it
-    /// or sends another platform ticket; four if the call needs a token that is refused, refreshed and sent again.
+    /// Returns a little more than the calls under the lease can take: two, the second of which forces a token or
+    /// repeats the call, and two more for each token that the call needs and WeChat may refuse.
     fn lease_time(&self) -> Duration {
-        let needs_token = self.slot.key.kind.parent().is_some()
-            || self.entry.account.component_app_id().is_some();
-        let calls = if needs_token { 4 } else { 2 };
+        let needs = u32::from(self.slot.key.kind.parent().is_some())
+            + u32::from(self.entry.account.component_app_id().is_some());
+        let calls = 2 + 2 * needs;
         let timeout = self.broker.inner.upstream.timeout();
         timeout
             .saturating_mul(calls)

@@ -95,8 +95,11 @@ impl Flight {
         }
         let now = self.broker.inner.clock.now();
         let mut claim = self.claim(MIN_DEMAND_GAP, Some(FREELY_PER_DAY)).await;
-        if matches!(claim, Ok(Claim::SpentToday { .. })) {
+        if let Ok(Claim::SpentToday { retry_at: midnight }) = claim {
             claim = self.claim(GAP_AFTERWARDS, None).await;
+            if let Ok(Claim::TooSoon { retry_at }) = &mut claim {
+                *retry_at = midnight.min(*retry_at);
+            }
         }
         match claim {
             Ok(Claim::Granted) => Ok(true),
