@@ -106,8 +106,8 @@ problem_codes! {
         "Add `cardId=`; `card-ext` needs it",
         "加上 `cardId=`，`card-ext` 必填";
     BadQuery: "bad_query", 400, "Invalid query",
-        "The query contains a parameter or value that the status page does not support.",
-        "查询串中有状态页不支持的参数或值。",
+        "The query contains a parameter or value that the status page does not support, or repeats a parameter.",
+        "查询串中有状态页不支持的参数或值，或同一参数出现了两次。",
         "`/status` and `/status.json`: see `hint` for the parameters that exist",
         "`/status`、`/status.json` 可用的参数见 `hint`";
     BadBody: "bad_body", 400, "Invalid body",

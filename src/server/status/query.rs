@@ -195,8 +195,8 @@ fn bad(detail: &str) -> Problem {
         ProblemCode::BadQuery,
         detail,
         Text::new(
-            "Supported: account=NAME, q=TEXT, state=degraded|retrying|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
-            "可用的参数：account=账号名、q=关键字、state=degraded|retrying|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
+            "Supported, each once: account=NAME, q=TEXT, state=degraded|retrying|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
+            "可用的参数（各一次）：account=账号名、q=关键字、state=degraded|retrying|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
         ),
     )
 }
