@@ -12,7 +12,7 @@ if [ "${1:-}" != inside ]; then
     echo "wx-jssdk is installed on this machine: purge it first"
     exit 1
   fi
-  tests/need.sh 'make dist-test' adduser:adduser curl:curl ip:iproute2 man:man-db
+  tests/need.sh 'make dist-test' adduser:adduser curl:curl ip:iproute2 mandb:man-db
   # A network of its own: the ports are free, and nothing is reached but this machine.
   exec timeout 120 unshare --net "$0" inside
 fi

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Checks that the commands are there that WHAT needs. As root on Debian it installs the packages of missing ones; otherwise it names
-# them.
+# Checks for the commands that WHAT needs. As root on Debian it installs the missing packages; otherwise it names them.
 # tests/need.sh WHAT [COMMAND]:PACKAGE…    (no COMMAND: the package is missing)
 set -euo pipefail
 what=$1
