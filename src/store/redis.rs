@@ -28,7 +28,7 @@ pub(super) struct RedisStore {
     link: Link,
     place: String,
     prefix: String,
-    bound: Duration,
+    limit: Duration,
     /// The records that cannot be parsed.
     unparsable: Ignored,
 }
@@ -68,14 +68,14 @@ impl Store {
 }
 
 impl RedisStore {
-    /// Parses the address; does not connect. Every operation ends within `bound`.
-    pub(super) fn new(url: &str, prefix: &str, bound: Duration) -> Result<Self, StoreError> {
+    /// Parses the address; does not connect. Every operation ends within `limit`.
+    pub(super) fn new(url: &str, prefix: &str, limit: Duration) -> Result<Self, StoreError> {
         let (target, place) = Target::parse(url)?;
         Ok(Self {
-            link: Link::new(target, bound),
+            link: Link::new(target, limit),
             place,
             prefix: prefix.to_owned(),
-            bound,
+            limit,
             unparsable: Ignored::default(),
         })
     }
@@ -217,13 +217,13 @@ impl RedisStore {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let established = self.link.established();
-        match tokio::time::timeout(self.bound, work).await {
+        match tokio::time::timeout(self.limit, work).await {
             Ok(done) => done,
             Err(_) => {
                 self.link.silent(established);
                 Err(StoreError::Slow {
                     place: self.place.clone(),
-                    within: self.bound,
+                    within: self.limit,
                 })
             }
         }

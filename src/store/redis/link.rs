@@ -62,7 +62,7 @@ pub(super) fn code_of(error: &RedisError) -> Option<&str> {
 pub(super) struct Link {
     target: Target,
     /// Time limit of an operation.
-    bound: Duration,
+    limit: Duration,
     current: Arc<Mutex<Current>>,
     /// Number of timeouts in a row.
     silent: AtomicU32,
@@ -79,10 +79,10 @@ struct Current {
 }
 
 impl Link {
-    pub(super) fn new(target: Target, bound: Duration) -> Self {
+    pub(super) fn new(target: Target, limit: Duration) -> Self {
         Self {
             target,
-            bound,
+            limit,
             current: Arc::default(),
             silent: AtomicU32::new(0),
         }
@@ -133,7 +133,7 @@ impl Link {
     }
 
     fn start(&self, current: &mut Current) -> (u64, Attempt) {
-        let (target, bound) = (self.target.clone(), self.bound);
+        let (target, limit) = (self.target.clone(), self.limit);
         let connect = async move {
             let late = |_| {
                 Err(format!(
@@ -141,7 +141,7 @@ impl Link {
                     CONNECT_TIMEOUT.as_secs()
                 ))
             };
-            tokio::time::timeout(CONNECT_TIMEOUT, target.connect(bound))
+            tokio::time::timeout(CONNECT_TIMEOUT, target.connect(limit))
                 .await
                 .unwrap_or_else(late)
         };

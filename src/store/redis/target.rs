@@ -42,10 +42,10 @@ impl Target {
         }
     }
 
-    /// Connects for operations that end within `bound`.
-    pub(super) async fn connect(self, bound: Duration) -> Result<Connection, String> {
+    /// Connects for operations that end within `limit`.
+    pub(super) async fn connect(self, limit: Duration) -> Result<Connection, String> {
         // Ends abandoned requests. The caller's own timeout is shorter.
-        let response = bound.saturating_mul(4);
+        let response = limit.saturating_mul(4);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(ONE_CONNECT))
             .set_response_timeout(Some(response));
