@@ -127,7 +127,7 @@ impl Host {
         })
     }
 
-    /// Returns `http://127.0.0.1:PORT`, also for a host that listens on all addresses of the machine.
+    /// Returns the base URL; for a host that listens on all addresses of the machine, the one with the loopback address.
     #[must_use]
     pub fn url(&self) -> String {
         let mut addr = self.inner.addr;

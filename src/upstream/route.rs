@@ -93,8 +93,8 @@ impl Upstream {
         (system, self.egress_of(account))
     }
 
-    /// Whether calls that leave by this way open, probe and close the circuits of the hosts. Those on an
-    /// account's own way say nothing about the way of the others, nor the reverse.
+    /// Returns whether calls by this egress use the hosts' circuits. An account's own egress does not: it neither
+    /// opens, probes nor closes a circuit, and skips no host because of one.
     pub(super) fn uses_circuits(&self, egress: &Egress) -> bool {
         *egress == *self.egress
     }

@@ -148,6 +148,7 @@ async fn wechat_gets_success_in_time_while_the_other_server_does_not_answer() {
     let reply = world.write(SHOP, "hello").await;
     assert!(reply.is_success(), "{reply:?}");
     world.assert_counted("message_not_forwarded", 1).await;
+    assert_eq!(company.requests.len(), 1, "it is tried once");
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Waiting for a condition, with a limit, so that a condition that never holds fails its test.
 
 use std::fmt::Display;
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use wx_jssdk::sandbox::Sandbox;
 
 use super::http::BOUND;
@@ -31,12 +32,15 @@ pub(crate) async fn until_ok<T, E: Display>(
                 Ok(value) => return value,
                 Err(error) => state = Some(error),
             }
-            tokio::task::yield_now().await;
+            // Leaves the processor to what is waited for, which may be another process.
+            sleep(PAUSE).await;
         }
     };
-    let found = timeout(BOUND, looking).await;
+    let found = timeout(2 * BOUND, looking).await;
     found.unwrap_or_else(|_| {
         let state = state.map(|state| state.to_string());
         panic!("this was never so: {what}: {}", state.unwrap_or_default())
     })
 }
+
+const PAUSE: Duration = Duration::from_millis(5);

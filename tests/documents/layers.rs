@@ -111,6 +111,15 @@ fn may_import(document: &str) -> Vec<(&str, Vec<&str>)> {
     .collect()
 }
 
+/// It would share a mistake with what it tests.
+#[test]
+fn the_simulator_may_import_no_rule_of_the_product() {
+    let architecture = architecture();
+    let mut modules = may_import(&architecture).into_iter();
+    let sandbox = modules.find(|(module, _)| *module == "sandbox");
+    assert_eq!(sandbox.unwrap().1, ["hex", "clock"]);
+}
+
 #[test]
 fn the_table_of_modules_lists_each_after_those_it_may_import() {
     let architecture = architecture();

@@ -109,6 +109,11 @@ async fn gettoken_itself_has_no_limit() {
     }
 }
 
+#[test]
+fn an_address_is_banned_after_two_thousand_wrong_secrets_by_default() {
+    assert_eq!(Switches::default().wrong_secrets_until_ban, 2_000);
+}
+
 fn banned_after(wrong: u64) -> App {
     work_app().switches(Switches {
         wrong_secrets_until_ban: wrong,

@@ -64,7 +64,7 @@ struct Chain {
 /// A proxy between development and production.
 struct Way {
     address: String,
-    hangs: Arc<AtomicBool>,
+    loses_calls: Arc<AtomicBool>,
     calls: Arc<AtomicU64>,
 }
 
@@ -73,17 +73,17 @@ impl Way {
     async fn to(production: SocketAddr, clock: Clock, slow: u64) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let hangs = Arc::new(AtomicBool::new(false));
+        let loses_calls = Arc::new(AtomicBool::new(false));
         let calls = Arc::new(AtomicU64::new(0));
-        let (hanging, counting) = (hangs.clone(), calls.clone());
+        let (losing, counting) = (loses_calls.clone(), calls.clone());
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 if counting.fetch_add(1, SeqCst) < slow {
                     clock.advance(Duration::from_secs(1));
                 }
-                let hangs = hanging.load(SeqCst);
+                let loses = losing.load(SeqCst);
                 tokio::spawn(async move {
-                    if hangs {
+                    if loses {
                         // Closed without an answer: the broker does the same as after a timeout, and no test waits for one.
                         let _ = client.read(&mut [0; 4_096]).await;
                     } else if let Ok(mut server) = TcpStream::connect(production).await {
@@ -94,7 +94,7 @@ impl Way {
         });
         Self {
             address,
-            hangs,
+            loses_calls,
             calls,
         }
     }
@@ -241,24 +241,24 @@ async fn a_wecom_app_behind_production_costs_one_call_per_lifetime() {
     three_lives_cost_one_call_each(work).await;
 }
 
-async fn pages_outlive_a_hanging_production(case: fn() -> Case) {
+async fn pages_outlive_lost_calls_of_production(case: fn() -> Case) {
     for before_the_end in [245, 200, 150, 90, 30, 1] {
         let chain = Chain::new(case(), 0).await;
         chain.until(LIFE - before_the_end).await;
-        chain.way.hangs.store(true, SeqCst);
+        chain.way.loses_calls.store(true, SeqCst);
         chain.seconds(60).await;
-        chain.way.hangs.store(false, SeqCst);
+        chain.way.loses_calls.store(false, SeqCst);
         chain.seconds(400).await;
         chain.token().await;
     }
 }
 
 #[tokio::test]
-async fn while_production_hangs_for_a_minute_every_page_of_development_is_signed() {
-    pages_outlive_a_hanging_production(official).await;
+async fn while_production_loses_calls_every_page_of_development_is_signed() {
+    pages_outlive_lost_calls_of_production(official).await;
 }
 
 #[tokio::test]
-async fn while_production_hangs_for_a_minute_every_wecom_page_of_development_is_signed() {
-    pages_outlive_a_hanging_production(work).await;
+async fn while_production_loses_calls_every_wecom_page_of_development_is_signed() {
+    pages_outlive_lost_calls_of_production(work).await;
 }

@@ -195,8 +195,9 @@ async fn an_outage_of_200_accounts_is_one_down_and_one_recovered_with_counts() {
     let requests = receiver.wait_for(1, &service).await;
     assert_eq!(events(&requests)[0]["count"], 200, "{requests:#?}");
     service.sandbox.clear_faults();
+    // Longer than the wait after any of the failures.
+    service.advance(61);
     until("all recover", async || {
-        service.advance(10);
         service.broker.tend().await;
         service.broker.snapshot(&Find::default()).counts.ok == 200
     })
