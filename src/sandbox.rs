@@ -359,7 +359,7 @@ impl Sandbox {
     pub fn pre_verify_scope(&self) -> actix_web::Scope {
         web::scope("/sandbox/pre-verify")
             .app_data(Data::from(self.shared.clone()))
-            .configure(control_api::pre_verify_at(""))
+            .service(control_api::pre_verify_at(""))
     }
 
     /// Sets the `Content-Type` of all further answers, WeCom's included.

@@ -11,8 +11,8 @@ use actix_web::http::header::{
     HeaderValue,
 };
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, Bytes, Data, Json, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::web::{self, Bytes, Data, Json};
+use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -44,20 +44,18 @@ pub(super) fn scope() -> impl HttpServiceFactory {
         .route("/login-codes", web::post().to(login_code))
         .route("/accounts", web::post().to(add_account))
         .route("/reset", web::post().to(reset))
-        .configure(pre_verify_at("/pre-verify"))
+        .service(pre_verify_at("/pre-verify").default_service(web::to(unknown)))
         .configure(hosts_control_api::routes)
         .configure(platform_control_api::routes)
         .default_service(web::to(unknown))
         .wrap(from_fn(own_pages_only))
 }
 
-/// Returns the routes of the client's verdict. Other listeners can mount them.
-pub(super) fn pre_verify_at(path: &str) -> impl FnOnce(&mut ServiceConfig) {
-    move |config| {
-        config
-            .route(path, web::post().to(pre_verify))
-            .route(path, web::method(Method::OPTIONS).to(preflight));
-    }
+/// Returns the client's verdict as a resource. Other listeners can mount it.
+pub(super) fn pre_verify_at(path: &str) -> Resource {
+    web::resource(path)
+        .route(web::post().to(pre_verify))
+        .route(web::method(Method::OPTIONS).to(preflight))
 }
 
 /// Answers with the client's verdict, to pages of any origin: the sandbox stands in for the phone's client,
