@@ -499,17 +499,22 @@ async fn a_reader_without_a_value_does_not_share_the_refusal_of_a_report() {
     assert_eq!(world.calls(CLASSIC), 2);
 }
 
+/// Takes the refreshes that a day allows without a long pause, as another node does.
+async fn spend_the_days_refreshes(world: &World) {
+    let key = account(TokenMode::Classic).key(Kind::AccessToken);
+    for _ in 0..20 {
+        let claim = world
+            .store
+            .claim_refresh(&key, world.now(), Duration::ZERO, None);
+        assert_eq!(claim.await, Ok(Claim::Granted));
+    }
+}
+
 #[tokio::test]
 async fn a_report_over_the_days_limit_is_refused_again_without_the_store() {
     let world = World::classic().await;
     let old = world.token().await.unwrap();
-    let key = account(TokenMode::Classic).key(Kind::AccessToken);
-    for _ in 0..20 {
-        let elsewhere = world
-            .store
-            .claim_refresh(&key, world.now(), Duration::ZERO, None);
-        assert_eq!(elsewhere.await, Ok(Claim::Granted));
-    }
+    spend_the_days_refreshes(&world).await;
     let mut asked = Vec::new();
     for minutes in [15, 14] {
         let refused = world.reject(Kind::AccessToken, &old.value).await;
@@ -529,13 +534,7 @@ async fn a_report_over_the_days_limit_waits_for_midnight_in_shanghai_at_most() {
     let world = World::classic().await;
     world.advance(86_400 - (world.now().0 + 8 * 3_600) % 86_400 - 300);
     let old = world.token().await.unwrap();
-    let key = account(TokenMode::Classic).key(Kind::AccessToken);
-    for _ in 0..20 {
-        let elsewhere = world
-            .store
-            .claim_refresh(&key, world.now(), Duration::ZERO, None);
-        assert_eq!(elsewhere.await, Ok(Claim::Granted));
-    }
+    spend_the_days_refreshes(&world).await;
     let refused = world.reject(Kind::AccessToken, &old.value).await;
     let left = refused.unwrap_err().retry_after();
     assert_eq!(left, Some(Duration::from_secs(300)));
