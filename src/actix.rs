@@ -25,6 +25,8 @@ mod public;
 #[cfg(feature = "platform")]
 mod push;
 mod request_stats;
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // the gateway asks more of a path
+mod wechat_path;
 
 use std::net::IpAddr;
 
@@ -36,11 +38,12 @@ pub use diagnose::{Doctor, diagnose_resource};
 pub use domain_verification::verify_resource;
 pub use dropin::dropin_scope;
 pub use key_lockout::KeyLockout;
-pub use keys::{ApiKey, ApiKeys, BadCall, Call, CallPath, KeyHash, TokenStyle, new_key};
+pub use keys::{ApiKey, ApiKeys, BadCall, Call, KeyHash, TokenStyle, new_key};
 pub use public::{counted_scope, public_scope};
 #[cfg(feature = "platform")]
 pub use push::{APP_ID, FORWARDED, PushRoute, Pushes};
 pub use request_stats::{ListenerName, OTHER_ROUTE, RequestStats, RouteRequests, UNKNOWN_ACCOUNT};
+pub use wechat_path::WechatPath;
 
 pub use crate::endpoint::{ClientIps, Problem, RateLimit};
 #[cfg(feature = "server")]
@@ -55,7 +58,7 @@ mod for_server {
     pub use super::gateway::GatewayOptions;
     pub(crate) use super::gateway::{CallOutcome, CallStats, Gateway, GatewayStats};
     pub(crate) use super::keys::API_KEY_PREFIX;
-    pub(crate) use super::keys::admission::{admit_key, admit_manager, admit_unlimited};
+    pub(crate) use super::keys::authorization::{admit_key, admit_manager, admit_unlimited};
     pub(crate) use super::limit::check_rate_limit;
     pub(crate) use super::public::unknown_path;
     pub(crate) use super::push::app_id_in;

@@ -3,10 +3,9 @@
 //! Exit codes: 0 done; 1 it ran and the answer is no; 2 wrong usage or configuration; 3 (of the commands for
 //! operators) the server does not answer.
 
-mod address;
+mod admin_client;
 mod check;
 mod connect_error;
-mod connection;
 mod credential;
 mod diagnose;
 mod healthcheck;
@@ -17,6 +16,7 @@ mod operate;
 mod sandbox;
 mod serve;
 mod sign;
+mod socket_addr;
 mod status;
 mod store;
 mod tls;

@@ -17,12 +17,13 @@ mod rate_limit;
 mod sign;
 
 pub use client_files::{ClientFile, SCRIPT, TYPES, client_has};
+pub(crate) use client_ip::key_of;
 pub use client_ip::{ClientIps, Headers};
 pub use cors::may_read;
 pub(crate) use log_throttle::LogThrottle;
 pub use problem::Problem;
 pub use query::{ConfigQuery, account_of};
-pub(crate) use rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
+pub(crate) use rate_buckets::{Limiter, RateBuckets, Ticks};
 pub use rate_limit::RateLimit;
 pub(crate) use rate_limit::whole_seconds;
 pub use sign::{Answer, Refused, SIGNING, answer, sign};

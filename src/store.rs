@@ -33,9 +33,9 @@ pub(crate) mod error;
 mod file;
 mod ignored;
 mod instrumented;
-mod limits;
 mod memory;
 mod presence;
+mod quota;
 #[cfg(any(feature = "file", feature = "shared-store"))]
 mod record;
 #[cfg(feature = "redis")]

@@ -7,9 +7,9 @@
 mod answer;
 mod base_url;
 mod endpoints;
+mod failover;
 #[cfg(feature = "server")]
 pub(crate) mod gateway_connector;
-mod hosts;
 mod open_platform;
 mod options;
 mod route;
@@ -42,7 +42,7 @@ use crate::credential::{Kind, Secret};
 use crate::error::{Class, Failure, ProxyProblem, System, UpstreamError};
 use answer::Answer;
 use endpoints::{CHECK, Endpoint, WORK_CHECK, endpoint_of, url};
-use hosts::Hosts;
+use failover::Hosts;
 use tls::tls_without_roots;
 #[cfg(feature = "server")]
 pub(crate) use transport_failure::BoxError;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json_body;
 use super::keys::ApiKeys;
-use super::keys::admission::admit_key;
+use super::keys::authorization::admit_key;
 use super::peer_ip;
 use crate::broker::Broker;
 use crate::clock::{Clock, UnixTime};

@@ -9,8 +9,8 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use arc_swap::ArcSwap;
 
-use super::keys::admission::forbidden;
-use super::keys::presented_key::key_of_request;
+use super::keys::authentication::key_of_request;
+use super::keys::authorization::forbidden;
 use super::keys::{ApiKey, ApiKeys};
 use crate::broker::Broker;
 use crate::credential::Kind;

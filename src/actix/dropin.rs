@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 use tracing::debug;
 
 use self::reply::Refusal;
-use super::keys::presented_key::Presenter;
+use super::keys::authentication::Presenter;
 use super::keys::{ApiKey, ApiKeys, OWN_PREFIXES, TicketRight, TokenStyle, virtual_token};
 use super::peer_ip;
 use crate::account::{Account, Platform};

@@ -7,13 +7,13 @@
 //! only small ones are kept for the repetition.
 
 mod answer;
-mod body;
+mod body_secret;
 mod caller;
 mod connections;
 mod forward;
 mod key_limits;
-mod login_secret;
 mod outgoing_request;
+mod request_body;
 mod stats;
 
 use std::net::IpAddr;
@@ -29,17 +29,18 @@ use actix_web::http::{Method, StatusCode};
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
 
-use self::body::ReplayBudget;
 use self::caller::{Caller, UserTokens};
 pub(crate) use self::connections::Connections;
 use self::key_limits::KeyLimits;
 use self::outgoing_request::Query;
+use self::request_body::ReplayBudget;
 pub(crate) use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::reply::Refusal;
 use super::dropin::{BaseAccount, system_of};
 use super::key_lockout::KeyLockout;
 use super::keys::call_policy::CallRight;
-use super::keys::{API_KEY_PREFIX, ApiKeys, CallPath, virtual_token};
+use super::keys::{API_KEY_PREFIX, ApiKeys, virtual_token};
+use super::wechat_path::WechatPath;
 use crate::account::Platform;
 use crate::broker::Broker;
 use crate::error::System;
@@ -126,7 +127,7 @@ impl Gateway {
 
     /// Whether the gateway answers a path of the admin listener.
     pub(crate) fn answers(path: &str) -> bool {
-        match CallPath::parse(path) {
+        match WechatPath::parse(path) {
             Some(path) if path.is_known() => !path.is_issued_here(),
             _ => looks_like_wechats(path),
         }
@@ -137,7 +138,7 @@ impl Gateway {
     /// account, or with doubled slashes.
     pub(crate) fn may_upload(path: &str) -> bool {
         let may_upload = |path| {
-            CallPath::parse(path).is_some_and(|path| {
+            WechatPath::parse(path).is_some_and(|path| {
                 path.is_known() && !path.is_issued_here() && !path.has_secret_in_body()
             })
         };
@@ -162,7 +163,7 @@ impl Gateway {
                 .map(|base| base.0.clone()),
         };
         let (mut group, mut account) = (String::new(), None);
-        let path = CallPath::parse(request.uri().path());
+        let path = WechatPath::parse(request.uri().path());
         let answer = match path.filter(|path| path.is_known()) {
             Some(path) => {
                 let answered = shared.answer(&incoming, path, body, &connections, &mut account);
@@ -256,18 +257,21 @@ impl Shared {
     async fn answer(
         &self,
         incoming: &Incoming<'_>,
-        path: CallPath<'_>,
+        path: WechatPath<'_>,
         mut body: Payload,
         connections: &Connections,
         named: &mut Option<String>,
     ) -> Result<HttpResponse, Refusal> {
         outgoing_request::refuse_loop(incoming.headers(), &self.via)?;
         let keys = self.keys.load_full();
-        let login_body = timeout(self.options.timeout, body::login(incoming, path, &mut body))
-            .await
-            .unwrap_or_else(|_| Err(body::Cut::Late.refusal(&self.options)))?;
+        let secret_body = timeout(
+            self.options.timeout,
+            request_body::read_with_secret(incoming, path, &mut body),
+        )
+        .await
+        .unwrap_or_else(|_| Err(request_body::Cut::Late.refusal(&self.options)))?;
         let caller = self
-            .identify(incoming, path, &keys, login_body.as_deref())
+            .identify(incoming, path, &keys, secret_body.as_deref())
             .await?;
         *named = Some(caller.name.clone());
         let permit = self
@@ -281,14 +285,14 @@ impl Shared {
             caller: &caller,
             connections,
         }
-        .make(body, login_body, permit)
+        .make(body, secret_body, permit)
         .await
     }
 
     fn check_right(
         &self,
         incoming: &Incoming<'_>,
-        path: CallPath<'_>,
+        path: WechatPath<'_>,
         caller: &Caller,
     ) -> Result<(), Refusal> {
         let (key, called) = (&caller.key.name, path.as_str().trim_end_matches('/'));

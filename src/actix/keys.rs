@@ -1,10 +1,9 @@
 //! API keys of the admin listener: stored as SHA-256, compared in constant time, each limited to accounts,
 //! kinds, and calls through the gateway.
 
-pub(super) mod admission;
-mod call_path;
+pub(super) mod authentication;
+pub(super) mod authorization;
 pub(super) mod call_policy;
-pub(super) mod presented_key;
 pub(super) mod virtual_token;
 
 use std::sync::Arc;
@@ -15,10 +14,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-pub use call_path::CallPath;
 pub use call_policy::{BadCall, Call};
 pub use virtual_token::TokenStyle;
 
+use super::wechat_path::WechatPath;
 use call_policy::CallRight;
 
 use crate::broker::Accounts;
@@ -140,7 +139,7 @@ fn covers(name: &str, account: &str) -> bool {
 
 impl ApiKey {
     /// Decides whether the key may make this call through the gateway.
-    pub(super) fn right(&self, method: &Method, path: CallPath<'_>) -> CallRight {
+    pub(super) fn right(&self, method: &Method, path: WechatPath<'_>) -> CallRight {
         Call::right(&self.calls, method, path)
     }
 

@@ -14,8 +14,8 @@ mod code_claim;
 // Only the listener for pushes calls it.
 #[cfg(feature = "platform")]
 mod going_live_check;
-mod list;
 mod pending_codes;
+mod reconcile;
 mod records;
 mod redeem;
 mod token;
@@ -48,7 +48,7 @@ use crate::upstream::Upstream;
 #[derive(Default)]
 pub(super) struct PlatformState {
     known: Mutex<Known>,
-    readings: list::Readings,
+    readings: reconcile::Readings,
 }
 
 #[derive(Default)]

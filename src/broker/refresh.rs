@@ -5,12 +5,12 @@
 //! limit → call → date → store → publish → report. The stages return their results. `publish` makes a value
 //! current; `report` counts, logs and remembers.
 
-mod after_refresh;
 mod call;
 mod dates;
 mod lease;
-mod limits;
 mod log;
+mod quota;
+mod report;
 mod without_store;
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub(super) use self::dates::{CLOCK_TOLERANCE, OVERLAP};
-pub(super) use self::limits::daily_quota;
+pub(super) use self::quota::daily_quota;
 
 use self::dates::Dates;
 use self::lease::Turn;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Ended, Unusable, accounts, address, listed, say, with_accounts};
+use super::{Ended, Unusable, accounts, listed, say, socket_addr, with_accounts};
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::Clock;
 use crate::credential::Kind;
@@ -225,7 +225,7 @@ fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {
     let (host, address) = text
         .split_once('=')
         .ok_or("must be HOST=IP:PORT, such as example.com=10.0.0.5:443\n    应为 主机=IP:端口，例如 example.com=10.0.0.5:443")?;
-    Ok((host.to_owned(), address::like(address, "10.0.0.5:443")?))
+    Ok((host.to_owned(), socket_addr::like(address, "10.0.0.5:443")?))
 }
 
 fn without_verify_file(name: &str, address: &str, failure: &VerifyFileFailure) -> String {

@@ -1,6 +1,6 @@
 //! `token`, `ticket`, `reject`: client of a running server's admin listener.
 
-use super::connection::{Connection, refusal};
+use super::admin_client::{Connection, refusal};
 use super::{Ended, Unusable, from_stdin, say};
 use crate::credential::Kind;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};

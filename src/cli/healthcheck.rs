@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::connect_error::ConnectError;
 use super::http::{Reply, Server};
-use super::{Ended, Unusable, address, listed, say, tls};
+use super::{Ended, Unusable, listed, say, socket_addr, tls};
 use crate::error::Text;
 use crate::server::config::Settings;
 use crate::upstream::describe;
@@ -20,7 +20,7 @@ pub(super) struct Healthcheck {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The service's public listener, instead of server.listen · 服务的监听地址
-    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address::listener)]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = socket_addr::listener)]
     address: Option<SocketAddr>,
     /// Use TLS, with --address, if the service has a certificate · 与 --address 同用，通过 TLS 访问
     #[arg(long, requires = "address")]

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::connection::Connection;
+use super::admin_client::Connection;
 use super::http::Server;
 use super::{Ended, Unusable, accounts, say};
 use crate::clock::UnixTime;

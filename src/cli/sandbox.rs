@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use super::serve::stop_signal;
-use super::{Ended, Unusable, address, say};
+use super::{Ended, Unusable, say, socket_addr};
 use crate::clock::Clock;
 use crate::sandbox::{App, Sandbox, demo_apps};
 use crate::server::StartupError;
@@ -16,7 +16,7 @@ use crate::server::StartupError;
 )]
 pub(super) struct SandboxCommand {
     /// The simulator's address; port 0 picks a free one · 监听地址
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", value_parser = address::listener)]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", value_parser = socket_addr::listener)]
     listen: SocketAddr,
     /// AppSecret of the official account, instead of a new one at each start · 公众号的 AppSecret，默认每次启动随机生成
     #[arg(long, value_name = "TEXT")]

@@ -12,7 +12,7 @@ use qrcode::render::unicode::Dense1x2;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::http::Server;
-use super::{Ended, Unusable, address, listed, say, with_accounts};
+use super::{Ended, Unusable, listed, say, socket_addr, with_accounts};
 use crate::account::SafeDomain;
 use crate::server::config::{Problems, Settings};
 use crate::server::{Application, Preflight, SandboxOptions, StartupError, telemetry};
@@ -29,13 +29,13 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address of the public listener, instead of server.listen · 公开端口的监听地址，供页面访问
-    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address::listener)]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = socket_addr::listener)]
     listen: Option<SocketAddr>,
     /// Address of the admin listener, instead of server.admin_listen; empty: none · 管理端口的监听地址，供其他服务器访问，留空则不启用
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<AdminListen>,
     /// Address of the simulator; default: 127.0.0.1:8082, in a container beside the admin listener · 模拟微信的监听地址，默认 127.0.0.1:8082，容器中与管理端口同一地址
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "sandbox", value_parser = address::listener)]
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "sandbox", value_parser = socket_addr::listener)]
     sandbox_listen: Option<SocketAddr>,
     /// An additional safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
     #[arg(long, value_name = "DOMAIN", requires = "sandbox")]
@@ -170,7 +170,7 @@ impl FromStr for AdminListen {
         if text.is_empty() {
             Ok(Self(None))
         } else {
-            address::listener(text).map(|address| Self(Some(address)))
+            socket_addr::listener(text).map(|address| Self(Some(address)))
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::connection::Connection;
+use super::admin_client::Connection;
 use super::http::Server;
 use super::operate::no_account;
 use super::{Ended, Unusable, accounts, counted, write_line};

@@ -6,7 +6,6 @@
 //! again.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
-use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -94,29 +93,9 @@ impl GovernorClock for Ticks {
     }
 }
 
-/// Returns the key of a client: its IPv4 address, or the /64 of its IPv6 address.
-pub(crate) fn key_of(address: IpAddr) -> u64 {
-    match address {
-        // No client has an address below ::/8, so IPv4 and IPv6 keys cannot collide.
-        IpAddr::V4(address) => 0x0000_ffff_0000_0000 | u64::from(address.to_bits()),
-        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_ipv6_client_is_its_network_of_64_bits_and_an_ipv4_client_its_address() {
-        let key = |address: &str| key_of(address.parse().unwrap());
-        assert_eq!(
-            key("2001:db8:1:2::1"),
-            key("2001:db8:1:2:ffff:ffff:ffff:ffff")
-        );
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
-    }
 
     #[test]
     fn a_table_of_one_bucket_is_shared_by_all_and_never_grows() {

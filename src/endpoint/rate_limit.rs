@@ -11,10 +11,10 @@ use std::time::Duration;
 use governor::clock::Clock as _;
 use governor::{NotUntil, Quota};
 
-use super::client_ip::{ClientIps, Headers};
+use super::client_ip::{ClientIps, Headers, key_of};
 use super::log_throttle::LogThrottle;
 use super::problem::Problem;
-use super::rate_buckets::{Limiter, RateBuckets, Ticks, key_of};
+use super::rate_buckets::{Limiter, RateBuckets, Ticks};
 use crate::clock::Clock;
 use crate::error::{ProblemCode, Text};
 

@@ -5,9 +5,9 @@
 //! password and TLS.
 
 mod documents;
-mod limits;
 mod link;
 mod presence;
+mod quota;
 mod target;
 
 use std::sync::Arc;

@@ -7,9 +7,10 @@
 
 mod dialect;
 mod documents;
-mod limits;
+mod error;
 mod link;
 mod presence;
+mod quota;
 mod schema;
 mod target;
 
@@ -21,7 +22,8 @@ use std::time::Duration;
 use sqlx::any::{AnyQueryResult, AnyRow};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
-use self::dialect::{Dialect, Failure};
+use self::dialect::Dialect;
+use self::error::Failure;
 use self::link::Link;
 use self::schema::Schema;
 use self::target::Target;

@@ -262,13 +262,12 @@ fn only_upstream_uses_the_http_client_and_knows_wechats_paths() {
             && !path.ends_with("src/sandbox/push_queue.rs")
     });
     assert_eq!(users, Vec::<String>::new());
-    // The drop-in scope replaces WeChat: one file has its paths. Three say which paths a key may call.
+    // The drop-in scope replaces WeChat: one file has its paths. Two say which paths a key may call.
     let mut knowing = elsewhere(&["upstream", "sandbox"], &["\"/cgi-bin"]);
     knowing.retain(|path| {
         ![
             "actix/dropin.rs",
-            "actix/keys/call_path.rs",
-            "actix/keys/call_policy.rs",
+            "actix/wechat_path.rs",
             "server/config/keys.rs",
         ]
         .iter()

@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::reply::{self, Refusal};
 use super::{Keys, given, is_base, not_a_key, parameter, respond, system_of, token_for_key};
-use crate::actix::keys::presented_key::Presenter;
+use crate::actix::keys::authentication::Presenter;
 use crate::actix::keys::{ApiKey, TokenStyle};
 use crate::actix::peer_ip;
 use crate::broker::Broker;

@@ -11,7 +11,7 @@ use tracing::debug;
 use super::reply::{self, Refusal};
 use super::{Keys, is_base, not_a_key, parameter, respond, token_for_key};
 use crate::actix::keys::ApiKey;
-use crate::actix::keys::presented_key::Presenter;
+use crate::actix::keys::authentication::Presenter;
 use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::error::System;

@@ -4,8 +4,8 @@
 use actix_http::{HttpMessage as _, Request};
 use actix_web::http::uri::PathAndQuery;
 
+use crate::actix::WechatPath;
 use crate::actix::dropin::BaseAccount;
-use crate::actix::keys::CallPath;
 
 /// Rewrites the path of a call that is meant for WeChat. SDKs double the slash if their base URL ends in one;
 /// a base URL `http://…/wx/{account}` names the account, which is kept as [`BaseAccount`]. The account of an open
@@ -17,7 +17,7 @@ pub(super) fn rewrite_base_url(request: &mut Request) {
         return;
     }
     let single = format!("/{}", path.trim_start_matches('/'));
-    let is_known = |path: &str| CallPath::parse(path).is_some_and(CallPath::is_known);
+    let is_known = |path: &str| WechatPath::parse(path).is_some_and(WechatPath::is_known);
     let base = single.strip_prefix(BASE);
     let ends = base.iter().flat_map(|base| base.match_indices('/')).take(2);
     let named = ends

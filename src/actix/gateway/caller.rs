@@ -12,12 +12,13 @@ use serde_json::Value;
 
 use super::super::dropin::not_a_key;
 use super::super::dropin::reply::Refusal;
+use super::super::keys::authentication::{Presenter, presented};
 use super::super::keys::call_policy::CallRight;
-use super::super::keys::presented_key::{Presenter, presented};
-use super::super::keys::{API_KEY_PREFIX, ApiKey, ApiKeys, CallPath, virtual_token};
+use super::super::keys::{API_KEY_PREFIX, ApiKey, ApiKeys, virtual_token};
 use super::outgoing_request::Query;
 use super::{Incoming, Shared};
 use crate::account::{Account, Platform};
+use crate::actix::WechatPath;
 use crate::broker::Accounts;
 use crate::error::System;
 use crate::error::codes::wire_errors;
@@ -67,14 +68,14 @@ impl UserTokens {
 }
 
 impl Shared {
-    /// Returns the caller, if its key opens the account. `login_body` is the body of a call that carries the
+    /// Returns the caller, if its key opens the account. `secret_body` is the body of a call that carries the
     /// AppSecret in JSON.
     pub(super) async fn identify(
         &self,
         incoming: &Incoming<'_>,
-        path: CallPath<'_>,
+        path: WechatPath<'_>,
         keys: &ApiKeys,
-        login_body: Option<&[u8]>,
+        secret_body: Option<&[u8]>,
     ) -> Result<Caller, Refusal> {
         let query = Query(incoming.query());
         if let Some(key) = presented(incoming.headers()) {
@@ -93,11 +94,11 @@ impl Shared {
                 None if !is_named => self.owner_of_presented_token(path, keys, &query).await,
                 _ => None,
             };
-            return self.of_key(incoming, key, &query, login_body, owner);
+            return self.of_key(incoming, key, &query, secret_body, owner);
         }
         if let Some(parameter) = path.secret_parameter() {
             let secret = query.get(parameter).map(std::borrow::Cow::into_owned);
-            let secret = secret.or_else(|| text_in(login_body?, parameter));
+            let secret = secret.or_else(|| text_in(secret_body?, parameter));
             let secret = secret.ok_or(wire_errors::NO_SECRET)?;
             let Some(key) = self.presenter(incoming).find(keys, &secret)? else {
                 return Err(not_a_key(
@@ -107,7 +108,7 @@ impl Shared {
                     wire_errors::BAD_SECRET,
                 ));
             };
-            return self.of_key(incoming, key, &query, login_body, None);
+            return self.of_key(incoming, key, &query, secret_body, None);
         }
         let parameters = path.token_parameters();
         if parameters.is_empty() {
@@ -126,7 +127,7 @@ impl Shared {
     async fn of_token(
         &self,
         incoming: &Incoming<'_>,
-        path: CallPath<'_>,
+        path: WechatPath<'_>,
         keys: &ApiKeys,
         token: &str,
         query: &Query<'_>,
@@ -175,7 +176,7 @@ impl Shared {
     /// Returns the name of the account whose token, of WeChat or a virtual one, stands beside an API key.
     async fn owner_of_presented_token(
         &self,
-        path: CallPath<'_>,
+        path: WechatPath<'_>,
         keys: &ApiKeys,
         query: &Query<'_>,
     ) -> Option<String> {
@@ -199,7 +200,7 @@ impl Shared {
         incoming: &Incoming<'_>,
         key: &Arc<ApiKey>,
         query: &Query<'_>,
-        login_body: Option<&[u8]>,
+        secret_body: Option<&[u8]>,
         owner: Option<String>,
     ) -> Result<Caller, Refusal> {
         let accounts = self.broker.accounts();
@@ -208,7 +209,7 @@ impl Shared {
         }
         let id = |name: &str| {
             let id = query.get(name).map(std::borrow::Cow::into_owned);
-            id.or_else(|| text_in(login_body?, name))
+            id.or_else(|| text_in(secret_body?, name))
         };
         let app_id = id("component_appid").or_else(|| id("appid"));
         if let Some(app_id) = app_id.or_else(|| id("corpid")) {

@@ -15,7 +15,7 @@ use hyper::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Method, Request, Uri};
 
-use super::body::{Outgoing, Progress};
+use super::request_body::{Outgoing, Progress};
 use crate::account::{Account, Egress};
 use crate::clock::Clock;
 use crate::upstream::gateway_connector::{AbsoluteForm, Opened, Stream};

@@ -16,15 +16,15 @@ use tracing::{debug, info};
 
 use super::super::dropin::reply::Refusal;
 use super::super::dropin::system_of;
-use super::super::keys::CallPath;
 use super::answer::Answer;
-use super::body::{self, Body, Outgoing, Progress};
 use super::caller::Caller;
 use super::connections::Connections;
 use super::outgoing_request::{self, Query};
+use super::request_body::{self, Body, Outgoing, Progress};
 use super::stats::{CallOutcome, InProgress};
 use super::{GatewayOptions, Incoming, Shared, unavailable};
 use crate::account::Platform;
+use crate::actix::WechatPath;
 use crate::credential::{Credential, Kind};
 use crate::error::{CallAuth, Class, explain};
 use crate::upstream::Broken;
@@ -33,7 +33,7 @@ use crate::upstream::Broken;
 pub(super) struct Call<'a> {
     pub(super) shared: &'a Shared,
     pub(super) incoming: &'a Incoming<'a>,
-    pub(super) path: CallPath<'a>,
+    pub(super) path: WechatPath<'a>,
     pub(super) caller: &'a Caller,
     pub(super) connections: &'a Connections,
 }
@@ -45,15 +45,15 @@ enum Failed {
     /// WeChat may have processed the call.
     Unknown(String),
     /// The caller's body cannot be passed on.
-    Body(body::Cut),
+    Body(request_body::Cut),
 }
 
 impl Call<'_> {
-    /// Makes the call. `login_body` is the body if it was read already.
+    /// Makes the call. `secret_body` is the body if it was read already.
     pub(super) async fn make(
         &self,
         payload: Payload,
-        login_body: Option<Bytes>,
+        secret_body: Option<Bytes>,
         permit: OwnedSemaphorePermit,
     ) -> Result<HttpResponse, Refusal> {
         let Shared {
@@ -72,13 +72,13 @@ impl Call<'_> {
         self.check(&headers)?;
         let mut token = self.token().await?;
         let mut deadline = Box::pin(sleep(options.timeout));
-        let (mut query, mut body) = match login_body {
+        let (mut query, mut body) = match secret_body {
             Some(body) => self.with_secret_in_body(&body)?,
             None => {
                 let body = tokio::select! {
                     biased;
-                    body = body::read(self.incoming, payload, options, budget) => body?,
-                    () = &mut deadline => return Err(body::Cut::Late.refusal(options)),
+                    body = request_body::read(self.incoming, payload, options, budget) => body?,
+                    () = &mut deadline => return Err(request_body::Cut::Late.refusal(options)),
                 };
                 (self.query(token.as_deref()), body)
             }
@@ -216,12 +216,12 @@ impl Call<'_> {
                 Err(broken) => broken,
             };
             if broken.is_timeout && progress.as_ref().is_some_and(Progress::awaits_client) {
-                return Err(Failed::Body(body::Cut::Late));
+                return Err(Failed::Body(request_body::Cut::Late));
             }
             let is_unsent = broken.is_unsent;
             // Only a body that arrived late leaves less time than a connection may take.
             if is_first && is_unsent && deadline.is_elapsed() && timeout > connect_timeout {
-                return Err(Failed::Body(body::Cut::Late));
+                return Err(Failed::Body(request_body::Cut::Late));
             }
             let failure = upstream.failure(account, base, broken).await;
             let said = failure.said().into_owned();

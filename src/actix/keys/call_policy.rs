@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use actix_web::http::Method;
 
-use super::call_path::CallPath;
+use crate::actix::WechatPath;
 
 /// One entry of `calls`: a path with everything below it, and perhaps a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +29,8 @@ pub(crate) enum CallRight {
 
 impl Call {
     /// Decides whether these entries cover a call.
-    pub(crate) fn right(calls: &[Self], method: &Method, path: CallPath<'_>) -> CallRight {
-        // WeChat might ignore case; the list of sensitive paths must not be passed by that.
-        let lower = path.without_slash().to_ascii_lowercase();
-        let lower = lower.as_str();
-        if ISSUED_HERE.contains(&lower) || ISSUES_TOKENS.contains(&lower) {
+    pub(crate) fn right(calls: &[Self], method: &Method, path: WechatPath<'_>) -> CallRight {
+        if path.issues_tokens() {
             return CallRight::Never;
         }
         let covers = |call: &&Self| {
@@ -77,7 +74,7 @@ impl FromStr for Call {
         };
         let path = match path {
             "/" => "",
-            path => CallPath::parse(path).ok_or(BadCall)?.without_slash(),
+            path => WechatPath::parse(path).ok_or(BadCall)?.without_slash(),
         };
         Ok(Self {
             method,
@@ -86,56 +83,17 @@ impl FromStr for Call {
     }
 }
 
-/// What this server answers itself. Passed on, they would return a token to the caller or retire one.
-pub(super) const ISSUED_HERE: [&str; 6] = [
-    "/cgi-bin/token",
-    "/cgi-bin/stable_token",
-    "/cgi-bin/gettoken",
-    "/cgi-bin/get_jsapi_ticket",
-    "/cgi-bin/ticket/getticket",
-    "/cgi-bin/ticket/get",
-];
-
-/// What issues a token of an account, a corp or a provider, which a key with virtual tokens must not get.
-const ISSUES_TOKENS: [&str; 9] = [
-    "/cgi-bin/component/api_component_token",
-    "/cgi-bin/component/api_authorizer_token",
-    "/cgi-bin/component/api_query_auth",
-    "/cgi-bin/corpgroup/corp/gettoken",
-    "/cgi-bin/service/get_corp_token",
-    "/cgi-bin/service/get_permanent_code",
-    "/cgi-bin/service/v2/get_permanent_code",
-    "/cgi-bin/service/get_provider_token",
-    "/cgi-bin/service/get_suite_token",
-];
-
-/// Quotas, tickets, keys of Tencent Cloud, and whatever manages accounts and authorisations: an entry such as `/cgi-bin/` does not
-/// include them.
-pub(super) const SENSITIVE: [&str; 12] = [
-    "/cgi-bin/clear_quota",
-    "/cgi-bin/openapi/quota/clear",
-    "/cgi-bin/component",
-    "/cgi-bin/corpgroup",
-    "/cgi-bin/service",
-    "/cgi-bin/ticket",
-    "/cgi-bin/open",
-    "/cgi-bin/account",
-    "/wxa/component",
-    "/sns/component",
-    "/sns/oauth2/component",
-    "/tcb/getqcloudtoken",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actix::wechat_path::{ISSUED_HERE, ISSUES_TOKENS};
 
     fn calls(texts: &[&str]) -> Vec<Call> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
     fn right(texts: &[&str], method: &Method, path: &str) -> CallRight {
-        Call::right(&calls(texts), method, CallPath::parse(path).unwrap())
+        Call::right(&calls(texts), method, WechatPath::parse(path).unwrap())
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::list::{CHANGES_AT_ONCE, is_list_due};
+use super::reconcile::{CHANGES_AT_ONCE, is_list_due};
 use super::{Known, PlatformState, Todo, record_groups};
 use crate::broker::{AccountEntry, Broker};
 use crate::clock::{UnixTime, per_page};

@@ -3,7 +3,7 @@
 use tracing::{info, warn};
 
 use super::Flight;
-use super::limits::is_unsent;
+use super::quota::is_unsent;
 use crate::account::{Platform, TokenMode};
 use crate::broker::slot::Reason;
 use crate::credential::{Credential, Kind, Secret};

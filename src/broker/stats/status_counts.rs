@@ -1,4 +1,4 @@
-//! Counts answers by HTTP status.
+//! Counts this service's answers by HTTP status.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

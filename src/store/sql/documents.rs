@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::dialect::Failure;
+use super::error::Failure;
 use super::{SqlStore, Text, number};
 use crate::clock::UnixTime;
 use crate::store::document::group_of;

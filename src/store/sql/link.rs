@@ -11,7 +11,8 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Executor as _};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::dialect::{Dialect, Failure};
+use super::dialect::Dialect;
+use super::error::Failure;
 use super::schema::Schema;
 use super::target::{Target, create_private};
 

@@ -2,7 +2,8 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
-use super::dialect::{Dialect, Failure};
+use super::dialect::Dialect;
+use super::error::Failure;
 use crate::store::error::table_problem::NEWER;
 
 /// The tables of one installation.

@@ -1,12 +1,12 @@
-//! Puts the AppSecret into logins of users, whose callers send the API key in its place.
+//! Puts the AppSecret into calls that carry it in a JSON body, whose callers send the API key in its place.
 
 use actix_web::web::Bytes;
 use serde_json::Value;
 
 use super::super::dropin::reply::Refusal;
-use super::body::Body;
 use super::forward::Call;
 use super::outgoing_request::{self, Query};
+use super::request_body::Body;
 
 impl Call<'_> {
     /// Returns query and body with the AppSecret: in the body if that has the key, else in the query.

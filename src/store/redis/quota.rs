@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{RedisStore, SLACK, script};
 use crate::clock::UnixTime;
 use crate::store::ignored::NoRecord;
-use crate::store::limits::Numbers;
+use crate::store::quota::Numbers;
 use crate::store::rules::{RefreshClaims, millis};
 use crate::store::{Claim, StoreError};
 

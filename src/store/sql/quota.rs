@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use sqlx::Row as _;
 
-use super::dialect::{Dialect, Failure};
+use super::dialect::Dialect;
+use super::error::Failure;
 use super::{SqlStore, Text, Value, number};
 use crate::clock::UnixTime;
 use crate::store::ignored::NoRecord;
-use crate::store::limits::Numbers;
+use crate::store::quota::Numbers;
 use crate::store::rules::{KEPT, RefreshClaims, shanghai_day};
 use crate::store::{Claim, StoreError};
 

@@ -1,15 +1,15 @@
-//! A path of WeChat's API as a call through the gateway names it.
+//! A path of WeChat's API as a call through the gateway names it, and what follows from it: where token or AppSecret
+//! stand, whether it is sensitive, its group in the metrics.
 
-use super::call_policy::{ISSUED_HERE, SENSITIVE};
-use super::may_be_secret;
+use super::keys::may_be_secret;
 
 /// A path of WeChat's API, validated: at most 256 bytes, in segments of letters, digits, `_`, `-`, `.` and `~`,
 /// neither empty nor `.` nor `..`. No API of WeChat needs more, and two spellings of one path could pass two
 /// different checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallPath<'a>(&'a str);
+pub struct WechatPath<'a>(&'a str);
 
-impl<'a> CallPath<'a> {
+impl<'a> WechatPath<'a> {
     /// Parses a path as it stands in a request. Slashes at the start count as one, as at WeChat's hosts.
     /// `None`: WeChat has no such path.
     #[must_use]
@@ -96,6 +96,12 @@ impl<'a> CallPath<'a> {
         }
     }
 
+    /// Returns whether the call returns a token or a ticket, so that no key may make it.
+    pub(super) fn issues_tokens(self) -> bool {
+        let mut issuing = ISSUED_HERE.iter().chain(&ISSUES_TOKENS);
+        issuing.any(|path| self.is(path))
+    }
+
     /// Returns whether an entry of `calls` must name exactly this path.
     pub(crate) fn is_sensitive(self) -> bool {
         SENSITIVE
@@ -146,6 +152,46 @@ const CLEAR_QUOTA_V2: &str = "/cgi-bin/clear_quota/v2";
 /// The same for an open platform and its accounts.
 const COMPONENT_CLEAR_QUOTA: &str = "/cgi-bin/component/clear_quota/v2";
 
+/// What this server answers itself. Passed on, they would return a token to the caller or retire one.
+pub(super) const ISSUED_HERE: [&str; 6] = [
+    "/cgi-bin/token",
+    "/cgi-bin/stable_token",
+    "/cgi-bin/gettoken",
+    "/cgi-bin/get_jsapi_ticket",
+    "/cgi-bin/ticket/getticket",
+    "/cgi-bin/ticket/get",
+];
+
+/// What issues a token of an account, a corp or a provider, which a key with virtual tokens must not get.
+pub(super) const ISSUES_TOKENS: [&str; 9] = [
+    "/cgi-bin/component/api_component_token",
+    "/cgi-bin/component/api_authorizer_token",
+    "/cgi-bin/component/api_query_auth",
+    "/cgi-bin/corpgroup/corp/gettoken",
+    "/cgi-bin/service/get_corp_token",
+    "/cgi-bin/service/get_permanent_code",
+    "/cgi-bin/service/v2/get_permanent_code",
+    "/cgi-bin/service/get_provider_token",
+    "/cgi-bin/service/get_suite_token",
+];
+
+/// Quotas, tickets, keys of Tencent Cloud, and whatever manages accounts and authorisations: an entry such as `/cgi-bin/` does not
+/// include them.
+const SENSITIVE: [&str; 12] = [
+    "/cgi-bin/clear_quota",
+    "/cgi-bin/openapi/quota/clear",
+    "/cgi-bin/component",
+    "/cgi-bin/corpgroup",
+    "/cgi-bin/service",
+    "/cgi-bin/ticket",
+    "/cgi-bin/open",
+    "/cgi-bin/account",
+    "/wxa/component",
+    "/sns/component",
+    "/sns/oauth2/component",
+    "/tcb/getqcloudtoken",
+];
+
 /// The first path segments of `api.weixin.qq.com`; `qyapi.weixin.qq.com` has `cgi-bin` only.
 const FIRST_SEGMENTS: [&str; 37] = [
     "bizwifi",
@@ -192,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn malformed_api_paths_are_refused() {
+    fn malformed_wechat_paths_are_refused() {
         for path in [
             "",
             "cgi-bin/menu",
@@ -209,14 +255,17 @@ mod tests {
             "/cgi-bin/menu//",
             &format!("/cgi-bin/{}", "a/".repeat(200)),
         ] {
-            assert_eq!(CallPath::parse(path), None, "{path}");
+            assert_eq!(WechatPath::parse(path), None, "{path}");
         }
         for (path, parsed) in [
             ("//cgi-bin/menu/get", "/cgi-bin/menu/get"),
             ("///wxa/x", "/wxa/x"),
             ("/wxa/x/", "/wxa/x/"),
         ] {
-            assert_eq!(CallPath::parse(path).map(CallPath::as_str), Some(parsed));
+            assert_eq!(
+                WechatPath::parse(path).map(WechatPath::as_str),
+                Some(parsed)
+            );
         }
     }
 
@@ -236,13 +285,13 @@ mod tests {
             ("/cgi-bin/0c79e1fa963cd80cc0be99b20a18faeb", "/cgi-bin"),
             ("/0c79e1fa963cd80cc0be99b20a18faeb/x", "other"),
         ] {
-            assert_eq!(CallPath::parse(path).unwrap().group(), group);
+            assert_eq!(WechatPath::parse(path).unwrap().group(), group);
         }
     }
 
     #[test]
     fn rules_for_a_path_hold_in_every_spelling_of_its_case() {
-        let path = |text| CallPath::parse(text).unwrap();
+        let path = |text| WechatPath::parse(text).unwrap();
         assert!(path("/cgi-bin/openapi/RID/get").quotes_requests());
         assert!(path("/cgi-bin/Clear_Quota/v2/").has_secret_in_body());
         assert_eq!(
@@ -262,10 +311,10 @@ mod tests {
             "/retail/B2b/getorder",
             "/wxadrama/setplayerdramarecmdswitch",
         ] {
-            assert!(CallPath::parse(path).unwrap().is_known(), "{path}");
+            assert!(WechatPath::parse(path).unwrap().is_known(), "{path}");
         }
         for path in ["/market/x", "/marketing2/x", "/wx/main/x"] {
-            assert!(!CallPath::parse(path).unwrap().is_known(), "{path}");
+            assert!(!WechatPath::parse(path).unwrap().is_known(), "{path}");
         }
     }
 
@@ -282,7 +331,7 @@ mod tests {
             ("/sns/jscode2session", &[]),
             ("/cgi-bin/component/clear_quota/v2", &[]),
         ] {
-            let path = CallPath::parse(path).unwrap();
+            let path = WechatPath::parse(path).unwrap();
             assert_eq!(path.token_parameters(), parameters, "{path:?}");
         }
     }

@@ -1,5 +1,5 @@
-//! The hosts of one API in their order, and a circuit for each: a host that cannot be reached is left out for
-//! a minute, then probed by one call.
+//! Failover among the hosts of one API: they are used in their order, each with a circuit breaker. A host that cannot
+//! be reached is left out for a minute, then probed by one call.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The API key that a request presents: where it stands in the headers, and which configured key it is.
+//! Who calls: finds the configured key that a request presents in its headers. Invalid keys count for the lockout.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

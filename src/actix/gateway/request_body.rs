@@ -15,9 +15,9 @@ use futures_util::{Stream as _, StreamExt as _};
 use hyper::body::{Frame, SizeHint};
 
 use super::super::dropin::reply::Refusal;
-use super::super::keys::CallPath;
 use super::outgoing_request::{OVERLAP, contains_key, key_found};
 use super::{GatewayOptions, Incoming};
+use crate::actix::WechatPath;
 use crate::error::codes::wire_errors;
 
 /// The bytes of all bodies that are kept at the moment. Beyond the limit, bodies stream.
@@ -149,9 +149,9 @@ impl Cut {
 }
 
 /// Reads the body of a call that carries the AppSecret in JSON; `None` for all other calls.
-pub(super) async fn login(
+pub(super) async fn read_with_secret(
     incoming: &Incoming<'_>,
-    path: CallPath<'_>,
+    path: WechatPath<'_>,
     body: &mut Payload,
 ) -> Result<Option<Bytes>, Refusal> {
     if !path.has_secret_in_body() || incoming.method() != "POST" {
@@ -160,10 +160,10 @@ pub(super) async fn login(
     let mut read = BytesMut::new();
     while let Some(chunk) = body.next().await {
         read.extend_from_slice(&chunk.map_err(|_| client_left())?);
-        if read.len() > LOGIN_LIMIT {
+        if read.len() > SECRET_BODY_LIMIT {
             return Err(Refusal::because(
                 wire_errors::BAD_BODY,
-                format_args!("the body has more than {LOGIN_LIMIT} bytes"),
+                format_args!("the body has more than {SECRET_BODY_LIMIT} bytes"),
             ));
         }
     }
@@ -337,8 +337,8 @@ fn client_left() -> Refusal {
 /// The bodies of all calls in progress that are kept for a repetition.
 const MOST_KEPT: usize = 16 * 1024 * 1024;
 
-/// A login's body has two hundred bytes.
-const LOGIN_LIMIT: usize = 8 * 1024;
+/// Such a body has a hundred bytes.
+const SECRET_BODY_LIMIT: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {

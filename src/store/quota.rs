@@ -1,4 +1,5 @@
-//! The limits that a store keeps: calls of each day, blocks of endpoints, and refreshes on request.
+//! What a store keeps of WeChat's quotas: the calls of each day, blocked endpoints, and the refreshes on request, which
+//! have their own limit.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Acts on the result of a refresh: counts it, logs it, remembers a failure and records the history.
+//! Reports the result of a refresh: counts it, logs it, remembers a failure and records the history.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,4 @@
-//! WeChat's list of authorised accounts: the source of what the store has lost.
+//! Compares the stored accounts with WeChat's list of authorised ones, which brings back what the store has lost.
 
 mod shared_reading;
 

@@ -1,4 +1,4 @@
-//! What the API key of a request admits on the admin listener. A key without access to an account does not
+//! What a request's API key may do on the admin listener. A key without access to an account does not
 //! learn whether the account exists.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 use arc_swap::ArcSwap;
 use tracing::debug;
 
-use super::presented_key::key_of_request;
+use super::authentication::key_of_request;
 use super::{ApiKey, ApiKeys, TokenStyle};
 use crate::credential::Kind;
 use crate::endpoint::Problem;
