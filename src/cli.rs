@@ -64,7 +64,7 @@ enum Command {
     Status(status::Status),
     /// Refresh one credential now, after a problem was fixed · 排除故障后立即刷新某个凭证
     Refresh(operate::Refresh),
-    /// Try again at once what waits for a quota or after a refused IP · 额度清零或 IP 加入白名单后立即重试，不等自动恢复
+    /// Try again at once what waits for a quota or after a refused IP · 调用次数清零或 IP 加入白名单后立即重试，不等自动恢复
     Unblock(operate::Unblock),
     /// Read the configuration again, as SIGHUP does · 重新读取配置（与 SIGHUP 相同）
     Reload(operate::Reload),

@@ -23,10 +23,10 @@ pub(super) struct Connection {
     /// The running server's admin listener, instead of server.admin_listen · 运行中服务的管理端口地址
     #[arg(long, value_name = "URL")]
     server: Option<Server>,
-    /// A file with the API key; without it the environment's WX_JSSDK_API_KEY · 存放 API key 的文件，默认读环境变量
+    /// A file with the API key; without it the environment's WX_JSSDK_API_KEY · 存放 API key 的文件，默认读环境变量 WX_JSSDK_API_KEY
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// For https: trust this certificate or CA, instead of the machine's CAs · 信任的证书或 CA（PEM）
+    /// For https: trust this certificate or CA, instead of the machine's CAs · 用于 https：信任此证书或 CA（PEM），代替系统证书库
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// The configuration that names server.admin_listen · 配置文件

@@ -27,7 +27,7 @@ pub(super) struct Check {
     /// Do not call WeChat · 不访问微信
     #[arg(long)]
     offline: bool,
-    /// Connect to this address for a domain's verify file, instead of DNS; repeatable · 指定域名的地址
+    /// Connect to this address for a domain's verify file, instead of DNS; repeatable · 检查域名校验文件时直接连接此地址，不经 DNS，可多次
     #[arg(long, value_name = "HOST=IP:PORT", value_parser = host_and_address)]
     resolve: Vec<(String, SocketAddr)>,
 }
@@ -191,7 +191,7 @@ async fn check_platform(upstream: &Upstream, platform: &PlatformSettings) -> boo
         Ok(()) => {
             let id = account.app_id();
             say(&format!(
-                "{name}: ok, WeChat accepts {id} and pushes its events; the authorisation-event URL must be https://HOST{path}, the message URL https://HOST{messages_path} · 微信验证通过，“授权事件接收 URL”应为 https://域名{path}，“消息与事件接收 URL”应为 https://域名{messages_path}"
+                "{name}: ok, WeChat accepts {id} and pushes its events; the authorisation-event URL must be https://HOST{path}, the message URL https://HOST{messages_path} · 微信验证通过，“授权事件接收URL”应为 https://域名{path}，“消息与事件接收URL”应为 https://域名{messages_path}"
             ));
             true
         }

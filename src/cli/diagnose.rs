@@ -50,7 +50,7 @@ pub(super) struct Diagnose {
     /// The signature is for wx.agentConfig · 签名用于 wx.agentConfig
     #[arg(long)]
     agent: bool,
-    /// The address of the first page load, if the page changed routes · 首次加载时的地址（页面切换过路由时填写）
+    /// The address of the first page load, if the page changed routes · 首次加载的地址（页面切换过路由时填写）
     #[arg(long)]
     landing: Option<String>,
     /// A host or address of the API or its proxy; repeatable · 接口或代理的主机名，可多次
@@ -81,7 +81,7 @@ impl Diagnose {
             .find_map(|finding| finding.evidence.as_deref());
         findings.iter().for_each(show);
         if let Some(string) = evidence {
-            say(&format!("\nsigned · 被签名的字符串: {string}"));
+            say(&format!("\nsigned · 实际签名的字符串: {string}"));
         }
         Ok(Ended::of(findings[0].explains()))
     }

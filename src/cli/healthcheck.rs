@@ -19,7 +19,7 @@ pub(super) struct Healthcheck {
     /// The configuration of the service to ask · 服务的配置文件
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The service's public listener, instead of server.listen · 服务的监听地址
+    /// The service's public listener, instead of server.listen · 公开端口的地址，代替 server.listen
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = socket_addr::listener)]
     address: Option<SocketAddr>,
     /// Use TLS, with --address, if the service has a certificate · 与 --address 同用，通过 TLS 访问

@@ -29,7 +29,7 @@ pub(super) struct Refresh {
     after_help = "After the quota was reset in WeChat's console, or this IP was allowed after the administrator had refused it:
 makes one call for each credential that waits for an hour or a day because of that. If WeChat answers, the wait is over,
 in the case of a quota also on the nodes that share the store (Redis or a database).
-在微信后台清零额度后，或管理员拒绝过的 IP 加入白名单后使用：对每个因此长时间等待的凭证请求一次，成功即恢复\
+在微信后台清零调用次数后，或管理员拒绝过的 IP 加入白名单后使用：对每个因此长时间等待的凭证请求一次，成功即恢复\
 （额度用尽时，共享存储（Redis 或数据库）的节点一并恢复）。
 
 Example · 示例:\n  wx-jssdk unblock main --key-file /run/secrets/wx-key

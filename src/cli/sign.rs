@@ -18,10 +18,10 @@ pub(super) struct Sign {
     /// The page's address as location.href gives it · 页面地址
     #[arg(long)]
     url: String,
-    /// The nonceStr; random if not given · 随机串
+    /// The nonceStr; random if not given · 随机串，默认随机生成
     #[arg(long)]
     noncestr: Option<String>,
-    /// Seconds since 1970; now if not given · 时间戳（秒）
+    /// Seconds since 1970; now if not given · 时间戳（秒），默认为当前时间
     #[arg(long)]
     timestamp: Option<u64>,
     /// The appId in the output of --json · 配合 --json 输出的 appId

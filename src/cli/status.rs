@@ -148,7 +148,7 @@ fn lines(report: &Value) -> Vec<String> {
     if matching > shown {
         let more = matching - shown;
         lines.push(format!(
-            "and {more} more: --limit or --account · 另有 {more} 个账号"
+            "and {more} more: --limit or --account · 另有 {more} 个账号，可用 --limit 或 --account 查看"
         ));
     }
     for account in accounts {

@@ -102,7 +102,7 @@ pub(super) static SHARE_PARAMETERS: Cause = row("share_parameters_added",
     ["Read location.href in the page each time; never hard-code the address or take it from a template or cache.", "每次都在页面中读取 location.href，不要写死地址，也不要用模板或缓存中的地址。"]);
 pub(super) static OAUTH_PARAMETERS: Cause = row("oauth_parameters",
     ["the page came back from OAuth with code and state in its address, and the URL without them (or the authorisation URL) was signed", "页面经网页授权跳转后地址带有 code 和 state，而签名用的是不带它们的地址（或授权地址）"],
-    ["Sign the page's actual URL after the redirect, with code and state; or redirect to the clean URL first.", "请对授权跳转后的实际地址（含 code、state）签名；或先再跳转一次到干净的地址。"]);
+    ["Sign the page's actual URL after the redirect, with code and state; or redirect to the clean URL first.", "请对授权跳转后的实际地址（含 code、state）签名；或先跳转到不带这两个参数的地址。"]);
 pub(super) static TRAILING_SLASH: Cause = row("trailing_slash",
     ["a slash at the end of the path was added or removed", "路径末尾多了或少了一个 /"], AS_IT_CAME);
 pub(super) static INDEX_FILE: Cause = row("index_file",
@@ -141,7 +141,7 @@ pub(super) static QUESTION_ENCODED: Cause = row("question_mark_encoded",
 pub(super) static PATH_DROPPED: Cause = row("path_dropped",
     ["the path is missing in the signed URL, but its query is present", "签名用的地址没有路径，只有参数"], FROM_THE_PAGE);
 pub(super) static LANDING: Cause = row("landing_url_signed",
-    ["the address of the first page load was signed: right for WeChat on iOS, wrong for every other client", "签名用的是落地页地址：iOS 微信校验的就是它，其他客户端校验的是当前地址"],
+    ["the address of the first page load was signed: right for WeChat on iOS, wrong for every other client", "签名用的是首次加载的地址：iOS 微信校验的就是它，其他客户端校验的是当前地址"],
     ["Elsewhere than on iOS, call wx.config again with the current address after each route change. If the client returns the URL that it checked (realAuthUrl), sign exactly that one.", "iOS 以外的客户端，路由变化后请用当前地址重新 wx.config。若客户端给出了它校验的地址（realAuthUrl），就对该地址签名。"]);
 pub(super) static LOWER_CASED: Cause = row("url_lower_cased",
     ["the address was changed to lower case", "地址被转成了小写"], AS_IT_CAME);
@@ -158,7 +158,7 @@ pub(super) static URL_MISSING: Cause = row("url_was_missing",
     ["the signing function received no URL: it signed an empty string, undefined or null", "签名函数没有收到地址：对空串、undefined 或 null 签了名"],
     ["Check the name of the parameter that carries the address (query or body), and refuse to sign without it.", "请检查传地址的参数名和位置（query 或 body），没有地址时应拒绝签名。"]);
 pub(super) static OTHER_URL: Cause = row("another_url_signed",
-    ["the backend signed the URL in its answer, and the page is on another URL", "后端签名的是其返回内容中的地址，而页面在另一个地址"], FROM_THE_PAGE);
+    ["the backend signed the URL in its answer, and the page is on another URL", "后端签名用的是返回内容中的地址，与页面的实际地址不同"], FROM_THE_PAGE);
 
 pub(super) static PREVIOUS_TICKET: Cause = row("previous_ticket",
     ["the previous jsapi_ticket was used", "签名用的是上一个 jsapi_ticket"],

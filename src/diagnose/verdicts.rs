@@ -51,6 +51,6 @@ pub(super) static MISNAMED: Cause = row("fields_misnamed",
     ["the answer's field names are not those of wx.config (appId, timestamp, nonceStr, signature): missing values are sent as \"undefined\"", "返回的字段名与 wx.config 要求的（appId、timestamp、nonceStr、signature）不同：找不到的值会以 \"undefined\" 发出"],
     ["Convert the names in the page, or let the backend return appId, timestamp, nonceStr, signature.", "请在页面中转换字段名，或让后端返回 appId、timestamp、nonceStr、signature。"]);
 pub(super) static CURRENT_URL: Cause = row("current_url_signed",
-    ["the current URL was signed; WeChat on iOS verifies the URL of the first page load", "签名用的是当前地址；iOS 微信校验的是首次加载的落地页地址"],
+    ["the current URL was signed; WeChat on iOS verifies the URL of the first page load", "签名用的是当前地址；iOS 微信校验的是首次加载的地址"],
     ["On iOS, sign the URL that the page saved when it was loaded; elsewhere, sign the current URL, and call wx.config again after each route change. If the client returns the URL that it checked (realAuthUrl), sign exactly that one.", "iOS 上用页面加载时记下的地址签名；其他平台用当前地址签名，并在每次路由变化后重新调用 wx.config。若客户端给出了它校验的地址（realAuthUrl），就对该地址签名。"]);
 pub(super) static ERRCODE: Cause = row("wechat_errcode", ["", ""], ["", ""]);

@@ -199,7 +199,7 @@ impl<'a> Upstream<'a> {
 /// Lists the kinds of credentials that each platform has.
 fn kinds_hint() -> Text {
     let platforms = [
-        (Platform::Official, "official accounts", "公众号（服务号）"),
+        (Platform::Official, "official accounts", "公众号/服务号"),
         (Platform::Mini, "mini programs", "小程序"),
         (Platform::Work { agent_id: 0 }, "WeCom apps", "企业微信应用"),
         (Platform::Component, "open platforms", "第三方平台"),
@@ -293,11 +293,11 @@ fn hint(error: &Error) -> Text {
             ..
         } => Text::new(
             "Only official accounts have coupons: send account= with one of them.",
-            "只有公众号（服务号）有卡券：请用 account= 指定。",
+            "只有公众号/服务号有卡券：请用 account= 指定。",
         ),
         Error::UnsupportedCredential { .. } => Text::new(
             "Only official accounts and WeCom apps sign pages; a mini program has no jsapi_ticket.",
-            "只有公众号（服务号）和企业微信应用可以签名页面，小程序没有 jsapi_ticket。",
+            "只有公众号/服务号和企业微信应用可以为页面签名，小程序没有 jsapi_ticket。",
         ),
         Error::Page(page) => page.hint(),
         Error::PageNotAllowed { host, .. } if host.contains('/') => Text::new(

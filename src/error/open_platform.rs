@@ -81,7 +81,7 @@ impl PlatformProblem {
         match self {
             Self::NoTicket => Text::new(
                 "WeChat pushes it every ten minutes to the authorisation-event URL. Check on open.weixin.qq.com that this URL leads here, and that its token and key are push_token and aes_key of the configuration. The status page shows the last push.",
-                "微信每 10 分钟推送一次到“授权事件接收 URL”。请在微信开放平台确认该 URL 指向本服务，且消息校验 Token、消息加解密 Key 与配置中的 push_token、aes_key 一致。状态页显示最近一次推送的时间。",
+                "微信每 10 分钟推送一次到“授权事件接收URL”。请在微信开放平台确认该 URL 指向本服务，且消息校验Token、消息加解密Key 与配置中的 push_token、aes_key 一致。状态页显示最近一次推送的时间。",
             ),
             Self::TicketRefused => Text::new(
                 "The next push, within ten minutes, is used at once. If it is refused too, check that only one platform pushes to this URL.",

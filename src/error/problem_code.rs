@@ -197,7 +197,7 @@ problem_codes! {
         "给该客户端换上正确的 API key，立即可用；见 `limits.wrong_keys`";
     AccountMisconfigured: "account_misconfigured", 502, "WeChat refuses this account until an operator acts",
         "WeChat refuses this account until the operator acts (secret, IP allow-list, penalised account); see errcode.",
-        "微信拒绝该账号，需要人处理（secret、IP 白名单、账号被处罚等），具体见 errcode。",
+        "微信拒绝该账号，需要人工处理（secret、IP 白名单、账号被处罚等），具体见 errcode。",
         "Follow `hint` or run `wx-jssdk check`. The service recovers within about five minutes after the fix, without a restart; after 89506 and 89507 press \"refresh now\" on the status page",
         "按 `hint` 处理，或运行 `wx-jssdk check`；改好后约 5 分钟内自动恢复，不用重启；89506、89507 还需在状态页点“立即刷新”";
     UpstreamUnavailable: "upstream_unavailable", 503, "No credential from WeChat",
@@ -219,7 +219,7 @@ problem_codes! {
         "The account's quota at WeChat is exhausted; it resets after Retry-After.",
         "该账号在微信的调用额度已用尽，恢复时间见 Retry-After。",
         "Wait for `Retry-After`, or reset the quota: runbook [45009](OPERATIONS.md#wechat-answers-45009)",
-        "按 `Retry-After` 等待，或清零额度，见 [45009](OPERATIONS.md#微信返回-45009) 的处置步骤";
+        "按 `Retry-After` 等待，或清零调用次数，见 [45009](OPERATIONS.md#微信返回-45009) 的处置步骤";
 }
 
 impl std::fmt::Display for ProblemCode {

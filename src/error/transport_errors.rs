@@ -10,7 +10,7 @@ pub(super) const UNREACHABLE_FIX: Text = Text::new(
 );
 pub(super) const REPLY_LOST_CAUSE: Text = Text::new(
     "The request was sent, but no complete answer arrived in time",
-    "请求已发出，但没有在限时内收到完整的回复",
+    "请求已发出，但没有在限时内收到完整的响应",
 );
 pub(super) const UNTRUSTED_CAUSE: Text = Text::new(
     "The certificate of the server that answered is not trusted on this machine, is for another host name, or has expired",
@@ -59,7 +59,7 @@ pub static EGRESS_IS_NOT_FIXED: Text = Text::new(
 
 pub(super) const UNUSABLE_CAUSE: Text = Text::new(
     "The answer is not a valid answer of WeChat's API",
-    "收到的内容不是微信接口的正常回复",
+    "收到的内容不是微信接口的正常响应",
 );
 pub(super) const UNUSABLE_FIX: Text = Text::new(
     "The call is retried automatically. If the error persists, look for a proxy or gateway between this server and WeChat.",

@@ -80,7 +80,7 @@ impl Reason {
                 format!(
                     "iOS checks the URL with which the page was loaded, {url}; a different URL was signed"
                 ),
-                format!("iOS 校验的是页面首次加载时的地址 {url}，签名用的却是另一个地址"),
+                format!("iOS 校验的是首次加载的地址 {url}，签名用的却是另一个地址"),
             ),
             _ => Self::new(
                 format!("this client checks the current URL, {url}; a different URL was signed"),

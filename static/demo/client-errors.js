@@ -20,7 +20,7 @@ export const CLIENT_ERRORS = [
     when: /invalidurldomain|invaliddomain|^(?=[^]*urldomain)(?=[^]*invalid)|域名不合法|不合法的域名|域名未绑定|(?:^|\D)40048(?!\d)/,
     title: ["The domain is not bound", "域名未绑定"],
     cause: ["the page's host is not bound to this appId as a JS safe domain (JS接口安全域名)", "页面域名没有绑定为该 appId 的 JS接口安全域名"],
-    fix: ["Bind the host in the console (公众号设置 → 功能设置 → JS接口安全域名) without scheme and port: only ports 80 and 443 work. It takes some minutes, after an ICP filing up to a day. Check the appId.", "请在后台「公众号设置 → 功能设置 → JS接口安全域名」绑定该域名（不带协议和端口，只支持 80/443），几分钟后生效，新备案的域名最长需一天。并核对 appId。"],
+    fix: ["Bind the host in the console (域名与消息推送配置) without scheme and port: only ports 80 and 443 work. It takes some minutes, after an ICP filing up to a day. Check the appId.", "请在微信开发者平台「域名与消息推送配置」绑定 JS接口安全域名（不带协议和端口，只支持 80/443），几分钟后生效，新备案的域名最长需一天。并核对 appId。"],
   },
   {
     code: "agent_config_signature",
@@ -69,12 +69,12 @@ export const CLIENT_ERRORS = [
     when: /^(?=[^]*agentconfig)(?=[^]*invalidcorpid)/,
     title: ["WeCom does not know this CorpID", "CorpID 无效"],
     cause: ["the corpid in wx.agentConfig is mistyped, or is not the corp that the user is logged in to", "wx.agentConfig 中的 corpid 有误，或不是用户当前登录的企业"],
-    fix: ["Copy the CorpID (ww…) from the WeCom admin console (我的企业), and let corpid, agentid and the ticket be of the same app.", "请从企业微信管理后台「我的企业」复制企业 ID（ww 开头）；corpid、agentid 和 ticket 要属于同一应用。"],
+    fix: ["Copy the CorpID (ww…) from the WeCom admin console (我的企业), and let corpid, agentid and the ticket be of the same app.", "请从企业微信管理后台「我的企业」复制企业ID（ww 开头）；corpid、agentid 和 ticket 要属于同一应用。"],
   },
   {
     code: "app_id_invalid",
     when: /appid不合法|不合法的appid|invalidappid|appidinvalid|invalidcorpid|corpid不合法|不合法的corpid/,
-    title: ["WeChat does not know this App ID", "App ID 无效"],
+    title: ["WeChat does not know this AppID", "AppID 无效"],
     cause: ["the appId in wx.config is mistyped, or belongs to another kind of account", "wx.config 中的 appId 有误，或账号类型不符"],
     fix: ["Copy the AppID (wx…, 18 characters) from the console; a mini program's does not sign pages. For WeCom it is the CorpID of the corp that the user is logged in to.", "请从后台复制 AppID（wx 开头 18 位），小程序的不能用；企业微信用当前登录企业的 CorpID。"],
   },
@@ -97,7 +97,7 @@ export const CLIENT_ERRORS = [
     when: /launch:fail|launch3rdapp:fail|launchapplication:fail|launchapp:fail/,
     title: ["The app was not opened", "没有打开 App"],
     cause: ["the open tag could not open the app: it is not installed, or the page's host is not linked to it", "开放标签没有打开 App：未安装，或页面域名没有与该 App 关联"],
-    fix: ["Handle the error event and offer the download. If the app is installed: link host and app under open.weixin.qq.com → 管理中心 → 公众账号 → 关联移动应用 (verified service account of the same owner, one app per host), pass that app's own AppID, and test on a phone.", "请处理标签的 error 事件并引导下载。已安装时：在微信开放平台「管理中心 → 公众账号」中把域名与该 App 关联（同主体的已认证服务号，一个域名只能关联一个 App），appid 填移动应用的 AppID，并在真机上测试。"],
+    fix: ["Handle the error event and offer the download. If the app is installed: link host and app under open.weixin.qq.com → 管理中心 → 公众账号 → 详情 → 接口信息 → 网页跳转移动应用 → 关联设置 (verified service account of the same owner, one app per host), pass that app's own AppID, and test on a phone.", "请处理标签的 error 事件并引导下载。已安装时：在微信开放平台「管理中心 → 公众账号 → 详情 → 接口信息 → 网页跳转移动应用 → 关联设置」中把域名与该 App 关联（同主体的已认证服务号，一个域名只能关联一个 App），appid 填移动应用的 AppID，并在真机上测试。"],
   },
   {
     code: "phone_permission",
@@ -111,7 +111,7 @@ export const CLIENT_ERRORS = [
     when: /permissiondenied|permissiondeny|accessdenied|nopermission|noauthroize|(?:^|\D)63004(?!\d)/,
     title: ["No permission", "没有权限"],
     cause: ["the account lacks this interface, or it is not in jsApiList", "账号没有该接口的权限，或接口不在 jsApiList 中"],
-    fix: ["Check 接口权限 in the account's console (many are for verified accounts), and list it in jsApiList.", "请在后台「接口权限」中查看（许多接口仅对已认证的账号开放），并把接口加入 jsApiList。"],
+    fix: ["Check 接口权限与额度 in the console (many are for verified accounts), and list it in jsApiList.", "请在微信开发者平台「接口权限与额度」中查看（许多接口仅对已认证的账号开放），并把接口加入 jsApiList。"],
   },
   {
     code: "function_not_exist",
@@ -131,7 +131,7 @@ export const CLIENT_ERRORS = [
     code: "not_in_wechat",
     when: /wxisnotdefined|wxisundefined|jweixinisnotdefined|^(?=[^]*weixinjsbridge)(?=[^]*notdefined)|^(?=[^]*weixinjsbridge)(?=[^]*undefined)|wx\.configisnotafunction|evaluating'wx\.config|reading'config'|property'config'/,
     title: ["Not in WeChat, or no JS-SDK", "不在微信中，或没有加载 JS-SDK"],
-    cause: ["the page does not run inside WeChat, or the SDK's script was not loaded", "页面不在微信中打开，或 JS-SDK 脚本没有加载"],
+    cause: ["the page does not run inside WeChat, or the SDK's script was not loaded", "页面不是在微信中打开的，或 JS-SDK 脚本没有加载"],
     fix: ["Open it in WeChat, load jweixin before calling wx.config, and keep the AMD loader from taking it (then wx is undefined).", "请在微信中打开；先加载 jweixin 再调用 wx.config；注意 AMD 加载器会使全局 wx 不存在。"],
   },
   {

@@ -15,7 +15,7 @@ export function explain(error, { signed = "" } = {}) {
     title: t("The page itself failed", "页面自身出错"),
     says: String(error),
     cause: t("A fault in this page's script.", "本页脚本出现异常。"),
-    fixes: [t("Please report it with the line above.", "请附上面的信息反馈。")],
+    fixes: [t("Please report it with the line above.", "请附上上述信息反馈问题。")],
   };
 }
 
@@ -68,7 +68,7 @@ function compare(signed) {
     return [
       t(
         "iOS checks the address the page was first loaded with. Sign that one.",
-        "iOS 校验的是页面最初载入时的地址，请对该地址签名。",
+        "iOS 校验的是首次加载的地址，请对该地址签名。",
       ),
     ];
   }
@@ -107,9 +107,9 @@ function explainUnreachable({ status, errMsg, address }) {
       says: errMsg,
       cause: t(
         "Another program answered: a proxy's error page, or another site at this path.",
-        "回复来自其他程序：代理的错误页，或该路径属于其他站点。",
+        "响应来自其他程序：代理的错误页，或该路径属于其他站点。",
       ),
-      fixes: [t("Open the address and check that wx-jssdk answers there.", "请直接访问该地址，确认是 wx-jssdk 在回复。"), address],
+      fixes: [t("Open the address and check that wx-jssdk answers there.", "请直接访问该地址，确认是 wx-jssdk 在响应。"), address],
     };
   }
   return {
@@ -117,7 +117,7 @@ function explainUnreachable({ status, errMsg, address }) {
     says: address,
     cause:
       errMsg === "timeout"
-        ? t("No answer within 15 seconds.", "15 秒内没有收到回复。")
+        ? t("No answer within 15 seconds.", "15 秒内没有收到响应。")
         : t(
             "The connection failed: the server is down, or a proxy, a CORS rule or the network blocks it.",
             "连接失败：服务未启动，或被代理、跨域规则、网络拦截。",

@@ -208,7 +208,7 @@ function showChecks({ pageAllowed, read }) {
   const checks = [
     [
       t(`${host} is bound as JS接口安全域名 (WeCom: trusted domain) of this appId, without scheme and port.`, `${host} 已绑定为该 appId 的「JS接口安全域名」（企业微信：可信域名），不带协议和端口。`),
-      pageAllowed === false && t("This server does not sign pages of that host for this account.", "本服务器的该账号不为这个域名签名，请先检查它。"),
+      pageAllowed === false && t("This server does not sign pages of that host for this account.", "本服务器的该账号不为这个域名的页面签名。"),
     ],
     [t("wx.config gets exactly these values, and the ticket belongs to appId.", "传给 wx.config 的就是这些值，appId 与 ticket 属于同一账号。")],
     [t("The address is the one that the client checks: on iOS that of the first page load, elsewhere the current one. Sharing adds parameters to it.", "地址与客户端校验的一致：iOS 校验首次加载的地址，其他平台校验当前地址；分享后地址会多出参数。")],

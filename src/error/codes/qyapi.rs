@@ -12,8 +12,8 @@ pub(super) static UNKNOWN: Advice = advice(
         "Look the code up at open.work.weixin.qq.com/devtool/query, or in WeChat's global return-code table for WeCom.",
     ],
     [
-        "企业微信返回了本程序对此次调用没有收录的错误码",
-        "请在 open.work.weixin.qq.com/devtool/query 或企业微信文档的“全局错误码”（全局返回码）中查询该错误码。",
+        "企业微信拒绝了此次调用，其错误码本程序未收录",
+        "请在 open.work.weixin.qq.com/devtool/query 或企业微信文档的“全局错误码”中查询该错误码。",
     ],
 );
 

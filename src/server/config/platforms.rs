@@ -255,7 +255,7 @@ fn aes_key(
             problems.add(
                 &section.path_of(setting),
                 "must be the EncodingAESKey from open.weixin.qq.com: 43 letters and digits".into(),
-                "应为微信开放平台上的“消息加解密 Key”：43 位字母和数字".into(),
+                "应为微信开放平台上的“消息加解密Key”：43 位字母和数字".into(),
             );
             None
         }

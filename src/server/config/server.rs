@@ -114,7 +114,7 @@ pub(super) fn check_default(
                 "[accounts.{name}] is a mini program (platform = \"mini\") and signs no pages: name an account that does"
             ),
             format!(
-                "[accounts.{name}] 是小程序（platform = \"mini\"），不能签名页面：请填写可以签名的账号"
+                "[accounts.{name}] 是小程序（platform = \"mini\"），不能为页面签名：请填写可以签名的账号"
             ),
         )
     } else {

@@ -109,7 +109,7 @@ impl Notice {
             _ => line("Accounts", "账号", listed(&self.names, self.count, lang)),
         }
         if let Some(served_for) = self.served_for {
-            line("Served for", "最短还可用", span(served_for.as_secs(), lang));
+            line("Served for", "至少还可用", span(served_for.as_secs(), lang));
         }
         if let Some((cause, fix)) = &self.detail.advice {
             let code = self.detail.errcode;

@@ -289,7 +289,7 @@ async fn a_refused_configuration_is_shown_until_one_is_applied() {
     );
     let page = world.get("/status?lang=zh").await.text;
     assert!(
-        page.contains("新配置被拒绝") && page.contains("accounts.bad"),
+        page.contains("新配置于 ") && page.contains("accounts.bad"),
         "{page}"
     );
     // A configuration that the broker refuses counts, too.
