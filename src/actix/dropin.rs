@@ -89,12 +89,23 @@ struct TokenOwner {
     /// The configured name.
     account: String,
     system: System,
-    /// The key, if the token is an API key or a virtual token.
-    key: Option<Arc<ApiKey>>,
+    /// What the client's rights follow from.
+    token: Presented,
 }
 
-/// The configured name of an account, and the key that opens it, if the token is a key or of one.
-type Owner = (String, Option<Arc<ApiKey>>);
+/// What a client presents as the `access_token` of a ticket call.
+enum Presented {
+    /// An API key that opens the account, or a virtual token of one.
+    Key(Arc<ApiKey>),
+    /// WeChat's token of the account.
+    Valid,
+    /// A token that this process gave to a client and that has ended since. The gateway replaces it in each call, so
+    /// the client does not know.
+    Ended,
+}
+
+/// The configured name of an account, and what was presented for it.
+type Owner = (String, Presented);
 
 impl TokenOwner {
     /// Returns the owner of a token of WeChat, a virtual token or an API key that opens one account. `Err`: it
@@ -108,20 +119,23 @@ impl TokenOwner {
         // First what needs no look into a shared store.
         let found = match Self::of_key(request, broker, &keys.load(), token)? {
             None if !is_our_own(token) => {
-                let found = broker.find_account_of_token(token).await;
-                found.map(|(account, _)| (account, None))
+                let valid = broker.find_account_of_token(token).await;
+                let ended = || broker.account_of_handed_token(token);
+                valid
+                    .map(|(account, _)| (account, Presented::Valid))
+                    .or_else(|| Some((ended()?, Presented::Ended)))
             }
             found => found,
         };
         let found = found.filter(|(account, _)| is_base(request, account));
         let accounts = broker.accounts();
-        let owner = |(account, key): Owner| {
+        let owner = |(account, token): Owner| {
             let (_, configured) = accounts.get(&account).ok()?;
             let system = system_of(configured);
             Some(Self {
                 account,
                 system,
-                key,
+                token,
             })
         };
         Ok(found.and_then(owner))
@@ -135,7 +149,7 @@ impl TokenOwner {
     ) -> Result<Option<Owner>, Duration> {
         let accounts = broker.accounts();
         if let Some((key, account)) = virtual_token::open(token, keys, &accounts) {
-            return Ok(Some((account, Some(key.clone()))));
+            return Ok(Some((account, Presented::Key(key.clone()))));
         }
         let found = Presenter::from(request).find_among_tokens(keys, token)?;
         let Some(key) = found else {
@@ -150,7 +164,7 @@ impl TokenOwner {
             Some(base) => Some(base).filter(|account| key.opens_account(account)),
             None => key.only_account(&accounts).map(str::to_owned),
         };
-        Ok(account.map(|account| (account, Some(key.clone()))))
+        Ok(account.map(|account| (account, Presented::Key(key.clone()))))
     }
 
     /// Checks whether the client may have this ticket.
@@ -162,11 +176,31 @@ impl TokenOwner {
         token: &str,
         kind: Kind,
     ) -> TicketRight {
-        match &self.key {
-            Some(key) if key.opens(&self.account, kind) => TicketRight::Granted,
-            Some(_) => TicketRight::Limited,
-            None => ticket_right(request, broker, keys, &self.account, token, kind),
+        let is_valid = match &self.token {
+            Presented::Key(key) if key.opens(&self.account, kind) => return TicketRight::Granted,
+            Presented::Key(_) => return TicketRight::Limited,
+            Presented::Valid => true,
+            Presented::Ended => false,
+        };
+        let keys = keys.load();
+        let holders = broker.holders_of(&self.account, token, peer_ip(request));
+        let mut recipients = holders.keys;
+        if !is_valid {
+            // A client without calls has to learn here that its token has ended, as at WeChat.
+            recipients.retain(|name| {
+                keys.iter()
+                    .any(|key| key.name == *name && !key.calls.is_empty())
+            });
+            if recipients.is_empty() {
+                return TicketRight::Unknown;
+            }
         }
+        let has_peers = is_valid && broker.has_peer_nodes();
+        let right = keys.ticket_right(&self.account, kind, &recipients, has_peers);
+        if right != TicketRight::Granted {
+            debug!(account = self.account, %kind, ?recipients, "no API key that fetched the token has access to this ticket");
+        }
+        right
     }
 }
 
@@ -253,44 +287,21 @@ async fn token_for_key(
         .await
 }
 
-/// Returns the refusal of a secret that is not an API key. It names the cause if it is the AppSecret.
+/// Returns the refusal of a text that is not an API key, if it is an account's AppSecret.
 pub(super) fn not_a_key(
     presenter: Presenter<'_>,
     broker: &Broker,
     presented: &str,
     error: WireError,
-) -> Refusal {
+) -> Option<Refusal> {
     let accounts = broker.accounts();
     let is_secret = |account: &Account| account.secret().expose() == presented;
-    match accounts.iter().find(|(_, account)| is_secret(account)) {
-        None => error.into(),
-        Some((name, _)) => {
-            presenter.log_app_secret(name);
-            Refusal::because(
-                error,
-                "this is wx-jssdk, send its API key instead of the AppSecret",
-            )
-        }
-    }
-}
-
-/// Checks whether the client may have this ticket for the access token of WeChat that it presents.
-fn ticket_right(
-    request: &HttpRequest,
-    broker: &Broker,
-    keys: &Keys,
-    account: &str,
-    token: &str,
-    kind: Kind,
-) -> TicketRight {
-    let recipients = broker.holders_of(account, token, peer_ip(request)).keys;
-    let right = keys
-        .load()
-        .ticket_right(account, kind, &recipients, broker.has_peer_nodes());
-    if right != TicketRight::Granted {
-        debug!(account, %kind, ?recipients, "no API key that fetched the token has access to this ticket");
-    }
-    right
+    let (name, _) = accounts.iter().find(|(_, account)| is_secret(account))?;
+    presenter.log_app_secret(name);
+    Some(Refusal::because(
+        error,
+        "this is wx-jssdk, send its API key instead of the AppSecret",
+    ))
 }
 
 /// Returns a parameter of a call, unless it is missing or empty.

@@ -44,7 +44,7 @@ use super::wechat_path::WechatPath;
 use crate::account::Platform;
 use crate::broker::Broker;
 use crate::error::System;
-use crate::error::codes::wire_errors;
+use crate::error::codes::wire_errors::{self, WireError};
 
 /// `[gateway]`: limits of calls that are passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,6 +263,9 @@ impl Shared {
         named: &mut Option<String>,
     ) -> Result<HttpResponse, Refusal> {
         outgoing_request::refuse_loop(incoming.headers(), &self.via)?;
+        if path.issues_tokens() {
+            return Err(self.never(incoming, path));
+        }
         let keys = self.keys.load_full();
         let secret_body = timeout(
             self.options.timeout,
@@ -296,10 +299,7 @@ impl Shared {
         caller: &Caller,
     ) -> Result<(), Refusal> {
         let (key, called) = (&caller.key.name, path.as_str().trim_end_matches('/'));
-        let forbidden = match system_of(&caller.account) {
-            System::Weixin => wire_errors::NOT_FOR_THIS_ACCOUNT,
-            System::Qyapi => wire_errors::WORK_FORBIDDEN,
-        };
+        let forbidden = forbidden(system_of(&caller.account));
         let is_platform_call =
             path.takes_component_secret() && caller.account.platform() == Platform::Component;
         let has_secret = is_platform_call || !caller.account.has_no_app_secret();
@@ -329,11 +329,17 @@ impl Shared {
             CallRight::NeedsExactEntry => format!(
                 "{called} is sensitive: the calls of the API key \"{key}\" must name exactly this path, a part of it is not enough"
             ),
-            CallRight::Never => format!(
-                "{called} issues tokens or tickets, and is answered by wx-jssdk itself or not at all: check the spelling and the method of the path"
-            ),
         };
         Err(Refusal::because(forbidden, what))
+    }
+
+    /// Returns the refusal of a call that no key may make.
+    fn never(&self, incoming: &Incoming<'_>, path: WechatPath<'_>) -> Refusal {
+        let what = format!(
+            "{} issues tokens or tickets, and is answered by wx-jssdk itself or not at all: check the spelling and the method of the path",
+            path.as_str()
+        );
+        Refusal::because(forbidden(self.system(None, incoming)), what)
     }
 
     /// Returns the system whose error format applies: the account's, else the one that all accounts have, else
@@ -350,6 +356,13 @@ impl Shared {
             true => first,
             false => incoming.system_of_token(),
         }
+    }
+}
+
+fn forbidden(system: System) -> WireError {
+    match system {
+        System::Weixin => wire_errors::NOT_FOR_THIS_ACCOUNT,
+        System::Qyapi => wire_errors::WORK_FORBIDDEN,
     }
 }
 

@@ -153,7 +153,7 @@ const CLEAR_QUOTA_V2: &str = "/cgi-bin/clear_quota/v2";
 const COMPONENT_CLEAR_QUOTA: &str = "/cgi-bin/component/clear_quota/v2";
 
 /// What this server answers itself. Passed on, they would return a token to the caller or retire one.
-pub(super) const ISSUED_HERE: [&str; 6] = [
+const ISSUED_HERE: [&str; 6] = [
     "/cgi-bin/token",
     "/cgi-bin/stable_token",
     "/cgi-bin/gettoken",
@@ -163,7 +163,7 @@ pub(super) const ISSUED_HERE: [&str; 6] = [
 ];
 
 /// What issues a token of an account, a corp or a provider, which a key with virtual tokens must not get.
-pub(super) const ISSUES_TOKENS: [&str; 9] = [
+const ISSUES_TOKENS: [&str; 9] = [
     "/cgi-bin/component/api_component_token",
     "/cgi-bin/component/api_authorizer_token",
     "/cgi-bin/component/api_query_auth",
@@ -333,6 +333,16 @@ mod tests {
         ] {
             let path = WechatPath::parse(path).unwrap();
             assert_eq!(path.token_parameters(), parameters, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_token_issuing_path_is_recognised() {
+        for path in ISSUED_HERE.into_iter().chain(ISSUES_TOKENS) {
+            let upper = path.to_ascii_uppercase();
+            for path in [path, &format!("{path}/"), upper.as_str()] {
+                assert!(WechatPath::parse(path).unwrap().issues_tokens(), "{path}");
+            }
         }
     }
 }

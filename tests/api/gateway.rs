@@ -43,6 +43,9 @@ const MINI_KEY: &str = "wxk_012345678901234567890123456789012345678mini";
 /// As [`KEY`], with virtual tokens, and sensitive paths by name.
 const VIRTUAL_KEY: &str = "wxk_01234567890123456789012345678901234567virtu";
 
+/// Gets access tokens only, where a test configures it.
+const TOKEN_KEY: &str = "wxk_0123456789012345678901234567890123456789tok";
+
 const STABLE: &str = "/cgi-bin/stable_token";
 /// A call that the sandbox echoes.
 const USERS: &str = "/cgi-bin/user/get";

@@ -116,12 +116,9 @@ impl TokenRequest<'_> {
         let key = self.key.as_deref().ok_or(wire_errors::NO_SECRET)?;
         let keys = keys.load();
         let Some(key) = Presenter::from(request).find(&keys, key)? else {
-            return Err(not_a_key(
-                request.into(),
-                broker,
-                key,
-                wire_errors::BAD_SECRET,
-            ));
+            let error = wire_errors::BAD_SECRET;
+            let refusal = not_a_key(request.into(), broker, key, error);
+            return Err(refusal.unwrap_or_else(|| error.into()));
         };
         let mut names = found.into_iter().map(|(name, _)| name);
         let account = names

@@ -67,7 +67,8 @@ fn account(
     let keys = keys.load();
     let Some(key) = Presenter::from(request).find(&keys, presented)? else {
         let error = wire_errors::WORK_BAD_SECRET;
-        return Err(not_a_key(request.into(), broker, presented, error));
+        let refusal = not_a_key(request.into(), broker, presented, error);
+        return Err(refusal.unwrap_or_else(|| error.into()));
     };
     let asked = parameter(request, "agentid");
     let asked = asked.as_deref();

@@ -79,12 +79,14 @@ impl Shared {
     ) -> Result<Caller, Refusal> {
         let query = Query(incoming.query());
         if let Some(key) = presented(incoming.headers()) {
-            let key = self.presenter(incoming).find(keys, key)?;
-            let key = key.ok_or_else(|| {
-                Refusal::because(
+            let presenter = self.presenter(incoming);
+            let found = presenter.find(keys, key)?;
+            let key = found.ok_or_else(|| {
+                let invalid = Refusal::because(
                     wire_errors::BAD_SECRET,
                     "the API key in the header is invalid",
-                )
+                );
+                not_a_key(presenter, &self.broker, key, wire_errors::BAD_SECRET).unwrap_or(invalid)
             })?;
             let is_named = incoming.base.is_some()
                 || ["appid", "corpid", "component_appid"]
@@ -101,12 +103,10 @@ impl Shared {
             let secret = secret.or_else(|| text_in(secret_body?, parameter));
             let secret = secret.ok_or(wire_errors::NO_SECRET)?;
             let Some(key) = self.presenter(incoming).find(keys, &secret)? else {
-                return Err(not_a_key(
-                    self.presenter(incoming),
-                    &self.broker,
-                    &secret,
-                    wire_errors::BAD_SECRET,
-                ));
+                let error = wire_errors::BAD_SECRET;
+                let presenter = self.presenter(incoming);
+                let refusal = not_a_key(presenter, &self.broker, &secret, error);
+                return Err(refusal.unwrap_or_else(|| error.into()));
             };
             return self.of_key(incoming, key, &query, secret_body, None);
         }
@@ -173,15 +173,19 @@ impl Shared {
         }
     }
 
-    /// Returns the name of the account whose token, of WeChat or a virtual one, stands beside an API key.
+    /// Returns the name of the account whose token, of WeChat, of a user or a virtual one, stands beside an API key.
     async fn owner_of_presented_token(
         &self,
         path: WechatPath<'_>,
         keys: &ApiKeys,
         query: &Query<'_>,
     ) -> Option<String> {
-        let mut parameters = path.token_parameters().iter();
-        let token = parameters.find_map(|name| query.get(name))?;
+        let parameters = path.token_parameters();
+        if parameters.is_empty() {
+            let (_, name) = self.owner_of_users_token(query)?;
+            return Some(name);
+        }
+        let token = parameters.iter().find_map(|name| query.get(name))?;
         if token.starts_with(virtual_token::PREFIX) {
             let (_, name) = virtual_token::open(&token, keys, &self.broker.accounts())?;
             return Some(name);
@@ -237,6 +241,14 @@ impl Shared {
         self.caller(incoming, key, name, &accounts)
     }
 
+    /// Returns the names of the key and the account with which the user of this call logged in here.
+    fn owner_of_users_token(&self, query: &Query<'_>) -> Option<(String, String)> {
+        let token = query
+            .get("access_token")
+            .or_else(|| query.get("refresh_token"))?;
+        self.user_tokens.owner(&token)
+    }
+
     /// Returns the caller of a `/sns/` call, which carries the user's token.
     fn of_user(
         &self,
@@ -244,10 +256,7 @@ impl Shared {
         keys: &ApiKeys,
         query: &Query<'_>,
     ) -> Result<Caller, Refusal> {
-        let token = query
-            .get("access_token")
-            .or_else(|| query.get("refresh_token"));
-        let owner = token.and_then(|token| self.user_tokens.owner(&token));
+        let owner = self.owner_of_users_token(query);
         let accounts = self.broker.accounts();
         let known = owner.and_then(|(key, name)| {
             let key = keys.iter().find(|known| known.name == key)?;

@@ -26,7 +26,7 @@ use super::{GatewayOptions, Incoming, Shared, unavailable};
 use crate::account::Platform;
 use crate::actix::WechatPath;
 use crate::credential::{Credential, Kind};
-use crate::error::{CallAuth, Class, explain};
+use crate::error::{CallAuth, Class, Error, explain};
 use crate::upstream::Broken;
 
 /// An authorised call.
@@ -132,7 +132,7 @@ impl Call<'_> {
         }
         let broker = &self.shared.broker;
         let token = broker.credential(&self.caller.name, Kind::AccessToken);
-        Ok(Some(token.await?))
+        Ok(Some(token.await.map_err(no_token)?))
     }
 
     pub(super) fn query(&self, token: Option<&Credential>) -> String {
@@ -354,6 +354,20 @@ impl Call<'_> {
                 ),
             ),
         }
+    }
+}
+
+/// Returns the refusal of a call for which this service has no token. WeChat's error is about the account's own
+/// AppSecret, never about the caller's key.
+fn no_token(error: Error) -> Refusal {
+    match error.upstream() {
+        Some(upstream) => unavailable(
+            StatusCode::BAD_GATEWAY,
+            format!(
+                "system error: wx-jssdk could not get the account's token, and nothing was sent: {upstream}"
+            ),
+        ),
+        None => error.into(),
     }
 }
 

@@ -23,16 +23,11 @@ pub(crate) enum CallRight {
     NotListed,
     /// Entries cover it, but it needs one that names exactly its path.
     NeedsExactEntry,
-    /// No key may make it: it returns a token or a ticket.
-    Never,
 }
 
 impl Call {
     /// Decides whether these entries cover a call.
     pub(crate) fn right(calls: &[Self], method: &Method, path: WechatPath<'_>) -> CallRight {
-        if path.issues_tokens() {
-            return CallRight::Never;
-        }
         let covers = |call: &&Self| {
             call.method.as_ref().is_none_or(|only| only == method)
                 && is_below(path.without_slash(), &call.path)
@@ -86,7 +81,6 @@ impl FromStr for Call {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actix::wechat_path::{ISSUED_HERE, ISSUES_TOKENS};
 
     fn calls(texts: &[&str]) -> Vec<Call> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -178,20 +172,6 @@ mod tests {
             right(&["/cgi-bin/"], &Method::POST, "/cgi-bin/openapi/quota/get"),
             CallRight::Granted
         );
-    }
-
-    #[test]
-    fn a_token_issuing_path_is_never_forwarded() {
-        for path in ISSUED_HERE.into_iter().chain(ISSUES_TOKENS) {
-            let upper = path.to_ascii_uppercase();
-            for path in [path, &format!("{path}/"), upper.as_str()] {
-                assert_eq!(
-                    right(&["/", path], &Method::GET, path),
-                    CallRight::Never,
-                    "{path}"
-                );
-            }
-        }
     }
 
     #[test]

@@ -28,6 +28,54 @@ async fn a_dead_token_is_replaced_and_the_call_repeated_once() {
     }
 }
 
+/// The client sees no error, so it does not fetch another token.
+#[tokio::test]
+async fn a_healed_client_gets_the_tickets_of_its_key_too() {
+    let hash = KeyHash::of(TOKEN_KEY);
+    let limited = format!(
+        "[[server.api_keys]]\nname = \"only\"\nsha256 = \"{hash}\"\nkinds = [\"access_token\"]\ncalls = [\"/\"]\n"
+    );
+    for (key, code) in [(KEY, 0), (TOKEN_KEY, 48001)] {
+        let world = World::with(&limited).await;
+        let token = world.token(key).await;
+        let ticket = format!("/cgi-bin/ticket/getticket?access_token={token}&type=jsapi");
+        world.revoke();
+        let healed = world.get(&format!("{USERS}?access_token={token}")).await;
+        assert_eq!(healed["errcode"], 0, "{healed}");
+        assert!(!world.sandbox.accepts_token(APP, &token));
+        for minutes in [0, 10, 150] {
+            world.clock.advance(minutes * MINUTE);
+            let answer = world.get(&ticket).await;
+            assert_eq!(answer["errcode"], code, "{key}, {minutes}: {answer}");
+        }
+        let unknown = ticket.replace(&token, "71_of-somebody");
+        assert_eq!(world.get(&unknown).await["errcode"], 40001);
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_of_the_account_the_call_is_not_the_callers_error() {
+    let world = World::new().await;
+    let call = || get(format!("/wx/main{USERS}?access_token={KEY}"));
+    world
+        .sandbox
+        .fault(Fault::always(STABLE, FaultKind::Errcode(40125)));
+    world.clock.advance(180 * MINUTE);
+    let answer = world.send(call()).await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert_eq!(answer.json()["errcode"], -1);
+    assert!(
+        answer.text.contains("could not get the account's token")
+            && answer.text.contains("refused: 40125"),
+        "{answer:?}"
+    );
+    world.sandbox.stop().await;
+    world.clock.advance(180 * MINUTE);
+    let answer = world.send(call()).await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(answer.text.contains("nothing was sent"), "{answer:?}");
+}
+
 #[tokio::test]
 async fn each_token_error_of_wechat_is_healed() {
     for code in [40001, 40014, 42001] {

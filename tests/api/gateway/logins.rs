@@ -44,6 +44,8 @@ async fn sns_userinfo_keeps_the_users_token() {
     );
     let user = world.get(&info).await;
     assert_eq!(user["openid"], login["openid"], "{user}");
+    let user = world.send(get(&info).bearer(KEY)).await.ok();
+    assert_eq!(user["openid"], login["openid"], "a key of several accounts");
     let refresh = format!(
         "/sns/oauth2/refresh_token?appid={APP}&grant_type=refresh_token&refresh_token={}",
         of("refresh_token")
@@ -87,6 +89,8 @@ async fn a_wrong_secret_in_a_login_is_refused_locally() {
         "invalid appsecret",
     );
     refused(&world.send(target(SECRET)).await, 40125, "this is wx-jssdk");
+    let in_header = get(USERS).bearer(SECRET);
+    refused(&world.send(in_header).await, 40125, "this is wx-jssdk");
     refused(&world.send(target("")).await, 41004, "missing");
     let crm = target(CRM_KEY);
     refused(&world.send(crm).await, 40013, "invalid appid");

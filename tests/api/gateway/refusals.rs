@@ -138,6 +138,18 @@ async fn sensitive_and_token_issuing_paths_are_not_forwarded() {
             .await;
         refused(&answer, 48001, word);
     }
+    for (target, code) in [
+        (
+            format!("/cgi-bin/token/?grant_type=client_credential&appid={APP}&secret={KEY}"),
+            48001,
+        ),
+        (
+            format!("/wx/corp/cgi-bin/gettoken/?corpsecret={KEY}"),
+            48002,
+        ),
+    ] {
+        refused(&world.send(get(target)).await, code, "check the spelling");
+    }
     assert_eq!(world.passed_on().await, 0);
 }
 
