@@ -167,9 +167,9 @@ pub enum Error {
         /// The time until the next attempt.
         retry_after: Duration,
     },
-    /// The credential was refreshed on request a moment ago. The rate limit delays another refresh, so that
+    /// The rate limit delays another refresh on request of this credential, so that
     /// no caller can exhaust WeChat's quota.
-    #[error("the {kind} of account \"{account}\" was refreshed a moment ago; retry in {} s", retry_after.as_secs())]
+    #[error("the {kind} of account \"{account}\" may not be refreshed again yet; retry in {} s", retry_after.as_secs())]
     RateLimited {
         /// The account's name.
         account: String,

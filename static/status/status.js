@@ -322,7 +322,7 @@ function problem(answer, body) {
     const again = clockTime(serverNow() + wait, { second: "2-digit" });
     return {
       state: "degraded",
-      lines: [t(`Refreshed a moment ago: try again in ${span(wait)}, at ${again}.`, `刚刚刷新过：${span(wait)}后（${again}）可再试。`)],
+      lines: [t(`Refreshed recently: try again in ${span(wait)}, at ${again}.`, `最近刷新过：${span(wait)}后（${again}）可再试。`)],
     };
   }
   const { cause, fix } = body.upstream || {};
