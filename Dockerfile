@@ -1,7 +1,7 @@
 # The image: a static binary and nothing else. docker build -t wx-jssdk .
 #
 #   docker run --rm -p 127.0.0.1:8080-8082:8080-8082 wx-jssdk serve --sandbox    without an account · 无需公众号
-#   docker run -p 8080:8080 -v "$PWD:/etc/wx-jssdk:ro" wx-jssdk                  with wx-jssdk.toml of this directory · 使用当前目录的 wx-jssdk.toml
+#   docker run --stop-timeout 20 -p 8080:8080 -v "$PWD:/etc/wx-jssdk:ro" wx-jssdk    with wx-jssdk.toml of this directory · 使用当前目录的 wx-jssdk.toml
 #
 # Or everything by environment, see docs/DEPLOYMENT.md and docs/CONFIGURATION.md. 也可以全部用环境变量，见 docs/zh/DEPLOYMENT.md。
 

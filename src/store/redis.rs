@@ -263,11 +263,10 @@ fn explain(error: &RedisError) -> String {
     let code = code_of(error).unwrap_or(error.category());
     let advice = match code {
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
-            "add its user and password to store.url"
+            "check its user and password in store.url"
         }
-        "NOAUTH" | "WRONGPASS" | "NOPERM" => {
-            "add a user and password with this permission to store.url"
-        }
+        "NOAUTH" | "WRONGPASS" => "check its user and password in store.url",
+        "NOPERM" => "grant this user the permissions in docs/CLUSTER.md",
         "READONLY" => "this is a replica: use the master, or the sentinels",
         "OOM" => "its memory is full: raise maxmemory",
         "MISCONF" => "it cannot write to its disk",

@@ -88,8 +88,9 @@ fn before_any_server(conf: &str) -> &str {
 }
 
 #[test]
-fn each_nginx_location_forwards_the_client_address() {
+fn each_nginx_location_forwards_the_client_address_and_the_admin_host() {
     const FORWARDS: &str = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
+    const HOST: &str = "proxy_set_header Host $http_host;";
     for file in [
         "cluster/nginx.conf",
         "cluster/compose.nginx.conf",
@@ -97,6 +98,11 @@ fn each_nginx_location_forwards_the_client_address() {
     ] {
         let conf = fs::read_to_string(example(file)).unwrap();
         assert!(before_any_server(&conf).contains(FORWARDS), "{file}");
+        // The admin listener checks the name that the browser opened.
+        assert!(
+            !conf.contains("nodes_admin") || before_any_server(&conf).contains(HOST),
+            "{file}"
+        );
         // A block with its own headers inherits none from the enclosing block.
         let own = conf
             .split("location ")

@@ -114,10 +114,9 @@ fn every_paging_alert_has_its_own_test_or_a_reason_for_having_none() {
         document("examples/prometheus/alerts.test.yml"),
     );
     // One comparison each, of a value that only a loaded machine has.
-    const PLAIN: [&str; 4] = [
+    const PLAIN: [&str; 3] = [
         "WxJssdkManyCalls",
         "WxJssdkRejectsRateLimited",
-        "WxJssdkSlowRefreshes",
         "WxJssdkFilesRunOut",
     ];
     for name in names(&rules) {
