@@ -99,9 +99,9 @@ enum Presented {
     Key(Arc<ApiKey>),
     /// WeChat's token of the account.
     Valid,
-    /// A token that this process gave to a client and that has ended since. The gateway replaces it in each call, so
-    /// the client does not know.
-    Ended,
+    /// A token that has ended since these keys, all with `calls`, got it here. The gateway replaces it in each call,
+    /// so the client does not know.
+    Ended(Vec<String>),
 }
 
 /// The configured name of an account, and what was presented for it.
@@ -118,13 +118,10 @@ impl TokenOwner {
     ) -> Result<Option<Self>, Duration> {
         // First what needs no look into a shared store.
         let found = match Self::of_key(request, broker, &keys.load(), token)? {
-            None if !is_our_own(token) => {
-                let valid = broker.find_account_of_token(token).await;
-                let ended = || broker.account_of_handed_token(token);
-                valid
-                    .map(|(account, _)| (account, Presented::Valid))
-                    .or_else(|| Some((ended()?, Presented::Ended)))
-            }
+            None if !is_our_own(token) => match broker.find_account_of_token(token).await {
+                Some((account, _)) => Some((account, Presented::Valid)),
+                None => Self::of_ended(request, broker, &keys.load(), token),
+            },
             found => found,
         };
         let found = found.filter(|(account, _)| is_base(request, account));
@@ -167,6 +164,23 @@ impl TokenOwner {
         Ok(account.map(|account| (account, Presented::Key(key.clone()))))
     }
 
+    /// Returns the owner of a token that has ended, if a key with `calls` got it here. Any other client has to learn
+    /// that it has ended, as at WeChat.
+    fn of_ended(
+        request: &HttpRequest,
+        broker: &Broker,
+        keys: &ApiKeys,
+        token: &str,
+    ) -> Option<Owner> {
+        let account = broker.account_of_handed_token(token)?;
+        let mut recipients = broker.holders_of(&account, token, peer_ip(request)).keys;
+        recipients.retain(|name| {
+            keys.iter()
+                .any(|key| key.name == *name && !key.calls.is_empty())
+        });
+        (!recipients.is_empty()).then_some((account, Presented::Ended(recipients)))
+    }
+
     /// Checks whether the client may have this ticket.
     fn ticket_right(
         &self,
@@ -176,27 +190,18 @@ impl TokenOwner {
         token: &str,
         kind: Kind,
     ) -> TicketRight {
-        let is_valid = match &self.token {
+        let (recipients, has_peers) = match &self.token {
             Presented::Key(key) if key.opens(&self.account, kind) => return TicketRight::Granted,
             Presented::Key(_) => return TicketRight::Limited,
-            Presented::Valid => true,
-            Presented::Ended => false,
-        };
-        let keys = keys.load();
-        let holders = broker.holders_of(&self.account, token, peer_ip(request));
-        let mut recipients = holders.keys;
-        if !is_valid {
-            // A client without calls has to learn here that its token has ended, as at WeChat.
-            recipients.retain(|name| {
-                keys.iter()
-                    .any(|key| key.name == *name && !key.calls.is_empty())
-            });
-            if recipients.is_empty() {
-                return TicketRight::Unknown;
+            Presented::Valid => {
+                let holders = broker.holders_of(&self.account, token, peer_ip(request));
+                (holders.keys, broker.has_peer_nodes())
             }
-        }
-        let has_peers = is_valid && broker.has_peer_nodes();
-        let right = keys.ticket_right(&self.account, kind, &recipients, has_peers);
+            Presented::Ended(recipients) => (recipients.clone(), false),
+        };
+        let right = keys
+            .load()
+            .ticket_right(&self.account, kind, &recipients, has_peers);
         if right != TicketRight::Granted {
             debug!(account = self.account, %kind, ?recipients, "no API key that fetched the token has access to this ticket");
         }

@@ -3,7 +3,7 @@
 //!
 //! The rules are in `crate::platform`; here they are applied to the documents in the store, one
 //! compare-and-set at a time (`records`), and acted upon: `redeem` turns a code into a refresh token,
-//! `pending_codes` says when to try that again, `list`
+//! `pending_codes` says when to try that again, `reconcile`
 //! asks WeChat which accounts there are, `token` fetches the platform's and the accounts' access tokens.
 //! An account that authorised a platform is an ordinary account besides: it appears in
 //! [`super::Accounts`] as `PLATFORM/APPID`.

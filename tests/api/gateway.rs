@@ -233,6 +233,15 @@ fn refused(answer: &Answer, code: i64, word: &str) {
     assert!(errmsg.contains(word), "{word}: {errmsg}");
 }
 
+/// The settings of a store that nodes share, in a file.
+fn shared_store(home: &TempDir) -> String {
+    let file = home.path().join("store.db");
+    format!(
+        "[store]\nkind = \"sql\"\nurl = \"sqlite://{}\"\n",
+        file.display()
+    )
+}
+
 /// Sends many requests at once with one client.
 async fn all_at_once(url: &str, count: usize) -> Vec<Value> {
     let client = client();

@@ -1,4 +1,5 @@
-//! Who calls: finds the configured key that a request presents in its headers. Invalid keys count for the lockout.
+//! Who calls: finds the configured key that a request presents, in its headers or elsewhere. Invalid keys count for
+//! the lockout.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

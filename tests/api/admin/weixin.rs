@@ -370,6 +370,10 @@ async fn a_replaced_token_gets_tickets_for_four_more_minutes_and_a_dead_one_none
             .refused(40001)
             .starts_with(LONG_40001)
     );
+    world
+        .get(&ticket_call(&old, "nonsense"))
+        .await
+        .refused(40001);
     world.get(&ticket_call(&new, "jsapi")).await.ok();
 }
 

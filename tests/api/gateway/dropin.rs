@@ -36,12 +36,7 @@ async fn a_ticket_call_does_not_say_whether_an_account_of_others_exists() {
 #[tokio::test]
 async fn a_ticket_call_with_a_virtual_token_reads_no_shared_store() {
     let home = TempDir::new().unwrap();
-    let file = home.path().join("store.db");
-    let store = format!(
-        "[store]\nkind = \"sql\"\nurl = \"sqlite://{}\"\n",
-        file.display()
-    );
-    let world = World::with(&store).await;
+    let world = World::with(&shared_store(&home)).await;
     let token = world.token(VIRTUAL_KEY).await;
     let loads = async || {
         let metrics = world.send(get("/metrics")).await.text;

@@ -35,8 +35,18 @@ async fn a_healed_client_gets_the_tickets_of_its_key_too() {
     let limited = format!(
         "[[server.api_keys]]\nname = \"only\"\nsha256 = \"{hash}\"\nkinds = [\"access_token\"]\ncalls = [\"/\"]\n"
     );
-    for (key, code) in [(KEY, 0), (TOKEN_KEY, 48001)] {
-        let world = World::with(&limited).await;
+    for (key, code, is_shared) in [
+        (KEY, 0, false),
+        (TOKEN_KEY, 48001, false),
+        (TOKEN_KEY, 48001, true),
+    ] {
+        let home = TempDir::new().unwrap();
+        let store = if is_shared {
+            shared_store(&home)
+        } else {
+            String::new()
+        };
+        let world = World::with(&format!("{store}{limited}")).await;
         let token = world.token(key).await;
         let ticket = format!("/cgi-bin/ticket/getticket?access_token={token}&type=jsapi");
         world.revoke();

@@ -3,14 +3,6 @@
 use super::*;
 
 /// A store for several processes.
-fn shared_store(home: &TempDir) -> String {
-    let file = home.path().join("store.db");
-    format!(
-        "[store]\nkind = \"sql\"\nurl = \"sqlite://{}\"\n",
-        file.display()
-    )
-}
-
 #[tokio::test]
 async fn a_token_fetched_at_another_node_makes_the_calls_of_its_key() {
     let home = TempDir::new().unwrap();
