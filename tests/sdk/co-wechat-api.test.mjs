@@ -72,13 +72,14 @@ test("its own next request after a reject carries the new token", async () => {
   assert.equal(proxy.calls.length, 3);
 });
 
-test("a dead token gets no ticket: the library fetches the new token and continues", async () => {
+test("a dead token of a key with calls still gets tickets, and the library's next call replaces it", async () => {
   const api = client();
   const { accessToken: dead } = await api.ensureAccessToken();
   await revoke(APP);
   const fresher = await reject(dead);
   const { ticket } = await api.getTicket();
   assert.equal(ticket, (await credential("jsapi_ticket")).value);
+  assert.deepEqual(await api.getMenu(), { menu: { button: [] } });
   assert.equal((await api.ensureAccessToken()).accessToken, fresher);
 });
 
