@@ -293,7 +293,7 @@ async fn token_for_key(
 }
 
 /// Returns the refusal of a text that is not an API key, if it is an account's AppSecret.
-pub(super) fn not_a_key(
+pub(super) fn app_secret_refusal(
     presenter: Presenter<'_>,
     broker: &Broker,
     presented: &str,

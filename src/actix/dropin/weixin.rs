@@ -10,7 +10,9 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, given, is_base, not_a_key, parameter, respond, system_of, token_for_key};
+use super::{
+    Keys, app_secret_refusal, given, is_base, parameter, respond, system_of, token_for_key,
+};
 use crate::actix::keys::authentication::Presenter;
 use crate::actix::keys::{ApiKey, TokenStyle};
 use crate::actix::peer_ip;
@@ -117,7 +119,7 @@ impl TokenRequest<'_> {
         let keys = keys.load();
         let Some(key) = Presenter::from(request).find(&keys, key)? else {
             let error = wire_errors::BAD_SECRET;
-            let refusal = not_a_key(request.into(), broker, key, error);
+            let refusal = app_secret_refusal(request.into(), broker, key, error);
             return Err(refusal.unwrap_or_else(|| error.into()));
         };
         let mut names = found.into_iter().map(|(name, _)| name);

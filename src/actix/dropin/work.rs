@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, is_base, not_a_key, parameter, respond, token_for_key};
+use super::{Keys, app_secret_refusal, is_base, parameter, respond, token_for_key};
 use crate::actix::keys::ApiKey;
 use crate::actix::keys::authentication::Presenter;
 use crate::broker::Broker;
@@ -67,7 +67,7 @@ fn account(
     let keys = keys.load();
     let Some(key) = Presenter::from(request).find(&keys, presented)? else {
         let error = wire_errors::WORK_BAD_SECRET;
-        let refusal = not_a_key(request.into(), broker, presented, error);
+        let refusal = app_secret_refusal(request.into(), broker, presented, error);
         return Err(refusal.unwrap_or_else(|| error.into()));
     };
     let asked = parameter(request, "agentid");

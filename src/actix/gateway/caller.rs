@@ -10,7 +10,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde_json::Value;
 
-use super::super::dropin::not_a_key;
+use super::super::dropin::app_secret_refusal;
 use super::super::dropin::reply::Refusal;
 use super::super::keys::authentication::{Presenter, presented};
 use super::super::keys::call_policy::CallRight;
@@ -86,7 +86,8 @@ impl Shared {
                     wire_errors::BAD_SECRET,
                     "the API key in the header is invalid",
                 );
-                not_a_key(presenter, &self.broker, key, wire_errors::BAD_SECRET).unwrap_or(invalid)
+                app_secret_refusal(presenter, &self.broker, key, wire_errors::BAD_SECRET)
+                    .unwrap_or(invalid)
             })?;
             let is_named = incoming.base.is_some()
                 || ["appid", "corpid", "component_appid"]
@@ -105,7 +106,7 @@ impl Shared {
             let Some(key) = self.presenter(incoming).find(keys, &secret)? else {
                 let error = wire_errors::BAD_SECRET;
                 let presenter = self.presenter(incoming);
-                let refusal = not_a_key(presenter, &self.broker, &secret, error);
+                let refusal = app_secret_refusal(presenter, &self.broker, &secret, error);
                 return Err(refusal.unwrap_or_else(|| error.into()));
             };
             return self.of_key(incoming, key, &query, secret_body, None);
