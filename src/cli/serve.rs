@@ -53,7 +53,7 @@ impl Serve {
             Some(signal(SignalKind::hangup())?)
         };
         let settings = self.settings().map_err(|problems| listed(&problems))?;
-        telemetry::start(&settings.log);
+        let _log = telemetry::start(&settings.log)?;
         settings.log_exposed_files();
         let application = self
             .build(&settings)

@@ -1,12 +1,15 @@
 //! Logs to stderr, as text or JSON lines. Secrets cannot be printed at any level (`Secret`).
 
+mod log_buffer;
+
 use std::fmt::{self, Debug};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use tracing::field::Field;
 use tracing::subscriber::Interest;
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Subscriber, warn};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{LevelFilter, Targets, dynamic_filter_fn};
@@ -17,10 +20,31 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::log_buffer::{Lines, LogBuffer};
 use super::config::LogSettings;
 
-/// Starts logging for this process. A second call has no effect.
-pub fn start(settings: &LogSettings) {
+/// Writes the last lines of the log when it is dropped. Waits a second at most for a log that is not read.
+#[derive(Debug)]
+#[must_use = "the last lines may be lost"]
+pub struct LogGuard(());
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        BUFFER.flush();
+    }
+}
+
+/// Starts logging for this process.
+///
+/// Lines are written by a thread of their own: the service goes on if the log is not read, and loses lines.
+///
+/// # Errors
+///
+/// The thread cannot be started.
+pub fn start(settings: &LogSettings) -> io::Result<LogGuard> {
+    BUFFER.write_to(io::stderr(), |lost| {
+        warn!(lost, "log lines were lost: the log was not read");
+    })?;
     let filter: Targets = with_quiet_server(&settings.level)
         .parse()
         .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
@@ -28,7 +52,7 @@ pub fn start(settings: &LogSettings) {
         .with(filter)
         .with(without_ended_accepts());
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(|| Lines)
+        .with_writer(|| Lines(BUFFER.clone()))
         .log_internal_errors(false);
     // Fails only if the embedding program has installed a subscriber already.
     let _ = if settings.json {
@@ -40,7 +64,15 @@ pub fn start(settings: &LogSettings) {
             .event_format(Logfmt);
         filtered.with(lines).try_init()
     };
+    Ok(LogGuard(()))
 }
+
+/// Returns how many lines of the log were lost because it was not read.
+pub(super) fn lost_lines() -> u64 {
+    BUFFER.lost()
+}
+
+static BUFFER: LazyLock<Arc<LogBuffer>> = LazyLock::new(Arc::default);
 
 /// Writes a line as logfmt: `time=…Z level=… msg=… key=value`. The time is UTC.
 struct Logfmt;
@@ -94,22 +126,6 @@ fn is_quoted(text: &str) -> bool {
             fits
         }) && !is_escaped
     })
-}
-
-/// Stderr that ignores write errors: a line that cannot be written is lost. If the subscriber got the
-/// error, it would complain to stderr, panic over that in the middle of the logging code, and keep the
-/// line for the next attempt.
-struct Lines;
-
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let _ = io::stderr().write_all(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Sets whether failed accepts are logged: at shutdown the sockets stop listening, and actix may notice

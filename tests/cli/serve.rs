@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
@@ -552,60 +552,111 @@ async fn the_simulated_service_prints_no_secret_at_trace_either() {
     }
 }
 
+/// A service whose log is a pipe that nothing reads.
+struct Unread {
+    child: Child,
+    printed: String,
+}
+
+impl Unread {
+    async fn start(home: &Path, requests: &str) -> Self {
+        let mut command = serve_sandbox_command(home);
+        command.env("WX_JSSDK__LOG__REQUESTS", requests);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = String::new();
+        while !printed.contains("api key") {
+            let line = timeout(BOUND, lines.next_line())
+                .await
+                .expect("a line in time")
+                .unwrap()
+                .expect("a line");
+            printed += &format!("{line}\n");
+        }
+        Self { child, printed }
+    }
+
+    fn said(&self, name: &str) -> String {
+        let line = self
+            .printed
+            .lines()
+            .find_map(|line| line.strip_prefix(name));
+        line.expect(name).trim().to_owned()
+    }
+
+    /// It ends at SIGTERM, as usual.
+    async fn ends(mut self) {
+        let pid = self.child.id().unwrap().to_string();
+        let killed = Command::new("kill").arg(pid).status().await.unwrap();
+        assert!(killed.success());
+        let ended = timeout(BOUND, self.child.wait()).await.expect("it ends");
+        assert_eq!(ended.unwrap().code(), Some(0));
+    }
+}
+
 #[tokio::test]
 async fn a_log_that_is_no_longer_read_blocks_no_refresh() {
     let home = tempfile::tempdir().unwrap();
-    let mut child = serve_sandbox_command(home.path()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut printed = String::new();
-    while !printed.contains("api key") {
-        let line = timeout(BOUND, lines.next_line())
-            .await
-            .expect("a line in time")
-            .unwrap()
-            .expect("a line");
-        printed += &format!("{line}\n");
-    }
-    let said = |name: &str| {
-        printed
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .expect(name)
-            .trim()
-    };
-    let (public, admin, sandbox) = (said("public"), said("admin"), said("sandbox"));
+    let mut service = Unread::start(home.path(), "failed").await;
+    let [public, admin, sandbox, key] =
+        ["public", "admin", "sandbox", "api key"].map(|name| service.said(name));
     // As if the log collector had died.
-    drop(child.stderr.take());
+    drop(service.child.stderr.take());
     for _ in 0..3 {
         let config = get_json(&format!("{public}{PAGE}")).await;
-        let ticket = jsapi_ticket(sandbox).await.expect("a ticket");
+        let ticket = jsapi_ticket(&sandbox).await.expect("a ticket");
         assert_eq!(
             config["signature"].as_str().unwrap(),
             signature_with(&ticket, &config)
         );
         let token = client()
             .get(format!("{admin}/credentials/demo/access_token"))
-            .bearer_auth(said("api key"))
+            .bearer_auth(&key)
             .send()
             .await;
         assert_eq!(token.unwrap().status(), 200);
         assert_eq!(get(&format!("{admin}/readyz")).await.0, 200);
         post(&format!("{sandbox}/sandbox/advance"), r#"{"seconds":7300}"#).await;
     }
+    service.ends().await;
+}
+
+#[tokio::test]
+async fn a_log_whose_reader_stands_still_delays_no_request_and_loses_lines() {
+    let home = tempfile::tempdir().unwrap();
+    let mut service = Unread::start(home.path(), "all").await;
+    let (page, client) = (format!("{}{PAGE}", service.said("public")), client());
+    let ask = async |times: u32| {
+        for _ in 0..times {
+            // The longest id, so that few requests fill the pipe and what the service holds.
+            let request = client.get(&page).header("X-Request-Id", "i".repeat(64));
+            assert_eq!(request.send().await.unwrap().status(), 200);
+        }
+    };
+    let metrics = format!("{}/metrics", service.said("admin"));
+    let losing = async || {
+        ask(100).await;
+        let metrics = get(&metrics).await.1;
+        metrics.contains("wx_jssdk_log_lines_lost_total ")
+            && !metrics.contains("lines_lost_total 0\n")
+    };
+    until("it loses lines", losing).await;
+
+    let mut log = BufReader::new(service.child.stderr.take().unwrap()).lines();
+    let read_on = async {
+        while let Some(line) = log.next_line().await.unwrap() {
+            if line.contains("log lines were lost") {
+                return line;
+            }
+        }
+        panic!("it ended without a word about lost lines");
+    };
+    let line = timeout(BOUND, read_on).await.expect("the line comes");
     assert!(
-        Command::new("kill")
-            .arg(child.id().unwrap().to_string())
-            .status()
-            .await
-            .unwrap()
-            .success()
+        line.contains("level=WARN") && line.contains(" lost="),
+        "{line}"
     );
-    assert_eq!(
-        timeout(BOUND, child.wait())
-            .await
-            .expect("it ends")
-            .unwrap()
-            .code(),
-        Some(0)
-    );
+
+    ask(600).await;
+    service.ends().await;
 }

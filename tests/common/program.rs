@@ -6,8 +6,9 @@ use std::process::{self as blocking, Output, Stdio};
 use std::sync::mpsc;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 pub(crate) use super::http::{BOUND, client, fetch as get};
@@ -141,11 +142,32 @@ pub(crate) async fn run_with_input(mut command: Command, input: &str) -> Ended {
         .into()
 }
 
+/// The lines that a process writes. They are read as they come, so that it never finds its pipe full.
+fn lines_of(pipe: impl AsyncRead + Send + Unpin + 'static) -> UnboundedReceiver<String> {
+    let (heard, lines) = unbounded_channel();
+    tokio::spawn(async move {
+        let mut pipe = BufReader::new(pipe).lines();
+        while let Ok(Some(line)) = pipe.next_line().await {
+            let _ = heard.send(line);
+        }
+    });
+    lines
+}
+
+/// All lines to the end.
+async fn rest_of(lines: &mut UnboundedReceiver<String>) -> String {
+    let mut text = String::new();
+    while let Some(line) = lines.recv().await {
+        text += &format!("{line}\n");
+    }
+    text
+}
+
 /// A command that runs until it is told to stop.
 pub(crate) struct Running {
     child: Child,
-    stdout: Lines<BufReader<ChildStdout>>,
-    stderr: Lines<BufReader<ChildStderr>>,
+    stdout: UnboundedReceiver<String>,
+    stderr: UnboundedReceiver<String>,
     printed: String,
     logged: String,
 }
@@ -161,8 +183,8 @@ impl Running {
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         Self {
             child,
-            stdout: BufReader::new(stdout).lines(),
-            stderr: BufReader::new(stderr).lines(),
+            stdout: lines_of(stdout),
+            stderr: lines_of(stderr),
             printed: String::new(),
             logged: String::new(),
         }
@@ -171,13 +193,11 @@ impl Running {
     /// Returns the next line that begins with `name`, without the name.
     pub(crate) async fn line(&mut self, name: &str) -> String {
         loop {
-            let line = timeout(BOUND, self.stdout.next_line())
+            let line = timeout(BOUND, self.stdout.recv())
                 .await
-                .expect("a line in time")
-                .unwrap();
+                .expect("a line in time");
             let Some(line) = line else {
-                let mut stderr = String::new();
-                let _ = self.stderr.get_mut().read_to_string(&mut stderr).await;
+                let stderr = rest_of(&mut self.stderr).await;
                 panic!("it ended without a line {name}: {stderr}");
             };
             self.printed += &format!("{line}\n");
@@ -235,10 +255,9 @@ impl Running {
     /// The next line on stderr that holds `words`.
     pub(crate) async fn log_line(&mut self, words: &str) -> String {
         loop {
-            let line = timeout(BOUND, self.stderr.next_line())
+            let line = timeout(BOUND, self.stderr.recv())
                 .await
-                .expect("a line in time")
-                .unwrap();
+                .expect("a line in time");
             let line =
                 line.unwrap_or_else(|| panic!("it ended without a line {words}: {}", self.logged));
             self.logged += &format!("{line}\n");
@@ -250,18 +269,9 @@ impl Running {
 
     /// Waits for its end and returns its whole output.
     pub(crate) async fn ended(mut self) -> Ended {
-        let (mut stdout, mut stderr) = (String::new(), String::new());
         let status = timeout(BOUND, async {
-            self.stdout
-                .get_mut()
-                .read_to_string(&mut stdout)
-                .await
-                .unwrap();
-            self.stderr
-                .get_mut()
-                .read_to_string(&mut stderr)
-                .await
-                .unwrap();
+            self.printed += &rest_of(&mut self.stdout).await;
+            self.logged += &rest_of(&mut self.stderr).await;
             self.child.wait().await.unwrap()
         });
         let code = status
@@ -269,11 +279,11 @@ impl Running {
             .expect("it ends")
             .code()
             .expect("an exit code and no signal");
-        assert!(!stderr.contains("panicked"), "{stderr}");
+        assert!(!self.logged.contains("panicked"), "{}", self.logged);
         Ended {
             code,
-            stdout: self.printed + &stdout,
-            stderr: self.logged + &stderr,
+            stdout: self.printed,
+            stderr: self.logged,
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 
 use super::{Page, float};
 use crate::clock::UnixTime;
-use crate::server::reload_record;
+use crate::server::{reload_record, telemetry};
 
 /// Writes the metrics of the process and its configuration.
 pub(super) fn write(
@@ -37,6 +37,11 @@ pub(super) fn write(
         "process_start_time_seconds",
         "Start time of the process",
         Some(float(started.0)),
+    )?;
+    page.counters(
+        "wx_jssdk_log_lines_lost",
+        "Log lines that were not written because the log was not read",
+        [([], telemetry::lost_lines())],
     )?;
     let memory = status_line("VmRSS:").map(|kilobytes| float(kilobytes) * 1_024.0);
     page.gauge("process_resident_memory_bytes", "Resident memory", memory)?;
