@@ -54,6 +54,8 @@ pub(super) struct PlatformState {
 #[derive(Default)]
 struct Known {
     ticket: Option<PlatformTicket>,
+    /// The version of its document: a lower one in the store is older, whatever the clocks say.
+    ticket_version: u64,
     /// Tickets that WeChat refused, the last ones.
     refused_tickets: Vec<Secret>,
     /// When this process last received a valid push.

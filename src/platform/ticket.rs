@@ -49,12 +49,6 @@ impl PlatformTicket {
         })
     }
 
-    /// Whether it is to replace the other one, which another node or the store has.
-    #[must_use]
-    pub fn is_newer_than(&self, other: &Self, now: UnixTime) -> bool {
-        !self.is_ahead(now) && (self.create_time > other.create_time || other.is_ahead(now))
-    }
-
     /// Whether its time is not yet reached. By its time, no ticket would ever replace it.
     fn is_ahead(&self, now: UnixTime) -> bool {
         self.create_time > now.plus(CLOCKS_DIFFER)
@@ -100,12 +94,9 @@ mod tests {
     fn a_ticket_from_the_future_is_replaced_by_the_next() {
         let mut stored = None;
         assert!(push_at(&mut stored, "ahead", 90_000, 600));
-        let ahead = stored.clone().unwrap();
         assert!(push_at(&mut stored, "b", 1_200, 1_200));
         let ticket = stored.clone().unwrap();
         assert_eq!(usable(&ticket, 1_200), ["b", "ahead"]);
-        assert!(!ahead.is_newer_than(&ticket, UnixTime(1_200)));
-        assert!(ticket.is_newer_than(&ahead, UnixTime(1_200)));
         assert!(push_at(&mut stored, "c", 1_800, 1_800));
         // By a clock that is behind, all tickets are from the future: the last one that came counts.
         assert!(push_at(&mut stored, "d", 2_400, 0));

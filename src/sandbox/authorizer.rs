@@ -30,6 +30,8 @@ pub(super) struct Authorizer {
     /// Made when a code is first redeemed.
     pub(super) refresh_token: Option<String>,
     pub(super) tokens: IssuedValues,
+    /// CreateTime of the last event about it.
+    last_event: UnixTime,
 }
 
 /// A code that stands for an account's authorisation.
@@ -249,6 +251,7 @@ impl Component {
                     authorized: true,
                     refresh_token: Some(new_refresh_token()),
                     tokens: IssuedValues::default(),
+                    last_event: UnixTime(0),
                 });
             }
         }
@@ -256,6 +259,17 @@ impl Component {
 
     /// A second authorisation without a cancellation ends the access token. WeChat pushes it only if the permission
     /// sets changed.
+    /// Returns the CreateTime of an event about this account: later than that of the event before. Scripts do within
+    /// a second what owners do within minutes, and platforms order the events by their seconds.
+    pub(super) fn event_time(&mut self, app_id: &str, wall: UnixTime) -> UnixTime {
+        let known = self.authorizers.iter_mut().find(|it| it.app_id == app_id);
+        known.map_or(wall, |authorizer| {
+            let next = authorizer.last_event.plus(Duration::from_secs(1));
+            authorizer.last_event = wall.max(next);
+            authorizer.last_event
+        })
+    }
+
     fn grant(
         &mut self,
         app_id: String,
@@ -271,6 +285,7 @@ impl Component {
                 authorized: false,
                 refresh_token: None,
                 tokens: IssuedValues::default(),
+                last_event: UnixTime(0),
             });
             self.authorizers.len() - 1
         });

@@ -222,6 +222,13 @@ impl Message {
         self
     }
 
+    /// Returns the AppID of the account that an event is about.
+    pub(super) fn authorizer(&self) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        let field = fields.find(|(name, _)| name == "AuthorizerAppid");
+        field.map(|(_, app_id)| app_id.as_str())
+    }
+
     /// Returns the event or message that `push` describes.
     pub(super) fn of(push: &Push) -> Self {
         let mut message = match push.what {

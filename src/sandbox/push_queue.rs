@@ -193,7 +193,13 @@ impl Shared {
         let wall = self.clock.wall();
         let mut inside = self.inside();
         let component = inside.simulator.component_mut(component)?;
-        let sealed = Sealed::new(&component.settings, message, &Push::default(), wall)?;
+        let created_at = message.authorizer();
+        let created_at = created_at.map(|app_id| component.event_time(app_id, wall));
+        let how = Push {
+            created_at,
+            ..Push::default()
+        };
+        let sealed = Sealed::new(&component.settings, message, &how, wall)?;
         component.pushes.last = Some(sealed.clone());
         Ok(component.delivery(sealed, Some(0)))
     }

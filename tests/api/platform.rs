@@ -459,6 +459,17 @@ async fn a_node_that_starts_without_its_store_is_not_ready_before_it_has_the_rec
 }
 
 #[tokio::test]
+async fn an_account_that_cancels_and_authorises_within_a_second_is_back() {
+    let world = World::ready().await;
+    for _ in 0..2 {
+        world.authorized(SHOP).await;
+        world.sandbox.cancel_authorization(COMPONENT, SHOP).await;
+        until("it is gone", async || !world.has(&format!("agency/{SHOP}"))).await;
+    }
+    world.authorized(SHOP).await;
+}
+
+#[tokio::test]
 async fn the_admin_api_refuses_to_change_an_authorised_account() {
     let operator = "wxk_an-operator";
     let key = format!(

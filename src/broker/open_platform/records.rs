@@ -26,20 +26,24 @@ impl Broker {
         loop {
             let now = self.inner.clock.now();
             let stored = store.load_document(&name, now).await?;
-            let before = stored
-                .as_ref()
-                .and_then(|stored| PlatformTicket::read(&stored.text));
-            let before = newer_ticket(before, self.known_ticket(platform), now);
+            let found = stored.as_ref().and_then(read_ticket);
+            let (before, is_lost) = match self.lost_ticket(platform, found.as_ref()) {
+                Some(lost) => (Some(lost), true),
+                None => (found.as_ref().map(|(found, _)| found.clone()), false),
+            };
             let Some(new) = PlatformTicket::pushed(before.as_ref(), value, create_time, now) else {
-                return Ok(self.know_ticket(platform, before));
+                return Ok(self.know(platform, |known| known.note_ticket(found)));
             };
             let document = Document::after(stored.as_ref(), new.write());
-            if store.save_document(&name, &document, now).await?.is_some() {
-                // WeChat may accept now what it refused before.
-                self.know(platform, |known| {
+            if let Some(version) = store.save_document(&name, &document, now).await? {
+                return Ok(self.know(platform, |known| {
+                    // WeChat may accept now what it refused before.
                     known.refused_tickets.retain(|refused| refused != value);
-                });
-                return Ok(self.know_ticket(platform, Some(new)));
+                    if is_lost {
+                        known.ticket_version = 0;
+                    }
+                    known.note_ticket(Some((new, version)))
+                }));
             }
         }
     }
@@ -117,8 +121,13 @@ impl Broker {
         known.authorizers.get(app_id).filter(|_| is_lost).cloned()
     }
 
-    fn known_ticket(&self, platform: &AccountEntry) -> Option<PlatformTicket> {
-        platform.open_platform.as_ref()?.known.lock().ticket.clone()
+    fn lost_ticket(
+        &self,
+        platform: &AccountEntry,
+        found: Option<&(PlatformTicket, u64)>,
+    ) -> Option<PlatformTicket> {
+        let known = platform.open_platform.as_ref()?.known.lock();
+        known.lost_ticket(found).cloned()
     }
 
     /// Reads the platform's records: once, and again every few seconds if other nodes may change them. Writes
@@ -146,13 +155,9 @@ impl Broker {
         let records = store.load_documents(&authorizers, now).await?;
         let (is_new, lost) = {
             let mut known = state.known.lock();
-            let lost = known.missing_in(platform, ticket.as_ref(), &records, now);
-            let before = known.ticket.take();
-            let stored = ticket
-                .flatten()
-                .and_then(|it| PlatformTicket::read(&it.text));
-            known.ticket = newer_ticket(stored, before.clone(), now);
-            let is_new = known.ticket != before;
+            let lost = known.missing_in(platform, ticket.as_ref(), &records);
+            let stored = ticket.flatten().as_ref().and_then(read_ticket);
+            let is_new = known.note_ticket(stored);
             // Not from memory: if the store has lost this, the list is due, and restores what no node knows.
             known.listed_at = listed.flatten().as_ref().and_then(read_time);
             known.is_loaded = true;
@@ -288,21 +293,9 @@ impl Broker {
         store.save_document(&name, &document, now).await.map(drop)
     }
 
-    /// Takes note of the stored ticket, unless a newer one is known. Returns whether it was not known.
-    fn know_ticket(&self, platform: &AccountEntry, stored: Option<PlatformTicket>) -> bool {
-        let Some(state) = &platform.open_platform else {
-            return false;
-        };
-        let mut known = state.known.lock();
-        let before = known.ticket.take();
-        known.ticket = newer_ticket(stored, before.clone(), self.inner.clock.now());
-        known.ticket != before
-    }
-
-    fn know(&self, platform: &AccountEntry, change: impl FnOnce(&mut Known)) {
-        if let Some(state) = &platform.open_platform {
-            change(&mut state.known.lock());
-        }
+    fn know<T: Default>(&self, platform: &AccountEntry, change: impl FnOnce(&mut Known) -> T) -> T {
+        let state = platform.open_platform.as_ref();
+        state.map_or_else(T::default, |state| change(&mut state.known.lock()))
     }
 }
 
@@ -312,6 +305,31 @@ pub(super) fn refusal_in(claim: &str) -> Option<i64> {
 }
 
 impl Known {
+    /// Returns the known ticket if the store has lost it, or has gone back to an older one, or was read before it was
+    /// stored.
+    fn lost_ticket(&self, found: Option<&(PlatformTicket, u64)>) -> Option<&PlatformTicket> {
+        self.ticket.as_ref().filter(|known| {
+            // A store that has lost everything counts from 1 again: a later ticket is newer despite its number.
+            found.is_none_or(|(found, version)| {
+                *version < self.ticket_version
+                    && found != *known
+                    && found.create_time <= known.create_time
+            })
+        })
+    }
+
+    /// Notes the stored ticket, unless a newer one is known. Returns whether it was not known.
+    fn note_ticket(&mut self, found: Option<(PlatformTicket, u64)>) -> bool {
+        if self.lost_ticket(found.as_ref()).is_some() {
+            return false;
+        }
+        let Some((ticket, version)) = found else {
+            return false;
+        };
+        self.ticket_version = version;
+        self.ticket.replace(ticket) != self.ticket
+    }
+
     /// Whether a stored record is older than the known one: its store has gone back to an earlier state, or it was
     /// read before the known one was stored.
     pub(super) fn is_older(&self, stored: &Authorizer, version: u64) -> bool {
@@ -342,7 +360,6 @@ impl Known {
         platform: &AccountEntry,
         ticket: Option<&Option<Document>>,
         stored: &[(String, Option<Document>)],
-        now: UnixTime,
     ) -> Vec<(String, Document)> {
         let stored: HashMap<_, _> = stored.iter().map(|(name, it)| (name, it)).collect();
         let records = self.authorizers.values().filter_map(|record| {
@@ -363,28 +380,17 @@ impl Known {
         });
         let is_readable = !matches!(ticket, Some(None));
         let ticket = ticket.and_then(Option::as_ref);
-        let stored = ticket.and_then(|ticket| PlatformTicket::read(&ticket.text));
-        let is_lost = |known: &&PlatformTicket| match &stored {
-            Some(stored) => known.is_newer_than(stored, now),
-            None => is_readable,
-        };
-        let lost_ticket = self.ticket.as_ref().filter(is_lost);
+        let found = ticket.and_then(read_ticket);
+        let lost_ticket = self.lost_ticket(found.as_ref()).filter(|_| is_readable);
         let name = document_name(platform, TICKET);
         let lost_ticket = lost_ticket.map(|known| (name, Document::after(ticket, known.write())));
         records.chain(lost_ticket).collect()
     }
 }
 
-/// Returns the newer one of the stored and the known ticket.
-fn newer_ticket(
-    stored: Option<PlatformTicket>,
-    known: Option<PlatformTicket>,
-    now: UnixTime,
-) -> Option<PlatformTicket> {
-    match (stored, known) {
-        (Some(stored), Some(known)) if known.is_newer_than(&stored, now) => Some(known),
-        (stored, known) => stored.or(known),
-    }
+/// Returns the ticket in a document, and its version.
+fn read_ticket(document: &Document) -> Option<(PlatformTicket, u64)> {
+    Some((PlatformTicket::read(&document.text)?, document.version))
 }
 
 /// Returns the record in a document, and its version.

@@ -198,6 +198,53 @@ async fn a_ticket_that_is_pushed_again_unchanged_is_prolonged() {
 }
 
 #[tokio::test]
+async fn each_pushed_ticket_counts_though_this_machines_clock_is_slow() {
+    let world = World::new(platform()).await;
+    for ahead in [60, 661, 1_260, 7_200, 43_200] {
+        let at = world.now().plus(Duration::from_secs(ahead));
+        let ticket = Secret::new(format!("ticket@@@{ahead}"));
+        world.pushed_at(at, EventKind::Ticket(ticket)).await;
+        assert_eq!(world.platform().ticket_at, Some(at));
+    }
+}
+
+#[cfg(feature = "sql")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_that_a_slow_clock_finds_in_the_future_stays_in_a_shared_store() {
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", home.path().join("store.db").display());
+    let open = || Store::sql_within(&url, "", Duration::from_secs(20)).unwrap();
+    let world = World::with(platform(), open()).await;
+    let other = broker(&world.sandbox, &world.clock, &open());
+    let ticket_at = |broker: &Broker| broker.platforms().remove(0).ticket_at;
+    let both_have = async |at: UnixTime| {
+        until("both nodes have it, and it is stored", async || {
+            world.advance(5);
+            for broker in [&world.broker, &other] {
+                broker.tend().await;
+            }
+            let name = format!("platform:{COMPONENT}:ticket");
+            let stored = world.store.load_document(&name, world.now()).await.unwrap();
+            let stored =
+                stored.is_some_and(|stored| stored.text.expose().contains(&at.to_string()));
+            stored
+                && [&world.broker, &other]
+                    .iter()
+                    .all(|it| ticket_at(it) == Some(at))
+        })
+        .await;
+    };
+    for ahead in [60, 661] {
+        let at = START.plus(Duration::from_secs(ahead));
+        let ticket = Secret::new(format!("ticket@@@{ahead}"));
+        world.pushed_at(at, EventKind::Ticket(ticket)).await;
+        both_have(at).await;
+        // And it stays.
+        both_have(at).await;
+    }
+}
+
+#[tokio::test]
 async fn a_refused_ticket_that_is_pushed_again_is_tried_again() {
     let world = World::new(platform()).await;
     world.push_ticket().await;
