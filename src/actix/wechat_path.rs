@@ -137,9 +137,9 @@ impl<'a> WechatPath<'a> {
         self.is(COMPONENT_CLEAR_QUOTA)
     }
 
-    /// Returns whether the answer quotes an earlier request with its token or AppSecret.
-    pub(crate) fn quotes_requests(self) -> bool {
-        self.is("/cgi-bin/openapi/rid/get")
+    /// Returns whether the answer has secrets that no key may get besides what a client needs.
+    pub(crate) fn returns_secrets(self) -> bool {
+        RETURNS_SECRETS.iter().any(|path| self.is(path))
     }
 }
 
@@ -173,6 +173,14 @@ const ISSUES_TOKENS: [&str; 9] = [
     "/cgi-bin/service/v2/get_permanent_code",
     "/cgi-bin/service/get_provider_token",
     "/cgi-bin/service/get_suite_token",
+];
+
+/// What quotes an earlier request with its token or AppSecret, and what returns the refresh tokens of the accounts
+/// that authorised an open platform.
+const RETURNS_SECRETS: [&str; 3] = [
+    "/cgi-bin/openapi/rid/get",
+    "/cgi-bin/component/api_get_authorizer_info",
+    "/cgi-bin/component/api_get_authorizer_list",
 ];
 
 /// Quotas, tickets, keys of Tencent Cloud, and whatever manages accounts and authorisations: an entry such as `/cgi-bin/` does not
@@ -292,7 +300,8 @@ mod tests {
     #[test]
     fn rules_for_a_path_hold_in_every_spelling_of_its_case() {
         let path = |text| WechatPath::parse(text).unwrap();
-        assert!(path("/cgi-bin/openapi/RID/get").quotes_requests());
+        assert!(path("/cgi-bin/openapi/RID/get").returns_secrets());
+        assert!(path("/cgi-bin/component/api_get_Authorizer_list/").returns_secrets());
         assert!(path("/cgi-bin/Clear_Quota/v2/").has_secret_in_body());
         assert_eq!(
             path("/sns/JSCode2Session").secret_parameter(),

@@ -897,6 +897,54 @@ async fn an_exhausted_component_quota_is_cleared_by_secret() {
     );
 }
 
+#[tokio::test]
+async fn no_key_gets_the_refresh_token_of_an_account() {
+    const LIST: &str = "/cgi-bin/component/api_get_authorizer_list";
+    const CALLS: [&str; 2] = ["/cgi-bin/component/api_get_authorizer_info", LIST];
+    let world = World::ready_with(&format!(
+        "[[server.api_keys]]\nname = \"accounts\"\nsha256 = \"{}\"\naccounts = [\"agency\"]\n\
+         calls = {CALLS:?}",
+        KeyHash::of(LOGIN_KEY)
+    ))
+    .await;
+    world.authorized(SHOP).await;
+    let is_listed = async || world.service.broker.platforms()[0].listed_at.is_some();
+    until("the service has read the list", is_listed).await;
+    let call = async |path: &str| {
+        let body = serde_json::json!({
+            "component_appid": COMPONENT, "authorizer_appid": SHOP, "offset": 0, "count": 500,
+        });
+        let request = post(format!("/wx/agency{path}")).header("Content-Type", "application/json");
+        let request = request.bearer(LOGIN_KEY).close().body(body);
+        http::send(world.service.admin, request).await
+    };
+    let secret = world.sandbox.authorizer_refresh_token(COMPONENT, SHOP);
+    let secret = secret.unwrap();
+    for path in CALLS {
+        let answer = call(path).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(!answer.text.contains(&secret), "{answer:?}");
+        assert!(
+            answer.text.contains("refresh_token\":\"***\""),
+            "{answer:?}"
+        );
+        assert!(answer.text.contains(SHOP), "{answer:?}");
+    }
+    let entry = format!(
+        "{{\"authorizer_appid\":\"{SHOP}\",\"refresh_token\":\"{secret}\",\"auth_time\":1558000607}}"
+    );
+    let list = vec![entry; 500].join(",");
+    let largest = format!("{{\"total_count\":500,\"list\":[{list}]}}");
+    assert!(largest.len() > 64 * 1024, "{}", largest.len());
+    world
+        .sandbox
+        .fault(Fault::once(LIST, FaultKind::Body(largest)));
+    let answer = call(LIST).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text.matches("\"***\"").count(), 500);
+    assert!(!answer.text.contains(&secret));
+}
+
 /// Calls that need the platform's own token.
 const PLATFORM_CALLS: [&str; 3] = [
     "/sns/component/jscode2session",

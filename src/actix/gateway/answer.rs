@@ -32,7 +32,7 @@ pub(super) struct Answer {
     pub(super) first: Bytes,
     /// The unread rest; `None` if `first` is everything.
     rest: Option<Rest>,
-    /// The errcode of a JSON object of up to [`PEEKED`] bytes, unless it is 0.
+    /// The errcode of a JSON object that was read completely, unless it is 0.
     pub(super) errcode: Option<i64>,
 }
 
@@ -52,12 +52,13 @@ pub(super) struct Rest {
 }
 
 impl Answer {
-    /// Reads the beginning of an answer: a JSON object of up to [`PEEKED`] bytes completely, of any other
+    /// Reads the beginning of an answer: a JSON object of up to `limit` bytes completely, of any other
     /// answer one chunk.
     pub(super) async fn peek(
         response: Response<UpstreamBody>,
         lent: Lent,
         is_head: bool,
+        limit: usize,
     ) -> hyper::Result<Self> {
         let (head, body) = response.into_parts();
         // These have no body, whatever length they declare.
@@ -87,14 +88,14 @@ impl Answer {
         answer.first = first;
         let encoded = answer.headers.get(CONTENT_ENCODING);
         let is_encoded = encoded.is_some_and(|encoding| encoding != "identity");
-        let is_small = answer.length.is_none_or(|length| length <= PEEKED as u64);
+        let is_small = answer.length.is_none_or(|length| length <= limit as u64);
         let mut is_read =
             is_encoded || !is_small || !answer.first.trim_ascii_start().starts_with(b"{");
         let mut joined: Option<BytesMut> = None;
         while !is_read && let Some(chunk) = chunk(&mut body).await? {
             let joined = joined.get_or_insert_with(|| BytesMut::from(&answer.first[..]));
             joined.extend_from_slice(&chunk);
-            is_read = joined.len() > PEEKED;
+            is_read = joined.len() > limit;
         }
         if let Some(joined) = joined {
             answer.first = joined.freeze();
@@ -125,8 +126,8 @@ impl Answer {
         self.rest.is_none()
     }
 
-    /// Hides the secrets in quoted requests: the account's AppSecret, and every value with the name of a secret, as
-    /// `name=value` or as JSON. Returns false if it is no text, so that they are still in it.
+    /// Hides the account's AppSecret, and every value with the name of a secret, as `name=value` or as JSON.
+    /// Returns false if the answer is not text, so that they are still in it.
     #[must_use]
     pub(super) fn redact(&mut self, app_secret: &str) -> bool {
         // Written again, JSON has one spelling for each character.
@@ -319,7 +320,10 @@ const HOP_BY_HOP: [&str; 8] = [
 /// Larger than any error of WeChat.
 pub(super) const PEEKED: usize = 64 * 1024;
 
-/// How the names of secrets in requests end: `component_appsecret`, `authorizer_refresh_token`.
+/// Larger than a list of 500 authorised accounts, WeChat's longest answer with secrets.
+pub(super) const REDACTABLE: usize = 512 * 1024;
+
+/// How the names of secrets end: `component_appsecret`, `authorizer_refresh_token`.
 const SECRETS: [&str; 4] = ["access_token", "refresh_token", "secret", "verify_ticket"];
 
 /// Stands in the place of a secret.

@@ -16,7 +16,7 @@ use tracing::{debug, info};
 
 use super::super::dropin::reply::Refusal;
 use super::super::dropin::system_of;
-use super::answer::Answer;
+use super::answer::{Answer, PEEKED, REDACTABLE};
 use super::caller::Caller;
 use super::connections::Connections;
 use super::outgoing_request::{self, Query};
@@ -261,6 +261,10 @@ impl Call<'_> {
         let (upstream, account) = (self.shared.broker.upstream(), &self.caller.account);
         let method = self.incoming.method();
         let is_head = method == Method::HEAD;
+        let limit = match self.path.returns_secrets() {
+            true => REDACTABLE,
+            false => PEEKED,
+        };
         let method = hyper::Method::from_bytes(method.as_str().as_bytes())
             .map_err(|error| Broken::unsent(error.into()))?;
         loop {
@@ -276,7 +280,7 @@ impl Call<'_> {
                 .map_err(Broken::unsent)?;
             let mut error = match lent.sender().try_send_request(request).await {
                 Ok(response) => {
-                    let answer = Answer::peek(response, lent, is_head).await;
+                    let answer = Answer::peek(response, lent, is_head, limit).await;
                     return answer.map_err(|error| Broken {
                         error: error.into(),
                         is_unsent: false,
@@ -314,13 +318,13 @@ impl Call<'_> {
         advice.class == Class::StaleToken
     }
 
-    /// Removes secrets that the answer quotes, and remembers users' tokens that it returns.
+    /// Removes secrets from the answer, and remembers users' tokens that it returns.
     fn finish(&self, answer: &mut Answer) -> Result<(), Refusal> {
         let app_secret = self.caller.account.secret().expose();
-        if self.path.quotes_requests() && !(answer.is_whole() && answer.redact(app_secret)) {
+        if self.path.returns_secrets() && !(answer.is_whole() && answer.redact(app_secret)) {
             return Err(unavailable(
                 StatusCode::BAD_GATEWAY,
-                "system error: the answer quotes a request in a form that cannot be redacted"
+                "system error: the answer contains secrets in a form that cannot be redacted"
                     .into(),
             ));
         }
