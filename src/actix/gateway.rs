@@ -308,7 +308,14 @@ impl Shared {
             return Err(Refusal::because(forbidden, what));
         }
         if path.secret_parameter().is_some() && !has_secret {
-            let what = "this account is served through an open platform, and has no AppSecret here: log users in with /sns/component/jscode2session or /sns/oauth2/component/access_token";
+            let what = match path.has_secret_in_body() {
+                true => {
+                    "this account is served through an open platform, and has no AppSecret here: reset its quota with /cgi-bin/component/clear_quota/v2, and name the platform in the base URL or with component_appid"
+                }
+                false => {
+                    "this account is served through an open platform, and has no AppSecret here: log users in with /sns/component/jscode2session or /sns/oauth2/component/access_token"
+                }
+            };
             return Err(Refusal::because(forbidden, what));
         }
         let what = match caller.key.right(incoming.method(), path) {

@@ -898,6 +898,28 @@ async fn an_exhausted_component_quota_is_cleared_by_secret() {
 }
 
 #[tokio::test]
+async fn a_refused_reset_of_an_accounts_quota_names_the_platforms_reset() {
+    let world = World::ready().await;
+    let name = world.authorized(SHOP).await;
+    for path in [
+        "/cgi-bin/clear_quota/v2".to_owned(),
+        format!("/wx/{name}/cgi-bin/component/clear_quota/v2"),
+    ] {
+        let body = serde_json::json!({ "appid": SHOP, "appsecret": KEY });
+        let request = post(path).header("Content-Type", "application/json");
+        let answer = http::send(world.service.admin, request.close().body(body)).await;
+        let json = answer.ok();
+        assert_eq!(json["errcode"], 48001, "{json}");
+        let errmsg = json["errmsg"].as_str().unwrap();
+        assert!(
+            errmsg.contains("with /cgi-bin/component/clear_quota/v2,"),
+            "{errmsg}"
+        );
+        assert!(!errmsg.contains("log users in"), "{errmsg}");
+    }
+}
+
+#[tokio::test]
 async fn no_key_gets_the_refresh_token_of_an_account() {
     const LIST: &str = "/cgi-bin/component/api_get_authorizer_list";
     const CALLS: [&str; 2] = ["/cgi-bin/component/api_get_authorizer_info", LIST];
