@@ -385,6 +385,27 @@ async fn an_account_of_which_only_the_token_is_used_is_down_without_it() {
 }
 
 #[tokio::test]
+async fn the_status_page_says_that_an_exhausted_quota_is_the_platforms() {
+    let world = World::ready().await;
+    let name = world.authorized(SHOP).await;
+    let path = format!("/credentials/{name}/access_token");
+    assert_eq!(world.admin(&path).await.status, 200);
+    world
+        .sandbox
+        .fault(Fault::always(AUTHORIZER_TOKEN, FaultKind::Errcode(45_009)));
+    world.advance(7_300);
+    let answer = world.admin(&path).await;
+    answer.assert_problem(503, "upstream_quota");
+    let page = world.admin("/status?lang=en").await.text;
+    assert!(
+        page.contains("all accounts that authorised it share it"),
+        "{page}"
+    );
+    assert!(page.contains("/cgi-bin/component/clear_quota/v2"), "{page}");
+    assert!(!page.contains("other server"), "{page}");
+}
+
+#[tokio::test]
 async fn the_first_use_of_an_account_takes_no_node_out_of_rotation() {
     let world = World::ready_with("[server]\nreadiness = \"all\"").await;
     let name = world.authorized(SHOP).await;

@@ -403,7 +403,7 @@ fn a_code_of_one_system_is_unknown_to_the_other() {
 
 #[test]
 fn an_exhausted_day_waits_for_the_next_and_a_wecom_block_for_an_hour() {
-    for auth in [WithSecret, WithToken] {
+    for auth in [WithSecret, WithToken, WithComponentToken] {
         assert_eq!(policy(Weixin, auth, 45009), (Class::Quota, Wait::NextDay));
         assert_eq!(policy(Qyapi, auth, 45009), (Class::Quota, HOUR));
     }

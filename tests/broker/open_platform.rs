@@ -756,6 +756,33 @@ async fn a_refused_refresh_token_alerts_only_after_the_list_was_asked() {
 }
 
 #[tokio::test]
+async fn an_exhausted_quota_of_the_platform_is_not_blamed_on_another_server() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    // Only then the store in memory has counted the whole day.
+    world.advance(86_400);
+    world.push_ticket().await;
+    world
+        .sandbox
+        .fault(Fault::always(AUTHORIZER_TOKEN, FaultKind::Errcode(45009)));
+    // The second time, without a call.
+    for _ in 0..2 {
+        let error = world.token(SHOP).await.unwrap_err();
+        assert_eq!(error.code(), "upstream_quota", "{error}");
+        let cause = error.upstream().unwrap().cause();
+        assert!(!cause.en.contains("another server"), "{cause:?}");
+        assert!(!cause.zh.contains("其他服务"), "{cause:?}");
+    }
+    let snapshot = world.broker.snapshot(&Find::all());
+    let mut accounts = snapshot.accounts.iter();
+    let account = accounts.find(|account| account.name == name(SHOP)).unwrap();
+    let mut credentials = account.credentials.iter();
+    let token = credentials
+        .find(|one| one.kind == Kind::AccessToken)
+        .unwrap();
+    assert_eq!((token.calls_today, token.daily_quota), (Some(1), None));
+}
+
+#[tokio::test]
 async fn a_hundred_accounts_that_ask_the_list_at_once_share_its_readings() {
     let app_id = |account: usize| format!("wx{account:016x}");
     let all = (0..100).fold(platform(), |platform, account| {

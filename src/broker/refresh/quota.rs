@@ -275,10 +275,12 @@ pub(super) fn is_unsent(error: &UpstreamError) -> bool {
 
 /// Returns the quota that WeChat publishes for an ordinary, verified account
 /// (<https://developers.weixin.qq.com/doc/service/Message_Management/API_Call_Limits.html>). Test accounts
-/// have a tenth. WeCom counts differently and publishes no daily number.
+/// have a tenth. WeCom counts differently and publishes no daily number. The token calls of all accounts of an
+/// open platform share the platform's quota.
 pub(in crate::broker) fn daily_quota(account: &Account, kind: Kind) -> Option<u64> {
     match (account.platform(), kind, account.mode()) {
         (Platform::Work { .. }, _, _) => None,
+        (_, Kind::AccessToken, _) if account.component_app_id().is_some() => None,
         (_, Kind::AccessToken, TokenMode::Classic) => Some(2_000),
         (_, Kind::AccessToken, TokenMode::Stable) => Some(500_000),
         (_, _, _) => Some(10_000),

@@ -198,6 +198,12 @@ pub(super) static ROWS: &[Row] = &[
         ["今日获取 token 的调用次数已用完",
          "请找出还在反复获取 token 的其他服务，让它改为向本服务获取。次数在北京时间零点恢复；急用可在后台清零，每月 10 次，\
           之后在状态页点“立即刷新”即可恢复。"]),
+    row_if(WithComponentToken, 45009, DAY,
+        ["The open platform's daily quota of this API is exhausted; all accounts that authorised it share it",
+         "It resets at midnight in Shanghai. To recover before, reset it through the gateway with \
+          /cgi-bin/component/clear_quota/v2; \"refresh now\" on the status page then ends the wait."],
+        ["第三方平台该接口今日的调用次数已用完，所有授权账号共用这一额度",
+         "次数在北京时间零点恢复；急用可经网关调用 /cgi-bin/component/clear_quota/v2 清零，之后在状态页点“立即刷新”即可恢复。"]),
     row_if(WithToken, 45009, DAY,
         ["The account's daily quota of this API is exhausted",
          "Find the other server that calls it without caching the answer, and let it get the value from this service. The quota \

@@ -359,6 +359,7 @@ impl<'a> Live<'a> {
         incident.error.class == "quota"
             && incident.error.errcode == Some(45_009)
             && matches!(incident.system, System::Weixin)
+            && incident.auth != CallAuth::WithComponentToken
     }
 
     /// Returns the console in which an operator fixes an incident: link and label.
