@@ -156,8 +156,8 @@ pub enum Error {
     Upstream {
         /// The account's name.
         account: String,
-        /// The requested credential.
-        kind: Kind,
+        /// The requested credential; `None` if an open platform made the call for another purpose.
+        kind: Option<Kind>,
         /// The upstream failure.
         error: Arc<UpstreamError>,
         /// Whether a valid value is still served, so that only the requested refresh failed.
@@ -191,10 +191,11 @@ pub enum Error {
 }
 
 /// Returns the message of an [`Error::Upstream`] without the cause.
-pub(crate) fn no_refresh(account: &str, kind: Kind, served: bool) -> String {
-    match served {
-        true => format!("could not refresh the {kind} of account \"{account}\""),
-        false => format!("account \"{account}\" has no valid {kind}"),
+pub(crate) fn no_refresh(account: &str, kind: Option<Kind>, served: bool) -> String {
+    match kind {
+        Some(kind) if served => format!("could not refresh the {kind} of account \"{account}\""),
+        Some(kind) => format!("account \"{account}\" has no valid {kind}"),
+        None => format!("a call of open platform \"{account}\" failed"),
     }
 }
 

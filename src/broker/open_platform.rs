@@ -327,7 +327,7 @@ impl Broker {
     fn failed(&self, platform: &AccountEntry, error: UpstreamError) -> Error {
         Error::Upstream {
             account: platform.name.clone(),
-            kind: Kind::AccessToken,
+            kind: None,
             error: Arc::new(error),
             served: false,
             retry_at: self.inner.clock.now(),

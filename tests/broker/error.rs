@@ -833,7 +833,7 @@ fn a_printed_refusal_carries_wechats_code_and_words() {
 fn upstream(error: UpstreamError, retry_after: u64) -> Error {
     Error::Upstream {
         account: "main".into(),
-        kind: Kind::JsapiTicket,
+        kind: Some(Kind::JsapiTicket),
         error: Arc::new(error),
         served: false,
         retry_at: UnixTime(1_800_000_000),

@@ -78,7 +78,12 @@ impl Broker {
             // WeChat accepts it no longer.
             self.drop_credentials(platform, app_id, Ended::Token).await;
         }
-        if let Err(error) = self.redeem_in_record(platform, app_id, unused).await {
+        let Err(error) = self.redeem_in_record(platform, app_id, unused).await else {
+            return;
+        };
+        if error.upstream().is_some_and(UpstreamError::refuses_code) {
+            warn!(platform = platform.name, app_id, %error, "authorisation code refused: WeChat's list decides");
+        } else {
             // The keeper finds the code in the record and tries again.
             warn!(platform = platform.name, app_id, %error, "authorisation code not redeemed yet");
         }

@@ -118,7 +118,7 @@ impl Flight {
         self.slot.details.counts.count(Outcome::NoToken);
         if let Error::Upstream {
             error,
-            kind,
+            kind: Some(kind),
             retry_at,
             ..
         } = error

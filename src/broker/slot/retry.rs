@@ -119,7 +119,7 @@ impl Remembered {
     pub(in crate::broker) fn as_error(&self, account: &str, served: bool, now: UnixTime) -> Error {
         Error::Upstream {
             account: account.to_owned(),
-            kind: self.kind,
+            kind: Some(self.kind),
             error: self.error.clone(),
             served,
             retry_at: self.until,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::common::http::client;
+use crate::common::log::Log;
 
 impl World {
     /// Advances ten seconds at a time, with the keeper's work in each step. A call to WeChat has the real time
@@ -133,6 +134,35 @@ async fn a_code_that_ends_while_the_list_cannot_be_read_is_settled_when_it_can()
         .await;
     world.authorized(SHOP).await;
     world.assert_signs(SHOP).await;
+}
+
+#[tokio::test]
+async fn the_log_says_whether_a_code_was_refused_or_is_tried_again() {
+    let log = Log::default();
+    let world = World::ready(platform()).await;
+    let _listening = log.listen();
+    for (errcode, message) in [
+        (-1, "authorisation code not redeemed yet"),
+        (61009, "authorisation code refused: WeChat's list decides"),
+    ] {
+        world.advance(10);
+        world
+            .sandbox
+            .fault(Fault::once(QUERY_AUTH, FaultKind::Errcode(errcode)));
+        let code = world.authorize(SHOP).await;
+        world.pushed(EventKind::Authorized(code)).await;
+        world
+            .until(|| !log.about("authorisation code ").is_empty())
+            .await;
+        let lines = log.about("authorisation code ");
+        let line = &lines[0];
+        assert_eq!(line["message"], message, "{line}");
+        let error = line["error"].as_str().unwrap();
+        let start =
+            format!("a call of open platform \"agency\" failed: {QUERY_AUTH} refused: {errcode} ");
+        assert!(error.starts_with(&start), "{error}");
+        log.clear();
+    }
 }
 
 #[tokio::test]
