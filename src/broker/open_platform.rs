@@ -348,8 +348,11 @@ impl AccountEntry {
 impl Known {
     fn snapshot(&self, name: &str, now: UnixTime) -> PlatformSnapshot {
         let records = || self.authorizers.values();
-        let mut needs_authorization: Vec<_> = records()
-            .filter(|record| record.state == State::NeedsAuthorization)
+        let needs_authorization = records().filter(|record| {
+            let is_authorized = matches!(record.state, State::Active | State::NeedsAuthorization);
+            is_authorized && !record.is_usable()
+        });
+        let mut needs_authorization: Vec<_> = needs_authorization
             .map(|record| record.app_id.clone())
             .collect();
         needs_authorization.sort();

@@ -11,6 +11,8 @@ pub enum PlatformProblem {
     TicketRefused,
     /// The account's code was not redeemed yet: a moment after it authorised the platform.
     NotRedeemed,
+    /// WeChat redeemed the account's code without a refresh token: the account granted no API permission.
+    NoApiPermission,
     /// WeChat accepts neither the refresh token nor the code of the account.
     NeedsAuthorization,
     /// The account withdrew its authorisation, or never authorised the platform.
@@ -25,6 +27,7 @@ impl PlatformProblem {
             Self::NoTicket => "no platform ticket",
             Self::TicketRefused => "platform ticket refused",
             Self::NotRedeemed => "not redeemed yet",
+            Self::NoApiPermission => "no API permission",
             Self::NeedsAuthorization => "needs authorization",
             Self::NotAuthorized => "not authorized",
         }
@@ -64,6 +67,10 @@ impl PlatformProblem {
                 "The account has just authorised the open platform; its token is being fetched",
                 "该账号刚刚授权，正在获取凭证",
             ),
+            Self::NoApiPermission => Text::new(
+                "The account granted the open platform no API permission, so WeChat issues no token for it",
+                "该账号没有授予第三方平台任何接口权限，微信不为其颁发 token",
+            ),
             Self::NeedsAuthorization => Text::new(
                 "WeChat no longer accepts the refresh token of this account, and its list of authorised accounts has no other",
                 "该账号的 refresh token 已失效，微信的授权列表中也没有新的",
@@ -88,6 +95,10 @@ impl PlatformProblem {
                 "下一次推送（10 分钟内）会立即使用。如果仍被拒绝，请确认没有其他平台推送到同一个 URL。",
             ),
             Self::NotRedeemed => Text::new("Retry in a few seconds.", "请几秒后重试。"),
+            Self::NoApiPermission => Text::new(
+                "Let the account's administrator authorise the platform again, and grant permission sets.",
+                "请由账号管理员重新扫码授权，并勾选权限集。",
+            ),
             Self::NeedsAuthorization | Self::NotAuthorized => Text::new(
                 "Let the account's administrator authorise the platform again.",
                 "请由账号管理员重新扫码授权。",

@@ -554,6 +554,30 @@ async fn a_code_refused_for_the_browser_is_settled_by_the_push() {
 }
 
 #[tokio::test]
+async fn an_account_without_api_permission_is_told_so_and_has_to_authorise_again() {
+    let world = World::ready(platform()).await;
+    let info = format!("{{\"authorizer_appid\":\"{SHOP}\",\"func_info\":[]}}");
+    let answer = FaultKind::Body(format!("{{\"authorization_info\":{info}}}"));
+    world.sandbox.fault(Fault::once(QUERY_AUTH, answer));
+    let code = world.authorize(SHOP).await;
+    world.pushed(EventKind::Authorized(code)).await;
+    world
+        .until(|| world.platform().needs_authorization == [SHOP])
+        .await;
+    assert_eq!(world.platform().active, 0);
+    let error = world.token(SHOP).await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("not called: no API permission"),
+        "{error}"
+    );
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), 0);
+    world.advance(10);
+    world.authorized(SHOP).await;
+    assert_eq!(world.platform().needs_authorization, [""; 0]);
+    assert!(world.token(SHOP).await.is_ok());
+}
+
+#[tokio::test]
 async fn updateauthorized_drops_the_token() {
     let world = World::ready(platform()).await;
     world.authorized(SHOP).await;

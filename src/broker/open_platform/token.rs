@@ -278,7 +278,8 @@ fn usable(record: &Authorizer) -> Result<Secret, PlatformProblem> {
         (State::Active, Some(token)) => Ok(token.clone()),
         (State::Pending, _) => Err(PlatformProblem::NotRedeemed),
         (State::Withdrawn | State::Missing, _) => Err(PlatformProblem::NotAuthorized),
-        (State::Active | State::NeedsAuthorization, _) => Err(PlatformProblem::NeedsAuthorization),
+        (State::Active, None) => Err(PlatformProblem::NoApiPermission),
+        (State::NeedsAuthorization, _) => Err(PlatformProblem::NeedsAuthorization),
     }
 }
 
