@@ -676,10 +676,28 @@ async fn an_owner_authorises_on_the_page_in_the_same_browser() {
         answer.text
     );
     assert!(!answer.text.contains(&code), "the page shows no code");
+    assert!(
+        answer.text.contains("can be used within seconds"),
+        "other nodes read the store first: {}",
+        answer.text
+    );
     let name = format!("agency/{GAME}");
     let token = world.service.broker.credential(&name, Kind::AccessToken);
     assert!(token.await.is_ok());
     assert_eq!(world.public("/authorize/other").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_page_says_that_its_two_links_work_once_together() {
+    let world = World::ready().await;
+    for (lang, text) in [
+        ("en", "together they work once"),
+        ("zh", "合计只能使用一次"),
+    ] {
+        let target = format!("/authorize/agency?lang={lang}");
+        let page = world.press(&target, "").await.text;
+        assert!(page.contains(text), "{page}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::Broker;
 use crate::error::{CallAuth, Error, Failure, System, UpstreamError};
 use crate::upstream::Upstream;
 
-/// Two links for one visitor; each works once.
+/// Two links for one visitor. They share a code, so that together they work once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizationLinks {
     /// For a PC: a page with a QR code.
