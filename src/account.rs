@@ -107,7 +107,7 @@ impl Account {
     /// `example.com/path`.
     ///
     /// # Errors
-    /// [`DomainError`] names the problem: a scheme, a port, a wildcard or no host name.
+    /// [`DomainError`] names the problem: a scheme, a port, a wildcard, several domains or no host name.
     pub fn js_safe_domain(mut self, domain: &str) -> Result<Self, DomainError> {
         self.safe_domains.push(SafeDomain::parse(domain)?);
         Ok(self)

@@ -29,6 +29,9 @@ impl SafeDomain {
         if domain.contains('*') {
             return error("remove the wildcard: example.com already covers its subdomains");
         }
+        if domain.contains(SEPARATORS) {
+            return error("write one list entry per domain");
+        }
         let (host, path) = split(domain);
         if host.is_empty() {
             return error("the host name is missing");
@@ -42,10 +45,10 @@ impl SafeDomain {
             return error("remove the dot at the end");
         }
         match url::Host::parse(host) {
-            Ok(parsed) => Ok(Self {
+            Ok(parsed) if is_host_name(&parsed) => Ok(Self {
                 text: format!("{parsed}{}", path.trim_end_matches('/')),
             }),
-            Err(_) => error("not a host name"),
+            _ => error("not a host name"),
         }
     }
 
@@ -70,6 +73,19 @@ impl SafeDomain {
                 bound_path.is_empty() || rest.is_empty() || rest.starts_with('/')
             })
     }
+}
+
+/// Returns whether a page can be on this host: the URL standard also allows empty labels and marks such as `!`.
+fn is_host_name(host: &url::Host) -> bool {
+    let url::Host::Domain(name) = host else {
+        return true;
+    };
+    name.split('.').all(|label| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    })
 }
 
 /// Splits a domain in printed form into host and path.
@@ -102,6 +118,9 @@ pub struct DomainError {
     problem: &'static str,
 }
 
+/// What separates domains in a pasted list: WeChat's console shows them with `;`.
+const SEPARATORS: [char; 5] = [';', ',', '；', '，', '、'];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +140,25 @@ mod tests {
             SafeDomain::parse("127.0.0.1").unwrap().to_string(),
             "127.0.0.1"
         );
+    }
+
+    #[test]
+    fn a_host_that_no_page_can_have_is_refused() {
+        for domain in [
+            "a;b.com",
+            "a,b.com",
+            "a；b.com",
+            "a%3Bb.com",
+            "a!b.com",
+            "a=b",
+            "a..com",
+            ".com",
+            "{a}.com",
+        ] {
+            assert!(SafeDomain::parse(domain).is_err(), "{domain}");
+        }
+        for domain in ["a_b.example.com", "localhost", "xn--r8jz45g.jp", "[::1]"] {
+            assert!(SafeDomain::parse(domain).is_ok(), "{domain}");
+        }
     }
 }

@@ -307,7 +307,7 @@ pub(super) fn safe_domains(
         problems.add(
             &section.path_of("js_safe_domains"),
             error.to_string(),
-            format!("“{domain}”不能作为安全域名：只写域名，例如 example.com"),
+            format!("“{domain}”不能作为安全域名：每项只写一个域名，例如 example.com"),
         );
         good = false;
     }
