@@ -274,28 +274,35 @@ impl Settings {
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
         let [default_apis, default_tags] = ["js_api_list", "open_tag_list"]
             .map(|key| defaults.clone().list(key, problems).unwrap_or_default());
-        let mut entries = accounts::in_file(root.section("accounts", problems), base, problems);
+        let section = root.section("accounts", problems);
+        let is_section = !section.is_broken();
+        let mut entries = accounts::in_file(section, base, problems);
         let mut exposed = Vec::new();
-        if let Some(directory) = root
-            .text("accounts_dir", problems)
-            .filter(|directory| !directory.is_empty())
-        {
-            let directory = base.join(directory);
-            accounts::add_directory(&directory, &mut entries, &mut exposed, problems);
-        }
+        let is_read = match root.text("accounts_dir", problems).as_deref() {
+            None => false,
+            Some("") => true,
+            Some(directory) => {
+                let directory = base.join(directory);
+                accounts::add_directory(&directory, &mut entries, &mut exposed, problems)
+            }
+        };
+        // Otherwise an unknown name may be that of an account that could not be read.
+        let are_accounts_known = is_section && is_read;
         // Uses the configured names, not the valid accounts: an account with a problem still exists.
         let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
         let accounts = accounts::read(entries, &defaults, problems);
         let section = root.section("platforms", problems);
-        let platforms = platforms::read(section, base, &defaults, &names, &own, problems);
-        root.finish(problems);
+        let are_all_known = are_accounts_known && !section.is_broken();
+        let sections = section.sections(problems);
         let mut openable = names.clone();
-        for platform in &platforms {
-            openable.extend([platform.name.clone(), format!("{}/*", platform.name)]);
+        for (platform, _) in &sections {
+            openable.extend([platform.clone(), format!("{platform}/*")]);
         }
-        let api_keys = keys::read(api_keys, &openable, problems);
+        let platforms = platforms::read(sections, base, &defaults, &names, &own, problems);
+        root.finish(problems);
+        let api_keys = keys::read(api_keys, are_all_known.then_some(&openable), problems);
         let server = server.map(|server| ServerSettings { api_keys, ..server });
-        if let Some(Some(name)) = default_account {
+        if let Some(Some(name)) = default_account.filter(|_| are_accounts_known) {
             server::check_default(&name, &names, &accounts, problems);
         }
         Some(Self {

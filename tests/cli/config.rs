@@ -10,6 +10,7 @@ mod examples;
 mod gateway;
 mod keys;
 mod notify;
+mod platforms;
 mod secrets;
 mod support;
 mod values;

@@ -1,6 +1,6 @@
 //! Builds accounts from `[accounts.NAME]` and the files of `accounts_dir`.
 
-use std::collections::{HashMap, hash_map};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,13 +52,14 @@ pub(super) fn in_file(section: Section, base: &Path, problems: &mut Problems) ->
 /// and hidden files, such as editor backups. An entry that the environment alone wrote is laid over the file of
 /// its name.
 ///
-/// Adds to `exposed` the files that hold a secret and are readable by every user of the machine.
+/// Adds to `exposed` the files that hold a secret and are readable by every user of the machine. Returns whether the
+/// directory could be read.
 pub(super) fn add_directory(
     directory: &Path,
     entries: &mut Vec<Entry>,
     exposed: &mut Vec<PathBuf>,
     problems: &mut Problems,
-) {
+) -> bool {
     let files = match files_of(directory) {
         Ok(files) => files,
         Err(error) => {
@@ -68,7 +69,7 @@ pub(super) fn add_directory(
                 format!("\"{directory}\" cannot be read: {error}"),
                 format!("无法读取目录“{directory}”：{error}"),
             );
-            return;
+            return false;
         }
     };
     let base: Arc<Path> = directory.into();
@@ -94,6 +95,7 @@ pub(super) fn add_directory(
         });
     }
     entries.extend(variables.into_values());
+    true
 }
 
 fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
@@ -137,28 +139,28 @@ pub(super) fn read(
             continue;
         }
         section.default_to(defaults);
-        let account = account(&mut section, &base, problems);
+        let app = App::read(&mut section, problems);
+        let account = account(&app, &mut section, &base, problems);
+        let verify_files = verify_file::read(&mut section, problems);
         section.finish(problems);
-        let Some(mut account) = account else { continue };
-        seen_files.note(account.verify_files(), &section, problems);
-        match apps.entry(account.app_identity()) {
-            hash_map::Entry::Vacant(free) => drop(free.insert(place)),
-            hash_map::Entry::Occupied(first) => {
-                let (first, key) = (
-                    first.get(),
-                    if account.platform().as_str() == "work" {
-                        "agent_id"
-                    } else {
-                        "app_id"
-                    },
-                );
-                problems.add(
-                    &section.own_path_of(key),
-                    format!("is the same app as {first}: the two would invalidate each other's tokens; remove one of them"),
-                    format!("与 {first} 是同一个应用，会互相使对方的凭证失效；请只保留一个"),
-                );
-            }
+        seen_files.note(&verify_files, &section, problems);
+        // Runs even if other settings are wrong, so that all problems are reported at once.
+        let identity = app.account("").map(|account| account.app_identity());
+        if let Some(identity) = identity
+            && let Some(first) = apps.insert(identity, place)
+        {
+            let key = match app.platform {
+                Some(Platform::Work { .. }) => "agent_id",
+                _ => "app_id",
+            };
+            problems.add(
+                &section.own_path_of(key),
+                format!("is the same app as {first}: the two would invalidate each other's tokens; remove one of them"),
+                format!("与 {first} 是同一个应用，会互相使对方的凭证失效；请只保留一个"),
+            );
         }
+        let Some(account) = account else { continue };
+        let mut account = account.verify_files_of(verify_files);
         if let Some((_, before)) = accounts.last() {
             account.share_lists(before);
         }
@@ -195,43 +197,68 @@ pub(super) fn check_letters(name: &str, path: &str, problems: &mut Problems) {
     }
 }
 
-fn account(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Account> {
+/// The app of an account, as far as it is valid.
+pub(super) struct App {
+    platform: Option<Platform>,
+    id: Option<String>,
+    /// 0 unless it is one of WeCom.
+    agent_id: Option<u64>,
+}
+
+impl App {
+    pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Self {
+        let platform = section.choice("platform", PLATFORMS, problems);
+        let (id, agent_id) = ids(section, platform, problems);
+        Self {
+            platform,
+            id,
+            agent_id,
+        }
+    }
+
+    /// Returns an account of this app with this secret.
+    fn account(&self, secret: impl Into<Secret>) -> Option<Account> {
+        let (id, agent_id) = (self.id.as_deref()?, self.agent_id?);
+        match self.platform? {
+            Platform::Official => Some(Account::official(id, secret)),
+            Platform::Mini => Some(Account::mini(id, secret)),
+            Platform::Work { .. } => Some(Account::work(id, agent_id, secret)),
+            Platform::Component => None, // not one of PLATFORMS
+        }
+    }
+}
+
+fn account(
+    app: &App,
+    section: &mut Section,
+    base: &Path,
+    problems: &mut Problems,
+) -> Option<Account> {
     let from_file = |section: &mut Section, problems: &mut Problems| {
         secret(section, base, &APP_SECRET, problems)
     };
-    account_with(section, base, from_file, problems)
+    account_with(app, section, base, from_file, problems)
 }
 
-/// Reads an account, with its secret by `secret`.
+/// Reads an account without its domain verification files, with its secret by `secret`.
 pub(super) fn account_with(
+    app: &App,
     section: &mut Section,
     base: &Path,
     secret: impl FnOnce(&mut Section, &mut Problems) -> Option<Secret>,
     problems: &mut Problems,
 ) -> Option<Account> {
-    let platform = section.choice("platform", PLATFORMS, problems);
-    let (id, agent_id) = ids(section, platform, problems);
     let secret = secret(section, problems);
     let mode = section.choice("token_mode", TOKEN_MODES, problems);
     let egress = egress::read(section, base, problems);
     let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
-    let verify_files = verify_file::read(section, problems);
     // Runs even if other keys are wrong, so that all problems are reported at once.
-    let (platform, domains) = (platform?, domains?);
-    let domains = safe_domains(platform, &domains, section, problems);
-    let (apis, tags) = (apis?, tags?);
-    let (id, secret, agent_id, mode) = (id?, secret?, agent_id?, mode?);
-    let account = match platform {
-        Platform::Official => Account::official(id, secret),
-        Platform::Mini => Account::mini(id, secret),
-        Platform::Work { .. } => Account::work(id, agent_id, secret),
-        Platform::Component => return None, // not one of PLATFORMS
-    };
-    let account = account
-        .token_mode(mode)
-        .js_api_list(apis)
-        .open_tag_list(tags)
-        .verify_files_of(verify_files);
+    let domains = safe_domains(app.platform?, &domains?, section, problems);
+    let account = app
+        .account(secret?)?
+        .token_mode(mode?)
+        .js_api_list(apis?)
+        .open_tag_list(tags?);
     let account = match egress? {
         Some(egress) => account.egress(egress),
         None => account,

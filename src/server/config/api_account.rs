@@ -6,7 +6,7 @@ use std::path::Path;
 use config::{Value, ValueKind};
 
 use super::Problems;
-use super::accounts::{APP_SECRET, account_with, check_letters};
+use super::accounts::{APP_SECRET, App, account_with, check_letters};
 use super::secret::secret_if_any;
 use super::section::Section;
 use crate::account::Account;
@@ -56,7 +56,8 @@ impl AccountDefaults {
             }
             secret
         };
-        let account = account_with(&mut section, Path::new(""), secret, &mut problems);
+        let app = App::read(&mut section, &mut problems);
+        let account = account_with(&app, &mut section, Path::new(""), secret, &mut problems);
         section.finish(&mut problems);
         if let (Some(account), Some(stored)) = (&account, kept)
             && account.app_identity() != stored.app_identity()

@@ -10,10 +10,11 @@ use super::section::Section;
 use crate::actix::{API_KEY_PREFIX, ApiKey, ApiKeys, Call, KeyHash, TokenStyle};
 use crate::credential::Kind;
 
-/// Reads all keys. Leaves out those with a problem. `accounts`: the configured names.
+/// Reads all keys. Leaves out those with a problem. `names`: those of all accounts and platforms, and `PLATFORM/*`;
+/// `None` if not all of them could be read.
 pub(super) fn read(
     sections: Vec<Section>,
-    accounts: &HashSet<String>,
+    names: Option<&HashSet<String>>,
     problems: &mut Problems,
 ) -> ApiKeys {
     let mut keys: Vec<ApiKey> = Vec::with_capacity(sections.len());
@@ -23,51 +24,55 @@ pub(super) fn read(
     };
     // Then accounts may be added later.
     let has_manager = sections.iter().any(manages);
-    let mut names: HashMap<String, String> = HashMap::new();
+    let mut key_names: HashMap<String, String> = HashMap::new();
     let mut hashes: HashMap<String, String> = HashMap::new();
     for mut section in sections {
-        let key = key(&mut section, accounts, has_manager, problems);
-        section.finish(problems);
-        let Some(key) = key else { continue };
+        let name = section
+            .text("name", problems)
+            .filter(|name| check_name(name, &section, problems));
+        let hash = hash(&mut section, problems);
+        // Runs even if other settings are wrong, so that all problems are reported at once.
         let path = section.path().to_owned();
-        if let Some(first) = names.insert(key.name.clone(), path.clone()) {
+        if let Some(name) = &name
+            && let Some(first) = key_names.insert(name.clone(), path.clone())
+        {
             problems.add(
                 &section.path_of("name"),
-                format!("duplicate name \"{}\", also of {first}: use different names, so that the logs distinguish the keys", key.name),
-                format!("“{}”与 {first} 重名：请给每个 key 不同的名称，日志靠它区分", key.name),
+                format!("duplicate name \"{name}\", also of {first}: use different names, so that the logs distinguish the keys"),
+                format!("“{name}”与 {first} 重名：请给每个 key 不同的名称，日志靠它区分"),
             );
         }
-        if let Some(first) = hashes.insert(key.hash.to_string(), path) {
+        if let Some(hash) = &hash
+            && let Some(first) = hashes.insert(hash.to_string(), path)
+        {
             problems.add(
                 &section.path_of("sha256"),
                 format!("is the same key as {first}: create another with wx-jssdk keys new"),
                 format!("与 {first} 是同一个 key：请用 wx-jssdk keys new 另外生成"),
             );
         }
-        keys.push(key);
+        let key = key(name, hash, &mut section, names, has_manager, problems);
+        section.finish(problems);
+        keys.extend(key);
     }
     ApiKeys::new(keys)
 }
 
 fn key(
+    name: Option<String>,
+    hash: Option<KeyHash>,
     section: &mut Section,
-    accounts: &HashSet<String>,
+    names: Option<&HashSet<String>>,
     has_manager: bool,
     problems: &mut Problems,
 ) -> Option<ApiKey> {
-    let name = section
-        .text("name", problems)
-        .filter(|name| check_name(name, section, problems));
-    let hash = hash(section, problems);
     let accounts = scope(section, "accounts", problems, |name| {
-        // One account of a platform, which may authorise it later.
-        let is_authorizer = name
-            .split_once('/')
-            .is_some_and(|(platform, _)| accounts.contains(&format!("{platform}/*")));
-        let may_come = has_manager && is_name(name);
-        match accounts.contains(name) || is_authorizer || may_come {
-            true => Ok(name.to_owned()),
-            false => Err(("must be the name of an account", "应为一个账号的名称")),
+        let exists = |name: &str| names.is_none_or(|names| names.contains(name));
+        match name.split_once('/') {
+            // The account may authorise the platform later.
+            Some((platform, _)) if exists(&format!("{platform}/*")) => Ok(name.to_owned()),
+            None if exists(name) || (has_manager && is_name(name)) => Ok(name.to_owned()),
+            _ => Err(("must be the name of an account", "应为一个账号的名称")),
         }
     });
     let kinds = scope(section, "kinds", problems, |name| {

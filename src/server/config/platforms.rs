@@ -39,7 +39,7 @@ pub struct PlatformSettings {
 
 /// Reads all platforms. Leaves out those with a problem. `names`: the names of the accounts.
 pub(super) fn read(
-    section: Section,
+    sections: Vec<(String, Section)>,
     base: &Path,
     defaults: &Section,
     names: &HashSet<String>,
@@ -51,7 +51,7 @@ pub(super) fn read(
     let mut platforms: Vec<PlatformSettings> = Vec::new();
     let (mut ids, mut paths) = (HashMap::new(), HashMap::new());
     let mut messages: Vec<(String, String)> = Vec::new();
-    for (name, mut section) in section.sections(problems) {
+    for (name, mut section) in sections {
         accounts::check_name(&name, &section, None, problems);
         if names.contains(&name) {
             problems.add(
@@ -60,16 +60,23 @@ pub(super) fn read(
                 "与某个账号重名：请使用不同的名称".into(),
             );
         }
+        if section.is_broken() {
+            continue;
+        }
         section.default_to(&lists);
-        let platform = platform(&name, &mut section, base, own, problems);
-        section.finish(problems);
-        let Some(platform) = platform else { continue };
-        let id = platform.account.app_id().to_owned();
+        let id = section
+            .text("component_appid", problems)
+            .filter(|id| accounts::check_id(id, &section.path_of("component_appid"), problems));
+        let callback_path = path(&name, "callback_path", &mut section, problems);
+        let messages_path = path(&name, "messages_path", &mut section, problems);
+        // Runs even if other settings are wrong, so that all problems are reported at once.
         for (known, value, key) in [
-            (&mut ids, id, "component_appid"),
-            (&mut paths, platform.callback_path.clone(), "callback_path"),
+            (&mut ids, &id, "component_appid"),
+            (&mut paths, &callback_path, "callback_path"),
         ] {
-            if let Some(first) = known.insert(value, section.place()) {
+            if let Some(value) = value
+                && let Some(first) = known.insert(value.clone(), section.place())
+            {
                 problems.add(
                     &section.own_path_of(key),
                     format!("is the same as in {first}: each platform has its own"),
@@ -77,31 +84,33 @@ pub(super) fn read(
                 );
             }
         }
-        let path = platform.messages_path.clone();
-        if let Some((_, first)) = messages.iter().find(|(other, _)| overlap(other, &path)) {
-            problems.add(
-                &section.own_path_of("messages_path"),
-                format!("matches the same paths as in {first}: each platform has its own"),
-                format!("与 {first} 匹配相同的路径：每个平台应各不相同"),
-            );
+        if let Some(path) = &messages_path {
+            if let Some((_, first)) = messages.iter().find(|(other, _)| overlap(other, path)) {
+                problems.add(
+                    &section.own_path_of("messages_path"),
+                    format!("matches the same paths as in {first}: each platform has its own"),
+                    format!("与 {first} 匹配相同的路径：每个平台应各不相同"),
+                );
+            }
+            messages.push((path.clone(), section.place()));
         }
-        messages.push((path, section.place()));
-        platforms.push(platform);
+        let read = [id, callback_path, messages_path];
+        let platform = platform(name, read, &mut section, base, own, problems);
+        section.finish(problems);
+        platforms.extend(platform);
     }
     platforms.sort_by(|one, other| one.name.cmp(&other.name));
     platforms
 }
 
 fn platform(
-    name: &str,
+    name: String,
+    [id, callback_path, messages_path]: [Option<String>; 3],
     section: &mut Section,
     base: &Path,
     own: &OwnAddresses,
     problems: &mut Problems,
 ) -> Option<PlatformSettings> {
-    let id = section
-        .text("component_appid", problems)
-        .filter(|id| accounts::check_id(id, &section.path_of("component_appid"), problems));
     let secret_value = secret(section, base, &APP_SECRET, problems);
     let token = secret(section, base, &PUSH_TOKEN, problems);
     let previous_token = previous(section, base, &PREVIOUS_PUSH_TOKEN, problems);
@@ -120,14 +129,6 @@ fn platform(
         |section, key, problems| section.number(key, 1..=720, problems),
     );
     let authorize_url = authorize_url(section, problems);
-    let path = section.text_if_any("callback_path", problems);
-    let path = path.unwrap_or_else(|| format!("/platforms/{name}/events"));
-    let is_path_good = check_path(&path, "callback_path", section, problems);
-    let messages_path = section.text_if_any("messages_path", problems);
-    let messages_path =
-        messages_path.unwrap_or_else(|| format!("/platforms/{name}/messages/{APP_ID}"));
-    let is_path_good =
-        check_path(&messages_path, "messages_path", section, problems) && is_path_good;
     let messages_url = messages_url(section, own, problems);
     let domains = accounts::safe_domains(Platform::Official, &domains?, section, problems);
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
@@ -143,8 +144,8 @@ fn platform(
         account.js_safe_domain(domain).ok()
     })?;
     let authorize_url = authorize_url?;
-    is_path_good.then_some(PlatformSettings {
-        name: name.to_owned(),
+    Some(PlatformSettings {
+        name,
         authorize_url,
         account,
         push_keys: PushKeys {
@@ -158,8 +159,8 @@ fn platform(
             },
             receive_id: id,
         },
-        callback_path: path,
-        messages_path,
+        callback_path: callback_path?,
+        messages_path: messages_path?,
         messages_url: messages_url?,
     })
 }
@@ -262,28 +263,39 @@ fn aes_key(
     }
 }
 
-fn check_path(path: &str, key: &'static str, section: &Section, problems: &mut Problems) -> bool {
+/// Reads a path of the public listener. Returns `None` only after adding a problem.
+fn path(
+    name: &str,
+    key: &'static str,
+    section: &mut Section,
+    problems: &mut Problems,
+) -> Option<String> {
     let of_messages = key == "messages_path";
+    let usual = |name: &str| match of_messages {
+        true => format!("/platforms/{name}/messages/{APP_ID}"),
+        false => format!("/platforms/{name}/events"),
+    };
+    let Some(path) = section.text_if_any(key, problems) else {
+        return Some(usual(name));
+    };
     let is_good = path.matches(APP_ID).count() == usize::from(of_messages)
         && path.len() > 1
         && path.len() <= 200
         && path.starts_with('/')
-        && !is_taken(path)
+        && !is_taken(&path)
         && path
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"/-_.~$".contains(&b));
-    if !is_good {
-        let example = match of_messages {
-            true => "/platforms/agency/messages/$APPID$",
-            false => "/platforms/agency/events",
-        };
-        problems.add(
-            &section.path_of(key),
-            format!("must be a path such as {example}, which this service does not use itself"),
-            format!("应为形如 {example} 的路径，且不能是本服务已使用的路径"),
-        );
+    if is_good {
+        return Some(path);
     }
-    is_good
+    let example = usual("agency");
+    problems.add(
+        &section.path_of(key),
+        format!("must be a path such as {example}, which this service does not use itself"),
+        format!("应为形如 {example} 的路径，且不能是本服务已使用的路径"),
+    );
+    None
 }
 
 /// Returns whether a route of the public listener may answer this path, or clients would change it.

@@ -57,6 +57,20 @@ fn two_accounts_of_one_app_are_refused_and_both_named() {
 }
 
 #[test]
+fn an_app_configured_twice_is_named_beside_another_mistake_of_one_account() {
+    let without_secret = named("other").replace("secret =", "#");
+    assert_eq!(
+        paths(read(&format!("{MAIN}{without_secret}"))),
+        ["accounts.other.secret", "accounts.other.app_id"]
+    );
+    let without_secret = MAIN.replace("secret =", "#");
+    assert_eq!(
+        paths(read(&format!("{without_secret}{}", named("other")))),
+        ["accounts.main.secret", "accounts.other.app_id"]
+    );
+}
+
+#[test]
 fn the_same_corp_may_have_many_agents_but_each_once() {
     let agent = |name: &str, id: u64| {
         format!(

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
+use wx_jssdk::actix::KeyHash;
 use wx_jssdk::server::config::{Problems, Settings};
 
 use super::support::*;
@@ -253,6 +254,19 @@ fn a_missing_directory_is_named_and_an_empty_one_holds_no_accounts() {
         "{what}"
     );
     only("accounts_dir", read("accounts_dir = 7"));
+}
+
+#[test]
+fn a_name_is_not_called_wrong_if_its_account_may_be_where_nothing_can_be_read() {
+    let names = format!(
+        "[server]\ndefault_account = \"shop\"\n[[server.api_keys]]\nname = \"crm\"\nsha256 = \"{}\"\naccounts = [\"shop\"]\n",
+        KeyHash::of("x")
+    );
+    let home = home(&names, &[]);
+    fs::remove_dir(home.path().join("accounts.d")).unwrap();
+    only("accounts_dir", load(home.path()));
+    only("accounts_dir", read(&format!("accounts_dir = 7\n{names}")));
+    only("accounts", read(&format!("accounts = 7\n{names}")));
 }
 
 #[test]

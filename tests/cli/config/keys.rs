@@ -174,6 +174,12 @@ fn two_keys_with_one_name_or_one_hash_are_refused_and_the_first_is_named() {
     );
     let what = only("server.api_keys[1].sha256", two(&line("crm", "a"), &upper));
     assert!(what.contains("server.api_keys[0]"), "{what}");
+    let wrong = format!("{}kinds = [\"x\"]\n", line("crm", "a"));
+    assert_eq!(
+        paths(two(&line("crm", "a"), &wrong)),
+        ["name", "sha256", "kinds"].map(|setting| format!("server.api_keys[1].{setting}")),
+        "beside another mistake"
+    );
 }
 
 #[test]

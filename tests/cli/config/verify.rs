@@ -98,6 +98,11 @@ fn one_name_may_be_repeated_only_with_the_same_content() {
         what.contains("[accounts.main]") && what.contains("MP_verify_AbCdEfGh12345678.txt"),
         "{what}"
     );
+    assert_eq!(
+        paths(read(&text.replace("app_id = \"wxother\"", ""))),
+        ["accounts.other.app_id", "accounts.other.verify_files"],
+        "beside another mistake"
+    );
 }
 
 #[test]

@@ -1,0 +1,45 @@
+//! `[platforms.NAME]`, and API keys for their accounts.
+
+use wx_jssdk::actix::KeyHash;
+
+use super::support::*;
+
+/// A platform of this name, to which a test adds its lines.
+fn platform(name: &str) -> String {
+    format!(
+        "[platforms.{name}]\ncomponent_appid = \"wx0123456789abcdef\"\nsecret = \"{SECRET}\"\n\
+         push_token = \"token\"\naes_key = \"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG\"\n\
+         js_safe_domains = [\"example.com\"]\n"
+    )
+}
+
+/// A key for these accounts.
+fn key(accounts: &str) -> String {
+    let hash = KeyHash::of("x");
+    format!("[[server.api_keys]]\nname = \"crm\"\nsha256 = \"{hash}\"\naccounts = [{accounts}]\n")
+}
+
+const OF_AGENCY: &str = r#""agency", "agency/*", "agency/wx0123456789abcdef""#;
+
+#[test]
+fn a_key_may_name_a_platform_that_is_itself_invalid() {
+    let (key, agency) = (key(OF_AGENCY), platform("agency"));
+    good(&format!("{key}{agency}"));
+    let wrong = format!("{key}{agency}keep_hours = 0\n");
+    only("platforms.agency.keep_hours", read(&wrong));
+    let no_section = format!("{key}[platforms]\nagency = 1\n");
+    only("platforms.agency", read(&no_section));
+    only("platforms", read(&format!("platforms = 1\n{key}")));
+}
+
+#[test]
+fn what_two_platforms_share_is_named_beside_another_mistake_of_one() {
+    let (one, other) = (platform("a"), platform("b"));
+    let other = format!("{other}callback_path = \"/platforms/a/events\"\n");
+    let shared = ["platforms.b.component_appid", "platforms.b.callback_path"];
+    assert_eq!(paths(read(&format!("{one}{other}"))), shared);
+    let found = paths(read(&format!("{one}{other}keep_hours = 0\n")));
+    assert_eq!(found, [shared[0], shared[1], "platforms.b.keep_hours"]);
+    let found = paths(read(&format!("{one}keep_hours = 0\n{other}")));
+    assert_eq!(found, ["platforms.a.keep_hours", shared[0], shared[1]]);
+}
