@@ -245,6 +245,7 @@ fn an_unusable_url_or_path_is_refused() {
         "messages_path = \"/wx/$APPID$/callback\"",
         "callback_path = \"/wx/healthz\"",
         "authorize_url = \"https://wx.example.com/wx/\"",
+        "authorize_url = \"https://wx.example.com/authorize/agency2\"",
     ] {
         if let Err(problems) = read(good) {
             panic!("{good}: {problems}");
@@ -259,6 +260,12 @@ fn an_unusable_url_or_path_is_refused() {
             "must be a URL",
         ),
         ("messages_url = \"http://u:p@app/{appid}\"", "must be a URL"),
+        ("messages_url = \"http://app/$APPID$\"", "must have {appid}"),
+        (
+            "messages_url = \"http://u:p@app/{appid}/$appid$\"",
+            "must have {appid}",
+        ),
+        ("messages_url = \"http://app/{APPID}\"", "must have {appid}"),
         ("messages_path = \"/wx/callback\"", "$APPID$"),
         ("messages_path = \"/jssdk/$APPID$\"", "must be a path"),
         ("callback_path = \"/wx/$APPID$\"", "must be a path"),
@@ -279,6 +286,10 @@ fn an_unusable_url_or_path_is_refused() {
         (
             "authorize_url = \"https://wx.example.com/a;b\"",
             "must be a base URL",
+        ),
+        (
+            "authorize_url = \"https://wx.example.com/a/authorize/agency/\"",
+            "without /authorize/agency: https://wx.example.com/a",
         ),
     ] {
         let problems = read(bad).unwrap_err().to_string();

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use super::Problems;
 use super::accounts::is_name;
 use super::section::Section;
+use crate::account::is_app_id;
 use crate::actix::{API_KEY_PREFIX, ApiKey, ApiKeys, Call, KeyHash, TokenStyle};
 use crate::credential::Kind;
 
@@ -70,7 +71,15 @@ fn key(
         let exists = |name: &str| names.is_none_or(|names| names.contains(name));
         match name.split_once('/') {
             // The account may authorise the platform later.
-            Some((platform, _)) if exists(&format!("{platform}/*")) => Ok(name.to_owned()),
+            Some((platform, app_id)) if exists(&format!("{platform}/*")) => {
+                match app_id == "*" || (is_app_id(app_id) && !app_id.starts_with("gh_")) {
+                    true => Ok(name.to_owned()),
+                    false => Err((
+                        "must be PLATFORM/* or PLATFORM/ and an AppID such as wx0123456789abcdef",
+                        "应为“平台名/*”或“平台名/AppID”，AppID 形如 wx0123456789abcdef",
+                    )),
+                }
+            }
             None if exists(name) || (has_manager && is_name(name)) => Ok(name.to_owned()),
             _ => Err(("must be the name of an account", "应为一个账号的名称")),
         }

@@ -128,7 +128,7 @@ fn platform(
         problems,
         |section, key, problems| section.number(key, 1..=720, problems),
     );
-    let authorize_url = authorize_url(section, problems);
+    let authorize_url = authorize_url(&name, section, problems);
     let messages_url = messages_url(section, own, problems);
     let domains = accounts::safe_domains(Platform::Official, &domains?, section, problems);
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
@@ -179,7 +179,11 @@ fn previous(
 }
 
 /// Returns the normal form, without a slash at the end; `None` only after adding a problem.
-fn authorize_url(section: &mut Section, problems: &mut Problems) -> Option<Option<String>> {
+fn authorize_url(
+    name: &str,
+    section: &mut Section,
+    problems: &mut Problems,
+) -> Option<Option<String>> {
     let Some(text) = section.text_if_any("authorize_url", problems) else {
         return Some(None);
     };
@@ -200,7 +204,17 @@ fn authorize_url(section: &mut Section, problems: &mut Problems) -> Option<Optio
         );
         return None;
     };
-    Some(Some(url.as_str().trim_end_matches('/').to_owned()))
+    let base = url.as_str().trim_end_matches('/');
+    let page = format!("/authorize/{name}");
+    if let Some(meant) = base.strip_suffix(page.as_str()) {
+        problems.add(
+            &section.path_of("authorize_url"),
+            format!("must be the base URL, without {page}: {meant}"),
+            format!("应为不含 {page} 的网址前缀：{meant}"),
+        );
+        return None;
+    }
+    Some(Some(base.to_owned()))
 }
 
 fn has_no_user(url: &Url) -> bool {
@@ -224,7 +238,12 @@ fn messages_url(
             && has_no_user(url)
             && url.fragment().is_none()
     });
+    let rest = text.replace(PLACEHOLDER, "").to_ascii_lowercase();
     let (en, zh) = match url {
+        _ if rest.contains("$appid$") || rest.contains(PLACEHOLDER) => (
+            "must have {appid}, in lower case, in the place of the AppID, not $APPID$",
+            "AppID 的位置应写 {appid}（小写），而不是 $APPID$",
+        ),
         None => (
             "must be a URL such as http://app:9000/wx/{appid}, without a user and a password",
             "应为形如 http://app:9000/wx/{appid} 的地址，不能包含用户名和密码",

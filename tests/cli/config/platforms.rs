@@ -33,6 +33,23 @@ fn a_key_may_name_a_platform_that_is_itself_invalid() {
 }
 
 #[test]
+fn a_key_for_accounts_of_a_platform_names_an_app_id_or_all_of_them() {
+    let with = |entry: &str| format!("{}{}", key(&format!("\"{entry}\"")), platform("agency"));
+    good(&with("agency/wx0123456789abcdef"));
+    for entry in ["", "**", "gh_3c884a361561", "wx 1", "wx1/wx2"] {
+        let what = only(
+            "server.api_keys[0].accounts",
+            read(&with(&format!("agency/{entry}"))),
+        );
+        assert!(what.contains("PLATFORM/*"), "{entry}: {what}");
+    }
+    for entry in ["agenzy/*", "agency*", "/*"] {
+        let what = only("server.api_keys[0].accounts", read(&with(entry)));
+        assert!(what.contains("the name of an account"), "{entry}: {what}");
+    }
+}
+
+#[test]
 fn what_two_platforms_share_is_named_beside_another_mistake_of_one() {
     let (one, other) = (platform("a"), platform("b"));
     let other = format!("{other}callback_path = \"/platforms/a/events\"\n");
