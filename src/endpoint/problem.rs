@@ -300,6 +300,11 @@ fn hint(error: &Error) -> Text {
             "只有公众号/服务号和企业微信应用可以为页面签名，小程序没有 jsapi_ticket。",
         ),
         Error::Page(page) => page.hint(),
+        // An account that authorised an open platform.
+        Error::PageNotAllowed { account, .. } if account.contains('/') => Text::new(
+            "Bind the page's domain on open.weixin.qq.com (公众号开发域名), and add it to js_safe_domains of the account's platform.",
+            "请在微信开放平台绑定该页面的域名（公众号开发域名），并加入该账号所属第三方平台的 js_safe_domains 配置。",
+        ),
         Error::PageNotAllowed { host, .. } if host.contains('/') => Text::new(
             "The domain is bound with another path: bind it in WeChat's console (JS接口安全域名) and in js_safe_domains of this account with this page's path, or without one.",
             "该域名绑定的是其他路径：请在微信后台（JS接口安全域名）和此账号的 js_safe_domains 配置中绑定本页所在的路径，或不带路径的域名。",

@@ -491,6 +491,17 @@ async fn an_account_that_cancels_and_authorises_within_a_second_is_back() {
 }
 
 #[tokio::test]
+async fn a_page_outside_the_platforms_domains_is_refused_with_where_to_bind_it() {
+    let world = World::ready().await;
+    let name = world.authorized(SHOP).await;
+    let target = format!("/jssdk/config?account={name}&url=https%3A%2F%2Fother.example.net%2F");
+    let answer = world.public(&target).await;
+    let problem = answer.assert_problem(403, "page_not_allowed");
+    let hint = problem["hint"]["en"].as_str().unwrap();
+    assert!(hint.contains("of the account's platform"), "{hint}");
+}
+
+#[tokio::test]
 async fn the_admin_api_refuses_to_change_an_authorised_account() {
     let operator = "wxk_an-operator";
     let key = format!(

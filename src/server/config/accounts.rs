@@ -318,7 +318,7 @@ pub(super) fn safe_domains(
     section: &Section,
     problems: &mut Problems,
 ) -> Option<Vec<String>> {
-    if domains.is_empty() && platform != Platform::Mini {
+    if domains.is_empty() && matches!(platform, Platform::Official | Platform::Work { .. }) {
         problems.add(
             &section.own_path_of("js_safe_domains"),
             "is empty: list the domains bound in WeChat's console; otherwise any page could be signed".into(),

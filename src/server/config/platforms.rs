@@ -130,7 +130,7 @@ fn platform(
     );
     let authorize_url = authorize_url(&name, section, problems);
     let messages_url = messages_url(section, own, problems);
-    let domains = accounts::safe_domains(Platform::Official, &domains?, section, problems);
+    let domains = accounts::safe_domains(Platform::Component, &domains?, section, problems);
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
     let account = Account::component(id.as_str(), secret_value)
         .keep_for(Duration::from_secs(keep? * 3_600))

@@ -27,6 +27,15 @@ impl Settings {
             check_id(name, account, &mut found);
             self.check_secret(name, account, &mut found);
         }
+        for platform in &self.platforms {
+            if platform.account.safe_domains().is_empty() {
+                found.add(
+                    &format!("platforms.{}.js_safe_domains", platform.name),
+                    "is empty, so pages of official accounts are not signed: list 公众号开发域名, unless only mini programs authorise the platform".into(),
+                    "为空，因此不为授权公众号的页面签名：请填写公众号开发域名；只有小程序授权的平台无需填写".into(),
+                );
+            }
+        }
         if !self.platforms.is_empty() && self.store.kind == StoreKind::Memory {
             found.add(
                 "store.kind",

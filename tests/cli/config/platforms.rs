@@ -60,3 +60,19 @@ fn what_two_platforms_share_is_named_beside_another_mistake_of_one() {
     let found = paths(read(&format!("{one}keep_hours = 0\n{other}")));
     assert_eq!(found, ["platforms.a.keep_hours", shared[0], shared[1]]);
 }
+
+#[test]
+fn a_platform_needs_no_domain_and_is_warned_about_without_one() {
+    let with = good(&platform("agency")).warnings();
+    assert!(with.is_empty(), "{with:?}");
+    let without = platform("agency").replace("\"example.com\"", "");
+    let left_out = without.replace("js_safe_domains = []", "");
+    for text in [without, left_out] {
+        let settings = good(&text);
+        assert!(settings.platforms[0].account.safe_domains().is_empty());
+        let found = settings.warnings();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].path, "platforms.agency.js_safe_domains");
+        assert!(found[0].what.en.contains("not signed"), "{found:?}");
+    }
+}
