@@ -270,8 +270,8 @@ const MAX_DETAIL: usize = 400;
 fn hint(error: &Error) -> Text {
     match error {
         Error::AccountRequired => Text::new(
-            "Several accounts sign pages, and there is no default account: add account=NAME to the request, or set server.default_account.",
-            "有多个可签名的账号且没有默认账号：请在请求中加上 account=账号名，或设置 server.default_account。",
+            "Add account=NAME to the request (PLATFORM/APPID for an account that authorised a platform), or set server.default_account to an account of the configuration.",
+            "请在请求中加上 account=账号名（授权给第三方平台的账号写作 平台名/AppID），或将 server.default_account 设为配置文件中的账号。",
         ),
         Error::UnknownAccount { .. } => Text::new(
             "Use the name of a configured account, or PLATFORM/APPID for an account that has authorised a platform.",

@@ -502,6 +502,18 @@ async fn a_page_outside_the_platforms_domains_is_refused_with_where_to_bind_it()
 }
 
 #[tokio::test]
+async fn the_only_account_of_a_platform_has_to_be_named_and_the_refusal_says_how() {
+    let world = World::ready().await;
+    world.authorized(SHOP).await;
+    let target = "/jssdk/config?url=https%3A%2F%2Fexample.com%2F";
+    let problem = world.public(target).await;
+    let problem = problem.assert_problem(400, "account_required");
+    let hint = problem["hint"]["en"].as_str().unwrap();
+    assert!(hint.contains("PLATFORM/APPID"), "{hint}");
+    assert!(!hint.contains("Several accounts"), "{hint}");
+}
+
+#[tokio::test]
 async fn the_admin_api_refuses_to_change_an_authorised_account() {
     let operator = "wxk_an-operator";
     let key = format!(
