@@ -1,6 +1,7 @@
 //! `[platforms.NAME]`, and API keys for their accounts.
 
 use wx_jssdk::actix::KeyHash;
+use wx_jssdk::server::config::DEFAULTS;
 
 use super::support::*;
 
@@ -59,6 +60,21 @@ fn what_two_platforms_share_is_named_beside_another_mistake_of_one() {
     assert_eq!(found, [shared[0], shared[1], "platforms.b.keep_hours"]);
     let found = paths(read(&format!("{one}keep_hours = 0\n{other}")));
     assert_eq!(found, ["platforms.a.keep_hours", shared[0], shared[1]]);
+}
+
+#[test]
+fn every_setting_of_a_platform_is_in_the_default_file() {
+    let unknown = format!("{}zzzzzzzz = 1\n", platform("agency"));
+    let problems = read(&unknown).unwrap_err();
+    let (_, known) = problems.0[0]
+        .what
+        .en
+        .split_once("known settings: ")
+        .unwrap();
+    let (_, documented) = DEFAULTS.split_once("# [platforms.agency]").unwrap();
+    for setting in known.split(", ") {
+        assert!(documented.contains(setting), "{setting}");
+    }
 }
 
 #[test]
