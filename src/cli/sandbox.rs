@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::serve::stop_signal;
+use super::serve::StopSignal;
 use super::{Ended, Unusable, say, socket_addr};
 use crate::clock::Clock;
 use crate::sandbox::{App, Sandbox, demo_apps};
@@ -25,7 +25,7 @@ pub(super) struct SandboxCommand {
 
 impl SandboxCommand {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let stop = stop_signal()?;
+        let stop = StopSignal::install()?;
         let sandbox = Sandbox::bind(Clock::shifted(), self.listen)
             .await
             .map_err(|error| StartupError::Listen {
@@ -44,7 +44,7 @@ impl SandboxCommand {
             announce(&app);
             sandbox.add_app(app);
         }
-        stop.await;
+        stop.came().await;
         sandbox.stop().await;
         Ok(Ended::Success)
     }

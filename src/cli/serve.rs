@@ -5,14 +5,18 @@ mod sighup;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
+use parking_lot::Mutex;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::http::Server;
-use super::{Ended, Unusable, listed, say, socket_addr, with_accounts};
+use super::{EXIT_LIMIT, Ended, Unusable, listed, say, socket_addr, with_accounts};
 use crate::account::SafeDomain;
 use crate::server::config::{Problems, Settings};
 use crate::server::{Application, Preflight, SandboxOptions, StartupError, telemetry};
@@ -45,7 +49,9 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         // Before the configuration is read: a signal that comes meanwhile must not end the process.
-        let stop = stop_signal()?;
+        let stop = StopSignal::install()?;
+        // A file that has reached the limit of its size is an error of the store, not the end of the process.
+        let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
         // The sandbox has no configuration to reload: there SIGHUP ends the process, as on a closed terminal.
         let hangup = if self.sandbox {
             None
@@ -54,21 +60,25 @@ impl Serve {
         };
         let settings = self.settings().map_err(|problems| listed(&problems))?;
         let _log = telemetry::start(&settings.log)?;
+        stop.limit(START_LIMIT);
         settings.log_exposed_files();
         let application = self
             .build(&settings)
             .await
             .map_err(|error| self.with_flags(error))?;
+        stop.limit(application.longest_shutdown());
         let running = Preflight::of(&settings);
-        announce(&application);
+        let mut said = announcement(&application);
         if self.sandbox {
-            announce_sandbox(&application);
+            said += &announce_sandbox(&application);
             if let Some(ip) = self.lan_ip(&settings) {
-                announce_on_lan(&application, ip);
+                said += &announce_on_lan(&application, ip);
             }
         } else {
-            announce_pages(&application, &settings);
+            said += &announce_pages(&application, &settings);
         }
+        // Serving must not wait for what reads stdout.
+        std::thread::Builder::new().spawn(move || say(said.trim_end_matches('\n')))?;
         drop(settings); // the broker holds the accounts
         let reloading = hangup.map(|hangup| {
             tokio::spawn(sighup::reload_on_request(
@@ -78,7 +88,7 @@ impl Serve {
                 application.reloader(),
             ))
         });
-        application.run_until_stopped(stop).await?;
+        application.run_until_stopped(stop.came()).await?;
         if let Some(reloading) = reloading {
             reloading.abort();
         }
@@ -175,12 +185,13 @@ impl FromStr for AdminListen {
     }
 }
 
-/// Prints the addresses, for the operator and for scripts that use port 0.
-fn announce(application: &Application) {
-    say(&format!("public    {}", application.url()));
+/// Returns the addresses, for the operator and for scripts that use port 0.
+fn announcement(application: &Application) -> String {
+    let mut said = format!("public    {}\n", application.url());
     if let Some(admin) = application.admin_url() {
-        say(&format!("admin     {admin}"));
+        said += &format!("admin     {admin}\n");
     }
+    said
 }
 
 /// Returns the base URLs of both listeners as this machine reaches them: with loopback for all interfaces, `0.0.0.0`.
@@ -201,27 +212,23 @@ fn is_container() -> bool {
         .any(|mark| Path::new(mark).exists())
 }
 
-/// Prints what to open and to call next.
-fn announce_pages(application: &Application, settings: &Settings) {
+/// Returns what to open and to call next.
+fn announce_pages(application: &Application, settings: &Settings) -> String {
+    let mut said = String::new();
     let (public, admin) = urls_here(application);
-    say("");
+    said += "\n";
     if settings.server.demo {
-        say(&format!(
-            "Open the demo page · 打开演示页:    {public}/demo"
-        ));
+        said += &format!("Open the demo page · 打开演示页:    {public}/demo\n");
     }
     if let Some(admin) = &admin {
-        say(&format!(
-            "See the status page · 查看运行状态: {admin}/status"
-        ));
-        say(&format!("Read the HTTP API · 查看接口文档:   {admin}/docs"));
+        said += &format!("See the status page · 查看运行状态: {admin}/status\n");
+        said += &format!("Read the HTTP API · 查看接口文档:   {admin}/docs\n");
     }
     if let Some((account, domain)) = first_page(settings) {
-        say("Ask for a signature · 获取签名:");
-        say(&format!(
-            "  curl '{public}/jssdk/config?url=https%3A%2F%2F{domain}%2F{account}'"
-        ));
+        said += "Ask for a signature · 获取签名:\n";
+        said += &format!("  curl '{public}/jssdk/config?url=https%3A%2F%2F{domain}%2F{account}'\n");
     }
+    said
 }
 
 /// Returns the query part that names an account, if it must be named, and a domain whose pages it signs.
@@ -244,44 +251,42 @@ fn first_page(settings: &Settings) -> Option<(String, &SafeDomain)> {
     Some((account, domain))
 }
 
-/// Prints the sandbox's addresses, its API key, and what to try first.
-fn announce_sandbox(application: &Application) {
+/// Returns the sandbox's addresses, its API key, and what to try first.
+fn announce_sandbox(application: &Application) -> String {
+    let mut said = String::new();
     let (public, admin) = urls_here(application);
     let (Some(sandbox), Some(key)) = (application.sandbox(), application.sandbox_api_key()) else {
-        return;
+        return said;
     };
-    say(&format!("sandbox   {}", sandbox.url()));
-    say(&format!("api key   {}", key.expose()));
-    say("");
-    say(&format!("Open the demo page · 打开演示页:    {public}/"));
+    said += &format!("sandbox   {}\n", sandbox.url());
+    said += &format!("api key   {}\n\n", key.expose());
+    said += &format!("Open the demo page · 打开演示页:    {public}/\n");
     if let Some(admin) = &admin {
-        say(&format!(
-            "See the status page · 查看运行状态: {admin}/status"
-        ));
+        said += &format!("See the status page · 查看运行状态: {admin}/status\n");
     }
-    say("Ask for a signature · 获取签名:");
-    say(&format!(
-        "  curl '{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'"
-    ));
+    said += "Ask for a signature · 获取签名:\n";
+    said += &format!(
+        "  curl '{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'\n"
+    );
     if let Some(admin) = &admin {
-        say("Get the token, as other servers do · 供其他服务器获取 token:");
+        said += "Get the token, as other servers do · 供其他服务器获取 token:\n";
         let key = key.expose();
-        say(&format!(
-            "  curl -H 'Authorization: Bearer {key}' {admin}/credentials/demo/access_token"
-        ));
+        said += &format!(
+            "  curl -H 'Authorization: Bearer {key}' {admin}/credentials/demo/access_token\n"
+        );
     }
-    say("See the simulator's tokens and tickets · 查看模拟的 token 与 ticket:");
-    say(&format!("  curl {}/sandbox/state", sandbox.url()));
+    said += "See the simulator's tokens and tickets · 查看模拟的 token 与 ticket:\n";
+    said += &format!("  curl {}/sandbox/state\n", sandbox.url());
+    said
 }
 
-/// Prints the address for a phone in the same network, and its QR code.
-fn announce_on_lan(application: &Application, ip: IpAddr) {
+/// Returns the address for a phone in the same network, and its QR code.
+fn announce_on_lan(application: &Application, ip: IpAddr) -> String {
+    let mut said = String::new();
     let bound = application.address();
     let phones = SocketAddr::new(ip, bound.port()).to_string();
     let url = application.url().replace(&bound.to_string(), &phones) + "/";
-    say(&format!(
-        "On a phone in the same network · 同一网络中的手机: {url}"
-    ));
+    said += &format!("On a phone in the same network · 同一网络中的手机: {url}\n");
     if let Ok(code) = QrCode::new(&url) {
         // Light on dark, as most terminals are.
         let drawn = code
@@ -289,26 +294,64 @@ fn announce_on_lan(application: &Application, ip: IpAddr) {
             .dark_color(Dense1x2::Light)
             .light_color(Dense1x2::Dark)
             .build();
-        say(&drawn);
+        said += &drawn;
+        said += "\n";
     }
+    said
 }
 
 /// Not on this machine, and not assigned (RFC 5737).
 const ELSEWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
-/// Resolves on SIGTERM or Ctrl-C. Install it before binding a socket, so that an early signal is not lost.
-pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+/// SIGTERM or Ctrl-C. Install it before binding a socket, so that an early signal is not lost.
+///
+/// Some time after the signal the process is ended, whatever stands still: a disk, a pipe, a thread.
+pub(super) struct StopSignal {
+    stopped: watch::Receiver<bool>,
+    limit: Arc<Mutex<Duration>>,
 }
+
+impl StopSignal {
+    pub(super) fn install() -> std::io::Result<Self> {
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let (stop, stopped) = watch::channel(false);
+        let limit = Arc::new(Mutex::new(Duration::ZERO));
+        let allowed = limit.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.send_replace(true);
+            let limit = *allowed.lock() + EXIT_LIMIT;
+            tokio::time::sleep(limit).await;
+            tracing::error!(
+                "the process is ended: something has stood still since it was told to stop"
+            );
+            telemetry::end_process(1)
+        });
+        Ok(Self { stopped, limit })
+    }
+
+    /// Sets how long what goes on now may take after the signal.
+    fn limit(&self, limit: Duration) {
+        *self.limit.lock() = limit;
+    }
+
+    /// Resolves when the signal has come.
+    pub(super) async fn came(mut self) {
+        let _ = self.stopped.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// How long the start goes on after a signal: longer than it waits for a store.
+const START_LIMIT: Duration = Duration::from_secs(8);
+
+/// SIGXFSZ on Linux and macOS.
+const FILE_TOO_LARGE: i32 = 25;
 
 #[cfg(test)]
 mod tests {

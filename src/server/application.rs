@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
 
 use super::config::Settings;
+use super::connection_guard::Load;
 use super::demo_accounts::{
     DEFAULT_DEMO, DEMO_OWNER_ID, demo_account, demo_accounts, demo_key, demo_platform_settings,
 };
@@ -333,11 +336,17 @@ impl Application {
         self.reloader.clone()
     }
 
+    /// Returns how long the shutdown may take at most.
+    #[must_use]
+    pub fn longest_shutdown(&self) -> Duration {
+        self.shutdown + SLACK
+    }
+
     /// Serves until `stop` resolves; then stops accepting connections, lets requests in progress finish,
     /// and returns.
     ///
     /// # Errors
-    /// Returns an error if a listener fails.
+    /// Returns an error if a listener fails, or its threads cannot be started.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let listeners: Vec<_> = std::iter::once(self.public).chain(self.admin).collect();
         let exits: Vec<_> = listeners
@@ -346,16 +355,14 @@ impl Application {
             .collect();
         let certificates = tokio::spawn(watch_certificates(self.guards.certificates));
         let notifying = tokio::spawn(self.notifier.run());
-        let watchdog = tokio::spawn(systemd::feed_watchdog(
-            exits.iter().map(|exit| exit.load.clone()).collect(),
-            listeners.iter().map(|listener| listener.workers).sum(),
-        ));
-        let serving: Vec<_> = listeners
+        let loads: Vec<_> = exits.iter().map(|exit| exit.load.clone()).collect();
+        let workers = listeners.iter().map(|listener| listener.workers).sum();
+        let watchdog = tokio::spawn(systemd::feed_watchdog(loads.clone(), workers));
+        let mut serving: JoinSet<_> = listeners
             .into_iter()
-            .map(|listener| tokio::spawn(listener.server))
+            .map(|listener| listener.server)
             .collect();
         telemetry::report_accepts(true);
-        systemd::ready();
         if let Some(sandbox) = self.simulated.as_ref().map(|one| one.sandbox.clone()) {
             // WeChat's first ticket may take ten minutes.
             tokio::spawn(async move { sandbox.push_ticket(DEMO_COMPONENT_ID).await });
@@ -363,27 +370,67 @@ impl Application {
         // The keeper runs on this thread: what it loads from a store fits into the memory that reading
         // the configuration of ten thousand accounts used before, while another thread would need memory
         // of its own.
-        tokio::select! {
-            () = stop => {}
-            () = self.broker.clone().keep_fresh() => {}
-        }
+        let mut served = tokio::select! {
+            () = stop => Ok(()),
+            () = self.broker.clone().keep_fresh() => Ok(()),
+            served = serve(&mut serving, &loads, workers) => served,
+        };
         systemd::stopping(self.shutdown + SLACK);
         tracing::info!("shutting down: no new connections, requests in progress may finish");
-        shut_down(&exits, self.shutdown).await;
+        let ending = async {
+            shut_down(&exits, self.shutdown).await;
+            let mut ended = Ok(());
+            while let Some(server) = serving.join_next().await {
+                ended = ended.and(server.map_err(io::Error::other).flatten());
+            }
+            ended
+        };
+        // A worker that stands still never ends.
+        let ended = timeout(self.shutdown + SLACK, ending).await;
+        served = served.and(ended.unwrap_or_else(|_| Err(io::Error::other(STANDS_STILL))));
         [certificates, watchdog, notifying]
             .iter()
             .for_each(|task| task.abort());
-        let mut served = Ok(());
-        for server in serving {
-            served = served.and(
-                server
-                    .await
-                    .unwrap_or_else(|error| Err(io::Error::other(error))),
-            );
-        }
         if let Some(simulated) = &self.simulated {
             simulated.sandbox.stop().await;
         }
         served
     }
 }
+
+/// Serves the listeners, and reports it once all their threads have started. Returns if one ends.
+async fn serve(
+    serving: &mut JoinSet<io::Result<()>>,
+    loads: &[Arc<Load>],
+    workers: usize,
+) -> io::Result<()> {
+    let started = async {
+        let mut looks = interval(Duration::from_millis(10));
+        while loads.iter().map(|load| load.rounds().len()).sum::<usize>() < workers {
+            looks.tick().await;
+        }
+    };
+    let started = async {
+        match timeout(START_TIME, started).await {
+            Ok(()) => {
+                systemd::ready();
+                std::future::pending().await
+            }
+            Err(_) => Err(io::Error::other(TOO_FEW_THREADS)),
+        }
+    };
+    tokio::select! {
+        failed = started => failed,
+        Some(ended) = serving.join_next() => ended
+            .unwrap_or_else(|_| Err(io::Error::other(TOO_FEW_THREADS))),
+    }
+}
+
+/// How long the threads of the listeners may take to start, on a busy machine.
+const START_TIME: Duration = Duration::from_secs(20);
+
+const TOO_FEW_THREADS: &str = "the threads of the listeners cannot be started: raise the limit of threads (TasksMax=, --pids-limit, ulimit -u)\n    \
+    无法启动监听线程：请调高线程数上限（TasksMax、--pids-limit 或 ulimit -u）";
+
+const STANDS_STILL: &str = "a thread stands still, and did not end in time: a disk or a pipe may not answer\n    \
+    有线程停住，未能按时退出：可能是磁盘或管道没有响应";

@@ -2,14 +2,18 @@
 
 mod log_buffer;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal as _};
+use std::panic::{self, PanicHookInfo};
+use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use tracing::field::Field;
 use tracing::subscriber::Interest;
-use tracing::{Event, Level, Subscriber, warn};
+use tracing::{Event, Level, Subscriber, error, warn};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{LevelFilter, Targets, dynamic_filter_fn};
@@ -34,7 +38,7 @@ impl Drop for LogGuard {
     }
 }
 
-/// Starts logging for this process.
+/// Starts logging for this process, panics included.
 ///
 /// Lines are written by a thread of their own: the service goes on if the log is not read, and loses lines.
 ///
@@ -64,7 +68,27 @@ pub fn start(settings: &LogSettings) -> io::Result<LogGuard> {
             .event_format(Logfmt);
         filtered.with(lines).try_init()
     };
+    panic::set_hook(Box::new(log_panic));
     Ok(LogGuard(()))
+}
+
+/// Logs a panic. By default the thread would write to stderr itself, and wait for what reads it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let has_backtrace = backtrace.status() == BacktraceStatus::Captured;
+    error!(
+        thread = thread::current().name().unwrap_or("unnamed"),
+        at = panic.location().map(tracing::field::display),
+        error = panic.payload_as_str().unwrap_or("unknown"),
+        backtrace = has_backtrace.then(|| tracing::field::display(backtrace)),
+        "a thread panicked"
+    );
+}
+
+/// Writes the last lines of the log, for at most a second, and ends the process.
+pub fn end_process(code: i32) -> ! {
+    BUFFER.flush();
+    process::exit(code)
 }
 
 /// Returns how many lines of the log were lost because it was not read.

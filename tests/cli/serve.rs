@@ -660,3 +660,30 @@ async fn a_log_whose_reader_stands_still_delays_no_request_and_loses_lines() {
     ask(600).await;
     service.ends().await;
 }
+
+#[tokio::test]
+async fn a_start_that_stands_still_ends_at_sigterm() {
+    let home = tempfile::tempdir().unwrap();
+    let mut mkfifo = Command::new("mkfifo");
+    mkfifo.arg(home.path().join("wx-jssdk.toml"));
+    assert!(mkfifo.status().await.unwrap().success());
+    let mut command = command(home.path(), &["serve", "--config", "wx-jssdk.toml"]);
+    let mut child = command.spawn().unwrap();
+    let pid = child.id().unwrap();
+    // It reads a configuration that never comes.
+    until("it has its signals", async || has_handler(pid, SIGTERM)).await;
+    let killed = Command::new("kill").arg(pid.to_string()).status().await;
+    assert!(killed.unwrap().success());
+    let ended = timeout(BOUND, child.wait()).await.expect("it ends");
+    assert_eq!(ended.unwrap().code(), Some(1));
+}
+
+/// Whether the process has a handler for this signal.
+fn has_handler(pid: u32, signal: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    caught & (1 << (signal - 1)) != 0
+}
+
+const SIGTERM: u32 = 15;

@@ -3,7 +3,7 @@
 //!
 //! tracing-appender does not fit: if stderr is stuck at the end, it prints to stdout, which is often the same pipe.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::sync::Arc;
 use std::thread;
@@ -27,7 +27,7 @@ struct Waiting {
 
 impl LogBuffer {
     /// Starts the thread that writes to `output`. After lines were lost, it calls `report` with their number as soon as
-    /// it could write again. Write errors are ignored.
+    /// it could write again.
     pub(super) fn write_to(
         self: &Arc<Self>,
         mut output: impl Write + Send + 'static,
@@ -38,10 +38,10 @@ impl LogBuffer {
             let (mut text, mut reported) = (Vec::new(), 0);
             loop {
                 let lost = buffer.take(&mut text);
-                // If the subscriber got the error, it would complain to stderr, panic over that in the middle of the
-                // logging code, and keep the line for the next attempt.
-                let _ = output.write_all(&text);
-                if lost > reported {
+                let failed = write_whole(&mut output, &text);
+                if failed > 0 {
+                    buffer.waiting.lock().lost += failed;
+                } else if lost > reported {
                     report(lost - reported);
                     reported = lost;
                 }
@@ -93,6 +93,20 @@ impl LogBuffer {
     }
 }
 
+/// Writes the text, and returns how many of its lines an error lost: a line must not wait for a disk to have room.
+fn write_whole(output: &mut impl Write, mut text: &[u8]) -> u64 {
+    while !text.is_empty() {
+        match output.write(text) {
+            Ok(count @ 1..) => text = &text[count..],
+            // Another program may have put the shared pipe or terminal into this mode.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            _ => break,
+        }
+    }
+    text.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
 /// Adds lines to the buffer. One call of `write` is a whole line.
 pub(super) struct Lines(pub(super) Arc<LogBuffer>);
 
@@ -112,6 +126,9 @@ const MOST_BYTES: usize = 1_024 * 1_024;
 
 /// Bytes of a buffer that are kept for the next lines.
 const KEPT_BYTES: usize = 16 * 1_024;
+
+/// Between two attempts to write to a full pipe that does not block.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long the end of the process waits for a log that is not read.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -135,6 +152,31 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// An output that gives these results in turn.
+    struct Replies(Vec<io::Result<usize>>, Vec<u8>);
+
+    impl Write for Replies {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            let count = self.0.remove(0)?.min(text.len());
+            self.1.extend_from_slice(&text[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_pipe_that_does_not_block_is_waited_for_and_an_error_loses_what_is_left() {
+        let full = || Err(ErrorKind::WouldBlock.into());
+        let mut pipe = Replies(vec![Ok(3), full(), full(), Ok(99)], Vec::new());
+        assert_eq!(write_whole(&mut pipe, b"first\nsecond\n"), 0);
+        assert_eq!(pipe.1, b"first\nsecond\n");
+        let mut disk = Replies(vec![Ok(8), Err(ErrorKind::StorageFull.into())], Vec::new());
+        assert_eq!(write_whole(&mut disk, b"first\nsecond\nthird\n"), 2);
     }
 
     #[test]

@@ -190,17 +190,15 @@ async fn a_refresh_while_the_old_value_lives_is_the_second_in_the_history() {
     let world = World::healthy().await;
     world.advance(7_050);
     let two = |status: &serde_json::Value| {
-        status["accounts"][1]["credentials"][1]["history"]
-            .as_array()
-            .is_some_and(|all| all.len() == 2)
+        let ticket = &status["accounts"][1]["credentials"][1];
+        let history = ticket["history"].as_array();
+        // The refresh is noted before its value can be seen.
+        history.is_some_and(|all| all.len() == 2) && ticket["age"] == 0
     };
     let status = world.until(two).await;
     let ticket = find(&status["accounts"][1], "jsapi_ticket");
     assert_eq!(status["accounts"][1]["account"], "main", "{status}");
-    assert_eq!(
-        (&ticket["age"], &ticket["calls_today"]),
-        (&json!(0), &json!(2))
-    );
+    assert_eq!(ticket["calls_today"], 2);
     assert_eq!(ticket["history"][1]["at"], START.0 + 7_050);
 }
 

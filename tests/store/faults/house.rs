@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -132,26 +131,9 @@ fn sum(metrics: &str, name: &str) -> f64 {
 async fn with_a_full_disk_clients_are_served_from_memory_and_it_is_reported() {
     let (sandbox, home) = (wechat().await, tempfile::tempdir().unwrap());
     configure(home.path(), &sandbox, FILE);
-    // Writes fail from now on, as on a full disk.
-    let mut patient = Command::new("bash");
-    patient
-        .args([
-            "-c",
-            "trap '' XFSZ; exec \"$@\"",
-            "bash",
-            env!("CARGO_BIN_EXE_wx-jssdk"),
-        ])
-        .args(SERVE);
-    patient
-        .current_dir(home.path())
-        .env_clear()
-        .kill_on_drop(true);
-    patient
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut process = Process::of(patient).await;
+    let mut process = Process::start(home.path()).await;
     process.serves(&sandbox).await;
+    // Writes fail from now on, as on a full disk.
     let limit = ["--pid", &process.running.pid().to_string(), "--fsize=0:0"];
     assert!(
         Command::new("prlimit")
