@@ -2,8 +2,10 @@
 //!
 //! Does nothing without systemd.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -12,31 +14,57 @@ use super::connection_guard::Load;
 
 /// Reports that the listeners are served.
 pub fn ready() {
-    tell(&[NotifyState::Ready]);
+    tell(vec![NotifyState::Ready]);
 }
 
 /// Reports that a new configuration is being read; [`ready`] follows.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(_) => tell(&[NotifyState::Reloading]),
+        Ok(now) => tell(vec![NotifyState::Reloading, now]),
+        Err(_) => tell(vec![NotifyState::Reloading]),
     }
 }
 
 /// Reports that shutdown has begun and may take this long, also beyond `TimeoutStopSec=`.
 pub(super) fn stopping(within: Duration) {
     let within = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
-    tell(&[
+    tell(vec![
         NotifyState::Stopping,
         NotifyState::ExtendTimeoutUsec(within),
     ]);
 }
 
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd could not be notified");
+/// Passes a message to the thread that sends it: a send blocks while systemd does not read its socket.
+fn tell(message: Message) {
+    static MESSAGES: LazyLock<Option<SyncSender<Message>>> = LazyLock::new(start_sender);
+    let Some(messages) = &*MESSAGES else {
+        return;
+    };
+    if messages.try_send(message).is_err() {
+        tracing::debug!("systemd does not read its messages: this one is dropped");
     }
 }
+
+/// Starts the thread that sends messages in their order, if systemd started the service.
+fn start_sender() -> Option<SyncSender<Message>> {
+    std::env::var_os("NOTIFY_SOCKET")?;
+    let (messages, waiting) = sync_channel::<Message>(MAX_WAITING);
+    let send_all = move || {
+        for message in waiting {
+            if let Err(error) = sd_notify::notify(&message) {
+                tracing::debug!(%error, "systemd could not be notified");
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("systemd".to_owned());
+    thread.spawn(send_all).ok()?;
+    Some(messages)
+}
+
+type Message = Vec<NotifyState<'static>>;
+
+/// Ten minutes of watchdog messages with `WatchdogSec=30`.
+const MAX_WAITING: usize = 64;
 
 /// Feeds the watchdog as long as each of the `workers` keeps checking its connections. If one hangs while
 /// the process lives, systemd gets no message and restarts the service.
@@ -56,7 +84,7 @@ pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>, workers: usize) {
         tokio::time::sleep(every).await;
         let now = rounds();
         if are_alive(&loads, &before, &now, every) {
-            tell(&[NotifyState::Watchdog]);
+            tell(vec![NotifyState::Watchdog]);
         } else {
             tracing::error!("worker thread stuck: no watchdog message is sent to systemd");
         }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::common::http::{self, Answer, is_whole};
 use crate::common::program::{APP, BOUND, Running, SECRET, command, run_in};
-use crate::common::wait::until;
+use crate::common::wait::{called, until};
+use crate::operations::world::TOKEN;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixDatagram};
@@ -376,6 +377,44 @@ async fn systemd_is_told_of_ready_reloading_stopping_and_live_threads() {
         "{}",
         ended.stderr
     );
+}
+
+#[tokio::test]
+async fn a_systemd_that_reads_no_message_delays_no_start_reload_or_shutdown() {
+    let home = Home::new("listen = \"127.0.0.1:0\"\nshutdown_seconds = 0").await;
+    let path = home.directory.path().join("notify");
+    let socket = StdDatagram::bind(&path).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let socket = UnixDatagram::from_std(socket).unwrap();
+    let sender = StdDatagram::unbound().unwrap();
+    sender.set_nonblocking(true).unwrap();
+    let fill = || while sender.send_to(b"full", &path).is_ok() {};
+    fill();
+    let mut command = command(home.directory.path(), &["serve"]);
+    command.env("NOTIFY_SOCKET", &path);
+    let (mut running, address) = Home::served(Running::start(command)).await;
+    called(&home.sandbox, TOKEN, 1).await; // refreshed ahead of the first request
+    for _ in 0..2 {
+        running.signal("-HUP").await;
+        running.log_line("new configuration applied").await;
+    }
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    assert_eq!(ask(&mut stream).await, Ok(false));
+    let mut heard = Vec::new();
+    while heard.len() < 5 {
+        let mut buffer = [0; 512];
+        let receiving = timeout(BOUND, socket.recv(&mut buffer)).await;
+        let count = receiving.expect("a message").unwrap();
+        let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        if text != "full" {
+            heard.push(text.lines().next().unwrap().to_owned());
+        }
+    }
+    let [ready, reloading] = ["READY=1", "RELOADING=1"];
+    assert_eq!(heard, [ready, reloading, ready, reloading, ready]);
+    fill();
+    let ended = running.stop().await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
 #[tokio::test]
