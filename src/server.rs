@@ -6,7 +6,8 @@
 //! - Network: `routes`, `listener`, `sockets`, `tls`, `systemd`.
 //! - Guards: `connection_guard` (deadlines and eviction), `backpressure`, `host_guard`, `guard_stats`.
 //! - Pages: `pages`, `doctor`, `status`, `openapi`, `authorize` (the page of open platforms).
-//! - Configuration: `config`, `preflight`, `startup_error`, `reload`, `reload_record`.
+//! - Configuration: `config`, `regular_file`, `preflight`, `startup_error`, `reload`,
+//!   `reload_record`.
 //! - Observability: `ready`, `metrics`, `telemetry`.
 
 mod account_api;
@@ -28,6 +29,7 @@ pub mod pages;
 mod platform_routes;
 mod preflight;
 mod ready;
+mod regular_file;
 mod reload;
 mod reload_record;
 mod routes;

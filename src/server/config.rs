@@ -77,7 +77,7 @@ fn text_of(file: Option<&Path>) -> Result<String, Problems> {
     let Some(path) = file else {
         return Ok(String::new());
     };
-    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error, &error))
 }
 
 /// Returns the directory to which the paths in a configuration file are relative.

@@ -19,6 +19,7 @@ use rustls::sign::CertifiedKey;
 use x509_cert::der::Decode as _;
 
 use super::config::TlsSettings;
+use super::regular_file;
 use crate::clock::{Clock, UnixTime};
 use crate::error::Text;
 use crate::upstream::provider;
@@ -326,11 +327,11 @@ impl Loaded {
 
 fn read(files: &TlsSettings) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
     let [cert, key] = [&files.cert, &files.key].map(|path| {
-        std::fs::read(path).map_err(|error| {
+        regular_file::read(path, std::fs::read).map_err(|Text { en, zh }| {
             let path = path.display();
             CertificateError::new(
-                format!("{path} cannot be read: {error}"),
-                format!("无法读取：{path}"),
+                format!("{path} cannot be read: {en}"),
+                format!("无法读取 {path}：{zh}"),
             )
         })
     });

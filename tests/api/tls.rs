@@ -23,7 +23,9 @@ use wx_jssdk::server::{Application, SandboxOptions, StartupError};
 use wx_jssdk::{Clock, UnixTime};
 
 use crate::common::http;
-use crate::common::program::{BOUND, Running, SECRET, command, is_bilingual, run_command};
+use crate::common::program::{
+    BOUND, Running, SECRET, command, is_bilingual, make_fifo, run_command,
+};
 use crate::common::service::{Service, settings};
 use crate::common::tls::trusting;
 
@@ -300,6 +302,31 @@ async fn a_bad_new_certificate_is_rejected_and_the_previous_one_stays() {
         service.certificates[0].reload_if_changed(),
         "and a good one is applied afterwards"
     );
+    assert!(connect(service.public, &good).await.is_err());
+}
+
+#[tokio::test]
+async fn a_fifo_in_place_of_a_certificate_is_refused_and_a_good_pair_applied_again() {
+    let home = Home::new();
+    let (service, _) = serve(&home).await;
+    let good = home.certificate("public");
+    for name in ["public.crt", "public.key"] {
+        let path = home.path().join(name);
+        std::fs::remove_file(&path).unwrap();
+        make_fifo(&path);
+        let error = Certificate::load("server.tls", &home.files("public"), Clock::system());
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains(name) && error.contains("not a regular file"),
+            "{error}"
+        );
+        assert!(!service.certificates[0].reload_if_changed());
+        assert!(connect(service.public, &good).await.is_ok());
+        std::fs::remove_file(&path).unwrap();
+        home.write(name, "");
+    }
+    home.put("public", &issue(90));
+    assert!(service.certificates[0].reload_if_changed());
     assert!(connect(service.public, &good).await.is_err());
 }
 

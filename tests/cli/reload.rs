@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +13,7 @@ use wx_jssdk::clock::Clock;
 use wx_jssdk::sandbox::{App, Sandbox};
 use wx_jssdk::server::Reloaded;
 
-use crate::common::program::{BOUND, Running, SECRET, client, command, get, run_in};
+use crate::common::program::{BOUND, Running, SECRET, client, command, get, make_fifo, run_in};
 use crate::common::wait::{called, until_ok};
 use crate::operations::world::{Service, TICKET, TOKEN, read};
 
@@ -707,11 +706,7 @@ async fn a_sighup_while_the_first_configuration_is_read_is_a_reload() {
     let sandbox = wechat().await;
     let home = tempfile::tempdir().unwrap();
     let fifo = home.path().join("wx-jssdk.toml");
-    let made = Command::new("mkfifo")
-        .args(["-m", "600"])
-        .arg(&fifo)
-        .status();
-    assert!(made.unwrap().success());
+    make_fifo(&fifo);
     // Opening it waits for the reader.
     let open = || {
         let fifo = fifo.clone();
@@ -733,6 +728,42 @@ async fn a_sighup_while_the_first_configuration_is_read_is_a_reload() {
     drop(again);
     running.log_line("new configuration applied").await;
     assert_eq!(running.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn a_fifo_in_place_of_a_file_is_refused_and_the_next_reload_is_applied() {
+    let mut process = Process::start(&[A], &["k"]).await;
+    let directory = process.home.path().join("accounts");
+    std::fs::create_dir(&directory).unwrap();
+    let config = with_default(&text(&process.sandbox, &[A], &["k"]), "a");
+    let config = format!("accounts_dir = \"accounts\"\n{config}");
+    let files = [
+        ("b.toml", "app_id = \"wxb\"\nsecret_file = \"./b.secret\"\n"),
+        ("b.secret", SECRET),
+    ];
+    for (name, content) in files {
+        std::fs::write(directory.join(name), content).unwrap();
+    }
+    for (name, content) in files {
+        let path = directory.join(name);
+        std::fs::remove_file(&path).unwrap();
+        make_fifo(&path);
+        std::fs::write(process.home.path().join("wx-jssdk.toml"), &config).unwrap();
+        process.running.signal("-HUP").await;
+        let line = process.running.log_line("configuration problem").await;
+        assert!(
+            line.contains(name) && line.contains("not a regular file"),
+            "{line}"
+        );
+        let status = credential(&process.admin, "a", "access_token", "k").await.0;
+        assert_eq!((sign(&process.public, "a").await.0, status), (200, 200));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, content).unwrap();
+        process.running.signal("-HUP").await;
+        process.running.log_line("new configuration applied").await;
+        assert_eq!(sign(&process.public, "b").await.0, 200);
+    }
+    assert_eq!(process.running.stop().await.code, 0);
 }
 
 #[tokio::test]

@@ -101,6 +101,13 @@ impl From<Output> for Ended {
     }
 }
 
+/// Makes a FIFO, which blocks its reader until there is a writer.
+pub(crate) fn make_fifo(path: &Path) {
+    let mut mkfifo = blocking::Command::new("mkfifo");
+    let made = mkfifo.args(["-m", "600"]).arg(path).status();
+    assert!(made.unwrap().success());
+}
+
 pub(crate) async fn run_command(mut command: Command) -> Ended {
     timeout(BOUND, command.output())
         .await

@@ -9,6 +9,7 @@ use std::path::Path;
 use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::{DEFAULTS, Problems, environment, store, unreadable};
+use crate::server::regular_file;
 
 /// Merges the defaults, the text over them, and the environment over both.
 ///
@@ -55,7 +56,8 @@ pub(super) fn variable_meant(path: &str) -> Option<String> {
 
 /// Reads one file, without defaults and environment.
 pub(super) fn one_file(path: &Path) -> Result<Map<String, Value>, Problems> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = regular_file::read(path, std::fs::read_to_string)
+        .map_err(|error| unreadable(path, &error.en, &error.zh))?;
     parsed(&text, &path.display().to_string())
 }
 

@@ -54,13 +54,12 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Problems {
+pub(super) fn unreadable(path: &Path, en: &impl fmt::Display, zh: &impl fmt::Display) -> Problems {
     let mut problems = Problems::default();
-    let (path, error) = (path.display().to_string(), error.to_string());
     problems.add(
-        &path,
-        format!("cannot be read: {error}"),
-        format!("无法读取：{error}"),
+        &path.display().to_string(),
+        format!("cannot be read: {en}"),
+        format!("无法读取：{zh}"),
     );
     problems
 }

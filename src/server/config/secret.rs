@@ -1,12 +1,12 @@
 //! Secrets of the configuration: the text itself, or a file that holds it.
 
-use std::io::Error;
 use std::path::Path;
 
 use super::Problems;
 use super::section::Section;
 use crate::credential::Secret;
 use crate::error::Text;
+use crate::server::regular_file;
 
 /// A secret in the configuration: the key of its text, the key of its file, what it is, and where to copy it
 /// from.
@@ -134,7 +134,8 @@ pub(super) fn content_of(
 
 /// Reads the file of a secret, which must not be empty. `instead` is the key of the secret itself, if there is one.
 fn content(base: &Path, file: &str, instead: Option<&str>) -> Result<String, (String, String)> {
-    let text = std::fs::read_to_string(base.join(file))
+    let path = base.join(file);
+    let text = regular_file::read(&path, std::fs::read_to_string)
         .map_err(|error| unreadable(file, &error, instead))?;
     match trimmed(&text) {
         "" => Err((
@@ -152,26 +153,27 @@ fn trimmed(secret: &str) -> &str {
 
 /// Returns the problem of a file that cannot be read. Quotes only what is surely a path: the value may be the
 /// secret itself. `instead` is the key for that, if there is one.
-fn unreadable(file: &str, error: &Error, instead: Option<&str>) -> (String, String) {
+fn unreadable(file: &str, error: &Text, instead: Option<&str>) -> (String, String) {
     let is_path = ["/", "./", "../"]
         .iter()
         .any(|start| file.starts_with(start));
+    let Text { en, zh } = error;
     match instead {
         _ if is_path => (
-            format!("\"{file}\" cannot be read: {error}"),
-            format!("无法读取“{file}”：{error}"),
+            format!("\"{file}\" cannot be read: {en}"),
+            format!("无法读取“{file}”：{zh}"),
         ),
         Some(instead) => (
             format!(
-                "the file cannot be read ({error}); if this is the secret itself, write {instead} instead of {instead}_file"
+                "the file cannot be read ({en}); if this is the secret itself, write {instead} instead of {instead}_file"
             ),
-            format!("无法读取该文件（{error}）；如果写的就是密钥本身，请改用 {instead}"),
+            format!("无法读取该文件（{zh}）；如果写的就是密钥本身，请改用 {instead}"),
         ),
         None => (
             format!(
-                "the file cannot be read ({error}); write the path of a file, not the secret itself"
+                "the file cannot be read ({en}); write the path of a file, not the secret itself"
             ),
-            format!("无法读取该文件（{error}）；请写文件路径，而不是密钥本身"),
+            format!("无法读取该文件（{zh}）；请写文件路径，而不是密钥本身"),
         ),
     }
 }
