@@ -6,7 +6,7 @@
 //! - Network: `routes`, `listener`, `sockets`, `tls`, `systemd`.
 //! - Guards: `connection_guard` (deadlines and eviction), `backpressure`, `host_guard`, `guard_stats`.
 //! - Pages: `pages`, `doctor`, `status`, `openapi`, `authorize` (the page of open platforms).
-//! - Configuration: `config`, `regular_file`, `preflight`, `startup_error`, `reload`,
+//! - Configuration: `config`, `regular_file`, `timed_read`, `preflight`, `startup_error`, `reload`,
 //!   `reload_record`.
 //! - Observability: `ready`, `metrics`, `telemetry`.
 
@@ -39,6 +39,7 @@ mod startup_error;
 mod status;
 pub mod systemd;
 pub mod telemetry;
+mod timed_read;
 pub mod tls;
 
 pub use application::{Application, SandboxOptions};
@@ -46,3 +47,4 @@ pub use guard_stats::{GuardCounts, GuardStats};
 pub use preflight::Preflight;
 pub use reload::{ReloadRequest, Reloaded, Reloader};
 pub use startup_error::StartupError;
+pub(crate) use timed_read::TimedRead;

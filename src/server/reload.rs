@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use super::config::{AccountDefaults, Problems, ProxySettings, ServerSettings, Settings};
 use super::platform_routes::PlatformRoutes;
@@ -162,10 +163,12 @@ impl Reloader {
     }
 
     /// Reads the certificate files again, independent of the configuration.
-    pub fn reload_certificates(&self) {
-        for certificate in &self.certificates {
-            certificate.reload_if_changed();
-        }
+    pub async fn reload_certificates(&self) {
+        let certificates = self.certificates.iter().cloned();
+        let reloads: JoinSet<_> = certificates
+            .map(|certificate| async move { certificate.reload_if_changed().await })
+            .collect();
+        reloads.join_all().await;
     }
 
     fn apps(&self) -> HashSet<AppKey> {

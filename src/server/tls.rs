@@ -20,6 +20,7 @@ use x509_cert::der::Decode as _;
 
 use super::config::TlsSettings;
 use super::regular_file;
+use super::timed_read::TimedRead;
 use crate::clock::{Clock, UnixTime};
 use crate::error::Text;
 use crate::upstream::provider;
@@ -34,8 +35,12 @@ struct Inner {
     files: TlsSettings,
     clock: Clock,
     current: ArcSwap<Loaded>,
+    reading: TimedRead<Result<Pair, CertificateError>>,
     last: Mutex<Last>,
 }
+
+/// A certificate file and its key file.
+type Pair = (Vec<u8>, Vec<u8>);
 
 /// A certificate in use.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ struct Loaded {
 #[derive(Debug)]
 struct Last {
     /// The content of both files, or why they could not be read.
-    seen: Result<(Vec<u8>, Vec<u8>), String>,
+    seen: Result<Pair, String>,
     /// The certificate in the files if it is not valid yet: it is used from the start of its validity.
     early: Option<Loaded>,
     age: Age,
@@ -102,6 +107,7 @@ impl Certificate {
             files: files.clone(),
             clock,
             current: ArcSwap::from_pointee(loaded),
+            reading: TimedRead::default(),
             last,
         };
         let certificate = Self(Arc::new(inner));
@@ -141,10 +147,15 @@ impl Certificate {
     /// Reads the files again and, if they changed, serves the new certificate from the next handshake on,
     /// at the earliest when it becomes valid. An unusable certificate is logged once and changes nothing.
     /// Returns whether the certificate was replaced.
-    pub fn reload_if_changed(&self) -> bool {
+    pub async fn reload_if_changed(&self) -> bool {
+        let files = self.0.files.clone();
+        let found = self.0.reading.run(move || read(&files)).await;
+        self.apply_if_changed(found.unwrap_or_else(|error| Err(CertificateError(error))))
+    }
+
+    fn apply_if_changed(&self, found: Result<Pair, CertificateError>) -> bool {
         let inner = &*self.0;
         let mut last = inner.last.lock();
-        let found = read(&inner.files);
         let seen = found
             .as_ref()
             .map(Clone::clone)
@@ -233,10 +244,7 @@ impl ResolvesServerCert for Inner {
 }
 
 impl Loaded {
-    fn parse(
-        files: &TlsSettings,
-        (cert, key): &(Vec<u8>, Vec<u8>),
-    ) -> Result<Self, CertificateError> {
+    fn parse(files: &TlsSettings, (cert, key): &Pair) -> Result<Self, CertificateError> {
         let (cert_path, key_path) = (files.cert.display(), files.key.display());
         let not_pem = |path: &Display<'_>, what| {
             CertificateError::new(
@@ -325,7 +333,7 @@ impl Loaded {
     }
 }
 
-fn read(files: &TlsSettings) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
+fn read(files: &TlsSettings) -> Result<Pair, CertificateError> {
     let [cert, key] = [&files.cert, &files.key].map(|path| {
         regular_file::read(path, std::fs::read).map_err(|Text { en, zh }| {
             let path = path.display();
@@ -345,8 +353,8 @@ pub(super) async fn watch_certificates(certificates: Vec<Certificate>) {
     every_minute.tick().await;
     loop {
         every_minute.tick().await;
-        for certificate in certificates.clone() {
-            let _ = tokio::task::spawn_blocking(move || certificate.reload_if_changed()).await;
+        for certificate in &certificates {
+            certificate.reload_if_changed().await;
         }
     }
 }

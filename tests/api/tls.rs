@@ -244,11 +244,11 @@ async fn a_new_certificate_in_the_same_files_is_served_and_open_connections_go_o
     let mut open = connect(service.public, &old).await.unwrap();
     assert!(alive(&mut open).await.starts_with(http::OK));
     assert!(
-        !service.certificates[0].reload_if_changed(),
+        !service.certificates[0].reload_if_changed().await,
         "nothing has changed"
     );
     home.put("public", &issue(90));
-    assert!(service.certificates[0].reload_if_changed());
+    assert!(service.certificates[0].reload_if_changed().await);
     assert_eq!(
         service.certificates[0].expires_at(),
         UnixTime(START + 89 * DAY)
@@ -289,17 +289,17 @@ async fn a_bad_new_certificate_is_rejected_and_the_previous_one_stays() {
         home.write("public.crt", cert);
         home.write("public.key", key);
         assert!(
-            !service.certificates[0].reload_if_changed()
-                && !service.certificates[0].reload_if_changed()
+            !service.certificates[0].reload_if_changed().await
+                && !service.certificates[0].reload_if_changed().await
         );
         assert!(connect(service.public, &good).await.is_ok());
     }
     std::fs::remove_file(home.path().join("public.key")).unwrap();
-    assert!(!service.certificates[0].reload_if_changed());
+    assert!(!service.certificates[0].reload_if_changed().await);
     assert!(connect(service.public, &good).await.is_ok());
     home.put("public", &(cert, key));
     assert!(
-        service.certificates[0].reload_if_changed(),
+        service.certificates[0].reload_if_changed().await,
         "and a good one is applied afterwards"
     );
     assert!(connect(service.public, &good).await.is_err());
@@ -320,13 +320,13 @@ async fn a_fifo_in_place_of_a_certificate_is_refused_and_a_good_pair_applied_aga
             error.contains(name) && error.contains("not a regular file"),
             "{error}"
         );
-        assert!(!service.certificates[0].reload_if_changed());
+        assert!(!service.certificates[0].reload_if_changed().await);
         assert!(connect(service.public, &good).await.is_ok());
         std::fs::remove_file(&path).unwrap();
         home.write(name, "");
     }
     home.put("public", &issue(90));
-    assert!(service.certificates[0].reload_if_changed());
+    assert!(service.certificates[0].reload_if_changed().await);
     assert!(connect(service.public, &good).await.is_err());
 }
 
@@ -337,16 +337,16 @@ async fn a_certificate_that_is_valid_from_tomorrow_is_used_from_tomorrow() {
     let good = home.certificate("public");
     home.put("public", &issue_between((2026, 1, 2), (2027, 1, 1)));
     assert!(
-        !service.certificates[0].reload_if_changed()
-            && !service.certificates[0].reload_if_changed()
+        !service.certificates[0].reload_if_changed().await
+            && !service.certificates[0].reload_if_changed().await
     );
     assert!(connect(service.public, &good).await.is_ok());
     clock.advance(Duration::from_secs(DAY));
     assert!(
-        service.certificates[0].reload_if_changed(),
+        service.certificates[0].reload_if_changed().await,
         "it has become valid"
     );
-    assert!(!service.certificates[0].reload_if_changed(), "once");
+    assert!(!service.certificates[0].reload_if_changed().await, "once");
     assert!(connect(service.public, &good).await.is_err());
 }
 

@@ -14,7 +14,7 @@ use wx_jssdk::sandbox::{App, Sandbox};
 use wx_jssdk::server::Reloaded;
 
 use crate::common::program::{BOUND, Running, SECRET, client, command, get, make_fifo, run_in};
-use crate::common::wait::{called, until_ok};
+use crate::common::wait::{called, until, until_ok};
 use crate::operations::world::{Service, TICKET, TOKEN, read};
 
 /// Lets the simulated WeChat know wxa, wxb and wxc.
@@ -763,6 +763,29 @@ async fn a_fifo_in_place_of_a_file_is_refused_and_the_next_reload_is_applied() {
         process.running.log_line("new configuration applied").await;
         assert_eq!(sign(&process.public, "b").await.0, 200);
     }
+    assert_eq!(process.running.stop().await.code, 0);
+}
+
+#[tokio::test]
+async fn a_reload_whose_file_hangs_is_refused_in_20_s_and_a_later_one_is_applied() {
+    let mut process = Process::start(&[A], &["k"]).await;
+    let path = process.home.path().join("wx-jssdk.toml");
+    std::fs::remove_file(&path).unwrap();
+    make_fifo(&path);
+    for words in ["takes longer than 20 s", "has not ended"] {
+        process.running.signal("-HUP").await;
+        let line = process.running.log_line("configuration problem").await;
+        assert!(line.contains(words), "{line}");
+        let status = credential(&process.admin, "a", "access_token", "k").await.0;
+        assert_eq!((sign(&process.public, "a").await.0, status), (200, 200));
+    }
+    // The read that hangs finds a writer, and the end of the file.
+    drop(File::options().write(true).open(&path).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    let good = with_default(&text(&process.sandbox, &[A, B], &["k"]), "a");
+    let is_applied = async || process.hang_up(&good).await.contains("applied");
+    until("the configuration is applied", is_applied).await;
+    assert_eq!(sign(&process.public, "b").await.0, 200);
     assert_eq!(process.running.stop().await.code, 0);
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::signal::unix::Signal;
 
 use super::Serve;
-use crate::server::{Preflight, Reloader, systemd};
+use crate::error::Text;
+use crate::server::config::{Problem, Problems};
+use crate::server::{Preflight, Reloader, TimedRead, systemd};
 
 /// Reloads the configuration on each SIGHUP and each request of an operator, outside the threads that serve:
 /// it may have ten thousand files.
@@ -17,6 +19,7 @@ pub(super) async fn reload_on_request(
 ) {
     let serve = Arc::new((serve, running));
     let mut requests = reloader.requests().expect("it is asked for once");
+    let files = TimedRead::default();
     loop {
         let request = tokio::select! {
             signal = hangup.recv() => match signal {
@@ -27,27 +30,32 @@ pub(super) async fn reload_on_request(
         };
         let serve = serve.clone();
         systemd::reloading();
-        let looking = reloader.clone();
-        let _ = tokio::task::spawn_blocking(move || looking.reload_certificates()).await;
-        let read = tokio::task::spawn_blocking(move || serve.0.settings_beside(&serve.1)).await;
-        let result = match read {
+        let (read, ()) = tokio::join!(
+            files.run(move || serve.0.settings_beside(&serve.1)),
+            reloader.reload_certificates(),
+        );
+        let result = match read.unwrap_or_else(|error| Err(unread(error))) {
             // The reloader logs each problem of a rejected configuration.
-            Ok(Ok(settings)) => {
+            Ok(settings) => {
                 settings.log_exposed_files();
-                Some(reloader.reload(settings))
+                reloader.reload(settings)
             }
-            Ok(Err(problems)) => {
+            Err(problems) => {
                 reloader.refuse(&problems);
-                Some(Err(problems))
-            }
-            Err(error) => {
-                tracing::error!(%error, "configuration could not be reloaded");
-                None
+                Err(problems)
             }
         };
         systemd::ready();
-        if let (Some(request), Some(result)) = (request, result) {
+        if let Some(request) = request {
             request.answer(result);
         }
     }
+}
+
+/// Reports that the configuration could not be read as a whole.
+fn unread(error: Text) -> Problems {
+    Problems(vec![Problem {
+        path: "the configuration".to_owned(),
+        what: error,
+    }])
 }

@@ -482,7 +482,7 @@ async fn an_expiring_certificate_is_reported_once_and_its_successor_too() {
     let exported = "wx_jssdk_certificate_expires_soon_timestamp_seconds";
     assert_eq!(scrape.value(exported, &setting), Some(soon));
     issue((2027, 1, 1));
-    assert!(service.certificates()[0].reload_if_changed());
+    assert!(service.certificates()[0].reload_if_changed().await);
     let requests = receiver.wait_for(2, &service).await;
     assert_eq!(requests.len(), 2);
     let text = events(&requests)[1]["text"].as_str().unwrap().to_owned();
