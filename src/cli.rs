@@ -29,6 +29,7 @@ use clap::{Parser, Subcommand};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
+use crate::server::TOO_FEW_THREADS;
 use crate::server::config::{Problems, Settings};
 
 /// The WeChat JS-SDK signing backend · 微信 JS-SDK 签名服务
@@ -172,7 +173,8 @@ fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        .build()?;
+        .build()
+        .map_err(|_| Unusable::Usage(TOO_FEW_THREADS.to_owned()))?;
     let ended = runtime.block_on(command);
     runtime.shutdown_timeout(EXIT_LIMIT);
     ended

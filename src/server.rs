@@ -47,4 +47,5 @@ pub use guard_stats::{GuardCounts, GuardStats};
 pub use preflight::Preflight;
 pub use reload::{ReloadRequest, Reloaded, Reloader};
 pub use startup_error::StartupError;
+pub(crate) use startup_error::TOO_FEW_THREADS;
 pub(crate) use timed_read::TimedRead;

@@ -25,7 +25,7 @@ use super::reload_record::ReloadRecord;
 use super::routes::{Guards, Watchers, admin, public};
 use super::shutdown::{SLACK, shut_down};
 use super::sockets::HandedOver;
-use super::startup_error::{StartupError, check_addresses};
+use super::startup_error::{StartupError, TOO_FEW_THREADS, check_addresses};
 use super::systemd;
 use super::telemetry;
 use super::tls::{Certificate, watch_certificates};
@@ -421,16 +421,17 @@ async fn serve(
     };
     tokio::select! {
         failed = started => failed,
-        Some(ended) = serving.join_next() => ended
-            .unwrap_or_else(|_| Err(io::Error::other(TOO_FEW_THREADS))),
+        Some(ended) = serving.join_next() => match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            // A thread was refused, of which actix makes an error or a panic.
+            _ => Err(io::Error::other(TOO_FEW_THREADS)),
+        },
     }
 }
 
 /// How long the threads of the listeners may take to start, on a busy machine.
 const START_TIME: Duration = Duration::from_secs(20);
-
-const TOO_FEW_THREADS: &str = "the threads of the listeners cannot be started: raise the limit of threads (TasksMax=, --pids-limit, ulimit -u)\n    \
-    无法启动监听线程：请调高线程数上限（TasksMax、--pids-limit 或 ulimit -u）";
 
 const STANDS_STILL: &str = "a thread stands still, and did not end in time: a disk or a pipe may not answer\n    \
     有线程停住，未能按时退出：可能是磁盘或管道没有响应";
