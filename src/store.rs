@@ -31,6 +31,8 @@ mod encryption;
 pub(crate) mod error;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(any(feature = "file", feature = "sql"))]
+mod file_thread;
 mod ignored;
 mod instrumented;
 mod memory;

@@ -171,6 +171,9 @@ fn store_advice(error: &StoreError) -> &'static str {
         StoreError::Disk { .. } => {
             " (store.path)\n    无法读写凭证文件：请检查 store.path 所在目录是否存在、是否有读写权限、磁盘是否已满"
         }
+        StoreError::NoThread { .. } => {
+            "\n    无法创建读写凭证文件的线程：请提高线程数上限（systemd 的 TasksMax、容器的 --pids-limit、ulimit -u）"
+        }
         StoreError::Address { .. } => "\n    store.url 无法使用：请检查其格式",
         StoreError::OtherKey { key: None, .. } => {
             "\n    已设置密钥，但存储中的记录是明文：为已有的存储启用加密时，请设置 store.accept_unencrypted = true，完成后再去掉"

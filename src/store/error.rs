@@ -30,6 +30,16 @@ pub enum StoreError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// The thread that reads and writes the store's file cannot be started.
+    #[error(
+        "{place}: its thread cannot be started: {problem}: raise the limit of threads (systemd: TasksMax, containers: --pids-limit, shells: ulimit -u)"
+    )]
+    NoThread {
+        /// The store.
+        place: String,
+        /// The system's error.
+        problem: String,
+    },
     /// The store's address is invalid.
     #[error("invalid store address: {problem}")]
     Address {

@@ -10,12 +10,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
 use self::disk::Disk;
+use super::file_thread::FileThread;
 use super::memory::{Entry, Records};
 use super::{Claim, Document, EncryptionKeys, Inner, Saved, Store, StoreError};
 use crate::clock::UnixTime;
@@ -26,13 +26,16 @@ mod disk;
 /// The file store.
 pub(super) struct FileStore {
     path: PathBuf,
+    content: Arc<Content>,
+    /// Runs the commits. Changes made during one are written together in the next one.
+    thread: FileThread,
+    bound: Duration,
+}
+
+/// The content in memory and on disk.
+struct Content {
     state: Mutex<State>,
     disk: Mutex<Disk>,
-    /// Held during a commit. Changes made meanwhile are written together in the next one.
-    turn: Arc<tokio::sync::Mutex<()>>,
-    /// Whether a caller has waited in vain for the commit that has the turn.
-    is_hanging: AtomicBool,
-    bound: Duration,
 }
 
 /// The content in memory, and how much of it is on disk.
@@ -62,7 +65,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::InUse`] if another process or another store uses it, [`StoreError::Disk`] if it cannot be read or
-    /// written.
+    /// written, [`StoreError::NoThread`] if the thread that writes it cannot be started.
     pub fn file(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
         let file = FileStore::open(path.as_ref())?;
         Ok(Self::new(Inner::File(Arc::new(file))))
@@ -72,6 +75,7 @@ impl Store {
 impl FileStore {
     /// Opens the file, or creates it.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let thread = FileThread::start(&path.display().to_string())?;
         let (disk, entries) = Disk::open(path)?;
         let mut state = State::default();
         for (name, entry) in entries {
@@ -79,10 +83,11 @@ impl FileStore {
         }
         Ok(Self {
             path: disk.path.clone(),
-            state: Mutex::new(state),
-            disk: Mutex::new(disk),
-            turn: Arc::default(),
-            is_hanging: AtomicBool::new(false),
+            content: Arc::new(Content {
+                state: Mutex::new(state),
+                disk: Mutex::new(disk),
+            }),
+            thread,
             bound: BOUND,
         })
     }
@@ -96,7 +101,7 @@ impl FileStore {
     }
 
     pub(super) async fn save(
-        self: &Arc<Self>,
+        &self,
         name: String,
         credential: &Credential,
         outdated: Option<&Credential>,
@@ -107,17 +112,14 @@ impl FileStore {
     }
 
     /// Returns a document when it is on disk.
-    pub(super) async fn document(
-        self: &Arc<Self>,
-        name: &str,
-    ) -> Result<Option<Document>, StoreError> {
+    pub(super) async fn document(&self, name: &str) -> Result<Option<Document>, StoreError> {
         self.change(|state| (state.records.document(name).cloned(), state.change_of(name)))
             .await
     }
 
     /// Returns the documents of a group when they are on disk.
     pub(super) async fn documents(
-        self: &Arc<Self>,
+        &self,
         group: &str,
     ) -> Result<Vec<(String, Document)>, StoreError> {
         self.change(|state| {
@@ -130,7 +132,7 @@ impl FileStore {
     }
 
     pub(super) async fn save_document(
-        self: &Arc<Self>,
+        &self,
         name: &str,
         document: &Document,
     ) -> Result<Result<(), Option<Document>>, StoreError> {
@@ -145,11 +147,7 @@ impl FileStore {
         .await
     }
 
-    pub(super) async fn count_call(
-        self: &Arc<Self>,
-        name: String,
-        now: UnixTime,
-    ) -> Result<u64, StoreError> {
+    pub(super) async fn count_call(&self, name: String, now: UnixTime) -> Result<u64, StoreError> {
         self.change(|state| {
             let (count, touched) = state.records.count_call(name, now);
             (count, state.touch(touched))
@@ -161,11 +159,7 @@ impl FileStore {
         self.state().records.numbers(names)
     }
 
-    pub(super) async fn set_block(
-        self: &Arc<Self>,
-        name: String,
-        until: UnixTime,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn set_block(&self, name: String, until: UnixTime) -> Result<(), StoreError> {
         self.change(|state| {
             state.records.put(name.clone(), Entry::Block(until));
             ((), state.touch([name]))
@@ -174,7 +168,7 @@ impl FileStore {
     }
 
     pub(super) async fn claim_refresh(
-        self: &Arc<Self>,
+        &self,
         name: String,
         now: UnixTime,
         min_gap: Duration,
@@ -194,64 +188,33 @@ impl FileStore {
     }
 
     /// Checks that the file is still there and complete; rewrites it if not.
-    pub(super) async fn ping(self: &Arc<Self>) -> Result<(), StoreError> {
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
         // No change has this number, so none makes the check unnecessary.
         self.durable(u64::MAX).await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
+        self.content.state.lock()
     }
 
     /// Does work on the state. Returns its result when the change that it names is on disk.
-    async fn change<T>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&mut State) -> (T, u64),
-    ) -> Result<T, StoreError> {
+    async fn change<T>(&self, work: impl FnOnce(&mut State) -> (T, u64)) -> Result<T, StoreError> {
         let (done, change) = work(&mut self.state());
         self.durable(change).await.map(|()| done)
     }
 
     /// Returns when this change is on disk. After a timeout the commit continues in the background, and
     /// callers do not wait for it again.
-    async fn durable(self: &Arc<Self>, change: u64) -> Result<(), StoreError> {
+    async fn durable(&self, change: u64) -> Result<(), StoreError> {
         if self.state().durable >= change {
             return Ok(());
         }
-        let commit = tokio::time::timeout(self.bound, self.commit_elsewhere(change)).await;
-        commit.unwrap_or_else(|_| {
-            // A commit that has ended meanwhile has given up the turn.
-            let is_hanging = self.turn.try_lock().is_err();
-            self.is_hanging.store(is_hanging, Ordering::Relaxed);
-            Err(self.slow())
-        })
-    }
-
-    /// Runs [`FileStore::commit`] on a thread that may block, unless the change is on disk when its turn
-    /// comes. The thread has the turn, so a disk that hangs blocks one thread at most.
-    async fn commit_elsewhere(self: &Arc<Self>, change: u64) -> Result<(), StoreError> {
-        let turn = Arc::clone(&self.turn);
-        let turn = match self.is_hanging.load(Ordering::Relaxed) {
-            true => turn.try_lock_owned().map_err(|_| self.slow())?,
-            false => turn.lock_owned().await,
-        };
-        if self.state().durable >= change {
-            return Ok(());
-        }
-        let store = Arc::clone(self);
-        let commit = tokio::task::spawn_blocking(move || {
-            let done = store.commit();
-            store.is_hanging.store(false, Ordering::Relaxed);
-            drop(turn);
-            done
+        let content = Arc::clone(&self.content);
+        let commit = self.thread.run(self.bound, move || {
+            let is_durable = content.state.lock().durable >= change;
+            if is_durable { Ok(()) } else { content.commit() }
         });
-        commit.await.unwrap_or_else(|_| {
-            let problem = "the writing task was stopped: the process is shutting down".to_owned();
-            Err(StoreError::Disk {
-                path: self.path.display().to_string(),
-                problem,
-            })
-        })
+        commit.await.unwrap_or_else(|| Err(self.slow()))
     }
 
     fn slow(&self) -> StoreError {
@@ -260,7 +223,9 @@ impl FileStore {
             within: self.bound,
         }
     }
+}
 
+impl Content {
     /// Writes all changes that are not on disk yet in one transaction, or everything if the file has been
     /// changed. Failed writes are retried with the next commit.
     fn commit(&self) -> Result<(), StoreError> {
@@ -274,23 +239,27 @@ impl FileStore {
     }
 
     fn write_to(&self, disk: &mut Disk) -> Result<(), StoreError> {
-        if disk.reopen_if_changed(|entries| self.state().is_on_disk(entries))? {
+        if disk.reopen_if_changed(|entries| self.state.lock().is_on_disk(entries))? {
             // The content of a reopened file is not trusted.
-            self.state().touch_all();
+            self.state.lock().touch_all();
         }
-        let (change, batch) = self.state().batch();
+        let (change, batch) = self.state.lock().batch();
         if !batch.is_empty() {
             disk.write(&batch)?;
         }
-        self.state().written(change, batch);
+        self.state.lock().written(change, batch);
         Ok(())
     }
 }
 
-/// Repairs the file before the process ends, if it was changed since the last check.
+/// Repairs the file before the process ends, if it was changed since the last check. A disk that hangs is not waited for
+/// any longer than in a change.
 impl Drop for FileStore {
     fn drop(&mut self) {
-        let _ = self.commit(); // an error has been logged already
+        let content = Arc::clone(&self.content);
+        self.thread.run_blocking(self.bound, move || {
+            let _ = content.commit(); // an error has been logged already
+        });
     }
 }
 
@@ -401,22 +370,18 @@ const BOUND: Duration = Duration::from_secs(5);
 mod tests {
     use super::*;
 
+    fn open(directory: &tempfile::TempDir) -> FileStore {
+        let mut file = FileStore::open(&directory.path().join("wx-jssdk.redb")).unwrap();
+        file.bound = Duration::from_millis(20);
+        file
+    }
+
     #[tokio::test]
     async fn a_disk_that_hangs_blocks_one_thread_and_no_caller() {
         let directory = tempfile::tempdir().unwrap();
-        let mut file = FileStore::open(&directory.path().join("wx-jssdk.redb")).unwrap();
-        file.bound = Duration::from_millis(20);
+        let file = open(&directory);
         let slow = Err(file.slow());
-        let file = Arc::new(file);
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        let disk = Arc::clone(&file);
-        let (locked, is_locked) = std::sync::mpsc::channel();
-        let disk = std::thread::spawn(move || {
-            let _hanging = disk.disk.lock();
-            locked.send(()).unwrap();
-            released.recv()
-        });
-        is_locked.recv().unwrap();
+        let release = file.thread.hang();
         assert_eq!(file.ping().await, slow);
         for name in ["block:one", "block:two"] {
             tokio::select! {
@@ -425,12 +390,18 @@ mod tests {
                 () = std::future::ready(()) => panic!("{name} waited for the disk"),
             }
         }
-        assert_eq!(Arc::strong_count(&file), 3, "one commit waits for the disk");
         drop(release);
-        let _ = disk.join().unwrap();
         while file.ping().await.is_err() {
             tokio::task::yield_now().await;
         }
         assert!(file.state().dirty.is_empty(), "the changes are on disk");
+    }
+
+    #[test]
+    fn the_end_of_a_store_does_not_wait_for_a_disk_that_hangs() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = open(&directory);
+        let _hanging = file.thread.hang();
+        drop(file);
     }
 }

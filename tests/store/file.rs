@@ -741,6 +741,22 @@ async fn a_file_deleted_replaced_cut_or_damaged_is_rewritten_from_memory() {
     }
 }
 
+#[test]
+fn a_change_is_saved_while_the_runtime_has_no_thread_for_it() {
+    let (_directory, path) = place();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().max_blocking_threads(1);
+    runtime.build().unwrap().block_on(async {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let occupied = tokio::task::spawn_blocking(move || released.recv());
+        let store = Store::file(&path).unwrap();
+        let saved = store.save(&key(), &credential(1)).await;
+        drop(release);
+        assert_eq!(saved, Ok(Saved::Stored));
+        assert!(occupied.await.unwrap().is_err());
+    });
+}
+
 #[tokio::test]
 async fn a_change_to_the_file_just_before_the_end_is_noticed_at_the_end() {
     for (what, meddle) in meddling() {
