@@ -12,6 +12,7 @@ mod link;
 mod presence;
 mod quota;
 mod schema;
+mod sqlite_file;
 mod target;
 
 use std::collections::HashMap;
@@ -63,8 +64,11 @@ impl Store {
     /// the options of the URL (`sslmode`, `sslrootcert`; `ssl-mode`, `ssl-ca`). Every operation ends within
     /// 250 ms, if necessary with an error. Table names start with `table_prefix`.
     ///
+    /// The connections belong to the runtime in which this is called, or else to that of the operation that connects.
+    ///
     /// # Errors
-    /// [`StoreError::Address`] if the URL or the prefix is invalid.
+    /// [`StoreError::Address`] if the URL or the prefix is invalid, [`StoreError::NoThread`] if the thread for the file
+    /// of SQLite cannot be started.
     pub fn sql(url: &str, table_prefix: &str) -> Result<Self, StoreError> {
         Self::sql_within(url, table_prefix, BOUND)
     }
@@ -109,7 +113,7 @@ impl SqlStore {
         Ok(Self {
             dialect: target.dialect,
             place: target.place.clone(),
-            link: Link::new(target, schema),
+            link: Link::new(target, schema)?,
             prefix: prefix.to_owned(),
             bound,
             unparsable: Ignored::default(),
@@ -362,11 +366,15 @@ impl SqlStore {
                 if attempts == self.link.attempts() {
                     self.link.drop_idle();
                 }
-                Err(StoreError::Slow {
-                    place,
-                    within: self.bound,
-                })
+                Err(self.slow())
             }
+        }
+    }
+
+    fn slow(&self) -> StoreError {
+        StoreError::Slow {
+            place: self.place.clone(),
+            within: self.bound,
         }
     }
 }
@@ -374,4 +382,57 @@ impl SqlStore {
 /// Returns a number as the database holds it.
 fn number(number: u64) -> Value<'static> {
     Number(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+    use crate::store::Node;
+    use tokio::runtime::Builder;
+
+    fn sqlite(directory: &tempfile::TempDir, bound: Duration) -> SqlStore {
+        let url = format!("sqlite://{}/store.sqlite", directory.path().display());
+        SqlStore::new(&url, "", bound).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_stops_neither_the_runtime_nor_the_next_caller() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = sqlite(&directory, Duration::from_secs(20));
+        let (node, now) = (Node::new("web-1"), UnixTime(1_704_067_200));
+        store.announce(&node, now).await.unwrap();
+        store.bound = Duration::from_millis(20);
+        let release = store.link.hang();
+        assert_eq!(store.announce(&node, now).await, Err(store.slow()));
+        store.link.forget();
+        store.bound = Duration::from_secs(20);
+        let error = store.ping().await.unwrap_err().to_string();
+        assert!(error.contains("its disk does not answer"), "{error}");
+        drop(release);
+        while store.ping().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(store.announce(&node, now).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_outlives_the_runtime_that_asked_for_it_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = sqlite(&directory, Duration::from_secs(20));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let other = Builder::new_current_thread().enable_time().build().unwrap();
+                other.block_on(async {
+                    tokio::select! {
+                        biased;
+                        _ = store.ping() => panic!("it did not have to connect"),
+                        () = std::future::ready(()) => {}
+                    }
+                });
+            });
+        });
+        assert_eq!(store.ping().await, Ok(()));
+        assert_eq!(store.link.attempts(), 1, "the second one found it");
+    }
 }

@@ -1,6 +1,5 @@
 //! The connections: opened on demand, at most [`MOST`], and kept while they work.
 
-use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,12 +8,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Executor as _};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::dialect::Dialect;
 use super::error::Failure;
 use super::schema::Schema;
-use super::target::{Target, create_private};
+use super::sqlite_file::{FileId, SqliteFile};
+use super::target::Target;
+use crate::store::StoreError;
 
 /// The connections of one store.
 pub(super) struct Link(Arc<Inner>);
@@ -22,9 +24,11 @@ pub(super) struct Link(Arc<Inner>);
 struct Inner {
     options: AnyConnectOptions,
     dialect: Dialect,
-    /// The file of SQLite.
-    file: Option<String>,
+    file: Option<SqliteFile>,
     schema: Schema,
+    /// Where connections are made and used: not on the thread of a server that happens to ask. `None`: where they are
+    /// asked for.
+    runtime: Option<Handle>,
     idle: Mutex<Idle>,
     places: Arc<Semaphore>,
 }
@@ -36,8 +40,8 @@ struct Idle {
     era: u64,
     /// Number of attempts to connect.
     attempts: u64,
-    /// Device and inode of SQLite's file when it was opened.
-    file_id: Option<(u64, u64)>,
+    /// SQLite's file when it was opened.
+    file_id: FileId,
     /// The era in which all tables were there.
     checked: Option<u64>,
 }
@@ -46,18 +50,21 @@ struct Idle {
 type Running<'c, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'c>>;
 
 impl Link {
-    pub(super) fn new(target: Target, schema: Schema) -> Self {
-        Self(Arc::new(Inner {
+    pub(super) fn new(target: Target, schema: Schema) -> Result<Self, StoreError> {
+        let place = &target.place;
+        let file = target.file.map(|path| SqliteFile::new(path, place));
+        Ok(Self(Arc::new(Inner {
             options: target.options.disable_statement_logging(),
             dialect: target.dialect,
-            file: target.file,
+            file: file.transpose()?,
             schema,
+            runtime: Handle::try_current().ok(),
             idle: Mutex::default(),
             places: Arc::new(Semaphore::new(match target.dialect {
                 Dialect::Sqlite => 1,
                 _ => MOST,
             })),
-        }))
+        })))
     }
 
     /// Runs a statement on a connection to a database that has all tables. A caller that stops waiting stops
@@ -78,7 +85,8 @@ impl Link {
         };
         let inner = self.0.clone();
         let (caller, answer) = oneshot::channel();
-        tokio::spawn(async move {
+        let runtime = self.0.runtime.clone();
+        runtime.unwrap_or_else(Handle::current).spawn(async move {
             let connected = match idle {
                 Some(connection) => Ok(connection),
                 None => inner.connect(era).await,
@@ -115,26 +123,31 @@ impl Link {
     }
 
     /// Gives up the connection if another program deleted or replaced SQLite's file. Otherwise this process would
-    /// continue in a file that no other process finds.
-    pub(super) fn leave_changed_file(&self) {
-        let Some(file) = &self.0.file else {
-            return;
+    /// continue in a file that no other process finds. `None` if the disk does not answer within `limit`.
+    pub(super) async fn leave_changed_file(&self, limit: Duration) -> Option<()> {
+        let known = self.0.idle.lock().file_id;
+        let (Some(file), Some(_)) = (&self.0.file, known) else {
+            return Some(());
         };
-        let Some(known) = self.0.idle.lock().file_id else {
-            return;
-        };
-        let change = match std::fs::metadata(file) {
-            Ok(found) if id_of(&found) == Some(known) => return,
+        let change = match file.id(limit).await? {
+            Ok(found) if found == known => return Some(()),
             Ok(_) => "replaced",
             Err(error) if error.kind() == ErrorKind::NotFound => "deleted",
-            Err(_) => return,
+            Err(_) => return Some(()),
         };
         tracing::warn!(
-            file,
+            file = file.path(),
             change,
             "store file deleted or replaced by another program: what it lacks is written again from memory"
         );
         self.forget();
+        Some(())
+    }
+
+    /// Makes the disk of SQLite's file hang until the sender is dropped.
+    #[cfg(test)]
+    pub(super) fn hang(&self) -> std::sync::mpsc::Sender<()> {
+        self.0.file.as_ref().unwrap().hang()
     }
 
     /// Gives up all connections: the server restarted or failed over, or lost its tables.
@@ -168,14 +181,15 @@ impl Inner {
     /// Opens a connection to a database that has all tables.
     async fn open(&self, era: u64) -> Result<AnyConnection, Failure> {
         let failed = |error| self.dialect.classify(&error);
+        let late = || Failure::Lost("its disk does not answer".to_owned());
         if let Some(file) = &self.file {
-            create_private(file);
+            file.create_private(CONNECT).await.ok_or_else(late)?;
         }
         let mut connection = self.options.connect().await.map_err(failed)?;
         if let Some(file) = &self.file {
             connection.execute(SQLITE).await.map_err(failed)?;
-            let found = std::fs::metadata(file).ok();
-            self.idle.lock().file_id = found.as_ref().and_then(id_of);
+            let found = file.id(CONNECT).await.ok_or_else(late)?;
+            self.idle.lock().file_id = found.unwrap_or_default();
         }
         if self.idle.lock().checked != Some(era) {
             self.schema.prepare(&mut connection).await?;
@@ -189,20 +203,6 @@ impl Inner {
         if idle.era == era {
             idle.connections.push(connection);
         }
-    }
-}
-
-/// Returns device and inode, if the system has them.
-fn id_of(file: &Metadata) -> Option<(u64, u64)> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        Some((file.dev(), file.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = file;
-        None
     }
 }
 

@@ -17,7 +17,8 @@ impl SqlStore {
         node: &Node,
         now: UnixTime,
     ) -> Result<Vec<PeerNode>, StoreError> {
-        self.link.leave_changed_file();
+        let look = self.link.leave_changed_file(self.bound);
+        look.await.ok_or_else(|| self.slow())?;
         let time = self.dialect.now();
         let update = format!("UPDATE {{}}nodes SET seen_at = {time} WHERE node = ?");
         let insert = format!("INTO {{}}nodes (node, seen_at) VALUES (?, {time})");

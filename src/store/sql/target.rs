@@ -125,16 +125,6 @@ pub(super) fn prefix(prefix: &str) -> Result<&str, StoreError> {
     }
 }
 
-/// Creates the file for this user only, because it will hold secrets. SQLite gives its other files the same
-/// mode, and reports what fails here when it opens the file.
-pub(super) fn create_private(path: &str) {
-    let mut options = std::fs::OpenOptions::new();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let _ = options.open(path);
-}
-
 /// Returns an error that says what to write, and never what was written, which may contain a password.
 fn refuse(problem: &str) -> StoreError {
     StoreError::Address {
