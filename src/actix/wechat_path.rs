@@ -137,7 +137,7 @@ impl<'a> WechatPath<'a> {
         self.is(COMPONENT_CLEAR_QUOTA)
     }
 
-    /// Returns whether the answer has secrets that no key may get besides what a client needs.
+    /// Returns whether the answer may contain secrets that no API key may read. The rest of it is for the client.
     pub(crate) fn returns_secrets(self) -> bool {
         RETURNS_SECRETS.iter().any(|path| self.is(path))
     }
@@ -175,8 +175,8 @@ const ISSUES_TOKENS: [&str; 9] = [
     "/cgi-bin/service/get_suite_token",
 ];
 
-/// What quotes an earlier request with its token or AppSecret, and what returns the refresh tokens of the accounts
-/// that authorised an open platform.
+/// Paths whose answers contain tokens or AppSecrets of earlier requests, or the refresh tokens of the accounts that
+/// authorised an open platform.
 const RETURNS_SECRETS: [&str; 3] = [
     "/cgi-bin/openapi/rid/get",
     "/cgi-bin/component/api_get_authorizer_info",

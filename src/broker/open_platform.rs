@@ -39,7 +39,7 @@ use crate::account::Account;
 use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, Kind, Secret};
 use crate::error::{Error, Failure, PlatformProblem, UpstreamError};
-use crate::platform::authorizer::{State, Todo};
+use crate::platform::authorizer::Todo;
 use crate::platform::{AuthorizationCode, Authorizer, EventKind, PlatformTicket, PushEvent};
 use crate::store::StoreError;
 use crate::upstream::Upstream;
@@ -348,10 +348,7 @@ impl AccountEntry {
 impl Known {
     fn snapshot(&self, name: &str, now: UnixTime) -> PlatformSnapshot {
         let records = || self.authorizers.values();
-        let needs_authorization = records().filter(|record| {
-            let is_authorized = matches!(record.state, State::Active | State::NeedsAuthorization);
-            is_authorized && !record.is_usable()
-        });
+        let needs_authorization = records().filter(|record| record.must_authorize_again());
         let mut needs_authorization: Vec<_> = needs_authorization
             .map(|record| record.app_id.clone())
             .collect();

@@ -69,7 +69,7 @@ impl PlatformProblem {
             ),
             Self::NoApiPermission => Text::new(
                 "The account granted the open platform no API permission, so WeChat issues no token for it",
-                "该账号没有授予第三方平台任何接口权限，微信不为其颁发 token",
+                "该账号没有授予第三方平台任何接口权限，微信不会为该账号下发 token",
             ),
             Self::NeedsAuthorization => Text::new(
                 "WeChat no longer accepts the refresh token of this account, and its list of authorised accounts has no other",

@@ -117,7 +117,7 @@ problem_codes! {
         r#"`reject` 的请求体是 `{"value": "…"}`"#;
     AccountRequired: "account_required", 400, "Account required",
         "The request names no account, and there is no default: server.default_account is empty, and the configuration has several accounts that sign pages, or none.",
-        "请求未指定账号，也没有默认账号：未设置 server.default_account，且配置文件中可签名的账号有多个或没有。",
+        "请求未指定账号，也没有默认账号：未设置 server.default_account，且配置文件中没有可签名的账号，或不止一个。",
         "Send `account=` (always for `PLATFORM/APPID`), or set `server.default_account` to an account of the configuration",
         "请求带上 `account=`（`平台名/AppID` 必须带上），或将 `server.default_account` 设为配置文件中的账号";
     Unauthorized: "unauthorized", 401, "API key required",

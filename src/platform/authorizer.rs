@@ -198,6 +198,17 @@ impl Authorizer {
         self.state == State::Active && self.refresh_token.is_some()
     }
 
+    /// Whether its owner has to authorise the platform again, because WeChat accepts no token of it or gave none.
+    #[must_use]
+    pub fn must_authorize_again(&self) -> bool {
+        self.state == State::NeedsAuthorization || self.has_no_permission()
+    }
+
+    /// Whether WeChat redeemed its code without a refresh token: it granted no permission to call APIs.
+    fn has_no_permission(&self) -> bool {
+        self.state == State::Active && self.refresh_token.is_none() && self.code.is_none()
+    }
+
     /// `authorized` or `updateauthorized` arrived.
     pub fn authorized(&mut self, code: &AuthorizationCode, create_time: UnixTime) -> Todo {
         let event = Authorization {
@@ -224,7 +235,7 @@ impl Authorizer {
             expires_at: code.expires_at,
             is_claimed: false,
         });
-        if self.state != State::Active {
+        if !self.is_usable() {
             self.state = State::Pending;
         }
         Todo::Redeem
@@ -430,6 +441,9 @@ impl Authorizer {
         if self.refresh_token.is_some() {
             // Another node has replaced the refused one.
             return refused.map_or(Todo::Nothing, |_| Todo::Refresh);
+        }
+        if refused.is_none() && self.has_no_permission() {
+            return Todo::Nothing;
         }
         self.state = State::NeedsAuthorization;
         Todo::Alert

@@ -257,10 +257,8 @@ impl Component {
         }
     }
 
-    /// A second authorisation without a cancellation ends the access token. WeChat pushes it only if the permission
-    /// sets changed.
-    /// Returns the CreateTime of an event about this account: later than that of the event before. Scripts do within
-    /// a second what owners do within minutes, and platforms order the events by their seconds.
+    /// Returns the CreateTime of an event about this account: later than that of the event before. A test causes within
+    /// one second events that are minutes apart in practice, and platforms order events by the second.
     pub(super) fn event_time(&mut self, app_id: &str, wall: UnixTime) -> UnixTime {
         let known = self.authorizers.iter_mut().find(|it| it.app_id == app_id);
         known.map_or(wall, |authorizer| {
@@ -270,6 +268,8 @@ impl Component {
         })
     }
 
+    /// A second authorisation without a cancellation ends the access token. WeChat pushes it only if the permission
+    /// sets changed.
     fn grant(
         &mut self,
         app_id: String,

@@ -52,13 +52,13 @@ pub(super) struct Rest {
 }
 
 impl Answer {
-    /// Reads the beginning of an answer: a JSON object of up to `limit` bytes completely, of any other
-    /// answer one chunk.
+    /// Reads the beginning of an answer: a JSON object of up to [`PEEKED`] bytes completely, of any other
+    /// answer one chunk; one that is to be redacted up to [`REDACTABLE`] bytes.
     pub(super) async fn peek(
         response: Response<UpstreamBody>,
         lent: Lent,
         is_head: bool,
-        limit: usize,
+        is_redacted: bool,
     ) -> hyper::Result<Self> {
         let (head, body) = response.into_parts();
         // These have no body, whatever length they declare.
@@ -88,9 +88,10 @@ impl Answer {
         answer.first = first;
         let encoded = answer.headers.get(CONTENT_ENCODING);
         let is_encoded = encoded.is_some_and(|encoding| encoding != "identity");
+        let limit = if is_redacted { REDACTABLE } else { PEEKED };
         let is_small = answer.length.is_none_or(|length| length <= limit as u64);
-        let mut is_read =
-            is_encoded || !is_small || !answer.first.trim_ascii_start().starts_with(b"{");
+        let has_errcode = answer.first.trim_ascii_start().starts_with(b"{");
+        let mut is_read = is_encoded || !is_small || !(has_errcode || is_redacted);
         let mut joined: Option<BytesMut> = None;
         while !is_read && let Some(chunk) = chunk(&mut body).await? {
             let joined = joined.get_or_insert_with(|| BytesMut::from(&answer.first[..]));
@@ -130,6 +131,9 @@ impl Answer {
     /// Returns false if the answer is not text, so that they are still in it.
     #[must_use]
     pub(super) fn redact(&mut self, app_secret: &str) -> bool {
+        if self.first.is_empty() {
+            return true;
+        }
         // Written again, JSON has one spelling for each character.
         let text = match serde_json::from_slice::<Value>(&self.first) {
             Ok(json) => json.to_string(),
@@ -318,10 +322,10 @@ const HOP_BY_HOP: [&str; 8] = [
 ];
 
 /// Larger than any error of WeChat.
-pub(super) const PEEKED: usize = 64 * 1024;
+const PEEKED: usize = 64 * 1024;
 
 /// Larger than a list of 500 authorised accounts, WeChat's longest answer with secrets.
-pub(super) const REDACTABLE: usize = 512 * 1024;
+const REDACTABLE: usize = 512 * 1024;
 
 /// How the names of secrets end: `component_appsecret`, `authorizer_refresh_token`.
 const SECRETS: [&str; 4] = ["access_token", "refresh_token", "secret", "verify_ticket"];

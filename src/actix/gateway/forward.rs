@@ -16,7 +16,7 @@ use tracing::{debug, info};
 
 use super::super::dropin::reply::Refusal;
 use super::super::dropin::system_of;
-use super::answer::{Answer, PEEKED, REDACTABLE};
+use super::answer::Answer;
 use super::caller::Caller;
 use super::connections::Connections;
 use super::outgoing_request::{self, Query};
@@ -261,10 +261,7 @@ impl Call<'_> {
         let (upstream, account) = (self.shared.broker.upstream(), &self.caller.account);
         let method = self.incoming.method();
         let is_head = method == Method::HEAD;
-        let limit = match self.path.returns_secrets() {
-            true => REDACTABLE,
-            false => PEEKED,
-        };
+        let is_redacted = self.path.returns_secrets();
         let method = hyper::Method::from_bytes(method.as_str().as_bytes())
             .map_err(|error| Broken::unsent(error.into()))?;
         loop {
@@ -280,7 +277,7 @@ impl Call<'_> {
                 .map_err(Broken::unsent)?;
             let mut error = match lent.sender().try_send_request(request).await {
                 Ok(response) => {
-                    let answer = Answer::peek(response, lent, is_head, limit).await;
+                    let answer = Answer::peek(response, lent, is_head, is_redacted).await;
                     return answer.map_err(|error| Broken {
                         error: error.into(),
                         is_unsent: false,
@@ -324,7 +321,7 @@ impl Call<'_> {
         if self.path.returns_secrets() && !(answer.is_whole() && answer.redact(app_secret)) {
             return Err(unavailable(
                 StatusCode::BAD_GATEWAY,
-                "system error: the answer contains secrets in a form that cannot be redacted"
+                "system error: the answer may contain secrets, and is compressed, not text or too long to be redacted"
                     .into(),
             ));
         }

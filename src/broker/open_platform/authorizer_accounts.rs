@@ -191,7 +191,7 @@ impl Broker {
         };
         let known = state.known.lock();
         let record = known.authorizers.get(account.app_id());
-        record.is_some_and(|record| record.state == State::NeedsAuthorization)
+        record.is_some_and(Authorizer::must_authorize_again)
     }
 
     /// Shows an account as down that has to authorise the platform again, before it is used.

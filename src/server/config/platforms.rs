@@ -241,8 +241,8 @@ fn messages_url(
     let rest = text.replace(PLACEHOLDER, "").to_ascii_lowercase();
     let (en, zh) = match url {
         _ if rest.contains("$appid$") || rest.contains(PLACEHOLDER) => (
-            "must have {appid}, in lower case, in the place of the AppID, not $APPID$",
-            "AppID 的位置应写 {appid}（小写），而不是 $APPID$",
+            "must have {appid}, in lower case, in the place of the AppID ($APPID$ is for messages_path only)",
+            "AppID 的位置请写 {appid}（小写）；$APPID$ 只用于 messages_path",
         ),
         None => (
             "must be a URL such as http://app:9000/wx/{appid}, without a user and a password",
