@@ -23,6 +23,7 @@ mod tls;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -118,13 +119,19 @@ impl<E: std::error::Error> From<E> for Unusable {
 impl Unusable {
     /// Prints the message, and returns the exit code.
     fn report(&self) -> u8 {
+        let (code, text) = self.code_and_text();
+        eprintln!("{text}");
+        code
+    }
+
+    /// Returns the exit code and the text to print.
+    fn code_and_text(&self) -> (u8, String) {
         let (code, message) = match self {
             Self::Refused(message) => (1, message),
             Self::Usage(message) => (2, message),
             Self::NoAnswer(message) => (3, message),
         };
-        eprintln!("wx-jssdk: {}", message.trim_end());
-        code
+        (code, format!("wx-jssdk: {}", message.trim_end()))
     }
 }
 
@@ -132,6 +139,7 @@ impl Cli {
     /// Runs the parsed command to its end.
     #[must_use]
     pub fn run(self) -> ExitCode {
+        let is_service = matches!(self.command, Command::Serve(_));
         let ended = check_random_source().and_then(|()| match self.command {
             Command::Serve(command) => in_runtime(command.run()),
             Command::Sandbox(command) => in_runtime(command.run()),
@@ -153,6 +161,11 @@ impl Cli {
         match ended {
             Ok(Ended::Success) => ExitCode::SUCCESS,
             Ok(Ended::Failure) => ExitCode::from(1),
+            Err(unusable) if is_service => {
+                let (code, text) = unusable.code_and_text();
+                write_briefly(text);
+                ExitCode::from(code)
+            }
             Err(unusable) => ExitCode::from(unusable.report()),
         }
     }
@@ -170,14 +183,35 @@ fn check_random_source() -> Result<(), Unusable> {
 }
 
 fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<Ended, Unusable> {
+    // tokio panics if the system refuses it a thread.
+    let trial = std::thread::Builder::new().spawn(|| ());
+    trial.map_err(too_few_threads)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|_| Unusable::Usage(TOO_FEW_THREADS.to_owned()))?;
+        .map_err(too_few_threads)?;
     let ended = runtime.block_on(command);
     runtime.shutdown_timeout(EXIT_LIMIT);
     ended
+}
+
+/// Writes to stderr, for at most [`EXIT_LIMIT`]: the log's pipe may be full.
+fn write_briefly(text: String) {
+    let (done, written) = mpsc::channel();
+    let line = text.clone();
+    let write = move || {
+        eprintln!("{line}");
+        let _ = done.send(());
+    };
+    match std::thread::Builder::new().spawn(write) {
+        Ok(_) => drop(written.recv_timeout(EXIT_LIMIT)),
+        Err(_) => eprintln!("{text}"),
+    }
+}
+
+fn too_few_threads(error: std::io::Error) -> Unusable {
+    Unusable::Usage(format!("{error}: {TOO_FEW_THREADS}"))
 }
 
 /// How long the process waits at its end for threads that block, for example on a disk that hangs.

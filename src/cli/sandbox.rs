@@ -44,7 +44,7 @@ impl SandboxCommand {
             announce(&app);
             sandbox.add_app(app);
         }
-        stop.came().await;
+        stop.received().await;
         sandbox.stop().await;
         Ok(Ended::Success)
     }

@@ -2,6 +2,7 @@
 
 mod sighup;
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -16,7 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::http::Server;
-use super::{EXIT_LIMIT, Ended, Unusable, listed, say, socket_addr, with_accounts};
+use super::{
+    EXIT_LIMIT, Ended, Unusable, listed, say, socket_addr, too_few_threads, with_accounts,
+};
 use crate::account::SafeDomain;
 use crate::server::config::{Problems, Settings};
 use crate::server::{Application, Preflight, SandboxOptions, StartupError, telemetry};
@@ -59,8 +62,7 @@ impl Serve {
             Some(signal(SignalKind::hangup())?)
         };
         let settings = self.settings().map_err(|problems| listed(&problems))?;
-        let _log = telemetry::start(&settings.log)?;
-        stop.limit(START_LIMIT);
+        let _log = telemetry::start(&settings.log).map_err(too_few_threads)?;
         settings.log_exposed_files();
         let application = self
             .build(&settings)
@@ -68,17 +70,19 @@ impl Serve {
             .map_err(|error| self.with_flags(error))?;
         stop.limit(application.longest_shutdown());
         let running = Preflight::of(&settings);
-        let mut said = announcement(&application);
+        let mut text = addresses(&application);
         if self.sandbox {
-            said += &announce_sandbox(&application);
+            text += &sandbox_text(&application);
             if let Some(ip) = self.lan_ip(&settings) {
-                said += &announce_on_lan(&application, ip);
+                text += &lan_text(&application, ip);
             }
         } else {
-            said += &announce_pages(&application, &settings);
+            text += &pages_text(&application, &settings);
         }
-        // Serving must not wait for what reads stdout.
-        std::thread::Builder::new().spawn(move || say(said.trim_end_matches('\n')))?;
+        // Nothing waits until stdout is read.
+        std::thread::Builder::new()
+            .spawn(move || say(text.trim_end_matches('\n')))
+            .map_err(too_few_threads)?;
         drop(settings); // the broker holds the accounts
         let reloading = hangup.map(|hangup| {
             tokio::spawn(sighup::reload_on_request(
@@ -88,11 +92,14 @@ impl Serve {
                 application.reloader(),
             ))
         });
-        application.run_until_stopped(stop.came()).await?;
+        let ended = application.run_until_stopped(stop.received()).await;
         if let Some(reloading) = reloading {
             reloading.abort();
         }
-        Ok(Ended::Success)
+        match ended {
+            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(Ended::Failure),
+            ended => Ok(ended.map(|()| Ended::Success)?),
+        }
     }
 
     async fn build(&self, settings: &Settings) -> Result<Application, StartupError> {
@@ -186,12 +193,12 @@ impl FromStr for AdminListen {
 }
 
 /// Returns the addresses, for the operator and for scripts that use port 0.
-fn announcement(application: &Application) -> String {
-    let mut said = format!("public    {}\n", application.url());
+fn addresses(application: &Application) -> String {
+    let mut text = format!("public    {}\n", application.url());
     if let Some(admin) = application.admin_url() {
-        said += &format!("admin     {admin}\n");
+        text += &format!("admin     {admin}\n");
     }
-    said
+    text
 }
 
 /// Returns the base URLs of both listeners as this machine reaches them: with loopback for all interfaces, `0.0.0.0`.
@@ -213,22 +220,22 @@ fn is_container() -> bool {
 }
 
 /// Returns what to open and to call next.
-fn announce_pages(application: &Application, settings: &Settings) -> String {
-    let mut said = String::new();
+fn pages_text(application: &Application, settings: &Settings) -> String {
+    let mut text = String::new();
     let (public, admin) = urls_here(application);
-    said += "\n";
+    text += "\n";
     if settings.server.demo {
-        said += &format!("Open the demo page · 打开演示页:    {public}/demo\n");
+        text += &format!("Open the demo page · 打开演示页:    {public}/demo\n");
     }
     if let Some(admin) = &admin {
-        said += &format!("See the status page · 查看运行状态: {admin}/status\n");
-        said += &format!("Read the HTTP API · 查看接口文档:   {admin}/docs\n");
+        text += &format!("See the status page · 查看运行状态: {admin}/status\n");
+        text += &format!("Read the HTTP API · 查看接口文档:   {admin}/docs\n");
     }
     if let Some((account, domain)) = first_page(settings) {
-        said += "Ask for a signature · 获取签名:\n";
-        said += &format!("  curl '{public}/jssdk/config?url=https%3A%2F%2F{domain}%2F{account}'\n");
+        text += "Ask for a signature · 获取签名:\n";
+        text += &format!("  curl '{public}/jssdk/config?url=https%3A%2F%2F{domain}%2F{account}'\n");
     }
-    said
+    text
 }
 
 /// Returns the query part that names an account, if it must be named, and a domain whose pages it signs.
@@ -252,41 +259,41 @@ fn first_page(settings: &Settings) -> Option<(String, &SafeDomain)> {
 }
 
 /// Returns the sandbox's addresses, its API key, and what to try first.
-fn announce_sandbox(application: &Application) -> String {
-    let mut said = String::new();
+fn sandbox_text(application: &Application) -> String {
+    let mut text = String::new();
     let (public, admin) = urls_here(application);
     let (Some(sandbox), Some(key)) = (application.sandbox(), application.sandbox_api_key()) else {
-        return said;
+        return text;
     };
-    said += &format!("sandbox   {}\n", sandbox.url());
-    said += &format!("api key   {}\n\n", key.expose());
-    said += &format!("Open the demo page · 打开演示页:    {public}/\n");
+    text += &format!("sandbox   {}\n", sandbox.url());
+    text += &format!("api key   {}\n\n", key.expose());
+    text += &format!("Open the demo page · 打开演示页:    {public}/\n");
     if let Some(admin) = &admin {
-        said += &format!("See the status page · 查看运行状态: {admin}/status\n");
+        text += &format!("See the status page · 查看运行状态: {admin}/status\n");
     }
-    said += "Ask for a signature · 获取签名:\n";
-    said += &format!(
+    text += "Ask for a signature · 获取签名:\n";
+    text += &format!(
         "  curl '{public}/jssdk/config?url=https%3A%2F%2Fdemo.example.com%2Fpage%3Fa%3D1%26b%3D2%23x'\n"
     );
     if let Some(admin) = &admin {
-        said += "Get the token, as other servers do · 供其他服务器获取 token:\n";
+        text += "Get the token, as other servers do · 供其他服务器获取 token:\n";
         let key = key.expose();
-        said += &format!(
+        text += &format!(
             "  curl -H 'Authorization: Bearer {key}' {admin}/credentials/demo/access_token\n"
         );
     }
-    said += "See the simulator's tokens and tickets · 查看模拟的 token 与 ticket:\n";
-    said += &format!("  curl {}/sandbox/state\n", sandbox.url());
-    said
+    text += "See the simulator's tokens and tickets · 查看模拟的 token 与 ticket:\n";
+    text += &format!("  curl {}/sandbox/state\n", sandbox.url());
+    text
 }
 
 /// Returns the address for a phone in the same network, and its QR code.
-fn announce_on_lan(application: &Application, ip: IpAddr) -> String {
-    let mut said = String::new();
+fn lan_text(application: &Application, ip: IpAddr) -> String {
+    let mut text = String::new();
     let bound = application.address();
     let phones = SocketAddr::new(ip, bound.port()).to_string();
     let url = application.url().replace(&bound.to_string(), &phones) + "/";
-    said += &format!("On a phone in the same network · 同一网络中的手机: {url}\n");
+    text += &format!("On a phone in the same network · 同一网络中的手机: {url}\n");
     if let Ok(code) = QrCode::new(&url) {
         // Light on dark, as most terminals are.
         let drawn = code
@@ -294,10 +301,10 @@ fn announce_on_lan(application: &Application, ip: IpAddr) -> String {
             .dark_color(Dense1x2::Light)
             .light_color(Dense1x2::Dark)
             .build();
-        said += &drawn;
-        said += "\n";
+        text += &drawn;
+        text += "\n";
     }
-    said
+    text
 }
 
 /// Not on this machine, and not assigned (RFC 5737).
@@ -305,7 +312,7 @@ const ELSEWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
 /// SIGTERM or Ctrl-C. Install it before binding a socket, so that an early signal is not lost.
 ///
-/// Some time after the signal the process is ended, whatever stands still: a disk, a pipe, a thread.
+/// A limited time after the signal the process is ended, even if a disk, a pipe or a thread does not respond.
 pub(super) struct StopSignal {
     stopped: watch::Receiver<bool>,
     limit: Arc<Mutex<Duration>>,
@@ -318,7 +325,7 @@ impl StopSignal {
             signal(SignalKind::interrupt())?,
         );
         let (stop, stopped) = watch::channel(false);
-        let limit = Arc::new(Mutex::new(Duration::ZERO));
+        let limit = Arc::new(Mutex::new(START_LIMIT));
         let allowed = limit.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -328,21 +335,19 @@ impl StopSignal {
             stop.send_replace(true);
             let limit = *allowed.lock() + EXIT_LIMIT;
             tokio::time::sleep(limit).await;
-            tracing::error!(
-                "the process is ended: something has stood still since it was told to stop"
-            );
+            tracing::error!("shutdown timed out: the process is ended");
             telemetry::end_process(1)
         });
         Ok(Self { stopped, limit })
     }
 
-    /// Sets how long what goes on now may take after the signal.
+    /// Sets how long the process may take after the signal.
     fn limit(&self, limit: Duration) {
         *self.limit.lock() = limit;
     }
 
     /// Resolves when the signal has come.
-    pub(super) async fn came(mut self) {
+    pub(super) async fn received(mut self) {
         let _ = self.stopped.wait_for(|stopped| *stopped).await;
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -346,7 +347,8 @@ impl Application {
     /// and returns.
     ///
     /// # Errors
-    /// Returns an error if a listener fails, or its threads cannot be started.
+    /// Returns an error if a listener fails or its threads cannot be started, and [`io::ErrorKind::TimedOut`] if a thread
+    /// did not stop in time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let listeners: Vec<_> = std::iter::once(self.public).chain(self.admin).collect();
         let exits: Vec<_> = listeners
@@ -375,7 +377,7 @@ impl Application {
             () = self.broker.clone().keep_fresh() => Ok(()),
             served = serve(&mut serving, &loads, workers) => served,
         };
-        systemd::stopping(self.shutdown + SLACK);
+        systemd::stopping(self.shutdown + SLACK + EXIT_LIMIT);
         tracing::info!("shutting down: no new connections, requests in progress may finish");
         let ending = async {
             shut_down(&exits, self.shutdown).await;
@@ -385,9 +387,12 @@ impl Application {
             }
             ended
         };
-        // A worker that stands still never ends.
+        // A worker that hangs never ends.
         let ended = timeout(self.shutdown + SLACK, ending).await;
-        served = served.and(ended.unwrap_or_else(|_| Err(io::Error::other(STANDS_STILL))));
+        served = served.and(ended.unwrap_or_else(|timed_out| {
+            tracing::error!("shutdown timed out: the process is ended");
+            Err(timed_out.into())
+        }));
         [certificates, watchdog, notifying]
             .iter()
             .for_each(|task| task.abort());
@@ -404,6 +409,7 @@ async fn serve(
     loads: &[Arc<Load>],
     workers: usize,
 ) -> io::Result<()> {
+    let is_ready = AtomicBool::new(false);
     let started = async {
         let mut looks = interval(Duration::from_millis(10));
         while loads.iter().map(|load| load.rounds().len()).sum::<usize>() < workers {
@@ -413,6 +419,7 @@ async fn serve(
     let started = async {
         match timeout(START_TIME, started).await {
             Ok(()) => {
+                is_ready.store(true, Ordering::Relaxed);
                 systemd::ready();
                 std::future::pending().await
             }
@@ -421,17 +428,19 @@ async fn serve(
     };
     tokio::select! {
         failed = started => failed,
-        Some(ended) = serving.join_next() => match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            // A thread was refused, of which actix makes an error or a panic.
-            _ => Err(io::Error::other(TOO_FEW_THREADS)),
-        },
+        Some(ended) = serving.join_next() => {
+            // If a thread is refused, actix panics or returns the error: the sockets are bound already.
+            let ended = ended.map_err(io::Error::other).flatten();
+            ended.map_err(|error| match is_ready.load(Ordering::Relaxed) {
+                true => error,
+                false => io::Error::other(format!("{error}: {TOO_FEW_THREADS}")),
+            })
+        }
     }
 }
 
 /// How long the threads of the listeners may take to start, on a busy machine.
 const START_TIME: Duration = Duration::from_secs(20);
 
-const STANDS_STILL: &str = "a thread stands still, and did not end in time: a disk or a pipe may not answer\n    \
-    有线程停住，未能按时退出：可能是磁盘或管道没有响应";
+/// What the end of the process may take after the listeners have ended.
+const EXIT_LIMIT: Duration = Duration::from_secs(2);

@@ -38,6 +38,9 @@ pub(super) fn stopping(within: Duration) {
 fn tell(message: Message) {
     static MESSAGES: LazyLock<Option<SyncSender<Message>>> = LazyLock::new(start_sender);
     let Some(messages) = &*MESSAGES else {
+        if std::env::var_os("NOTIFY_SOCKET").is_some() {
+            send(&message); // the system refused the thread
+        }
         return;
     };
     if messages.try_send(message).is_err() {
@@ -51,14 +54,18 @@ fn start_sender() -> Option<SyncSender<Message>> {
     let (messages, waiting) = sync_channel::<Message>(MAX_WAITING);
     let send_all = move || {
         for message in waiting {
-            if let Err(error) = sd_notify::notify(&message) {
-                tracing::debug!(%error, "systemd could not be notified");
-            }
+            send(&message);
         }
     };
     let thread = thread::Builder::new().name("systemd".to_owned());
     thread.spawn(send_all).ok()?;
     Some(messages)
+}
+
+fn send(message: &Message) {
+    if let Err(error) = sd_notify::notify(message) {
+        tracing::debug!(%error, "systemd could not be notified");
+    }
 }
 
 type Message = Vec<NotifyState<'static>>;

@@ -47,7 +47,7 @@ impl Drop for LogGuard {
 /// The thread cannot be started.
 pub fn start(settings: &LogSettings) -> io::Result<LogGuard> {
     BUFFER.write_to(io::stderr(), |lost| {
-        warn!(lost, "log lines were lost: the log was not read");
+        warn!(lost, "log lines were lost: they could not be written");
     })?;
     let filter: Targets = with_quiet_server(&settings.level)
         .parse()
@@ -59,7 +59,7 @@ pub fn start(settings: &LogSettings) -> io::Result<LogGuard> {
         .with_writer(|| Lines(BUFFER.clone()))
         .log_internal_errors(false);
     // Fails only if the embedding program has installed a subscriber already.
-    let _ = if settings.json {
+    let started = if settings.json {
         filtered.with(lines.json().flatten_event(true)).try_init()
     } else {
         let lines = lines
@@ -68,7 +68,9 @@ pub fn start(settings: &LogSettings) -> io::Result<LogGuard> {
             .event_format(Logfmt);
         filtered.with(lines).try_init()
     };
-    panic::set_hook(Box::new(log_panic));
+    if started.is_ok() && tracing::enabled!(Level::ERROR) {
+        panic::set_hook(Box::new(log_panic));
+    }
     Ok(LogGuard(()))
 }
 

@@ -1,9 +1,11 @@
 //! Reads files for a limited time: a disk or network file system may hang.
 
+use std::fmt::Display;
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
 use crate::error::Text;
@@ -13,7 +15,7 @@ use crate::error::Text;
 pub(crate) struct TimedRead<T> {
     limit: Duration,
     /// A read that has taken longer than the limit.
-    hanging: Mutex<Option<JoinHandle<T>>>,
+    hanging: Mutex<Option<oneshot::Receiver<T>>>,
 }
 
 impl<T> Default for TimedRead<T> {
@@ -31,14 +33,22 @@ impl<T: Send + 'static> TimedRead<T> {
     /// # Errors
     /// Says that it takes too long, or at once that the previous one has not ended.
     pub(crate) async fn run(&self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, Text> {
+        let failed = |error: &dyn Display| Text::owned(error.to_string(), error.to_string());
         let mut hanging = self.hanging.lock().await;
-        if hanging.as_ref().is_some_and(|read| !read.is_finished()) {
+        if let Some(read) = &mut *hanging
+            && matches!(read.try_recv(), Err(TryRecvError::Empty))
+        {
             return Err(NOT_ENDED);
         }
         *hanging = None;
-        let mut reading = spawn_blocking(read);
+        let (done, mut reading) = oneshot::channel();
+        // tokio's `spawn_blocking` panics if the system refuses a thread.
+        thread::Builder::new()
+            .name("wechat-files".to_owned())
+            .spawn(move || drop(done.send(read())))
+            .map_err(|error| failed(&error))?;
         match timeout(self.limit, &mut reading).await {
-            Ok(read) => read.map_err(|error| Text::owned(error.to_string(), error.to_string())),
+            Ok(read) => read.map_err(|error| failed(&error)),
             Err(_) => {
                 *hanging = Some(reading);
                 let limit = self.limit.as_secs();

@@ -64,7 +64,8 @@ impl Store {
     /// the options of the URL (`sslmode`, `sslrootcert`; `ssl-mode`, `ssl-ca`). Every operation ends within
     /// 250 ms, if necessary with an error. Table names start with `table_prefix`.
     ///
-    /// The connections belong to the runtime in which this is called, or else to that of the operation that connects.
+    /// The connections belong to the runtime in which this is called, and the store cannot be used after it has ended;
+    /// outside of a runtime, to that of the operation that connects.
     ///
     /// # Errors
     /// [`StoreError::Address`] if the URL or the prefix is invalid, [`StoreError::NoThread`] if the thread for the file

@@ -368,7 +368,7 @@ async fn systemd_is_told_of_ready_reloading_stopping_and_live_threads() {
     running.terminate().await;
     let stopping = heard("STOPPING=1").await;
     assert!(
-        stopping.contains("EXTEND_TIMEOUT_USEC=35000000"),
+        stopping.contains("EXTEND_TIMEOUT_USEC=37000000"),
         "{stopping}"
     );
     let ended = running.ended().await;

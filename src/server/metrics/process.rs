@@ -40,7 +40,7 @@ pub(super) fn write(
     )?;
     page.counters(
         "wx_jssdk_log_lines_lost",
-        "Log lines that were not written because the log was not read",
+        "Log lines that could not be written",
         [([], telemetry::lost_lines())],
     )?;
     let memory = status_line("VmRSS:").map(|kilobytes| float(kilobytes) * 1_024.0);

@@ -74,7 +74,8 @@ impl Link {
         &self,
         statement: impl for<'c> FnOnce(&'c mut AnyConnection) -> Running<'c, T> + Send + 'static,
     ) -> Result<T, Failure> {
-        let ending = || Failure::Other("the process is shutting down".to_owned());
+        let ending =
+            || Failure::Other("the runtime in which the store was opened has ended".to_owned());
         let place = self.0.places.clone().acquire_owned().await;
         let place = place.map_err(|_| ending())?;
         let (idle, era) = {
@@ -183,12 +184,12 @@ impl Inner {
         let failed = |error| self.dialect.classify(&error);
         let late = || Failure::Lost("its disk does not answer".to_owned());
         if let Some(file) = &self.file {
-            file.create_private(CONNECT).await.ok_or_else(late)?;
+            file.create_private(CONNECT / 2).await.ok_or_else(late)?;
         }
         let mut connection = self.options.connect().await.map_err(failed)?;
         if let Some(file) = &self.file {
             connection.execute(SQLITE).await.map_err(failed)?;
-            let found = file.id(CONNECT).await.ok_or_else(late)?;
+            let found = file.id(CONNECT / 2).await.ok_or_else(late)?;
             self.idle.lock().file_id = found.unwrap_or_default();
         }
         if self.idle.lock().checked != Some(era) {
