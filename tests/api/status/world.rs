@@ -58,7 +58,16 @@ impl World {
     /// Every credential fetched.
     pub(crate) async fn healthy() -> Self {
         let world = Self::cold(|_| ()).await;
-        world.until(|status| status["summary"]["ok"] == 3).await;
+        world
+            .until(|status| {
+                let accounts = status["accounts"].as_array().into_iter().flatten();
+                let mut credentials = accounts.flat_map(|one| one["credentials"].as_array());
+                // Otherwise a later refresh may join one that is about to end.
+                let is_refreshing =
+                    credentials.any(|all| all.iter().any(|it| it["refreshing"] == true));
+                status["summary"]["ok"] == 3 && !is_refreshing
+            })
+            .await;
         world
     }
 
