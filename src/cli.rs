@@ -23,10 +23,11 @@ mod tls;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use parking_lot::Mutex;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
@@ -183,11 +184,20 @@ fn check_random_source() -> Result<(), Unusable> {
 }
 
 fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<Ended, Unusable> {
-    // tokio panics if the system refuses it a thread.
-    let trial = std::thread::Builder::new().spawn(|| ());
-    trial.map_err(too_few_threads)?;
+    // tokio panics if the system refuses it a thread, so as many as it starts are tried at the same time.
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let trial = (0..=WORKERS).map(|_| {
+        let held = held.clone();
+        std::thread::Builder::new().spawn(move || held.lock().recv().is_ok())
+    });
+    let trial = trial.collect::<Result<Vec<_>, _>>();
+    drop(hold);
+    for thread in trial.map_err(too_few_threads)? {
+        let _ = thread.join();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(WORKERS)
         .enable_all()
         .build()
         .map_err(too_few_threads)?;
@@ -213,6 +223,9 @@ fn write_briefly(text: String) {
 fn too_few_threads(error: std::io::Error) -> Unusable {
     Unusable::Usage(format!("{error}: {TOO_FEW_THREADS}"))
 }
+
+/// Threads of the runtime; the listeners have more of their own.
+const WORKERS: usize = 2;
 
 /// How long the process waits at its end for threads that block, for example on a disk that hangs.
 const EXIT_LIMIT: Duration = Duration::from_secs(2);

@@ -431,12 +431,19 @@ async fn serve(
         Some(ended) = serving.join_next() => {
             // If a thread is refused, actix panics or returns the error: the sockets are bound already.
             let ended = ended.map_err(io::Error::other).flatten();
-            ended.map_err(|error| match is_ready.load(Ordering::Relaxed) {
+            let is_ready = is_ready.load(Ordering::Relaxed);
+            ended.map_err(|error| match is_ready && !is_refused_thread(&error) {
                 true => error,
                 false => io::Error::other(format!("{error}: {TOO_FEW_THREADS}")),
             })
         }
     }
+}
+
+/// Returns whether the system refused a thread: `EAGAIN`, which actix wraps in another error.
+fn is_refused_thread(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    inner.unwrap_or(error).kind() == io::ErrorKind::WouldBlock
 }
 
 /// How long the threads of the listeners may take to start, on a busy machine.
