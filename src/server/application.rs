@@ -4,20 +4,18 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 
 use super::config::Settings;
-use super::connection_guard::Load;
 use super::demo_accounts::{
     DEFAULT_DEMO, DEMO_OWNER_ID, demo_account, demo_accounts, demo_key, demo_platform_settings,
 };
 use super::guard_stats::GuardStats;
-use super::listener::Listener;
+use super::listener::{Listener, serve};
 use super::metrics::{Metrics, Sources};
 use super::notify::Notifier;
 use super::ready::Readiness;
@@ -26,7 +24,7 @@ use super::reload_record::ReloadRecord;
 use super::routes::{Guards, Watchers, admin, public};
 use super::shutdown::{SLACK, shut_down};
 use super::sockets::HandedOver;
-use super::startup_error::{StartupError, TOO_FEW_THREADS, check_addresses};
+use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
 use super::telemetry;
 use super::tls::{Certificate, watch_certificates};
@@ -402,52 +400,6 @@ impl Application {
         served
     }
 }
-
-/// Serves the listeners, and reports it once all their threads have started. Returns if one ends.
-async fn serve(
-    serving: &mut JoinSet<io::Result<()>>,
-    loads: &[Arc<Load>],
-    workers: usize,
-) -> io::Result<()> {
-    let is_ready = AtomicBool::new(false);
-    let started = async {
-        let mut looks = interval(Duration::from_millis(10));
-        while loads.iter().map(|load| load.rounds().len()).sum::<usize>() < workers {
-            looks.tick().await;
-        }
-    };
-    let started = async {
-        match timeout(START_TIME, started).await {
-            Ok(()) => {
-                is_ready.store(true, Ordering::Relaxed);
-                systemd::ready();
-                std::future::pending().await
-            }
-            Err(_) => Err(io::Error::other(TOO_FEW_THREADS)),
-        }
-    };
-    tokio::select! {
-        failed = started => failed,
-        Some(ended) = serving.join_next() => {
-            // If a thread is refused, actix panics or returns the error: the sockets are bound already.
-            let ended = ended.map_err(io::Error::other).flatten();
-            let is_ready = is_ready.load(Ordering::Relaxed);
-            ended.map_err(|error| match is_ready && !is_refused_thread(&error) {
-                true => error,
-                false => io::Error::other(format!("{error}: {TOO_FEW_THREADS}")),
-            })
-        }
-    }
-}
-
-/// Returns whether the system refused a thread: `EAGAIN`, which actix wraps in another error.
-fn is_refused_thread(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    inner.unwrap_or(error).kind() == io::ErrorKind::WouldBlock
-}
-
-/// How long the threads of the listeners may take to start, on a busy machine.
-const START_TIME: Duration = Duration::from_secs(20);
 
 /// What the end of the process may take after the listeners have ended.
 const EXIT_LIMIT: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -15,11 +15,15 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServiceFactory, fn_service};
 use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::rt::net::{ActixStream, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
 
 use super::backpressure::{Paced, WRITE_BUFFER, paced};
 use super::connection_guard::{ConnectionLimits, Guarded, Load, Worker};
 use super::shutdown::Exit;
 use super::sockets::Bound;
+use super::startup_error::TOO_FEW_THREADS;
+use super::systemd;
 use super::tls::Certificate;
 
 /// A bound listener that is not yet serving.
@@ -218,6 +222,52 @@ impl ListenerLimits {
         (limits, at_most)
     }
 }
+
+/// Serves the listeners, and reports it once all their threads have started. Returns if one ends.
+pub(super) async fn serve(
+    serving: &mut JoinSet<io::Result<()>>,
+    loads: &[Arc<Load>],
+    workers: usize,
+) -> io::Result<()> {
+    let is_ready = AtomicBool::new(false);
+    let started = async {
+        let mut looks = interval(Duration::from_millis(10));
+        while loads.iter().map(|load| load.rounds().len()).sum::<usize>() < workers {
+            looks.tick().await;
+        }
+    };
+    let started = async {
+        match timeout(START_TIME, started).await {
+            Ok(()) => {
+                is_ready.store(true, Ordering::Relaxed);
+                systemd::ready();
+                std::future::pending().await
+            }
+            Err(_) => Err(io::Error::other(TOO_FEW_THREADS)),
+        }
+    };
+    tokio::select! {
+        failed = started => failed,
+        Some(ended) = serving.join_next() => {
+            // If a thread is refused, actix panics or returns the error: the sockets are bound already.
+            let ended = ended.map_err(io::Error::other).flatten();
+            let is_ready = is_ready.load(Ordering::Relaxed);
+            ended.map_err(|error| match is_ready && !is_refused_thread(&error) {
+                true => error,
+                false => io::Error::other(format!("{error}: {TOO_FEW_THREADS}")),
+            })
+        }
+    }
+}
+
+/// Returns whether the system refused a thread: `EAGAIN`, which actix wraps in another error.
+fn is_refused_thread(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    inner.unwrap_or(error).kind() == io::ErrorKind::WouldBlock
+}
+
+/// How long the threads of the listeners may take to start, on a busy machine.
+const START_TIME: Duration = Duration::from_secs(20);
 
 /// Deadline for the head of a connection's first request. Later requests have the guard's limit.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
