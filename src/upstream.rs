@@ -12,6 +12,7 @@ mod failover;
 pub(crate) mod gateway_connector;
 mod open_platform;
 mod options;
+mod resolver;
 mod route;
 mod tls;
 mod transport_failure;
@@ -43,6 +44,7 @@ use crate::error::{Class, Failure, ProxyProblem, System, UpstreamError};
 use answer::Answer;
 use endpoints::{CHECK, Endpoint, WORK_CHECK, endpoint_of, url};
 use failover::Hosts;
+use resolver::Resolver;
 use tls::tls_without_roots;
 #[cfg(feature = "server")]
 pub(crate) use transport_failure::BoxError;
@@ -373,6 +375,7 @@ pub(crate) fn client_builder(tls: ClientConfig, egress: &Egress) -> ClientBuilde
         .redirect(redirect::Policy::none())
         .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured(tls)
+        .dns_resolver(Resolver)
         .pool_max_idle_per_host(0);
     match egress {
         Egress::Environment => builder,

@@ -1,7 +1,11 @@
 //! Opens connections to WeChat for calls that are passed on: directly, or through the account's proxy. HTTP
 //! itself, and keeping connections, is up to the caller.
 
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
@@ -9,15 +13,17 @@ use hyper::header::HeaderValue;
 use hyper::rt::{Read, Write};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
-use tower_service::Service as _;
+use tower_service::Service;
 
 use super::Upstream;
+use super::resolver::{Resolver, lookup};
 use super::transport_failure::{BoxError, Broken, RESOLVED_HERE};
 use crate::account::{Account, Egress};
 
@@ -65,7 +71,7 @@ impl Upstream {
         let target: Uri = base.parse()?;
         let is_tls = target.scheme_str() == Some("https");
         let tls = self.tls(egress)?;
-        let mut http = HttpConnector::new();
+        let mut http = HttpConnector::new_with_resolver(Resolver);
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_keepalive(Some(KEEPALIVE));
@@ -111,7 +117,21 @@ impl Opened {
     }
 }
 
-fn socks(proxy: &Intercept, http: HttpConnector) -> SocksV5<HttpConnector> {
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        Box::pin(async move { Ok(lookup(name.as_str()).await?.into_iter()) })
+    }
+}
+
+fn socks(proxy: &Intercept, http: HttpConnector<Resolver>) -> SocksV5<HttpConnector<Resolver>> {
     let socks = SocksV5::new(proxy.uri().clone(), http);
     match proxy.raw_auth() {
         Some((user, password)) => socks.with_auth(user.to_owned(), password.to_owned()),
@@ -123,10 +143,11 @@ fn socks(proxy: &Intercept, http: HttpConnector) -> SocksV5<HttpConnector> {
 async fn resolved(target: &Uri) -> Result<Uri, BoxError> {
     let host = target.host().unwrap_or_default();
     let port = target.port_u16().unwrap_or(HTTPS_PORT);
-    let mut found = tokio::net::lookup_host((host, port))
+    let found = lookup(host)
         .await
         .map_err(|error| format!("{RESOLVED_HERE}: {error}"))?;
-    let address = found.next().ok_or(RESOLVED_HERE)?;
+    let mut address = *found.first().ok_or(RESOLVED_HERE)?;
+    address.set_port(port);
     Ok(format!("https://{address}").parse()?)
 }
 
