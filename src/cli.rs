@@ -24,15 +24,14 @@ mod tls;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use parking_lot::Mutex;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-use crate::server::TOO_FEW_THREADS;
 use crate::server::config::{Problems, Settings};
+use crate::server::{EXIT_LIMIT, TOO_FEW_THREADS};
 
 /// The WeChat JS-SDK signing backend · 微信 JS-SDK 签名服务
 #[derive(Debug, Parser)]
@@ -226,9 +225,6 @@ fn too_few_threads(error: std::io::Error) -> Unusable {
 
 /// Threads of the runtime; the listeners have more of their own.
 const WORKERS: usize = 2;
-
-/// How long the process waits at its end for threads that block, for example on a disk that hangs.
-const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Writes one line of result. Ignores a closed pipe (`| head -1`).
 fn say(line: &str) {

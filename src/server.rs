@@ -46,6 +46,7 @@ pub use application::{Application, SandboxOptions};
 pub use guard_stats::{GuardCounts, GuardStats};
 pub use preflight::Preflight;
 pub use reload::{ReloadRequest, Reloaded, Reloader};
+pub(crate) use shutdown::EXIT_LIMIT;
 pub use startup_error::StartupError;
 pub(crate) use startup_error::TOO_FEW_THREADS;
 pub(crate) use timed_read::TimedRead;

@@ -22,7 +22,7 @@ use super::ready::Readiness;
 use super::reload::Reloader;
 use super::reload_record::ReloadRecord;
 use super::routes::{Guards, Watchers, admin, public};
-use super::shutdown::{SLACK, shut_down};
+use super::shutdown::{EXIT_LIMIT, SLACK, shut_down};
 use super::sockets::HandedOver;
 use super::startup_error::{StartupError, check_addresses};
 use super::systemd;
@@ -348,6 +348,7 @@ impl Application {
     /// Returns an error if a listener fails or its threads cannot be started, and [`io::ErrorKind::TimedOut`] if a thread
     /// did not stop in time.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let longest = self.longest_shutdown();
         let listeners: Vec<_> = std::iter::once(self.public).chain(self.admin).collect();
         let exits: Vec<_> = listeners
             .iter()
@@ -375,7 +376,7 @@ impl Application {
             () = self.broker.clone().keep_fresh() => Ok(()),
             served = serve(&mut serving, &loads, workers) => served,
         };
-        systemd::stopping(self.shutdown + SLACK + EXIT_LIMIT);
+        systemd::stopping(longest + EXIT_LIMIT);
         tracing::info!("shutting down: no new connections, requests in progress may finish");
         let ending = async {
             shut_down(&exits, self.shutdown).await;
@@ -386,7 +387,7 @@ impl Application {
             ended
         };
         // A worker that hangs never ends.
-        let ended = timeout(self.shutdown + SLACK, ending).await;
+        let ended = timeout(longest, ending).await;
         served = served.and(ended.unwrap_or_else(|timed_out| {
             tracing::error!("shutdown timed out: the process is ended");
             Err(timed_out.into())
@@ -400,6 +401,3 @@ impl Application {
         served
     }
 }
-
-/// What the end of the process may take after the listeners have ended.
-const EXIT_LIMIT: Duration = Duration::from_secs(2);

@@ -86,3 +86,6 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// What a shutdown may take in addition to the time of the requests in progress.
 pub(super) const SLACK: Duration = Duration::from_secs(5);
+
+/// What the end of the process may take after the shutdown: a thread may block, e.g. on a disk that hangs.
+pub(crate) const EXIT_LIMIT: Duration = Duration::from_secs(2);
