@@ -31,7 +31,7 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use crate::server::config::{Problems, Settings};
-use crate::server::{EXIT_LIMIT, TOO_FEW_THREADS};
+use crate::server::{EXIT_LIMIT, too_few_threads};
 
 /// The WeChat JS-SDK signing backend · 微信 JS-SDK 签名服务
 #[derive(Debug, Parser)]
@@ -217,10 +217,6 @@ fn write_briefly(text: String) {
         Ok(_) => drop(written.recv_timeout(EXIT_LIMIT)),
         Err(_) => eprintln!("{text}"),
     }
-}
-
-fn too_few_threads(error: std::io::Error) -> Unusable {
-    Unusable::Usage(format!("{error}: {TOO_FEW_THREADS}"))
 }
 
 /// Threads of the runtime; the listeners have more of their own.

@@ -17,10 +17,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::http::Server;
-use super::{Ended, Unusable, listed, say, socket_addr, too_few_threads, with_accounts};
+use super::{Ended, Unusable, listed, say, socket_addr, with_accounts};
 use crate::account::SafeDomain;
 use crate::server::config::{Problems, Settings};
-use crate::server::{Application, EXIT_LIMIT, Preflight, SandboxOptions, StartupError, telemetry};
+use crate::server::{
+    Application, EXIT_LIMIT, Preflight, SandboxOptions, StartupError, telemetry, too_few_threads,
+};
 
 #[derive(Debug, Args)]
 #[command(

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::config::Settings;
@@ -15,7 +14,7 @@ use super::demo_accounts::{
     DEFAULT_DEMO, DEMO_OWNER_ID, demo_account, demo_accounts, demo_key, demo_platform_settings,
 };
 use super::guard_stats::GuardStats;
-use super::listener::{Listener, serve};
+use super::listener::{Listener, next_end, start_all};
 use super::metrics::{Metrics, Sources};
 use super::notify::Notifier;
 use super::ready::Readiness;
@@ -24,7 +23,7 @@ use super::reload_record::ReloadRecord;
 use super::routes::{Guards, Watchers, admin, public};
 use super::shutdown::{EXIT_LIMIT, SLACK, shut_down};
 use super::sockets::HandedOver;
-use super::startup_error::{StartupError, check_addresses};
+use super::startup_error::{StartupError, check_addresses, too_few_threads};
 use super::systemd;
 use super::telemetry;
 use super::tls::{Certificate, watch_certificates};
@@ -354,16 +353,14 @@ impl Application {
             .iter()
             .map(|listener| listener.exit.clone())
             .collect();
+        systemd::start().map_err(too_few_threads)?;
+        telemetry::report_accepts(true);
+        let mut serving = start_all(listeners).await?;
+        systemd::ready();
         let certificates = tokio::spawn(watch_certificates(self.guards.certificates));
         let notifying = tokio::spawn(self.notifier.run());
-        let loads: Vec<_> = exits.iter().map(|exit| exit.load.clone()).collect();
-        let workers = listeners.iter().map(|listener| listener.workers).sum();
-        let watchdog = tokio::spawn(systemd::feed_watchdog(loads.clone(), workers));
-        let mut serving: JoinSet<_> = listeners
-            .into_iter()
-            .map(|listener| listener.server)
-            .collect();
-        telemetry::report_accepts(true);
+        let loads = exits.iter().map(|exit| exit.load.clone()).collect();
+        let watchdog = tokio::spawn(systemd::feed_watchdog(loads));
         if let Some(sandbox) = self.simulated.as_ref().map(|one| one.sandbox.clone()) {
             // WeChat's first ticket may take ten minutes.
             tokio::spawn(async move { sandbox.push_ticket(DEMO_COMPONENT_ID).await });
@@ -374,15 +371,15 @@ impl Application {
         let mut served = tokio::select! {
             () = stop => Ok(()),
             () = self.broker.clone().keep_fresh() => Ok(()),
-            served = serve(&mut serving, &loads, workers) => served,
+            ended = next_end(&mut serving) => ended,
         };
         systemd::stopping(longest + EXIT_LIMIT);
         tracing::info!("shutting down: no new connections, requests in progress may finish");
         let ending = async {
             shut_down(&exits, self.shutdown).await;
             let mut ended = Ok(());
-            while let Some(server) = serving.join_next().await {
-                ended = ended.and(server.map_err(io::Error::other).flatten());
+            while !serving.is_empty() {
+                ended = ended.and(next_end(&mut serving).await);
             }
             ended
         };
@@ -392,9 +389,9 @@ impl Application {
             tracing::error!("shutdown timed out: the process is ended");
             Err(timed_out.into())
         }));
-        [certificates, watchdog, notifying]
-            .iter()
-            .for_each(|task| task.abort());
+        for task in [certificates, watchdog, notifying] {
+            task.abort();
+        }
         if let Some(simulated) = &self.simulated {
             simulated.sandbox.stop().await;
         }

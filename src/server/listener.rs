@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -16,14 +16,12 @@ use actix_web::dev::{AppConfig, Server, ServiceFactory, fn_service};
 use actix_web::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::rt::net::{ActixStream, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
 
 use super::backpressure::{Paced, WRITE_BUFFER, paced};
 use super::connection_guard::{ConnectionLimits, Guarded, Load, Worker};
 use super::shutdown::Exit;
 use super::sockets::Bound;
-use super::startup_error::TOO_FEW_THREADS;
-use super::systemd;
+use super::startup_error::too_few_threads;
 use super::tls::Certificate;
 
 /// A bound listener that is not yet serving.
@@ -33,8 +31,6 @@ pub(super) struct Listener {
     pub(super) address: SocketAddr,
     /// Whether the listener uses TLS.
     pub(super) secure: bool,
-    /// Number of worker threads.
-    pub(super) workers: usize,
     pub(super) exit: Exit,
 }
 
@@ -78,13 +74,12 @@ where
     } else {
         Some(Arc::new(bound.listener.try_clone()?))
     };
-    let workers = limits.workers;
     let (of_each, at_most) = limits.of_each_worker();
     // The connection limit also bounds handshakes: with a limit of their own, a few hundred stalled ones
     // would block all others.
     actix_tls::accept::max_concurrent_tls_connect(usize::MAX >> 1);
     let server = Server::build()
-        .workers(workers)
+        .workers(limits.workers)
         .max_concurrent_connections(at_most)
         .shutdown_timeout(limits.shutdown.as_secs())
         .disable_signals();
@@ -138,7 +133,6 @@ where
         server,
         address,
         secure: certificate.is_some(),
-        workers,
         exit,
     })
 }
@@ -223,51 +217,38 @@ impl ListenerLimits {
     }
 }
 
-/// Serves the listeners, and reports it once all their threads have started. Returns if one ends.
-pub(super) async fn serve(
-    serving: &mut JoinSet<io::Result<()>>,
-    loads: &[Arc<Load>],
-    workers: usize,
-) -> io::Result<()> {
-    let is_ready = AtomicBool::new(false);
-    let started = async {
-        let mut looks = interval(Duration::from_millis(10));
-        while loads.iter().map(|load| load.rounds().len()).sum::<usize>() < workers {
-            looks.tick().await;
-        }
-    };
-    let started = async {
-        match timeout(START_TIME, started).await {
-            Ok(()) => {
-                is_ready.store(true, Ordering::Relaxed);
-                systemd::ready();
-                std::future::pending().await
-            }
-            Err(_) => Err(io::Error::other(TOO_FEW_THREADS)),
-        }
-    };
+/// Starts the threads of the listeners and serves them.
+///
+/// # Errors
+/// The system refuses a thread.
+pub(super) async fn start_all(listeners: Vec<Listener>) -> io::Result<JoinSet<io::Result<()>>> {
+    let servers = listeners.into_iter().map(|listener| listener.server);
+    let mut starting: JoinSet<_> = servers.map(start).collect();
+    let mut serving = JoinSet::new();
+    while let Some(server) = starting.join_next().await {
+        let server = server.map_err(io::Error::other).flatten();
+        serving.spawn(server.map_err(too_few_threads)?);
+    }
+    Ok(serving)
+}
+
+/// Starts the threads of a server. If the system refuses one, actix panics or returns the error.
+async fn start(mut server: Server) -> io::Result<Server> {
+    let handle = server.handle();
+    // A server obeys only once all its threads have started, the one that accepts connections included.
+    let obeyed = handle.resume();
     tokio::select! {
-        failed = started => failed,
-        Some(ended) = serving.join_next() => {
-            // If a thread is refused, actix panics or returns the error: the sockets are bound already.
-            let ended = ended.map_err(io::Error::other).flatten();
-            let is_ready = is_ready.load(Ordering::Relaxed);
-            ended.map_err(|error| match is_ready && !is_refused_thread(&error) {
-                true => error,
-                false => io::Error::other(format!("{error}: {TOO_FEW_THREADS}")),
-            })
-        }
+        biased;
+        ended = &mut server => ended.and(Err(io::Error::other("the listener has ended"))),
+        () = obeyed => Ok(server),
     }
 }
 
-/// Returns whether the system refused a thread: `EAGAIN`, which actix wraps in another error.
-fn is_refused_thread(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    inner.unwrap_or(error).kind() == io::ErrorKind::WouldBlock
+/// Waits for the next listener that ends.
+pub(super) async fn next_end(serving: &mut JoinSet<io::Result<()>>) -> io::Result<()> {
+    let ended = serving.join_next().await;
+    ended.map_or(Ok(()), |ended| ended.map_err(io::Error::other).flatten())
 }
-
-/// How long the threads of the listeners may take to start, on a busy machine.
-const START_TIME: Duration = Duration::from_secs(20);
 
 /// Deadline for the head of a connection's first request. Later requests have the guard's limit.
 const FIRST_HEAD: Duration = Duration::from_secs(10);

@@ -144,9 +144,13 @@ pub(super) fn collide(a: SocketAddr, b: SocketAddr) -> bool {
         && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-/// What to do when the system refuses a thread.
-pub(crate) const TOO_FEW_THREADS: &str = "its threads cannot be started: raise the limit of threads (systemd: TasksMax, containers: --pids-limit, shells: ulimit -u)\n    \
-    无法启动线程：请调高线程数上限（systemd：TasksMax，容器：--pids-limit，shell：ulimit -u）";
+/// Adds what to do when the system refuses a thread.
+pub(crate) fn too_few_threads(error: io::Error) -> io::Error {
+    io::Error::other(format!(
+        "{error}: its threads cannot be started: raise the limit of threads (systemd: TasksMax, containers: --pids-limit, shells: ulimit -u)\n    \
+         无法启动线程：请调高线程数上限（systemd：TasksMax，容器：--pids-limit，shell：ulimit -u）"
+    ))
+}
 
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {

@@ -2,15 +2,41 @@
 //!
 //! Does nothing without systemd.
 
+use std::env;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
 use super::connection_guard::Load;
+
+/// Starts the thread that sends messages in their order, if systemd started the service: a send blocks while
+/// systemd does not read its socket.
+///
+/// # Errors
+/// The system refuses the thread.
+pub(super) fn start() -> io::Result<()> {
+    if env::var_os("NOTIFY_SOCKET").is_none() || MESSAGES.get().is_some() {
+        return Ok(());
+    }
+    let (messages, waiting) = sync_channel::<Message>(MAX_WAITING);
+    let send_all = move || {
+        for message in waiting {
+            if let Err(error) = sd_notify::notify(&message) {
+                tracing::debug!(%error, "systemd could not be notified");
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("systemd".to_owned())
+        .spawn(send_all)?;
+    let _ = MESSAGES.set(messages);
+    Ok(())
+}
 
 /// Reports that the listeners are served.
 pub fn ready() {
@@ -34,48 +60,26 @@ pub(super) fn stopping(within: Duration) {
     ]);
 }
 
-/// Passes a message to the thread that sends it: a send blocks while systemd does not read its socket.
+/// Passes a message to the thread that sends it.
 fn tell(message: Message) {
-    static MESSAGES: LazyLock<Option<SyncSender<Message>>> = LazyLock::new(start_sender);
-    let Some(messages) = &*MESSAGES else {
-        if std::env::var_os("NOTIFY_SOCKET").is_some() {
-            send(&message); // the system refused the thread
-        }
-        return;
-    };
-    if messages.try_send(message).is_err() {
+    if let Some(messages) = MESSAGES.get()
+        && messages.try_send(message).is_err()
+    {
         tracing::debug!("systemd does not read its messages: this one is dropped");
-    }
-}
-
-/// Starts the thread that sends messages in their order, if systemd started the service.
-fn start_sender() -> Option<SyncSender<Message>> {
-    std::env::var_os("NOTIFY_SOCKET")?;
-    let (messages, waiting) = sync_channel::<Message>(MAX_WAITING);
-    let send_all = move || {
-        for message in waiting {
-            send(&message);
-        }
-    };
-    let thread = thread::Builder::new().name("systemd".to_owned());
-    thread.spawn(send_all).ok()?;
-    Some(messages)
-}
-
-fn send(message: &Message) {
-    if let Err(error) = sd_notify::notify(message) {
-        tracing::debug!(%error, "systemd could not be notified");
     }
 }
 
 type Message = Vec<NotifyState<'static>>;
 
+/// The messages to the thread that [`start`] started.
+static MESSAGES: OnceLock<SyncSender<Message>> = OnceLock::new();
+
 /// Ten minutes of watchdog messages with `WatchdogSec=30`.
 const MAX_WAITING: usize = 64;
 
-/// Feeds the watchdog as long as each of the `workers` keeps checking its connections. If one hangs while
-/// the process lives, systemd gets no message and restarts the service.
-pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>, workers: usize) {
+/// Feeds the watchdog as long as each worker keeps checking its connections. If one hangs while the process
+/// lives, systemd gets no message and restarts the service.
+pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>) {
     let Some(every) = sd_notify::watchdog_enabled().map(|timeout| timeout / 3) else {
         return;
     };
@@ -85,8 +89,7 @@ pub(super) async fn feed_watchdog(loads: Vec<Arc<Load>>, workers: usize) {
             .flat_map(|load| load.rounds())
             .collect::<Vec<_>>()
     };
-    // The workers start only now.
-    let mut before = vec![0; workers];
+    let mut before = rounds();
     loop {
         tokio::time::sleep(every).await;
         let now = rounds();

@@ -678,6 +678,19 @@ async fn a_start_that_stands_still_ends_at_sigterm() {
     assert_eq!(ended.unwrap().code(), Some(1));
 }
 
+#[tokio::test]
+async fn a_start_that_is_refused_a_thread_says_which_limits_to_raise() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = serve_sandbox_command(home.path());
+    // No system has room for such a thread.
+    command.env("RUST_MIN_STACK", isize::MAX.to_string());
+    let ended = run_command(command).await;
+    assert!(
+        ended.code == 2 && ended.stderr.contains("TasksMax"),
+        "{ended:?}"
+    );
+}
+
 /// Whether the process has a handler for this signal.
 fn has_handler(pid: u32, signal: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
