@@ -20,6 +20,8 @@ mod key_lockout;
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // the gateway has other calls
 mod keys;
 mod limit;
+#[cfg(feature = "diagnose")]
+pub(crate) mod own_thread;
 mod problem;
 mod public;
 #[cfg(feature = "platform")]

@@ -29,7 +29,7 @@ use super::notify::DeliveryCounts;
 use super::ready::Readiness;
 use super::reload_record::ReloadRecord;
 use super::tls::Certificate;
-use crate::actix::{Gateway, Pushes, RequestStats};
+use crate::actix::{Gateway, Pushes, RequestStats, own_thread};
 use crate::broker::{Broker, Distribution};
 use crate::clock::UnixTime;
 
@@ -85,12 +85,13 @@ impl Metrics {
         metrics
     }
 
-    /// Encodes all metrics in the OpenMetrics text format.
-    fn text(&self) -> Result<String, fmt::Error> {
-        let mut text = String::with_capacity(self.last_length.load(Ordering::Relaxed) + SLACK);
+    /// Encodes all metrics in the OpenMetrics text format, or in Prometheus' older one.
+    fn text(&self, open: bool) -> Result<String, fmt::Error> {
+        let length = self.last_length.load(Ordering::Relaxed);
+        let mut text = String::with_capacity(length + SPARE_BYTES);
         encode(&mut text, &self.registry)?;
         self.last_length.store(text.len(), Ordering::Relaxed);
-        Ok(text)
+        Ok(if open { text } else { text::plain(&text) })
     }
 }
 
@@ -112,12 +113,14 @@ pub(super) async fn metrics(
         .and_then(|accept| accept.to_str().ok())
         .unwrap_or_default();
     let open = accept.contains("application/openmetrics-text");
-    // The text of ten thousand accounts is megabytes: do not encode it on a thread that serves requests.
-    let encoded = web::block(move || {
-        let text = metrics.text()?;
-        Ok::<_, fmt::Error>(if open { text } else { text::plain(&text) })
-    });
-    let Ok(Ok(text)) = encoded.await else {
+    let encode = move || metrics.text(open);
+    // The text of ten thousand accounts is megabytes: encode it on this thread, which serves other requests too,
+    // only if the system refuses another one. Metrics are needed then.
+    let encoded = match own_thread::start("wechat-metrics", encode.clone()) {
+        Ok(encoded) => encoded.await.unwrap_or(Err(fmt::Error)),
+        Err(_) => encode(),
+    };
+    let Ok(text) = encoded else {
         return HttpResponse::InternalServerError().finish();
     };
     let content_type = if open { OPEN_METRICS } else { text::PLAIN };
@@ -223,5 +226,27 @@ fn float(number: u64) -> f64 {
 /// The content type that <https://prometheus.io/docs/specs/om/open_metrics_spec/> requires.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Spare capacity: the next text may be a little longer than the last.
-const SLACK: usize = 16 * 1_024;
+/// The next text may be a little longer than the last.
+const SPARE_BYTES: usize = 16 * 1_024;
+
+#[cfg(test)]
+mod tests {
+    use actix_web::App;
+    use actix_web::test::{TestRequest, call_service, init_service};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_scrape_is_answered_while_the_system_refuses_a_thread() {
+        let app = App::new()
+            .app_data(web::Data::new(Metrics::default()))
+            .app_data(web::Data::new(UnsentBudget::default()))
+            .route("/metrics", web::get().to(metrics));
+        let app = init_service(app).await;
+        own_thread::REFUSED.set(true);
+        let scrape = TestRequest::get().uri("/metrics").to_request();
+        let answer = call_service(&app, scrape).await;
+        own_thread::REFUSED.set(false);
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+}

@@ -1,13 +1,13 @@
 //! Reads files for a limited time: a disk or network file system may hang.
 
 use std::fmt::Display;
-use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
+use crate::actix::own_thread;
 use crate::error::Text;
 
 /// Reads the same files again and again, with one thread at most.
@@ -31,7 +31,8 @@ impl<T: Send + 'static> TimedRead<T> {
     /// Returns what `read` returns.
     ///
     /// # Errors
-    /// Says that it takes too long, or at once that the previous one has not ended.
+    /// Says that it takes too long, or at once that the previous one has not ended or that the system refuses a
+    /// thread.
     pub(crate) async fn run(&self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, Text> {
         let failed = |error: &dyn Display| Text::owned(error.to_string(), error.to_string());
         let mut hanging = self.hanging.lock().await;
@@ -41,12 +42,8 @@ impl<T: Send + 'static> TimedRead<T> {
             return Err(NOT_ENDED);
         }
         *hanging = None;
-        let (done, mut reading) = oneshot::channel();
-        // tokio's `spawn_blocking` panics if the system refuses a thread.
-        thread::Builder::new()
-            .name("wechat-files".to_owned())
-            .spawn(move || drop(done.send(read())))
-            .map_err(|error| failed(&error))?;
+        let reading = own_thread::start("wechat-files", read);
+        let mut reading = reading.map_err(|error| failed(&error))?;
         match timeout(self.limit, &mut reading).await {
             Ok(read) => read.map_err(|error| failed(&error)),
             Err(_) => {
@@ -90,5 +87,14 @@ mod tests {
         while files.run(|| true).await != Ok(true) {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_thread_is_refused_is_an_error_and_the_next_one_is_done() {
+        let files = TimedRead::default();
+        own_thread::REFUSED.set(true);
+        assert!(files.run(|| true).await.is_err());
+        own_thread::REFUSED.set(false);
+        assert_eq!(files.run(|| true).await, Ok(true));
     }
 }

@@ -316,3 +316,12 @@ fn only_the_command_line_prints_to_stdout() {
         Vec::<String>::new()
     );
 }
+
+/// tokio panics if the system refuses its pool a thread. `own_thread` and `file_thread` return an error.
+#[test]
+fn no_work_needs_a_thread_of_tokios_pool() {
+    assert_eq!(
+        elsewhere(&[], &["spawn_blocking", "web::block(", "tokio::fs"]),
+        Vec::<String>::new()
+    );
+}

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::question::bad_body;
+use crate::actix::own_thread;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 
@@ -65,10 +65,11 @@ impl Place {
         let core = self.cores.clone().acquire_owned().await;
         let core = core.map_err(|_| queue_is_full())?;
         let places = (self.place.clone(), core);
-        let done = web::block(move || {
+        let done = own_thread::start("wechat-doctor", move || {
             let _places = places;
             work()
         });
+        let done = done.map_err(|_| no_thread())?;
         done.await.map_err(|_| bad_body())
     }
 }
@@ -95,6 +96,17 @@ fn queue_is_full() -> Problem {
     )
 }
 
+fn no_thread() -> Problem {
+    refusal(
+        "the system refuses a thread for the diagnosis",
+        Text::new(
+            "Retry later, or run wx-jssdk diagnose. If it lasts, raise the server's limit of threads (TasksMax, --pids-limit, ulimit -u).",
+            "服务器无法创建线程，请稍后再试，或使用命令 wx-jssdk diagnose。若一直如此，请调高服务器的线程数上限（TasksMax、--pids-limit、ulimit -u）。",
+        ),
+        LONGEST_WAIT,
+    )
+}
+
 fn refusal(detail: &str, hint: Text, wait: Duration) -> Problem {
     let problem = Problem::new(ProblemCode::RateLimited, detail, hint);
     Problem {
@@ -114,3 +126,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A search takes a core for some tenths of a second, a second with an API key; the other cores serve pages.
 const CORES: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_diagnosis_whose_thread_is_refused_is_refused_and_the_next_one_is_done() {
+        let place = Queue::new().enter().unwrap();
+        own_thread::REFUSED.set(true);
+        let refused = place.run(|| ()).await.unwrap_err();
+        own_thread::REFUSED.set(false);
+        assert_eq!(refused.code, ProblemCode::RateLimited);
+        assert_eq!(refused.retry_after, Some(LONGEST_WAIT));
+        assert_eq!(place.run(|| 1).await.unwrap(), 1, "the core is free again");
+    }
+}
