@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::http::Server;
-use super::{Ended, Unusable, listed, say, socket_addr, with_accounts};
+use super::{Ended, Unusable, listed, say, socket_addr, with_accounts, write_briefly};
 use crate::account::SafeDomain;
 use crate::server::config::{Problems, Settings};
 use crate::server::{
@@ -335,7 +335,11 @@ impl StopSignal {
             stop.send_replace(true);
             let limit = *allowed.lock() + EXIT_LIMIT;
             tokio::time::sleep(limit).await;
-            tracing::error!("shutdown timed out: the process is ended");
+            if tracing::enabled!(tracing::Level::ERROR) {
+                tracing::error!("shutdown timed out: the process is ended");
+            } else {
+                write_briefly(TIMED_OUT.to_owned()); // the log has not begun
+            }
             telemetry::end_process(1)
         });
         Ok(Self { stopped, limit })
@@ -354,6 +358,9 @@ impl StopSignal {
 
 /// How long the start goes on after a signal: longer than it waits for a store.
 const START_LIMIT: Duration = Duration::from_secs(8);
+
+const TIMED_OUT: &str = "wx-jssdk: shutdown timed out: the process is ended. Look at disks and network file systems\n    \
+    停止超时，进程被强制结束：请检查磁盘与网络文件系统";
 
 /// SIGXFSZ on Linux and macOS.
 const FILE_TOO_LARGE: i32 = 25;

@@ -668,14 +668,19 @@ async fn a_start_that_stands_still_ends_at_sigterm() {
     mkfifo.arg(home.path().join("wx-jssdk.toml"));
     assert!(mkfifo.status().await.unwrap().success());
     let mut command = command(home.path(), &["serve", "--config", "wx-jssdk.toml"]);
-    let mut child = command.spawn().unwrap();
+    let child = command.spawn().unwrap();
     let pid = child.id().unwrap();
     // It reads a configuration that never comes.
     until("it has its signals", async || has_handler(pid, SIGTERM)).await;
     let killed = Command::new("kill").arg(pid.to_string()).status().await;
     assert!(killed.unwrap().success());
-    let ended = timeout(BOUND, child.wait()).await.expect("it ends");
-    assert_eq!(ended.unwrap().code(), Some(1));
+    let ended = timeout(BOUND, child.wait_with_output()).await;
+    let ended = Ended::from(ended.expect("it ends").unwrap());
+    let reason = "wx-jssdk: shutdown timed out";
+    assert!(
+        ended.code == 1 && ended.stderr.starts_with(reason),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
