@@ -149,8 +149,8 @@ impl Broker {
         let credential = self.refresh(&entry, slot, Reason::RefreshNow).await?;
         let is_new = before.is_none_or(|before| before.value != credential.value);
         if entry.account.platform() == Platform::Component {
-            // Its operator may have reset the quota of the pages on which accounts authorise it.
-            self.lift_block(&entry, Upstream::PRE_AUTH_CODE).await;
+            // Its operator may have reset its other quotas, too.
+            self.lift_platform_blocks(&entry).await;
         }
         Ok(Refreshed { credential, is_new })
     }
@@ -239,14 +239,8 @@ impl Broker {
             return;
         };
         let (_, called) = endpoint(&entry.account, Kind::AccessToken);
-        let component = Some(entry.account.app_id()).filter(|_| entry.open_platform.is_some());
-        let dependents = component.into_iter().flat_map(|component| {
-            let of_it = move |other: &&Arc<AccountEntry>| {
-                other.account.component_app_id() == Some(component)
-            };
-            accounts.all().filter(of_it)
-        });
-        for slot in dependents.chain([entry]).flat_map(|entry| entry.slots()) {
+        let affected = accounts.with_dependents(app);
+        for slot in affected.flat_map(|entry| entry.slots()) {
             slot.end_wait_if(now, |failure| {
                 let error = &failure.error;
                 // A platform's token also waits for the call that starts the pushes of its tickets.

@@ -295,6 +295,20 @@ impl Accounts {
         self.by_name.iter().map(|ByName(entry)| entry)
     }
 
+    /// Returns the account of this app; of an open platform, also those that authorised it.
+    pub(super) fn with_dependents(&self, app: &AppKey) -> impl Iterator<Item = &Arc<AccountEntry>> {
+        let entry = self.of_key(app);
+        let platform = entry.filter(|entry| entry.open_platform.is_some());
+        let dependents = platform.into_iter().flat_map(move |platform| {
+            let component = platform.account.app_id();
+            let of_it = move |other: &&Arc<AccountEntry>| {
+                other.account.component_app_id() == Some(component)
+            };
+            self.all().filter(of_it)
+        });
+        dependents.chain(entry)
+    }
+
     /// Returns the account of this app.
     pub(super) fn of_key(&self, app: &AppKey) -> Option<&Arc<AccountEntry>> {
         self.by_app.get(app)

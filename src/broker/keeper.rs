@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
-use super::refresh::{CLOCK_TOLERANCE, Decision, wait};
+use super::refresh::{CLOCK_TOLERANCE, Decision, quota_of, wait};
 use super::slot::{FlightResult, Reason, Slot};
 use super::sync::StoreSync;
 use super::{AccountEntry, Broker};
@@ -20,7 +20,6 @@ use crate::account::Egress;
 use crate::clock::{Due, Moment, UnixTime};
 use crate::credential::{Credential, Freshness};
 use crate::error::Error;
-use crate::upstream::endpoint;
 
 /// The state of the keeper: its refreshes, and what it knows of the clock.
 #[derive(Default)]
@@ -185,11 +184,17 @@ impl Broker {
     /// records it again.
     async fn end_waits_of_wrong_clock(&self) {
         let (accounts, now) = (self.inner.accounts.load_full(), self.inner.clock.now());
+        let mut lifted = HashSet::new();
         for entry in accounts.all() {
             for slot in entry.slots().filter(|slot| slot.clock_was_set_back(now)) {
-                let (_, called) = endpoint(&entry.account, slot.key.kind);
-                self.lift_block(entry, called).await;
+                let quota = quota_of(&entry.account, slot.key.kind);
+                if lifted.insert(quota.clone()) {
+                    self.lift_block(&entry.name, &quota.0, quota.1).await;
+                }
             }
+        }
+        for (platform, _) in accounts.platforms() {
+            self.lift_platform_blocks(platform).await;
         }
     }
 

@@ -38,7 +38,7 @@ use super::{AccountEntry, Broker};
 use crate::account::Account;
 use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, Kind, Secret};
-use crate::error::{Error, Failure, PlatformProblem, UpstreamError};
+use crate::error::{CallAuth, Error, Failure, PlatformProblem, System, UpstreamError};
 use crate::platform::authorizer::Todo;
 use crate::platform::{AuthorizationCode, Authorizer, EventKind, PlatformTicket, PushEvent};
 use crate::store::StoreError;
@@ -301,20 +301,44 @@ impl Broker {
             .map_err(|error| self.failed(platform, error))
     }
 
-    /// Counts the call and makes it. No spent quota blocks these calls for others: a code lives for an hour at
-    /// most, and each has its own pauses.
+    /// Counts the call and makes it, unless its quota is known to be spent, whichever node found that out. Only the
+    /// redemption of a code is always tried: a code lives for an hour at most, and each has its own pauses.
     async fn counted_for_platform<T>(
         &self,
         platform: &AccountEntry,
         path: &'static str,
         call: impl Future<Output = Result<T, UpstreamError>>,
     ) -> Result<T, UpstreamError> {
-        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let (store, clock) = (&self.inner.store, &self.inner.clock);
+        let app = platform.account.app_key();
+        let can_wait = path != Upstream::REDEEM;
+        if can_wait && let Ok(Some(until)) = store.blocked_until(&app, path, clock.now()).await {
+            return Err(UpstreamError {
+                endpoint: path,
+                system: System::Weixin,
+                auth: CallAuth::WithComponentToken,
+                failure: Failure::spent_until(until, clock.to_wall()(until), None),
+                also_seen: Vec::new(),
+            });
+        }
         // A store error costs a count, and is logged by whatever else the call is about.
-        let _ = store
-            .count_call(&platform.account.app_key(), path, now)
-            .await;
-        call.await
+        let _ = store.count_call(&app, path, clock.now()).await;
+        let outcome = call.await;
+        let error = outcome.as_ref().err();
+        let spent_until = error.and_then(|error| error.spent_until(clock.now()));
+        if let Some(until) = spent_until.filter(|_| can_wait) {
+            // If the store fails, WeChat says again that the quota is spent.
+            let _ = store.set_block(&app, path, until, clock.now()).await;
+        }
+        outcome
+    }
+
+    /// Lifts the blocks of the quotas that a platform shares with its accounts.
+    pub(super) async fn lift_platform_blocks(&self, platform: &AccountEntry) {
+        let app = platform.account.app_key();
+        for called in Upstream::OF_PLATFORM {
+            self.lift_block(&platform.name, &app, called).await;
+        }
     }
 
     /// Returns the result of an operation on a platform's records, or logs its error.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub(super) use self::dates::{CLOCK_TOLERANCE, OVERLAP};
-pub(super) use self::quota::daily_quota;
+pub(super) use self::quota::{SPREAD, daily_quota, quota_of};
 
 use self::dates::Dates;
 use self::lease::Turn;

@@ -19,13 +19,12 @@ use tracing::{info, warn};
 pub use self::nodes::Cluster;
 pub(super) use self::nodes::Presence;
 use super::Broker;
-use super::refresh::OVERLAP;
+use super::refresh::{OVERLAP, SPREAD, quota_of};
 use super::slot::{RefreshOutcome, Slot};
 use crate::account::{Account, TokenMode};
 use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
 use crate::store::{Saved, StoreError, at_most};
-use crate::upstream::endpoint;
 
 /// The state of the exchange with the store.
 #[derive(Default)]
@@ -159,23 +158,23 @@ impl Broker {
         let (accounts, now) = (self.inner.accounts.load_full(), self.inner.clock.now());
         let blocked = accounts.all().flat_map(|entry| {
             let slots = entry.slots().filter(|slot| slot.is_blocked(now));
-            slots.map(move |slot| {
-                let (_, called) = endpoint(&entry.account, slot.key.kind);
-                (entry, &slot.key.app, called)
+            slots.filter_map(move |slot| {
+                let quota = quota_of(&entry.account, slot.key.kind);
+                // The block of a shared quota may have ended by itself, before the wait.
+                let is_over = quota.0 != slot.key.app && !slot.is_blocked(now.plus(SPREAD));
+                (!is_over).then_some(quota)
             })
         });
-        let blocked: Vec<_> = blocked.collect();
+        let blocked: HashSet<_> = blocked.collect();
+        let blocked: Vec<_> = blocked.into_iter().collect();
         for page in blocked.chunks(PAGE) {
-            let of: Vec<_> = page
-                .iter()
-                .map(|(_, app, called)| (*app, *called))
-                .collect();
+            let of: Vec<_> = page.iter().map(|(app, called)| (app, *called)).collect();
             let Ok(blocks) = self.inner.store.blocked_many(&of, now).await else {
                 return;
             };
             let lifted = page.iter().zip(blocks).filter(|(_, until)| until.is_none());
-            for (&(entry, _, called), _) in lifted {
-                self.end_waits_for_quota(entry, called);
+            for ((app, called), _) in lifted {
+                self.end_waits_for_quota(app, called);
             }
         }
     }

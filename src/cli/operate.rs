@@ -31,6 +31,8 @@ makes one call for each credential that waits for an hour or a day because of th
 in the case of a quota also on the nodes that share the store (Redis or a database).
 在微信后台清零调用次数后，或管理员拒绝过的 IP 加入白名单后使用：对每个因此长时间等待的凭证请求一次，成功即恢复\
 （额度用尽时，共享存储（Redis 或数据库）的节点一并恢复）。
+For an open platform, fetches its token, which ends all waits for the quotas that it shares with its accounts.
+账号为第三方平台时，会重新获取平台的 token；因平台与授权账号共用的额度用尽而等待的账号，都会立即重试。
 
 Example · 示例:\n  wx-jssdk unblock main --key-file /run/secrets/wx-key
 Exit codes · 退出码: 0 nothing waits any more · 已恢复或无需恢复; 1 refused · 被拒绝; 2 wrong usage · 用法有误; 3 no answer · 服务无响应"
@@ -77,12 +79,15 @@ impl Unblock {
         let Some(found) = report["accounts"][0].as_object() else {
             return Err(no_account(&server, account));
         };
+        // A platform's token ends the waits for quotas for which no credential of its own waits.
+        let is_platform = found["platform"] == "component";
         let credentials = found["credentials"].as_array().into_iter().flatten();
         let waiting = credentials.filter(|one| {
             let error = &one["error"];
             let time = |name: &str| error[name].as_u64().unwrap_or_default();
             let is_long = time("retry_at").saturating_sub(time("at")) > LONG_WAIT;
-            (error["class"] == "quota" || is_long) && error["kind"] == one["kind"]
+            let waits = (error["class"] == "quota" || is_long) && error["kind"] == one["kind"];
+            is_platform || waits
         });
         let kinds: Vec<_> = waiting.filter_map(|one| one["kind"].as_str()).collect();
         if kinds.is_empty() {

@@ -54,7 +54,7 @@ const COMPONENT_TOKEN: Endpoint = Endpoint {
     auth: CallAuth::WithPushedTicket,
     field: "component_access_token",
 };
-const AUTHORIZER_TOKEN: Endpoint = Endpoint {
+pub(super) const AUTHORIZER_TOKEN: Endpoint = Endpoint {
     path: "/cgi-bin/component/api_authorizer_token",
     field: "authorizer_access_token",
     ..COMPONENT_CALL

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::endpoints::{
-    AUTHORIZER_INFO, AUTHORIZER_LIST, Endpoint, PRE_AUTH_CODE, QUERY_AUTH, SEND_MESSAGE,
-    START_PUSH, endpoint_of,
+    AUTHORIZER_INFO, AUTHORIZER_LIST, AUTHORIZER_TOKEN, Endpoint, PRE_AUTH_CODE, QUERY_AUTH,
+    SEND_MESSAGE, START_PUSH, endpoint_of,
 };
 use super::{Issued, Upstream, issued};
 use crate::account::Account;
@@ -65,6 +65,13 @@ impl Upstream {
     pub(crate) const INFO: &str = AUTHORIZER_INFO.path;
     /// The path of [`Upstream::pre_auth_code`].
     pub(crate) const PRE_AUTH_CODE: &str = PRE_AUTH_CODE.path;
+    /// The paths whose spent quotas block a platform's calls, besides that of its own token.
+    pub(crate) const OF_PLATFORM: [&str; 4] = [
+        AUTHORIZER_TOKEN.path,
+        Self::LIST,
+        Self::INFO,
+        Self::PRE_AUTH_CODE,
+    ];
 
     /// Asks WeChat to push component_verify_tickets to this platform. The first comes within ten minutes.
     ///

@@ -28,6 +28,7 @@ const COMPONENT_TOKEN: &str = "/cgi-bin/component/api_component_token";
 const AUTHORIZER_TOKEN: &str = "/cgi-bin/component/api_authorizer_token";
 const QUERY_AUTH: &str = "/cgi-bin/component/api_query_auth";
 const LIST: &str = "/cgi-bin/component/api_get_authorizer_list";
+const PRE_AUTH_CODE: &str = "/cgi-bin/component/api_create_preauthcode";
 const START_PUSH: &str = "/cgi-bin/component/api_start_push_ticket";
 const TICKET: &str = "/cgi-bin/ticket/getticket";
 
@@ -806,11 +807,126 @@ async fn an_exhausted_quota_of_the_platform_is_not_blamed_on_another_server() {
     assert_eq!((token.calls_today, token.daily_quota), (Some(1), None));
 }
 
+/// A platform whose quota for the tokens of its accounts is spent, which each of the accounts has noticed.
+async fn with_spent_quota(accounts: usize) -> World {
+    let all = (0..accounts).fold(platform(), |platform, account| {
+        platform.authorized_by(numbered(account))
+    });
+    let world = World::ready(all).await;
+    let spent = Fault::always(AUTHORIZER_TOKEN, FaultKind::Errcode(45009));
+    world.sandbox.fault(spent);
+    for account in 0..accounts {
+        let error = world.token(&numbered(account)).await.unwrap_err();
+        assert_eq!(error.code(), "upstream_quota", "{error}");
+    }
+    world
+}
+
+fn numbered(account: usize) -> String {
+    format!("wx{account:016x}")
+}
+
+#[tokio::test]
+async fn a_spent_quota_of_tokens_is_tried_once_an_hour_by_one_account_for_all() {
+    let accounts = 20;
+    let world = with_spent_quota(accounts).await;
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), 1);
+    let restarted = broker(&world.sandbox, &world.clock, &world.store);
+    restarted.tend().await;
+    let other = name(&numbered(1));
+    let token = restarted.credential(&other, Kind::AccessToken);
+    assert_eq!(token.await.unwrap_err().code(), "upstream_quota");
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), 1);
+    let pass_until = async |calls: u64| {
+        let mut seconds = 0;
+        while world.calls(AUTHORIZER_TOKEN) < calls && seconds < 4_000 {
+            world.advance(1);
+            world.broker.tend().await;
+            seconds += 1;
+        }
+        assert_eq!(world.calls(AUTHORIZER_TOKEN), calls);
+        seconds
+    };
+    let waited = pass_until(2).await;
+    assert!((3_600..=3_660).contains(&waited), "{waited} s");
+    world.advance(120);
+    world.broker.tend().await;
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), 2, "the others wait again");
+    world.sandbox.clear_faults();
+    pass_until(3).await;
+    // In the same second.
+    for account in 0..accounts {
+        let token = world.token(&numbered(account)).await;
+        assert!(token.is_ok(), "{account}: {token:?}");
+    }
+}
+
+#[tokio::test]
+async fn refresh_now_of_one_account_or_the_platform_ends_the_waits_of_all_accounts() {
+    for refreshed in [name(&numbered(1)), "agency".to_owned()] {
+        let world = with_spent_quota(3).await;
+        world.sandbox.clear_faults();
+        let token = world.token(&numbered(0)).await;
+        assert!(token.is_err(), "readers make no attempt");
+        let result = world.broker.refresh_now(&refreshed, Kind::AccessToken);
+        assert!(result.await.is_ok(), "{refreshed}");
+        for account in 0..3 {
+            let token = world.token(&numbered(account)).await;
+            assert!(token.is_ok(), "{refreshed}, {account}: {token:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn blocks_of_a_platform_by_a_clock_that_was_ahead_end_when_it_is_set_back() {
+    let world = World::ready(platform().authorized_by(SHOP)).await;
+    let links = || {
+        world
+            .broker
+            .authorization_links("agency", "https://wx.example.com/done")
+    };
+    assert!(world.clock.set_wrong(3_600));
+    world.broker.tend().await;
+    for path in [AUTHORIZER_TOKEN, PRE_AUTH_CODE] {
+        let spent = Fault::always(path, FaultKind::Errcode(45009));
+        world.sandbox.fault(spent);
+    }
+    assert!(world.token(SHOP).await.is_err() && links().await.is_err());
+    world.sandbox.clear_faults();
+    assert!(world.token(SHOP).await.is_err() && links().await.is_err());
+    assert!(world.clock.set_wrong(-3_600));
+    world.broker.tend().await;
+    let (token, links) = (world.token(SHOP).await, links().await);
+    assert!(token.is_ok() && links.is_ok(), "{token:?}, {links:?}");
+}
+
+#[tokio::test]
+async fn a_spent_quota_of_the_list_is_remembered_until_the_next_probe() {
+    let world = World::new(platform().authorized_by(SHOP)).await;
+    let spent = Fault::always(LIST, FaultKind::Errcode(45009));
+    world.sandbox.fault(spent);
+    world.push_ticket().await;
+    world.until(|| world.calls(LIST) == 1).await;
+    for _ in 0..11 {
+        world.advance(300);
+        for _ in 0..50 {
+            world.broker.tend().await;
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(world.calls(LIST), 1);
+    world.sandbox.clear_faults();
+    let refreshed = world.broker.refresh_now("agency", Kind::AccessToken).await;
+    assert!(refreshed.is_ok(), "{refreshed:?}");
+    world.advance(300);
+    world.settle().await;
+    assert_eq!(world.calls(LIST), 2, "an operator may have reset it");
+}
+
 #[tokio::test]
 async fn a_hundred_accounts_that_ask_the_list_at_once_share_its_readings() {
-    let app_id = |account: usize| format!("wx{account:016x}");
     let all = (0..100).fold(platform(), |platform, account| {
-        platform.authorized_by(app_id(account))
+        platform.authorized_by(numbered(account))
     });
     let world = World::ready(all).await;
     world
@@ -819,7 +935,7 @@ async fn a_hundred_accounts_that_ask_the_list_at_once_share_its_readings() {
     let (lists, gate) = (world.calls(LIST), world.sandbox.hold(LIST));
     let asking: Vec<_> = (0..100)
         .map(|account| {
-            let (broker, name) = (world.broker.clone(), name(&app_id(account)));
+            let (broker, name) = (world.broker.clone(), name(&numbered(account)));
             tokio::spawn(async move { broker.credential(&name, Kind::AccessToken).await })
         })
         .collect();

@@ -7,11 +7,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use wx_jssdk::Clock;
 use wx_jssdk::actix::KeyHash;
-use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
 
 use crate::common::http;
 use crate::common::program::*;
 
+const COMPONENT: &str = "wxc0de0000000000c0";
 const SECRET: &str = "0c79e1fa963cd80cc0be99b20a18faeb";
 const TOKEN: &str = "/cgi-bin/stable_token";
 const TICKET: &str = "/cgi-bin/ticket/getticket";
@@ -274,6 +275,31 @@ async fn unblock_tries_every_credential_although_one_is_refused() {
     assert!(ended.stderr.contains("access_token"), "{}", ended.stderr);
     let refreshed = "shop jsapi_ticket: ";
     assert!(ended.stdout.contains(refreshed), "{ended:?}");
+    world.running.stop().await;
+}
+
+#[tokio::test]
+async fn unblock_of_a_platform_refreshes_its_token_even_if_it_does_not_wait() {
+    let world = World::start(None).await;
+    let public = world.running.printed("public");
+    let platform = OpenPlatform::new(COMPONENT, SECRET)
+        .with_push_url(format!("{public}/platforms/agency/events"));
+    let section = format!(
+        "[platforms.agency]\ncomponent_appid = \"{COMPONENT}\"\nsecret = \"{SECRET}\"\n\
+         push_token = \"{}\"\naes_key = \"{}\"\njs_safe_domains = [\"example.com\"]\n",
+        platform.push_token(),
+        platform.encoding_aes_key()
+    );
+    world.sandbox.add_platform(platform);
+    write(world.home.path(), &world.sandbox, &section);
+    let reloaded = world.run(&["reload"]).await;
+    assert_eq!(reloaded.code, 0, "{}", reloaded.stderr);
+    let pushed = world.sandbox.push_ticket(COMPONENT).await;
+    assert!(pushed.is_success(), "{pushed:?}");
+    let ended = world.run(&["unblock", "agency"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let refreshed = "agency access_token: ";
+    assert!(ended.stdout.starts_with(refreshed), "{}", ended.stdout);
     world.running.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! The links with which the owner of an account authorises the platform.
 
 use super::Broker;
-use crate::error::{CallAuth, Error, Failure, System, UpstreamError};
+use crate::error::Error;
 use crate::upstream::Upstream;
 
 /// Two links for one visitor. They share a code, so that together they work once.
@@ -27,37 +27,15 @@ impl Broker {
         redirect_uri: &str,
     ) -> Result<AuthorizationLinks, Error> {
         let platform = self.entry(platform)?;
-        let (store, clock) = (&self.inner.store, &self.inner.clock);
-        let app = platform.account.app_key();
-        let endpoint = Upstream::PRE_AUTH_CODE;
-        // If the store fails, WeChat says again that the quota is spent.
-        let blocked = store.blocked_until(&app, endpoint, clock.now()).await;
-        if let Ok(Some(until)) = blocked {
-            let spent = UpstreamError {
-                endpoint,
-                system: System::Weixin,
-                auth: CallAuth::WithComponentToken,
-                failure: Failure::spent_until(until, clock.to_wall()(until), None),
-                also_seen: Vec::new(),
-            };
-            return Err(self.failed(&platform, spent));
-        }
         let code =
             self.with_platform_token(
                 &platform,
-                endpoint,
+                Upstream::PRE_AUTH_CODE,
                 |upstream, platform, token| async move {
                     upstream.pre_auth_code(&platform, &token).await
                 },
             );
-        let code = code.await;
-        let refused = code.as_ref().err().and_then(Error::upstream);
-        if let Some(refused) = refused.filter(|refused| refused.endpoint == endpoint)
-            && let Some(until) = refused.spent_until(clock.now())
-        {
-            let _ = store.set_block(&app, endpoint, until, clock.now()).await;
-        }
-        let code = code?;
+        let code = code.await?;
         let query = |first: &[(&str, &str)]| {
             let common = [
                 ("component_appid", platform.account.app_id()),

@@ -1,7 +1,8 @@
 //! What limits calls to WeChat: its daily quotas, and this service's own rate limit for refreshes on request.
 //!
 //! Calls are counted in the store, among all nodes that share it. A quota that is spent (45009) blocks its
-//! endpoint there until the day ends.
+//! endpoint there until the day ends. The accounts of an open platform share the quota for their tokens, and its
+//! block.
 //!
 //! The rate limit exists so that a misbehaving client cannot exhaust the quota. The 30 s gap between two
 //! refreshes alone would still allow 2,880 calls a day. An ordinary account has 2,000 classic token calls a
@@ -16,9 +17,9 @@ use std::time::Duration;
 
 use super::Flight;
 use crate::account::{Account, Platform, TokenMode};
+use crate::broker::Broker;
 use crate::broker::slot::{MIN_DEMAND_GAP, Reason, Slot};
-use crate::broker::{AccountEntry, Broker};
-use crate::credential::Kind;
+use crate::credential::{AppKey, Kind};
 use crate::error::{Class, Error, Failure, UpstreamError};
 use crate::store::{Claim, StoreError};
 use crate::upstream::endpoint;
@@ -61,23 +62,22 @@ impl Broker {
             .collect()
     }
 
-    /// Lifts the block of an endpoint whose quota may no longer be spent. The waiting credentials are tried at
-    /// once, here and on the nodes that share the store.
-    pub(in crate::broker) async fn lift_block(&self, entry: &AccountEntry, called: &str) {
-        let app = entry.account.app_key();
+    /// Lifts the block of an app's endpoint whose quota may no longer be spent. The waiting credentials are tried at
+    /// once, here and on the nodes that share the store. `account`: for the log.
+    pub(in crate::broker) async fn lift_block(&self, account: &str, app: &AppKey, called: &str) {
         let now = self.inner.clock.now();
-        if let Err(error) = self.inner.store.set_block(&app, called, now, now).await {
+        if let Err(error) = self.inner.store.set_block(app, called, now, now).await {
             let what = "exhausted quota could not be cleared in the store";
-            self.log_store_error(&entry.name, &error, what);
+            self.log_store_error(account, &error, what);
         }
-        self.end_waits_for_quota(entry, called);
+        self.end_waits_for_quota(app, called);
     }
 
-    /// Ends the waits of this account's credentials for the quota of one endpoint, including those of
-    /// dependent credentials.
-    pub(in crate::broker) fn end_waits_for_quota(&self, entry: &AccountEntry, called: &str) {
-        let now = self.inner.clock.now();
-        for slot in entry.slots() {
+    /// Ends the waits for the quota of an app's endpoint, including those of dependent credentials.
+    pub(in crate::broker) fn end_waits_for_quota(&self, app: &AppKey, called: &str) {
+        let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
+        let affected = accounts.with_dependents(app);
+        for slot in affected.flat_map(|entry| entry.slots()) {
             slot.end_wait_if(now, |failure| {
                 failure.error.class() == Class::Quota && failure.error.endpoint == called
             });
@@ -144,38 +144,56 @@ impl Flight {
         call: impl Future<Output = Result<T, UpstreamError>>,
     ) -> Result<T, UpstreamError> {
         let (store, clock) = (&self.broker.inner.store, &self.broker.inner.clock);
-        let app = &self.slot.key.app;
-        let (_, endpoint) = endpoint(&self.entry.account, self.slot.key.kind);
-        let blocked = store.blocked_until(app, endpoint, clock.now()).await;
+        let own = &self.slot.key.app;
+        let (app, endpoint) = quota_of(&self.entry.account, self.slot.key.kind);
+        let blocked = store.blocked_until(&app, endpoint, clock.now()).await;
         let blocked = blocked.ok().flatten();
         if let Some(until) = blocked.filter(|_| !matches!(self.reason, Reason::RefreshNow)) {
-            let today = store.calls_many(&[(app, endpoint)], clock.now()).await;
+            let today = store.calls_many(&[(own, endpoint)], clock.now()).await;
             let few_calls = today.ok().and_then(|counts| self.if_few(*counts.first()?));
+            let until = match app == *own {
+                true => until,
+                // The account that found the quota spent tries first, alone.
+                false => {
+                    let later = rand::random_range(1..=SPREAD.as_secs());
+                    until.plus(Duration::from_secs(later))
+                }
+            };
             let printed = clock.to_wall()(until);
             return Err(self.failed(Failure::spent_until(until, printed, few_calls)));
         }
         let mut outcome = self.counted(call).await;
         match &mut outcome {
             Ok(_) if blocked.is_some() => {
-                self.broker.lift_block(&self.entry, endpoint).await;
+                self.broker
+                    .lift_block(&self.entry.name, &app, endpoint)
+                    .await;
+            }
+            Ok(_) if self.waited_for_quota(endpoint) => {
+                self.broker.end_waits_for_quota(&app, endpoint);
             }
             Ok(_) => {}
-            Err(error) => self.note_spent(error).await,
+            Err(error) => self.note_spent(&app, error).await,
         }
         outcome
     }
 
-    /// Records a spent quota for all nodes that share the store.
-    async fn note_spent(&self, spent: &mut UpstreamError) {
+    /// Whether the last refresh failed because the quota of this endpoint was spent.
+    fn waited_for_quota(&self, called: &str) -> bool {
+        let state = self.slot.lock();
+        let error = state.failure.as_ref().map(|failure| &failure.error);
+        error.is_some_and(|error| error.class() == Class::Quota && error.endpoint == called)
+    }
+
+    /// Records a spent quota for all nodes that share the store. `app`: whose quota it is.
+    async fn note_spent(&self, app: &AppKey, spent: &mut UpstreamError) {
         let (store, now) = (&self.broker.inner.store, self.broker.inner.clock.now());
         let Some(until) = spent.spent_until(now) else {
             return;
         };
         let few = self.slot.details.counts.calls_today(now);
         let few = few.and_then(|calls| self.if_few(calls));
-        let kept = store
-            .set_block(&self.slot.key.app, spent.endpoint, until, now)
-            .await;
+        let kept = store.set_block(app, spent.endpoint, until, now).await;
         if let Failure::Refused {
             blocked_until,
             few_calls,
@@ -265,6 +283,22 @@ impl Flight {
     }
 }
 
+/// Returns the app and the endpoint by whose quota WeChat counts the calls for a credential. The tokens of all accounts
+/// of an open platform are fetched by the platform, and count for it.
+pub(in crate::broker) fn quota_of(account: &Account, kind: Kind) -> (AppKey, &'static str) {
+    let (_, called) = endpoint(account, kind);
+    let app = match account.component_app_id() {
+        Some(component) if kind == Kind::AccessToken => AppKey {
+            platform: Platform::Component.as_str(),
+            id: component.into(),
+            agent_id: None,
+            component: None,
+        },
+        _ => account.app_key(),
+    };
+    (app, called)
+}
+
 /// Whether WeChat has certainly received nothing of the call.
 pub(super) fn is_unsent(error: &UpstreamError) -> bool {
     matches!(
@@ -286,6 +320,9 @@ pub(in crate::broker) fn daily_quota(account: &Account, kind: Kind) -> Option<u6
         (_, _, _) => Some(10_000),
     }
 }
+
+/// The accounts that share a quota are tried again within this time after the end of its block.
+pub(in crate::broker) const SPREAD: Duration = Duration::from_secs(60);
 
 /// Every node of a cluster reads the counts, and a quota is used up over hours, not seconds.
 const READ_EVERY: Duration = Duration::from_secs(60);

@@ -24,6 +24,7 @@ const CAFE: &str = "wx2222222222222222";
 const START: UnixTime = UnixTime(1_767_225_600);
 
 const COMPONENT_TOKEN: &str = "/cgi-bin/component/api_component_token";
+const AUTHORIZER_TOKEN: &str = "/cgi-bin/component/api_authorizer_token";
 const START_PUSH: &str = "/cgi-bin/component/api_start_push_ticket";
 const LIST: &str = "/cgi-bin/component/api_get_authorizer_list";
 
@@ -292,6 +293,30 @@ async fn an_account_that_authorises_again_has_a_valid_token_on_every_node() {
             world.valid_token(SHOP).as_deref()
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_spent_quota_of_tokens_that_one_node_finds_stops_the_accounts_of_all_nodes() {
+    let world = World::new(2).await;
+    let [one, other] = world.nodes.as_slice() else {
+        panic!("two nodes")
+    };
+    let spent = Fault::always(AUTHORIZER_TOKEN, FaultKind::Errcode(45009));
+    world.sandbox.fault(spent);
+    for (node, app_id) in [(one, SHOP), (other, CAFE), (other, SHOP), (one, CAFE)] {
+        let error = token(node, app_id).await.unwrap_err();
+        assert_eq!(error.code(), "upstream_quota", "{error}");
+    }
+    assert_eq!(world.calls(AUTHORIZER_TOKEN), 1);
+    world.sandbox.clear_faults();
+    let refreshed = one.refresh_now("agency", Kind::AccessToken).await;
+    assert!(refreshed.is_ok(), "{refreshed:?}");
+    assert!(token(one, CAFE).await.is_ok());
+    assert!(token(other, SHOP).await.is_err(), "it has not looked yet");
+    world.advance(6);
+    world.tend().await;
+    assert!(token(other, SHOP).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
