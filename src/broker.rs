@@ -37,7 +37,7 @@ use tokio::runtime::Handle;
 pub use accounts::{AccountSource, Accounts};
 pub use health::Health;
 pub use keeper::TICK;
-pub use open_platform::{AuthorizationLinks, PlatformSnapshot, PushFailed};
+pub use open_platform::{AuthorizationLinks, AuthorizedAccount, PlatformSnapshot, PushFailed};
 pub use overview::{Incident, Overview};
 pub(crate) use signing::ConfigOptions;
 pub use slot::{HOURS, HourState, Refresh, RefreshOutcome};

@@ -32,6 +32,7 @@ pub(super) use authorizer_accounts::with_known_authorizers;
 use authorizer_accounts::{Ended, account_of, authorizer_name};
 use code_claim::CodeStep;
 use pending_codes::Redemption;
+pub use redeem::AuthorizedAccount;
 
 use super::slot::Reason;
 use super::{AccountEntry, Broker};

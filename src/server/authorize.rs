@@ -23,11 +23,11 @@ use url::Url;
 use super::config::PlatformSettings;
 use super::pages::{Lang, PLAIN_POLICY, PLAIN_STYLE, Page};
 use crate::actix::{ClientIps, check_rate_limit, read_route};
-use crate::broker::{AuthorizationLinks, Broker};
+use crate::broker::{AuthorizationLinks, AuthorizedAccount, Broker};
 use crate::clock::Clock;
 use crate::credential::Secret;
 use crate::endpoint::{Problem, RateLimit, query};
-use crate::error::{Error, Text, UpstreamError};
+use crate::error::{Error, PlatformProblem, Text, UpstreamError};
 
 /// The pages of all platforms that have them. Clones share them.
 #[derive(Clone)]
@@ -116,8 +116,24 @@ enum Body {
     /// The account's name here, and what its followers call it.
     Done(String, String),
     Failed(Text, Text),
-    /// What failed, and the platform whose page the visitor has to open again.
-    StartAgain(Text, String),
+    /// What failed, what to do, and the platform whose page the visitor has to open again.
+    StartAgain(Text, Text, String),
+}
+
+impl Body {
+    /// Returns the page for an account that has authorised the platform.
+    fn of(account: AuthorizedAccount, platform: String) -> Self {
+        let Some(problem) = account.problem else {
+            return Self::Done(account.name, account.nick_name);
+        };
+        let what = match problem {
+            PlatformProblem::NoApiPermission => NO_PERMISSION,
+            PlatformProblem::NeedsAuthorization | PlatformProblem::NotAuthorized => NOT_VALID,
+            // These end by themselves, within seconds or with the next ticket.
+            _ => return Self::Done(account.name, account.nick_name),
+        };
+        Self::StartAgain(what, problem.fix(), platform)
+    }
 }
 
 /// Shows the button that fetches the links.
@@ -203,16 +219,19 @@ async fn done(
     let is_kept = kept.any(|kept| kept.as_bytes().ct_eq(state.as_bytes()).into());
     let now = pages.broker.clock().now();
     if !is_kept || state::life_left(&state, &platform, &page.secret, now).is_none() {
-        let body = Body::StartAgain(WRONG_BROWSER, platform.into_inner());
+        let body = Body::StartAgain(WRONG_BROWSER, SAME_BROWSER, platform.into_inner());
         return answer(&request, StatusCode::FORBIDDEN, body);
     }
     let code = value("auth_code").map(Secret::new);
     let Some(code) = code.filter(|code| code.check().is_ok()) else {
-        let body = Body::StartAgain(NO_CODE, platform.into_inner());
+        let body = Body::StartAgain(NO_CODE, SAME_BROWSER, platform.into_inner());
         return answer(&request, StatusCode::BAD_REQUEST, body);
     };
     match pages.broker.redeem_from_browser(&platform, &code).await {
-        Ok((name, nick_name)) => answer(&request, StatusCode::OK, Body::Done(name, nick_name)),
+        Ok(account) => {
+            let body = Body::of(account, platform.into_inner());
+            answer(&request, StatusCode::OK, body)
+        }
         Err(error) => failed(&request, platform.into_inner(), &error),
     }
 }
@@ -222,7 +241,7 @@ async fn done(
 fn failed(request: &HttpRequest, platform: String, error: &Error) -> HttpResponse {
     if error.upstream().is_some_and(UpstreamError::refuses_code) {
         tracing::info!(%error, path = request.path(), "visitor brought a code that is not valid any more");
-        let body = Body::StartAgain(CODE_REFUSED, platform);
+        let body = Body::StartAgain(CODE_REFUSED, SAME_BROWSER, platform);
         return answer(request, StatusCode::BAD_REQUEST, body);
     }
     tracing::warn!(%error, path = request.path(), "account could not be authorised");
@@ -291,6 +310,15 @@ const RELOAD_LATER: Text = Text::new(
     "Wait a few seconds, then reload this page.",
     "请等待几秒，再刷新本页。",
 );
+const SAME_BROWSER: Text = Text::new(
+    "Start again, and stay in this browser.",
+    "请重新授权，并全程使用当前浏览器。",
+);
+const NO_PERMISSION: Text = Text::new(
+    "Authorised, but without API permissions: the account cannot be used yet",
+    "已授权，但未授予接口权限，该账号暂时无法使用",
+);
+const NOT_VALID: Text = Text::new("This authorisation is not valid any more", "此次授权已失效");
 const NO_CODE: Text = Text::new("WeChat sent no code", "微信没有返回授权码");
 const CODE_REFUSED: Text = Text::new("The code is no longer valid", "授权码已失效");
 const WRONG_BROWSER: Text = Text::new(

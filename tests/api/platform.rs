@@ -711,6 +711,29 @@ async fn an_owner_authorises_on_the_page_in_the_same_browser() {
 }
 
 #[tokio::test]
+async fn the_owner_of_an_account_without_permission_is_told_to_grant_some() {
+    let world = World::ready().await;
+    let (cookie, state) = cookie_and_state(&world.press("/authorize/agency", "").await);
+    let info = format!("{{\"authorizer_appid\":\"{SHOP}\",\"func_info\":[]}}");
+    let answer = FaultKind::Body(format!("{{\"authorization_info\":{info}}}"));
+    world.sandbox.fault(Fault::once(QUERY_AUTH, answer));
+    let code = world.sandbox.authorize(COMPONENT, SHOP).await;
+    for (lang, texts) in [
+        ("en", ["without API permissions", "grant permission sets"]),
+        ("zh", ["未授予接口权限", "勾选权限集"]),
+    ] {
+        let done = format!("/authorize/agency/done?lang={lang}&state={state}&auth_code={code}");
+        let answer = world.visit(&done, &cookie).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        for text in texts {
+            assert!(answer.text.contains(text), "{text}: {}", answer.text);
+        }
+        assert!(answer.text.contains("href=\"../agency\""));
+    }
+    assert_eq!(world.sandbox.calls(QUERY_AUTH), 1);
+}
+
+#[tokio::test]
 async fn the_page_says_that_its_two_links_work_once_together() {
     let world = World::ready().await;
     for (lang, text) in [

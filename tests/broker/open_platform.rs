@@ -517,13 +517,13 @@ async fn a_code_delivered_by_push_and_redirect_is_redeemed_once() {
             let ((), redirected) = tokio::join!(world.pushed(event), redirect);
             (redirected, ())
         };
-        assert_eq!(redirected.unwrap().0, name(SHOP));
+        assert_eq!(redirected.unwrap().name, name(SHOP));
         world.until(|| world.is_usable(SHOP)).await;
         world.assert_signs(SHOP).await;
         assert_eq!(world.calls(QUERY_AUTH), 1, "{browser_is_first}");
         // A reload of the page, and a repeated push, change nothing.
         let again = world.broker.redeem_from_browser("agency", &code.code).await;
-        assert_eq!(again.unwrap().0, name(SHOP));
+        assert_eq!(again.unwrap().name, name(SHOP));
         world.pushed(EventKind::Authorized(code)).await;
         world.settle().await;
         assert_eq!(world.calls(QUERY_AUTH), 1, "{browser_is_first}");

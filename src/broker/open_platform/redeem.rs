@@ -8,19 +8,19 @@ use tracing::{info, warn};
 
 use super::code_claim::{CodeClaim, CodeGuard};
 use super::records::refusal_in;
+use super::token::usable;
 use super::{Authorizer, Broker, Ended, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
 use crate::broker::AccountEntry;
 use crate::broker::slot::RefreshOutcome;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Secret};
-use crate::error::{Error, UpstreamError};
+use crate::error::{Error, PlatformProblem, UpstreamError};
 use crate::platform::authorizer::{Authorization, Redeemed, code_id};
 use crate::store::StoreError;
 use crate::upstream::{Authorized, Issued, Upstream};
 
 impl Broker {
-    /// Redeems a code that a browser brought back from WeChat's page. Returns the name of the account
-    /// (`PLATFORM/APPID`) and what its followers call it.
+    /// Redeems a code that a browser brought back from WeChat's page. Returns the account that it was for.
     ///
     /// # Errors
     /// [`Error::UnknownAccount`] if there is no such platform; [`Error::Upstream`] if WeChat refuses the code
@@ -31,7 +31,7 @@ impl Broker {
         &self,
         platform: &str,
         code: &Secret,
-    ) -> Result<(String, String), Error> {
+    ) -> Result<AuthorizedAccount, Error> {
         let platform = self.entry(platform)?;
         let (broker, entry, code) = (self.clone(), platform.clone(), code.clone());
         // In a task: a browser that leaves must not interrupt the redemption, which cannot be repeated.
@@ -47,18 +47,21 @@ impl Broker {
         &self,
         platform: Arc<AccountEntry>,
         code: &Secret,
-    ) -> Result<(String, String), Error> {
+    ) -> Result<AuthorizedAccount, Error> {
         let app_id = match self.claim_or_wait(&platform, code).await? {
             CodeClaim::Claimed(_sending) => self.redeem_claimed(&platform, code, None).await?,
             CodeClaim::Redeemed(app_id) => app_id,
         };
         let record = self.authorizer(&platform, &app_id).await;
         let record = record.map_err(|error| self.records_failed(&platform, &error))?;
-        let nick_name = record.and_then(|record| record.profile);
-        let nick_name = nick_name
-            .map(|profile| profile.nick_name)
-            .unwrap_or_default();
-        Ok((authorizer_name(&platform, &app_id), nick_name))
+        let problem = record.as_ref().and_then(|record| usable(record).err());
+        let profile = record.and_then(|record| record.profile);
+        let nick_name = profile.map(|profile| profile.nick_name);
+        Ok(AuthorizedAccount {
+            name: authorizer_name(&platform, &app_id),
+            nick_name: nick_name.unwrap_or_default(),
+            problem,
+        })
     }
 
     /// Logs an error of the store. Returns the error for callers.
@@ -360,6 +363,17 @@ impl Broker {
         let changed = self.change_authorizer(platform, app_id, describe).await;
         self.ok_or_log(platform, changed);
     }
+}
+
+/// An account whose code a browser brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizedAccount {
+    /// `PLATFORM/APPID`.
+    pub name: String,
+    /// What its followers call it; empty if WeChat did not say.
+    pub nick_name: String,
+    /// Why it cannot be used.
+    pub problem: Option<PlatformProblem>,
 }
 
 /// The answer to a code.

@@ -273,7 +273,7 @@ impl Flight {
 }
 
 /// Returns the refresh token to send.
-fn usable(record: &Authorizer) -> Result<Secret, PlatformProblem> {
+pub(super) fn usable(record: &Authorizer) -> Result<Secret, PlatformProblem> {
     match (record.state, &record.refresh_token) {
         (State::Active, Some(token)) => Ok(token.clone()),
         (State::Pending, _) => Err(PlatformProblem::NotRedeemed),

@@ -84,7 +84,7 @@ async fn a_code_that_no_platform_token_carried_to_wechat_can_be_brought_again() 
     let redeem = || world.broker.redeem_from_browser("agency", &code.code);
     assert!(redeem().await.is_err());
     world.advance(60);
-    assert_eq!(redeem().await.unwrap().0, name(SHOP));
+    assert_eq!(redeem().await.unwrap().name, name(SHOP));
     world.assert_signs(SHOP).await;
 }
 
@@ -199,7 +199,7 @@ async fn an_authorisation_that_a_slow_clock_dates_before_a_withdrawal_counts() {
     world.pushed_at(withdrawn_at, withdrawal()).await;
     let code = world.authorize(SHOP).await;
     let redeemed = world.broker.redeem_from_browser("agency", &code.code).await;
-    assert_eq!(redeemed.unwrap().0, name(SHOP));
+    assert_eq!(redeemed.unwrap().name, name(SHOP));
     world.assert_signs(SHOP).await;
     world.pushed_at(withdrawn_at, withdrawal()).await;
     world.settle().await;
