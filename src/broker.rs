@@ -103,7 +103,7 @@ impl Broker {
     /// memory, without another call, until the retry time that it contains. [`Error::Interrupted`] if the
     /// broker's runtime ends meanwhile.
     pub async fn credential(&self, account: &str, kind: Kind) -> Result<Arc<Credential>, Error> {
-        let entry = self.entry(account)?;
+        let entry = self.entry_or_stored(account).await?;
         let slot = entry.slot(kind)?;
         slot.note_use();
         match self.current_credential(slot) {
@@ -130,7 +130,7 @@ impl Broker {
         kind: Kind,
         bad_value: &Secret,
     ) -> Result<Arc<Credential>, Error> {
-        let entry = self.entry(account)?;
+        let entry = self.entry_or_stored(account).await?;
         self.refresh_if_current(&entry, entry.slot(kind)?, bad_value)
             .await
     }
@@ -143,7 +143,7 @@ impl Broker {
     /// # Errors
     /// As [`Broker::reject`].
     pub async fn refresh_now(&self, account: &str, kind: Kind) -> Result<Refreshed, Error> {
-        let entry = self.entry(account)?;
+        let entry = self.entry_or_stored(account).await?;
         let slot = entry.slot(kind)?;
         let before = self.last_or_stored(&entry, slot).await;
         let credential = self.refresh(&entry, slot, Reason::RefreshNow).await?;

@@ -251,11 +251,14 @@ impl Accounts {
             .filter_map(|entry| Some((entry, entry.open_platform.as_ref()?)))
     }
 
-    /// Returns the state of the open platform that a name contains, and the AppID after it.
-    pub(super) fn platform_in<'a>(&self, name: &'a str) -> Option<(&PlatformState, &'a str)> {
+    /// Returns the open platform that a name contains, its state, and the AppID after it.
+    pub(super) fn platform_in<'a>(
+        &self,
+        name: &'a str,
+    ) -> Option<(&Arc<AccountEntry>, &PlatformState, &'a str)> {
         let (platform, app_id) = name.rsplit_once('/')?;
-        let entry = self.by_name.get(platform)?;
-        Some((entry.0.open_platform.as_deref()?, app_id))
+        let ByName(entry) = self.by_name.get(platform)?;
+        Some((entry, entry.open_platform.as_deref()?, app_id))
     }
 
     /// Returns the open platform with this component_appid.

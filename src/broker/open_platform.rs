@@ -50,6 +50,8 @@ use crate::upstream::Upstream;
 pub(super) struct PlatformState {
     known: Mutex<Known>,
     readings: reconcile::Readings,
+    /// When the record of an unknown account may be looked for again.
+    lookup: tokio::sync::Mutex<Due>,
 }
 
 #[derive(Default)]

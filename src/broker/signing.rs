@@ -64,7 +64,7 @@ impl Broker {
     /// [`Error::PageNotAllowed`] for a page outside the account's JS safe domains; otherwise as
     /// [`Broker::credential`].
     pub async fn js_config(&self, account: &str, page: &PageUrl) -> Result<JsConfig, Error> {
-        let entry = self.entry(account)?;
+        let entry = self.entry_or_stored(account).await?;
         self.signed(&entry, Kind::JsapiTicket, page).await
     }
 
@@ -75,7 +75,7 @@ impl Broker {
     /// [`Error::UnsupportedCredential`] for an account that is not a WeCom app; otherwise as
     /// [`Broker::js_config`].
     pub async fn agent_config(&self, account: &str, page: &PageUrl) -> Result<AgentConfig, Error> {
-        let entry = self.entry(account)?;
+        let entry = self.entry_or_stored(account).await?;
         let Platform::Work { agent_id } = entry.account.platform() else {
             return Err(entry.unsupported(Kind::AgentTicket));
         };
@@ -105,7 +105,7 @@ impl Broker {
     /// # Errors
     /// As [`Broker::card_ext`].
     pub async fn choose_card(&self, account: &str, filter: [&str; 3]) -> Result<ChooseCard, Error> {
-        let entry = self.entry(account)?;
+        let entry = self.entry_or_stored(account).await?;
         let ticket = self.credential(account, Kind::CardTicket).await?;
         Ok(ChooseCard::sign(
             &ticket.value,
@@ -117,7 +117,7 @@ impl Broker {
     }
 
     /// Returns [`Broker::js_config`] as JSON text from memory, signed at this moment, with the account's counters;
-    /// `None` if the ticket has to be refreshed first.
+    /// `None` if the ticket has to be refreshed first, or the account to be looked for in the store.
     ///
     /// # Errors
     /// As [`Broker::js_config`], except for upstream errors.
@@ -129,7 +129,12 @@ impl Broker {
         at: &Moment,
     ) -> Result<Option<CountedText>, Error> {
         let accounts = self.inner.accounts.load();
-        let entry = self.find(&accounts, account)?;
+        let entry = match self.find(&accounts, account) {
+            Err(Error::UnknownAccount { .. }) if self.may_be_stored(&accounts, account) => {
+                return Ok(None);
+            }
+            found => found?,
+        };
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
         let current = self.current(slot, at);
         let Some(current) = current.as_ref() else {
@@ -150,7 +155,7 @@ impl Broker {
         page: &PageUrl,
         options: &ConfigOptions,
     ) -> Result<Vec<u8>, Error> {
-        let entry = self.entry(account)?;
+        let entry = self.entry_or_stored(account).await?;
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;
         let (signer, time) = self.signer(&entry, slot).await?;
         Ok(entry.config_text(&signer, page, options, time))

@@ -174,9 +174,7 @@ impl Broker {
     /// Returns when an account that is not known may be, if any are still to be read.
     pub(super) fn wait_for_account(&self, accounts: &Accounts, name: &str) -> Option<Duration> {
         match accounts.platform_in(name) {
-            Some((platform, app_id)) => {
-                platform.wait_for_authorizer(app_id, self.inner.clock.now())
-            }
+            Some((_, state, app_id)) => state.wait_for_authorizer(app_id, self.inner.clock.now()),
             None => self.awaits_stored_accounts().then_some(SOON),
         }
     }

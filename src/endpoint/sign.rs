@@ -28,7 +28,8 @@ pub struct Answer<'q> {
 pub enum Refused<'q> {
     /// The request is refused.
     Problem(Problem),
-    /// The account has no current ticket: wait for [`ConfigQuery::sign_refreshed`].
+    /// The account has no current ticket, or is not known to this node yet: wait for
+    /// [`ConfigQuery::sign_refreshed`].
     NeedsRefresh(Box<ConfigQuery<'q>>),
 }
 
@@ -56,7 +57,7 @@ pub fn sign<'q>(broker: &Broker, query: &'q str, at: &Moment) -> Result<Answer<'
 }
 
 impl ConfigQuery<'_> {
-    /// Refreshes the account's ticket, then signs the page.
+    /// Looks for an unknown account, refreshes the account's ticket, then signs the page.
     ///
     /// # Errors
     /// The [`Problem`] to answer.

@@ -77,6 +77,9 @@ impl Shared {
         keys: &ApiKeys,
         secret_body: Option<&[u8]>,
     ) -> Result<Caller, Refusal> {
+        if let Some(name) = &incoming.base {
+            self.broker.look_for_authorizer(name).await;
+        }
         let query = Query(incoming.query());
         if let Some(key) = presented(incoming.headers()) {
             let presenter = self.presenter(incoming);

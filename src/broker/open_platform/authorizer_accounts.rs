@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{PlatformState, RECORDS_FAILED};
-use crate::account::Account;
+use crate::account::{Account, is_app_id};
 use crate::broker::slot::Reason;
 use crate::broker::{AccountEntry, Accounts, Broker, SOON};
 use crate::clock::UnixTime;
 use crate::credential::{AppKey, Credential, CredentialKey, Kind};
-use crate::error::{Failure, PlatformProblem};
+use crate::error::{Error, Failure, PlatformProblem};
 use crate::platform::Authorizer;
 use crate::platform::authorizer::State;
 use crate::store::StoreError;
@@ -38,6 +38,50 @@ impl Broker {
             }
         }
         Ok(())
+    }
+
+    /// Returns the account with this name. An unknown one may have authorised its platform a moment ago, at another
+    /// node: reads its record, but only one of all unknown accounts of a platform a second.
+    pub(in crate::broker) async fn entry_or_stored(
+        &self,
+        name: &str,
+    ) -> Result<Arc<AccountEntry>, Error> {
+        match self.entry(name) {
+            // In a box, since hardly a caller needs it.
+            Err(Error::UnknownAccount { .. }) => Box::pin(self.stored_entry(name)).await,
+            found => found,
+        }
+    }
+
+    async fn stored_entry(&self, name: &str) -> Result<Arc<AccountEntry>, Error> {
+        let accounts = self.inner.accounts.load_full();
+        let named = accounts.platform_in(name);
+        let Some((platform, state, app_id)) = named.filter(|_| self.may_be_stored(&accounts, name))
+        else {
+            return self.entry(name);
+        };
+        let mut lookup = state.lookup.lock().await;
+        // Another caller may have read it while this one waited.
+        let found = self.entry(name);
+        if found.is_ok() || !lookup.take(self.inner.clock.uptime(), LOOKUP_GAP) {
+            return found;
+        }
+        let read = self.authorizer(platform, app_id).await;
+        self.ok_or_log(platform, read);
+        self.entry(name)
+    }
+
+    /// Whether the store may have an account with this unknown name.
+    pub(in crate::broker) fn may_be_stored(&self, accounts: &Accounts, name: &str) -> bool {
+        let named = accounts.platform_in(name);
+        self.inner.store.is_shared() && named.is_some_and(|(.., app_id)| is_app_id(app_id))
+    }
+
+    /// Makes an account known that authorised its platform a moment ago, at another node.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))] // only the gateway finds accounts by itself
+    pub(crate) async fn look_for_authorizer(&self, name: &str) {
+        // The caller finds out whether there is such an account.
+        let _ = self.entry_or_stored(name).await;
     }
 
     /// Ends the validity of an account's credentials: WeChat no longer accepts them.
@@ -290,6 +334,9 @@ fn is_mini(record: &Authorizer) -> bool {
 pub(super) fn authorizer_name(platform: &AccountEntry, app_id: &str) -> String {
     format!("{}/{app_id}", platform.name)
 }
+
+/// Interval between two reads for unknown accounts of a platform.
+const LOOKUP_GAP: Duration = Duration::from_secs(1);
 
 /// When to ask again for an account if the platform's ticket is missing, which is due within ten minutes.
 const UNTIL_TICKET: Duration = Duration::from_secs(60);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wx_jssdk::account::Account;
-use wx_jssdk::broker::Broker;
+use wx_jssdk::broker::{Broker, Find};
+use wx_jssdk::endpoint;
 use wx_jssdk::platform::{AuthorizationCode, EventKind, PushEvent};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
 use wx_jssdk::store::{Document, EncryptionKey, EncryptionKeys, Saved, Store};
@@ -21,6 +22,8 @@ const COMPONENT: &str = "wxc0de0000000000c0";
 const SECRET: &str = "5ec2e7000000000000000000000000aa";
 const SHOP: &str = "wx1111111111111111";
 const CAFE: &str = "wx2222222222222222";
+const BOOK: &str = "wx4444444444444444";
+const FILM: &str = "wx5555555555555555";
 const START: UnixTime = UnixTime(1_767_225_600);
 
 const COMPONENT_TOKEN: &str = "/cgi-bin/component/api_component_token";
@@ -293,6 +296,41 @@ async fn an_account_that_authorises_again_has_a_valid_token_on_every_node() {
             world.valid_token(SHOP).as_deref()
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: make test"]
+async fn a_request_makes_an_account_known_that_authorised_at_another_node() {
+    let world = World::new(2).await;
+    let [one, other] = world.nodes.as_slice() else {
+        panic!("two nodes")
+    };
+    for (known, app_id) in [(3, BOOK), (4, FILM)] {
+        world.sandbox.add_app(App::official(app_id, SECRET));
+        world.authorize(app_id).await;
+        until("one node knows it", async || active(one) == known).await;
+    }
+    let query = format!("account=agency/{BOOK}&url=https%3A%2F%2Fwww.example.com%2Fpage");
+    let signed = endpoint::answer(other, "/config", &query).await;
+    assert!(signed.is_ok(), "{signed:?}");
+    // Requests for unknown accounts cause one read a second.
+    world.advance(1);
+    let reads = || {
+        let store = other.snapshot(&Find::all()).stats.store;
+        let loads = store.iter().find(|(name, ..)| *name == "load");
+        loads.map(|(_, reads, _)| *reads)
+    };
+    let before = reads();
+    for unknown in 0..50 {
+        let error = token(other, &format!("wx{unknown:016x}"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), "unknown_account", "{error}");
+    }
+    assert_eq!(reads(), before.map(|before| before + 1));
+    assert!(token(other, FILM).await.is_err(), "in the same second");
+    world.advance(1);
+    assert!(token(other, FILM).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
