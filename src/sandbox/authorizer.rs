@@ -23,7 +23,7 @@ use super::token_values::{new_authorization_code, new_pre_auth_code, new_refresh
 /// An account that authorised a platform at least once.
 pub(super) struct Authorizer {
     pub(super) app_id: String,
-    /// Of the last authorisation.
+    /// Of the last authorisation: the CreateTime of its event, if there was one.
     pub(super) auth_time: UnixTime,
     /// False after a cancellation.
     pub(super) authorized: bool,
@@ -264,6 +264,9 @@ impl Component {
         known.map_or(wall, |authorizer| {
             let next = authorizer.last_event.plus(Duration::from_secs(1));
             authorizer.last_event = wall.max(next);
+            if authorizer.authorized {
+                authorizer.auth_time = authorizer.last_event;
+            }
             authorizer.last_event
         })
     }
@@ -291,7 +294,7 @@ impl Component {
         });
         let authorizer = &mut self.authorizers[at];
         let again = std::mem::replace(&mut authorizer.authorized, true);
-        authorizer.auth_time = now;
+        authorizer.auth_time = now.max(authorizer.last_event);
         authorizer.tokens.revoke(now);
         if self.settings.reauthorization_renews_refresh_token {
             authorizer.refresh_token = None;

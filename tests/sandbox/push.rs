@@ -157,6 +157,38 @@ async fn an_authorisation_its_update_and_its_end_are_pushed() {
 }
 
 #[tokio::test]
+async fn the_list_dates_an_authorisation_as_its_event_is_dated() {
+    let (sandbox, mut receiver) = pushing().await;
+    let token = component_token(&sandbox).await;
+    receiver.next().await;
+    let auth_time = async || {
+        let body = json!({ "component_appid": PLATFORM, "offset": 0, "count": 1 });
+        let list = "api_get_authorizer_list";
+        let list = component(&sandbox, list, Some(token.as_str()), body).await;
+        list["list"][0]["auth_time"].as_u64().unwrap()
+    };
+    let mut create_time = async || {
+        let opened = open(&receiver.next().await, KEY);
+        field(&opened.message, "CreateTime").parse::<u64>().unwrap()
+    };
+    // All in the same second.
+    sandbox.authorize(PLATFORM, APP).await;
+    assert_eq!(auth_time().await, create_time().await);
+    sandbox.cancel_authorization(PLATFORM, APP).await;
+    let cancelled = create_time().await;
+    sandbox.authorize(PLATFORM, APP).await;
+    let authorized = auth_time().await;
+    assert_eq!(authorized, create_time().await);
+    assert!(authorized > cancelled);
+    sandbox.change_authorization(PLATFORM, APP).await;
+    let changed = create_time().await;
+    assert_eq!(auth_time().await, changed);
+    // Without an event.
+    sandbox.authorize(PLATFORM, APP).await;
+    assert_eq!(auth_time().await, changed);
+}
+
+#[tokio::test]
 async fn a_failed_event_is_repeated() {
     let (sandbox, mut receiver) = pushing().await;
     receiver.answer(&[(503, "")]);
