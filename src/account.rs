@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use egress::{Egress, Proxy, ProxyError};
 pub use platform::Platform;
-pub use safe_domain::{DomainError, SafeDomain};
+pub use safe_domain::{DomainError, DomainProblem, SafeDomain};
 pub use verify_file::{VerifyFile, VerifyFileError};
 
 use crate::credential::{AppKey, CredentialKey, Kind, Secret};
@@ -107,7 +107,7 @@ impl Account {
     /// `example.com/path`.
     ///
     /// # Errors
-    /// [`DomainError`] names the problem: a scheme, a port, a wildcard, several domains or no host name.
+    /// [`DomainError`] names the problem: a scheme, a port, a wildcard, a blank, several domains, no host name.
     pub fn js_safe_domain(mut self, domain: &str) -> Result<Self, DomainError> {
         self.safe_domains.push(SafeDomain::parse(domain)?);
         Ok(self)

@@ -23,32 +23,35 @@ impl SafeDomain {
                 problem,
             })
         };
+        let (host, path) = split(domain);
         if domain.contains("://") {
-            return error("remove the scheme: write example.com instead of https://example.com");
+            return error(DomainProblem::Scheme);
         }
         if domain.contains('*') {
-            return error("remove the wildcard: example.com already covers its subdomains");
+            return error(DomainProblem::Wildcard);
         }
-        if domain.contains(SEPARATORS) {
-            return error("write one list entry per domain");
+        if is_list(host, path) {
+            return error(DomainProblem::List);
         }
-        let (host, path) = split(domain);
-        if host.is_empty() {
-            return error("the host name is missing");
+        if host.trim().is_empty() {
+            return error(DomainProblem::NoHost);
+        }
+        if domain.contains(char::is_whitespace) {
+            return error(DomainProblem::Blank);
         }
         if !host.starts_with('[') && host.contains(':') {
-            return error(
-                "remove the port: WeChat binds hosts, and its clients accept only ports 80 and 443",
-            );
+            return error(DomainProblem::Port);
         }
         if host.ends_with('.') {
-            return error("remove the dot at the end");
+            return error(DomainProblem::Dot);
         }
         match url::Host::parse(host) {
-            Ok(parsed) if is_host_name(&parsed) => Ok(Self {
+            Ok(parsed) if !is_host_name(&parsed) => error(DomainProblem::Host),
+            Ok(_) if !is_path(path) => error(DomainProblem::Path),
+            Ok(parsed) => Ok(Self {
                 text: format!("{parsed}{}", path.trim_end_matches('/')),
             }),
-            _ => error("not a host name"),
+            Err(_) => error(DomainProblem::Host),
         }
     }
 
@@ -88,6 +91,19 @@ fn is_host_name(host: &url::Host) -> bool {
     })
 }
 
+/// Returns whether a text is a list, as one that was pasted. A path may contain `,` and `;`, but ends with neither and
+/// has no domain after it.
+fn is_list(host: &str, path: &str) -> bool {
+    let mut further = path.split(SEPARATORS).skip(1);
+    host.contains(SEPARATORS) || further.any(|part| part.is_empty() || part.contains('.'))
+}
+
+/// Returns whether a path is written as in addresses of pages, with which it is compared.
+fn is_path(path: &str) -> bool {
+    let parsed = url::Url::parse(&format!("https://example.com{path}"));
+    path.is_empty() || parsed.is_ok_and(|parsed| parsed.path() == path)
+}
+
 /// Splits a domain in printed form into host and path.
 fn split(domain: &str) -> (&str, &str) {
     domain.split_at(memchr(b'/', domain.as_bytes()).unwrap_or(domain.len()))
@@ -115,7 +131,49 @@ impl fmt::Display for SafeDomain {
 #[error("\"{domain}\" cannot be a JS safe domain: {problem}")]
 pub struct DomainError {
     domain: String,
-    problem: &'static str,
+    problem: DomainProblem,
+}
+
+impl DomainError {
+    /// Returns the kind of mistake.
+    #[must_use]
+    pub fn problem(&self) -> DomainProblem {
+        self.problem
+    }
+}
+
+/// Why a text is not a JS safe domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DomainProblem {
+    /// It has a scheme.
+    #[error("remove the scheme: write example.com instead of https://example.com")]
+    Scheme,
+    /// It has a wildcard.
+    #[error(
+        "remove the wildcard: example.com already covers its subdomains, and a path all below it"
+    )]
+    Wildcard,
+    /// It is a list of domains.
+    #[error("write one list entry per domain")]
+    List,
+    /// It contains a blank, a line break or the like.
+    #[error("remove the blank: write one list entry per domain, and %20 in a path")]
+    Blank,
+    /// It is empty or begins with a path.
+    #[error("the host name is missing")]
+    NoHost,
+    /// It has a port.
+    #[error("remove the port: WeChat binds hosts, and its clients accept only ports 80 and 443")]
+    Port,
+    /// Its host ends with a dot.
+    #[error("remove the dot at the end")]
+    Dot,
+    /// Its host is not a host name.
+    #[error("not a host name")]
+    Host,
+    /// Its path is that of no page.
+    #[error("write the path as browsers send it: percent-encoded, without query and fragment")]
+    Path,
 }
 
 /// What separates domains in a pasted list: WeChat's console shows them with `;`.
@@ -159,6 +217,39 @@ mod tests {
         }
         for domain in ["a_b.example.com", "localhost", "xn--r8jz45g.jp", "[::1]"] {
             assert!(SafeDomain::parse(domain).is_ok(), "{domain}");
+        }
+    }
+
+    #[test]
+    fn a_domain_with_a_path_that_no_page_has_is_refused_with_the_reason() {
+        for (domain, problem) in [
+            ("a.com/app;b.com", DomainProblem::List),
+            ("a.com/app, b.com/app", DomainProblem::List),
+            ("a.com/app；b.com", DomainProblem::List),
+            ("a.com/app;", DomainProblem::List),
+            ("a.com b.com", DomainProblem::Blank),
+            ("a.com/app ", DomainProblem::Blank),
+            ("a.com/an app", DomainProblem::Blank),
+            ("a.com/app\u{3000}", DomainProblem::Blank),
+            ("a.com/店", DomainProblem::Path),
+            ("a.com/a、b", DomainProblem::Path),
+            ("a.com/app?x=1", DomainProblem::Path),
+            ("a.com/#/app", DomainProblem::Path),
+            ("a.com/a/../b", DomainProblem::Path),
+        ] {
+            let error = SafeDomain::parse(domain).unwrap_err();
+            assert_eq!(error.problem(), problem, "{domain}");
+        }
+        for path in [
+            "/a,b",
+            "/a;v=1",
+            "/%E5%BA%97",
+            "/an%20app",
+            "/app/",
+            "/v1.2",
+        ] {
+            let domain = SafeDomain::parse(&format!("a.com{path}")).unwrap();
+            assert_eq!(domain.path(), path.trim_end_matches('/'));
         }
     }
 }

@@ -339,10 +339,9 @@ pub(super) struct PageAnswer {
 impl PageAnswer {
     /// Returns what the answers without options of an account need.
     pub(super) fn new(account: &Account, templates: &mut Templates) -> Self {
-        let domains = account.safe_domains().iter().map(ToString::to_string);
-        // No page has a line break in its path.
-        let domains = domains.filter(|domain| !domain.contains('\n'));
-        let domains: String = domains.map(|domain| domain + "\n").collect();
+        // A domain contains no line break.
+        let domains = account.safe_domains().iter();
+        let domains: String = domains.map(|domain| domain.to_string() + "\n").collect();
         let app_id = serde_json::to_string(account.app_id()).expect("a text always serialises");
         let blank = default_config(account, &Signer::new("", ""), "", "", UnixTime(0));
         Self {

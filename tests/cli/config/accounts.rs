@@ -19,8 +19,10 @@ fn a_bad_domain_is_named_with_the_correct_form() {
         ("", "host name"),
         ("/path", "host name"),
         (" ", "host name"),
-        (" example.com", "host name"),
-        ("exa mple.com", "host name"),
+        (" example.com", "blank"),
+        ("exa mple.com", "blank"),
+        ("example.com/an app", "%20"),
+        ("example.com/店", "percent-encoded"),
     ] {
         let what = only(
             "accounts.main.js_safe_domains",
