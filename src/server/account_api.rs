@@ -126,7 +126,13 @@ struct List<'a> {
 }
 
 impl<'a> Identity<'a> {
-    fn of(name: &'a str, account: &'a Account, source: AccountSource) -> Self {
+    /// `platform`: the name of the account's platform.
+    fn of(
+        name: &'a str,
+        account: &'a Account,
+        source: AccountSource,
+        platform: &'static str,
+    ) -> Self {
         let (app_id, corp_id, agent_id) = match account.platform() {
             Platform::Work { agent_id } => (None, Some(account.app_id()), Some(agent_id)),
             Platform::Official | Platform::Mini | Platform::Component => {
@@ -136,7 +142,7 @@ impl<'a> Identity<'a> {
         Self {
             account: name,
             source: source.as_str(),
-            platform: account.platform().as_str(),
+            platform,
             app_id,
             corp_id,
             agent_id,
@@ -145,11 +151,16 @@ impl<'a> Identity<'a> {
 }
 
 impl<'a> Details<'a> {
-    fn of(name: &'a str, account: &'a Account, source: AccountSource) -> Self {
+    fn of(
+        name: &'a str,
+        account: &'a Account,
+        source: AccountSource,
+        platform: &'static str,
+    ) -> Self {
         let domains = account.safe_domains().iter();
         let has_secret = account.component_app_id().is_none();
         Self {
-            identity: Identity::of(name, account, source),
+            identity: Identity::of(name, account, source, platform),
             secret: has_secret.then_some(SECRET_IS_SET),
             token_mode: match account.mode() {
                 TokenMode::Stable => "stable",
@@ -172,13 +183,16 @@ async fn list(
         Ok(key) => key,
         Err(problem) => return problem.into_response(),
     };
-    let accounts = api.reloader.broker.accounts();
+    let broker = &api.reloader.broker;
+    let accounts = broker.accounts();
     let managed = accounts
         .sources()
         .filter(|(name, _, _)| key.opens_account(name));
     let mut list = List {
         accounts: managed
-            .map(|(name, account, source)| Identity::of(name, account, source))
+            .map(|(name, account, source)| {
+                Identity::of(name, account, source, broker.platform_name(account))
+            })
             .collect(),
     };
     list.accounts
@@ -202,9 +216,10 @@ async fn read(
             .sources()
             .find(|(known, _, source)| *known == name.as_str() && *source != AccountSource::Api);
         if let Some((name, account, source)) = fixed {
+            let platform = api.reloader.broker.platform_name(account);
             return Ok(HttpResponse::Ok()
                 .insert_header((CACHE_CONTROL, "no-store"))
-                .json(Details::of(name, account, source)));
+                .json(Details::of(name, account, source, platform)));
         }
         match api.stored(&name).await? {
             Some(stored) => Ok(shown(StatusCode::OK, &name, &stored)),
@@ -257,10 +272,12 @@ async fn to_its_end(change: impl Future<Output = HttpResponse> + 'static) -> Htt
 
 fn shown(status: StatusCode, name: &str, stored: &StoredAccount) -> HttpResponse {
     let version = EntityTag::new_strong(stored.version.to_string());
+    let account = &stored.account;
+    let platform = account.platform().as_str();
     HttpResponse::build(status)
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(ETag(version))
-        .json(Details::of(name, &stored.account, AccountSource::Api))
+        .json(Details::of(name, account, AccountSource::Api, platform))
 }
 
 /// Returns the version that the request is for. A header that cannot be read is refused, not ignored.

@@ -406,6 +406,29 @@ async fn the_status_page_says_that_an_exhausted_quota_is_the_platforms() {
 }
 
 #[tokio::test]
+async fn the_type_of_an_account_is_unknown_before_wechat_was_asked() {
+    let world = World::with("", |platform| platform.authorized_by(GAME)).await;
+    world.sandbox.push_ticket(COMPONENT).await;
+    let name = format!("agency/{GAME}");
+    until("it is in WeChat's list", async || world.has(&name)).await;
+    let platform = async || {
+        let target = format!("/status.json?account={name}");
+        let status = world.admin(&target).await.json();
+        status["accounts"][0]["platform"].clone()
+    };
+    let page = async || world.admin("/status?lang=en").await.text;
+    assert_eq!(platform().await, "unknown");
+    let before = page().await;
+    assert!(before.contains("Type unknown"), "{before}");
+    assert!(!before.contains("Official account"), "{before}");
+    let target = format!("/credentials/{name}/access_token");
+    assert_eq!(world.admin(&target).await.status, 200);
+    assert_eq!(platform().await, "mini");
+    let after = page().await;
+    assert!(after.contains("Mini program") && !after.contains("Type unknown"));
+}
+
+#[tokio::test]
 async fn the_first_use_of_an_account_takes_no_node_out_of_rotation() {
     let world = World::ready_with("[server]\nreadiness = \"all\"").await;
     let name = world.authorized(SHOP).await;

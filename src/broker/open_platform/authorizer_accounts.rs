@@ -228,14 +228,24 @@ impl Broker {
 
     /// Whether an account has to authorise its platform again.
     pub(in crate::broker) fn must_authorize_again(&self, account: &Account) -> bool {
+        self.in_record(account, Authorizer::must_authorize_again) == Some(true)
+    }
+
+    /// Returns the name of an account's platform. It is `unknown` for an account that authorised an open platform, until
+    /// WeChat was asked what it is; meanwhile it counts as an official account.
+    pub(crate) fn platform_name(&self, account: &Account) -> &'static str {
+        match self.in_record(account, |record| record.profile.is_some()) {
+            Some(false) => "unknown",
+            _ => account.platform().as_str(),
+        }
+    }
+
+    /// Reads from the record of an account; `None` for one that authorised no platform.
+    fn in_record<T>(&self, account: &Account, read: impl FnOnce(&Authorizer) -> T) -> Option<T> {
         let accounts = self.inner.accounts.load();
-        let platform = accounts.platform_of(account);
-        let Some(state) = platform.and_then(|platform| platform.open_platform.as_ref()) else {
-            return false;
-        };
-        let known = state.known.lock();
-        let record = known.authorizers.get(account.app_id());
-        record.is_some_and(Authorizer::must_authorize_again)
+        let platform = accounts.platform_of(account)?;
+        let known = platform.open_platform.as_ref()?.known.lock();
+        known.authorizers.get(account.app_id()).map(read)
     }
 
     /// Shows an account as down that has to authorise the platform again, before it is used.

@@ -22,6 +22,9 @@ pub struct AccountSnapshot {
     pub name: String,
     /// The account itself.
     pub account: Arc<Account>,
+    /// Its platform, or `unknown`: an account that authorised an open platform and was not used yet may be a mini
+    /// program, and counts as an official account until then.
+    pub platform: &'static str,
     /// Where it comes from.
     pub source: AccountSource,
     /// [`Health::Down`] if its primary credential is not served; [`Health::Degraded`] if it is, but any of
@@ -120,6 +123,7 @@ impl Broker {
         AccountSnapshot {
             name: entry.name.clone(),
             account: entry.account.clone(),
+            platform: self.platform_name(&entry.account),
             source: entry.source,
             health,
             credentials,

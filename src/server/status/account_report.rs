@@ -15,6 +15,7 @@ use crate::error::{CallAuth, System, Text};
 #[derive(Serialize)]
 pub(super) struct AccountReport {
     pub(super) account: String,
+    /// `official`, `mini`, `work`, `component` or `unknown`.
     pub(super) platform: &'static str,
     /// Where it comes from: `configuration`, `api` (the admin API) or `platform` (it authorised an open platform).
     pub(super) source: &'static str,
@@ -127,7 +128,7 @@ impl AccountReport {
         Self {
             account: account.name.clone(),
             gateway_calls: gateway.answered(&account.name),
-            platform: account.account.platform().as_str(),
+            platform: account.platform,
             source: account.source.as_str(),
             app_id: account.account.app_id().to_owned(),
             state: account.health.as_str(),

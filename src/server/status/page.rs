@@ -179,6 +179,7 @@ impl<'a> Live<'a> {
             "official" => self.lang.t("Official account", "公众号"),
             "mini" => self.lang.t("Mini program", "小程序"),
             "component" => self.lang.t("Open platform", "第三方平台"),
+            "unknown" => self.lang.t("Type unknown", "类型未知"),
             _ => self.lang.t("WeCom", "企业微信"),
         }
     }
