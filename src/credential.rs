@@ -16,6 +16,9 @@ pub use secret::Secret;
 
 use crate::clock::UnixTime;
 
+/// Identifies an API key: its SHA-256. A key that replaces another one under the same name has another id.
+pub(crate) type KeyId = [u8; 32];
+
 /// A token or a ticket with its lifetime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {

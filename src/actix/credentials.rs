@@ -17,7 +17,7 @@ use super::keys::authorization::admit_key;
 use super::peer_ip;
 use crate::broker::Broker;
 use crate::clock::{Clock, UnixTime};
-use crate::credential::{Credential, Kind, Secret};
+use crate::credential::{Credential, KeyId, Kind, Secret};
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 
@@ -60,7 +60,7 @@ async fn read(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> Ht
             .credential(account, kind)
             .await
             .map_err(Problem::for_admin)?;
-        note_recipient(&request, &broker, account, kind, &credential, &key);
+        note_recipient(&request, &broker, account, kind, &credential, key);
         Ok(credential)
     };
     respond(answer.await, &broker)
@@ -81,7 +81,7 @@ async fn reject(
             .reject(account, kind, &bad_value)
             .await
             .map_err(Problem::for_admin)?;
-        note_recipient(&request, &broker, account, kind, &credential, &key);
+        note_recipient(&request, &broker, account, kind, &credential, key);
         Ok(credential)
     };
     respond(answer.await, &broker)
@@ -113,11 +113,11 @@ impl Answer {
     }
 }
 
-/// Returns the account and kind that the path names, and the name of the API key, if the key opens them.
+/// Returns the account and kind that the path names, and the id of the API key, if the key opens them.
 fn admitted<'a>(
     request: &'a HttpRequest,
     keys: &Keys,
-) -> Result<(Cow<'a, str>, Kind, String), Problem> {
+) -> Result<(Cow<'a, str>, Kind, KeyId), Problem> {
     let account = account_in_path(request).unwrap_or_default();
     let kind = request.match_info().get("kind").unwrap_or_default();
     let (kind, key) = admit_key(request, &account, kind, keys)?;
@@ -141,7 +141,7 @@ fn note_recipient(
     account: &str,
     kind: Kind,
     credential: &Credential,
-    key: &str,
+    key: KeyId,
 ) {
     if kind == Kind::AccessToken {
         broker.note_recipient(account, &credential.value, key, peer_ip(request));

@@ -27,7 +27,7 @@ use super::peer_ip;
 use crate::account::{Account, Platform};
 use crate::broker::Broker;
 use crate::clock::UnixTime;
-use crate::credential::{Credential, Kind};
+use crate::credential::{Credential, KeyId, Kind};
 use crate::endpoint::query;
 use crate::error::codes::wire_errors::{self, WireError};
 use crate::error::{Error, System};
@@ -101,7 +101,7 @@ enum Presented {
     Valid,
     /// A token that has ended since these keys, all with `calls`, got it here. The gateway replaces it in each call,
     /// so the client does not know.
-    Ended(Vec<String>),
+    Ended(Vec<KeyId>),
 }
 
 /// The configured name of an account, and what was presented for it.
@@ -173,11 +173,10 @@ impl TokenOwner {
         token: &str,
     ) -> Option<Owner> {
         let account = broker.account_of_handed_token(token)?;
-        let mut recipients = broker.holders_of(&account, token, peer_ip(request)).keys;
-        recipients.retain(|name| {
-            keys.iter()
-                .any(|key| key.name == *name && !key.calls.is_empty())
-        });
+        let holders = broker.holders_of(&account, token, peer_ip(request));
+        let known = keys.with_ids(&holders.keys);
+        let callers = known.filter(|key| !key.calls.is_empty());
+        let recipients: Vec<_> = callers.map(|key| key.id()).collect();
         (!recipients.is_empty()).then_some((account, Presented::Ended(recipients)))
     }
 
@@ -199,10 +198,11 @@ impl TokenOwner {
             }
             Presented::Ended(recipients) => (recipients.clone(), false),
         };
-        let right = keys
-            .load()
-            .ticket_right(&self.account, kind, &recipients, has_peers);
+        let keys = keys.load();
+        let right = keys.ticket_right(&self.account, kind, &recipients, has_peers);
         if right != TicketRight::Granted {
+            let known = keys.with_ids(&recipients);
+            let recipients: Vec<_> = known.map(|key| &key.name).collect();
             debug!(account = self.account, %kind, ?recipients, "no API key that fetched the token has access to this ticket");
         }
         right
@@ -288,7 +288,7 @@ async fn token_for_key(
         }));
     }
     broker
-        .token_for_key(account, &key.name, peer_ip(request))
+        .token_for_key(account, &key.name, key.id(), peer_ip(request))
         .await
 }
 

@@ -21,7 +21,7 @@ use super::wechat_path::WechatPath;
 use call_policy::CallRight;
 
 use crate::broker::Accounts;
-use crate::credential::Kind;
+use crate::credential::{KeyId, Kind};
 use crate::hex::{decode, hex};
 
 /// The SHA-256 of a key, which the configuration holds instead of the key.
@@ -110,6 +110,11 @@ impl ApiKey {
         }
     }
 
+    /// Returns the id under which the key is remembered with the tokens that it got.
+    pub(super) fn id(&self) -> KeyId {
+        self.hash.0
+    }
+
     /// Returns whether the key opens this credential.
     #[must_use]
     pub fn opens(&self, account: &str, kind: Kind) -> bool {
@@ -178,18 +183,18 @@ impl ApiKeys {
     }
 
     /// Decides whether a client that presents an access token of this account, and no key, may have the
-    /// ticket. `recipients` holds the names of the keys that got the token. Where they are unknown, every key
+    /// ticket. `recipients` are the keys that got the token. Where they are unknown, every key
     /// that gets the token has to open the ticket; with `has_peer_nodes`, nodes which may have handed the token
     /// to other keys, one is enough.
     pub(super) fn ticket_right(
         &self,
         account: &str,
         kind: Kind,
-        recipients: &[String],
+        recipients: &[KeyId],
         has_peer_nodes: bool,
     ) -> TicketRight {
         let opens = |key: &Arc<ApiKey>| key.opens(account, kind);
-        let known = || self.iter().filter(|key| recipients.contains(&key.name));
+        let known = || self.with_ids(recipients);
         let mut getters = self.getting_token_of(account).peekable();
         let is_granted = known().any(opens)
             || match has_peer_nodes {
@@ -201,6 +206,11 @@ impl ApiKeys {
             (false, Some(_)) => TicketRight::Limited,
             (false, None) => TicketRight::Unknown,
         }
+    }
+
+    /// Returns the keys with these ids.
+    pub(super) fn with_ids(&self, ids: &[KeyId]) -> impl Iterator<Item = &Arc<ApiKey>> {
+        self.iter().filter(move |key| ids.contains(&key.id()))
     }
 
     /// Returns the keys that get WeChat's access token of this account.

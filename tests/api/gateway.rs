@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use wx_jssdk::actix::KeyHash;
+use wx_jssdk::actix::{ApiKey, ApiKeys, KeyHash};
 use wx_jssdk::sandbox::{App, Mode, ReceivedRequest, Revoke, Sandbox};
 use wx_jssdk::server::config::Settings;
 use wx_jssdk::{Clock, UnixTime};
@@ -45,6 +45,9 @@ const VIRTUAL_KEY: &str = "wxk_01234567890123456789012345678901234567virtu";
 
 /// Gets access tokens only, where a test configures it.
 const TOKEN_KEY: &str = "wxk_0123456789012345678901234567890123456789tok";
+
+/// Replaces another key, where a test does so.
+const NEW_KEY: &str = "wxk_0123456789012345678901234567890123456789new";
 
 const STABLE: &str = "/cgi-bin/stable_token";
 /// A call that the sandbox echoes.
@@ -171,6 +174,18 @@ impl World {
     fn received(&self, path: &str) -> ReceivedRequest {
         let all = self.sandbox.last_requests(path);
         all.last().cloned().unwrap_or_else(|| panic!("no {path}"))
+    }
+
+    /// Replaces a key by another one with its name, as a reload does, and removes all others.
+    fn replace_key(&self, key: &str, new: &str) {
+        let mut settings = self.settings.clone();
+        let replaced = settings.server.api_keys.find(key).expect("a key");
+        let replacing = ApiKey {
+            hash: KeyHash::of(new),
+            ..ApiKey::clone(replaced)
+        };
+        settings.server.api_keys = ApiKeys::new(vec![replacing]);
+        self.service.reloader.reload(settings).unwrap();
     }
 
     fn revoke(&self) {

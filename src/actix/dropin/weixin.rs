@@ -70,7 +70,7 @@ pub(super) async fn stable_token(
         }
         let token = broker.credential(&account, Kind::AccessToken).await?;
         let token = forced(&broker, &account, token).await?;
-        broker.note_recipient(&account, &token.value, &key.name, peer_ip(&request));
+        broker.note_recipient(&account, &token.value, key.id(), peer_ip(&request));
         Ok(token)
     };
     respond(SYSTEM, &request, &broker, answer.await, reply::token)

@@ -20,6 +20,7 @@ use super::{Incoming, Shared};
 use crate::account::{Account, Platform};
 use crate::actix::WechatPath;
 use crate::broker::Accounts;
+use crate::credential::KeyId;
 use crate::error::System;
 use crate::error::codes::wire_errors;
 
@@ -34,7 +35,7 @@ pub(super) struct Caller {
 /// The users' tokens that logins through this server returned, as hashes that only this process can compute,
 /// with the key and the account of the login. `/sns/` calls present such a token and nothing else.
 pub(super) struct UserTokens {
-    owners: Cache<u64, (String, String)>,
+    owners: Cache<u64, (KeyId, String)>,
     hasher: RandomState,
 }
 
@@ -56,13 +57,13 @@ impl UserTokens {
     pub(super) fn note(&self, caller: &Caller, answer: &Value) {
         for member in ["access_token", "refresh_token"] {
             if let Some(token) = answer.get(member).and_then(Value::as_str) {
-                let owner = (caller.key.name.clone(), caller.name.clone());
+                let owner = (caller.key.id(), caller.name.clone());
                 self.owners.insert(self.hasher.hash_one(token), owner);
             }
         }
     }
 
-    fn owner(&self, token: &str) -> Option<(String, String)> {
+    fn owner(&self, token: &str) -> Option<(KeyId, String)> {
         self.owners.get(&self.hasher.hash_one(token))
     }
 }
@@ -245,8 +246,8 @@ impl Shared {
         self.caller(incoming, key, name, &accounts)
     }
 
-    /// Returns the names of the key and the account with which the user of this call logged in here.
-    fn owner_of_users_token(&self, query: &Query<'_>) -> Option<(String, String)> {
+    /// Returns the key and the name of the account with which the user of this call logged in here.
+    fn owner_of_users_token(&self, query: &Query<'_>) -> Option<(KeyId, String)> {
         let token = query
             .get("access_token")
             .or_else(|| query.get("refresh_token"))?;
@@ -262,8 +263,8 @@ impl Shared {
     ) -> Result<Caller, Refusal> {
         let owner = self.owner_of_users_token(query);
         let accounts = self.broker.accounts();
-        let known = owner.and_then(|(key, name)| {
-            let key = keys.iter().find(|known| known.name == key)?;
+        let known = owner.and_then(|(id, name)| {
+            let key = keys.iter().find(|key| key.id() == id)?;
             Some((key, name))
         });
         let (key, name) = known.ok_or_else(|| {
@@ -342,12 +343,12 @@ impl Caller {
 /// could make the call at WeChat itself.
 fn key_of_token<'k>(
     keys: &'k ApiKeys,
-    recipients: &[String],
+    recipients: &[KeyId],
     others: Option<&str>,
     may: impl Fn(&ApiKey) -> bool,
 ) -> Option<&'k Arc<ApiKey>> {
     let holders = || {
-        let known = keys.iter().filter(|key| recipients.contains(&key.name));
+        let known = keys.with_ids(recipients);
         known.chain(
             others
                 .into_iter()
@@ -402,7 +403,8 @@ mod tests {
             (vec![], Some("shop"), Some("foreign caller")),
             (vec![], None, None),
         ] {
-            let recipients: Vec<_> = recipients.into_iter().map(str::to_owned).collect();
+            let recipients = recipients.into_iter().map(|name| key(name).id());
+            let recipients: Vec<_> = recipients.collect();
             let found = key_of_token(&keys, &recipients, others, may);
             assert_eq!(found.map(|key| key.name.as_str()), expected);
         }
@@ -414,9 +416,10 @@ mod tests {
     fn a_new_users_token_is_remembered_when_the_most_are() {
         let tokens = UserTokens::default();
         let key = ApiKey::new("crm", KeyHash::of("key of crm"));
+        let id = key.id();
         let account = Account::official("wx1", "secret");
         let caller = Caller::new(&Arc::new(key), "main", &Arc::new(account));
-        let owner = || ("crm".to_owned(), "main".to_owned());
+        let owner = || (id, "main".to_owned());
         for token in 0..MOST_USERS {
             tokens.owners.insert(token, owner());
         }

@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::authentication::key_of_request;
 use super::{ApiKey, ApiKeys, TokenStyle};
-use crate::credential::Kind;
+use crate::credential::{KeyId, Kind};
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 
@@ -54,13 +54,13 @@ pub(crate) fn admit_manager(
     ))
 }
 
-/// Returns the kind of this name and the key's name, if the request's key opens the kind for this account.
+/// Returns the kind of this name and the key's id, if the request's key opens the kind for this account.
 pub(crate) fn admit_key(
     request: &HttpRequest,
     account: &str,
     kind: &str,
     keys: &ArcSwap<ApiKeys>,
-) -> Result<(Kind, String), Problem> {
+) -> Result<(Kind, KeyId), Problem> {
     let keys = keys.load();
     let key = key_of_request(request, &keys)?;
     let kind = kind.parse::<Kind>().map_err(|_| Problem::unknown_kind())?;
@@ -72,7 +72,7 @@ pub(crate) fn admit_key(
         return Err(only_virtual());
     }
     debug!(key = key.name, account, %kind, path = request.match_pattern(), "credential call");
-    Ok((kind, key.name.clone()))
+    Ok((kind, key.id()))
 }
 
 /// The same answer whether or not the account exists.

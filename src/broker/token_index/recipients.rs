@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::token_for_key::{ASKED_AGAIN, Check};
 use crate::broker::Broker;
-use crate::credential::{AppKey, Credential, Kind, Secret};
+use crate::credential::{AppKey, Credential, KeyId, Kind, Secret};
 
 /// The API keys that were last given one account's tokens. Local to this process; each node remembers its
 /// own.
@@ -27,8 +27,7 @@ pub(in crate::broker) struct Recipients {
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // only the web layer hands out tokens
 #[derive(Default)]
 pub(crate) struct Holders {
-    /// Their names.
-    pub(crate) keys: Vec<String>,
+    pub(crate) keys: Vec<KeyId>,
     /// Whether no other key can have it: peer nodes, and this process before a restart, may have given it to
     /// more.
     pub(crate) are_all: bool,
@@ -38,7 +37,7 @@ pub(crate) struct Holders {
 struct Recipient {
     /// Hash of the token, so that its value is not stored twice.
     token: u64,
-    key: String,
+    key: KeyId,
     from: Option<IpAddr>,
     /// Whether WeChat issued the token to this process, so that it was given to no key before.
     is_fetched_here: bool,
@@ -77,8 +76,7 @@ impl Recipients {
     fn note(&self, recipient: Recipient) {
         let mut recipients = self.recipients.lock();
         let known = recipients.iter_mut().find(|known| {
-            (known.token, &known.key, known.from)
-                == (recipient.token, &recipient.key, recipient.from)
+            (known.token, known.key, known.from) == (recipient.token, recipient.key, recipient.from)
         });
         if let Some(known) = known {
             known.at = recipient.at;
@@ -103,14 +101,14 @@ impl Recipients {
             keys: given
                 .iter()
                 .filter(|recipient| !is_known_there || recipient.from == from)
-                .map(|recipient| recipient.key.clone())
+                .map(|recipient| recipient.key)
                 .collect(),
             are_all: !given.is_empty() && given.iter().all(|recipient| recipient.is_fetched_here),
         }
     }
 
     /// Returns whether the key was given this token within the last minute.
-    pub(super) fn has_just_been_given(&self, token: u64, key: &str, now: Duration) -> bool {
+    pub(super) fn has_just_been_given(&self, token: u64, key: KeyId, now: Duration) -> bool {
         let recipients = self.recipients.lock();
         recipients.iter().any(|recipient| {
             recipient.token == token
@@ -127,7 +125,7 @@ impl Broker {
         &self,
         account: &str,
         token: &Secret,
-        key: &str,
+        key: KeyId,
         from: Option<IpAddr>,
     ) {
         let accounts = self.inner.accounts.load();
@@ -146,7 +144,7 @@ impl Broker {
             handed.accounts.insert(fingerprint, slot.key.app.clone());
             slot.details.recipients.note(Recipient {
                 token: fingerprint,
-                key: key.to_owned(),
+                key,
                 from,
                 is_fetched_here,
                 at: self.inner.clock.uptime(),
@@ -204,32 +202,33 @@ mod tests {
     fn recipients_are_keyed_by_address_and_the_longest_unused_is_dropped() {
         let recipients = Recipients::default();
         let from = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
-        let recipient = |token, key: &str, n| Recipient {
+        let [crm, shop, other, crowd] = [1, 2, 3, 4].map(|byte| [byte; 32]);
+        let recipient = |token, key: KeyId, n| Recipient {
             token,
-            key: key.to_owned(),
+            key,
             at: Duration::ZERO,
             is_fetched_here: true,
             from: from(n),
         };
         for _ in 0..3 {
-            recipients.note(recipient(1, "crm", 1));
+            recipients.note(recipient(1, crm, 1));
         }
-        recipients.note(recipient(1, "shop", 2));
-        recipients.note(recipient(2, "other", 1));
+        recipients.note(recipient(1, shop, 2));
+        recipients.note(recipient(2, other, 1));
         let keys = |token, n| recipients.of(token, from(n)).keys;
-        assert_eq!(keys(1, 1), ["crm"]);
-        assert_eq!(keys(1, 2), ["shop"]);
-        assert_eq!(keys(1, 3), ["crm", "shop"]);
-        assert_eq!(keys(3, 1), Vec::<String>::new());
+        assert_eq!(keys(1, 1), [crm]);
+        assert_eq!(keys(1, 2), [shop]);
+        assert_eq!(keys(1, 3), [crm, shop]);
+        assert_eq!(keys(3, 1), Vec::<KeyId>::new());
         for token in 0..MOST_RECIPIENTS as u64 - 2 {
-            assert_eq!(keys(1, 1), ["crm"], "in use");
-            recipients.note(recipient(10 + token, "crowd", 1));
+            assert_eq!(keys(1, 1), [crm], "in use");
+            recipients.note(recipient(10 + token, crowd, 1));
         }
-        assert_eq!(keys(2, 1), Vec::<String>::new());
+        assert_eq!(keys(2, 1), Vec::<KeyId>::new());
         for token in 0..MOST_RECIPIENTS as u64 {
-            recipients.note(recipient(1_000 + token, "crowd", 1));
+            recipients.note(recipient(1_000 + token, crowd, 1));
         }
-        assert_eq!(keys(1, 1), Vec::<String>::new());
+        assert_eq!(keys(1, 1), Vec::<KeyId>::new());
         assert_eq!(recipients.recipients.lock().len(), MOST_RECIPIENTS);
     }
 

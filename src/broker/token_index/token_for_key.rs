@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::{AccountEntry, Broker};
-use crate::credential::{Credential, Kind};
+use crate::credential::{Credential, KeyId, Kind};
 use crate::error::Error;
 
 /// A check of a token, and how often clients have asked for it again since.
@@ -44,6 +44,7 @@ impl Check {
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // only the web layer hands out tokens
 impl Broker {
     /// Returns the access token for a client that presents this API key, and records that it was given.
+    /// `key` is the name for the log.
     ///
     /// A client that asks again within a minute, although its token is valid for five minutes more, was
     /// probably refused by WeChat: SDKs then drop their token and ask for another. So the token is checked
@@ -55,6 +56,7 @@ impl Broker {
         &self,
         account: &str,
         key: &str,
+        key_id: KeyId,
         from: Option<IpAddr>,
     ) -> Result<Arc<Credential>, Error> {
         let entry = self.entry(account)?;
@@ -66,7 +68,7 @@ impl Broker {
             && slot
                 .details
                 .recipients
-                .has_just_been_given(fingerprint, key, clock.uptime())
+                .has_just_been_given(fingerprint, key_id, clock.uptime())
         {
             let broker = self.clone();
             let key = key.to_owned();
@@ -76,7 +78,7 @@ impl Broker {
                 token = checked?;
             }
         }
-        self.note_recipient(account, &token.value, key, from);
+        self.note_recipient(account, &token.value, key_id, from);
         Ok(token)
     }
 
@@ -168,7 +170,7 @@ mod tests {
             .upstream(UpstreamOptions::at(wechat()))
             .build()
             .unwrap();
-        let ask = || broker.token_for_key("mini", "crm", None);
+        let ask = || broker.token_for_key("mini", "crm", [0; 32], None);
         assert_eq!(ask().await.unwrap().value.expose(), "token-1");
         {
             let mut leaving = std::pin::pin!(ask());

@@ -52,6 +52,38 @@ async fn works_after_a_restart(store: &str) {
     refused(&newer, 48001, "signer");
 }
 
+/// The usual answer to a leak: the name stays.
+#[tokio::test]
+async fn a_key_that_replaces_another_has_no_rights_of_its_tokens() {
+    let home = TempDir::new().unwrap();
+    // A peer node may have given a valid token to the new key as well.
+    for (store, while_valid) in [(String::new(), 40001), (shared_store(&home), 0)] {
+        let world = World::with(&store).await;
+        let token = world.token(KEY).await;
+        let calls = [
+            format!("{USERS}?access_token={token}"),
+            format!("/cgi-bin/ticket/getticket?access_token={token}&type=jsapi"),
+        ];
+        for call in &calls {
+            let answer = world.get(call).await;
+            assert_eq!(answer["errcode"], 0, "{call}: {answer}");
+        }
+        world.replace_key(KEY, NEW_KEY);
+        for call in &calls {
+            let answer = world.get(call).await;
+            assert_eq!(answer["errcode"], while_valid, "{call}: {answer}");
+        }
+        world.clock.advance(Duration::from_secs(3 * 3_600));
+        for call in &calls {
+            let answer = world.get(call).await;
+            assert_eq!(answer["errcode"], 40001, "{call}: {answer}");
+        }
+        let newer = world.token(NEW_KEY).await;
+        let answer = world.get(&format!("{USERS}?access_token={newer}")).await;
+        assert_eq!(answer["errcode"], 0, "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_in_the_header_takes_the_account_of_the_token_beside_it() {
     let world = World::new().await;

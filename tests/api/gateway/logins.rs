@@ -76,6 +76,26 @@ async fn sns_userinfo_keeps_the_users_token() {
 }
 
 #[tokio::test]
+async fn a_key_that_replaces_another_has_no_rights_of_its_users_tokens() {
+    let world = World::new().await;
+    let code = world.sandbox.login_code(APP);
+    let login = world
+        .get(&format!("/sns/oauth2/access_token?appid={APP}&secret={KEY}&code={code}&grant_type=authorization_code"))
+        .await;
+    let of = |name: &str| login[name].as_str().unwrap();
+    let info = get(format!(
+        "/sns/userinfo?access_token={}&openid={}",
+        of("access_token"),
+        of("openid")
+    ));
+    let user = world.send(info.clone()).await.ok();
+    assert_eq!(user["openid"], login["openid"], "{user}");
+    world.replace_key(KEY, NEW_KEY);
+    refused(&world.send(info).await, 40001, "Bearer");
+    assert_eq!(world.sandbox.calls("/sns/userinfo"), 1);
+}
+
+#[tokio::test]
 async fn a_wrong_secret_in_a_login_is_refused_locally() {
     let world = World::new().await;
     let target = |secret: &str| {
