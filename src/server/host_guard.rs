@@ -3,7 +3,9 @@
 //!
 //! Such a page either sends a cross-origin request, which browsers mark in `Sec-Fetch-Site`, or points
 //! its own host name at this server's address (DNS rebinding): then `Host` is a foreign name. Programs
-//! that are not browsers are not checked here; they need a key where it matters.
+//! that are not browsers are not checked here; they need a key where it matters. Nor are calls
+//! of WeChat's paths: they reveal nothing without a key, and an SDK, whose User-Agent may be a browser's,
+//! understands only an errcode.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -14,6 +16,7 @@ use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN, USER_AGENT};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
+use crate::actix::WechatPath;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 
@@ -76,13 +79,17 @@ fn is_browser(headers: &HeaderMap) -> bool {
     mozilla || headers.contains_key("sec-fetch-site") || headers.contains_key(ORIGIN)
 }
 
-/// The middleware for `App::wrap(from_fn(…))`; needs [`HostNames`] in the application's data.
+/// The middleware for `App::wrap(from_fn(…))`; needs [`HostNames`] in the application's data. The gateway
+/// answers its calls before it.
 pub(super) async fn keep_out(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let path = WechatPath::parse(request.path());
+    let is_wechats = path.is_some_and(WechatPath::is_issued_here);
     let problem = request
         .app_data::<web::Data<HostNames>>()
+        .filter(|_| !is_wechats)
         .and_then(|names| names.problem(request.method(), request.headers()));
     match problem {
         Some(problem) => Ok(request.into_response(problem.into_response())),

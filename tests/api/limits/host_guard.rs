@@ -15,7 +15,7 @@ async fn browse(world: &World, host: &str, target: &str, more: &[(&str, &str)]) 
 #[tokio::test]
 async fn a_page_that_uses_dns_rebinding_reads_nothing() {
     let world = World::new("", "").await;
-    for target in ["/readyz", "/healthz", TOKEN, "/cgi-bin/token", "/nothing"] {
+    for target in ["/readyz", "/healthz", TOKEN, "/nothing"] {
         for host in [
             "evil.com",
             "evil.com:8081",
@@ -140,6 +140,37 @@ async fn an_operators_browser_and_all_programs_are_admitted() {
             200,
             "{host}"
         );
+    }
+}
+
+/// Nothing is answered there without an API key, and an SDK understands nothing else.
+#[tokio::test]
+async fn a_client_with_a_browsers_user_agent_gets_errcodes_on_wechats_paths() {
+    let world = World::new("", "").await;
+    let token = format!("/cgi-bin/token?grant_type=client_credential&appid={APP}&secret=");
+    for base in ["", "/wx/main", "/"] {
+        for site in [None, Some("cross-site")] {
+            let more = site.map(|site| ("Sec-Fetch-Site", site));
+            let call = async |path: &str| {
+                let target = format!("{base}{path}");
+                let answer = browse(&world, "wx.example.com", &target, more.as_slice()).await;
+                answer.ok()
+            };
+            let issued = call(&format!("{token}{KEY}")).await;
+            assert!(issued["access_token"].is_string(), "{issued}");
+            for (path, errcode) in [
+                (&*format!("{token}wxk_wrong"), 40125),
+                ("/cgi-bin/stable_token", 43002),
+                (
+                    "/cgi-bin/ticket/getticket?type=jsapi&access_token=71_unknown",
+                    40001,
+                ),
+                ("/cgi-bin/user/get?access_token=71_unknown", 40001),
+            ] {
+                let answer = call(path).await;
+                assert_eq!(answer["errcode"], errcode, "{path}: {answer}");
+            }
+        }
     }
 }
 
