@@ -14,7 +14,7 @@ use super::http::{LONGEST, Reply, Server};
 use super::{Unusable, listed, tls};
 use crate::credential::Secret;
 use crate::error::Text;
-use crate::server::config::Settings;
+use crate::server::config::{Settings, not_a_path};
 use crate::upstream::describe;
 
 /// Options that select the server and the key.
@@ -91,12 +91,17 @@ impl Connection {
     /// Returns the API key.
     pub(super) fn key(&self) -> Result<Secret, Unusable> {
         let key = match &self.key_file {
-            Some(file) => std::fs::read_to_string(file).map_err(|error| {
-                let file = file.display();
-                Unusable::Usage(format!(
-                    "--key-file: {file} cannot be read: {error}\n    无法读取 API key 文件 {file}"
-                ))
-            })?,
+            Some(file) => {
+                if let Some(problem) = file.to_str().and_then(not_a_path) {
+                    return Err(Unusable::Usage(format!("--key-file: {problem}")));
+                }
+                std::fs::read_to_string(file).map_err(|error| {
+                    let file = file.display();
+                    Unusable::Usage(format!(
+                        "--key-file: {file} cannot be read: {error}\n    无法读取 API key 文件 {file}"
+                    ))
+                })?
+            }
             None => std::env::var(KEY_VARIABLE).unwrap_or_default(),
         };
         let key = key.trim();

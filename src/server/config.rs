@@ -54,7 +54,7 @@ pub use platforms::PlatformSettings;
 #[cfg(test)]
 pub(super) use platforms::is_taken;
 pub use problems::{Problem, Problems};
-pub(crate) use redact::ill_written;
+pub(crate) use redact::{ill_written, not_a_path};
 pub use server::{ReadyRule, ServerSettings};
 pub use store::{StoreKind, StoreSettings};
 pub use tls::TlsSettings;
@@ -278,7 +278,7 @@ impl Settings {
         let is_section = !section.is_broken();
         let mut entries = accounts::in_file(section, base, problems);
         let mut exposed = Vec::new();
-        let is_read = match root.text("accounts_dir", problems).as_deref() {
+        let is_read = match root.file_path("accounts_dir", problems).as_deref() {
             None => false,
             Some("") => true,
             Some(directory) => {

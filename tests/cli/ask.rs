@@ -290,6 +290,14 @@ async fn a_missing_key_or_address_is_wrong_usage() {
         "{}",
         ended.stderr
     );
+    let key = "wxk_HDk7_yfE2y99FDSNXsXK8e9zFaQbv89FfEFRBocQo6A";
+    let arguments = ["token", "main", server, "--key-file", key];
+    let ended = asked(home.path(), &arguments, None).await;
+    assert!(
+        ended.code == 2 && !ended.stderr.contains(key) && is_bilingual(&ended.stderr),
+        "{}",
+        ended.stderr
+    );
     for url in ["127.0.0.1:8081", "ftp://127.0.0.1", ""] {
         let ended = asked(home.path(), &["token", "main", "--server", url], Some("k")).await;
         assert!(

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Problems;
+use super::redact::is_marked_path;
 use super::section::Section;
 use crate::credential::Secret;
 use crate::error::Text;
@@ -154,9 +155,7 @@ fn trimmed(secret: &str) -> &str {
 /// Returns the problem of a file that cannot be read. Quotes only what is surely a path: the value may be the
 /// secret itself. `instead` is the key for that, if there is one.
 fn unreadable(file: &str, error: &Text, instead: Option<&str>) -> (String, String) {
-    let is_path = ["/", "./", "../"]
-        .iter()
-        .any(|start| file.starts_with(start));
+    let is_path = is_marked_path(file);
     let Text { en, zh } = error;
     match instead {
         _ if is_path => (

@@ -69,7 +69,7 @@ impl StoreSettings {
     ) -> Option<Self> {
         let is_kind_variable = section.is_variable("kind");
         let kind = section.choice("kind", KINDS, problems);
-        let path = section.text("path", problems);
+        let path = section.file_path("path", problems);
         let url = match kind {
             Some(KindName::Memory | KindName::File) => {
                 check_unused(section, is_kind_variable, problems);

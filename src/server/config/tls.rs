@@ -22,8 +22,8 @@ impl TlsSettings {
         problems: &mut Problems,
     ) -> Option<Option<Self>> {
         let (cert, key) = (
-            section.text("cert", problems),
-            section.text("key", problems),
+            section.file_path("cert", problems),
+            section.file_path("key", problems),
         );
         let path = section.path().to_owned();
         section.finish(problems);

@@ -131,6 +131,50 @@ fn a_secret_given_in_place_of_its_file_name_is_not_printed() {
 }
 
 #[test]
+fn a_secret_or_a_files_content_in_the_place_of_a_path_is_not_printed() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nhunter2+MIGHAgEA\n-----END PRIVATE KEY-----\n";
+    let der = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/hunter2";
+    for (path, value) in [
+        ("server.tls.cert", pem),
+        ("server.tls.key", pem),
+        ("server.admin_tls.cert", der),
+        ("server.admin_tls.key", der),
+        ("accounts_dir", SECRET),
+        ("store.path", SECRET),
+        ("store.path", "redis://:hunter2@h/0"),
+    ] {
+        let variable = format!("WX_JSSDK__{}", path.replace('.', "__").to_uppercase());
+        let quoted = value.replace('\n', "\\n");
+        for result in [
+            read(&format!("{path} = \"{quoted}\"\n{MAIN}")),
+            read_with(MAIN, &[(variable.as_str(), value)]),
+        ] {
+            let problems = result.expect_err(path);
+            let printed = format!("{problems}{problems:?}");
+            assert!(!printed.contains("hunter2"), "{printed}");
+            let what = only(path, Err(problems));
+            assert!(what.contains("write the path of a file"), "{what}");
+        }
+    }
+    for path in [
+        "accounts.d",
+        "/run/secrets/the-private-key-of-the-listener",
+        "./certificates/the-private-key-of-the-listener",
+        "certificates/the-private-key-of-the-listener.pem",
+    ] {
+        good(&format!("store.path = \"{path}\""));
+    }
+}
+
+#[test]
+fn a_url_with_a_password_or_a_query_in_the_place_of_a_word_is_not_printed() {
+    for kind in ["redis+unix:///s?pass=hunter2", "redis://:hunter2@h/0"] {
+        let what = only("store.kind", read(&format!("store.kind = \"{kind}\"")));
+        assert!(!what.contains("hunter2"), "{what}");
+    }
+}
+
+#[test]
 fn secret_and_secret_file_together_are_refused() {
     let what = only(
         "accounts.main.secret_file",

@@ -10,7 +10,7 @@ use config::{Value, ValueKind};
 use super::Section;
 use crate::error::Text;
 use crate::server::config::Problems;
-use crate::server::config::redact::{got, ill_written};
+use crate::server::config::redact::{got, ill_written, not_a_path};
 use crate::upstream::UpstreamOptions;
 
 impl Section {
@@ -51,6 +51,20 @@ impl Section {
         if !self.broken {
             problems.add(&self.path_of(key), "is missing".into(), "缺少此项".into());
         }
+    }
+
+    /// Takes a required path. Refuses a secret or a file's content in its place, without quoting it.
+    pub(in crate::server::config) fn file_path(
+        &mut self,
+        key: &'static str,
+        problems: &mut Problems,
+    ) -> Option<String> {
+        let text = self.text(key, problems)?;
+        let Some(Text { en, zh }) = not_a_path(&text) else {
+            return Some(text);
+        };
+        problems.add(&self.path_of(key), en.into(), zh.into());
+        None
     }
 
     /// Takes a required text and parses it.
