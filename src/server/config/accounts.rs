@@ -10,6 +10,7 @@ use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret};
 use super::section::Section;
 use super::{Problems, egress, layers, verify_file, warnings};
 use crate::account::{Account, DomainProblem, Platform, SafeDomain, TokenMode, is_app_id};
+use crate::actix::API_KEY_PREFIX;
 use crate::credential::Secret;
 
 /// Validates `[account_defaults]` by itself, so that problems are reported there, even without any account.
@@ -305,10 +306,7 @@ fn ids(
     if mixed_up {
         return (None, agent_id); // the platform is wrong, so do not also report a missing id
     }
-    let id = section
-        .text(id_key, problems)
-        .filter(|id| check_id(id, &section.path_of(id_key), problems));
-    (id, agent_id)
+    (app_id(section, id_key, problems), agent_id)
 }
 
 /// Returns the domains if all of them are valid.
@@ -366,28 +364,39 @@ pub(super) fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }
 
-pub(super) fn check_id(id: &str, path: &str, problems: &mut Problems) -> bool {
-    if id.starts_with("gh_") {
-        let (en, zh) = got(id);
-        problems.add(
-            path,
+/// Takes an AppID or CorpID. Refuses a secret in its place: AppIDs stand in the log and on the status page.
+pub(super) fn app_id(
+    section: &mut Section,
+    key: &'static str,
+    problems: &mut Problems,
+) -> Option<String> {
+    let id = section.text(key, problems)?;
+    let (got_en, got_zh) = got(&id);
+    let is_secret = warnings::is_app_secret(&id)
+        || warnings::is_work_secret(&id)
+        || id.starts_with(API_KEY_PREFIX);
+    let (en, zh) = if is_secret {
+        (
+            format!("looks like a secret: are {key} and secret exchanged?"),
+            format!("像是 Secret：{key} 与 secret 是否写反了？"),
+        )
+    } else if id.starts_with("gh_") {
+        (
             format!(
-                "must be an AppID such as wx0123456789abcdef, not the account's original ID{en}"
+                "must be an AppID such as wx0123456789abcdef, not the account's original ID{got_en}"
             ),
-            format!("应为形如 wx0123456789abcdef 的 AppID，而不是原始 ID{zh}"),
-        );
-        return false;
-    }
-    let good = is_app_id(id);
-    if !good {
-        let (en, zh) = got(id);
-        problems.add(
-            path,
-            format!("must be an AppID or CorpID such as wx0123456789abcdef, copied from WeChat's console{en}"),
-            format!("应为从微信后台复制的 AppID 或 CorpID，形如 wx0123456789abcdef{zh}"),
-        );
-    }
-    good
+            format!("应为形如 wx0123456789abcdef 的 AppID，而不是原始 ID{got_zh}"),
+        )
+    } else if !is_app_id(&id) {
+        (
+            format!("must be an AppID or CorpID such as wx0123456789abcdef, copied from WeChat's console{got_en}"),
+            format!("应为从微信后台复制的 AppID 或 CorpID，形如 wx0123456789abcdef{got_zh}"),
+        )
+    } else {
+        return Some(id);
+    };
+    problems.add(&section.path_of(key), en, zh);
+    None
 }
 
 /// The AgentId is read from another key.

@@ -64,9 +64,7 @@ pub(super) fn read(
             continue;
         }
         section.default_to(&lists);
-        let id = section
-            .text("component_appid", problems)
-            .filter(|id| accounts::check_id(id, &section.path_of("component_appid"), problems));
+        let id = accounts::app_id(&mut section, "component_appid", problems);
         let callback_path = path(&name, "callback_path", &mut section, problems);
         let messages_path = path(&name, "messages_path", &mut section, problems);
         // Runs even if other settings are wrong, so that all problems are reported at once.

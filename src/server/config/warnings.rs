@@ -24,13 +24,14 @@ impl Settings {
             );
         }
         for (name, account) in &self.accounts {
-            check_id(name, account, &mut found);
-            self.check_secret(name, account, &mut found);
+            self.check_app(&format!("accounts.{name}"), account, &mut found);
         }
         for platform in &self.platforms {
+            let section = format!("platforms.{}", platform.name);
+            self.check_app(&section, &platform.account, &mut found);
             if platform.account.safe_domains().is_empty() {
                 found.add(
-                    &format!("platforms.{}.js_safe_domains", platform.name),
+                    &format!("{section}.js_safe_domains"),
                     "is empty, so pages of official accounts are not signed: list 公众号开发域名, unless only mini programs authorise the platform".into(),
                     "为空，因此不为授权公众号的页面签名：请填写公众号开发域名；只有小程序授权的平台无需填写".into(),
                 );
@@ -72,18 +73,23 @@ impl Settings {
         }
     }
 
-    fn check_secret(&self, name: &str, account: &Account, found: &mut Problems) {
+    fn check_app(&self, section: &str, account: &Account, found: &mut Problems) {
+        check_id(section, account, found);
+        self.check_secret(section, account, found);
+    }
+
+    fn check_secret(&self, section: &str, account: &Account, found: &mut Problems) {
         let secret = account.secret().expose();
         let (upstream, good, en, zh) = match account.platform() {
             Platform::Work { .. } => (
                 &self.upstream.qyapi,
-                secret.len() == 43 && secret.bytes().all(is_base64),
+                is_work_secret(secret),
                 "a secret of a WeCom app (43 letters, digits, - and _)",
                 "企业微信应用的 Secret（43 位字母、数字、- 和 _）",
             ),
             _ => (
                 &self.upstream.weixin,
-                secret.len() == 32 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                is_app_secret(secret),
                 "an AppSecret (32 hex digits)",
                 "AppSecret（32 位十六进制字符）",
             ),
@@ -92,7 +98,7 @@ impl Settings {
         let is_key = secret.starts_with(API_KEY_PREFIX) && !is_wechats(upstream);
         if !good && !is_key {
             found.add(
-                &format!("accounts.{name}.secret"),
+                &format!("{section}.secret"),
                 format!("does not look like {en}: copy it from WeChat's console again"),
                 format!("不像{zh}，请从微信后台重新复制"),
             );
@@ -151,7 +157,7 @@ pub(super) fn is_exposed(path: &Path) -> bool {
         .is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 
-fn check_id(name: &str, account: &Account, found: &mut Problems) {
+fn check_id(section: &str, account: &Account, found: &mut Problems) {
     let id = account.app_id();
     let has_shape = |prefix: &str| {
         id.strip_prefix(prefix).is_some_and(|digits| {
@@ -172,22 +178,31 @@ fn check_id(name: &str, account: &Account, found: &mut Problems) {
             "a CorpID (ww or wx, then 16 hex digits; a service provider's: wp, then letters, digits, - and _)",
             "CorpID（ww 或 wx 加 16 位十六进制字符；服务商看到的为 wp 加字母、数字、- 和 _）",
         ),
-        _ => (
-            has_shape("wx"),
-            "app_id",
-            "an AppID (wx, then 16 hex digits)",
-            "AppID（wx 加 16 位十六进制字符）",
-        ),
+        Platform::Component => (has_shape("wx"), "component_appid", APP_ID_EN, APP_ID_ZH),
+        _ => (has_shape("wx"), "app_id", APP_ID_EN, APP_ID_ZH),
     };
     if !good {
         let (quoted_en, quoted_zh) = quoted(id);
         found.add(
-            &format!("accounts.{name}.{key}"),
+            &format!("{section}.{key}"),
             format!("{quoted_en} does not look like {en}: compare it with WeChat's console"),
             format!("{quoted_zh}不像{zh}，请与微信后台核对"),
         );
     }
 }
+
+/// Returns whether the text has the shape of an AppSecret.
+pub(super) fn is_app_secret(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Returns whether the text has the shape of a WeCom app's secret.
+pub(super) fn is_work_secret(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(is_base64)
+}
+
+const APP_ID_EN: &str = "an AppID (wx, then 16 hex digits)";
+const APP_ID_ZH: &str = "AppID（wx 加 16 位十六进制字符）";
 
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'

@@ -146,6 +146,36 @@ fn an_invalid_app_id_is_refused() {
 }
 
 #[test]
+fn a_secret_in_the_place_of_an_id_is_refused_and_not_printed() {
+    let work_secret = "wpIIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY";
+    let key = "wxk_HDk7_yfE2y99FDSNXsXK8e9zFaQbv89FfEFRBocQo6A";
+    let official = |secret: &str| MAIN.replace("wx0123456789abcdef", secret);
+    let agency = format!(
+        "[platforms.agency]\ncomponent_appid = \"{SECRET}\"\nsecret = \"wx0123456789abcdef\"\n\
+         push_token = \"token\"\naes_key = \"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG\"\n"
+    );
+    let work = format!(
+        "[accounts.main]\nplatform = \"work\"\ncorp_id = \"{work_secret}\"\nagent_id = 1\n\
+         secret = \"ww0123456789abcdef\"\njs_safe_domains = [\"example.com\"]\n"
+    );
+    for (path, text) in [
+        ("accounts.main.app_id", official(SECRET)),
+        ("accounts.main.app_id", official(&SECRET.to_uppercase())),
+        ("accounts.main.app_id", official(key)),
+        ("accounts.main.corp_id", work),
+        ("platforms.agency.component_appid", agency),
+    ] {
+        let problems = read(&text).expect_err(path);
+        let printed = format!("{problems}{problems:?}").to_lowercase();
+        for secret in [SECRET, work_secret, key] {
+            assert!(!printed.contains(&secret.to_lowercase()), "{printed}");
+        }
+        let what = only(path, Err(problems));
+        assert!(what.contains("and secret exchanged?"), "{what}");
+    }
+}
+
+#[test]
 fn account_names_are_lower_case_and_short() {
     for name in ["main", "my-app_2", "0"] {
         assert_eq!(good(&named(name)).accounts[0].0, name);

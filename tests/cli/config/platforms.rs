@@ -78,6 +78,18 @@ fn every_setting_of_a_platform_is_in_the_default_file() {
 }
 
 #[test]
+fn a_malformed_id_or_secret_of_a_platform_is_warned_about() {
+    let text = platform("agency").replace("wx0123456789abcdef", "wx1");
+    let found = good(&text.replace(SECRET, "short")).warnings();
+    let paths: Vec<_> = found.iter().map(|warning| &warning.path[..]).collect();
+    let expected = [
+        "platforms.agency.component_appid",
+        "platforms.agency.secret",
+    ];
+    assert_eq!(paths, expected, "{found:?}");
+}
+
+#[test]
 fn a_platform_needs_no_domain_and_is_warned_about_without_one() {
     let with = good(&platform("agency")).warnings();
     assert!(with.is_empty(), "{with:?}");
