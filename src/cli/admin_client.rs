@@ -14,7 +14,7 @@ use super::http::{LONGEST, Reply, Server};
 use super::{Unusable, listed, tls};
 use crate::credential::Secret;
 use crate::error::Text;
-use crate::server::config::{Settings, not_a_path};
+use crate::server::config::{Settings, not_a_path, trimmed};
 use crate::upstream::describe;
 
 /// Options that select the server and the key.
@@ -104,7 +104,7 @@ impl Connection {
             }
             None => std::env::var(KEY_VARIABLE).unwrap_or_default(),
         };
-        let key = key.trim();
+        let key = trimmed(&key);
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Unusable::Usage(format!(
                 "API key missing or malformed: set {KEY_VARIABLE}, or pass a file with --key-file; wx-jssdk keys new creates one\n    没有可用的 API key：请设置环境变量 {KEY_VARIABLE} 或用 --key-file 指定文件；可用 wx-jssdk keys new 生成"

@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+use crate::server::config::without_mark;
 use crate::upstream::{provider, tls_config};
 
 /// Returns the settings of TLS that trust the certificates in `ca` and those that they issued; without a file, the
@@ -109,7 +110,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let path = file.display();
     let bytes = std::fs::read(file)
         .map_err(|error| format!("{path} cannot be read: {error} · 无法读取"))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+    let found: Vec<_> = CertificateDer::pem_slice_iter(without_mark(&bytes))
         .collect::<Result<_, _>>()
         .unwrap_or_default();
     if found.is_empty() {

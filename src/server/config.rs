@@ -55,6 +55,7 @@ pub use platforms::PlatformSettings;
 pub(super) use platforms::is_taken;
 pub use problems::{Problem, Problems};
 pub(crate) use redact::{ill_written, not_a_path};
+pub(crate) use secret::{trimmed, without_mark};
 pub use server::{ReadyRule, ServerSettings};
 pub use store::{StoreKind, StoreSettings};
 pub use tls::TlsSettings;

@@ -18,7 +18,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_cert::der::Decode as _;
 
-use super::config::TlsSettings;
+use super::config::{TlsSettings, without_mark};
 use super::regular_file;
 use super::timed_read::TimedRead;
 use crate::clock::{Clock, UnixTime};
@@ -245,6 +245,7 @@ impl ResolvesServerCert for Inner {
 
 impl Loaded {
     fn parse(files: &TlsSettings, (cert, key): &Pair) -> Result<Self, CertificateError> {
+        let [cert, key] = [cert, key].map(|pem| without_mark(pem));
         let (cert_path, key_path) = (files.cert.display(), files.key.display());
         let not_pem = |path: &Display<'_>, what| {
             CertificateError::new(

@@ -396,6 +396,11 @@ fn a_certificate_error_names_its_file_in_both_languages() {
     };
     assert!(words("", &key).contains("public.crt contains no certificate in PEM format"));
     assert!(words(&cert, "").contains("public.key contains no private key in PEM format"));
+    home.write("public.crt", &format!("\u{feff}{cert}"));
+    home.write("public.key", &format!("\u{feff}{key}"));
+    let clock = Clock::manual(UnixTime(START));
+    let loaded = Certificate::load("server.tls", &home.files("public"), clock);
+    assert!(loaded.is_ok(), "a byte order mark: {loaded:?}");
     assert!(words(&issue(90).0, &key).contains("do not match"));
     assert!(
         words(&of_version_1(&cert), &key).contains("version 3"),

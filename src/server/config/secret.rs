@@ -83,8 +83,7 @@ fn article(what: &str) -> String {
     format!("{} {what}", if is_vowel { "an" } else { "a" })
 }
 
-/// Returns the text of a key, or the content of the file that another key names, without a byte order mark
-/// and blanks at the end. An empty value beside the other one does not count, so that a variable without a value
+/// Returns the text of a key, or the content of the file that another key names. An empty value beside the other one does not count, so that a variable without a value
 /// replaces nothing. `Err` after a problem.
 pub(super) fn text_or_file(
     section: &Section,
@@ -103,10 +102,7 @@ pub(super) fn text_or_file(
         )
     } else {
         match content(base, &file, Some(key)) {
-            Ok(text) => {
-                let text = text.trim_start_matches(BYTE_ORDER_MARK).trim_end();
-                return Ok(Some(text.to_owned()));
-            }
+            Ok(text) => return Ok(Some(text)),
             Err(problem) => problem,
         }
     };
@@ -133,7 +129,8 @@ pub(super) fn content_of(
     }
 }
 
-/// Reads the file of a secret, which must not be empty. `instead` is the key of the secret itself, if there is one.
+/// Returns the secret in a file, which must not be empty. `instead` is the key of the secret itself, if there
+/// is one.
 fn content(base: &Path, file: &str, instead: Option<&str>) -> Result<String, (String, String)> {
     let path = base.join(file);
     let text = regular_file::read(&path, std::fs::read_to_string)
@@ -143,13 +140,18 @@ fn content(base: &Path, file: &str, instead: Option<&str>) -> Result<String, (St
             "the file is empty: write the secret into it".into(),
             "文件为空：请写入密钥".into(),
         )),
-        _ => Ok(text),
+        secret => Ok(secret.to_owned()),
     }
 }
 
-/// Returns a secret without a byte order mark, and without blanks at its ends.
-fn trimmed(secret: &str) -> &str {
+/// Returns the secret in a text: without a byte order mark, and without blanks at its ends.
+pub(crate) fn trimmed(secret: &str) -> &str {
     secret.trim_start_matches(BYTE_ORDER_MARK).trim()
+}
+
+/// Returns the content of a PEM file without a byte order mark, which would hide its first label.
+pub(crate) fn without_mark(pem: &[u8]) -> &[u8] {
+    pem.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(pem)
 }
 
 /// Returns the problem of a file that cannot be read. Quotes only what is surely a path: the value may be the
@@ -181,4 +183,4 @@ fn unreadable(file: &str, error: &Text, instead: Option<&str>) -> (String, Strin
 pub(super) const WECHATS_CONSOLE: Text = Text::new("WeChat's console", "微信后台");
 
 /// U+FEFF, which some editors put at the start of a file.
-const BYTE_ORDER_MARK: char = '\u{feff}';
+const BYTE_ORDER_MARK: &str = "\u{feff}";

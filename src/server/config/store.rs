@@ -230,22 +230,34 @@ fn file(path: String, problems: &mut Problems) -> PathBuf {
 fn url(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
     let are_variables = URL_KEYS.map(|key| section.is_variable(key));
     let url = section.text("url", problems);
-    let has_password = url.as_deref().is_some_and(has_password);
-    let password = password(section, base, has_password, are_variables, problems);
+    let in_url = url.as_deref().unwrap_or_default();
+    let password = password(section, base, in_url, are_variables, problems);
     Some(with_password(url?, password))
 }
 
-/// Reads the content of `password_file`, without the newline that editors append; `None` without one,
-/// or after a problem. It excludes a password in the URL: the environment's replaces that of the configuration.
+/// Reads the content of `password_file`; `None` without one, or after a problem. It excludes a password in the URL,
+/// and an SQLite file, which has none: the environment's URL replaces the file of the configuration.
 fn password(
     section: &mut Section,
     base: &Path,
-    url_has_one: bool,
+    url: &str,
     [is_url_variable, is_file_variable]: [bool; 2],
     problems: &mut Problems,
 ) -> Option<Secret> {
-    if url_has_one && is_url_variable && !is_file_variable {
+    let (url_has_one, is_sqlite) = (has_password(url), url.starts_with("sqlite:"));
+    if (url_has_one || is_sqlite) && is_url_variable && !is_file_variable {
         section.ignore(&["password_file"]);
+    }
+    if is_sqlite {
+        let file = section.text_if_any("password_file", problems);
+        if file.is_some_and(|file| !file.is_empty()) {
+            problems.add(
+                &section.path_of("password_file"),
+                "is not used by sqlite, which has no password: remove it".into(),
+                "SQLite 没有密码，不使用此项：请删除".into(),
+            );
+        }
+        return None;
     }
     let (_, text) = content_of(section, base, "password_file", problems)?;
     if url_has_one && is_url_variable == is_file_variable {
@@ -255,7 +267,7 @@ fn password(
             "与 url 中的密码只能写一个".into(),
         );
     }
-    Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
+    Some(Secret::new(text))
 }
 
 /// Returns whether the URL has a password of the store: before the host, as PostgreSQL's `password=` or as the
@@ -278,7 +290,7 @@ fn has_parameter(url: &str, names: &[&str]) -> bool {
         .any(|(name, value)| names.contains(&&*name) && !value.is_empty())
 }
 
-/// Puts the password into the URL.
+/// Puts the password into the URL: before the host, or as a parameter if a socket stands for the host.
 fn with_password(url: String, password: Option<Secret>) -> Secret {
     let (Some(password), Some((scheme, user, rest))) = (password, split(&url)) else {
         return Secret::new(url);
@@ -286,6 +298,15 @@ fn with_password(url: String, password: Option<Secret>) -> Secret {
     let encoded: String = url::form_urlencoded::byte_serialize(password.expose().as_bytes())
         .collect::<String>()
         .replace('+', "%20");
+    let parameter = match scheme {
+        "unix" | "redis+unix" | "valkey+unix" => Some("pass"),
+        "postgres" | "postgresql" if rest.starts_with('/') => Some("password"),
+        _ => None,
+    };
+    if let Some(parameter) = parameter {
+        let sign = if url.contains('?') { '&' } else { '?' };
+        return Secret::new(format!("{url}{sign}{parameter}={encoded}"));
+    }
     let user = user.split(':').next().unwrap_or_default();
     Secret::new(format!("{scheme}://{user}:{encoded}@{rest}"))
 }

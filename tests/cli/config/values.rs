@@ -329,7 +329,7 @@ fn an_encryption_key_is_read_from_its_file_and_never_quoted() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("store.key");
     let setting = format!("store.encryption_key_file = \"{}\"", file.display());
-    std::fs::write(&file, format!("{}\n", "0a".repeat(32))).unwrap();
+    std::fs::write(&file, format!("\u{feff}{}\n", "0a".repeat(32))).unwrap();
     let encryption = good(&setting).store.encryption;
     assert!(encryption.current.is_some() && !encryption.accept_unencrypted);
     let accepting = good(&format!("{setting}\nstore.accept_unencrypted = true"));
@@ -349,7 +349,7 @@ fn an_encryption_key_is_read_from_its_file_and_never_quoted() {
 fn a_password_in_a_file_goes_into_the_stores_url() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("password");
-    std::fs::write(&file, "p@ss /word\n").unwrap();
+    std::fs::write(&file, "\u{feff} p@ss /word \r\n").unwrap();
     for (kind, url, expected) in [
         (
             "sql",
@@ -376,6 +376,21 @@ fn a_password_in_a_file_goes_into_the_stores_url() {
             "redis://h:6379/0",
             "redis://:p%40ss%20%2Fword@h:6379/0",
         ),
+        (
+            "redis",
+            "redis+unix:///run/redis.sock",
+            "redis+unix:///run/redis.sock?pass=p%40ss%20%2Fword",
+        ),
+        (
+            "redis",
+            "redis+unix:///run/redis.sock?db=1",
+            "redis+unix:///run/redis.sock?db=1&pass=p%40ss%20%2Fword",
+        ),
+        (
+            "sql",
+            "postgres:///x?host=/run/postgresql",
+            "postgres:///x?host=/run/postgresql&password=p%40ss%20%2Fword",
+        ),
     ] {
         let file = file.display();
         let settings = good(&format!(
@@ -397,6 +412,29 @@ fn a_password_in_a_file_goes_into_the_stores_url() {
         "store.password_file",
         read("store.password_file = \"/none\""),
     );
+}
+
+#[test]
+fn a_password_file_of_an_sqlite_store_is_refused() {
+    let store = |url: &str, file: &str| {
+        format!("[store]\nkind = \"sql\"\nurl = \"{url}\"\npassword_file = \"{file}\"\n")
+    };
+    for url in ["sqlite:///x.sqlite", "sqlite:x.sqlite"] {
+        let what = only("store.password_file", read(&store(url, "/none")));
+        assert!(what.contains("not used by sqlite"), "{what}");
+        for (text, environment) in [
+            (store(url, ""), ("WX_JSSDK__STORE__KIND", "sql")),
+            (
+                store("postgres://wx@db/x", "/none"),
+                ("WX_JSSDK__STORE__URL", url),
+            ),
+        ] {
+            match good_with(&text, &[environment]).store.kind {
+                StoreKind::Sql { url: opened, .. } => assert_eq!(opened.expose(), url),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
 
 #[test]
