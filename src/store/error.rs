@@ -95,6 +95,31 @@ impl StoreError {
     }
 }
 
+/// Refuses an option of an address that is not a known one. Drivers ignore it or log its value: if it is misspelt,
+/// TLS stays off. Names the option, unless it has no value and may be one itself.
+#[cfg(feature = "shared-store")]
+pub(super) fn check_options(query: &str, known: &[&str]) -> Result<(), StoreError> {
+    let is_known = |name: &str| {
+        known.contains(&name) || (known.contains(&"options") && name.starts_with("options["))
+    };
+    let mut options = url::form_urlencoded::parse(query.as_bytes());
+    let Some((name, value)) = options.find(|(name, _)| !is_known(name)) else {
+        return Ok(());
+    };
+    let is_word = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let which = match is_word && !value.is_empty() {
+        true => format!("the option \"{name}\" is unknown"),
+        false => "an option after the question mark is unknown".to_owned(),
+    };
+    let problem = match known {
+        [] => format!("{which}: remove it"),
+        _ => format!("{which}; known options: {}", known.join(", ")),
+    };
+    Err(StoreError::Address { problem })
+}
+
 fn other_key(key: Option<&str>) -> String {
     match key {
         Some(key) => format!(

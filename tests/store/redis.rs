@@ -523,6 +523,32 @@ fn an_unusable_address_is_explained_and_not_quoted() {
 }
 
 #[test]
+fn an_option_of_an_address_that_would_be_ignored_is_refused_by_its_name() {
+    for (url, option) in [
+        ("redis://h/0?tls=hunter2", "\"tls\""),
+        ("redis://h/0?password=hunter2", "\"password\""),
+        ("redis+unix:///s?password=hunter2", "\"password\""),
+        ("redis+cluster://h?ssl=hunter2", "\"ssl\""),
+        (
+            "redis+sentinel://h/m?sentinal_password=hunter2",
+            "\"sentinal_password\"",
+        ),
+    ] {
+        let error = Store::redis(url).expect_err(url).to_string();
+        assert!(
+            error.contains(option) && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+    for url in [
+        "redis://h/0?protocol=resp3",
+        "redis+unix:///s?db=1&pass=hunter2",
+    ] {
+        assert!(Store::redis(url).is_ok(), "{url}");
+    }
+}
+
+#[test]
 fn every_kind_of_address_is_described_without_its_password() {
     for (url, described) in [
         ("redis://:hunter2@localhost", "redis at localhost:6379"),

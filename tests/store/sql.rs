@@ -765,6 +765,36 @@ fn an_unusable_database_address_is_explained_and_not_quoted() {
 }
 
 #[test]
+fn an_option_that_the_driver_would_ignore_is_refused_by_its_name() {
+    for (url, option) in [
+        ("postgres://wx@db/x?sslmod=hunter2", "\"sslmod\""),
+        ("postgres://wx@db/x?sslMode=hunter2", "\"sslMode\""),
+        ("postgresql://db/x?user=wx&ssl=hunter2", "\"ssl\""),
+        ("postgres://wx@db/x?hunter2", "an option"),
+        ("mysql://wx@db/x?tls=hunter2", "\"tls\""),
+        ("mysql://wx@db/x?password=hunter2", "\"password\""),
+        ("mariadb://wx@db/x?sslrootcert=hunter2", "\"sslrootcert\""),
+        ("sqlite:///x?pwd=hunter2", "\"pwd\""),
+    ] {
+        let error = Store::sql(url, "wx_").expect_err(url);
+        let text = format!("{error} {error:?}");
+        assert!(error.to_string().contains(option), "{text}");
+        assert!(
+            text.contains("known options: ") && !text.contains("hunter2"),
+            "{text}"
+        );
+    }
+    for url in [
+        "postgres:///x?host=/run/postgresql&user=wx&password=p&options[geqo]=off",
+        "postgres://db/x?ssl-mode=require&statement-cache-capacity=0",
+        "mysql://db/x?ssl-mode=REQUIRED&charset=utf8mb4",
+        "sqlite:///x?vfs=unix",
+    ] {
+        assert!(Store::sql(url, "wx_").is_ok(), "{url}");
+    }
+}
+
+#[test]
 fn every_address_of_a_database_is_described_without_its_password() {
     for (url, described) in [
         ("postgres://me:hunter2@db/wx", "postgresql wx at db:5432"),

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::link::Connection;
 use super::{StoreError, explain};
+use crate::store::error::check_options;
 
 /// A single server, the master that sentinels name, or a cluster.
 #[derive(Clone)]
@@ -31,6 +32,9 @@ impl Target {
         if scheme.starts_with("rediss") || scheme == "valkeys" {
             let _chosen_before = rustls::crypto::ring::default_provider().install_default();
         }
+        let address = rest.split('#').next().unwrap_or_default();
+        let (_, query) = address.split_once('?').unwrap_or_default();
+        check_options(query, options_of(scheme))?;
         match scheme.split_once('+') {
             Some((base @ ("redis" | "rediss"), "cluster")) => {
                 cluster(&Nodes::parse(base, rest, 6379)?)
@@ -68,6 +72,16 @@ impl Target {
                 .map(Connection::Cluster),
         };
         connected.map_err(|error| explain(&error))
+    }
+}
+
+/// Returns the options that an address of this scheme may have.
+fn options_of(scheme: &str) -> &'static [&'static str] {
+    match scheme.rsplit('+').next().unwrap_or_default() {
+        "cluster" => &[],
+        "sentinel" => &["sentinel_user", "sentinel_password"],
+        "unix" => &["db", "user", "pass", "protocol"],
+        _ => &["protocol"],
     }
 }
 

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::dialect::Dialect;
 use crate::store::StoreError;
+use crate::store::error::check_options;
 
 /// A database.
 pub(super) struct Target {
@@ -46,6 +47,11 @@ impl Target {
         if host.is_empty() && !by_option("host") && !by_option("socket") {
             return Err(refuse("the host is missing"));
         }
+        let options = match dialect {
+            Dialect::Postgres => POSTGRES_OPTIONS,
+            _ => MYSQL_OPTIONS,
+        };
+        check_options(parsed.query().unwrap_or_default(), options)?;
         let known = match dialect {
             Dialect::Postgres => PgConnectOptions::from_str(url).map(drop),
             _ => MySqlConnectOptions::from_str(url).map(drop),
@@ -72,6 +78,7 @@ impl Target {
                 "name a file: sqlite:///var/lib/wx-jssdk/wx-jssdk.sqlite",
             ));
         }
+        check_options(query, SQLITE_OPTIONS)?;
         let create = match query {
             "" => "?mode=rwc".to_owned(),
             query if query.contains("mode=") => format!("?{query}"),
@@ -135,4 +142,43 @@ fn refuse(problem: &str) -> StoreError {
 const HOW: &str = "write postgres://USER:PASSWORD@HOST[:PORT]/DATABASE, mysql://… or mariadb://… of the same form, or \
                    sqlite:///PATH; other signs than letters and digits in a password as %XX";
 
-const OPTIONS: &str = "an option after the question mark is unknown or has a wrong value";
+const OPTIONS: &str = "an option after the question mark has a wrong value";
+
+/// The options that sqlx reads from an address, each with its other spellings.
+const POSTGRES_OPTIONS: &[&str] = &[
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+const MYSQL_OPTIONS: &[&str] = &[
+    "ssl-mode",
+    "sslmode",
+    "ssl-ca",
+    "sslca",
+    "ssl-cert",
+    "sslcert",
+    "ssl-key",
+    "sslkey",
+    "statement-cache-capacity",
+    "socket",
+    "charset",
+    "collation",
+    "timezone",
+    "time-zone",
+];
+const SQLITE_OPTIONS: &[&str] = &["mode", "cache", "immutable", "vfs"];
