@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::credential::Kind;
 use crate::error::UpstreamError;
 use crate::server::Preflight;
-use crate::server::config::{PlatformSettings, Problem, Settings, StoreKind, StoreSettings};
+use crate::server::config::{PlatformSettings, Problem, Settings, StoreSettings};
 use crate::store::Store;
 use crate::upstream::{Route, Upstream, VerifyFileFailure, VerifyFileProbe, endpoint};
 
@@ -282,10 +282,7 @@ async fn with_other_addresses(
 /// Opens the store if servers share it. An SQLite file that does not exist has no blocks, and would belong to the user
 /// of this command, often root.
 fn shared_store(settings: &StoreSettings) -> Option<Store> {
-    let file = match &settings.kind {
-        StoreKind::Sql { url, .. } => Store::sqlite_file(url.expose()),
-        _ => None,
-    };
+    let file = settings.kind.sqlite_file();
     let is_absent = file.is_some_and(|file| !Path::new(&file).exists());
     if is_absent || !settings.kind.is_shared() {
         return None;

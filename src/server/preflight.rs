@@ -88,10 +88,15 @@ fn try_certificate(
 
 fn try_store(store: &StoreSettings, problems: &mut Problems) {
     match &store.kind {
-        StoreKind::File(path) => try_path(path, problems),
+        StoreKind::File(path) => try_path("store.path", path, problems),
         // A shared store only parses its address, and connects when it is first used.
-        kind => {
-            if let Err(error) = kind.open() {
+        kind => match kind.open() {
+            Ok(_) => {
+                if let Some(file) = kind.sqlite_file() {
+                    try_path("store.url", Path::new(&file), problems);
+                }
+            }
+            Err(error) => {
                 let en = match error {
                     StoreError::Address { problem } => {
                         format!("must be a URL such as {}: {problem}", kind.url_example())
@@ -101,12 +106,12 @@ fn try_store(store: &StoreSettings, problems: &mut Problems) {
                 let zh = format!("应为 {} 这样的地址", kind.url_example());
                 problems.add("store.url", en, zh);
             }
-        }
+        },
     }
 }
 
-/// Checks the path. The start creates the file but not its directory.
-fn try_path(path: &Path, problems: &mut Problems) {
+/// Checks the path of the file of `setting`. The start creates the file but not its directory.
+fn try_path(setting: &str, path: &Path, problems: &mut Problems) {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -131,5 +136,5 @@ fn try_path(path: &Path, problems: &mut Problems) {
         ),
         Ok(_) => return,
     };
-    problems.add("store.path", en, zh);
+    problems.add(setting, en, zh);
 }

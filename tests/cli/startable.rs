@@ -163,6 +163,28 @@ async fn check_names_each_setting_that_keeps_serve_from_starting() {
     }
 }
 
+#[tokio::test]
+async fn check_names_an_sqlite_file_that_cannot_be_created() {
+    for (file, words) in [
+        ("gone/wx.sqlite", "directory \"gone\": No such file"),
+        ("junk/wx.sqlite", "\"junk\" is not a directory"),
+        (".", "\".\" names a directory"),
+        ("socket", "\"socket\" is not a regular file"),
+    ] {
+        let home = home_with(&format!(
+            "[store]\nkind = \"sql\"\nurl = \"sqlite://{file}\""
+        ));
+        let _socket = UnixListener::bind(home.path().join("socket")).unwrap();
+        let ended = run_in(home.path(), &["check", "--offline"]).await;
+        assert_eq!(ended.code, 2, "{file}: {}", ended.stdout);
+        assert!(
+            ended.stderr.contains(&format!("store.url: {words}")) && is_bilingual(&ended.stderr),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
 /// Puts a pair that is valid from and to these days of today.
 fn put_pair_of_days(home: &Path, name: &str, days: [i64; 2]) {
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();

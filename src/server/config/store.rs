@@ -141,6 +141,15 @@ impl StoreKind {
         }
     }
 
+    /// Returns the file of an SQLite store, which is created on first use.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<String> {
+        match self {
+            Self::Sql { url, .. } => Store::sqlite_file(url.expose()),
+            _ => None,
+        }
+    }
+
     /// Returns an example of the URL, if the store has one.
     #[must_use]
     pub fn url_example(&self) -> &'static str {
