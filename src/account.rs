@@ -2,7 +2,7 @@
 //!
 //! Pure: an [`Account`] holds settings and answers questions about them; it fetches nothing.
 
-mod egress;
+pub(crate) mod egress;
 mod platform;
 mod safe_domain;
 mod verify_file;

@@ -130,8 +130,8 @@ pub enum ProxyError {
     Path,
 }
 
-/// Returns whether the HTTP client accepts the host: one that it does not accept would be called directly.
-fn is_host(host: &str) -> bool {
+/// Returns whether the HTTP client accepts the host. A proxy that it does not accept would be bypassed.
+pub(crate) fn is_host(host: &str) -> bool {
     !host.is_empty()
         && host.bytes().all(|b| {
             b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']')

@@ -63,7 +63,7 @@ impl Serve {
         };
         let settings = self.settings().map_err(|problems| listed(&problems))?;
         let _log = telemetry::start(&settings.log).map_err(too_few_threads)?;
-        settings.log_exposed_files();
+        settings.log_exposed_secrets();
         let application = self
             .build(&settings)
             .await

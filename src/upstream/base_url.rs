@@ -1,6 +1,7 @@
 //! Base URLs of WeChat's APIs, as `[upstream]` gives them.
 
 use super::ClientError;
+use crate::account::egress::is_host;
 
 /// Checks a base URL: http(s), and nothing after the path.
 pub(super) fn parse(text: &str) -> Result<url::Url, ClientError> {
@@ -16,6 +17,9 @@ pub(super) fn parse(text: &str) -> Result<url::Url, ClientError> {
         return Err(problem(
             "it must start with https:// (or http:// for a simulator)",
         ));
+    }
+    if !url.host_str().is_some_and(is_host) {
+        return Err(problem("the host contains a character that no host has"));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(problem("remove the query and the fragment"));
@@ -56,6 +60,7 @@ mod tests {
             ("api.weixin.qq.com", "relative URL"),
             ("ftp://x", "https://"),
             ("https://x/?a=1", "query"),
+            ("https://x，y", "host"),
         ] {
             assert!(parse(text).unwrap_err().to_string().contains(why), "{text}");
         }

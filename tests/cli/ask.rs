@@ -193,7 +193,11 @@ async fn reject_refreshes_the_current_value_and_gives_late_callers_the_newer_one
 async fn the_key_may_be_in_a_file_and_the_address_in_the_configuration() {
     let company = Company::start().await;
     let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("key"), format!("\u{feff}{}\n", company.key)).unwrap();
+    std::fs::write(
+        home.path().join("key"),
+        format!("\u{feff}{}\n", company.key),
+    )
+    .unwrap();
     let port = company.admin.rsplit(':').next().unwrap();
     std::fs::write(
         home.path().join("wx-jssdk.toml"),

@@ -37,7 +37,7 @@ pub(super) async fn reload_on_request(
         let result = match read.unwrap_or_else(|error| Err(unread(error))) {
             // The reloader logs each problem of a rejected configuration.
             Ok(settings) => {
-                settings.log_exposed_files();
+                settings.log_exposed_secrets();
                 reloader.reload(settings)
             }
             Err(problems) => {

@@ -389,7 +389,9 @@ pub(super) fn app_id(
         )
     } else if !is_app_id(&id) {
         (
-            format!("must be an AppID or CorpID such as wx0123456789abcdef, copied from WeChat's console{got_en}"),
+            format!(
+                "must be an AppID or CorpID such as wx0123456789abcdef, copied from WeChat's console{got_en}"
+            ),
             format!("应为从微信后台复制的 AppID 或 CorpID，形如 wx0123456789abcdef{got_zh}"),
         )
     } else {

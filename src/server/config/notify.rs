@@ -8,6 +8,7 @@ use super::accounts::is_name;
 use super::redact::quoted;
 use super::secret::{SecretKeys, is_graphic, secret, secret_if_any};
 use super::section::Section;
+use crate::account::egress::is_host;
 use crate::credential::Secret;
 use crate::error::Text;
 use crate::server::pages::Lang;
@@ -154,6 +155,7 @@ const SECRET: SecretKeys = SecretKeys {
 const ROBOTS_SETTINGS: Text = Text::new("the robot's settings", "机器人设置中");
 
 fn is_address(text: &str) -> bool {
-    url::Url::parse(text)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    url::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(is_host)
+    })
 }

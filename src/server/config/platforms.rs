@@ -11,6 +11,7 @@ use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret, secret_if_a
 use super::section::Section;
 use super::server::OwnAddresses;
 use super::{Problems, egress};
+use crate::account::egress::is_host;
 use crate::account::{Account, Platform};
 use crate::actix::{APP_ID, app_id_in};
 use crate::credential::Secret;
@@ -187,6 +188,7 @@ fn authorize_url(
     };
     let url = Url::parse(&text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some_and(is_host)
             && has_no_user(url)
             && url.query().is_none()
             && url.fragment().is_none()
@@ -232,6 +234,7 @@ fn messages_url(
     let url = message_url(&text).filter(|url| {
         let host = url.host_str().unwrap_or_default();
         matches!(url.scheme(), "http" | "https")
+            && is_host(host)
             && !host.contains(SAMPLE)
             && has_no_user(url)
             && url.fragment().is_none()

@@ -83,8 +83,8 @@ fn article(what: &str) -> String {
     format!("{} {what}", if is_vowel { "an" } else { "a" })
 }
 
-/// Returns the text of a key, or the content of the file that another key names. An empty value beside the other one does not count, so that a variable without a value
-/// replaces nothing. `Err` after a problem.
+/// Returns the text of a key, or the content of the file that another key names. An empty value beside the
+/// other one does not count, so that a variable without a value replaces nothing. `Err` after a problem.
 pub(super) fn text_or_file(
     section: &Section,
     base: &Path,

@@ -23,6 +23,13 @@ impl Settings {
                 "含有 AppSecret 等机密，且本机所有用户可读：请执行 chmod o-r".into(),
             );
         }
+        for setting in self.without_tls() {
+            found.add(
+                setting,
+                "is http://, so AppSecrets and tokens leave in plain text: write https://".into(),
+                "为 http://，AppSecret 和 token 会以明文发送：请改用 https://".into(),
+            );
+        }
         for (name, account) in &self.accounts {
             self.check_app(&format!("accounts.{name}"), account, &mut found);
         }
@@ -63,14 +70,37 @@ impl Settings {
         found.0
     }
 
-    /// Logs the first file that holds a secret and is readable by every user, and the number of such files.
-    pub fn log_exposed_files(&self) {
+    /// Logs what exposes secrets: hosts of WeChat that are called without TLS, and the first file that holds a secret
+    /// and is readable by every user, with the number of such files.
+    pub fn log_exposed_secrets(&self) {
+        for setting in self.without_tls() {
+            tracing::warn!(
+                setting,
+                "WeChat is called without TLS: secrets leave in plain text"
+            );
+        }
         if let Some(file) = self.exposed.first() {
             tracing::warn!(
                 file = %file.display(), files = self.exposed.len(),
                 "configuration file with a secret is readable by every user"
             );
         }
+    }
+
+    /// Returns the settings of WeChat's hosts that are called without TLS.
+    fn without_tls(&self) -> impl Iterator<Item = &'static str> {
+        let upstream = &self.upstream;
+        let bases = [
+            ("upstream.weixin", &upstream.weixin),
+            ("upstream.qyapi", &upstream.qyapi),
+        ];
+        let fallbacks = upstream.fallback.iter();
+        let fallbacks = fallbacks.map(|base| ("upstream.fallback", base));
+        bases
+            .into_iter()
+            .chain(fallbacks)
+            .filter(|(_, base)| is_wechats(base) && !base.to_lowercase().starts_with("https:"))
+            .map(|(setting, _)| setting)
     }
 
     fn check_app(&self, section: &str, account: &Account, found: &mut Problems) {

@@ -23,6 +23,7 @@ fn invalid_base_urls_are_refused() {
         "https://x/?a=1",
         "https://x/#f",
         "https://u:geheim@x",
+        "https://x，y",
     ] {
         for options in [
             UpstreamOptions {

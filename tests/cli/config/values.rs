@@ -147,6 +147,7 @@ fn a_bad_upstream_is_refused_and_a_valid_one_loses_its_trailing_slash() {
         "https://x/?a=1",
         "https://x/#a",
         "https://user:hunter2@x",
+        "https://x，y",
         "file:///x",
     ] {
         for (key, value) in [

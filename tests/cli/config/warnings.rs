@@ -80,6 +80,17 @@ fn a_malformed_id_or_secret_is_warned_about_and_the_secret_not_shown() {
 }
 
 #[test]
+fn a_host_of_wechat_without_tls_is_warned_about() {
+    let upstream = "[upstream]\nweixin = \"http://api.weixin.qq.com\"\nqyapi = \"http://127.0.0.1:1\"\n\
+        fallback = [\"https://api2.weixin.qq.com\", \"HTTP://api3.weixin.qq.com\"]\n";
+    let settings = good(&format!("{upstream}{MAIN}"));
+    assert_eq!(
+        paths_of(&settings),
+        ["upstream.weixin", "upstream.fallback"]
+    );
+}
+
+#[test]
 fn behind_another_wx_jssdk_the_secret_may_be_an_api_key() {
     let text = MAIN.replace(SECRET, "wxk_a-key-of-this-service");
     let upstream = "[upstream]\nweixin = \"https://wx.example.net:8081\"\n";
