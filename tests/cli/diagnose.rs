@@ -1,5 +1,7 @@
 //! `wx-jssdk diagnose`: its output and exit codes.
 
+use std::path::Path;
+
 use crate::common::program::*;
 use crate::common::upstream::{sha1_hex, signature};
 
@@ -160,7 +162,7 @@ async fn every_ticket_and_token_may_be_in_a_file() {
     let (right, other) = (home.path().join("right"), home.path().join("other"));
     std::fs::write(&right, format!("{TICKET}\n")).unwrap();
     std::fs::write(&other, "another-ticket-of-eighty-six-characters").unwrap();
-    let at = |path: &std::path::Path| format!("@{}", path.display());
+    let at = |path: &Path| format!("@{}", path.display());
     let (right, other) = (at(&right), at(&other));
     let signature = signed("https://h.cn/p");
     for (flag, code) in [
@@ -249,4 +251,25 @@ async fn all_input_may_be_given_in_one_text() {
         "{}",
         ended.stdout
     );
+}
+
+#[tokio::test]
+async fn the_documents_of_errors_show_what_diagnose_prints() {
+    let (nonce, time) = ("eb6a9b9acd28959f642db38dddda9ace", 1_795_841_531);
+    let other = "https://demo.example.com/page?a=1&b=2";
+    let signature = signature(TICKET, nonce, time, other);
+    let answer = format!(
+        r#"{{"nonceStr":"{nonce}","timestamp":{time},"signature":"{signature}","url":"{other}"}}"#
+    );
+    let url = "https://demo.example.com/page?a=1";
+    let arguments = ["diagnose", "--url", url, "--json", "-", "--ticket", TICKET];
+    let printed = run_with_stdin(&arguments, &answer).await.stdout;
+    for path in ["docs/ERRORS.md", "docs/zh/ERRORS.md"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+        let text = text.unwrap();
+        let (_, after) = text.split_once("$ wx-jssdk diagnose ").unwrap();
+        let shown = after.split("```").next().unwrap();
+        let (_, shown) = shown.split_once('\n').unwrap();
+        assert_eq!(shown, printed, "{path}");
+    }
 }
