@@ -133,8 +133,8 @@ problem_codes! {
     Forbidden: "forbidden", 403, "API key not allowed",
         "The API key does not allow this account and kind of credential.",
         "该 API key 无权访问此账号的这类凭证。",
-        "Check the key's `accounts` and `kinds` in `server.api_keys`",
-        "检查 `server.api_keys` 中该 key 的 `accounts` 和 `kinds`";
+        "Check the key's `accounts`, `kinds`, `token` and `manage` in `server.api_keys`",
+        "检查 `server.api_keys` 中该 key 的 `accounts`、`kinds`、`token` 和 `manage`";
     CrossSite: "cross_site", 403, "Cross-site request refused",
         "A browser sent the request for a page of another site, or X-Requested-With: wx-jssdk is missing where it is required.",
         "浏览器代其他网站的页面发出了请求；或缺少必需的请求头 X-Requested-With: wx-jssdk。",
@@ -173,8 +173,8 @@ problem_codes! {
     BodyTooLarge: "body_too_large", 413, "Body too large",
         "The body is larger than this endpoint accepts.",
         "请求体超过本接口的上限。",
-        "Send less: 8 KB, `diagnose` 64 KB",
-        "减小请求体：上限 8 KB，`diagnose` 为 64 KB";
+        "Send less: 8 KB, `diagnose` 64 KB, `/status/refresh` 2 KB",
+        "减小请求体：上限 8 KB，`diagnose` 64 KB，`/status/refresh` 2 KB";
     UnsupportedMediaType: "unsupported_media_type", 415, "JSON required",
         "The body is not sent as application/json.",
         "请求体的 Content-Type 不是 application/json。",
@@ -186,8 +186,8 @@ problem_codes! {
         "Open the admin listener by IP address, or add the name to `server.admin_hosts`",
         "用 IP 地址打开管理端口，或把域名加入 `server.admin_hosts`";
     RateLimited: "rate_limited", 429, "Too many requests",
-        "A rate limit was exceeded: requests of one client (limits.requests_per_second), the doctor, QR codes, or refreshes on request, at most one in 30 s. Retry after Retry-After.",
-        "超出限流：单个客户端超过 limits.requests_per_second，或诊断、二维码、主动刷新过于频繁（同一凭证至少间隔 30 秒）。请在 Retry-After 之后重试。",
+        "A rate limit was exceeded: requests of one client (limits.requests_per_second), the doctor, QR codes, refreshes on request (at most one in 30 s), or large answers of the admin listener that are not read. Retry after Retry-After.",
+        "超出限流：单个客户端超过 limits.requests_per_second，或诊断、二维码、主动刷新过于频繁（同一凭证至少间隔 30 秒），或管理端口的大响应未被读完。请在 Retry-After 之后重试。",
         "Wait for `Retry-After`. Pages: behind a proxy, set `server.trusted_proxies`; else see `limits.requests_per_second`. `reject`: 30 s between two refreshes of a credential, 15 minutes after 20 on one day",
         "按 `Retry-After` 等待。页面：前面有代理时要设置 `server.trusted_proxies`，否则见 `limits.requests_per_second`；`reject`：同一凭证两次刷新至少间隔 30 秒，当天满 20 次后为 15 分钟";
     LockedOut: "locked_out", 429, "Address locked out",

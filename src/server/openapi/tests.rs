@@ -199,6 +199,22 @@ fn every_problem_code_is_answered_by_some_route() {
 }
 
 #[test]
+fn every_route_with_large_answers_describes_their_limit() {
+    let document = document("http://pages.example.com");
+    for path in [
+        "/accounts",
+        "/docs",
+        "/metrics",
+        "/qr.svg",
+        "/status",
+        "/status.json",
+    ] {
+        let text = document["paths"][path]["get"]["responses"]["429"].to_string();
+        assert!(text.contains("`rate_limited`"), "{path}: {text}");
+    }
+}
+
+#[test]
 fn every_status_of_an_answer_is_counted_as_itself() {
     let document = document("http://pages.example.com");
     let items = document["paths"].as_object().unwrap().values();
