@@ -137,7 +137,7 @@ impl MessageBody for Unsent {
     }
 }
 
-/// A scrape of ten thousand accounts is 13 MiB; another one may begin while less than this is unsent.
+/// A scrape of ten thousand accounts is 11 MiB; another one may begin while less than this is unsent.
 const MOST_UNSENT: usize = 8 * 1_024 * 1_024;
 
 /// How long an answer that is read slowly keeps its place.
