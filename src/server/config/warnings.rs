@@ -121,7 +121,7 @@ impl Settings {
                 &self.upstream.weixin,
                 is_app_secret(secret),
                 "an AppSecret (32 hex digits)",
-                "AppSecret（32 位十六进制字符）",
+                " AppSecret（32 位十六进制字符）",
             ),
         };
         // If another wx-jssdk is the upstream, the secret is an API key.
@@ -206,7 +206,7 @@ fn check_id(section: &str, account: &Account, found: &mut Problems) {
             has_shape("ww") || has_shape("wx") || is_encrypted,
             "corp_id",
             "a CorpID (ww or wx, then 16 hex digits; a service provider's: wp, then letters, digits, - and _)",
-            "CorpID（ww 或 wx 加 16 位十六进制字符；服务商看到的为 wp 加字母、数字、- 和 _）",
+            " CorpID（ww 或 wx 加 16 位十六进制字符；服务商看到的为 wp 加字母、数字、- 和 _）",
         ),
         Platform::Component => (has_shape("wx"), "component_appid", APP_ID_EN, APP_ID_ZH),
         _ => (has_shape("wx"), "app_id", APP_ID_EN, APP_ID_ZH),
@@ -232,7 +232,7 @@ pub(super) fn is_work_secret(text: &str) -> bool {
 }
 
 const APP_ID_EN: &str = "an AppID (wx, then 16 hex digits)";
-const APP_ID_ZH: &str = "AppID（wx 加 16 位十六进制字符）";
+const APP_ID_ZH: &str = " AppID（wx 加 16 位十六进制字符）";
 
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
