@@ -19,7 +19,7 @@ use crate::credential::{Kind, Secret};
 impl Broker {
     /// Returns the account of an access token: a current one that this process knows, or one replaced so
     /// recently that WeChat still accepts it, unless it was reported dead. `None` for every other value.
-    pub(super) fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
+    pub(crate) fn account_of_token(&self, token: &str) -> Option<(String, Arc<Account>)> {
         let accounts = self.inner.accounts.load();
         let token = Secret::new(token);
         let at = self.inner.clock.moment();

@@ -10,8 +10,8 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde_json::Value;
 
-use super::super::dropin::app_secret_refusal;
 use super::super::dropin::reply::Refusal;
+use super::super::dropin::{account_of_token, app_secret_refusal};
 use super::super::keys::authentication::{Presenter, presented};
 use super::super::keys::call_policy::CallRight;
 use super::super::keys::{API_KEY_PREFIX, ApiKey, ApiKeys, virtual_token};
@@ -149,9 +149,7 @@ impl Shared {
             return self.of_key(incoming, key, query, None, None);
         }
         let accounts = self.broker.accounts();
-        if token.starts_with(virtual_token::PREFIX) {
-            let (key, name) = virtual_token::open(token, keys, &accounts)
-                .ok_or_else(|| self.dead_token(incoming))?;
+        if let Some((key, name)) = virtual_token::open(token, keys, &accounts) {
             return self.caller(incoming, key, &name, &accounts);
         }
         let (name, is_valid) = self
@@ -169,8 +167,8 @@ impl Shared {
 
     /// Returns the name of the account of a token of WeChat, and whether WeChat still accepts the token.
     async fn account_of_token(&self, token: &str) -> Option<(String, bool)> {
-        match self.broker.find_account_of_token(token).await {
-            Some((name, _)) => Some((name, true)),
+        match account_of_token(&self.broker, token).await {
+            Some(name) => Some((name, true)),
             None => {
                 let name = self.broker.account_of_handed_token(token)?;
                 Some((name, false))
@@ -191,12 +189,8 @@ impl Shared {
             return Some(name);
         }
         let token = parameters.iter().find_map(|name| query.get(name))?;
-        if token.starts_with(virtual_token::PREFIX) {
-            let (_, name) = virtual_token::open(&token, keys, &self.broker.accounts())?;
+        if let Some((_, name)) = virtual_token::open(&token, keys, &self.broker.accounts()) {
             return Some(name);
-        }
-        if token.starts_with(API_KEY_PREFIX) {
-            return None;
         }
         let (name, _) = self.account_of_token(&token).await?;
         Some(name)
