@@ -3,8 +3,8 @@
 //!
 //! Answers have WeChat's shapes and errcodes, always with status 200. A token request returns the current
 //! token with its remaining lifetime; `force_refresh` is a rate-limited `reject`. All other calls are the
-//! gateway's. A ticket call presents an access token and no key; the limits of the keys that got the token
-//! apply to it.
+//! gateway's. A ticket call presents an API key, or an access token and no key: then the limits of the keys that
+//! got the token apply to it.
 
 pub(super) mod reply;
 mod weixin;
@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 use tracing::debug;
 
 use self::reply::Refusal;
-use super::keys::authentication::Presenter;
+use super::keys::authentication::{Presenter, presented};
 use super::keys::{API_KEY_PREFIX, ApiKey, ApiKeys, TicketRight, TokenStyle, virtual_token};
 use super::peer_ip;
 use crate::account::{Account, Platform};
@@ -72,11 +72,16 @@ type Keys = web::Data<ArcSwap<ApiKeys>>;
 /// The account that the base URL `http://…/wx/{account}` names: an extension of the request.
 pub(super) struct BaseAccount(pub(super) String);
 
-/// Returns whether the base URL allows this account.
-fn is_base(request: &HttpRequest, account: &str) -> bool {
+/// Returns the account that the base URL names, if any.
+fn base_account(request: &HttpRequest) -> Option<String> {
     let extensions = request.extensions();
     let base = extensions.get::<BaseAccount>();
-    base.is_none_or(|base| base.0 == account)
+    base.map(|base| base.0.clone())
+}
+
+/// Returns whether the base URL allows this account.
+fn is_base(request: &HttpRequest, account: &str) -> bool {
+    base_account(request).is_none_or(|base| base == account)
 }
 
 /// Returns the name of the account whose token this is, while WeChat accepts it.
@@ -93,128 +98,194 @@ pub(super) async fn account_of_token(broker: &Broker, token: &str) -> Option<Str
     found.map(|(name, _)| name)
 }
 
-/// The account that the `access_token` of a ticket call stands for.
-struct TokenOwner {
-    /// The configured name.
+/// The caller of a ticket call.
+struct TicketCaller {
+    /// The configured name of the account.
     account: String,
-    system: System,
-    /// What the client's rights follow from.
-    token: Presented,
+    /// What the caller's rights follow from.
+    presented: Presented,
 }
 
-/// What a client presents as the `access_token` of a ticket call.
+/// What a caller presents.
 enum Presented {
     /// An API key that opens the account, or a virtual token of one.
     Key(Arc<ApiKey>),
     /// WeChat's token of the account.
-    Valid,
-    /// A token that has ended since these keys, all with `calls`, got it here. The gateway replaces it in each call,
-    /// so the client does not know.
-    Ended(Vec<KeyId>),
+    Token {
+        /// The keys that were given it here. Of a token that has ended, only those with `calls`: the
+        /// gateway replaces it in each call, so the client does not know.
+        recipients: Vec<KeyId>,
+        /// Whether peer nodes may have given it to other keys.
+        has_peer_nodes: bool,
+    },
 }
 
-/// The configured name of an account, and what was presented for it.
-type Owner = (String, Presented);
-
-impl TokenOwner {
-    /// Returns the owner of a token of WeChat, a virtual token or an API key that opens one account. `Err`: it
-    /// is an invalid key, and its address is locked out for that long.
-    async fn find(
-        request: &HttpRequest,
-        broker: &Broker,
-        keys: &Keys,
-        token: &str,
-    ) -> Result<Option<Self>, Duration> {
-        // First what needs no look into a shared store.
-        let found = match Self::of_key(request, broker, &keys.load(), token)? {
-            None => match account_of_token(broker, token).await {
-                Some(account) => Some((account, Presented::Valid)),
-                None => Self::of_ended(request, broker, &keys.load(), token),
-            },
-            found => found,
-        };
-        let found = found.filter(|(account, _)| is_base(request, account));
-        let accounts = broker.accounts();
-        let owner = |(account, token): Owner| {
-            let (_, configured) = accounts.get(&account).ok()?;
-            let system = system_of(configured);
-            Some(Self {
-                account,
-                system,
-                token,
-            })
-        };
-        Ok(found.and_then(owner))
-    }
-
-    fn of_key(
+impl TicketCaller {
+    /// Returns the caller with an API key in the headers, or with an API key or a token in the query.
+    async fn identify(
+        system: System,
         request: &HttpRequest,
         broker: &Broker,
         keys: &ApiKeys,
-        token: &str,
-    ) -> Result<Option<Owner>, Duration> {
-        let accounts = broker.accounts();
-        if let Some((key, account)) = virtual_token::open(token, keys, &accounts) {
-            return Ok(Some((account, Presented::Key(key.clone()))));
+    ) -> Result<Self, Refusal> {
+        let presenter = Presenter::from(request);
+        let token = parameter(request, "access_token");
+        let caller = if let Some(key) = key_in_headers(presenter, broker, keys)? {
+            Self::with_key(request, broker, keys, key, token.as_deref()).await?
+        } else {
+            let token = token.as_deref().ok_or(wire_errors::NO_TOKEN)?;
+            match key_in_tokens_place(presenter, keys, token)? {
+                Some(key) => Self::with_key(request, broker, keys, key, None).await?,
+                None => Self::with_token(request, broker, keys, token)
+                    .await
+                    .ok_or_else(|| dead_token(system))?,
+            }
+        };
+        if !is_base(request, &caller.account) {
+            return Err(Refusal::of_another_account());
         }
-        let found = Presenter::from(request).find_among_tokens(keys, token)?;
-        let Some(key) = found else {
-            return Ok(None);
-        };
-        let base = request
-            .extensions()
-            .get::<BaseAccount>()
-            .map(|base| base.0.clone());
-        // Whether an account exists is not said to a key that does not open it.
-        let account = match base {
-            Some(base) => Some(base).filter(|account| key.opens_account(account)),
-            None => key.only_account(&accounts).map(str::to_owned),
-        };
-        Ok(account.map(|account| (account, Presented::Key(key.clone()))))
+        let accounts = broker.accounts();
+        let found = accounts.get(&caller.account).ok();
+        if found.is_some_and(|(_, account)| system_of(account) == system) {
+            return Ok(caller);
+        }
+        Err(match caller.presented {
+            Presented::Key(_) => Refusal::because(
+                forbidden(system),
+                "the account is one of WeChat's other API, which has another path for its tickets",
+            ),
+            Presented::Token { .. } => dead_token(system).into(),
+        })
     }
 
-    /// Returns the owner of a token that has ended, if a key with `calls` got it here. Any other client has to learn
-    /// that it has ended, as at WeChat.
-    fn of_ended(
+    /// Returns the caller with a key, for the account that the base URL, the key or the token beside it names.
+    async fn with_key(
+        request: &HttpRequest,
+        broker: &Broker,
+        keys: &ApiKeys,
+        key: &Arc<ApiKey>,
+        token: Option<&str>,
+    ) -> Result<Self, Refusal> {
+        let only = key.only_account(&broker.accounts()).map(str::to_owned);
+        let account = match (base_account(request).or(only), token) {
+            (Some(account), _) => account,
+            (None, Some(token)) => owner_of_token(broker, keys, token)
+                .await
+                .filter(|account| key.opens_account(account))
+                .ok_or_else(|| Refusal::which_account(key))?,
+            (None, None) => return Err(Refusal::which_account(key)),
+        };
+        // The same answer whether or not the account exists.
+        if !key.opens_account(&account) || broker.accounts().get(&account).is_err() {
+            return Err(Refusal::unopened_account(broker, key, &account));
+        }
+        Ok(Self {
+            account,
+            presented: Presented::Key(key.clone()),
+        })
+    }
+
+    /// Returns the caller with a token, of WeChat or virtual. `None`: it is not valid here.
+    async fn with_token(
         request: &HttpRequest,
         broker: &Broker,
         keys: &ApiKeys,
         token: &str,
-    ) -> Option<Owner> {
+    ) -> Option<Self> {
+        // First what needs no look into a shared store.
+        if let Some((key, account)) = virtual_token::open(token, keys, &broker.accounts()) {
+            return Some(Self {
+                account,
+                presented: Presented::Key(key.clone()),
+            });
+        }
+        let recipients = |account: &str| broker.holders_of(account, token, peer_ip(request)).keys;
+        if let Some(account) = account_of_token(broker, token).await {
+            let presented = Presented::Token {
+                recipients: recipients(&account),
+                has_peer_nodes: broker.has_peer_nodes(),
+            };
+            return Some(Self { account, presented });
+        }
+        // Any other client has to learn that its token has ended, as at WeChat.
         let account = broker.account_of_handed_token(token)?;
-        let holders = broker.holders_of(&account, token, peer_ip(request));
-        let known = keys.with_ids(&holders.keys);
+        let holders = recipients(&account);
+        let known = keys.with_ids(&holders);
         let callers = known.filter(|key| !key.calls.is_empty());
         let recipients: Vec<_> = callers.map(|key| key.id()).collect();
-        (!recipients.is_empty()).then_some((account, Presented::Ended(recipients)))
+        let presented = Presented::Token {
+            recipients: (!recipients.is_empty()).then_some(recipients)?,
+            has_peer_nodes: false,
+        };
+        Some(Self { account, presented })
     }
 
     /// Checks whether the client may have this ticket.
-    fn ticket_right(
-        &self,
-        request: &HttpRequest,
-        broker: &Broker,
-        keys: &Keys,
-        token: &str,
-        kind: Kind,
-    ) -> TicketRight {
-        let (recipients, has_peers) = match &self.token {
-            Presented::Key(key) if key.opens(&self.account, kind) => return TicketRight::Granted,
+    fn ticket_right(&self, keys: &ApiKeys, kind: Kind) -> TicketRight {
+        let account = &self.account;
+        let (recipients, has_peer_nodes) = match &self.presented {
+            Presented::Key(key) if key.opens(account, kind) => return TicketRight::Granted,
             Presented::Key(_) => return TicketRight::Limited,
-            Presented::Valid => {
-                let holders = broker.holders_of(&self.account, token, peer_ip(request));
-                (holders.keys, broker.has_peer_nodes())
-            }
-            Presented::Ended(recipients) => (recipients.clone(), false),
+            Presented::Token {
+                recipients,
+                has_peer_nodes,
+            } => (recipients, *has_peer_nodes),
         };
-        let keys = keys.load();
-        let right = keys.ticket_right(&self.account, kind, &recipients, has_peers);
+        let right = keys.ticket_right(account, kind, recipients, has_peer_nodes);
         if right != TicketRight::Granted {
-            let known = keys.with_ids(&recipients);
+            let known = keys.with_ids(recipients);
             let recipients: Vec<_> = known.map(|key| &key.name).collect();
-            debug!(account = self.account, %kind, ?recipients, "no API key that fetched the token has access to this ticket");
+            debug!(account, %kind, ?recipients, "no API key that fetched the token has access to this ticket");
         }
         right
+    }
+}
+
+/// Returns the API key that the headers carry, if any. `Err`: it is invalid.
+pub(super) fn key_in_headers<'k>(
+    presenter: Presenter<'_>,
+    broker: &Broker,
+    keys: &'k ApiKeys,
+) -> Result<Option<&'k Arc<ApiKey>>, Refusal> {
+    let Some(presented) = presented(presenter.headers) else {
+        return Ok(None);
+    };
+    if let Some(key) = presenter.find(keys, presented)? {
+        return Ok(Some(key));
+    }
+    let error = wire_errors::BAD_SECRET;
+    let refusal = app_secret_refusal(presenter, broker, presented, error);
+    Err(refusal.unwrap_or_else(|| Refusal::because(error, "the API key in the header is invalid")))
+}
+
+/// Returns the API key that stands in the place of a token, if it is one. `Err`: it is invalid. Only a text that
+/// begins like an API key is taken for one, so that every guess counts for the lockout.
+pub(super) fn key_in_tokens_place<'k>(
+    presenter: Presenter<'_>,
+    keys: &'k ApiKeys,
+    token: &str,
+) -> Result<Option<&'k Arc<ApiKey>>, Refusal> {
+    if !token.starts_with(API_KEY_PREFIX) {
+        return Ok(None);
+    }
+    match presenter.find(keys, token)? {
+        Some(key) => Ok(Some(key)),
+        // Not an errcode for which SDKs fetch another token and try again.
+        None => Err(Refusal::because(
+            wire_errors::BAD_SECRET,
+            "wx-jssdk does not have this API key",
+        )),
+    }
+}
+
+/// Returns the name of the account whose token this is: of WeChat, valid or ended, or a virtual one.
+pub(super) async fn owner_of_token(broker: &Broker, keys: &ApiKeys, token: &str) -> Option<String> {
+    if let Some((_, name)) = virtual_token::open(token, keys, &broker.accounts()) {
+        return Some(name);
+    }
+    match account_of_token(broker, token).await {
+        Some(name) => Some(name),
+        None => broker.account_of_handed_token(token),
     }
 }
 
@@ -226,7 +297,23 @@ pub(super) fn system_of(account: &Account) -> System {
     }
 }
 
-/// Answers a ticket call. `kind` is `None` for an unknown type; the token is checked first.
+/// Returns the error for an unknown or ended token.
+pub(super) fn dead_token(system: System) -> WireError {
+    match system {
+        System::Weixin => wire_errors::DEAD_TOKEN,
+        System::Qyapi => wire_errors::WORK_DEAD_TOKEN,
+    }
+}
+
+/// Returns the error for a call that the account or the API key may not make.
+pub(super) fn forbidden(system: System) -> WireError {
+    match system {
+        System::Weixin => wire_errors::NOT_FOR_THIS_ACCOUNT,
+        System::Qyapi => wire_errors::WORK_FORBIDDEN,
+    }
+}
+
+/// Answers a ticket call. `kind` is `None` for an unknown type; key and token are checked first.
 async fn ticket(
     system: System,
     request: &HttpRequest,
@@ -234,30 +321,20 @@ async fn ticket(
     keys: &Keys,
     kind: Option<Kind>,
 ) -> HttpResponse {
-    let (dead_token, bad_args, forbidden) = match system {
-        System::Weixin => (
-            wire_errors::DEAD_TOKEN,
-            wire_errors::BAD_ARGS,
-            wire_errors::NOT_FOR_THIS_ACCOUNT,
-        ),
-        System::Qyapi => (
-            wire_errors::WORK_DEAD_TOKEN,
-            wire_errors::WORK_BAD_ARGS,
-            wire_errors::WORK_FORBIDDEN,
-        ),
+    let bad_args = match system {
+        System::Weixin => wire_errors::BAD_ARGS,
+        System::Qyapi => wire_errors::WORK_BAD_ARGS,
     };
     let answer = async {
-        let token = &*parameter(request, "access_token").ok_or(wire_errors::NO_TOKEN)?;
-        let owner = TokenOwner::find(request, broker, keys, token).await?;
-        let owner = owner.filter(|owner| owner.system == system);
-        let owner = owner.ok_or(dead_token)?;
+        let keys = keys.load_full();
+        let caller = TicketCaller::identify(system, request, broker, &keys).await?;
         let kind = kind.ok_or(bad_args)?;
-        match owner.ticket_right(request, broker, keys, token, kind) {
+        match caller.ticket_right(&keys, kind) {
             TicketRight::Granted => {}
-            TicketRight::Limited => return Err(forbidden.into()),
-            TicketRight::Unknown => return Err(dead_token.into()),
+            TicketRight::Limited => return Err(forbidden(system).into()),
+            TicketRight::Unknown => return Err(dead_token(system).into()),
         }
-        let account = owner.account;
+        let account = caller.account;
         debug!(account, %kind, "drop-in ticket call");
         Ok(broker.credential(&account, kind).await?)
     };

@@ -36,7 +36,7 @@ use self::outgoing_request::Query;
 use self::request_body::ReplayBudget;
 pub(crate) use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::reply::Refusal;
-use super::dropin::{BaseAccount, system_of};
+use super::dropin::{BaseAccount, forbidden, system_of};
 use super::key_lockout::KeyLockout;
 use super::keys::call_policy::CallRight;
 use super::keys::{API_KEY_PREFIX, ApiKeys, virtual_token};
@@ -44,7 +44,7 @@ use super::wechat_path::WechatPath;
 use crate::account::Platform;
 use crate::broker::Broker;
 use crate::error::System;
-use crate::error::codes::wire_errors::{self, WireError};
+use crate::error::codes::wire_errors;
 
 /// `[gateway]`: limits of calls that are passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -363,13 +363,6 @@ impl Shared {
             true => first,
             false => incoming.system_of_token(),
         }
-    }
-}
-
-fn forbidden(system: System) -> WireError {
-    match system {
-        System::Weixin => wire_errors::NOT_FOR_THIS_ACCOUNT,
-        System::Qyapi => wire_errors::WORK_FORBIDDEN,
     }
 }
 

@@ -10,6 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use serde::Serialize;
 
+use crate::actix::keys::ApiKey;
 use crate::actix::problem::FailureCode;
 use crate::broker::Broker;
 use crate::clock::UnixTime;
@@ -50,6 +51,40 @@ impl Refusal {
 }
 
 impl Refusal {
+    /// Creates the error for a key of several accounts in a call that names no account.
+    pub(in crate::actix) fn which_account(key: &ApiKey) -> Self {
+        Self::because(
+            wire_errors::NO_APPID,
+            format_args!(
+                "the API key \"{}\" opens several accounts, so name one in the base URL: http://HOST/wx/ACCOUNT",
+                key.name
+            ),
+        )
+    }
+
+    /// Creates the error for a key that does not open the account, or for an account that does not exist. If it may
+    /// be known later, it is the busy error, after which an SDK tries again.
+    pub(in crate::actix) fn unopened_account(broker: &Broker, key: &ApiKey, account: &str) -> Self {
+        if key.opens_account(account) && broker.awaits_account(account) {
+            return wire_errors::BUSY.into();
+        }
+        Self::because(
+            wire_errors::BAD_APPID,
+            format_args!(
+                "the API key \"{}\" does not open this account, see its accounts in server.api_keys",
+                key.name
+            ),
+        )
+    }
+
+    /// Creates the error for a token below the base URL of another account.
+    pub(in crate::actix) fn of_another_account() -> Self {
+        Self::because(
+            wire_errors::BAD_APPID,
+            "the token belongs to another account than the base URL names",
+        )
+    }
+
     /// Creates the error for an app that no account is. Until all accounts were read it is the busy error, after
     /// which an SDK tries again.
     pub(in crate::actix) fn unknown_app(broker: &Broker, error: impl Into<Self>) -> Self {

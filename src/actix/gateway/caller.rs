@@ -11,17 +11,19 @@ use moka::sync::Cache;
 use serde_json::Value;
 
 use super::super::dropin::reply::Refusal;
-use super::super::dropin::{account_of_token, app_secret_refusal};
-use super::super::keys::authentication::{Presenter, presented};
+use super::super::dropin::{
+    account_of_token, app_secret_refusal, dead_token, key_in_headers, key_in_tokens_place,
+    owner_of_token,
+};
+use super::super::keys::authentication::Presenter;
 use super::super::keys::call_policy::CallRight;
-use super::super::keys::{API_KEY_PREFIX, ApiKey, ApiKeys, virtual_token};
+use super::super::keys::{ApiKey, ApiKeys, virtual_token};
 use super::outgoing_request::Query;
 use super::{Incoming, Shared};
 use crate::account::{Account, Platform};
 use crate::actix::WechatPath;
 use crate::broker::Accounts;
 use crate::credential::KeyId;
-use crate::error::System;
 use crate::error::codes::wire_errors;
 
 /// An authorised caller.
@@ -82,17 +84,7 @@ impl Shared {
             self.broker.look_for_authorizer(name).await;
         }
         let query = Query(incoming.query());
-        if let Some(key) = presented(incoming.headers()) {
-            let presenter = self.presenter(incoming);
-            let found = presenter.find(keys, key)?;
-            let key = found.ok_or_else(|| {
-                let invalid = Refusal::because(
-                    wire_errors::BAD_SECRET,
-                    "the API key in the header is invalid",
-                );
-                app_secret_refusal(presenter, &self.broker, key, wire_errors::BAD_SECRET)
-                    .unwrap_or(invalid)
-            })?;
+        if let Some(key) = key_in_headers(self.presenter(incoming), &self.broker, keys)? {
             let is_named = incoming.base.is_some()
                 || ["appid", "corpid", "component_appid"]
                     .iter()
@@ -137,15 +129,7 @@ impl Shared {
         token: &str,
         query: &Query<'_>,
     ) -> Result<Caller, Refusal> {
-        if token.starts_with(API_KEY_PREFIX) {
-            let key = self.presenter(incoming).find(keys, token)?;
-            let key = key.ok_or_else(|| {
-                // Not an errcode for which SDKs fetch another token and try again.
-                Refusal::because(
-                    wire_errors::BAD_SECRET,
-                    "wx-jssdk does not have this API key",
-                )
-            })?;
+        if let Some(key) = key_in_tokens_place(self.presenter(incoming), keys, token)? {
             return self.of_key(incoming, key, query, None, None);
         }
         let accounts = self.broker.accounts();
@@ -189,11 +173,7 @@ impl Shared {
             return Some(name);
         }
         let token = parameters.iter().find_map(|name| query.get(name))?;
-        if let Some((_, name)) = virtual_token::open(&token, keys, &self.broker.accounts()) {
-            return Some(name);
-        }
-        let (name, _) = self.account_of_token(&token).await?;
-        Some(name)
+        owner_of_token(&self.broker, keys, &token).await
     }
 
     /// Returns the caller for a key, and the account that the base URL, the query or the key itself names, or
@@ -228,15 +208,8 @@ impl Shared {
             return self.caller(incoming, key, name, &accounts);
         }
         let owner = owner.as_deref().filter(|name| key.opens_account(name));
-        let name = key.only_account(&accounts).or(owner).ok_or_else(|| {
-            Refusal::because(
-                wire_errors::NO_APPID,
-                format_args!(
-                    "the API key \"{}\" opens several accounts, so name one in the base URL: http://HOST/wx/ACCOUNT",
-                    key.name
-                ),
-            )
-        })?;
+        let only = key.only_account(&accounts);
+        let name = only.or(owner).ok_or_else(|| Refusal::which_account(key))?;
         self.caller(incoming, key, name, &accounts)
     }
 
@@ -279,24 +252,12 @@ impl Shared {
         accounts: &Accounts,
     ) -> Result<Caller, Refusal> {
         if incoming.base.as_ref().is_some_and(|base| base != name) {
-            return Err(Refusal::because(
-                wire_errors::BAD_APPID,
-                "the token belongs to another account than the base URL names",
-            ));
+            return Err(Refusal::of_another_account());
         }
         match accounts.get(name) {
             Ok((name, account)) if key.opens_account(name) => Ok(Caller::new(key, name, account)),
-            Err(_) if key.opens_account(name) && self.broker.awaits_account(name) => {
-                Err(wire_errors::BUSY.into())
-            }
             // The same answer whether or not the account exists.
-            _ => Err(Refusal::because(
-                wire_errors::BAD_APPID,
-                format_args!(
-                    "the API key \"{}\" does not open this account, see its accounts in server.api_keys",
-                    key.name
-                ),
-            )),
+            _ => Err(Refusal::unopened_account(&self.broker, key, name)),
         }
     }
 
@@ -311,12 +272,8 @@ impl Shared {
     /// Returns the error for an unknown token, which may be a key without the prefix, in the words of the system
     /// that the base URL names.
     fn dead_token(&self, incoming: &Incoming<'_>) -> Refusal {
-        let error = match self.system(None, incoming) {
-            System::Weixin => wire_errors::DEAD_TOKEN,
-            System::Qyapi => wire_errors::WORK_DEAD_TOKEN,
-        };
         Refusal::because(
-            error,
+            dead_token(self.system(None, incoming)),
             "this wx-jssdk does not know the token; an API key in its place must begin with wxk_",
         )
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, web};
 
-use super::{API_KEY_PREFIX, ApiKey, ApiKeys};
+use super::{ApiKey, ApiKeys};
 use crate::actix::key_lockout::KeyLockout;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
@@ -45,19 +45,6 @@ impl Presenter<'_> {
         };
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         lockout.find(keys, presented, self.client(lockout).unwrap_or(unknown))
-    }
-
-    /// [`Self::find`] where a token of WeChat may stand as well: only a text that begins like an API key is one, so
-    /// that every guess counts.
-    pub(in crate::actix) fn find_among_tokens<'k>(
-        self,
-        keys: &'k ApiKeys,
-        token: &str,
-    ) -> Result<Option<&'k Arc<ApiKey>>, Duration> {
-        match token.starts_with(API_KEY_PREFIX) {
-            true => self.find(keys, token),
-            false => Ok(None),
-        }
     }
 
     fn client(self, lockout: &KeyLockout) -> Option<IpAddr> {

@@ -333,7 +333,7 @@ async fn ticket_calls_validate_the_token_first() {
         ("type=jsapi".to_owned(), 41001),
         ("access_token=&type=jsapi".to_owned(), 41001),
         ("access_token=nobodys&type=nonsense".to_owned(), 40001),
-        (format!("access_token={KEY}&type=jsapi"), 40001),
+        (format!("access_token={KEY}&type=jsapi"), 41002),
         (format!("access_token={token}x&type=jsapi"), 40001),
         (format!("access_token={token}"), 40097),
         (format!("access_token={token}&type=agent_config"), 40097),

@@ -6,6 +6,8 @@ use crate::common::http::post;
 /// The cheap call with which a token is checked.
 const CHECK: &str = "/cgi-bin/get_api_domain_ip";
 
+const JSAPI_TICKET: &str = "/cgi-bin/ticket/getticket?type=jsapi";
+
 #[tokio::test]
 async fn a_client_that_asks_again_gets_a_valid_token() {
     let world = World::new().await;
@@ -16,6 +18,62 @@ async fn a_client_that_asks_again_gets_a_valid_token() {
     assert_ne!(again, token);
     assert!(world.sandbox.accepts_token(APP, &again));
     assert_eq!(world.sandbox.calls(CHECK), 1);
+}
+
+#[tokio::test]
+async fn a_ticket_call_takes_the_api_key_in_its_headers() {
+    let world = World::new().await;
+    let token = world.token(VIRTUAL_KEY).await;
+    for request in [
+        get(JSAPI_TICKET).bearer(CRM_KEY),
+        get(format!("{JSAPI_TICKET}&access_token=71_ended")).header("X-API-Key", CRM_KEY),
+        get(format!("/wx/main{JSAPI_TICKET}")).bearer(KEY),
+        get(format!("{JSAPI_TICKET}&access_token={token}")).bearer(KEY),
+        get("/wx/corp/cgi-bin/get_jsapi_ticket").bearer(KEY),
+        get("/wx/corp/cgi-bin/ticket/get?type=agent_config").bearer(KEY),
+    ] {
+        let answer = world.send(request).await;
+        assert_eq!(errcode(&answer), 0, "{answer:?}");
+        assert!(answer.json()["ticket"].is_string(), "{answer:?}");
+    }
+}
+
+/// No token errors, for which SDKs fetch another token and try again.
+#[tokio::test]
+async fn a_ticket_call_says_what_is_wrong_with_its_api_key() {
+    let world = World::new().await;
+    let token = world.token(KEY).await;
+    let with = |token: &str| get(format!("{JSAPI_TICKET}&access_token={token}"));
+    let below = |account: &str, token: &str| {
+        get(format!("/wx/{account}{JSAPI_TICKET}&access_token={token}"))
+    };
+    let corp_ticket = "/cgi-bin/get_jsapi_ticket?access_token=";
+    for (request, code, word) in [
+        (get(JSAPI_TICKET).bearer("wxk_wrong"), 40125, "the header"),
+        (with(&token).bearer("wxk_wrong"), 40125, "the header"),
+        (get(JSAPI_TICKET).bearer(SECRET), 40125, "this is wx-jssdk"),
+        (with("wxk_wrong"), 40125, "does not have this API key"),
+        (
+            get(format!("{corp_ticket}wxk_wrong")),
+            40125,
+            "does not have this API key",
+        ),
+        (with(KEY), 41002, "several accounts"),
+        (get(JSAPI_TICKET).bearer(KEY), 41002, "several accounts"),
+        (with(&token).bearer(MINI_KEY), 41002, "several accounts"),
+        (
+            get(format!("{corp_ticket}{KEY}")),
+            41002,
+            "several accounts",
+        ),
+        (below("mini", CRM_KEY), 40013, "does not open this account"),
+        (below("gone", KEY), 40013, "does not open this account"),
+        (below("mini", &token), 40013, "another account"),
+        (below("corp", KEY), 48001, "other API"),
+        (get(format!("{corp_ticket}{CRM_KEY}")), 48002, "other API"),
+    ] {
+        refused(&world.send(request).await, code, word);
+    }
 }
 
 #[tokio::test]
