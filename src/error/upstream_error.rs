@@ -188,6 +188,12 @@ impl UpstreamError {
         matches!(self.errcode(), Some(61009 | 61010))
     }
 
+    /// Returns whether WeChat refused the secret of the account, or of its open platform.
+    #[must_use]
+    pub fn refuses_secret(&self) -> bool {
+        self.class() == Class::Setup && matches!(self.errcode(), Some(40001 | 40125))
+    }
+
     /// Returns whether WeChat may have processed the call although no usable response arrived.
     #[must_use]
     pub fn may_have_been_carried_out(&self) -> bool {

@@ -113,7 +113,8 @@ impl From<WireError> for Refusal {
 impl From<Error> for Refusal {
     /// Passes WeChat's error on to the client. If WeChat did not answer, the client gets the busy error.
     /// An error about this program's own token while it fetched a ticket says nothing about the client's
-    /// token.
+    /// token. One about the account's own secret has the errcode of an invalid API key, so its errmsg says which of
+    /// the two it is about.
     fn from(error: Error) -> Self {
         let Some(upstream) = error.upstream() else {
             return match error {
@@ -126,7 +127,12 @@ impl From<Error> for Refusal {
                 errcode, errmsg, ..
             } if upstream.class() != Class::StaleToken => Self::WeChats {
                 errcode: *errcode,
-                errmsg: errmsg.clone(),
+                errmsg: match upstream.refuses_secret() {
+                    true => format!(
+                        "WeChat refuses the secret that wx-jssdk has for this account, the API key is not the cause: {errmsg}"
+                    ),
+                    false => errmsg.clone(),
+                },
             },
             _ => wire_errors::BUSY.into(),
         }

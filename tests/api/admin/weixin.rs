@@ -431,6 +431,30 @@ async fn a_wechat_refusal_is_returned_verbatim() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_the_accounts_secret_is_told_from_one_of_the_key() {
+    let world = World::new().await;
+    world.sandbox.fault(wx_jssdk::sandbox::Fault::always(
+        STABLE,
+        FaultKind::Errcode(40125),
+    ));
+    let body = json!({ "grant_type": "client_credential", "appid": APP, "secret": KEY });
+    for answer in [
+        world.get(&token_call(APP, KEY)).await,
+        world.stable(&body).await,
+        world.get(&ticket_call(TICKET_KEY, "jsapi")).await,
+    ] {
+        let errmsg = answer.refused(40125);
+        assert!(
+            errmsg.starts_with("WeChat refuses the secret that wx-jssdk has")
+                && errmsg.contains(": invalid appsecret"),
+            "{errmsg}"
+        );
+    }
+    let of_key = world.get(&token_call(APP, "wxk_wrong")).await;
+    assert_eq!(without_rid(&of_key.refused(40125)), "invalid appsecret");
+}
+
+#[tokio::test]
 async fn an_unreachable_wechat_is_reported_as_busy() {
     let world = World::new().await;
     for fault in [

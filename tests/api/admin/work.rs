@@ -323,6 +323,21 @@ async fn a_wecom_refusal_is_returned_verbatim() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_the_apps_secret_is_told_from_one_of_the_key() {
+    const REFUSAL: &str =
+        r#"{"errcode":40001,"errmsg":"invalid credential, hint: [1686402237354962763423746]"}"#;
+    let world = World::with_wecom_at(&wecom_that_says(REFUSAL).await).await;
+    let answer = world.get(&token_call(CORP, SALES_KEY)).await;
+    let errmsg = answer.refused(40001);
+    assert!(
+        errmsg.starts_with("WeChat refuses the secret that wx-jssdk has")
+            && errmsg.ends_with(": invalid credential, hint: [1686402237354962763423746]"),
+        "{errmsg}"
+    );
+    assert_eq!(answer.header("error-msg"), Some(errmsg.as_str()));
+}
+
+#[tokio::test]
 async fn an_unreachable_wecom_is_reported_as_busy() {
     let world = World::new().await;
     let errmsg = world.get(&token_call(CORP, SALES_KEY)).await.refused(-1);
