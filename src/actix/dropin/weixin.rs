@@ -11,7 +11,8 @@ use tracing::debug;
 
 use super::reply::{self, Refusal};
 use super::{
-    Keys, app_secret_refusal, given, is_base, parameter, respond, system_of, token_for_key,
+    Keys, MAX_BODY, app_secret_refusal, given, is_base, parameter, respond, system_of,
+    token_for_key,
 };
 use crate::actix::keys::authentication::Presenter;
 use crate::actix::keys::{ApiKey, TokenStyle};
@@ -50,7 +51,13 @@ pub(super) async fn stable_token(
         if request.method() != Method::POST {
             return Err(wire_errors::NOT_POST.into());
         }
-        let body = object(&body.unwrap_or_default())?;
+        let body = body.map_err(|_| {
+            Refusal::because(
+                wire_errors::BAD_BODY,
+                format_args!("the body has more than {MAX_BODY} bytes, or is not complete"),
+            )
+        })?;
+        let body = object(&body)?;
         let text = |name: &str| {
             let text = body.get(name).and_then(Value::as_str);
             text.and_then(given).map(Cow::Borrowed)

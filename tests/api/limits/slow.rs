@@ -414,7 +414,7 @@ async fn an_oversized_request_is_refused_and_affects_no_other_client() {
         ask(world.admin, "POST", "/cgi-bin/stable_token", &[], &large)
             .await
             .json()["errcode"],
-        44002
+        47001
     );
     ask(world.public, "POST", "/jssdk/config", &[], &large)
         .await
