@@ -58,11 +58,15 @@ impl Simulator {
             return Err(Refusal::worded(76001, "rid not found"));
         }
         let token = call.param("access_token").unwrap_or_default();
+        // The token stands there twice, once percent-encoded inside the value of another parameter.
+        let url = format!(
+            "https://api.weixin.qq.com/cgi-bin/clear_quota/v2?from=%2F%3Faccess_token%3D{token}&access_token={token}"
+        );
         Ok(json_with_ok(&json!({
             "request": {
                 "invoke_time": now.0,
                 "cost_in_ms": 30,
-                "request_url": format!("https://api.weixin.qq.com/cgi-bin/clear_quota/v2?access_token={token}"),
+                "request_url": url,
                 "request_body": sent,
                 "response_body": format!(r#"{{"errcode":48006,"errmsg":"forbid to clear quota because of reaching the limit rid: {rid}"}}"#),
                 "client_ip": call.peer.to_canonical().to_string(),

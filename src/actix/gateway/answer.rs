@@ -127,10 +127,10 @@ impl Answer {
         self.rest.is_none()
     }
 
-    /// Hides the account's AppSecret, and every value with the name of a secret, as `name=value` or as JSON.
-    /// Returns false if the answer is not text, so that they are still in it.
+    /// Hides these secrets, and every value with the name of a secret, as `name=value` or as JSON. Returns false if
+    /// the answer is not text, so that they are still in it.
     #[must_use]
-    pub(super) fn redact(&mut self, app_secret: &str) -> bool {
+    pub(super) fn redact(&mut self, secrets: &[&str]) -> bool {
         if self.first.is_empty() {
             return true;
         }
@@ -143,11 +143,10 @@ impl Answer {
             },
         };
         let mut redacted = without_named_secrets(&text);
-        let encoded: String = byte_serialize(app_secret.as_bytes()).collect();
-        for secret in [app_secret, &encoded] {
-            if !secret.is_empty() {
-                redacted = redacted.replace(secret, REDACTED);
-            }
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            let encoded: String = byte_serialize(secret.as_bytes()).collect();
+            redacted = redacted.replace(secret, REDACTED);
+            redacted = redacted.replace(&encoded, REDACTED);
         }
         self.length = Some(redacted.len() as u64);
         self.first = redacted.into_bytes().into();
@@ -366,7 +365,7 @@ mod tests {
     #[test]
     fn a_quoted_request_that_is_no_text_is_not_redacted() {
         let mut answer = quoting(b"{\"body\":\"\xb0\xa1 access_token=24_A\"}");
-        assert!(!answer.redact("of the account"));
+        assert!(!answer.redact(&["of the account"]));
     }
 
     #[test]
@@ -392,9 +391,13 @@ mod tests {
                 r#"{"a":"of/the=account","b":"x=of%2Fthe%3Daccount","c":"secret: none"}"#,
                 r#"{"a":"***","b":"x=***","c":"secret: none"}"#,
             ),
+            (
+                r#"{"a":"to=u%3Faccess_token%3D24_current-T%40%26b%3D1","b":["24_current-T@"]}"#,
+                r#"{"a":"to=u%3Faccess_token%3D***%26b%3D1","b":["***"]}"#,
+            ),
         ] {
             let mut answer = quoting(quoted.as_bytes());
-            assert!(answer.redact("of/the=account"));
+            assert!(answer.redact(&["of/the=account", "24_current-T@"]));
             let text = std::str::from_utf8(&answer.first).unwrap();
             assert_eq!(text, expected);
             assert_eq!(answer.length, Some(text.len() as u64));

@@ -71,6 +71,7 @@ impl Call<'_> {
         );
         self.check(&headers)?;
         let mut token = self.token().await?;
+        let mut sent = token.clone();
         let mut deadline = Box::pin(sleep(options.timeout));
         let (mut query, mut body) = match secret_body {
             Some(body) => self.with_secret_in_body(&body)?,
@@ -110,6 +111,7 @@ impl Call<'_> {
                 let (account, path) = (&self.caller.name, self.path.group());
                 info!(account, path, "call repeated with a new access token");
                 query = self.query(Some(&new));
+                sent = Some(new);
                 body = Body::Whole(bytes, reserved);
                 call.replayed = true;
                 deadline = Box::pin(sleep(options.timeout));
@@ -120,7 +122,7 @@ impl Call<'_> {
                 None => CallOutcome::Ok,
                 Some(_) => CallOutcome::Errcode,
             };
-            self.finish(&mut answer)?;
+            self.finish(&mut answer, sent.as_deref())?;
             return Ok(answer.into_response(call));
         }
     }
@@ -315,10 +317,13 @@ impl Call<'_> {
         advice.class == Class::StaleToken
     }
 
-    /// Removes secrets from the answer, and remembers users' tokens that it returns.
-    fn finish(&self, answer: &mut Answer) -> Result<(), Refusal> {
+    /// Removes secrets from the answer, the token that was sent among them, and remembers users' tokens that it
+    /// returns.
+    fn finish(&self, answer: &mut Answer, sent: Option<&Credential>) -> Result<(), Refusal> {
         let app_secret = self.caller.account.secret().expose();
-        if self.path.returns_secrets() && !(answer.is_whole() && answer.redact(app_secret)) {
+        let token = sent.map_or("", |token| token.value.expose());
+        let secrets = [app_secret, token];
+        if self.path.returns_secrets() && !(answer.is_whole() && answer.redact(&secrets)) {
             return Err(unavailable(
                 StatusCode::BAD_GATEWAY,
                 "system error: the answer may contain secrets, and is compressed, not text or too long to be redacted"
