@@ -8,7 +8,7 @@ use actix_web::dev::Payload;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use hyper::Request;
-use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
@@ -16,6 +16,7 @@ use tracing::{debug, info};
 
 use super::super::dropin::reply::Refusal;
 use super::super::dropin::system_of;
+use super::super::keys::API_KEY_PREFIX;
 use super::answer::Answer;
 use super::caller::Caller;
 use super::connections::Connections;
@@ -70,6 +71,7 @@ impl Call<'_> {
             self.shared.lockout.client_ip_header(),
         );
         self.check(&headers)?;
+        headers.extend(self.key_for_upstream());
         let mut token = self.token().await?;
         let mut sent = token.clone();
         let mut deadline = Box::pin(sleep(options.timeout));
@@ -146,6 +148,20 @@ impl Call<'_> {
             }
             (None, None) => query.0.to_owned(),
         }
+    }
+
+    /// Returns the header with the account's secret for a call with a user's token, if the secret is an API key: then
+    /// the upstream is a wx-jssdk, which after a restart does not know the login of the user.
+    fn key_for_upstream(&self) -> Option<(HeaderName, HeaderValue)> {
+        let secret = self.caller.account.secret().expose();
+        let has_users_token =
+            self.path.token_parameters().is_empty() && self.path.secret_parameter().is_none();
+        if !has_users_token || !secret.starts_with(API_KEY_PREFIX) {
+            return None;
+        }
+        let mut key = HeaderValue::try_from(format!("Bearer {secret}")).ok()?;
+        key.set_sensitive(true);
+        Some((AUTHORIZATION, key))
     }
 
     fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {

@@ -2,10 +2,16 @@
 
 use super::*;
 
-/// Development behind `production`, with this key as the secret of its accounts, and a key of its own, [`CRM_KEY`].
-async fn development(production: &World, secret: &str, more: &str) -> (Service, TempDir) {
+/// Development behind the base URL `base` of production, with this key of production as the secret of `main`, and a
+/// key of its own, [`CRM_KEY`].
+async fn development(
+    production: &World,
+    base: &str,
+    secret: &str,
+    more: &str,
+) -> (Service, TempDir) {
     let hash = KeyHash::of(CRM_KEY);
-    let upstream = production.url("");
+    let upstream = production.url(base);
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
          [[server.api_keys]]\nname = \"dev\"\nsha256 = \"{hash}\"\ncalls = [\"/\"]\n\
@@ -24,7 +30,7 @@ async fn development(production: &World, secret: &str, more: &str) -> (Service, 
 async fn a_call_passes_two_gateways_with_real_and_virtual_tokens() {
     for production_key in [KEY, VIRTUAL_KEY] {
         let world = World::new().await;
-        let (dev, _home) = development(&world, production_key, "").await;
+        let (dev, _home) = development(&world, "", production_key, "").await;
         let call =
             |target: String| http::send(dev.admin, get(target).bearer(CRM_KEY).close().text());
         let answer = call(format!("{USERS}?next_openid=")).await.ok();
@@ -53,7 +59,7 @@ async fn a_token_of_production_is_accepted_by_the_development_server() {
         let corp = format!(
             "[accounts.corp]\nplatform = \"work\"\ncorp_id = \"{CORP}\"\nagent_id = 7\nsecret = \"{production_key}\"\njs_safe_domains = [\"example.com\"]\n"
         );
-        let (dev, _home) = development(&world, production_key, &corp).await;
+        let (dev, _home) = development(&world, "", production_key, &corp).await;
         let send = |request: Request| http::send(dev.admin, request.close().text());
         for (token_call, ticket_call, call) in [
             (
@@ -84,4 +90,30 @@ async fn a_token_of_production_is_accepted_by_the_development_server() {
         }
         dev.end().await;
     }
+}
+
+#[tokio::test]
+async fn a_users_token_of_an_unknown_login_passes_two_gateways_with_a_key() {
+    let world = World::new().await;
+    let (dev, _home) = development(&world, "/wx/main", VIRTUAL_KEY, "").await;
+    // As after a restart of both servers.
+    let code = world.sandbox.login_code(APP);
+    let login = format!(
+        "{}/sns/oauth2/access_token?appid={APP}&secret={SECRET}&code={code}&grant_type=authorization_code",
+        world.sandbox.url()
+    );
+    let (_, login) = http::fetch(&login).await;
+    let login: Value = serde_json::from_str(&login).unwrap();
+    let of = |name: &str| login[name].as_str().unwrap();
+    let target = format!(
+        "/sns/userinfo?access_token={}&openid={}",
+        of("access_token"),
+        of("openid")
+    );
+    let request = get(&target).bearer(CRM_KEY).close().text();
+    let user = http::send(dev.admin, request).await.ok();
+    assert_eq!(user["openid"], login["openid"], "{user}");
+    let received = world.received("/sns/userinfo");
+    assert_eq!(received.header("authorization"), None);
+    dev.end().await;
 }
