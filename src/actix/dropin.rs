@@ -152,7 +152,7 @@ impl TicketCaller {
         Err(match caller.presented {
             Presented::Key(_) => Refusal::because(
                 forbidden(system),
-                "the account is one of WeChat's other API, which has another path for its tickets",
+                "tickets of this account have another path: /cgi-bin/get_jsapi_ticket for WeCom, /cgi-bin/ticket/getticket for others",
             ),
             Presented::Token { .. } => dead_token(system).into(),
         })

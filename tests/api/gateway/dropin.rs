@@ -69,8 +69,12 @@ async fn a_ticket_call_says_what_is_wrong_with_its_api_key() {
         (below("mini", CRM_KEY), 40013, "does not open this account"),
         (below("gone", KEY), 40013, "does not open this account"),
         (below("mini", &token), 40013, "another account"),
-        (below("corp", KEY), 48001, "other API"),
-        (get(format!("{corp_ticket}{CRM_KEY}")), 48002, "other API"),
+        (below("corp", KEY), 48001, "another path"),
+        (
+            get(format!("{corp_ticket}{CRM_KEY}")),
+            48002,
+            "another path",
+        ),
     ] {
         refused(&world.send(request).await, code, word);
     }
