@@ -244,8 +244,7 @@ impl Streaming {
                 Some(Ok(chunk)) => chunk,
                 Some(Err(_)) => return self.cut(Cut::Client),
                 None => {
-                    self.reserved = None;
-                    self.progress.update(|state| state.is_complete = true);
+                    self.complete();
                     return Poll::Ready(None);
                 }
             }
@@ -260,7 +259,16 @@ impl Streaming {
         if self.scan.finds_key(&chunk) {
             return self.cut(Cut::HasKey);
         }
+        // The HTTP client does not ask for the end of a body whose length is declared.
+        if self.length == Some(self.progress.bytes()) {
+            self.complete();
+        }
         Poll::Ready(Some(Ok(chunk)))
+    }
+
+    fn complete(&mut self) {
+        self.reserved = None;
+        self.progress.update(|state| state.is_complete = true);
     }
 
     fn cut(&self, cut: Cut) -> Poll<Option<Result<Bytes, Cut>>> {

@@ -3,9 +3,11 @@
 use wx_jssdk::sandbox::{Fault, FaultKind, Proxy, ProxyRule};
 
 use super::*;
-use crate::common::http::post;
+use crate::common::http::{is_whole, post};
 use crate::common::process::{again, passes};
 use crate::common::tls::TlsCertificate;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 async fn sandbox() -> Sandbox {
     Sandbox::start(Clock::manual(START)).await.unwrap()
@@ -69,6 +71,30 @@ async fn calls_have_the_proxys_address_and_its_failures_are_attributed_to_it() {
         assert_proxys(&answer);
         assert_eq!(sandbox.calls(USERS), calls);
     }
+}
+
+#[tokio::test]
+async fn uploads_that_are_too_large_to_repeat_share_a_connection() {
+    let sandbox = sandbox().await;
+    let proxy = sandbox.socks5_proxy(None).await.unwrap();
+    let lines = format!("proxy = \"{}\"", proxy.url());
+    let world = World::on(sandbox, &lines, "[gateway]\nreplay_limit = 1000\n").await;
+    let before = proxy.connections();
+    let path = "/cgi-bin/media/upload";
+    let upload = post(format!("/wx/main{path}?access_token={KEY}")).body("x".repeat(100_000));
+    // All on one connection, so that one worker makes the calls.
+    let mut caller = TcpStream::connect(world.service.admin).await.unwrap();
+    for _ in 0..5 {
+        caller.write_all(upload.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !is_whole(&answer) {
+            assert!(caller.read_buf(&mut answer).await.unwrap() > 0);
+        }
+        assert_eq!(errcode(&Answer::parse(&answer)), 0);
+    }
+    assert_eq!(world.sandbox.calls(path), 5);
+    let opened = proxy.connections() - before;
+    assert!(opened <= 2, "{opened} connections");
 }
 
 #[tokio::test]
