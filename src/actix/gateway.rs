@@ -24,7 +24,7 @@ use std::time::Duration;
 use actix_http::{HttpMessage as _, Request};
 use actix_web::HttpResponse;
 use actix_web::dev::Payload;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{ALLOW, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
@@ -164,7 +164,14 @@ impl Gateway {
         };
         let (mut group, mut account) = (String::new(), None);
         let path = WechatPath::parse(request.uri().path());
+        let method = incoming.method();
+        let is_passed = matches!(*method, Method::GET | Method::HEAD | Method::POST);
         let answer = match path.filter(|path| path.is_known()) {
+            // No API of WeChat has another, and TRACE returns the request with the token.
+            _ if !is_passed => Err(Refusal::because(
+                wire_errors::NOT_POST,
+                format_args!("wx-jssdk passes only {PASSED_METHODS} on"),
+            )),
             Some(path) => {
                 let answered = shared.answer(&incoming, path, body, &connections, &mut account);
                 let answered = answered.await;
@@ -178,11 +185,16 @@ impl Gateway {
                 "WeChat has no such path; doubled or encoded slashes, dots and other characters in the path are refused",
             )),
         };
-        let response = answer.unwrap_or_else(|refusal| {
+        let mut response = answer.unwrap_or_else(|refusal| {
             let wall = shared.broker.clock().wall();
             let system = shared.system(account.as_deref(), &incoming);
             refusal.answer(system, wall, incoming.peer_ip())
         });
+        if !is_passed {
+            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            let allowed = HeaderValue::from_static(PASSED_METHODS);
+            response.headers_mut().insert(ALLOW, allowed);
+        }
         Passed {
             response,
             group,
@@ -190,6 +202,9 @@ impl Gateway {
         }
     }
 }
+
+/// The methods of WeChat's APIs, as in `Allow`.
+const PASSED_METHODS: &str = "GET, HEAD, POST";
 
 /// A request of a caller, before the router.
 struct Incoming<'a> {

@@ -12,6 +12,7 @@ mod memory;
 mod refusals;
 mod secrets;
 mod streams;
+mod upstream_answers;
 
 use std::sync::Arc;
 use std::time::Duration;

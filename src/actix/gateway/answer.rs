@@ -13,10 +13,11 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
 use hyper::Response;
 use hyper::body::{Body as _, Incoming as UpstreamBody};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, LOCATION};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Sleep;
+use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::super::problem::FailureCode;
@@ -127,6 +128,13 @@ impl Answer {
         self.rest.is_none()
     }
 
+    /// Returns scheme and host of a redirect's target, whose path and query may quote the token or the AppSecret.
+    pub(super) fn redirect_origin(&self) -> Option<String> {
+        let target = self.headers.get(LOCATION)?.to_str().ok()?;
+        let target = Url::parse(target).ok().filter(Url::has_host)?;
+        Some(target.origin().ascii_serialization())
+    }
+
     /// Hides these secrets, and every value with the name of a secret, as `name=value` or as JSON. Returns false if
     /// the answer is not text, so that they are still in it.
     #[must_use]
@@ -158,7 +166,7 @@ impl Answer {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let mut response = HttpResponse::build(status);
         for (name, value) in &self.headers {
-            if HOP_BY_HOP.contains(&name.as_str()) {
+            if HOP_BY_HOP.contains(&name.as_str()) || QUOTING.contains(&name.as_str()) {
                 continue;
             }
             if let (Ok(name), Ok(value)) = (
@@ -319,6 +327,9 @@ const HOP_BY_HOP: [&str; 8] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Headers with a URL, which may be that of the call, with the token or the AppSecret in its query.
+const QUOTING: [&str; 3] = ["content-location", "location", "refresh"];
 
 /// Larger than any error of WeChat.
 const PEEKED: usize = 64 * 1024;

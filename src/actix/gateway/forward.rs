@@ -12,7 +12,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, Header
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::super::dropin::reply::Refusal;
 use super::super::dropin::system_of;
@@ -102,6 +102,7 @@ impl Call<'_> {
             let answered = answered.await;
             call.took = Some(broker.clock().uptime().saturating_sub(begun));
             let mut answer = answered.map_err(|failed| self.refusal(failed))?;
+            self.refuse_redirect(&answer)?;
             let is_token_error = answer.errcode.is_some_and(|code| self.is_token_error(code));
             if let Some(refused) = token.take().filter(|_| is_token_error && !call.replayed)
                 && let Ok(new) = broker
@@ -331,6 +332,31 @@ impl Call<'_> {
         };
         let advice = explain(system_of(&self.caller.account), auth, errcode);
         advice.class == Class::StaleToken
+    }
+
+    /// Refuses an answer that leads elsewhere: no API of WeChat redirects, and the target may quote the token or the
+    /// AppSecret.
+    fn refuse_redirect(&self, answer: &Answer) -> Result<(), Refusal> {
+        let status = answer.status;
+        if !matches!(status, 101 | 300..=303 | 305..=399) {
+            return Ok(());
+        }
+        let (account, path) = (&self.caller.name, self.path.group());
+        let to = answer.redirect_origin();
+        warn!(
+            account,
+            path,
+            status,
+            to = to.as_deref(),
+            "answer of WeChat not passed on"
+        );
+        let target = to.map(|to| format!(" to {to}")).unwrap_or_default();
+        Err(unavailable(
+            StatusCode::BAD_GATEWAY,
+            format!(
+                "system error: WeChat redirects the call{target} (status {status}): check upstream.weixin, upstream.qyapi and the proxy"
+            ),
+        ))
     }
 
     /// Removes secrets from the answer, the token that was sent among them, and remembers users' tokens that it

@@ -55,7 +55,7 @@ pub const NO_TOKEN: WireError = error(41001, "access_token missing");
 pub const NO_APPID: WireError = error(41002, "appid missing");
 /// `api.weixin.qq.com`: no secret.
 pub const NO_SECRET: WireError = error(41004, "appsecret missing");
-/// `api.weixin.qq.com`: GET on an endpoint that accepts only POST.
+/// `api.weixin.qq.com`: a method that the endpoint does not accept.
 pub const NOT_POST: WireError = error(43002, "require POST method");
 /// `api.weixin.qq.com`: empty body.
 pub const NO_BODY: WireError = error(44002, "empty post data");

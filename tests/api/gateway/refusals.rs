@@ -115,6 +115,19 @@ async fn malformed_paths_are_refused_with_an_errcode() {
 }
 
 #[tokio::test]
+async fn methods_other_than_get_head_and_post_are_refused() {
+    let world = World::new().await;
+    for method in ["PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO"] {
+        let target = format!("/wx/main{USERS}?access_token={KEY}");
+        let answer = world.send(Request::new(method, target)).await;
+        assert_eq!(answer.status, 405, "{method}: {answer:?}");
+        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
+        assert_eq!(answer.json()["errcode"], 43002, "{answer:?}");
+    }
+    assert_eq!(world.passed_on().await, 0);
+}
+
+#[tokio::test]
 async fn sensitive_and_token_issuing_paths_are_not_forwarded() {
     let world = World::new().await;
     for (path, word) in [
