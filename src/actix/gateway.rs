@@ -34,6 +34,7 @@ pub(crate) use self::connections::Connections;
 use self::key_limits::KeyLimits;
 use self::outgoing_request::Query;
 use self::request_body::ReplayBudget;
+use self::stats::Unanswered;
 pub(crate) use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::reply::Refusal;
 use super::dropin::{BaseAccount, forbidden, system_of};
@@ -173,8 +174,16 @@ impl Gateway {
                 format_args!("wx-jssdk passes only {PASSED_METHODS} on"),
             )),
             Some(path) => {
-                let answered = shared.answer(&incoming, path, body, &connections, &mut account);
+                let mut call = Unanswered {
+                    path: path.group(),
+                    account: None,
+                    is_answered: false,
+                };
+                let answered =
+                    shared.answer(&incoming, path, body, &connections, &mut call.account);
                 let answered = answered.await;
+                call.is_answered = true;
+                account = call.account.take();
                 if account.is_some() {
                     path.group().clone_into(&mut group);
                 }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::broker::Distribution;
+use crate::upstream::describe;
 
 /// The counters of a process. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -168,9 +169,9 @@ impl InProgress {
     }
 
     /// Records that the answer ended early, after its beginning was sent to the caller.
-    pub(super) fn break_off(&mut self, error: &dyn Error) {
+    pub(super) fn break_off(&mut self, error: &(dyn Error + 'static)) {
         self.outcome = CallOutcome::Failed;
-        let (account, path) = (&self.account, &self.path);
+        let (account, path, error) = (&self.account, &self.path, describe(error));
         tracing::warn!(account, path, %error, "answer of WeChat ended early: the caller got a part of it");
     }
 
@@ -194,6 +195,28 @@ impl Drop for InProgress {
                 calls.bytes_sent += self.bytes_sent;
                 calls.bytes_received += self.bytes_received;
             });
+    }
+}
+
+/// Logs a call that the server drops before its answer, because its connection closed.
+pub(super) struct Unanswered<'a> {
+    pub(super) path: &'a str,
+    /// The configured name; `None` before the caller is known.
+    pub(super) account: Option<String>,
+    pub(super) is_answered: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            let account = self.account.as_deref();
+            let path = account.map(|_| self.path);
+            tracing::info!(
+                account,
+                path,
+                "connection of the caller closed before the answer"
+            );
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::common::http::{exchange, post};
+use crate::common::process::alone;
 use crate::common::wait::{called, until};
+use crate::secrets::Log;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -150,6 +152,41 @@ async fn a_caller_that_disconnects_ends_the_call() {
     })
     .await;
     assert_eq!(requests()[0].body_sha256, None, "the call ended too");
+}
+
+#[tokio::test]
+async fn calls_that_end_early_are_logged_with_their_cause() {
+    if !alone(calls_that_end_early_are_logged_with_their_cause) {
+        return;
+    }
+    let log = Log::default();
+    log.listen();
+    let world = World::new().await;
+    let line = |words: &str| {
+        let log = log.text();
+        let line = log.lines().find(|line| line.contains(words));
+        line.map(str::to_owned)
+    };
+    let cut = "sandbox_bytes=100000&sandbox_cut=50000";
+    let call = get(format!("/wx/main/cgi-bin/media/x?access_token={KEY}&{cut}"));
+    exchange(world.service.admin, call.close().text()).await;
+    let cut = line("answer of WeChat ended early").expect("a line");
+    let cause = "error reading a body from connection: ";
+    assert!(cut.contains(cause), "{cut}");
+
+    let gate = world.sandbox.hold(USERS);
+    let call = get(format!("/wx/main{USERS}?access_token={KEY}"));
+    let mut caller = TcpStream::connect(world.service.admin).await.unwrap();
+    caller.write_all(call.text().as_bytes()).await.unwrap();
+    called(&world.sandbox, USERS, 1).await;
+    caller.set_zero_linger().unwrap();
+    drop(caller);
+    let closed = "connection of the caller closed before the answer";
+    until("the call is logged", async || line(closed).is_some()).await;
+    let closed = line(closed).unwrap_or_default();
+    assert!(closed.contains(r#"account="main""#), "{closed}");
+    assert!(closed.contains(r#"path="/cgi-bin/user""#), "{closed}");
+    gate.release();
 }
 
 #[tokio::test]
