@@ -13,7 +13,9 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
 use hyper::Response;
 use hyper::body::{Body as _, Incoming as UpstreamBody};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, LOCATION};
+use hyper::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, LOCATION, TRANSFER_ENCODING,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Sleep;
@@ -22,14 +24,17 @@ use url::form_urlencoded::byte_serialize;
 
 use super::super::problem::FailureCode;
 use super::connections::Lent;
+use super::outgoing_request::HopByHop;
 use super::stats::InProgress;
 
 /// An answer, of which the beginning was read.
 pub(super) struct Answer {
     pub(super) status: u16,
     headers: HeaderMap,
-    /// The declared length; `None`: chunked.
+    /// The length of the body, or of the one that a HEAD request asks about; `None`: chunked, or not declared.
     length: Option<u64>,
+    /// Whether it answers a HEAD request, so that it has no body.
+    is_head: bool,
     pub(super) first: Bytes,
     /// The unread rest; `None` if `first` is everything.
     rest: Option<Rest>,
@@ -61,23 +66,26 @@ impl Answer {
         is_head: bool,
         is_redacted: bool,
     ) -> hyper::Result<Self> {
-        let (head, body) = response.into_parts();
-        // These have no body, whatever length they declare.
-        let has_body = !matches!(head.status.as_u16(), 204 | 304);
-        let declared = head
-            .headers
-            .get(CONTENT_LENGTH)
-            .filter(|_| has_body)
-            .and_then(|length| length.to_str().ok()?.parse().ok());
+        let (head, mut body) = response.into_parts();
+        let headers = head.headers;
+        let length = match is_head {
+            // Beside chunks, a declared length does not count (RFC 9112 section 6.3).
+            true if headers.contains_key(TRANSFER_ENCODING) => None,
+            true => {
+                let declared = headers.get(CONTENT_LENGTH);
+                declared.and_then(|length| length.to_str().ok()?.parse().ok())
+            }
+            false => body.size_hint().exact(),
+        };
         let mut answer = Self {
             status: head.status.as_u16(),
-            headers: head.headers,
-            length: declared,
+            headers,
+            length,
+            is_head,
             first: Bytes::new(),
             rest: None,
             errcode: None,
         };
-        let mut body = body;
         if is_head {
             lent.give_back();
             return Ok(answer);
@@ -91,26 +99,31 @@ impl Answer {
         let is_encoded = encoded.is_some_and(|encoding| encoding != "identity");
         let limit = if is_redacted { REDACTABLE } else { PEEKED };
         let is_small = answer.length.is_none_or(|length| length <= limit as u64);
-        let has_errcode = answer.first.trim_ascii_start().starts_with(b"{");
-        let mut is_read = is_encoded || !is_small || !(has_errcode || is_redacted);
         let mut joined: Option<BytesMut> = None;
-        while !is_read && let Some(chunk) = chunk(&mut body).await? {
+        let is_whole = loop {
+            let read = joined.as_deref().unwrap_or(&answer.first[..]);
+            let is_wanted = is_redacted || may_be_object(read);
+            if is_encoded || !is_small || !is_wanted || read.len() > limit {
+                break false;
+            }
+            let Some(chunk) = chunk(&mut body).await? else {
+                break true;
+            };
             let joined = joined.get_or_insert_with(|| BytesMut::from(&answer.first[..]));
             joined.extend_from_slice(&chunk);
-            is_read = joined.len() > limit;
-        }
+        };
         if let Some(joined) = joined {
             answer.first = joined.freeze();
         }
-        if is_read {
+        if is_whole {
+            lent.give_back();
+            answer.errcode = errcode(&answer.first);
+        } else {
             answer.rest = Some(Rest {
                 body,
                 lent: Some(lent),
                 deadline: None,
             });
-        } else {
-            lent.give_back();
-            answer.errcode = errcode(&answer.first);
         }
         Ok(answer)
     }
@@ -128,6 +141,12 @@ impl Answer {
         self.rest.is_none()
     }
 
+    /// Returns a complete answer as JSON.
+    pub(super) fn json(&self) -> Option<Value> {
+        let text = self.is_whole().then(|| trimmed(&self.first))?;
+        serde_json::from_slice(text).ok()
+    }
+
     /// Returns scheme and host of a redirect's target, whose path and query may quote the token or the AppSecret.
     pub(super) fn redirect_origin(&self) -> Option<String> {
         let target = self.headers.get(LOCATION)?.to_str().ok()?;
@@ -143,9 +162,9 @@ impl Answer {
             return true;
         }
         // Written again, JSON has one spelling for each character.
-        let text = match serde_json::from_slice::<Value>(&self.first) {
-            Ok(json) => json.to_string(),
-            Err(_) => match std::str::from_utf8(&self.first) {
+        let text = match self.json() {
+            Some(json) => json.to_string(),
+            None => match std::str::from_utf8(&self.first) {
                 Ok(text) => text.to_owned(),
                 Err(_) => return false,
             },
@@ -165,8 +184,10 @@ impl Answer {
     pub(super) fn into_response(self, call: InProgress) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let mut response = HttpResponse::build(status);
+        let connection = self.headers.get_all(CONNECTION).iter();
+        let hop_by_hop = HopByHop::new(connection.map(|value| value.as_bytes()));
         for (name, value) in &self.headers {
-            if HOP_BY_HOP.contains(&name.as_str()) || QUOTING.contains(&name.as_str()) {
+            if hop_by_hop.contains(name.as_str()) || QUOTING.contains(&name.as_str()) {
                 continue;
             }
             if let (Ok(name), Ok(value)) = (
@@ -179,6 +200,7 @@ impl Answer {
         let errcode = self.errcode;
         let size = match (self.length, &self.rest) {
             (Some(length), _) => BodySize::Sized(length),
+            (None, None) if self.is_head => BodySize::None,
             (None, None) => BodySize::Sized(self.first.len() as u64),
             (None, Some(_)) => BodySize::Stream,
         };
@@ -232,8 +254,21 @@ fn without_named_secrets(text: &str) -> String {
     redacted
 }
 
+/// Returns a text without a byte order mark and white space at its start.
+fn trimmed(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK)
+        .unwrap_or(text)
+        .trim_ascii_start()
+}
+
+/// Whether a text with this beginning may be a JSON object.
+fn may_be_object(beginning: &[u8]) -> bool {
+    let beginning = trimmed(beginning);
+    beginning.starts_with(b"{") || BYTE_ORDER_MARK.starts_with(beginning)
+}
+
 fn errcode(body: &[u8]) -> Option<i64> {
-    let parsed: Errcode = serde_json::from_slice(body).ok()?;
+    let parsed: Errcode = serde_json::from_slice(trimmed(body)).ok()?;
     parsed.errcode.filter(|errcode| *errcode != 0)
 }
 
@@ -316,20 +351,10 @@ impl Rest {
     }
 }
 
-/// Headers of the connection to WeChat, and the length, which actix-web sets.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-authenticate",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// Headers with a URL, which may be that of the call, with the token or the AppSecret in its query.
 const QUOTING: [&str; 3] = ["content-location", "location", "refresh"];
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Larger than any error of WeChat.
 const PEEKED: usize = 64 * 1024;
@@ -352,6 +377,7 @@ mod tests {
         for (body, expected) in [
             (r#"{"errcode":40001,"errmsg":"e"}"#, Some(40001)),
             (r#" {"a":{"errcode":1},"errcode":42001}"#, Some(42001)),
+            ("\u{feff}\r\n{\"errcode\":42001}", Some(42001)),
             (r#"{"errcode":0,"errmsg":"ok"}"#, None),
             (r#"{"a":{"errcode":40001}}"#, None),
             (r#"{"errcode":"40001"}"#, None),
@@ -367,6 +393,7 @@ mod tests {
             status: 200,
             headers: HeaderMap::new(),
             length: None,
+            is_head: false,
             first: Bytes::from_static(body),
             rest: None,
             errcode: None,

@@ -9,7 +9,6 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 use tracing::{debug, info, warn};
@@ -373,8 +372,7 @@ impl Call<'_> {
             ));
         }
         if self.path.is_user_api()
-            && answer.is_whole()
-            && let Ok(json) = serde_json::from_slice::<Value>(&answer.first)
+            && let Some(json) = answer.json()
         {
             self.shared.user_tokens.note(self.caller, &json);
         }

@@ -151,20 +151,15 @@ const SHORTEST_REST: usize = 43;
 /// Returns the headers to send. Dropped are those of this hop, those with the caller's credentials and
 /// addresses, and `Accept-Encoding`, since the errcode of a compressed answer cannot be read.
 pub(super) fn headers(source: &CallerHeaders, via: &str, client_ip_header: &str) -> HeaderMap {
-    let named: Vec<String> = source
-        .get_all("connection")
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
+    let connection = source.get_all("connection");
+    let hop_by_hop = HopByHop::new(connection.map(|value| value.as_bytes()));
     let mut headers = HeaderMap::with_capacity(source.len() + 1);
     for (name, value) in source {
         let name = name.as_str();
         let is_dropped = DROPPED.contains(&name)
             || name.starts_with("x-forwarded-")
-            || name.starts_with("proxy-")
             || name.eq_ignore_ascii_case(client_ip_header)
-            || named.iter().any(|hop| hop == name);
+            || hop_by_hop.contains(name);
         if is_dropped {
             continue;
         }
@@ -181,24 +176,48 @@ pub(super) fn headers(source: &CallerHeaders, via: &str, client_ip_header: &str)
     headers
 }
 
-/// Hop-by-hop headers (RFC 9110 section 7.6.1), credentials, and what the HTTP client sets itself.
-const DROPPED: [&str; 21] = [
+/// The headers of one connection (RFC 9110 section 7.6.1), in a request or an answer.
+pub(super) struct HopByHop(Vec<String>);
+
+impl HopByHop {
+    /// `connection`: the values of its `Connection` headers, which name further ones.
+    pub(super) fn new<'a>(connection: impl Iterator<Item = &'a [u8]>) -> Self {
+        let values = connection.filter_map(|value| str::from_utf8(value).ok());
+        let names = values.flat_map(|value| value.split(','));
+        let names = names.map(|name| name.trim().to_ascii_lowercase());
+        Self(names.collect())
+    }
+
+    /// Returns whether a header of this name, in lower case, is not passed on.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        HOP_BY_HOP.contains(&name)
+            || name.starts_with("proxy-")
+            || self.0.iter().any(|hop| hop == name)
+    }
+}
+
+/// What no `Connection` header needs to name, and the length of the body, which each side sets itself.
+const HOP_BY_HOP: [&str; 7] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Credentials, addresses, and what the HTTP client sets itself.
+const DROPPED: [&str; 14] = [
     "accept-encoding",
     "authorization",
     "cf-connecting-ip",
-    "connection",
-    "content-length",
     "cookie",
     "expect",
     "forwarded",
     "host",
-    "keep-alive",
     "referer",
-    "te",
-    "trailer",
-    "transfer-encoding",
     "true-client-ip",
-    "upgrade",
     "x-api-key",
     "x-client-ip",
     "x-original-forwarded-for",

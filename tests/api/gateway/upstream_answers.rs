@@ -75,3 +75,67 @@ async fn an_upgrade_that_was_not_offered_is_not_passed_on() {
     assert_eq!(answer.status, 502, "{answer:?}");
     assert_eq!(answer.header("upgrade"), None);
 }
+
+#[tokio::test]
+async fn a_length_beside_chunks_does_not_cut_the_answer() {
+    let world = in_front_of(
+        "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+    )
+    .await;
+    let answer = world.send(get(media())).await;
+    assert_eq!(answer.text, "0123456789");
+    assert_eq!(answer.header("content-length"), None, "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_error_after_a_chunk_of_white_space_is_recognised() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n \r\n\r\n11\r\n{\"errcode\":45009}\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n\u{feff}\r\n11\r\n{\"errcode\":45009}\r\n0\r\n\r\n",
+    ] {
+        let world = in_front_of(answer).await;
+        let passed = world.send(get(media())).await.text;
+        assert!(passed.ends_with("{\"errcode\":45009}"), "{passed}");
+        assert_eq!(passed.len(), 20, "every byte is passed on");
+        assert_eq!(world.counted("/cgi-bin/media").await, [("errcode", 1)]);
+    }
+}
+
+#[tokio::test]
+async fn headers_of_wechats_connection_are_not_passed_on() {
+    let world = in_front_of(
+        "HTTP/1.1 200 OK\r\nConnection: X-Named, keep-alive\r\nX-Named: a\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nContent-Location: TARGET\r\nX-Of-WeChat: kept\r\nContent-Length: 2\r\n\r\nok",
+    )
+    .await;
+    let answer = world.send(get(media())).await;
+    for name in [
+        "x-named",
+        "keep-alive",
+        "proxy-connection",
+        "content-location",
+    ] {
+        assert_eq!(answer.header(name), None, "{name}: {answer:?}");
+    }
+    assert_eq!(answer.header("x-of-wechat"), Some("kept"));
+    assert_eq!(answer.text, "ok");
+}
+
+#[tokio::test]
+async fn the_answer_to_a_head_request_has_wechats_length_or_no_length() {
+    for (answer, length) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n",
+            Some("12345"),
+        ),
+        ("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n", None),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            None,
+        ),
+    ] {
+        let world = in_front_of(answer).await;
+        let answer = world.send(Request::new("HEAD", media())).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("content-length"), length, "{answer:?}");
+    }
+}
