@@ -45,7 +45,7 @@ pub mod tls;
 pub use application::{Application, SandboxOptions};
 pub use guard_stats::{GuardCounts, GuardStats};
 pub use preflight::Preflight;
-pub use reload::{ReloadRequest, Reloaded, Reloader};
+pub use reload::{ReloadRequest, Reloaded, ReloadedCertificates, Reloader};
 pub(crate) use shutdown::EXIT_LIMIT;
 pub use startup_error::StartupError;
 pub(crate) use startup_error::too_few_threads;

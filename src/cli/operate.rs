@@ -120,38 +120,72 @@ impl Reload {
             .ask_json(&server, &path, Some(&key), body)
             .await?;
         let is_applied = answer["outcome"] == "applied";
+        let refused_certificates = list(&answer, "certificates_refused");
         if self.json {
             say(&answer.to_string());
-        } else if is_applied {
-            let number = |name: &str| answer[name].as_u64().unwrap_or_default();
-            let (count, added, removed) = (number("accounts"), number("added"), number("removed"));
-            say(&format!(
-                "applied: {}, {added} added, {removed} removed · 已生效：共 {count} 个账号，新增 {added}，移除 {removed}",
-                accounts(count)
-            ));
-            let fixed = answer["needs_restart"].as_array().into_iter().flatten();
-            for setting in fixed.filter_map(Value::as_str) {
+        } else {
+            match is_applied {
+                true => say_applied(&answer),
+                false => say_refused(&server, &answer),
+            }
+            for setting in list(&answer, "certificates_applied") {
+                let setting = setting.as_str().unwrap_or_default();
                 say(&format!(
-                    "{setting}: changed, needs a restart · 已修改，重启后生效"
+                    "{setting}: new certificate applied · 新证书已生效"
                 ));
             }
-        } else {
-            let problems = answer["problems"].as_array().map_or(&[][..], Vec::as_slice);
-            eprintln!(
-                "wx-jssdk: {server}: refused, the previous configuration stays in use · 新配置有误，继续使用原配置"
-            );
-            for problem in problems {
-                let text = |name: &str| problem[name].as_str().unwrap_or_default();
-                eprintln!("{}: {}\n    {}", text("path"), text("en"), text("zh"));
-            }
-            let count = answer["count"].as_u64().unwrap_or_default();
-            let more = count.saturating_sub(problems.len() as u64);
-            if more > 0 {
-                eprintln!("and {more} more: see the log · 另有 {more} 处，见日志");
+            for problem in refused_certificates {
+                let [setting, en, zh] = problem_texts(problem);
+                eprintln!(
+                    "wx-jssdk: {server}: {setting}: new certificate refused: {en}; the previous one stays in use\n    新证书有误，继续使用原证书：{zh}"
+                );
             }
         }
-        Ok(Ended::of(is_applied))
+        Ok(Ended::of(is_applied && refused_certificates.is_empty()))
     }
+}
+
+/// Prints what an applied configuration changed.
+fn say_applied(answer: &Value) {
+    let number = |name: &str| answer[name].as_u64().unwrap_or_default();
+    let (count, added, removed) = (number("accounts"), number("added"), number("removed"));
+    say(&format!(
+        "applied: {}, {added} added, {removed} removed · 已生效：共 {count} 个账号，新增 {added}，移除 {removed}",
+        accounts(count)
+    ));
+    for setting in list(answer, "needs_restart") {
+        let setting = setting.as_str().unwrap_or_default();
+        say(&format!(
+            "{setting}: changed, needs a restart · 已修改，重启后生效"
+        ));
+    }
+}
+
+/// Prints the problems of a refused configuration.
+fn say_refused(server: &Server, answer: &Value) {
+    let problems = list(answer, "problems");
+    eprintln!(
+        "wx-jssdk: {server}: refused, the previous configuration stays in use · 新配置有误，继续使用原配置"
+    );
+    for problem in problems {
+        let [path, en, zh] = problem_texts(problem);
+        eprintln!("{path}: {en}\n    {zh}");
+    }
+    let count = answer["count"].as_u64().unwrap_or_default();
+    let more = count.saturating_sub(problems.len() as u64);
+    if more > 0 {
+        eprintln!("and {more} more: see the log · 另有 {more} 处，见日志");
+    }
+}
+
+/// Returns a list of the answer, which is empty if the field is missing.
+fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+    answer[name].as_array().map_or(&[][..], Vec::as_slice)
+}
+
+/// Returns the path of a configuration problem, and its text in both languages.
+fn problem_texts(problem: &Value) -> [&str; 3] {
+    ["path", "en", "zh"].map(|name| problem[name].as_str().unwrap_or_default())
 }
 
 /// Requests one refresh and prints its result.

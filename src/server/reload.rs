@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::config::{AccountDefaults, Problems, ProxySettings, ServerSettings, Settings};
+use super::config::{AccountDefaults, Problem, Problems, ProxySettings, ServerSettings, Settings};
 use super::platform_routes::PlatformRoutes;
 use super::ready::Readiness;
 use super::reload_record::ReloadRecord;
@@ -39,7 +39,10 @@ pub struct Reloader {
 
 /// A reload that an operator requested over HTTP, instead of SIGHUP.
 #[derive(Debug)]
-pub struct ReloadRequest(oneshot::Sender<Result<Reloaded, Problems>>);
+pub struct ReloadRequest(oneshot::Sender<Answer>);
+
+/// The results for the configuration and for the certificates.
+type Answer = (Result<Reloaded, Problems>, ReloadedCertificates);
 
 /// Passes reload requests from the admin listener to the task that reads the configuration.
 struct Requests {
@@ -59,6 +62,15 @@ pub struct Reloaded {
     pub removed: Vec<String>,
     /// Settings that differ from those at the start, and need a restart.
     pub needs_restart: Vec<&'static str>,
+}
+
+/// What a reload did with the certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReloadedCertificates {
+    /// The settings whose new certificate is in use.
+    pub applied: Vec<&'static str>,
+    /// Why new certificates were refused, by their settings; the previous ones stay in use.
+    pub refused: Vec<Problem>,
 }
 
 impl Reloader {
@@ -93,7 +105,7 @@ impl Reloader {
     }
 
     /// Requests a reload and waits for its result. `None` if nothing reads configurations in this process.
-    pub(super) async fn request(&self) -> Option<Result<Reloaded, Problems>> {
+    pub(super) async fn request(&self) -> Option<Answer> {
         if self.requests.receiver.lock().is_some() {
             return None;
         }
@@ -163,12 +175,25 @@ impl Reloader {
     }
 
     /// Reads the certificate files again, independent of the configuration.
-    pub async fn reload_certificates(&self) {
+    pub async fn reload_certificates(&self) -> ReloadedCertificates {
         let certificates = self.certificates.iter().cloned();
         let reloads: JoinSet<_> = certificates
-            .map(|certificate| async move { certificate.reload_if_changed().await })
+            .map(|certificate| async move { (certificate.setting(), certificate.reload().await) })
             .collect();
-        reloads.join_all().await;
+        let mut done = reloads.join_all().await;
+        done.sort_by_key(|(setting, _)| *setting);
+        let mut results = ReloadedCertificates::default();
+        for (setting, result) in done {
+            match result {
+                Ok(true) => results.applied.push(setting),
+                Ok(false) => {}
+                Err(error) => results.refused.push(Problem {
+                    path: setting.to_owned(),
+                    what: error.into_text(),
+                }),
+            }
+        }
+        results
     }
 
     fn apps(&self) -> HashSet<AppKey> {
@@ -197,10 +222,10 @@ impl Default for Requests {
 }
 
 impl ReloadRequest {
-    /// Reports the result to the client that requested the reload.
-    pub fn answer(self, result: Result<Reloaded, Problems>) {
+    /// Reports the results to the client that requested the reload.
+    pub fn answer(self, result: Result<Reloaded, Problems>, certificates: ReloadedCertificates) {
         // The client may have left: the reload was done all the same.
-        let _ = self.0.send(result);
+        let _ = self.0.send((result, certificates));
     }
 }
 

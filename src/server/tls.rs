@@ -57,6 +57,8 @@ struct Last {
     seen: Result<Pair, String>,
     /// The certificate in the files if it is not valid yet: it is used from the start of its validity.
     early: Option<Loaded>,
+    /// Why the certificate in the files is not in use.
+    refused: Option<CertificateError>,
     age: Age,
 }
 
@@ -70,7 +72,7 @@ enum Age {
 }
 
 /// Why a certificate cannot be used: names the file and what is wrong with it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", .0.en)]
 pub struct CertificateError(Text);
 
@@ -82,6 +84,11 @@ impl CertificateError {
     /// Returns the error in Chinese.
     pub(super) fn zh(&self) -> String {
         self.0.zh.to_string()
+    }
+
+    /// Returns the error in both languages.
+    pub(super) fn into_text(self) -> Text {
+        self.0
     }
 }
 
@@ -100,6 +107,7 @@ impl Certificate {
         let last = Mutex::new(Last {
             seen: Ok(bytes),
             early: None,
+            refused: None,
             age: Age::Good,
         });
         let inner = Inner {
@@ -148,12 +156,26 @@ impl Certificate {
     /// at the earliest when it becomes valid. An unusable certificate is logged once and changes nothing.
     /// Returns whether the certificate was replaced.
     pub async fn reload_if_changed(&self) -> bool {
-        let files = self.0.files.clone();
-        let found = self.0.reading.run(move || read(&files)).await;
-        self.apply_if_changed(found.unwrap_or_else(|error| Err(CertificateError(error))))
+        self.apply_if_changed(self.read_again().await, false)
     }
 
-    fn apply_if_changed(&self, found: Result<Pair, CertificateError>) -> bool {
+    /// The same for an operator who requests it: logs again why unchanged files are refused.
+    ///
+    /// # Errors
+    /// Why the certificate in the files is not in use.
+    pub(super) async fn reload(&self) -> Result<bool, CertificateError> {
+        let is_replaced = self.apply_if_changed(self.read_again().await, true);
+        let refused = self.0.last.lock().refused.clone();
+        refused.map_or(Ok(is_replaced), Err)
+    }
+
+    async fn read_again(&self) -> Result<Pair, CertificateError> {
+        let files = self.0.files.clone();
+        let found = self.0.reading.run(move || read(&files)).await;
+        found.unwrap_or_else(|error| Err(CertificateError(error)))
+    }
+
+    fn apply_if_changed(&self, found: Result<Pair, CertificateError>, is_requested: bool) -> bool {
         let inner = &*self.0;
         let mut last = inner.last.lock();
         let seen = found
@@ -165,7 +187,11 @@ impl Certificate {
             match last.early.take_if(|early| early.is_good(now)) {
                 Some(early) => Ok(early),
                 None => {
+                    let refused = last.refused.clone().filter(|_| is_requested);
                     drop(last);
+                    if let Some(error) = refused {
+                        self.log_refusal(&error);
+                    }
                     self.warn_of_age();
                     return false;
                 }
@@ -186,18 +212,23 @@ impl Certificate {
             Ok(loaded) => {
                 let expires_at = loaded.until.utc();
                 inner.current.store(Arc::new(loaded));
-                last.age = Age::Good;
+                (last.refused, last.age) = (None, Age::Good);
                 drop(last);
                 tracing::info!(setting, %expires_at, "new certificate applied");
                 self.warn_of_age();
                 true
             }
             Err(error) => {
-                let until = inner.current.load().until.utc();
-                tracing::error!(setting, %error, expires_at = %until, "new certificate refused: the previous one stays in use");
+                self.log_refusal(&error);
+                last.refused = Some(error);
                 false
             }
         }
+    }
+
+    fn log_refusal(&self, error: &CertificateError) {
+        let (setting, expires_at) = (self.0.setting, self.expires_at().utc());
+        tracing::error!(setting, %error, %expires_at, "new certificate refused: the previous one stays in use");
     }
 
     /// Returns the acceptor's configuration, which looks the certificate up at each handshake.

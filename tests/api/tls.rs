@@ -522,6 +522,51 @@ async fn sighup_applies_a_new_certificate_and_logs_its_expiry() {
 }
 
 #[tokio::test]
+async fn reload_prints_and_logs_each_time_that_a_certificate_is_refused() {
+    let home = Home::new();
+    home.put("public", &issue_now(300));
+    home.put("admin", &issue_now(300));
+    let (mut running, _, admin) = start(&home).await;
+    let reload = async || {
+        let arguments = ["reload", "--server", admin.as_str(), "--ca", "admin.crt"];
+        let mut command = command(home.path(), &arguments);
+        command.env("WX_JSSDK_API_KEY", "wxk_right");
+        run_command(command).await
+    };
+    let (cert, key) = issue_now(200);
+    home.write("public.crt", &cert);
+    for _ in 0..2 {
+        let ended = reload().await;
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        assert!(ended.stdout.starts_with("applied: 1 account"), "{ended:?}");
+        assert!(
+            ended.stderr.contains("server.tls: new certificate refused")
+                && ended.stderr.contains("do not match")
+                && is_bilingual(&ended.stderr),
+            "{}",
+            ended.stderr
+        );
+        running.log_line("new certificate refused").await;
+    }
+    home.write("public.key", &key);
+    home.write(
+        "wx-jssdk.toml",
+        &format!("nonsense = 1\n{}", configuration()),
+    );
+    let ended = reload().await;
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("nonsense: unknown setting")
+            && !ended.stderr.contains("certificate refused"),
+        "{}",
+        ended.stderr
+    );
+    let applied = "server.tls: new certificate applied";
+    assert!(ended.stdout.starts_with(applied), "{ended:?}");
+    assert_eq!(running.stop().await.code, 0);
+}
+
+#[tokio::test]
 async fn an_expired_certificate_is_logged_as_an_error_and_the_service_runs() {
     let home = Home::new();
     home.put("public", &issue(1));

@@ -30,7 +30,7 @@ pub(super) async fn reload_on_request(
         };
         let serve = serve.clone();
         systemd::reloading();
-        let (read, ()) = tokio::join!(
+        let (read, certificates) = tokio::join!(
             files.run(move || serve.0.settings_beside(&serve.1)),
             reloader.reload_certificates(),
         );
@@ -47,7 +47,7 @@ pub(super) async fn reload_on_request(
         };
         systemd::ready();
         if let Some(request) = request {
-            request.answer(result);
+            request.answer(result, certificates);
         }
     }
 }

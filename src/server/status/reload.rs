@@ -9,7 +9,7 @@ use super::{StatusState, guarded};
 use crate::actix::admit_unlimited;
 use crate::endpoint::Problem;
 use crate::server::config::{self, Problems};
-use crate::server::reload::Reloaded;
+use crate::server::reload::{Reloaded, ReloadedCertificates};
 use crate::server::reload_record::SHOWN;
 
 /// Result of the reload.
@@ -29,6 +29,10 @@ struct ReloadReport {
     count: usize,
     /// The first of the problems.
     problems: Vec<config::Problem>,
+    /// Settings whose new certificate is in use, also if the configuration was refused.
+    certificates_applied: Vec<&'static str>,
+    /// Why new certificates were refused: the previous ones stay in use.
+    certificates_refused: Vec<config::Problem>,
 }
 
 pub(super) async fn reload(request: HttpRequest, status: web::Data<StatusState>) -> HttpResponse {
@@ -44,13 +48,18 @@ async fn reload_now(request: &HttpRequest, status: &StatusState) -> Result<Reloa
     check_own_script(request)?;
     let key = admit_unlimited(request, &status.reloader.keys)?;
     tracing::info!(key, "reload requested");
-    let result = status.reloader.request().await;
-    Ok(
-        match result.unwrap_or_else(|| Err(without_configuration())) {
-            Ok(reloaded) => applied(reloaded),
-            Err(problems) => refused(problems, status.reloader.broker.accounts().iter().count()),
-        },
-    )
+    let answer = status.reloader.request().await;
+    let (result, certificates) =
+        answer.unwrap_or_else(|| (Err(without_configuration()), ReloadedCertificates::default()));
+    let report = match result {
+        Ok(reloaded) => applied(reloaded),
+        Err(problems) => refused(problems, status.reloader.broker.accounts().iter().count()),
+    };
+    Ok(ReloadReport {
+        certificates_applied: certificates.applied,
+        certificates_refused: certificates.refused,
+        ..report
+    })
 }
 
 fn applied(reloaded: Reloaded) -> ReloadReport {
@@ -62,6 +71,8 @@ fn applied(reloaded: Reloaded) -> ReloadReport {
         needs_restart: reloaded.needs_restart,
         count: 0,
         problems: Vec::new(),
+        certificates_applied: Vec::new(),
+        certificates_refused: Vec::new(),
     }
 }
 
@@ -74,6 +85,8 @@ fn refused(Problems(problems): Problems, accounts: usize) -> ReloadReport {
         needs_restart: Vec::new(),
         count: problems.len(),
         problems: problems.into_iter().take(SHOWN).collect(),
+        certificates_applied: Vec::new(),
+        certificates_refused: Vec::new(),
     }
 }
 
