@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::http::Server;
 use super::{Ended, Unusable, listed, say, socket_addr, with_accounts, write_briefly};
 use crate::account::SafeDomain;
-use crate::server::config::{Problems, Settings};
+use crate::server::config::{self, Problems, Settings};
 use crate::server::{
     Application, EXIT_LIMIT, Preflight, SandboxOptions, StartupError, telemetry, too_few_threads,
 };
@@ -50,7 +50,7 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) async fn run(self) -> Result<Ended, Unusable> {
+    pub(super) async fn run(mut self) -> Result<Ended, Unusable> {
         // Before the configuration is read: a signal that comes meanwhile must not end the process.
         let stop = StopSignal::install()?;
         // A file that has reached the limit of its size is an error of the store, not the end of the process.
@@ -61,6 +61,10 @@ impl Serve {
         } else {
             Some(signal(SignalKind::hangup())?)
         };
+        if !self.sandbox {
+            // A file of the start that is missing at a reload is a mistake, not an empty configuration.
+            self.config = config::chosen(self.config.as_deref());
+        }
         let settings = self.settings().map_err(|problems| listed(&problems))?;
         let _log = telemetry::start(&settings.log).map_err(too_few_threads)?;
         settings.log_exposed_secrets();

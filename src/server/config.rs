@@ -64,7 +64,7 @@ pub use tls::TlsSettings;
 pub const DEFAULTS: &str = include_str!("../../wx-jssdk.default.toml");
 
 /// Returns this file, or the usual one unless it is missing: one that cannot be read is an error, not a missing one.
-fn chosen(file: Option<&Path>) -> Option<PathBuf> {
+pub(crate) fn chosen(file: Option<&Path>) -> Option<PathBuf> {
     match file {
         Some(file) => Some(file.to_owned()),
         None => {

@@ -607,6 +607,35 @@ async fn a_reload_with_mistakes_is_rejected_as_a_whole_and_every_problem_is_name
 }
 
 #[tokio::test]
+async fn a_reload_without_the_file_of_the_start_is_refused() {
+    let sandbox = wechat().await;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("wx-jssdk.toml");
+    std::fs::write(&file, with_default(&text(&sandbox, &[A], &["k"]), "a")).unwrap();
+    // The environment alone would be a valid configuration.
+    let mut command = command(home.path(), &["serve"]);
+    command
+        .env("WX_JSSDK__ACCOUNTS__B__APP_ID", "wxb")
+        .env("WX_JSSDK__ACCOUNTS__B__SECRET", SECRET)
+        .env("WX_JSSDK__ACCOUNTS__B__JS_SAFE_DOMAINS", "example.com");
+    let mut running = Running::start(command);
+    let (public, admin) = (running.line("public").await, running.line("admin").await);
+    std::fs::remove_file(&file).unwrap();
+    running.signal("-HUP").await;
+    let line = running.log_line("configuration problem").await;
+    assert!(
+        line.contains("path=\"wx-jssdk.toml\"") && line.contains("cannot be read"),
+        "{line}"
+    );
+    for account in ["a", "b"] {
+        assert_eq!(sign(&public, account).await.0, 200);
+    }
+    let status = credential(&admin, "a", "access_token", "k").await.0;
+    assert_eq!(status, 200, "the API keys are in use");
+    assert_eq!(running.stop().await.code, 0);
+}
+
+#[tokio::test]
 async fn a_second_account_without_a_default_is_rejected_with_the_line_to_write() {
     let mut process = Process::start(&[A], &[]).await;
     let both = text(&process.sandbox, &[A, B], &[]);
