@@ -21,7 +21,7 @@ mod status;
 mod store;
 mod tls;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
@@ -30,7 +30,8 @@ use parking_lot::Mutex;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-use crate::server::config::{Problems, Settings};
+use crate::error::Text;
+use crate::server::config::{self, DEFAULT_PATH, Problems, Settings};
 use crate::server::{EXIT_LIMIT, too_few_threads};
 
 /// The WeChat JS-SDK signing backend · 微信 JS-SDK 签名服务
@@ -255,13 +256,40 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
     if has_some || settings.server.api_keys.has_manager() {
         return Ok(settings);
     }
+    let elsewhere = file_elsewhere(file);
+    let file = config::chosen(file).unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
+    let file = file.display();
     let mut problems = Problems::default();
     problems.add(
         "accounts",
-        "no account is configured: add [accounts.main] with app_id, secret_file and js_safe_domains to wx-jssdk.toml, or an API key with manage = true for accounts of the admin API, or try wx-jssdk serve --sandbox".into(),
-        "没有配置账号：请在 wx-jssdk.toml 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或设置带 manage = true 的 API key 以通过管理端口添加账号，或先用 wx-jssdk serve --sandbox 体验".into(),
+        format!(
+            "no account is configured: {}add [accounts.main] with app_id, secret_file and js_safe_domains to {file}, or an API key with manage = true for accounts of the admin API, or try wx-jssdk serve --sandbox",
+            elsewhere.en
+        ),
+        format!(
+            "没有配置账号：{}请在 {file} 中写 [accounts.main]（app_id、secret_file、js_safe_domains），或设置带 manage = true 的 API key 以通过管理端口添加账号，或先用 wx-jssdk serve --sandbox 体验",
+            elsewhere.zh
+        ),
     );
     Err(problems)
+}
+
+/// Returns the first part of the advice to configure something: empty, unless no file was read. Then the operator may
+/// have one in another directory.
+fn file_elsewhere(file: Option<&Path>) -> Text {
+    if config::chosen(file).is_some() {
+        return Text::new("", "");
+    }
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let directory = directory.display();
+    Text::owned(
+        format!(
+            "{directory} has no {DEFAULT_PATH}: change to the directory of the file, or use --config FILE. For a new one, "
+        ),
+        format!(
+            "{directory} 中没有 {DEFAULT_PATH}：请进入该文件所在的目录，或用 --config 指定文件。如需新建，"
+        ),
+    )
 }
 
 /// Formats all problems of a configuration, one per line.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Ended, Unusable, listed, say};
+use super::{Ended, Unusable, file_elsewhere, listed, say};
+use crate::error::Text;
 use crate::server::config::Settings;
 use crate::server::notify::send_test;
 
@@ -38,8 +39,9 @@ impl Notify {
         let results = send_test(&settings, webhook.as_deref()).await?;
         if results.is_empty() {
             let place = webhook.as_deref().unwrap_or("NAME");
+            let Text { en, zh } = file_elsewhere(config.as_deref());
             return Err(Unusable::Usage(format!(
-                "no such webhook: add [notify.webhooks.{place}] with type and url_file to the configuration\n    没有可用的 webhook：请在配置中写 [notify.webhooks.{place}]（type、url_file）"
+                "no such webhook: {en}add [notify.webhooks.{place}] with type and url_file to the configuration\n    没有可用的 webhook：{zh}请在配置中写 [notify.webhooks.{place}]（type、url_file）"
             )));
         }
         let mut is_good = true;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Ended, Unusable, listed, say};
+use super::{Ended, Unusable, file_elsewhere, listed, say};
+use crate::error::Text;
 use crate::server::config::{Settings, StoreKind};
 use crate::store::Store;
 
@@ -32,9 +33,10 @@ impl StoreCommand {
         let Action::Schema { config } = self.command;
         let settings = Settings::load(config.as_deref()).map_err(|problems| listed(&problems))?;
         let StoreKind::Sql { url, table_prefix } = &settings.store.kind else {
-            return Err(Unusable::Usage(
-                "store.kind is not \"sql\": set it, and store.url\n    store.kind 不是 \"sql\"：请先设置 store.kind 与 store.url".into(),
-            ));
+            let Text { en, zh } = file_elsewhere(config.as_deref());
+            return Err(Unusable::Usage(format!(
+                "store.kind is not \"sql\": {en}set it, and store.url\n    store.kind 不是 \"sql\"：{zh}请先设置 store.kind 与 store.url"
+            )));
         };
         say(Store::sql_schema(url.expose(), table_prefix)?.trim_end());
         Ok(Ended::Success)

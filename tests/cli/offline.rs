@@ -278,6 +278,33 @@ async fn serve_and_check_without_accounts_say_how_to_add_one() {
 }
 
 #[tokio::test]
+async fn a_directory_without_a_configuration_is_named_with_the_option_for_another() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().canonicalize().unwrap();
+    let missing = format!("{} has no wx-jssdk.toml", directory.display());
+    for arguments in [
+        &["serve"][..],
+        &["check"],
+        &["notify", "test"],
+        &["store", "schema"],
+    ] {
+        let ended = run_in(home.path(), arguments).await;
+        assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.stderr);
+        for words in [missing.as_str(), "--config FILE", "中没有 wx-jssdk.toml"] {
+            assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+        }
+    }
+    std::fs::write(home.path().join("else.toml"), "").unwrap();
+    let ended = run_in(home.path(), &["check", "--config", "else.toml"]).await;
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("js_safe_domains to else.toml") && !ended.stderr.contains("has no"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
 async fn every_problem_of_a_configuration_is_named_at_once_by_every_command_that_reads_it() {
     let home = tempfile::tempdir().unwrap();
     let text = format!(
