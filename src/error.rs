@@ -73,6 +73,24 @@ pub enum System {
     Qyapi,
 }
 
+impl System {
+    /// Returns WeChat's own host.
+    fn host(self) -> &'static str {
+        match self {
+            Self::Weixin => "api.weixin.qq.com",
+            Self::Qyapi => "qyapi.weixin.qq.com",
+        }
+    }
+
+    /// Returns the setting that replaces the host.
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Weixin => "upstream.weixin",
+            Self::Qyapi => "upstream.qyapi",
+        }
+    }
+}
+
 /// The credential that authenticated the call. Errcode 40001 means a wrong AppSecret on a call with the
 /// secret, and an invalid token on a call with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -320,7 +320,7 @@ fn is_work(account: &Account) -> bool {
 }
 
 fn explained(name: &str, error: &UpstreamError) -> String {
-    let (cause, fix) = (error.cause(), error.fix_for_operator());
+    let (cause, fix) = (error.cause(), error.fix_for_check());
     format!(
         "{name}: {error}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",
         cause.en, fix.en, cause.zh, fix.zh

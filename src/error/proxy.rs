@@ -1,6 +1,6 @@
 //! Failures of the egress proxy, which are never WeChat's.
 
-use super::{Class, Text, Wait};
+use super::{Class, System, Text, Wait};
 
 /// What an egress proxy did instead of passing a call. WeChat has received nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,7 +88,9 @@ impl ProxyProblem {
         }
     }
 
-    pub(super) fn fix(self) -> Text {
+    /// Returns the fix for a call of this system.
+    pub(super) fn fix(self, system: System) -> Text {
+        let host = system.host();
         match self {
             Self::Password => Text::new(
                 "Check proxy_user and proxy_password (or proxy_password_file) next to the proxy setting, under [upstream] or in the account; a proxy from HTTPS_PROXY has them in its URL. wx-jssdk check tries them.",
@@ -102,9 +104,13 @@ impl ProxyProblem {
                 "Check that the proxy is running, and the scheme, host and port of the proxy setting. The call is retried automatically.",
                 "请检查代理是否在运行，以及 proxy 配置中的协议、主机和端口。会自动重试。",
             ),
-            Self::TimedOut | Self::NoRoute => Text::new(
-                "Check DNS and routes of the proxy: curl -x PROXY https://api.weixin.qq.com/ from this machine. The call is retried automatically.",
-                "请检查代理所在机器的 DNS 和路由；可在本机执行 curl -x 代理地址 https://api.weixin.qq.com/ 验证。会自动重试。",
+            Self::TimedOut | Self::NoRoute => Text::owned(
+                format!(
+                    "Check DNS and routes of the proxy: curl -x PROXY https://{host}/ from this machine. The call is retried automatically."
+                ),
+                format!(
+                    "请检查代理所在机器的 DNS 和路由；可在本机执行 curl -x 代理地址 https://{host}/ 验证。会自动重试。"
+                ),
             ),
             Self::Untrusted => Text::new(
                 "If the proxy intercepts TLS, set SSL_CERT_FILE to a PEM file with its root certificate, or exempt WeChat's hosts from interception; then restart.",

@@ -1,13 +1,9 @@
 //! Cause and fix, in both languages, of a call without a usable response from WeChat's API.
 
-use super::Text;
+use super::{System, Text};
 
 pub(super) const UNREACHABLE_CAUSE: Text =
     Text::new("WeChat could not be reached", "无法连接微信服务器");
-pub(super) const UNREACHABLE_FIX: Text = Text::new(
-    "Check DNS, routes, the egress proxy and the machine's clock; curl https://api.weixin.qq.com/ from this machine.",
-    "请检查本机的 DNS、路由、出口代理和系统时间；可在本机执行 curl https://api.weixin.qq.com/ 验证。",
-);
 pub(super) const REPLY_LOST_CAUSE: Text = Text::new(
     "The request was sent, but no complete answer arrived in time",
     "请求已发出，但没有在限时内收到完整的响应",
@@ -37,8 +33,24 @@ pub(super) const SERVER_ERROR_CAUSE: Text = Text::new(
     "微信的接入层或中间的代理返回了 HTTP 5xx，内容不是 JSON",
 );
 
+/// Returns the fix for a host that could not be reached. It names no configured host, so it may be shown publicly.
+pub(super) fn unreachable_fix(system: System) -> Text {
+    let (host, setting) = (system.host(), system.setting());
+    Text::owned(
+        format!(
+            "Check DNS, routes, the egress proxy and the machine's clock: curl https://{host}/ from this machine. If {setting} is \
+             set, curl its URL instead, and check its scheme (http or https), host and port."
+        ),
+        format!(
+            "请检查本机的 DNS、路由、出口代理和系统时间；可在本机执行 curl https://{host}/ 验证。如设置了 {setting}，请改为验证\
+             该地址，并核对其中的协议（http 或 https）、主机和端口。"
+        ),
+    )
+}
+
 /// Returns the fix for HTTP 404 without JSON: the base URL leads to another server or to a wrong path.
-pub(super) fn no_such_path(setting: &str, endpoint: &str) -> Text {
+pub(super) fn no_such_path(system: System, endpoint: &str) -> Text {
+    let setting = system.setting();
     Text::owned(
         format!(
             "Check {setting} in the configuration: {endpoint} is appended to it, so the gateway must remove any path that it \
@@ -49,6 +61,47 @@ pub(super) fn no_such_path(setting: &str, endpoint: &str) -> Text {
         ),
     )
 }
+
+/// Replaces the sentences about retries, which a running service makes and a command does not.
+pub(super) fn without_retries(Text { en, zh }: &Text) -> Text {
+    let replaced = |text: &str, sentences: &[[&str; 2]]| {
+        let replace = |text: String, [of_service, of_command]: &[&str; 2]| {
+            text.replace(of_service, of_command)
+        };
+        sentences.iter().fold(text.to_owned(), replace)
+    };
+    Text::owned(replaced(en, RETRIES_EN), replaced(zh, RETRIES_ZH))
+}
+
+/// Each sentence of a fix about retries, longer ones first, and the sentence for a command.
+const RETRIES_EN: &[[&str; 2]] = &[
+    [
+        "Nothing to do: the call is retried automatically.",
+        "Wait a moment, then run check again.",
+    ],
+    [
+        "Nothing to do: the call is retried in the next minute.",
+        "Wait a minute, then run check again.",
+    ],
+    ["The call is retried automatically.", "Run check again."],
+    ["It is refreshed automatically.", "Run check again."],
+    [
+        "The service then recovers by itself.",
+        "Then run check again.",
+    ],
+];
+
+/// The same in Chinese.
+const RETRIES_ZH: &[[&str; 2]] = &[
+    ["无需处理，稍后会自动重试。", "请稍后再次运行 check。"],
+    [
+        "无需处理，下一分钟会自动重试。",
+        "请一分钟后再次运行 check。",
+    ],
+    ["会自动重试。", "请再次运行 check。"],
+    ["会自动刷新后重试。", "请再次运行 check。"],
+    ["确认后会自动恢复。", "确认后再次运行 check。"],
+];
 
 /// Added if WeChat has seen more than one IP.
 pub static EGRESS_IS_NOT_FIXED: Text = Text::new(

@@ -296,17 +296,11 @@ impl UpstreamError {
                 with_stable_mode(&self.advice(codes::SPENT).fix)
             }
             Failure::Refused { errcode, .. } => self.advice(*errcode).fix.clone(),
-            Failure::Unreachable(_) => UNREACHABLE_FIX,
+            Failure::Unreachable(_) => unreachable_fix(self.system),
             Failure::Untrusted(_) => UNTRUSTED_FIX,
-            Failure::Proxy { problem, .. } => problem.fix(),
+            Failure::Proxy { problem, .. } => problem.fix(self.system),
             Failure::Platform(problem) => problem.fix(),
-            Failure::NotJson { status: 404, .. } => {
-                let setting = match self.system {
-                    System::Weixin => "upstream.weixin",
-                    System::Qyapi => "upstream.qyapi",
-                };
-                no_such_path(setting, self.endpoint)
-            }
+            Failure::NotJson { status: 404, .. } => no_such_path(self.system, self.endpoint),
             Failure::NotJson {
                 status: 500..=599, ..
             }
@@ -344,6 +338,12 @@ impl UpstreamError {
                 ),
             ),
         }
+    }
+
+    /// Returns [`UpstreamError::fix_for_operator`] for `check`, which calls once and retries nothing.
+    #[must_use]
+    pub fn fix_for_check(&self) -> Text {
+        without_retries(&self.fix_for_operator())
     }
 
     fn advice(&self, errcode: i64) -> &'static Advice {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use wx_jssdk::clock::UnixTime;
 use wx_jssdk::credential::Kind;
 use wx_jssdk::error::{
-    Advice, CallAuth, Class, Error, Failure, PageError, System, Text, UpstreamError, Wait, codes,
-    explain,
+    Advice, CallAuth, Class, Error, Failure, PageError, ProxyProblem, System, Text, UpstreamError,
+    Wait, codes, explain,
 };
 
 use CallAuth::{WithComponentToken, WithPushedTicket, WithSecret, WithToken};
@@ -763,6 +763,59 @@ fn a_transport_failure_is_explained_in_both_languages() {
         7,
         "each kind of failure has its own cause; a 404 has another fix"
     );
+}
+
+#[test]
+fn the_fix_of_an_unreachable_host_names_the_host_and_setting_of_its_system() {
+    let no_route = || Failure::Proxy {
+        problem: ProxyProblem::NoRoute,
+        said: "x".into(),
+    };
+    for (system, host, setting) in [
+        (Weixin, "https://api.weixin.qq.com/", "upstream.weixin"),
+        (Qyapi, "https://qyapi.weixin.qq.com/", "upstream.qyapi"),
+    ] {
+        let direct = failed(system, WithSecret, Failure::Unreachable("x".into())).fix();
+        let proxied = failed(system, WithSecret, no_route()).fix();
+        for text in [&direct.en, &direct.zh, &proxied.en, &proxied.zh] {
+            assert!(text.contains(host), "{text}");
+        }
+        for text in [&direct.en, &direct.zh] {
+            // Also for https:// to a server without TLS.
+            assert!(text.contains(setting) && text.contains("http "), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_fix_for_check_says_to_run_it_again_and_never_that_a_call_is_retried() {
+    let rows = codes::all().map(|(system, auth, errcode, _)| {
+        refused(system, auth.unwrap_or(WithSecret), errcode, "system error")
+    });
+    let proxies = [
+        ProxyProblem::Unreachable,
+        ProxyProblem::TimedOut,
+        ProxyProblem::NoRoute,
+    ];
+    let proxies = proxies.map(|problem| Failure::Proxy {
+        problem,
+        said: "x".into(),
+    });
+    let unanswered = unanswered().into_iter().chain(proxies);
+    let unanswered = unanswered.map(|failure| failed(Weixin, WithSecret, failure));
+    for error in rows.chain(unanswered) {
+        let (service, check) = (error.fix_for_operator(), error.fix_for_check());
+        let is_automatic = |fix: &Text| {
+            let words = ["retried", "automatically", "by itself"];
+            let en = words.into_iter().any(|word| fix.en.contains(word));
+            (en, fix.zh.contains("会自动"))
+        };
+        assert_eq!(is_automatic(&check), (false, false), "{error}: {check:?}");
+        let (is_retried, zh) = is_automatic(&service);
+        assert_eq!(is_retried, zh, "{service:?}");
+        assert_eq!(is_retried, check.en.contains("un check again"), "{check:?}");
+        assert_eq!(is_retried, check.zh.contains("再次运行 check"), "{check:?}");
+    }
 }
 
 #[test]

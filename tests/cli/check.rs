@@ -326,12 +326,17 @@ async fn an_unreachable_or_malformed_wechat_is_explained() {
         (FaultKind::NotJson, "cannot be used"),
         (FaultKind::LostReply, "was lost"),
         (FaultKind::Status(502), "HTTP 502"),
+        (FaultKind::Errcode(-1), "refused: -1 "),
     ] {
         sandbox.fault(Fault::once("/cgi-bin/stable_token", fault));
-        explained(
+        let about = explained(
             &check(&sandbox, &account("main", APP, SECRET)).await,
             "main",
             what,
+        );
+        assert!(
+            about.contains("un check again") && about.contains("再次运行 check"),
+            "check retries nothing: {about}"
         );
     }
     sandbox.stop().await;
