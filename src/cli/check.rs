@@ -53,15 +53,12 @@ impl Check {
         }
         let upstream = Upstream::new(&settings.upstream)?;
         let shared = shared_store(&settings.store);
-        let mut routes = Routes::of(&upstream, &settings.accounts);
+        let mut routes = Routes::of(&upstream, &settings);
         routes.say();
         let mut is_good = true;
         for (name, account) in &settings.accounts {
-            let mut result = probe(&upstream, account).await;
-            if let Err(refused) = result {
-                result = with_other_addresses(&upstream, account, refused, &mut routes).await;
-            }
-            match result {
+            let call = || probe(&upstream, account);
+            match by_all_addresses(&upstream, account, &mut routes, call).await {
                 Ok(()) => {
                     say(&format!(
                         "{name}: ok, WeChat accepts {} · 微信验证通过",
@@ -78,7 +75,7 @@ impl Check {
             }
         }
         for platform in &settings.platforms {
-            if !check_platform(&upstream, platform).await {
+            if !check_platform(&upstream, platform, &mut routes).await {
                 is_good = false;
             }
         }
@@ -121,15 +118,20 @@ impl Check {
     }
 }
 
-/// The egress routes of the accounts' calls, each with its account names and the addresses that WeChat refused.
+/// The egress routes of the calls, each with the names of its accounts and platforms and the addresses that WeChat
+/// refused.
 struct Routes<'a>(BTreeMap<Route, (Vec<&'a str>, Vec<IpAddr>)>);
 
 impl<'a> Routes<'a> {
-    fn of(upstream: &Upstream, accounts: &'a [(String, Account)]) -> Self {
+    fn of(upstream: &Upstream, settings: &'a Settings) -> Self {
+        let accounts = settings.accounts.iter();
+        let accounts = accounts.map(|(name, account)| (name.as_str(), account));
+        let platforms = settings.platforms.iter();
+        let platforms = platforms.map(|platform| (platform.name.as_str(), &platform.account));
         let mut routes = BTreeMap::<_, (Vec<_>, _)>::new();
-        for (name, account) in accounts {
+        for (name, account) in accounts.chain(platforms) {
             let (names, _) = routes.entry(upstream.route(account)).or_default();
-            names.push(name.as_str());
+            names.push(name);
         }
         Self(routes)
     }
@@ -179,7 +181,11 @@ impl<'a> Routes<'a> {
 
 /// Asks WeChat to push, which it answers without a ticket and repeats without harm. Returns whether it accepts the
 /// platform.
-async fn check_platform(upstream: &Upstream, platform: &PlatformSettings) -> bool {
+async fn check_platform(
+    upstream: &Upstream,
+    platform: &PlatformSettings,
+    routes: &mut Routes<'_>,
+) -> bool {
     let PlatformSettings {
         name,
         account,
@@ -187,7 +193,8 @@ async fn check_platform(upstream: &Upstream, platform: &PlatformSettings) -> boo
         messages_path,
         ..
     } = platform;
-    match upstream.start_push(account).await {
+    let call = || upstream.start_push(account);
+    match by_all_addresses(upstream, account, routes, call).await {
         Ok(()) => {
             let id = account.app_id();
             say(&format!(
@@ -249,22 +256,24 @@ async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamErr
     Ok(())
 }
 
-/// Notes the addresses that WeChat refused, and retries twice if WeChat refused this machine's IP: each connection may
-/// use another egress IP. No other failure is tried again, since WeCom blocks an IP that repeats a wrong secret.
-async fn with_other_addresses(
+/// Calls, and twice more if WeChat refused this machine's IP: each connection may use another egress IP. Notes the
+/// addresses that WeChat refused. No other failure is tried again, since WeCom blocks an IP that repeats a wrong secret.
+async fn by_all_addresses(
     upstream: &Upstream,
     account: &Account,
-    refused: UpstreamError,
     routes: &mut Routes<'_>,
+    call: impl AsyncFn() -> Result<(), UpstreamError>,
 ) -> Result<(), UpstreamError> {
-    let mut error = refused;
+    let Err(mut error) = call().await else {
+        return Ok(());
+    };
     routes.note(upstream, account, &error);
     for _ in 0..2 {
         let seen = error.ips_to_allow();
         if seen.is_empty() {
             break;
         }
-        match probe(upstream, account).await {
+        match call().await {
             Ok(()) => return Ok(()),
             Err(next) if next.ips_to_allow().is_empty() => break,
             Err(next) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wx_jssdk::account::Account;
 use wx_jssdk::clock::{Clock, UnixTime};
-use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
+use wx_jssdk::sandbox::{App, Fault, FaultKind, OpenPlatform, Sandbox};
 use wx_jssdk::store::Store;
 
 use crate::common::program::*;
@@ -412,6 +412,32 @@ async fn an_account_accepted_from_a_third_egress_address_is_ok() {
         assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
     }
     assert_eq!(sandbox.calls("/cgi-bin/stable_token"), 3);
+}
+
+#[tokio::test]
+async fn the_way_of_a_platforms_calls_and_its_refused_address_are_named() {
+    let sandbox = sandbox_with(app()).await;
+    let platform = OpenPlatform::new("wxc0de0000000000c0", OTHER_SECRET)
+        .allow_ips(["203.0.113.1"])
+        .caller_ip("203.0.113.9".parse().unwrap());
+    let section = format!(
+        "[platforms.agency]\ncomponent_appid = \"wxc0de0000000000c0\"\nsecret = \"{OTHER_SECRET}\"\n\
+         push_token = \"{}\"\naes_key = \"{}\"\njs_safe_domains = [\"example.com\"]\n",
+        platform.push_token(),
+        platform.encoding_aes_key()
+    );
+    sandbox.add_platform(platform);
+    let ended = check(&sandbox, &section).await;
+    explained(&ended, "agency", "refused: 61004 ");
+    for line in [
+        format!("egress: direct to {} · ", sandbox.url()),
+        "egress: WeChat refuses 203.0.113.9 (direct) · ".to_owned(),
+    ] {
+        assert!(ended.stdout.contains(&line), "{line}{}", ended.stdout);
+    }
+    // Each connection may use another address.
+    let calls = sandbox.calls("/cgi-bin/component/api_start_push_ticket");
+    assert_eq!(calls, 3);
 }
 
 #[tokio::test]
