@@ -38,7 +38,7 @@ impl Check {
             with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
         let expiring = Preflight::of(&settings).run();
         let expiring = expiring.map_err(|problems| listed(&problems))?;
-        let count = settings.accounts.len();
+        let count = settings.accounts.len() + settings.platforms.len();
         say(&format!(
             "configuration: ok, {} · 配置正确，共 {count} 个账号",
             accounts(count as u64)

@@ -17,7 +17,7 @@ use super::ready::Readiness;
 use super::reload_record::ReloadRecord;
 use super::tls::Certificate;
 use crate::actix::ApiKeys;
-use crate::broker::{Broker, BuildError};
+use crate::broker::{AccountSource, Broker, BuildError};
 use crate::credential::AppKey;
 use crate::upstream::UpstreamOptions;
 
@@ -54,11 +54,11 @@ struct Requests {
 /// What a reload changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reloaded {
-    /// The number of accounts now.
+    /// The number of accounts of the configuration now, platforms included.
     pub accounts: usize,
-    /// The new account names, sorted.
+    /// The new names in the configuration, sorted.
     pub added: Vec<String>,
-    /// The removed account names, sorted.
+    /// The names that the configuration does not have any more, sorted.
     pub removed: Vec<String>,
     /// Settings that differ from those at the start, and need a restart.
     pub needs_restart: Vec<&'static str>,
@@ -204,11 +204,13 @@ impl Reloader {
             .collect()
     }
 
-    fn names(&self) -> HashSet<String> {
+    /// Returns the names of the accounts and platforms of the configuration in use.
+    pub(super) fn names(&self) -> HashSet<String> {
         self.broker
             .accounts()
-            .iter()
-            .map(|(name, _)| name.to_owned())
+            .sources()
+            .filter(|(_, _, source)| *source == AccountSource::Configuration)
+            .map(|(name, ..)| name.to_owned())
             .collect()
     }
 }

@@ -415,7 +415,7 @@ async fn an_account_accepted_from_a_third_egress_address_is_ok() {
 }
 
 #[tokio::test]
-async fn the_way_of_a_platforms_calls_and_its_refused_address_are_named() {
+async fn a_platform_is_counted_and_its_way_and_its_refused_address_are_named() {
     let sandbox = sandbox_with(app()).await;
     let platform = OpenPlatform::new("wxc0de0000000000c0", OTHER_SECRET)
         .allow_ips(["203.0.113.1"])
@@ -430,6 +430,7 @@ async fn the_way_of_a_platforms_calls_and_its_refused_address_are_named() {
     let ended = check(&sandbox, &section).await;
     explained(&ended, "agency", "refused: 61004 ");
     for line in [
+        "configuration: ok, 1 account · 配置正确，共 1 个账号\n".to_owned(),
         format!("egress: direct to {} · ", sandbox.url()),
         "egress: WeChat refuses 203.0.113.9 (direct) · ".to_owned(),
     ] {

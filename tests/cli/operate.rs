@@ -294,6 +294,11 @@ async fn unblock_of_a_platform_refreshes_its_token_even_if_it_does_not_wait() {
     write(world.home.path(), &world.sandbox, &section);
     let reloaded = world.run(&["reload"]).await;
     assert_eq!(reloaded.code, 0, "{}", reloaded.stderr);
+    let counted = "applied: 2 accounts, 1 added, 0 removed";
+    assert!(reloaded.stdout.starts_with(counted), "{reloaded:?}");
+    let checked = run_in(world.home.path(), &["check", "--offline"]).await;
+    let counted = "configuration: ok, 2 accounts";
+    assert!(checked.stdout.starts_with(counted), "{checked:?}");
     let pushed = world.sandbox.push_ticket(COMPONENT).await;
     assert!(pushed.is_success(), "{pushed:?}");
     let ended = world.run(&["unblock", "agency"]).await;

@@ -17,7 +17,7 @@ use crate::server::reload_record::SHOWN;
 struct ReloadReport {
     /// `applied`, or `refused`: the previous configuration stays in use.
     outcome: &'static str,
-    /// Number of accounts now.
+    /// Number of accounts of the configuration now, platforms included.
     accounts: usize,
     /// Number of new accounts.
     added: usize,
@@ -53,7 +53,7 @@ async fn reload_now(request: &HttpRequest, status: &StatusState) -> Result<Reloa
         answer.unwrap_or_else(|| (Err(without_configuration()), ReloadedCertificates::default()));
     let report = match result {
         Ok(reloaded) => applied(reloaded),
-        Err(problems) => refused(problems, status.reloader.broker.accounts().iter().count()),
+        Err(problems) => refused(problems, status.reloader.names().len()),
     };
     Ok(ReloadReport {
         certificates_applied: certificates.applied,
