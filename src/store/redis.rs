@@ -22,6 +22,7 @@ use super::record::{read_credential, write_credential};
 use super::rules::millis;
 use super::{BOUND, EncryptionKeys, Inner, Saved, Store, StoreError};
 use crate::credential::Credential;
+use crate::error::is_visible;
 
 /// The Redis store.
 pub(super) struct RedisStore {
@@ -255,12 +256,13 @@ fn script_on(text: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
     cmd
 }
 
-/// Describes an error without the text of Redis, which may quote the command.
+/// Describes an error, without the values of the command.
 fn explain(error: &RedisError) -> String {
     if error.is_io_error() {
         return error.to_string();
     }
     let code = code_of(error).unwrap_or(error.category());
+    let text = text_of(error);
     let advice = match code {
         _ if error.kind() == ErrorKind::AuthenticationFailed => {
             "check its user and password in store.url"
@@ -270,11 +272,36 @@ fn explain(error: &RedisError) -> String {
         "READONLY" => "this is a replica: use the master, or the sentinels",
         "OOM" => "its memory is full: raise maxmemory",
         "MISCONF" => "it cannot write to its disk",
-        "MOVED" | "ASK" => "this is a cluster: use redis+cluster://HOST,HOST as store.url",
-        _ => return code.to_owned(),
+        "MOVED" | "ASK" => CLUSTER,
+        "ERR" if text.starts_with("SELECT is not allowed in cluster") => CLUSTER,
+        "ERR" if text.contains("DB index") => "check the number of the database in store.url",
+        "ERR" if text.starts_with("unknown command") => "allow the commands in docs/CLUSTER.md",
+        _ => return format!("{code} {text}").trim_end().to_owned(),
     };
-    format!("{code}: {advice}")
+    match code {
+        "ERR" => format!("{code} {text}: {advice}"),
+        _ => format!("{code}: {advice}"),
+    }
 }
+
+/// Returns the beginning of the text with which Redis refused a command. Of a command that it does not know, Redis
+/// quotes the arguments, which are secrets.
+fn text_of(error: &RedisError) -> String {
+    let text = match error.code() {
+        Some(_) => error.detail().unwrap_or_default(),
+        None => "",
+    };
+    let (text, _) = text.split_once(", with args").unwrap_or((text, ""));
+    text.chars()
+        .filter(|c| is_visible(*c))
+        .take(SHOWN)
+        .collect()
+}
+
+/// Shorter than any script, so that a proxy that quotes a whole command shows no value either.
+const SHOWN: usize = 100;
+
+const CLUSTER: &str = "this is a cluster: use redis+cluster://HOST,HOST as store.url";
 
 /// How much longer than its life a credential stays in Redis, so that a late writer of an older generation
 /// still finds it.
@@ -311,3 +338,47 @@ return 1";
 
 /// Deletes the lease if this owner holds it.
 const RELEASE: &str = "if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return redis.status_reply('OK')";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_redis_is_shown_with_advice_and_without_the_values_of_a_command() {
+        for (answer, shown) in [
+            (
+                "ERR DB index is out of range",
+                "ERR DB index is out of range: check the number of the database in store.url",
+            ),
+            (
+                "ERR SELECT is not allowed in cluster mode",
+                "ERR SELECT is not allowed in cluster mode: this is a cluster: use redis+cluster://HOST,HOST as store.url",
+            ),
+            (
+                "ERR unknown command 'EVAL', with args beginning with: 'return' '1' 'a-token' ",
+                "ERR unknown command 'EVAL': allow the commands in docs/CLUSTER.md",
+            ),
+            (
+                "ERR max number of clients reached",
+                "ERR max number of clients reached",
+            ),
+            (
+                "LOADING Redis is loading the dataset in memory",
+                "LOADING Redis is loading the dataset in memory",
+            ),
+            (
+                "NOPERM User wx has no permissions to access the 'wx-jssdk:x' key",
+                "NOPERM: grant this user the permissions in docs/CLUSTER.md",
+            ),
+            ("ERR", "ERR"),
+        ] {
+            let parsed = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes());
+            let error = parsed.and_then(redis::Value::extract_error).unwrap_err();
+            assert_eq!(explain(&error), shown);
+        }
+        let quoted = format!("-ERR refused: EVAL {SAVE_CREDENTIAL:?} a-token\r\n");
+        let parsed = redis::parse_redis_value(quoted.as_bytes());
+        let error = parsed.and_then(redis::Value::extract_error).unwrap_err();
+        assert!(!explain(&error).contains("a-token"), "{error}");
+    }
+}

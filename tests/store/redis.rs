@@ -496,6 +496,18 @@ async fn a_refused_password_is_explained_and_no_password_is_ever_shown() {
     }
 }
 
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_database_that_redis_does_not_have_is_explained() {
+    let redis = Redis::start();
+    let store = open(&format!("{}/999", redis.url()));
+    let error = store.load(&key()).await.unwrap_err().to_string();
+    assert!(
+        error.contains("DB index is out of range") && error.contains("store.url"),
+        "{error}"
+    );
+}
+
 #[test]
 fn an_unusable_address_is_explained_and_not_quoted() {
     for bad in [
