@@ -151,8 +151,8 @@ fn advice(error: ConnectError, server: &Server, has_ca: bool) -> Text {
             ),
         ),
         ConnectError::Absent => Text::new(
-            "Check that wx-jssdk serve is running, and that --server is its admin listener (server.admin_listen).",
-            "无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其管理端口（server.admin_listen）。",
+            "Check that wx-jssdk serve is running, and that --server is its admin listener (server.admin_listen). If server.admin_listen was changed, the service needs a restart; until then, --server is the previous address.",
+            "无法访问：请确认 wx-jssdk serve 正在运行，--server 应为其管理端口（server.admin_listen）。若修改了 server.admin_listen，服务需要重启；在此之前请用 --server 指定原地址。",
         ),
     }
 }

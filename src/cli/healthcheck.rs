@@ -96,8 +96,8 @@ fn advice(error: ConnectError, server: &Server, is_named: bool) -> Text {
             format!("该地址可能启用了 TLS（[server.tls]）：请用 --address {listener} --tls"),
         ),
         _ => Text::new(
-            "Check that wx-jssdk serve is running, and that --address is its public listener (server.listen).",
-            "无法访问：请确认 wx-jssdk serve 正在运行，--address 应为其公开端口（server.listen）。",
+            "Check that wx-jssdk serve is running, and that --address is its public listener (server.listen). If server.listen was changed, the service needs a restart; until then, --address is the previous one.",
+            "无法访问：请确认 wx-jssdk serve 正在运行，--address 应为其公开端口（server.listen）。若修改了 server.listen，服务需要重启；在此之前请用 --address 指定原地址。",
         ),
     }
 }

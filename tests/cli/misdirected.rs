@@ -103,6 +103,26 @@ fn of_scheme(url: &str, scheme: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_changed_address_is_answered_with_the_restart_that_it_needs() {
+    let served = Served::start(false).await;
+    configure(served.home.path(), "127.0.0.1:1", "127.0.0.1:2", false);
+    for (arguments, setting) in [
+        (&["reload"][..], "server.admin_listen"),
+        (&["healthcheck"], "server.listen"),
+    ] {
+        let ended = served.asked(arguments).await;
+        let restart = [
+            format!("If {setting} was changed, the service needs a restart"),
+            format!("若修改了 {setting}，服务需要重启"),
+        ];
+        for words in restart {
+            assert!(ended.stderr.contains(&words), "{words}: {}", ended.stderr);
+        }
+    }
+    served.end().await;
+}
+
+#[tokio::test]
 async fn an_untrusted_certificate_is_answered_with_the_ca_option() {
     let served = Served::start(true).await;
     advised(
