@@ -24,6 +24,7 @@ mod section;
 mod server;
 mod store;
 mod tls;
+mod toml_error;
 mod upstream;
 mod verify_file;
 mod warnings;
@@ -35,10 +36,12 @@ use std::path::{Path, PathBuf};
 use config::Value;
 
 use super::forward::MessageClient;
+use super::regular_file;
 use crate::account::Account;
 use crate::actix::{GatewayOptions, PushRoute};
 use crate::credential::Kind;
 use crate::endpoint::push::PushReceiver;
+use crate::error::Text;
 use crate::upstream::UpstreamOptions;
 use problems::unreadable;
 use section::Section;
@@ -78,7 +81,15 @@ fn text_of(file: Option<&Path>) -> Result<String, Problems> {
     let Some(path) = file else {
         return Ok(String::new());
     };
-    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error, &error))
+    std::fs::read_to_string(path).map_err(|error| {
+        let Text { en, zh } = regular_file::reason(&error);
+        unreadable(path, &en, &zh)
+    })
+}
+
+/// Returns the path of problems in the text itself.
+fn name_of(file: Option<&Path>) -> String {
+    file.map_or_else(|| WHOLE.to_owned(), |file| file.display().to_string())
 }
 
 /// Returns the directory to which the paths in a configuration file are relative.
@@ -88,6 +99,9 @@ fn base_of(file: Option<&Path>) -> &Path {
 
 /// The configuration file that is used if none is given.
 pub const DEFAULT_PATH: &str = "wx-jssdk.toml";
+
+/// Path of problems in a configuration text without a file.
+const WHOLE: &str = "the configuration";
 
 /// The validated configuration.
 #[derive(Clone, Debug)]
@@ -128,7 +142,8 @@ impl Settings {
     pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
         let file = chosen(file);
         let text = text_of(file.as_deref())?;
-        let mut settings = Self::read(&text, base_of(file.as_deref()), environment::variables())?;
+        let (name, base) = (name_of(file.as_deref()), base_of(file.as_deref()));
+        let mut settings = Self::read_named(&name, &text, base, environment::variables())?;
         if let Some(path) = file.filter(|path| warnings::is_exposed(path))
             && layers::one_file(&path).is_ok_and(|table| layers::holds_secret(&table))
         {
@@ -171,8 +186,9 @@ impl Settings {
         let file = chosen(file);
         let (environment, mut problems) = (environment::variables(), Problems::default());
         let is_in_environment = environment.contains_key(&environment::variable(setting));
+        let name = name_of(file.as_deref());
         let merged = |text: &str, problems: &mut Problems| {
-            layers::merged(text, environment.clone(), problems)
+            layers::merged(text, &name, environment.clone(), problems)
         };
         let text = text_of(file.as_deref());
         let (table, is_whole) = match text.and_then(|text| merged(&text, &mut problems)) {
@@ -211,8 +227,17 @@ impl Settings {
         base: &Path,
         environment: HashMap<String, String>,
     ) -> Result<Self, Problems> {
+        Self::read_named(WHOLE, text, base, environment)
+    }
+
+    fn read_named(
+        name: &str,
+        text: &str,
+        base: &Path,
+        environment: HashMap<String, String>,
+    ) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let table = layers::merged(text, environment, &mut problems)?;
+        let table = layers::merged(text, name, environment, &mut problems)?;
         let settings = Self::from_table(table, base, &mut problems);
         problems.into_result(settings)
     }

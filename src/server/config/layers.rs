@@ -8,19 +8,20 @@ use std::path::Path;
 
 use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::{DEFAULTS, Problems, environment, store, unreadable};
+use super::{DEFAULTS, Problem, Problems, environment, store, toml_error, unreadable};
 use crate::server::regular_file;
 
-/// Merges the defaults, the text over them, and the environment over both.
+/// Merges the defaults, the text over them, and the environment over both. `name` is that of the text's file.
 ///
 /// Does not use `Config`, which parses a file's keys as paths: `"a[4000000000]" = 1` would exhaust the
 /// memory.
 pub(super) fn merged(
     text: &str,
+    name: &str,
     environment: HashMap<String, String>,
     problems: &mut Problems,
 ) -> Result<Map<String, Value>, Problems> {
-    let (mut table, file) = (parsed(DEFAULTS, WHOLE)?, parsed(text, WHOLE)?);
+    let (mut table, file) = (parsed(DEFAULTS, name)?, parsed(text, name)?);
     let environment = environment::settings(environment, &table, problems);
     overlay(&mut table, file);
     let environment = Environment::with_prefix("WX_JSSDK")
@@ -29,7 +30,7 @@ pub(super) fn merged(
         .source(Some(environment));
     let mut variables: Vec<_> = environment
         .collect()
-        .map_err(|error| unparsable(&error, WHOLE))?
+        .map_err(|error| unparsable(&error, "", name))?
         .into_iter()
         .collect();
     variables.sort_by(|a, b| a.0.cmp(&b.0));
@@ -51,7 +52,7 @@ pub(super) fn merged(
 
 /// Returns the variable that an unknown path of the environment was probably meant to be.
 pub(super) fn variable_meant(path: &str) -> Option<String> {
-    environment::meant(path, &parsed(DEFAULTS, WHOLE).ok()?)
+    environment::meant(path, &parsed(DEFAULTS, "").ok()?)
 }
 
 /// Reads one file, without defaults and environment.
@@ -89,7 +90,7 @@ fn as_table(value: &Value) -> Option<&Map<String, Value>> {
 fn parsed(text: &str, name: &str) -> Result<Map<String, Value>, Problems> {
     File::from_str(text, FileFormat::Toml)
         .collect()
-        .map_err(|error| unparsable(&error, name))
+        .map_err(|error| unparsable(&error, text, name))
 }
 
 fn overlay(below: &mut Map<String, Value>, above: Map<String, Value>) {
@@ -184,22 +185,12 @@ fn set_named(entries: &mut Vec<Value>, path: &str, value: Value) -> bool {
     table_of(&mut entries[at]).is_some_and(|table| set(table, key, value))
 }
 
-/// Reports the parser's position and message only: the line that it quotes may hold a secret.
-fn unparsable(error: &ConfigError, name: &str) -> Problems {
-    let mut problems = Problems::default();
-    let text = error.to_string();
-    let lines: Vec<_> = text
-        .lines()
-        .filter(|line| !line.contains('|') && !line.trim().is_empty())
-        .map(str::trim)
-        .collect();
-    let why = lines.join(": ");
-    problems.add(
-        name,
-        format!("is not valid TOML: {why}"),
-        format!("不是有效的 TOML：{why}"),
-    );
-    problems
+fn unparsable(error: &ConfigError, text: &str, name: &str) -> Problems {
+    let what = toml_error::explain(error, text);
+    Problems(vec![Problem {
+        path: name.to_owned(),
+        what,
+    }])
 }
 
 /// Keys that hold a secret; `…_file` names a file that does. `url` is a webhook's.
@@ -212,9 +203,6 @@ const SECRETS: [&str; 7] = [
     "aes_key",
     "previous_aes_key",
 ];
-
-/// Path of problems in the configuration text itself.
-const WHOLE: &str = "the configuration";
 
 /// The list whose entries the environment addresses by name: `WX_JSSDK__SERVER__API_KEYS__CRM__SHA256`.
 const NAMED_LIST: &str = "api_keys";

@@ -29,7 +29,7 @@ pub(crate) fn ill_written(text: &str, what: &str, example: &str) -> Text {
 }
 
 /// Returns whether the value may be a misplaced secret, or a URL with a password or a query.
-fn may_be_secret(text: &str) -> bool {
+pub(super) fn may_be_secret(text: &str) -> bool {
     text.chars().count() > LONGEST_QUOTED || text.contains(['@', '?'])
 }
 

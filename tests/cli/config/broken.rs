@@ -45,12 +45,97 @@ fn broken_toml_is_named_by_line_and_column_and_its_text_is_never_printed() {
             what.contains(&format!("line {line}, column ")),
             "{broken}\n{what}"
         );
-        assert_eq!(
-            printed.matches(&format!("line {line}, ")).count(),
-            2,
-            "in both languages: {printed}"
-        );
+        assert!(printed.contains(&format!("第 {line} 行第 ")), "{printed}");
         assert!(!printed.contains(&SECRET[..8]), "{printed}");
+    }
+}
+
+#[test]
+fn a_character_of_a_chinese_input_method_is_named_with_its_replacement() {
+    let quoted = format!("\"{SECRET}\"");
+    for (broken, en, zh) in [
+        (
+            MAIN.replace(&quoted, &format!("“{SECRET}”")),
+            "line 4, column 10: string values must be quoted, expected literal string; \
+             \"“\" is a Chinese quotation mark: write \"",
+            "第 4 行第 10 列不是有效的 TOML：字符串须加英文双引号；“ 是中文引号",
+        ),
+        (
+            MAIN.replace(&quoted, &format!("\"{SECRET}”")),
+            "\"”\" is a Chinese quotation mark",
+            "” 是中文引号",
+        ),
+        (
+            MAIN.replace("app_id =", "app_id ＝"),
+            "\"＝\" is a full-width character: write \"=\"",
+            "请改为 =",
+        ),
+        (
+            MAIN.replace("\"]", "\"，\"b.com\"]"),
+            "write \",\"",
+            "请改为 ,",
+        ),
+        (
+            MAIN.replace("[accounts.main]", "【accounts.main】"),
+            "write \"[\"",
+            "请改为 [",
+        ),
+        (
+            MAIN.replace("app_id", "\u{3000}app_id"),
+            "U+3000 is not an ordinary blank",
+            "普通空格",
+        ),
+        (
+            MAIN.replace("app_id", "\u{a0}app_id"),
+            "U+00A0 is not an ordinary blank",
+            "普通空格",
+        ),
+        (
+            MAIN.replace("app_id", "app_id\u{200b}"),
+            "U+200B is an invisible character",
+            "不可见",
+        ),
+        (format!("{MAIN}＃ 注释\n"), "write \"#\"", "请改为 #"),
+    ] {
+        let result = read(&broken);
+        let printed = result.as_ref().expect_err(&broken).to_string();
+        let what = only("the configuration", result);
+        assert!(what.contains(en), "{broken}\n{what}");
+        assert!(printed.contains(zh), "{broken}\n{printed}");
+    }
+}
+
+#[test]
+fn a_character_in_a_text_or_a_comment_is_not_taken_for_the_mistake() {
+    for line in ["x = [\"公众号，\" y]", "x = \"“a”\" y", "x = 1 y # ＃"] {
+        let what = only("the configuration", read(&format!("{MAIN}{line}\n")));
+        assert!(!what.contains("write \""), "{line}: {what}");
+    }
+}
+
+#[test]
+fn a_duplicate_key_is_named_unless_it_may_be_a_secret() {
+    let duplicate = |key: &str| format!("{MAIN}[log]\n{key} = \"a\"\n{key} = \"b\"\n");
+    let what = only("the configuration", read(&duplicate("level")));
+    assert!(what.ends_with("duplicate key \"level\""), "{what}");
+    let what = only("the configuration", read(&duplicate(SECRET)));
+    assert!(what.ends_with("duplicate key"), "{what}");
+}
+
+#[test]
+fn broken_toml_and_another_encoding_are_reported_with_the_file_of_the_configuration() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("own.toml");
+    let name = path.to_str().unwrap();
+    std::fs::write(&path, "app_id: 1").unwrap();
+    assert!(only(name, Settings::load(Some(&path))).contains("not valid TOML"));
+    // 公众号 in GBK, and a text in UTF-16.
+    for bytes in [&b"# \xb9\xab\xd6\xda\xba\xc5"[..], b"\xff\xfe[\0"] {
+        std::fs::write(&path, bytes).unwrap();
+        let printed = Settings::load(Some(&path)).unwrap_err().to_string();
+        for advice in ["save it as UTF-8", "请另存为 UTF-8"] {
+            assert!(printed.contains(advice), "{printed}");
+        }
     }
 }
 
