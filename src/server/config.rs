@@ -205,7 +205,10 @@ impl Settings {
         let has_tls = tls.is_none_or(|tls| tls.is_some());
         match address {
             Some(address) => Ok((address, (is_whole || has_tls).then_some(has_tls))),
-            None => Err(problems),
+            None => {
+                environment::name_variables(&environment::names(&environment), &mut problems);
+                Err(problems)
+            }
         }
     }
 
@@ -237,8 +240,10 @@ impl Settings {
         environment: HashMap<String, String>,
     ) -> Result<Self, Problems> {
         let mut problems = Problems::default();
+        let variables = environment::names(&environment);
         let table = layers::merged(text, name, environment, &mut problems)?;
         let settings = Self::from_table(table, base, &mut problems);
+        environment::name_variables(&variables, &mut problems);
         problems.into_result(settings)
     }
 

@@ -1,10 +1,11 @@
 //! The environment: which variables belong to this program, and which setting a wrong name was meant to be.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use config::{Map, Value, ValueKind};
 
 use super::Problems;
+use crate::error::Text;
 
 /// Returns the environment variables with this program's prefix. Skips names that are not UTF-8; those belong
 /// to other programs.
@@ -57,6 +58,28 @@ pub(super) fn settings(
     settings
 }
 
+/// Returns the names of the variables, in upper case.
+pub(super) fn names(variables: &HashMap<String, String>) -> HashSet<String> {
+    variables.keys().map(|name| name.to_uppercase()).collect()
+}
+
+/// Names the variable in each problem of a value that the environment set: the file may have another one.
+pub(super) fn name_variables(names: &HashSet<String>, problems: &mut Problems) {
+    if names.is_empty() {
+        return;
+    }
+    for problem in &mut problems.0 {
+        let variable = variable(&problem.path);
+        let Text { en, zh } = &problem.what;
+        if names.contains(&variable) && !en.contains(&variable) {
+            problem.what = Text::owned(
+                format!("{en} (from the environment: {variable})"),
+                format!("{zh}（来自环境变量 {variable}）"),
+            );
+        }
+    }
+}
+
 /// Returns the variable that sets the key at a dotted path.
 pub(super) fn variable(path: &str) -> String {
     format!("{PREFIX}{}", upper(path))
@@ -68,7 +91,12 @@ fn upper(path: &str) -> String {
 
 /// Returns the variable that was probably meant. `name` is a variable, or the path that it would set.
 pub(super) fn meant(name: &str, defaults: &Map<String, Value>) -> Option<String> {
-    let name = upper(name);
+    let upper_case = upper(name);
+    let name = if upper_case.starts_with(OWN) {
+        upper_case
+    } else {
+        variable(name)
+    };
     let rest = name
         .strip_prefix(OWN)
         .unwrap_or(&name)

@@ -261,10 +261,6 @@ impl Section {
         self.known.retain(|key| !self.ignored.contains(key));
         for (key, value) in unknown {
             let path = self.path_of(key);
-            let (from_en, from_zh) = match value.origin() {
-                Some(_) => (" (from the environment)", "（来自环境变量）"),
-                None => ("", ""),
-            };
             let meant = match (nearest(key, &self.known), value.origin()) {
                 (Some(known), Some(_)) => {
                     let section = self.from.get(key).unwrap_or(&self.path);
@@ -288,8 +284,8 @@ impl Section {
             };
             problems.add(
                 &path,
-                format!("unknown setting{from_en}; {en}"),
-                format!("没有这个配置项{from_zh}；{zh}"),
+                format!("unknown setting; {en}"),
+                format!("没有这个配置项；{zh}"),
             );
         }
     }

@@ -146,12 +146,28 @@ fn mistakes_in_the_environment_are_named_as_such() {
         assert_eq!(problems.0.len(), 1, "{name}: {problems}");
         assert_eq!(problems.0[0].path, path, "{name}: {problems}");
     }
-    let problems = read_with("", &[("WX_JSSDK__SERVER__LISSTEN", "x")])
-        .unwrap_err()
-        .to_string();
+    for name in [
+        "WX_JSSDK__SERVER__LISSTEN",
+        "WX_JSSDK__SERVER__LISTEN",
+        "WX_JSSDK__SERVER__WORKERS",
+        "WX_JSSDK__ACCOUNTS__MAIN__APP_ID",
+    ] {
+        let problems = read_with(MAIN, &[(name, ":8080")]).unwrap_err().to_string();
+        assert!(
+            problems.contains(&format!("(from the environment: {name})"))
+                && problems.contains(&format!("（来自环境变量 {name}）")),
+            "{problems}"
+        );
+    }
+    let problems = read_with(
+        "server.workers = -1",
+        &[("WX_JSSDK__SERVER__LISTEN", ":8080")],
+    );
+    let problems = problems.unwrap_err().to_string();
+    let of_file = problems.lines().find(|line| line.contains("whole number"));
     assert!(
-        problems.contains("from the environment") && problems.contains("环境变量"),
-        "{problems}"
+        !of_file.unwrap().contains("environment"),
+        "of the file: {problems}"
     );
     let problems = read_with("", &[("WX_JSSDK__SERVER__LISTEN__PORT", "1")])
         .unwrap_err()
@@ -264,6 +280,26 @@ fn an_unknown_variable_is_an_error_that_names_the_nearest_setting() {
         assert!(
             text.contains("from the environment") && text.contains(nearest),
             "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_key_of_a_named_section_is_not_suggested_again() {
+    for (section, key) in [
+        ("accounts.main", "colour"),
+        ("platforms.agency", "colour"),
+        ("notify.webhooks.ops", "colour"),
+        ("server.api_keys.crm", "colour"),
+    ] {
+        let path = format!("{section}.{key}");
+        let name = format!("WX_JSSDK__{}", path.to_uppercase().replace('.', "__"));
+        let problems = read_with(MAIN, &[(&name, "x")]).unwrap_err();
+        let problem = problems.0.iter().find(|problem| problem.path == path);
+        let what = &problem.unwrap_or_else(|| panic!("{problems}")).what.en;
+        assert!(
+            what.contains("known settings: ") && !what.contains("did you mean"),
+            "{what}"
         );
     }
 }
