@@ -1,6 +1,7 @@
 //! Secrets of the configuration: the text itself, or a file that holds it.
 
-use std::path::Path;
+use std::io;
+use std::path::{self, Path, PathBuf};
 
 use super::Problems;
 use super::redact::is_marked_path;
@@ -132,9 +133,14 @@ pub(super) fn content_of(
 /// Returns the secret in a file, which must not be empty. `instead` is the key of the secret itself, if there
 /// is one.
 fn content(base: &Path, file: &str, instead: Option<&str>) -> Result<String, (String, String)> {
-    let path = base.join(file);
-    let text = regular_file::read(&path, std::fs::read_to_string)
-        .map_err(|error| unreadable(file, &error, instead))?;
+    if file.is_empty() {
+        return Err((
+            "is empty: write the path of a file".into(),
+            "为空：请写文件路径".into(),
+        ));
+    }
+    let text = regular_file::read(&base.join(file), std::fs::read_to_string)
+        .map_err(|error| unreadable(base, file, &error, instead))?;
     match trimmed(&text) {
         "" => Err((
             "the file is empty: write the secret into it".into(),
@@ -156,27 +162,57 @@ pub(crate) fn without_mark(pem: &[u8]) -> &[u8] {
 
 /// Returns the problem of a file that cannot be read. Quotes only what is surely a path: the value may be the
 /// secret itself. `instead` is the key for that, if there is one.
-fn unreadable(file: &str, error: &Text, instead: Option<&str>) -> (String, String) {
-    let is_path = is_marked_path(file);
-    let Text { en, zh } = error;
-    match instead {
-        _ if is_path => (
-            format!("\"{file}\" cannot be read: {en}"),
-            format!("无法读取“{file}”：{zh}"),
+fn unreadable(base: &Path, file: &str, error: &Text, instead: Option<&str>) -> (String, String) {
+    let found = base.join(file).try_exists();
+    let is_path = matches!(found, Ok(true)) || is_marked_path(file);
+    let may_be_secret = match &found {
+        _ if is_path => false,
+        Ok(is_found) => !is_found,
+        // For example the name is too long.
+        Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
+    };
+    let (name_en, name_zh) = if is_path {
+        (format!("\"{file}\""), format!("“{file}”"))
+    } else {
+        ("the file".to_owned(), "该文件".to_owned())
+    };
+    let (in_en, in_zh) = if Path::new(file).is_absolute() {
+        Default::default()
+    } else {
+        let directory = shown(base);
+        let directory = directory.display();
+        (format!(" in {directory}"), format!("在 {directory} 中"))
+    };
+    let (advice_en, advice_zh) = match instead {
+        _ if file.starts_with("~/") => (
+            "; ~ is not expanded: write the whole path".to_owned(),
+            "；~ 不会展开，请写完整路径".to_owned(),
         ),
+        _ if !may_be_secret => Default::default(),
         Some(instead) => (
-            format!(
-                "the file cannot be read ({en}); if this is the secret itself, write {instead} instead of {instead}_file"
-            ),
-            format!("无法读取该文件（{zh}）；如果写的就是密钥本身，请改用 {instead}"),
+            format!("; if this is the secret itself, write {instead} instead of {instead}_file"),
+            format!("；如果写的就是密钥本身，请改用 {instead}"),
         ),
         None => (
-            format!(
-                "the file cannot be read ({en}); write the path of a file, not the secret itself"
-            ),
-            format!("无法读取该文件（{zh}）；请写文件路径，而不是密钥本身"),
+            "; write the path of a file, not the secret itself".to_owned(),
+            "；请写文件路径，而不是密钥本身".to_owned(),
         ),
-    }
+    };
+    let Text { en, zh } = error;
+    (
+        format!("{name_en} cannot be read{in_en}: {en}{advice_en}"),
+        format!("{in_zh}无法读取{name_zh}：{zh}{advice_zh}"),
+    )
+}
+
+/// Returns the absolute path of the directory to which paths are relative.
+fn shown(base: &Path) -> PathBuf {
+    let base = if base.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        base
+    };
+    path::absolute(base).unwrap_or_else(|_| base.to_owned())
 }
 
 /// Where WeChat's secrets are.

@@ -294,7 +294,7 @@ fn an_unknown_key_of_a_named_section_is_not_suggested_again() {
     ] {
         let path = format!("{section}.{key}");
         let name = format!("WX_JSSDK__{}", path.to_uppercase().replace('.', "__"));
-        let problems = read_with(MAIN, &[(&name, "x")]).unwrap_err();
+        let problems = read_with(MAIN, &[(name.as_str(), "x")]).unwrap_err();
         let problem = problems.0.iter().find(|problem| problem.path == path);
         let what = &problem.unwrap_or_else(|| panic!("{problems}")).what.en;
         assert!(

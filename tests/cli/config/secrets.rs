@@ -57,6 +57,44 @@ fn an_unreadable_secret_file_is_named_with_the_reason() {
 }
 
 #[test]
+fn a_secret_file_that_cannot_be_read_is_named_with_its_directory_and_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().to_str().unwrap();
+    std::fs::create_dir(home.path().join("sub")).unwrap();
+    std::fs::write(home.path().join("gbk"), b"\xb9\xab").unwrap();
+    for (file, words, is_advised) in [
+        (
+            "main.secret",
+            "the file cannot be read in DIR: No such",
+            true,
+        ),
+        ("~/main.secret", "~ is not expanded", false),
+        (
+            "sub",
+            "\"sub\" cannot be read in DIR: Is a directory",
+            false,
+        ),
+        (
+            "gbk",
+            "\"gbk\" cannot be read in DIR: it is not UTF-8",
+            false,
+        ),
+        ("./none", "\"./none\" cannot be read in DIR: No such", false),
+        ("/none", "\"/none\" cannot be read: No such", false),
+        ("", "is empty: write the path of a file", false),
+    ] {
+        let text = MAIN.replace(
+            &format!("secret = \"{SECRET}\""),
+            &format!("secret_file = \"{file}\""),
+        );
+        let result = Settings::read(&text, home.path(), HashMap::new());
+        let what = only("accounts.main.secret_file", result);
+        assert!(what.contains(&words.replace("DIR", directory)), "{what}");
+        assert_eq!(what.contains("the secret itself"), is_advised, "{what}");
+    }
+}
+
+#[test]
 fn a_non_text_secret_file_is_refused_without_quoting_it() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("main"), b"\xff\xfe0c79e1fa").unwrap();
