@@ -305,8 +305,8 @@ impl Settings {
         let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
         let [default_apis, default_tags] = ["js_api_list", "open_tag_list"]
             .map(|key| defaults.clone().list(key, problems).unwrap_or_default());
-        let section = root.section("accounts", problems);
-        let is_section = !section.is_broken();
+        let section = root.named_sections("accounts", problems);
+        let are_sections = section.has_only_sections();
         let mut entries = accounts::in_file(section, base, problems);
         let mut exposed = Vec::new();
         let is_read = match root.file_path("accounts_dir", problems).as_deref() {
@@ -318,12 +318,12 @@ impl Settings {
             }
         };
         // Otherwise an unknown name may be that of an account that could not be read.
-        let are_accounts_known = is_section && is_read;
+        let are_accounts_known = are_sections && is_read;
         // Uses the configured names, not the valid accounts: an account with a problem still exists.
         let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
         let accounts = accounts::read(entries, &defaults, problems);
-        let section = root.section("platforms", problems);
-        let are_all_known = are_accounts_known && !section.is_broken();
+        let section = root.named_sections("platforms", problems);
+        let are_all_known = are_accounts_known && section.has_only_sections();
         let sections = section.sections(problems);
         let mut openable = names.clone();
         for (platform, _) in &sections {

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use config::{Map, Value};
+
 use super::redact::got;
 use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret};
 use super::section::Section;
@@ -80,6 +82,7 @@ pub(super) fn add_directory(
     for (name, file) in files {
         let path = file.display().to_string();
         let table = layers::one_file(&file).map_err(|found| problems.0.extend(found.0));
+        let table = table.and_then(|table| check_headers(table, &path, problems));
         let has_secret = table.as_ref().is_ok_and(layers::has_secret);
         if has_secret && warnings::is_exposed(&file) {
             exposed.push(file);
@@ -97,6 +100,27 @@ pub(super) fn add_directory(
     }
     entries.extend(variables.into_values());
     true
+}
+
+/// Returns the keys of an account's file if they have no header above them. `Err` after a problem.
+fn check_headers(
+    table: Map<String, Value>,
+    path: &str,
+    problems: &mut Problems,
+) -> Result<Map<String, Value>, ()> {
+    let headers = layers::section_names(&table).into_iter();
+    let header = headers.filter(|name| *name != verify_file::KEY).min();
+    let Some(header) = header.map(str::to_owned) else {
+        return Ok(table);
+    };
+    problems.add(
+        path,
+        format!(
+            "has a section [{header}]: write the account's keys without a header, and other sections into the main configuration"
+        ),
+        format!("文件中有一节 [{header}]：账号的配置项不写节名，其他各节写在主配置文件中"),
+    );
+    Err(())
 }
 
 fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {

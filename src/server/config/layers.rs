@@ -80,6 +80,17 @@ pub(super) fn has_secret(section: &Map<String, Value>) -> bool {
     values.any(|value| !value.to_string().is_empty())
 }
 
+/// Returns the names of the sections and lists of sections in a table.
+pub(super) fn section_names(table: &Map<String, Value>) -> Vec<&str> {
+    let is_section = |value: &Value| match &value.kind {
+        ValueKind::Table(_) => true,
+        ValueKind::Array(values) => values.iter().any(|value| as_table(value).is_some()),
+        _ => false,
+    };
+    let sections = table.iter().filter(|(_, value)| is_section(value));
+    sections.map(|(name, _)| name.as_str()).collect()
+}
+
 fn as_table(value: &Value) -> Option<&Map<String, Value>> {
     match &value.kind {
         ValueKind::Table(table) => Some(table),

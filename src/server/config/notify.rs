@@ -61,7 +61,8 @@ impl NotifySettings {
         let language = section.choice("language", &[("zh", Lang::Zh), ("en", Lang::En)], problems);
         let settle = section.number("settle_seconds", 0..=3_600, problems);
         let repeat = section.number("repeat_minutes", 0..=10_080, problems);
-        let webhooks = section.section("webhooks", problems).sections(problems);
+        let webhooks = section.named_sections("webhooks", problems);
+        let webhooks = webhooks.sections(problems);
         section.finish(problems);
         let before = problems.0.len();
         let webhooks: Vec<_> = webhooks

@@ -50,24 +50,36 @@ impl Section {
 
     /// Takes a subsection; an empty one if it is missing.
     pub(super) fn section(&mut self, key: &'static str, problems: &mut Problems) -> Self {
+        let header = format!("[{}]", self.path_of(key));
+        self.take_section(key, &header, problems)
+    }
+
+    /// Takes a subsection that consists of sections with a name, such as `[accounts.NAME]`.
+    pub(super) fn named_sections(&mut self, key: &'static str, problems: &mut Problems) -> Self {
+        let header = format!("[{}.NAME]", self.path_of(key));
+        self.take_section(key, &header, problems)
+    }
+
+    fn take_section(&mut self, key: &'static str, header: &str, problems: &mut Problems) -> Self {
         let path = self.path_of(key);
         let value = self.take(key);
-        let section = Self::of(path, value, problems);
+        let section = Self::of(path, value, header, problems);
         Self {
             broken: section.broken || self.broken,
             ..section
         }
     }
 
-    fn of(path: String, value: Option<Value>, problems: &mut Problems) -> Self {
+    /// `header` is what to write if the value is not a table.
+    fn of(path: String, value: Option<Value>, header: &str, problems: &mut Problems) -> Self {
         let (table, broken) = match value.map(|value| value.kind) {
             None => (HashMap::new(), false),
             Some(ValueKind::Table(table)) => (table, false),
             Some(_) => {
                 problems.add(
                     &path,
-                    format!("must be a section: [{path}]"),
-                    format!("应当是一节：[{path}]"),
+                    format!("must be a section: {header}"),
+                    format!("应当是一节：{header}"),
                 );
                 (HashMap::new(), true)
             }
@@ -86,12 +98,13 @@ impl Section {
         match self.take(key).map(|value| value.kind) {
             None => Vec::new(),
             Some(ValueKind::Array(values)) => {
+                let header = format!("[[{path}]]");
                 let of = |(at, value): (usize, Value)| {
                     let path = match environments_name(&value) {
                         Some(name) => format!("{path}.{name}"),
                         None => format!("{path}[{at}]"),
                     };
-                    Self::of(path, Some(value), problems)
+                    Self::of(path, Some(value), &header, problems)
                 };
                 values
                     .into_iter()
@@ -148,13 +161,37 @@ impl Section {
         self.ignored.extend_from_slice(keys);
     }
 
-    /// Returns all subsections, sorted by name.
+    /// Returns whether the value is a table, and all its values are.
+    pub(super) fn has_only_sections(&self) -> bool {
+        !self.broken && self.table.values().all(is_table)
+    }
+
+    /// Returns all subsections, sorted by name. Reports the keys that are beside them once: their section lacks a
+    /// name.
     pub(super) fn sections(self, problems: &mut Problems) -> Vec<(String, Self)> {
+        // A variable is reported by its name.
+        let is_stray = |value: &Value| !is_table(value) && value.origin().is_none();
+        let path = self.path;
+        let (stray, table): (Vec<_>, Vec<_>) = self
+            .table
+            .into_iter()
+            .partition(|(_, value)| is_stray(value));
+        if !stray.is_empty() {
+            let mut keys: Vec<_> = stray.into_iter().map(|(key, _)| key).collect();
+            keys.sort();
+            let keys = keys.join(", ");
+            problems.add(
+                &path,
+                format!("{keys}: must be in a section with a name: write [{path}.NAME] above"),
+                format!("{keys} 应写在有名称的一节中：请在上方写 [{path}.NAME]"),
+            );
+        }
         let of = |(name, value): (String, Value)| {
-            let path = join(&self.path, &name);
-            (name, Self::of(path, Some(value), problems))
+            let path = join(&path, &name);
+            let section = Self::of(path.clone(), Some(value), &format!("[{path}]"), problems);
+            (name, section)
         };
-        let mut sections: Vec<_> = self.table.into_iter().map(of).collect();
+        let mut sections: Vec<_> = table.into_iter().map(of).collect();
         sections.sort_by(|a, b| a.0.cmp(&b.0));
         sections
     }
@@ -289,6 +326,10 @@ impl Section {
             );
         }
     }
+}
+
+fn is_table(value: &Value) -> bool {
+    matches!(value.kind, ValueKind::Table(_))
 }
 
 /// Returns the name of a list's entry if the environment added it: the operator knows it by name, not by number.

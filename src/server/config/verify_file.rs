@@ -72,4 +72,4 @@ impl Seen {
     }
 }
 
-const KEY: &str = "verify_files";
+pub(super) const KEY: &str = "verify_files";

@@ -139,6 +139,25 @@ fn broken_toml_is_named_by_file_line_and_column_without_its_text() {
 }
 
 #[test]
+fn a_header_in_the_file_of_an_account_is_one_problem() {
+    for (header, text) in [
+        ("[accounts]", format!("[accounts.shop]\n{}", account("wx1"))),
+        ("[accounts]", format!("[[accounts]]\n{}", account("wx1"))),
+        (
+            "[server]",
+            format!("{}[server]\nworkers = 1\n", account("wx1")),
+        ),
+    ] {
+        let home = home("server.default_account = \"shop\"", &[("shop.toml", &text)]);
+        let what = only(&at(&home, "shop.toml", ""), load(home.path()));
+        assert!(
+            what.contains(header) && what.contains("without a header"),
+            "{what}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named_and_its_account_may_be_referred_to() {
     let home = home("server.default_account = \"shop\"", &[]);
     fs::create_dir(home.path().join("accounts.d/shop.toml")).unwrap();

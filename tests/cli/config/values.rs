@@ -52,14 +52,7 @@ fn a_wrong_type_is_named_with_its_path() {
 
 #[test]
 fn a_wrong_type_for_a_section_is_one_problem() {
-    for section in [
-        "server",
-        "log",
-        "store",
-        "upstream",
-        "account_defaults",
-        "accounts",
-    ] {
+    for section in ["server", "log", "store", "upstream", "account_defaults"] {
         for value in ["1", "\"x\"", "[]", "true"] {
             assert!(
                 only(section, read(&format!("{section} = {value}")))
@@ -67,8 +60,24 @@ fn a_wrong_type_for_a_section_is_one_problem() {
             );
         }
     }
-    assert!(only("accounts.main", read("[accounts]\nmain = 1")).contains("[accounts.main]"));
     only("server", read("[[server]]\nlisten = \"127.0.0.1:1\""));
+}
+
+#[test]
+fn keys_without_the_name_of_their_section_are_one_problem() {
+    let keys = "app_id = \"wx0123456789abcdef\"\nx = [\"a\"]\n";
+    for section in ["accounts", "platforms", "notify.webhooks"] {
+        let header = format!("[{section}.NAME]");
+        let what = only(section, read(&format!("[{section}]\n{keys}")));
+        let start = format!(": app_id, x: must be in a section with a name: write {header}");
+        assert!(what.starts_with(&start), "{what}");
+        let what = only(section, read(&format!("[[{section}]]\n{keys}")));
+        assert!(what.contains(&header), "{what}");
+    }
+    let default = "server.default_account = \"main\"\n";
+    only("accounts", read(&format!("{default}[accounts]\n{keys}")));
+    let what = only("server.api_keys[0]", read("server.api_keys = [\"x\"]"));
+    assert!(what.ends_with(": [[server.api_keys]]"), "{what}");
 }
 
 #[test]
