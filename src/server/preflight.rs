@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use super::config::{Problem, Problems, Settings, StoreKind, StoreSettings, TlsSettings};
+use super::startup_error::UNUSABLE_STORE;
 use super::tls::Certificate;
 use crate::clock::Clock;
 use crate::store::StoreError;
@@ -97,13 +98,10 @@ fn try_store(store: &StoreSettings, problems: &mut Problems) {
                 }
             }
             Err(error) => {
-                let en = match error {
-                    StoreError::Address { problem } => {
-                        format!("must be a URL such as {}: {problem}", kind.url_example())
-                    }
-                    other => other.to_string(),
+                let (en, zh) = match error {
+                    StoreError::Address { problem } => (problem.en.into(), problem.zh.into()),
+                    other => (other.to_string(), UNUSABLE_STORE.into()),
                 };
-                let zh = format!("应为 {} 这样的地址", kind.url_example());
                 problems.add("store.url", en, zh);
             }
         },

@@ -1,5 +1,6 @@
 //! Startup errors in both languages, with what to do.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 
@@ -167,8 +168,8 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-fn store_advice(error: &StoreError) -> &'static str {
-    match error {
+fn store_advice(error: &StoreError) -> Cow<'static, str> {
+    let advice = match error {
         StoreError::InUse { .. } => {
             ". Stop the other wx-jssdk, choose another store.path, or set store.kind = \"redis\" or \"sql\" to share a store\n    该文件正被另一个 wx-jssdk 使用：请停止它，或换一个 store.path，或改用可共享的 store.kind = \"redis\" 或 \"sql\""
         }
@@ -178,7 +179,9 @@ fn store_advice(error: &StoreError) -> &'static str {
         StoreError::NoThread { .. } => {
             "\n    无法创建读写凭证文件的线程：请提高线程数上限（systemd 的 TasksMax、容器的 --pids-limit、ulimit -u）"
         }
-        StoreError::Address { .. } => "\n    store.url 无法使用：请检查其格式",
+        StoreError::Address { problem } => {
+            return format!("\n    store.url 无法使用：{}", problem.zh).into();
+        }
         StoreError::OtherKey { key: None, .. } => {
             "\n    已设置密钥，但存储中的记录是明文：为已有的存储启用加密时，请设置 store.accept_unencrypted = true，完成后再去掉"
         }
@@ -197,9 +200,13 @@ fn store_advice(error: &StoreError) -> &'static str {
         StoreError::Schema { .. } => {
             "\n    数据库中的表无法创建或使用：请由管理员执行 wx-jssdk store schema 输出的语句，并授予 SELECT、INSERT、UPDATE、DELETE 权限"
         }
-        _ => "\n    凭证存储无法使用：请检查 [store] 的设置",
-    }
+        _ => return format!("\n    {UNUSABLE_STORE}").into(),
+    };
+    advice.into()
 }
+
+/// What to do about an error of the store that has no other advice.
+pub(super) const UNUSABLE_STORE: &str = "凭证存储无法使用：请检查 [store] 的设置";
 
 #[cfg(test)]
 mod tests {
@@ -219,6 +226,13 @@ mod tests {
             };
             assert!(store_advice(&error).contains(advice), "{problem}");
         }
+    }
+
+    #[test]
+    fn the_chinese_advice_about_an_address_is_its_problem() {
+        let problem = crate::error::Text::new("the host is missing", "缺少主机名");
+        let advice = store_advice(&StoreError::Address { problem });
+        assert_eq!(advice, "\n    store.url 无法使用：缺少主机名");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::Text;
+
 /// What can be wrong with the tables of a database. The words also select the advice in Chinese.
 #[cfg_attr(not(feature = "sql"), allow(dead_code))]
 pub(crate) mod table_problem {
@@ -41,10 +43,10 @@ pub enum StoreError {
         problem: String,
     },
     /// The store's address is invalid.
-    #[error("invalid store address: {problem}")]
+    #[error("invalid store address: {}", .problem.en)]
     Address {
         /// What is wrong, and what to write.
-        problem: String,
+        problem: Text,
     },
     /// A server or a disk did not answer in time.
     #[error("{place} did not answer within {} ms", .within.as_millis())]
@@ -109,13 +111,23 @@ pub(super) fn check_options(query: &str, known: &[&str]) -> Result<(), StoreErro
     let is_word = name
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    let which = match is_word && !value.is_empty() {
-        true => format!("the option \"{name}\" is unknown"),
-        false => "an option after the question mark is unknown".to_owned(),
+    let (which_en, which_zh) = match is_word && !value.is_empty() {
+        true => (
+            format!("the option \"{name}\" is unknown"),
+            format!("选项“{name}”未知"),
+        ),
+        false => (
+            "an option after the question mark is unknown".to_owned(),
+            "问号之后的选项未知".to_owned(),
+        ),
     };
-    let problem = match known {
-        [] => format!("{which}: remove it"),
-        _ => format!("{which}; known options: {}", known.join(", ")),
+    let known = known.join(", ");
+    let problem = match known.as_str() {
+        "" => Text::owned(format!("{which_en}: remove it"), format!("{which_zh}：请删除")),
+        _ => Text::owned(
+            format!("{which_en}; known options: {known}"),
+            format!("{which_zh}；可用的选项：{known}"),
+        ),
     };
     Err(StoreError::Address { problem })
 }

@@ -108,6 +108,7 @@ const TIMEOUTS_UNTIL_OPEN: u32 = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Text;
     use std::future::{pending, ready};
     use std::time::Duration;
 
@@ -140,7 +141,7 @@ mod tests {
         let store = Store::memory();
         assert_eq!(store.load_many(&[]).await, Ok(Vec::new()));
         let error = StoreError::Address {
-            problem: "…".into(),
+            problem: Text::new("…", "…"),
         };
         for (operation, _) in Operation::ALL {
             let failed = async { Err::<(), _>(error.clone()) };

@@ -264,10 +264,8 @@ fn explain(error: &RedisError) -> String {
     let code = code_of(error).unwrap_or(error.category());
     let text = text_of(error);
     let advice = match code {
-        _ if error.kind() == ErrorKind::AuthenticationFailed => {
-            "check its user and password in store.url"
-        }
-        "NOAUTH" | "WRONGPASS" => "check its user and password in store.url",
+        _ if error.kind() == ErrorKind::AuthenticationFailed => CHECK_PASSWORD,
+        "NOAUTH" | "WRONGPASS" => CHECK_PASSWORD,
         "NOPERM" => "grant this user the permissions in docs/CLUSTER.md",
         "READONLY" => "this is a replica: use the master, or the sentinels",
         "OOM" => "its memory is full: raise maxmemory",
@@ -302,6 +300,9 @@ fn text_of(error: &RedisError) -> String {
 const SHOWN: usize = 100;
 
 const CLUSTER: &str = "this is a cluster: use redis+cluster://HOST,HOST as store.url";
+
+const CHECK_PASSWORD: &str =
+    "check its user in store.url, and its password there or in store.password_file";
 
 /// How much longer than its life a credential stays in Redis, so that a late writer of an older generation
 /// still finds it.

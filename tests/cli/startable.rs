@@ -185,6 +185,17 @@ async fn check_names_an_sqlite_file_that_cannot_be_created() {
     }
 }
 
+#[tokio::test]
+async fn check_and_serve_say_in_chinese_too_what_is_wrong_with_a_store_url() {
+    let home = home_with("[store]\nkind = \"redis\"\nurl = \"redis+cluster://a,,b\"");
+    for command in [&["check", "--offline"][..], &["serve"]] {
+        let ended = run_in(home.path(), command).await;
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        let stderr = ended.stderr;
+        assert!(stderr.contains("逗号之间缺少主机名"), "{stderr}");
+    }
+}
+
 /// Puts a pair that is valid from and to these days of today.
 fn put_pair_of_days(home: &Path, name: &str, days: [i64; 2]) {
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();

@@ -488,7 +488,9 @@ async fn a_refused_password_is_explained_and_no_password_is_ever_shown() {
         let error = store.load(&key()).await.unwrap_err();
         let said = format!("{error} {error:?} {store:?} {}", store.describe());
         assert!(said.contains(&redis.port.to_string()), "{said}");
-        assert!(error.to_string().contains("store.url"), "{error}");
+        for setting in ["store.url", "store.password_file"] {
+            assert!(error.to_string().contains(setting), "{error}");
+        }
         assert!(
             !said.contains("-word") && !said.contains("somebody"),
             "{said}"
@@ -506,6 +508,28 @@ async fn a_database_that_redis_does_not_have_is_explained() {
         error.contains("DB index is out of range") && error.contains("store.url"),
         "{error}"
     );
+}
+
+#[test]
+fn what_is_wrong_with_an_address_is_said_in_both_languages() {
+    for (bad, en, zh) in [
+        (
+            "redis+cluster://a,b/0",
+            "no databases",
+            "集群没有可选的库号",
+        ),
+        ("redis+sentinel://a", "name the master", "主节点名"),
+        ("redis+cluster://a,,b", "between the commas", "逗号之间"),
+        ("redis://:a/b#c@h/0", "as %XX", "须写作 %XX"),
+    ] {
+        let Err(StoreError::Address { problem }) = Store::redis(bad) else {
+            panic!("{bad}");
+        };
+        assert!(
+            problem.en.contains(en) && problem.zh.contains(zh),
+            "{problem}"
+        );
+    }
 }
 
 #[test]

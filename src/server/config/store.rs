@@ -150,12 +150,6 @@ impl StoreKind {
         }
     }
 
-    /// Returns an example of the URL, if the store has one.
-    #[must_use]
-    pub fn url_example(&self) -> &'static str {
-        self.url().map_or("", |(_, _, example)| example)
-    }
-
     fn check(&self, problems: &mut Problems) {
         if let Some((kind, url, example)) = self.url()
             && url.expose().is_empty()

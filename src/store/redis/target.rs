@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::link::Connection;
 use super::{StoreError, explain};
+use crate::error::Text;
 use crate::store::error::check_options;
 
 /// A single server, the master that sentinels name, or a cluster.
@@ -96,9 +97,10 @@ fn single(url: &str) -> Result<(Target, String), StoreError> {
 
 fn cluster(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
     if !nodes.path.is_empty() {
-        return Err(refuse(
+        return Err(refuse(Text::new(
             "a cluster has no databases to choose from: leave out what follows the hosts",
-        ));
+            "集群没有可选的库号：请去掉主机之后的部分",
+        )));
     }
     let client = ClusterClient::builder(nodes.infos("")?)
         .connection_timeout(ONE_CONNECT)
@@ -114,9 +116,10 @@ fn cluster(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
 fn sentinel(nodes: &Nodes<'_>) -> Result<(Target, String), StoreError> {
     let (master, database) = nodes.path.split_once('/').unwrap_or((nodes.path, ""));
     if master.is_empty() {
-        return Err(refuse(
+        return Err(refuse(Text::new(
             "name the master that the sentinels watch: redis+sentinel://HOST:26379,HOST:26379/MASTER",
-        ));
+            "缺少哨兵所监控的主节点名：redis+sentinel://主机:26379,主机:26379/主节点名",
+        )));
     }
     // User and password are those of the master; sentinels with their own take ?sentinel_password=.
     let behind = nodes
@@ -169,7 +172,10 @@ impl<'a> Nodes<'a> {
             }
         };
         if hosts.split(',').any(|host| host.trim().is_empty()) {
-            return Err(refuse("a host name is missing between the commas"));
+            return Err(refuse(Text::new(
+                "a host name is missing between the commas",
+                "逗号之间缺少主机名",
+            )));
         }
         let hosts = hosts
             .split(',')
@@ -216,14 +222,16 @@ impl<'a> Nodes<'a> {
 }
 
 /// Returns an error that says what to write, and never what was written, which may contain a password.
-fn refuse(problem: &str) -> StoreError {
-    StoreError::Address {
-        problem: problem.to_owned(),
-    }
+fn refuse(problem: Text) -> StoreError {
+    StoreError::Address { problem }
 }
 
-const HOW: &str = "write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// with TLS, redis+cluster://HOST,HOST or \
-                   redis+sentinel://HOST,HOST/MASTER; other signs than letters and digits in a password as %XX";
+const HOW: Text = Text::new(
+    "write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// with TLS, redis+cluster://HOST,HOST or \
+     redis+sentinel://HOST,HOST/MASTER; other signs than letters and digits in a password as %XX",
+    "应写作 redis://[用户:密码@]主机[:端口][/库号]；TLS 用 rediss://，集群用 redis+cluster://主机,主机，\
+     哨兵用 redis+sentinel://主机,主机/主节点名；密码中字母和数字以外的字符须写作 %XX",
+);
 
 /// Per server, so that an unreachable sentinel leaves time for the next.
 const ONE_CONNECT: Duration = Duration::from_secs(1);

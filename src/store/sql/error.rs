@@ -138,7 +138,8 @@ fn sqlite(error: &dyn DatabaseError) -> Failure {
     make(format!("{words} (error {code})"))
 }
 
-const REFUSED: &str = "it refuses the user or the password of store.url";
+const REFUSED: &str =
+    "it refuses the user of store.url, or the password there or in store.password_file";
 const NO_DATABASE: &str = "the database of store.url does not exist: create it";
 const NO_TABLE: &str = "a table is missing: it is created at the next connection";
 const READ_ONLY: &str = "it is read-only: store.url must lead to the primary server";

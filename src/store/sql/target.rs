@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use url::Url;
 
 use super::dialect::Dialect;
+use crate::error::Text;
 use crate::store::StoreError;
 use crate::store::error::check_options;
 
@@ -40,12 +41,13 @@ impl Target {
         let host = parsed.host_str().unwrap_or_default().to_owned();
         let by_option = |wanted: &str| parsed.query_pairs().any(|(key, _)| key == wanted);
         if database.is_empty() || database.contains('/') {
-            return Err(refuse(
+            return Err(refuse(Text::new(
                 "name the database at the end: postgres://USER:PASSWORD@HOST/DATABASE",
-            ));
+                "末尾须写数据库名：postgres://用户:密码@主机/数据库",
+            )));
         }
         if host.is_empty() && !by_option("host") && !by_option("socket") {
-            return Err(refuse("the host is missing"));
+            return Err(refuse(Text::new("the host is missing", "缺少主机名")));
         }
         let options = match dialect {
             Dialect::Postgres => POSTGRES_OPTIONS,
@@ -74,9 +76,10 @@ impl Target {
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         if path.is_empty() || path.contains(":memory:") || query.contains("mode=memory") {
-            return Err(refuse(
+            return Err(refuse(Text::new(
                 "name a file: sqlite:///var/lib/wx-jssdk/wx-jssdk.sqlite",
-            ));
+                "请写文件路径：sqlite:///var/lib/wx-jssdk/wx-jssdk.sqlite",
+            )));
         }
         check_options(query, SQLITE_OPTIONS)?;
         let create = match query {
@@ -126,23 +129,29 @@ pub(super) fn is_prefix(text: &str) -> bool {
 pub(super) fn prefix(prefix: &str) -> Result<&str, StoreError> {
     match is_prefix(prefix) {
         true => Ok(prefix),
-        false => Err(refuse(
+        false => Err(refuse(Text::new(
             "store.table_prefix must be at most 32 lower-case letters, digits and underscores",
-        )),
+            "store.table_prefix 应为小写字母、数字和下划线，至多 32 个字符",
+        ))),
     }
 }
 
 /// Returns an error that says what to write, and never what was written, which may contain a password.
-fn refuse(problem: &str) -> StoreError {
-    StoreError::Address {
-        problem: problem.to_owned(),
-    }
+fn refuse(problem: Text) -> StoreError {
+    StoreError::Address { problem }
 }
 
-const HOW: &str = "write postgres://USER:PASSWORD@HOST[:PORT]/DATABASE, mysql://… or mariadb://… of the same form, or \
-                   sqlite:///PATH; other signs than letters and digits in a password as %XX";
+const HOW: Text = Text::new(
+    "write postgres://USER:PASSWORD@HOST[:PORT]/DATABASE, mysql://… or mariadb://… of the same form, or \
+     sqlite:///PATH; other signs than letters and digits in a password as %XX",
+    "应写作 postgres://用户:密码@主机[:端口]/数据库，mysql:// 与 mariadb:// 写法相同，或 sqlite:///路径；\
+     密码中字母和数字以外的字符须写作 %XX",
+);
 
-const OPTIONS: &str = "an option after the question mark has a wrong value";
+const OPTIONS: Text = Text::new(
+    "an option after the question mark has a wrong value",
+    "问号之后的选项取值不对",
+);
 
 /// The options that sqlx reads from an address, each with its other spellings.
 const POSTGRES_OPTIONS: &[&str] = &[
