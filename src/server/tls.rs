@@ -278,10 +278,10 @@ impl Loaded {
     fn parse(files: &TlsSettings, (cert, key): &Pair) -> Result<Self, CertificateError> {
         let [cert, key] = [cert, key].map(|pem| without_mark(pem));
         let (cert_path, key_path) = (files.cert.display(), files.key.display());
-        let not_pem = |path: &Display<'_>, what| {
+        let not_pem = |path: &Display<'_>, en, zh| {
             CertificateError::new(
-                format!("{path} contains no {what} in PEM format"),
-                format!("文件中没有 PEM 格式的证书或私钥：{path}"),
+                format!("{path} contains no {en} in PEM format"),
+                format!("文件中没有 PEM 格式的{zh}：{path}"),
             )
         };
         let chain: Vec<_> = CertificateDer::pem_slice_iter(cert)
@@ -289,7 +289,7 @@ impl Loaded {
             .unwrap_or_default();
         let own = chain
             .first()
-            .ok_or_else(|| not_pem(&cert_path, "certificate"))?;
+            .ok_or_else(|| not_pem(&cert_path, "certificate", "证书"))?;
         let bad = |error| {
             CertificateError::new(
                 format!("{cert_path} contains a certificate that cannot be parsed: {error}"),
@@ -300,18 +300,41 @@ impl Loaded {
             .map_err(bad)?
             .tbs_certificate()
             .validity();
-        let key =
-            PrivateKeyDer::from_pem_slice(key).map_err(|_| not_pem(&key_path, "private key"))?;
-        let key = ring::sign::any_supported_type(&key).map_err(|error| {
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| match is_encrypted(key) {
+            true => CertificateError::new(
+                format!(
+                    "{key_path} contains an encrypted private key: decrypt it with openssl pkey -in {key_path} -out NEWFILE"
+                ),
+                format!(
+                    "私钥已加密，请先解密（openssl pkey -in {key_path} -out 新文件）：{key_path}"
+                ),
+            ),
+            false => not_pem(&key_path, "private key", "私钥"),
+        })?;
+        let key = ring::sign::any_supported_type(&key).map_err(|_| {
             CertificateError::new(
                 format!(
-                    "{key_path} contains a private key that cannot be used: {error}; use RSA, ECDSA or Ed25519"
+                    "{key_path} contains a private key that cannot be used: use RSA (2048 to 4096 bits), ECDSA (P-256 or P-384) or Ed25519"
                 ),
-                format!("私钥无法使用，请使用 RSA、ECDSA 或 Ed25519：{key_path}"),
+                format!(
+                    "私钥无法使用，请使用 RSA（2048 至 4096 位）、ECDSA（P-256 或 P-384）或 Ed25519：{key_path}"
+                ),
             )
         })?;
         let certified = CertifiedKey::new(chain, key);
+        let is_of_key = |certificate: &CertificateDer<'static>| {
+            let alone = CertifiedKey::new(vec![certificate.clone()], certified.key.clone());
+            alone.keys_match().is_ok()
+        };
         certified.keys_match().map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) if certified.cert.iter().any(is_of_key) => {
+                CertificateError::new(
+                    format!(
+                        "{cert_path} contains the certificates in the wrong order: put the server's certificate first"
+                    ),
+                    format!("证书链的顺序不对，请把与私钥对应的服务器证书放在最前面：{cert_path}"),
+                )
+            }
             rustls::Error::InconsistentKeys(_) => CertificateError::new(
                 format!("{cert_path} and {key_path} do not match: the key belongs to another certificate"),
                 format!("证书与私钥不匹配：{cert_path}、{key_path}"),
@@ -341,7 +364,7 @@ impl Loaded {
         let (from, until) = (self.from.utc(), self.until.utc());
         CertificateError::new(
             format!("{path} contains a certificate that is valid from {from} to {until}, not now"),
-            format!("证书不在有效期内：{path}"),
+            format!("证书的有效期为 {from} 至 {until}，目前不在有效期内：{path}"),
         )
     }
 
@@ -375,7 +398,22 @@ fn read(files: &TlsSettings) -> Result<Pair, CertificateError> {
             )
         })
     });
-    Ok((cert?, key?))
+    match (cert, key) {
+        (Err(CertificateError(cert)), Err(CertificateError(key))) if files.cert != files.key => {
+            Err(CertificateError::new(
+                format!("{}; {}", cert.en, key.en),
+                format!("{}；{}", cert.zh, key.zh),
+            ))
+        }
+        (cert, key) => Ok((cert?, key?)),
+    }
+}
+
+/// Returns whether a PEM file holds an encrypted private key, as PKCS #8 or in the older form.
+fn is_encrypted(key: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(key);
+    text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        || text.contains("Proc-Type: 4,ENCRYPTED")
 }
 
 /// Checks the certificate files for as long as the service runs. They are small and read whole: a file's

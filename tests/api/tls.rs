@@ -43,6 +43,17 @@ fn issue(days: i64) -> (String, String) {
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
+/// Of `openssl ecparam -name secp521r1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt`: a curve that ring lacks.
+const P521: &str = "-----BEGIN PRIVATE KEY-----
+MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIBDO9ZmvcwoEiyUEZ1
++v0mneQucyGqxSCoXHaA67T4aTj2GOm6FhkjydV1f61tCyWxSfVz02XNEYdNcw6H
+NlsuoP+hgYkDgYYABADteCS1wQcB9FBTmN0AqhZFhoref6D6BkKOmSO4Mmq2cS0P
+Fd9qM11qtsHzPrPrp6It8EVjooCWiDLasFQLZd8H5wEFTcGZemVxOfUyb235jDCW
+RsZ6FQmX8GLhzRLHQtc1f2xAgIy1g5Hk4bayHzWGdHTOgCbx9epNFmV+rMMH3cN7
+0Q==
+-----END PRIVATE KEY-----
+";
+
 /// A certificate that is valid between two days.
 fn issue_between((y, m, d): (i32, u8, u8), (to_y, to_m, to_d): (i32, u8, u8)) -> (String, String) {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -418,6 +429,44 @@ fn a_certificate_error_names_its_file_in_both_languages() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("public.crt cannot be read"), "{error}");
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_explained() {
+    let home = Home::new();
+    let (cert, key) = issue(90);
+    let words = |cert: &str, key: &str| {
+        home.write("public.crt", cert);
+        home.write("public.key", key);
+        let clock = Clock::manual(UnixTime(START));
+        let error = Certificate::load("server.tls", &home.files("public"), clock);
+        error.unwrap_err().to_string()
+    };
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let older = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,AA\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    for encrypted in [encrypted, older] {
+        let words = words(&cert, encrypted);
+        assert!(
+            words.contains("encrypted") && words.contains("openssl pkey"),
+            "{words}"
+        );
+    }
+    let words_of_p521 = words(&cert, P521);
+    assert!(words_of_p521.contains("P-256 or P-384"), "{words_of_p521}");
+    let reversed = words(&format!("{}{cert}", issue(90).0), &key);
+    assert!(reversed.contains("wrong order"), "{reversed}");
+}
+
+#[test]
+fn a_certificate_and_a_key_that_are_both_missing_are_both_named() {
+    let home = Home::new();
+    let error = Certificate::load("server.tls", &home.files("none"), Clock::system());
+    let words = error.unwrap_err().to_string();
+    assert!(
+        words.contains("none.crt cannot be read") && words.contains("none.key cannot be read"),
+        "{words}"
+    );
 }
 
 #[test]

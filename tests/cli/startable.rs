@@ -240,6 +240,8 @@ async fn check_names_a_certificate_that_clients_reject_now_or_soon() {
         assert_eq!(ended.code, code, "{days:?}: {}", ended.stderr);
         assert!(ended.stdout.contains(stdout), "{days:?}: {}", ended.stdout);
         assert!(ended.stderr.contains(stderr), "{days:?}: {}", ended.stderr);
+        let has_dates = ended.stderr.contains("证书的有效期为 20");
+        assert_eq!(has_dates, code == 2, "{days:?}: {}", ended.stderr);
         let warns = ended.stdout.contains("expires soon");
         assert_eq!(warns, stdout.contains("expires soon"), "{days:?}");
     }
