@@ -16,7 +16,10 @@ use crate::store::error::table_problem;
 #[non_exhaustive]
 pub enum StartupError {
     /// The port is in use, or binding it is not permitted.
-    #[error("{setting}: cannot listen on {address}: {error}{}", advice(error))]
+    #[error(
+        "{setting}: cannot listen on {address}: {error}{}",
+        advice(error, setting)
+    )]
     Listen {
         /// The setting or flag that names it.
         setting: &'static str,
@@ -153,13 +156,17 @@ pub(crate) fn too_few_threads(error: io::Error) -> io::Error {
     ))
 }
 
-fn advice(error: &io::Error) -> &'static str {
+fn advice(error: &io::Error, setting: &str) -> &'static str {
+    let is_admin = setting.contains("admin");
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             ". Another program uses this port: stop it, or choose another port (0 picks a free port)\n    端口已被占用：请停止占用它的程序，或换一个端口（0 表示自动选择）"
         }
         io::ErrorKind::PermissionDenied => {
             ". This user may not use ports below 1024: choose a higher port, behind nginx or Caddy\n    没有权限监听该端口：请使用 1024 以上的端口，前面放 nginx 或 Caddy"
+        }
+        io::ErrorKind::AddrNotAvailable if is_admin => {
+            ". This machine does not have this address: use 127.0.0.1 or an address of this machine in a private network; never expose it to the internet\n    本机没有这个地址：请使用 127.0.0.1 或本机的内网地址，切勿对公网开放"
         }
         io::ErrorKind::AddrNotAvailable => {
             ". This machine does not have this address: use 0.0.0.0 for all its addresses\n    本机没有这个地址：0.0.0.0 表示本机的所有地址"
@@ -233,6 +240,20 @@ mod tests {
         let problem = crate::error::Text::new("the host is missing", "缺少主机名");
         let advice = store_advice(&StoreError::Address { problem });
         assert_eq!(advice, "\n    store.url 无法使用：缺少主机名");
+    }
+
+    #[test]
+    fn the_admin_listener_is_never_advised_to_use_all_addresses() {
+        for (setting, uses_all) in [
+            ("server.listen", true),
+            ("server.admin_listen", false),
+            ("--admin-listen", false),
+        ] {
+            let error = io::ErrorKind::AddrNotAvailable.into();
+            let error = StartupError::listen(setting, "192.0.2.1:8081".parse().unwrap(), error);
+            let text = error.to_string();
+            assert_eq!(text.contains("0.0.0.0"), uses_all, "{text}");
+        }
     }
 
     #[test]
