@@ -162,6 +162,9 @@ fn advice(error: &io::Error, setting: &str) -> &'static str {
         io::ErrorKind::AddrInUse => {
             ". Another program uses this port: stop it, or choose another port (0 picks a free port)\n    端口已被占用：请停止占用它的程序，或换一个端口（0 表示自动选择）"
         }
+        io::ErrorKind::PermissionDenied if is_admin => {
+            ". This user may not use ports below 1024: choose a higher port\n    没有权限监听该端口：请使用 1024 以上的端口"
+        }
         io::ErrorKind::PermissionDenied => {
             ". This user may not use ports below 1024: choose a higher port, behind nginx or Caddy\n    没有权限监听该端口：请使用 1024 以上的端口，前面放 nginx 或 Caddy"
         }
@@ -243,16 +246,20 @@ mod tests {
     }
 
     #[test]
-    fn the_admin_listener_is_never_advised_to_use_all_addresses() {
+    fn the_advice_about_the_admin_listener_never_exposes_it() {
         for (setting, uses_all) in [
             ("server.listen", true),
             ("server.admin_listen", false),
             ("--admin-listen", false),
         ] {
-            let error = io::ErrorKind::AddrNotAvailable.into();
-            let error = StartupError::listen(setting, "192.0.2.1:8081".parse().unwrap(), error);
-            let text = error.to_string();
+            let failed = |kind: io::ErrorKind| {
+                let address = "192.0.2.1:81".parse().unwrap();
+                StartupError::listen(setting, address, kind.into()).to_string()
+            };
+            let text = failed(io::ErrorKind::AddrNotAvailable);
             assert_eq!(text.contains("0.0.0.0"), uses_all, "{text}");
+            let text = failed(io::ErrorKind::PermissionDenied);
+            assert_eq!(text.contains("nginx"), uses_all, "{text}");
         }
     }
 
