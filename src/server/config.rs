@@ -130,7 +130,7 @@ pub struct Settings {
     pub accounts: Vec<(String, Account)>,
     /// `[platforms.NAME]`, sorted by name.
     pub platforms: Vec<PlatformSettings>,
-    /// Configuration files that hold a secret and are readable by every user of the machine.
+    /// Files that hold a secret, of the configuration or of a secret itself, and are readable by every user of the machine.
     pub exposed: Vec<PathBuf>,
 }
 
@@ -284,6 +284,8 @@ impl Settings {
         base: &Path,
         problems: &mut Problems,
     ) -> Option<Self> {
+        let mut exposed = Vec::new();
+        warnings::add_exposed(&table, base, &mut exposed);
         let mut root = Section::root(table);
         let mut server = root.section("server", problems);
         let api_keys = server.tables("api_keys", problems);
@@ -308,7 +310,6 @@ impl Settings {
         let section = root.named_sections("accounts", problems);
         let are_sections = section.has_only_sections();
         let mut entries = accounts::in_file(section, base, problems);
-        let mut exposed = Vec::new();
         let is_read = match root.file_path("accounts_dir", problems).as_deref() {
             None => false,
             Some("") => true,

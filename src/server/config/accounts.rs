@@ -87,6 +87,9 @@ pub(super) fn add_directory(
         if has_secret && warnings::is_exposed(&file) {
             exposed.push(file);
         }
+        if let Ok(table) = &table {
+            warnings::add_exposed(table, directory, exposed);
+        }
         // Keep an account that cannot be read: references to its name are still correct.
         let mut section = Section::file(path, table.ok());
         if let Some(entry) = variables.remove(&name) {

@@ -4,7 +4,7 @@
 //! other, and `api_keys`, a list. `section` and its callers validate keys and values.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
@@ -78,6 +78,19 @@ pub(super) fn holds_secret(table: &Map<String, Value>) -> bool {
 pub(super) fn has_secret(section: &Map<String, Value>) -> bool {
     let mut values = SECRETS.iter().filter_map(|key| section.get(*key));
     values.any(|value| !value.to_string().is_empty())
+}
+
+/// Adds the files of secrets that a table and its sections name, relative to `base`.
+pub(super) fn secret_files(table: &Map<String, Value>, base: &Path, files: &mut Vec<PathBuf>) {
+    for (key, value) in table {
+        match &value.kind {
+            ValueKind::Table(section) => secret_files(section, base, files),
+            ValueKind::String(file) if key.ends_with("_file") && !file.is_empty() => {
+                files.push(base.join(file));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Returns the names of the sections and lists of sections in a table.

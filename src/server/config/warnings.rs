@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use config::{Map, Value};
 
 use super::redact::quoted;
-use super::{Problem, Problems, Settings, StoreKind};
+use super::{Problem, Problems, Settings, StoreKind, layers};
 use crate::account::{Account, Platform};
 use crate::actix::API_KEY_PREFIX;
 
@@ -179,6 +181,17 @@ impl Settings {
             );
         }
     }
+}
+
+/// Adds the files of secrets in a table that every user of the machine can read. Container runtimes put a
+/// container's own into /run/secrets.
+pub(super) fn add_exposed(table: &Map<String, Value>, base: &Path, exposed: &mut Vec<PathBuf>) {
+    let mut files = Vec::new();
+    layers::secret_files(table, base, &mut files);
+    files.retain(|file| !file.starts_with("/run/secrets") && is_exposed(file));
+    files.sort();
+    files.dedup();
+    exposed.extend(files);
 }
 
 /// Returns whether every user of the machine can read the file. Access for a group may be intended.

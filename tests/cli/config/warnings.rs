@@ -183,7 +183,9 @@ fn exposed_with(lines: &str, main: &str, mode: u32, account_mode: u32) -> Vec<St
         format!("app_id = \"wx0123456789abcde0\"\n{lines}\njs_safe_domains = [\"example.com\"]\n");
     fs::write(&other, text).unwrap();
     fs::write(&file, format!("accounts_dir = \"accounts.d\"\n{main}")).unwrap();
-    fs::write(home.path().join("main.secret"), SECRET).unwrap();
+    let secret = home.path().join("main.secret");
+    fs::write(&secret, SECRET).unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
     fs::set_permissions(&other, Permissions::from_mode(account_mode)).unwrap();
     let settings = Settings::load(Some(&file)).unwrap_or_else(|problems| panic!("{problems}"));
@@ -204,6 +206,34 @@ fn a_world_readable_file_with_a_secret_is_warned_about() {
     assert_eq!(exposed(MAIN, 0o640, 0o644), ["other.toml"]);
     assert_eq!(exposed(MAIN, 0o604, 0o604), ["wx-jssdk.toml", "other.toml"]);
     assert_eq!(exposed(MAIN, 0o600, 0o640), [""; 0]);
+}
+
+#[test]
+fn a_world_readable_secret_file_is_warned_about() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("accounts.d")).unwrap();
+    let (main, other) = ("main.secret", "accounts.d/other.secret");
+    for name in [main, other] {
+        fs::write(home.path().join(name), SECRET).unwrap();
+    }
+    let text = |id: &str, file: &str| {
+        format!("app_id = \"{id}\"\nsecret_file = \"{file}\"\njs_safe_domains = [\"a.com\"]\n")
+    };
+    let account = text("wx0123456789abcde0", "other.secret");
+    fs::write(home.path().join("accounts.d/other.toml"), account).unwrap();
+    let account = text("wx0123456789abcdef", main);
+    let text = format!("accounts_dir = \"accounts.d\"\n[accounts.main]\n{account}");
+    let file = home.path().join("wx-jssdk.toml");
+    fs::write(&file, text).unwrap();
+    for (mode, expected) in [(0o640, &[][..]), (0o644, &[main, other])] {
+        for name in [main, other] {
+            fs::set_permissions(home.path().join(name), Permissions::from_mode(mode)).unwrap();
+        }
+        let settings = Settings::load(Some(&file)).unwrap_or_else(|problems| panic!("{problems}"));
+        let expected: Vec<_> = expected.iter().map(|name| home.path().join(name)).collect();
+        assert_eq!(settings.exposed, expected);
+        assert_eq!(paths_of(&settings).len(), expected.len());
+    }
 }
 
 #[test]
