@@ -100,11 +100,13 @@ impl Section {
             Some(ValueKind::Array(values)) => {
                 let header = format!("[[{path}]]");
                 let of = |(at, value): (usize, Value)| {
-                    let path = match environments_name(&value) {
+                    let place = match environments_name(&value) {
                         Some(name) => format!("{path}.{name}"),
                         None => format!("{path}[{at}]"),
                     };
-                    Self::of(path, Some(value), &header, problems)
+                    let mut section = Self::of(place, Some(value), &header, problems);
+                    section.note_variables(&path);
+                    section
                 };
                 values
                     .into_iter()
@@ -122,6 +124,19 @@ impl Section {
                 Vec::new()
             }
         }
+    }
+
+    /// Notes the keys of a list's entry that the environment set: problems of these name the entry, as variables do.
+    fn note_variables(&mut self, list: &str) {
+        let Some(name) = self.table.get("name").map(ToString::to_string) else {
+            return;
+        };
+        let variables = self
+            .table
+            .iter()
+            .filter(|(_, value)| value.origin().is_some());
+        let from = variables.map(|(key, _)| (key.clone(), join(list, &name)));
+        self.from.extend(from);
     }
 
     /// Returns whether this key exists, own or inherited.

@@ -350,6 +350,23 @@ fn an_api_key_in_the_environment_changes_the_files_key_of_that_name() {
 }
 
 #[test]
+fn a_variable_of_an_api_key_in_the_file_is_named_in_its_problems() {
+    let text = format!(
+        "[[server.api_keys]]\nname = \"Crm\"\nsha256 = \"{}\"\n{MAIN}",
+        hash("a")
+    );
+    for key in ["sha256", "kindz"] {
+        let name = format!("WX_JSSDK__SERVER__API_KEYS__CRM__{}", key.to_uppercase());
+        let result = read_with(&text, &[(name.as_str(), "x")]);
+        let what = only(&format!("server.api_keys.Crm.{key}"), result);
+        assert!(
+            what.contains(&format!("(from the environment: {name})")),
+            "{what}"
+        );
+    }
+}
+
+#[test]
 fn mistakes_in_an_api_key_of_the_environment_are_reported_by_its_name() {
     for (variable, path) in [
         ("CRM__SHA256", "server.api_keys.crm.sha256"),
