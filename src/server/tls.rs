@@ -178,10 +178,7 @@ impl Certificate {
     fn apply_if_changed(&self, found: Result<Pair, CertificateError>, is_requested: bool) -> bool {
         let inner = &*self.0;
         let mut last = inner.last.lock();
-        let seen = found
-            .as_ref()
-            .map(Clone::clone)
-            .map_err(ToString::to_string);
+        let seen = found.clone().map_err(|error| error.to_string());
         let now = inner.clock.wall();
         let loaded = if seen == last.seen {
             match last.early.take_if(|early| early.is_good(now)) {

@@ -123,7 +123,10 @@ pub(super) fn check_options(query: &str, known: &[&str]) -> Result<(), StoreErro
     };
     let known = known.join(", ");
     let problem = match known.as_str() {
-        "" => Text::owned(format!("{which_en}: remove it"), format!("{which_zh}：请删除")),
+        "" => Text::owned(
+            format!("{which_en}: remove it"),
+            format!("{which_zh}：请删除"),
+        ),
         _ => Text::owned(
             format!("{which_en}; known options: {known}"),
             format!("{which_zh}；可用的选项：{known}"),

@@ -49,8 +49,12 @@ async fn reload_now(request: &HttpRequest, status: &StatusState) -> Result<Reloa
     let key = admit_unlimited(request, &status.reloader.keys)?;
     tracing::info!(key, "reload requested");
     let answer = status.reloader.request().await;
-    let (result, certificates) =
-        answer.unwrap_or_else(|| (Err(without_configuration()), ReloadedCertificates::default()));
+    let (result, certificates) = answer.unwrap_or_else(|| {
+        (
+            Err(without_configuration()),
+            ReloadedCertificates::default(),
+        )
+    });
     let report = match result {
         Ok(reloaded) => applied(reloaded),
         Err(problems) => refused(problems, status.reloader.names().len()),
