@@ -20,7 +20,7 @@ mod key_lockout;
 #[cfg_attr(not(feature = "server"), allow(dead_code))] // the gateway has other calls
 mod keys;
 mod limit;
-#[cfg(feature = "diagnose")]
+#[cfg_attr(not(feature = "diagnose"), allow(dead_code))]
 pub(crate) mod own_thread;
 mod problem;
 mod public;

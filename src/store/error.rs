@@ -99,7 +99,7 @@ impl StoreError {
 
 /// Refuses an option of an address that is not a known one. Drivers ignore it or log its value: if it is misspelt,
 /// TLS stays off. Names the option, unless it has no value and may be one itself.
-#[cfg(feature = "shared-store")]
+#[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
 pub(super) fn check_options(query: &str, known: &[&str]) -> Result<(), StoreError> {
     let is_known = |name: &str| {
         known.contains(&name) || (known.contains(&"options") && name.starts_with("options["))
