@@ -323,7 +323,15 @@ impl Shared {
         caller: &Caller,
     ) -> Result<(), Refusal> {
         let (key, called) = (&caller.key.name, path.as_str().trim_end_matches('/'));
-        let forbidden = forbidden(system_of(&caller.account));
+        let system = system_of(&caller.account);
+        let forbidden = forbidden(system);
+        if system == System::Qyapi && !path.is_of_wecom() {
+            // WeCom's own answer is a 404 without an errcode, which SDKs take for success.
+            let what = format!(
+                "this account is an app of WeCom, which has no path {called}: name an official account or a mini program, in the base URL or with appid"
+            );
+            return Err(Refusal::because(forbidden, what));
+        }
         let is_platform_call =
             path.takes_component_secret() && caller.account.platform() == Platform::Component;
         let has_secret = is_platform_call || !caller.account.has_no_app_secret();

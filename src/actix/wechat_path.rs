@@ -69,6 +69,11 @@ impl<'a> WechatPath<'a> {
         self.without_slash().eq_ignore_ascii_case(path)
     }
 
+    /// Returns whether WeCom may have the path: all of its paths are below `/cgi-bin/`, and carry no AppSecret.
+    pub(crate) fn is_of_wecom(self) -> bool {
+        self.is_below("/cgi-bin") && self.secret_parameter().is_none()
+    }
+
     /// Returns whether the path is below `/sns/`, where `access_token` is the user's token.
     pub(crate) fn is_user_api(self) -> bool {
         self.is_below("/sns")

@@ -115,6 +115,31 @@ async fn malformed_paths_are_refused_with_an_errcode() {
 }
 
 #[tokio::test]
+async fn paths_that_wecom_does_not_have_are_refused_with_an_errcode() {
+    let world = World::new().await;
+    let reset = "/cgi-bin/clear_quota/v2";
+    for request in [
+        get(format!(
+            "/wx/corp/sns/jscode2session?secret={KEY}&js_code=c"
+        )),
+        get(format!(
+            "/sns/oauth2/access_token?appid={CORP}&secret={KEY}&code=c"
+        )),
+        get(format!("/wx/corp/wxa/getwxacode?access_token={KEY}")),
+        post(format!("/datacube/getusersummary?corpid={CORP}")).bearer(KEY),
+        get(format!("/wx/corp{reset}")).bearer(VIRTUAL_KEY),
+    ] {
+        let answer = world.send(request).await;
+        refused(&answer, 48002, "WeCom, which has no path");
+        assert_eq!(answer.header("error-code"), Some("48002"));
+    }
+    assert_eq!(world.passed_on().await, 0);
+    let metrics = world.send(get("/metrics")).await.text;
+    let series = "wx_jssdk_gateway_calls_total{account=\"corp\",path=\"/wxa/getwxacode\",outcome=\"refused\"} ";
+    assert_eq!(value(&metrics, series), Some(1));
+}
+
+#[tokio::test]
 async fn methods_other_than_get_head_and_post_are_refused() {
     let world = World::new().await;
     for method in ["PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO"] {
