@@ -29,7 +29,7 @@ use actix_web::http::{Method, StatusCode};
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
 
-use self::caller::{Caller, UserTokens};
+use self::caller::{APP_IDS, Caller, UserTokens};
 pub(crate) use self::connections::Connections;
 use self::key_limits::KeyLimits;
 use self::outgoing_request::Query;
@@ -231,6 +231,13 @@ impl<'a> Incoming<'a> {
         self.request.uri().query().unwrap_or_default()
     }
 
+    /// Returns whether the query names the account by its corp.
+    fn names_corp(&self) -> bool {
+        let query = Query(self.query());
+        let named = APP_IDS.iter().find(|name| query.get(name).is_some());
+        named == Some(&"corpid")
+    }
+
     /// Returns the system whose token the query carries, as far as the form of a token shows it.
     fn system_of_token(&self) -> System {
         // WeCom has no other paths.
@@ -381,13 +388,16 @@ impl Shared {
         Refusal::because(forbidden(self.system(None, incoming)), what)
     }
 
-    /// Returns the system whose error format applies: the account's, else the one that all accounts have, else
-    /// that of the token.
+    /// Returns the system whose error format applies: the account's, else that of a corp in the query, else the one
+    /// that all accounts have, else that of the token.
     fn system(&self, account: Option<&str>, incoming: &Incoming<'_>) -> System {
         let accounts = self.broker.accounts();
         if let Some(name) = account.or(incoming.base.as_deref()) {
             let found = accounts.get(name);
             return found.map_or(System::Weixin, |(_, account)| system_of(account));
+        }
+        if incoming.names_corp() {
+            return System::Qyapi;
         }
         let mut systems = accounts.iter().map(|(_, account)| system_of(account));
         let first = systems.next().unwrap_or(System::Weixin);

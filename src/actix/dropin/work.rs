@@ -80,7 +80,11 @@ fn account(
         .filter(|name| is_base(request, name))
         .collect();
     if meant.is_empty() {
-        return Err(wire_errors::WORK_BAD_AGENTID.into());
+        let refusal = Refusal::because(
+            wire_errors::WORK_BAD_AGENTID,
+            "wx-jssdk has no app of this corp with this agentid, or the base URL names another account",
+        );
+        return Err(Refusal::unknown_app(broker, refusal));
     }
     let mut opened = meant
         .into_iter()

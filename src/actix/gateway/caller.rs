@@ -13,17 +13,18 @@ use serde_json::Value;
 use super::super::dropin::reply::Refusal;
 use super::super::dropin::{
     account_of_token, app_secret_refusal, dead_token, key_in_headers, key_in_tokens_place,
-    owner_of_token,
+    owner_of_token, system_of,
 };
 use super::super::keys::authentication::Presenter;
 use super::super::keys::call_policy::CallRight;
 use super::super::keys::{ApiKey, ApiKeys, virtual_token};
 use super::outgoing_request::Query;
 use super::{Incoming, Shared};
-use crate::account::{Account, Platform};
+use crate::account::Account;
 use crate::actix::WechatPath;
 use crate::broker::Accounts;
 use crate::credential::KeyId;
+use crate::error::System;
 use crate::error::codes::wire_errors;
 
 /// An authorised caller.
@@ -85,10 +86,8 @@ impl Shared {
         }
         let query = Query(incoming.query());
         if let Some(key) = key_in_headers(self.presenter(incoming), &self.broker, keys)? {
-            let is_named = incoming.base.is_some()
-                || ["appid", "corpid", "component_appid"]
-                    .iter()
-                    .any(|name| query.get(name).is_some());
+            let is_named =
+                incoming.base.is_some() || APP_IDS.iter().any(|name| query.get(name).is_some());
             let owner = match key.only_account(&self.broker.accounts()) {
                 None if !is_named => self.owner_of_presented_token(path, keys, &query).await,
                 _ => None,
@@ -190,27 +189,63 @@ impl Shared {
         if let Some(name) = &incoming.base {
             return self.caller(incoming, key, name, &accounts);
         }
-        let id = |name: &str| {
-            let id = query.get(name).map(std::borrow::Cow::into_owned);
-            id.or_else(|| text_in(secret_body?, name))
-        };
-        let app_id = id("component_appid").or_else(|| id("appid"));
-        if let Some(app_id) = app_id.or_else(|| id("corpid")) {
-            let agent_id = query.get("agentid").and_then(|agent| agent.parse().ok());
-            let found = accounts.all_of_app(&app_id, agent_id).into_iter();
-            let mut opened = found.filter(|(name, _)| key.opens_account(name));
-            let (name, account) = opened
-                .next()
-                .ok_or_else(|| Refusal::unknown_app(&self.broker, wire_errors::BAD_APPID))?;
-            if matches!(account.platform(), Platform::Work { .. }) && opened.next().is_some() {
-                return Err(wire_errors::WORK_WHICH_AGENT.into());
-            }
+        let named = APP_IDS.into_iter().find_map(|parameter| {
+            let id = query.get(parameter).map(std::borrow::Cow::into_owned);
+            let id = id.or_else(|| text_in(secret_body?, parameter))?;
+            Some((parameter, id))
+        });
+        if let Some((parameter, id)) = named {
+            let agent_id = query.get("agentid");
+            let named = (parameter, id.as_str());
+            let name = self.app_of_key(&accounts, key, named, agent_id.as_deref())?;
             return self.caller(incoming, key, name, &accounts);
         }
         let owner = owner.as_deref().filter(|name| key.opens_account(name));
         let only = key.only_account(&accounts);
         let name = only.or(owner).ok_or_else(|| Refusal::which_account(key))?;
         self.caller(incoming, key, name, &accounts)
+    }
+
+    /// Returns the name of the account with this ID that the key opens: a parameter of [`APP_IDS`] and its value.
+    /// The errors do not say whether there is another account.
+    fn app_of_key<'a>(
+        &self,
+        accounts: &'a Accounts,
+        key: &ApiKey,
+        (parameter, id): (&str, &str),
+        agent_id: Option<&str>,
+    ) -> Result<&'a str, Refusal> {
+        let unopened = |error, what: &str, parameter: &str| {
+            let what = format!(
+                "the API key \"{}\" opens no {what} with this {parameter}, see its accounts in server.api_keys",
+                key.name
+            );
+            Refusal::unknown_app(&self.broker, Refusal::because(error, what))
+        };
+        let found = accounts.all_of_app(id, None).into_iter();
+        let mut opened = found.filter(|(name, _)| key.opens_account(name));
+        let Some((name, account)) = opened.next() else {
+            let error = match parameter {
+                "corpid" => wire_errors::WORK_BAD_CORPID,
+                _ => wire_errors::BAD_APPID,
+            };
+            return Err(unopened(error, "account", parameter));
+        };
+        if system_of(account) == System::Weixin {
+            return Ok(name);
+        }
+        let is_meant = |agent: u64| agent_id.is_none_or(|agent_id| agent_id.parse() == Ok(agent));
+        let mut apps = accounts
+            .of_corp(id)
+            .filter(|(name, agent)| key.opens_account(name) && is_meant(*agent));
+        match (apps.next(), apps.next()) {
+            (Some((name, _)), None) => Ok(name),
+            (Some(_), Some(_)) => Err(wire_errors::WORK_WHICH_AGENT.into()),
+            (None, _) => {
+                let error = wire_errors::WORK_BAD_AGENTID;
+                Err(unopened(error, "app of the corp", "agentid"))
+            }
+        }
     }
 
     /// Returns the key and the name of the account with which the user of this call logged in here.
@@ -288,6 +323,9 @@ impl Caller {
         }
     }
 }
+
+/// The query parameters that name an account's app. The first of them in a query decides.
+pub(super) const APP_IDS: [&str; 3] = ["component_appid", "appid", "corpid"];
 
 /// Returns the key that a token stands for: one that was given it and may make the call, or else any that
 /// was. Where other keys may have been given this account's token too, each that gets it counts: its holder

@@ -95,10 +95,11 @@ async fn the_key_or_else_the_agentid_selects_the_app_of_the_corp() {
         .await
         .refused(40001);
     for agent in ["1000004", "sales", "-1"] {
-        world
+        let errmsg = world
             .get(&format!("{}&agentid={agent}", token_call(CORP, KEY)))
             .await
             .refused(40056);
+        assert!(errmsg.contains("no app of this corp"), "{errmsg}");
     }
 }
 

@@ -150,10 +150,37 @@ async fn a_corpid_means_the_app_of_the_corp_that_the_key_opens() {
         world.send(get(target).bearer(key))
     };
     assert_eq!(errcode(&call(MINI_KEY, "").await), 0);
-    refused(&call(MINI_KEY, "&agentid=8").await, 40013, "");
-    refused(&call(KEY, "").await, 41011, "add agentid=");
     assert_eq!(errcode(&call(KEY, "&agentid=8").await), 0);
-    refused(&call(CRM_KEY, "").await, 40013, "");
+    let no_app = "no app of the corp with this agentid, see its accounts";
+    for (key, more, code, word) in [
+        (MINI_KEY, "&agentid=8", 40056, no_app),
+        (MINI_KEY, "&agentid=abc", 40056, no_app),
+        (KEY, "&agentid=9", 40056, no_app),
+        (KEY, "&agentid=abc", 40056, no_app),
+        (KEY, "", 41011, "add agentid="),
+        (
+            CRM_KEY,
+            "",
+            40013,
+            "\"crm\" opens no account with this corpid",
+        ),
+    ] {
+        let answer = call(key, more).await;
+        refused(&answer, code, word);
+        let header = answer.header("error-code").map(str::to_owned);
+        assert_eq!(header, Some(code.to_string()), "WeCom's form");
+    }
+    assert_eq!(errcode(&call(MINI_KEY, "&agentid=7").await), 0);
+    let unnamed = world.send(get("/cgi-bin/user/list?corpid=x")).await;
+    refused(&unnamed, 41001, "access_token missing");
+    assert_eq!(unnamed.header("error-code"), Some("41001"));
+    for parameter in ["appid", "component_appid"] {
+        let target = format!("/cgi-bin/user/list?{parameter}={MINI}");
+        let answer = world.send(get(target).bearer(CRM_KEY)).await;
+        let word = format!("opens no account with this {parameter}");
+        refused(&answer, 40013, &word);
+        assert_eq!(answer.header("error-code"), None);
+    }
 }
 
 #[tokio::test]
