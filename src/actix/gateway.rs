@@ -41,7 +41,7 @@ use super::dropin::{BaseAccount, forbidden, system_of};
 use super::key_lockout::KeyLockout;
 use super::keys::call_policy::CallRight;
 use super::keys::{API_KEY_PREFIX, ApiKeys, virtual_token};
-use super::wechat_path::WechatPath;
+use super::wechat_path::{WechatPath, base_accounts};
 use crate::account::Platform;
 use crate::broker::Broker;
 use crate::error::System;
@@ -143,13 +143,7 @@ impl Gateway {
                 path.is_known() && !path.is_issued_here() && !path.has_secret_in_body()
             })
         };
-        match path.trim_start_matches('/').strip_prefix("wx/") {
-            None => may_upload(path),
-            Some(base) => {
-                let mut ends = base.match_indices('/').take(2);
-                ends.any(|(end, _)| may_upload(&base[end..]))
-            }
-        }
+        may_upload(path) || base_accounts(path).any(|(_, rest)| may_upload(rest))
     }
 
     /// Passes a call on, and says what the log and the metrics show of it. `connections` are the worker's.
@@ -388,13 +382,18 @@ impl Shared {
         Refusal::because(forbidden(self.system(None, incoming)), what)
     }
 
-    /// Returns the system whose error format applies: the account's, else that of a corp in the query, else the one
+    /// Returns the system whose error format applies: the account's, else WeCom for a corp in the query, else the one
     /// that all accounts have, else that of the token.
     fn system(&self, account: Option<&str>, incoming: &Incoming<'_>) -> System {
         let accounts = self.broker.accounts();
-        if let Some(name) = account.or(incoming.base.as_deref()) {
-            let found = accounts.get(name);
-            return found.map_or(System::Weixin, |(_, account)| system_of(account));
+        // A malformed path still has its base URL.
+        let malformed = base_accounts(incoming.request.uri().path()).map(|(name, _)| name);
+        let named = account.or(incoming.base.as_deref()).into_iter();
+        let found = named
+            .chain(malformed)
+            .find_map(|name| accounts.get(name).ok());
+        if let Some((_, account)) = found {
+            return system_of(account);
         }
         if incoming.names_corp() {
             return System::Qyapi;

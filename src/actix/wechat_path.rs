@@ -148,6 +148,15 @@ impl<'a> WechatPath<'a> {
     }
 }
 
+/// Returns the accounts that a base URL `http://…/wx/{account}` at the start of this path may name, each with the
+/// rest of the path: an account of an open platform has two segments.
+pub(super) fn base_accounts(path: &str) -> impl Iterator<Item = (&str, &str)> {
+    let base = path.trim_start_matches('/').strip_prefix("wx/");
+    let base = base.unwrap_or_default();
+    let ends = base.match_indices('/').take(2);
+    ends.map(move |(end, _)| base.split_at(end))
+}
+
 /// The longest path of WeChat has some 70 bytes.
 const MAX_PATH: usize = 256;
 

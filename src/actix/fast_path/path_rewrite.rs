@@ -4,8 +4,8 @@
 use actix_http::{HttpMessage as _, Request};
 use actix_web::http::uri::PathAndQuery;
 
-use crate::actix::WechatPath;
 use crate::actix::dropin::BaseAccount;
+use crate::actix::wechat_path::{WechatPath, base_accounts};
 
 /// Rewrites the path of a call that is meant for WeChat. SDKs double the slash if their base URL ends in one;
 /// a base URL `http://…/wx/{account}` names the account, which is kept as [`BaseAccount`]. The account of an open
@@ -13,19 +13,13 @@ use crate::actix::dropin::BaseAccount;
 pub(super) fn rewrite_base_url(request: &mut Request) {
     let uri = &request.head().uri;
     let path = uri.path();
-    if !path.starts_with("//") && !path.starts_with(BASE) {
+    if !path.starts_with("//") && !path.starts_with("/wx/") {
         return;
     }
-    let single = format!("/{}", path.trim_start_matches('/'));
     let is_known = |path: &str| WechatPath::parse(path).is_some_and(WechatPath::is_known);
-    let base = single.strip_prefix(BASE);
-    let ends = base.iter().flat_map(|base| base.match_indices('/')).take(2);
-    let named = ends
-        .filter_map(|(end, _)| base?.split_at_checked(end))
-        .find(|(_, rest)| is_known(rest));
-    let (account, rest) = match named {
+    let (account, rest) = match base_accounts(path).find(|(_, rest)| is_known(rest)) {
         Some((account, rest)) => (Some(account.to_owned()), rest),
-        None if base.is_none() && is_known(&single) => (None, &*single),
+        None if is_known(path) => (None, path),
         None => return,
     };
     let rest = rest.trim_start_matches('/');
@@ -56,6 +50,3 @@ pub(super) fn cut_long_path(request: &mut Request) {
 
 /// Longer than the path of any route, percent-encoded: a callback path of the configuration has 200 characters.
 const MAX_PATH: usize = 1_024;
-
-/// The start of a base URL's path that names an account.
-const BASE: &str = "/wx/";

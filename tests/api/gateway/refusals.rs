@@ -104,6 +104,12 @@ async fn malformed_paths_are_refused_with_an_errcode() {
     ] {
         let answer = world.send(get(format!("{path}?access_token={KEY}"))).await;
         refused(&answer, 40066, "no such path");
+        assert_eq!(answer.header("error-code"), None);
+    }
+    for path in ["cgi-bin//x", "cgi-bin/%2e%2e/x", "foo"] {
+        let answer = world.send(get(format!("/wx/corp/{path}"))).await;
+        refused(&answer, 40066, "no such path");
+        assert_eq!(answer.header("error-code"), Some("40066"), "WeCom's form");
     }
     assert_eq!(world.passed_on().await, 0);
     for foreign in ["/foo", "/wx/main", "/cgi-binx/y"] {
