@@ -221,13 +221,13 @@ impl<'a> Incoming<'a> {
         self.request.headers()
     }
 
-    fn query(&self) -> &'a str {
-        self.request.uri().query().unwrap_or_default()
+    fn query(&self) -> Query<'a> {
+        Query(self.request.uri().query().unwrap_or_default())
     }
 
     /// Returns whether the query names the account by its corp.
     fn names_corp(&self) -> bool {
-        let query = Query(self.query());
+        let query = self.query();
         let named = APP_IDS.iter().find(|name| query.get(name).is_some());
         named == Some(&"corpid")
     }
@@ -236,7 +236,7 @@ impl<'a> Incoming<'a> {
     fn system_of_token(&self) -> System {
         // WeCom has no other paths.
         let is_shared = self.request.uri().path().starts_with("/cgi-bin/");
-        let token = Query(self.query()).get("access_token");
+        let token = self.query().get("access_token");
         match token.filter(|_| is_shared) {
             Some(token) if !is_of_weixin(&token) => System::Qyapi,
             _ => System::Weixin,

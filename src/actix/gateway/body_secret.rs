@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::dropin::reply::Refusal;
 use super::forward::Call;
-use super::outgoing_request::{self, Query};
+use super::outgoing_request;
 use super::request_body::Body;
 
 impl Call<'_> {
@@ -31,9 +31,9 @@ impl Call<'_> {
         members.insert(parameter.to_owned(), secret.into());
         let body = Value::Object(members).to_string();
         // Some SDKs send it in both places.
-        let query = match Query(self.incoming.query()).get(parameter) {
+        let query = match self.incoming.query().get(parameter) {
             Some(_) => self.query(None),
-            None => self.incoming.query().to_owned(),
+            None => self.incoming.query().0.to_owned(),
         };
         Ok((query, Body::Whole(body.into(), None)))
     }

@@ -1,6 +1,7 @@
 //! Who calls, and for which account: found from an API key, a token that this server handed out, or a user's
 //! token from a login through this server.
 
+use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use super::super::dropin::{
 use super::super::keys::authentication::Presenter;
 use super::super::keys::call_policy::CallRight;
 use super::super::keys::{ApiKey, ApiKeys, virtual_token};
-use super::outgoing_request::Query;
 use super::{Incoming, Shared};
 use crate::account::Account;
 use crate::actix::WechatPath;
@@ -84,18 +84,12 @@ impl Shared {
         if let Some(name) = &incoming.base {
             self.broker.look_for_authorizer(name).await;
         }
-        let query = Query(incoming.query());
         if let Some(key) = key_in_headers(self.presenter(incoming), &self.broker, keys)? {
-            let is_named =
-                incoming.base.is_some() || APP_IDS.iter().any(|name| query.get(name).is_some());
-            let owner = match key.only_account(&self.broker.accounts()) {
-                None if !is_named => self.owner_of_presented_token(path, keys, &query).await,
-                _ => None,
-            };
-            return self.of_key(incoming, key, &query, secret_body, owner);
+            return self.of_key(incoming, path, keys, key, secret_body).await;
         }
+        let query = incoming.query();
         if let Some(parameter) = path.secret_parameter() {
-            let secret = query.get(parameter).map(std::borrow::Cow::into_owned);
+            let secret = query.get(parameter).map(Cow::into_owned);
             let secret = secret.or_else(|| text_in(secret_body?, parameter));
             let secret = secret.ok_or(wire_errors::NO_SECRET)?;
             let Some(key) = self.presenter(incoming).find(keys, &secret)? else {
@@ -104,11 +98,11 @@ impl Shared {
                 let refusal = app_secret_refusal(presenter, &self.broker, &secret, error);
                 return Err(refusal.unwrap_or_else(|| error.into()));
             };
-            return self.of_key(incoming, key, &query, secret_body, None);
+            return self.of_key(incoming, path, keys, key, secret_body).await;
         }
         let parameters = path.token_parameters();
         if parameters.is_empty() {
-            return self.of_user(incoming, keys, &query);
+            return self.of_user(incoming, keys);
         }
         let token = parameters.iter().find_map(|name| query.get(name));
         let token = token.ok_or_else(|| {
@@ -117,7 +111,7 @@ impl Shared {
                 "send an API key of wx-jssdk, or what its /cgi-bin/token returned",
             )
         })?;
-        self.of_token(incoming, path, keys, &token, &query).await
+        self.of_token(incoming, path, keys, &token).await
     }
 
     async fn of_token(
@@ -126,10 +120,9 @@ impl Shared {
         path: WechatPath<'_>,
         keys: &ApiKeys,
         token: &str,
-        query: &Query<'_>,
     ) -> Result<Caller, Refusal> {
         if let Some(key) = key_in_tokens_place(self.presenter(incoming), keys, token)? {
-            return self.of_key(incoming, key, query, None, None);
+            return self.of_key(incoming, path, keys, key, None).await;
         }
         let accounts = self.broker.accounts();
         if let Some((key, name)) = virtual_token::open(token, keys, &accounts) {
@@ -162,35 +155,37 @@ impl Shared {
     /// Returns the name of the account whose token, of WeChat, of a user or a virtual one, stands beside an API key.
     async fn owner_of_presented_token(
         &self,
+        incoming: &Incoming<'_>,
         path: WechatPath<'_>,
         keys: &ApiKeys,
-        query: &Query<'_>,
     ) -> Option<String> {
         let parameters = path.token_parameters();
         if parameters.is_empty() {
-            let (_, name) = self.owner_of_users_token(query)?;
+            let (_, name) = self.owner_of_users_token(incoming)?;
             return Some(name);
         }
+        let query = incoming.query();
         let token = parameters.iter().find_map(|name| query.get(name))?;
         owner_of_token(&self.broker, keys, &token).await
     }
 
     /// Returns the caller for a key, and the account that the base URL, the query or the key itself names, or
     /// else the owner of the token beside the key.
-    fn of_key(
+    async fn of_key(
         &self,
         incoming: &Incoming<'_>,
+        path: WechatPath<'_>,
+        keys: &ApiKeys,
         key: &Arc<ApiKey>,
-        query: &Query<'_>,
         secret_body: Option<&[u8]>,
-        owner: Option<String>,
     ) -> Result<Caller, Refusal> {
         let accounts = self.broker.accounts();
         if let Some(name) = &incoming.base {
             return self.caller(incoming, key, name, &accounts);
         }
+        let query = incoming.query();
         let named = APP_IDS.into_iter().find_map(|parameter| {
-            let id = query.get(parameter).map(std::borrow::Cow::into_owned);
+            let id = query.get(parameter).map(Cow::into_owned);
             let id = id.or_else(|| text_in(secret_body?, parameter))?;
             Some((parameter, id))
         });
@@ -200,10 +195,14 @@ impl Shared {
             let name = self.app_of_key(&accounts, key, named, agent_id.as_deref())?;
             return self.caller(incoming, key, name, &accounts);
         }
-        let owner = owner.as_deref().filter(|name| key.opens_account(name));
-        let only = key.only_account(&accounts);
-        let name = only.or(owner).ok_or_else(|| Refusal::which_account(key))?;
-        self.caller(incoming, key, name, &accounts)
+        if let Some(name) = key.only_account(&accounts) {
+            return self.caller(incoming, key, name, &accounts);
+        }
+        let owner = self.owner_of_presented_token(incoming, path, keys).await;
+        let name = owner
+            .filter(|name| key.opens_account(name))
+            .ok_or_else(|| Refusal::which_account(key))?;
+        self.caller(incoming, key, &name, &self.broker.accounts())
     }
 
     /// Returns the name of the account with this ID that the key opens: a parameter of [`APP_IDS`] and its value.
@@ -249,7 +248,8 @@ impl Shared {
     }
 
     /// Returns the key and the name of the account with which the user of this call logged in here.
-    fn owner_of_users_token(&self, query: &Query<'_>) -> Option<(KeyId, String)> {
+    fn owner_of_users_token(&self, incoming: &Incoming<'_>) -> Option<(KeyId, String)> {
+        let query = incoming.query();
         let token = query
             .get("access_token")
             .or_else(|| query.get("refresh_token"))?;
@@ -257,13 +257,8 @@ impl Shared {
     }
 
     /// Returns the caller of a `/sns/` call, which carries the user's token.
-    fn of_user(
-        &self,
-        incoming: &Incoming<'_>,
-        keys: &ApiKeys,
-        query: &Query<'_>,
-    ) -> Result<Caller, Refusal> {
-        let owner = self.owner_of_users_token(query);
+    fn of_user(&self, incoming: &Incoming<'_>, keys: &ApiKeys) -> Result<Caller, Refusal> {
+        let owner = self.owner_of_users_token(incoming);
         let accounts = self.broker.accounts();
         let known = owner.and_then(|(id, name)| {
             let key = keys.iter().find(|key| key.id() == id)?;

@@ -19,7 +19,7 @@ use super::super::keys::API_KEY_PREFIX;
 use super::answer::Answer;
 use super::caller::Caller;
 use super::connections::Connections;
-use super::outgoing_request::{self, Query};
+use super::outgoing_request;
 use super::request_body::{self, Body, Outgoing, Progress};
 use super::stats::{CallOutcome, InProgress};
 use super::{GatewayOptions, Incoming, Shared, unavailable};
@@ -140,7 +140,7 @@ impl Call<'_> {
     }
 
     pub(super) fn query(&self, token: Option<&Credential>) -> String {
-        let query = Query(self.incoming.query());
+        let query = self.incoming.query();
         match (token, self.path.secret_parameter()) {
             (Some(token), _) => query.with(self.path.token_parameters(), token.value.expose()),
             (None, Some(parameter)) => {
@@ -170,7 +170,7 @@ impl Call<'_> {
             Some(_) => secret.as_slice(),
             None => self.path.token_parameters(),
         };
-        let query = Query(self.incoming.query());
+        let query = self.incoming.query();
         outgoing_request::check(self.path.as_str(), query, replaced, headers)
     }
 
