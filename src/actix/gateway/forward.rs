@@ -72,7 +72,6 @@ impl Call<'_> {
         self.check(&headers)?;
         headers.extend(self.key_for_upstream());
         let mut token = self.token().await?;
-        let mut sent = token.clone();
         let mut deadline = Box::pin(sleep(options.timeout));
         let (mut query, mut body) = match secret_body {
             Some(body) => self.with_secret_in_body(&body)?,
@@ -103,7 +102,7 @@ impl Call<'_> {
             let mut answer = answered.map_err(|failed| self.refusal(failed))?;
             self.refuse_redirect(&answer)?;
             let is_token_error = answer.errcode.is_some_and(|code| self.is_token_error(code));
-            if let Some(refused) = token.take().filter(|_| is_token_error && !call.replayed)
+            if let Some(refused) = token.as_ref().filter(|_| is_token_error && !call.replayed)
                 && let Ok(new) = broker
                     .reject(&self.caller.name, Kind::AccessToken, &refused.value)
                     .await
@@ -113,7 +112,7 @@ impl Call<'_> {
                 let (account, path) = (&self.caller.name, self.path.group());
                 info!(account, path, "call repeated with a new access token");
                 query = self.query(Some(&new));
-                sent = Some(new);
+                token = Some(new);
                 body = Body::Whole(bytes, reserved);
                 call.replayed = true;
                 deadline = Box::pin(sleep(options.timeout));
@@ -124,7 +123,7 @@ impl Call<'_> {
                 None => CallOutcome::Ok,
                 Some(_) => CallOutcome::Errcode,
             };
-            self.finish(&mut answer, sent.as_deref())?;
+            self.finish(&mut answer, token.as_deref())?;
             return Ok(answer.into_response(call));
         }
     }
