@@ -42,7 +42,7 @@ use super::key_lockout::KeyLockout;
 use super::keys::call_policy::CallRight;
 use super::keys::{API_KEY_PREFIX, ApiKeys, virtual_token};
 use super::wechat_path::{WechatPath, base_accounts};
-use crate::account::Platform;
+use crate::account::{Account, Platform};
 use crate::broker::Broker;
 use crate::error::System;
 use crate::error::codes::wire_errors;
@@ -302,8 +302,7 @@ impl Shared {
             .identify(incoming, path, &keys, secret_body.as_deref())
             .await?;
         *named = Some(caller.name.clone());
-        let permit = self
-            .check_right(incoming, path, &caller)
+        let permit = check_right(incoming, path, &caller)
             .and_then(|()| self.limits.enter(&caller.key.name))
             .inspect_err(|_| self.stats.refused(&caller.name, path.group()))?;
         forward::Call {
@@ -315,62 +314,6 @@ impl Shared {
         }
         .make(body, secret_body, permit)
         .await
-    }
-
-    fn check_right(
-        &self,
-        incoming: &Incoming<'_>,
-        path: WechatPath<'_>,
-        caller: &Caller,
-    ) -> Result<(), Refusal> {
-        let (key, called) = (&caller.key.name, path.as_str().trim_end_matches('/'));
-        let system = system_of(&caller.account);
-        let forbidden = forbidden(system);
-        if system == System::Qyapi && !path.is_of_wecom() {
-            // WeCom's own answer is a 404 without an errcode, which SDKs take for success.
-            let what = format!(
-                "this account is an app of WeCom, which has no path {called}: name an official account or a mini program, in the base URL or with appid"
-            );
-            return Err(Refusal::because(forbidden, what));
-        }
-        let is_platform_call =
-            path.takes_component_secret() && caller.account.platform() == Platform::Component;
-        let has_secret = is_platform_call || !caller.account.has_no_app_secret();
-        if path.is_platform_login() && caller.account.platform() != Platform::Component {
-            let what = "this call needs the open platform's token: name the platform in the base URL, or with component_appid, and send an API key that opens it";
-            return Err(Refusal::because(forbidden, what));
-        }
-        if path.secret_parameter().is_some() && !has_secret {
-            let what = match path.has_secret_in_body() {
-                true => {
-                    "this account is served through an open platform, and has no AppSecret here: reset its quota with /cgi-bin/component/clear_quota/v2, and name the platform in the base URL or with component_appid"
-                }
-                false => {
-                    "this account is served through an open platform, and has no AppSecret here: log users in with /sns/component/jscode2session or /sns/oauth2/component/access_token"
-                }
-            };
-            return Err(Refusal::because(forbidden, what));
-        }
-        let what = match caller.key.right(incoming.method(), path) {
-            CallRight::Granted => return Ok(()),
-            CallRight::NotListed if caller.key.calls.is_empty() => {
-                let entry = match path.is_sensitive() {
-                    true => called.to_owned(),
-                    false => format!("{}/", path.group()),
-                };
-                format!(
-                    "wx-jssdk passes calls on only for API keys with calls: write calls = [\"{entry}\"] for the key \"{key}\" in server.api_keys"
-                )
-            }
-            CallRight::NotListed => format!(
-                "the calls of the API key \"{key}\" do not include {} {called}: add it to calls in server.api_keys",
-                incoming.method()
-            ),
-            CallRight::NeedsExactEntry => format!(
-                "{called} is sensitive: the calls of the API key \"{key}\" must name exactly this path, a part of it is not enough"
-            ),
-        };
-        Err(Refusal::because(forbidden, what))
     }
 
     /// Returns the refusal of a call that no key may make.
@@ -405,6 +348,57 @@ impl Shared {
             false => incoming.system_of_token(),
         }
     }
+}
+
+/// Refuses a call that the account cannot make, or the key may not.
+fn check_right(
+    incoming: &Incoming<'_>,
+    path: WechatPath<'_>,
+    caller: &Caller,
+) -> Result<(), Refusal> {
+    check_account(path, &caller.account)?;
+    let (key, called) = (&caller.key.name, path.as_str().trim_end_matches('/'));
+    let what = match caller.key.right(incoming.method(), path) {
+        CallRight::Granted => return Ok(()),
+        CallRight::NotListed if caller.key.calls.is_empty() => {
+            let entry = match path.is_sensitive() {
+                true => called.to_owned(),
+                false => format!("{}/", path.group()),
+            };
+            format!(
+                "wx-jssdk passes calls on only for API keys with calls: write calls = [\"{entry}\"] for the key \"{key}\" in server.api_keys"
+            )
+        }
+        CallRight::NotListed => format!(
+            "the calls of the API key \"{key}\" do not include {} {called}: add it to calls in server.api_keys",
+            incoming.method()
+        ),
+        CallRight::NeedsExactEntry => format!(
+            "{called} is sensitive: the calls of the API key \"{key}\" must name exactly this path, a part of it is not enough"
+        ),
+    };
+    let error = forbidden(system_of(&caller.account));
+    Err(Refusal::because(error, what))
+}
+
+/// Refuses a call that no key may make for this account.
+fn check_account(path: WechatPath<'_>, account: &Account) -> Result<(), Refusal> {
+    let system = system_of(account);
+    let is_platform = account.platform() == Platform::Component;
+    let has_secret = (is_platform && path.takes_component_secret()) || !account.has_no_app_secret();
+    let what = if system == System::Qyapi && !path.is_of_wecom() {
+        // WeCom's own answer is a 404 without an errcode, which SDKs take for success.
+        "this account is an app of WeCom, which does not have this path: name an official account or a mini program, in the base URL or with appid"
+    } else if path.is_platform_login() && !is_platform {
+        "this call needs the open platform's token: name the platform in the base URL, or with component_appid, and send an API key that opens it"
+    } else if path.secret_parameter().is_none() || has_secret {
+        return Ok(());
+    } else if path.has_secret_in_body() {
+        "this account is served through an open platform, and has no AppSecret here: reset its quota with /cgi-bin/component/clear_quota/v2, and name the platform in the base URL or with component_appid"
+    } else {
+        "this account is served through an open platform, and has no AppSecret here: log users in with /sns/component/jscode2session or /sns/oauth2/component/access_token"
+    };
+    Err(Refusal::because(forbidden(system), what))
 }
 
 /// An answer of the gateway itself that says nothing about the call's outcome at WeChat.

@@ -136,7 +136,7 @@ async fn paths_that_wecom_does_not_have_are_refused_with_an_errcode() {
         get(format!("/wx/corp{reset}")).bearer(VIRTUAL_KEY),
     ] {
         let answer = world.send(request).await;
-        refused(&answer, 48002, "WeCom, which has no path");
+        refused(&answer, 48002, "WeCom, which does not have this path");
         assert_eq!(answer.header("error-code"), Some("48002"));
     }
     assert_eq!(world.passed_on().await, 0);
