@@ -74,7 +74,7 @@ pub struct Upstream {
 pub struct Issued {
     /// The token or ticket.
     pub value: Secret,
-    /// Its lifetime, counted from when the call was *sent*.
+    /// Its lifetime, counted from when the call was *sent*. Zero only for a token of WeCom in its last second.
     pub expires_in: Duration,
 }
 
@@ -390,7 +390,7 @@ pub(crate) fn client_builder(tls: ClientConfig, egress: &Egress) -> ClientBuilde
 /// Returns the credential of a successful answer.
 fn issued(endpoint: &Endpoint, answer: &Answer) -> Result<Issued, UpstreamError> {
     answer
-        .issued(endpoint.field)
+        .issued(endpoint)
         .map_err(|failure| endpoint.failed(failure))
 }
 

@@ -116,6 +116,8 @@ pub(super) struct State {
     pub(super) history: History,
     /// WeCom repeats the same token until it ends, so an earlier call returns no new one.
     pub(super) rotates_at_its_end: bool,
+    /// Number of answers that repeated the value in its last second or after its end.
+    repeats_at_its_end: u32,
     /// Number of values in a row that had only seconds to live.
     short_lives: u32,
     /// IP addresses that WeChat refused for this account, latest first. Boxed, because most accounts have
@@ -307,6 +309,7 @@ impl State {
                 self.seen = Some((clock.uptime(), seen.remaining(now)));
                 self.previous = last.map(|last| (last, now));
                 (self.adjusted, self.dated_here, self.end_is_logged) = (false, false, false);
+                self.repeats_at_its_end = 0;
                 seen.clone()
             }
         };
@@ -325,6 +328,16 @@ impl State {
         } else {
             value.due_at(jitter_seed)
         }
+    }
+
+    /// Counts an answer that repeats the value at its end. Returns whether the value is still served: one that
+    /// rotates at its end may be repeated for a second or two.
+    pub(super) fn may_repeat_at_its_end(&mut self) -> bool {
+        if !self.rotates_at_its_end {
+            return false;
+        }
+        self.repeats_at_its_end = self.repeats_at_its_end.saturating_add(1);
+        self.repeats_at_its_end <= MOST_REPEATS_AT_ITS_END
     }
 
     /// Records the life of a new value. A life of seconds may be the rest of a longer one, so the value is
@@ -388,6 +401,9 @@ impl State {
 /// WeChat itself answers two forced calls to `stable_token` within 30 s with the same token:
 /// <https://developers.weixin.qq.com/minigame/dev/api-backend/open-api/access-token/auth.getStableAccessToken.html>
 pub(super) const MIN_DEMAND_GAP: Duration = Duration::from_secs(30);
+
+/// One for the whole seconds of the dates here, one for the time that a call takes.
+const MOST_REPEATS_AT_ITS_END: u32 = 2;
 
 /// A new value with a shorter life cannot be refreshed ahead of its end.
 const SHORT_LIFE: Duration = Duration::from_secs(60);

@@ -1,6 +1,7 @@
 //! Evaluates the responses of WeChat's API: a value, or one classified error.
 
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::Response;
 use serde::de::{MapAccess, Visitor};
@@ -105,15 +106,19 @@ impl Answer {
         }
     }
 
-    /// Returns the credential in this member.
-    pub(super) fn issued(&self, field: &str) -> Result<Issued, Failure> {
+    /// Returns the credential that this endpoint issues.
+    pub(super) fn issued(&self, endpoint: &Endpoint) -> Result<Issued, Failure> {
+        let field = endpoint.field;
         let value = self
             .secret(field)?
             .ok_or_else(|| self.unusable(format_args!("{field} is missing")))?;
         // Only a number is quoted: any other type may contain the credential itself.
         match self.get("expires_in") {
             Some(Value::Number(number)) => {
-                let life = number.as_u64().and_then(|seconds| check_life(seconds).ok());
+                let life = number.as_u64().and_then(|seconds| match seconds {
+                    0 if endpoint.repeats_to_the_end() => Some(Duration::ZERO),
+                    seconds => check_life(seconds).ok(),
+                });
                 let expires_in =
                     life.ok_or_else(|| self.unusable(format_args!("expires_in is {number}")))?;
                 Ok(Issued { value, expires_in })

@@ -102,6 +102,12 @@ const WORK_TICKET: Endpoint = Endpoint {
 };
 
 impl Endpoint {
+    /// Returns whether it repeats a value until its last moment. The rest of its life, in whole seconds, may then
+    /// be rounded down to 0.
+    pub(super) fn repeats_to_the_end(&self) -> bool {
+        self.path == GETTOKEN.path
+    }
+
     /// Returns the error of a call to this endpoint.
     pub(super) fn failed(&self, failure: Failure) -> UpstreamError {
         UpstreamError {

@@ -263,7 +263,7 @@ fn authorized(answer: &Answer) -> Result<Authorized, Failure> {
         return Err(answer.unusable("authorizer_appid is not an AppID"));
     }
     let issued = match info.secret(QUERY_AUTH.field)? {
-        Some(_) => Some(info.issued(QUERY_AUTH.field)?),
+        Some(_) => Some(info.issued(&QUERY_AUTH)?),
         None => None,
     };
     Ok(Authorized {

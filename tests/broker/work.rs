@@ -5,7 +5,7 @@ use std::time::Duration;
 use wx_jssdk::broker::{Find, RefreshOutcome};
 use wx_jssdk::sandbox::{App, Fault, FaultKind, Sandbox};
 use wx_jssdk::store::Store;
-use wx_jssdk::{Account, Broker, Clock, Error, Kind};
+use wx_jssdk::{Account, Broker, Clock, Credential, Error, Kind};
 
 use crate::common::upstream::impatient;
 use crate::world::{START, page};
@@ -206,4 +206,66 @@ async fn a_token_that_wecom_repeats_after_a_restart_is_no_value_of_the_store() {
     let history = restarted.snapshot(&crm).accounts[0].credentials[0].history();
     let outcomes: Vec<_> = history.iter().map(|refresh| refresh.outcome).collect();
     assert_eq!(outcomes, [RefreshOutcome::Repeated]);
+}
+
+/// WeCom's answer that repeats this token.
+fn repeated(token: &Credential, expires_in: u64) -> FaultKind {
+    let token = token.value.expose();
+    FaultKind::Body(format!(
+        r#"{{"errcode":0,"errmsg":"ok","access_token":"{token}","expires_in":{expires_in}}}"#
+    ))
+}
+
+#[tokio::test]
+async fn a_token_that_wecom_repeats_after_its_end_is_served_for_a_moment() {
+    for expires_in in [0, 1, 7_200] {
+        let (sandbox, clock, broker) = work().await;
+        let token = || broker.credential("crm", Kind::AccessToken);
+        let old = token().await.unwrap();
+        clock.advance(Duration::from_secs(7_200));
+        for _ in 0..2 {
+            sandbox.fault(Fault::once(GETTOKEN, repeated(&old, expires_in)));
+            let calls = sandbox.calls(GETTOKEN);
+            for _ in 0..2 {
+                assert_eq!(token().await.unwrap().value, old.value, "{expires_in}");
+            }
+            assert_eq!(sandbox.calls(GETTOKEN), calls + 1, "{expires_in}");
+            clock.advance(Duration::from_secs(1));
+        }
+        assert_ne!(token().await.unwrap().value, old.value, "{expires_in}");
+        let snapshot = broker.snapshot(&Find::all());
+        let history = snapshot.accounts[0].credentials[0].history();
+        assert!(
+            history.iter().all(|refresh| !refresh.outcome.is_failure()),
+            "{history:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_new_token_of_wecom_without_a_life_is_an_error() {
+    let (sandbox, _, broker) = work().await;
+    let body = r#"{"errcode":0,"errmsg":"ok","access_token":"t","expires_in":0}"#;
+    sandbox.fault(Fault::once(GETTOKEN, FaultKind::Body(body.into())));
+    let error = broker.credential("crm", Kind::AccessToken).await;
+    assert!(error.unwrap_err().to_string().contains("expires_in is 0"));
+}
+
+#[tokio::test]
+async fn a_token_that_wecom_repeats_without_end_is_not_served_without_end() {
+    let (sandbox, clock, broker) = work().await;
+    let old = broker.credential("crm", Kind::AccessToken).await.unwrap();
+    clock.advance(Duration::from_secs(7_200));
+    sandbox.fault(Fault::always(GETTOKEN, repeated(&old, 0)));
+    for _ in 0..2 {
+        let again = broker.credential("crm", Kind::AccessToken).await;
+        assert_eq!(again.unwrap().value, old.value);
+        clock.advance(Duration::from_secs(1));
+    }
+    let error = broker.credential("crm", Kind::AccessToken).await;
+    assert_eq!(error.unwrap_err().code(), "upstream_unavailable");
+    sandbox.clear_faults();
+    clock.advance(Duration::from_secs(5));
+    let new = broker.credential("crm", Kind::AccessToken).await.unwrap();
+    assert_ne!(new.value, old.value);
 }

@@ -59,6 +59,9 @@ impl Flight {
                     dates,
                 )
             }
+            None if issued.expires_in.is_zero() => {
+                return Err(self.failed(Failure::Unusable("expires_in is 0".into())));
+            }
             None => (
                 Credential {
                     value: issued.value,
@@ -69,10 +72,23 @@ impl Flight {
                 Dates::New,
             ),
         };
-        if credential
-            .remaining(self.broker.inner.clock.now())
-            .is_zero()
-        {
+        let now = self.broker.inner.clock.now();
+        let left = credential.remaining(now);
+        let is_ending = left <= LAST_SECOND && dates != Dates::New;
+        if is_ending && self.slot.lock().may_repeat_at_its_end() {
+            return Ok(match left.is_zero() {
+                true => (
+                    Credential {
+                        expires_at: now.plus(LAST_SECOND),
+                        generation: credential.generation.saturating_add(1),
+                        ..credential
+                    },
+                    Dates::Adjusted,
+                ),
+                false => (credential, dates),
+            });
+        }
+        if left.is_zero() || (is_ending && self.slot.lock().rotates_at_its_end) {
             let reason = "a value whose life was already over, counted from when it was first seen";
             return Err(self.failed(Failure::Unusable(reason.into())));
         }
@@ -213,6 +229,10 @@ pub(in crate::broker) const OVERLAP: Duration = Duration::from_secs(240);
 
 /// The life that WeChat promises for a new value. WeChat may report it for a repeated value too.
 const WHOLE_LIFE: Duration = Duration::from_secs(7_190);
+
+/// WeCom repeats a token until it ends. Its end may be a second later than the dates here, which count from whole
+/// seconds: the token is served meanwhile, and WeCom is asked again.
+const LAST_SECOND: Duration = Duration::from_secs(1);
 
 /// WeChat returns no value that is about to end. One minute costs one call a minute until there is a new
 /// value.
