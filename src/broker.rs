@@ -123,7 +123,7 @@ impl Broker {
     /// As [`Broker::credential`]. [`Error::RateLimited`] if this credential was refreshed on demand less than
     /// 30 s ago, or if it has used up today's 20 free on-demand refreshes and the last one was less than 15
     /// minutes ago. A stable token is instead forced 20 times a day at most; after that, `Ok` may contain
-    /// `bad_value` again.
+    /// `bad_value` again, as it does if WeChat repeats a ticket or a token of WeCom.
     pub async fn reject(
         &self,
         account: &str,

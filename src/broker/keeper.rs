@@ -313,7 +313,7 @@ impl Broker {
             }
         };
         match self.join_or_start(entry, slot, retry.unwrap_or_else(ordinary)) {
-            Decision::Wait(flight) => Some(flight),
+            Decision::Wait(flight) | Decision::Join(flight) => Some(flight),
             Decision::Current(_) => {
                 slot.lock().drop_retry();
                 None

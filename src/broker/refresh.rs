@@ -59,7 +59,9 @@ impl Broker {
         match self.join_or_start(entry, slot, reason) {
             Decision::Current(credential) => Ok(credential),
             Decision::Refused(error) => Err(error),
-            Decision::Wait(flight) => wait(flight, entry, slot.key.kind).await,
+            Decision::Wait(flight) | Decision::Join(flight) => {
+                wait(flight, entry, slot.key.kind).await
+            }
         }
     }
 
@@ -82,8 +84,13 @@ impl Broker {
         }) {
             return Decision::Current(current.clone());
         }
-        if let Some(flight) = &state.flight {
-            return Decision::Wait(flight.clone());
+        if let Some((running, flight)) = &state.flight {
+            return match (running, &reason) {
+                (Reason::Rejected(other), Reason::Rejected(bad)) if other == bad => {
+                    Decision::Wait(flight.clone())
+                }
+                _ => Decision::Join(flight.clone()),
+            };
         }
         let failure = state.cooldown(now);
         if let Some(failure) = failure.filter(|failure| !failure.is_overridden_by(&reason)) {
@@ -122,7 +129,7 @@ impl Broker {
         }
         let (result, flight) = watch::channel(None);
         let had = state.last.clone();
-        state.flight = Some(flight.clone());
+        state.flight = Some((reason.clone(), flight.clone()));
         let started = Flight {
             broker: self.clone(),
             entry: entry.clone(),
@@ -190,12 +197,17 @@ impl Broker {
         bad: &Secret,
     ) -> Result<Arc<Credential>, Error> {
         let reason = || Reason::Rejected(bad.clone());
-        let refreshed = self.refresh(entry, slot, reason()).await?;
-        if refreshed.value != *bad {
-            return Ok(refreshed);
+        let joined = match self.join_or_start(entry, slot, reason()) {
+            Decision::Join(flight) => wait(flight, entry, slot.key.kind).await?,
+            Decision::Wait(flight) => return wait(flight, entry, slot.key.kind).await,
+            Decision::Current(credential) => return Ok(credential),
+            Decision::Refused(error) => return Err(error),
+        };
+        if joined.value != *bad {
+            return Ok(joined);
         }
-        // The call joined a refresh that had started for another reason and brought the rejected value
-        // again. Starts one of its own, once.
+        // A refresh that had started for another reason brought the rejected value again. Starts one of its
+        // own, once.
         self.refresh(entry, slot, reason()).await
     }
 }
@@ -204,7 +216,10 @@ impl Broker {
 pub(super) enum Decision {
     Current(Arc<Credential>),
     Refused(Error),
+    /// A refresh that started for this reason.
     Wait(watch::Receiver<FlightResult>),
+    /// A refresh that had started for another reason.
+    Join(watch::Receiver<FlightResult>),
 }
 
 /// Waits for a flight to end. It ends without a result only if its task was killed with the runtime.
@@ -334,18 +349,6 @@ impl Flight {
             Reason::RefreshNow => freshness == Freshness::Fresh && is_news,
         };
         is_wanted.then_some(stored)
-    }
-
-    /// Refuses a ticket of an account that turned out to be a mini program while its token was fetched.
-    fn check_kind(&self) -> Result<(), Failed> {
-        let accounts = self.broker.inner.accounts.load();
-        match accounts.of_key(&self.slot.key.app) {
-            Some(entry) => entry
-                .slot(self.slot.key.kind)
-                .map(drop)
-                .map_err(Failed::Parent),
-            None => Ok(()),
-        }
     }
 
     /// Returns the token that the call needs: a ticket's needs the account's token, and the token of an account

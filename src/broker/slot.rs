@@ -76,8 +76,8 @@ pub(super) struct Details {
 /// The part of a slot behind its lock. The lock is held for a few instructions and never across an await.
 #[derive(Default)]
 pub(super) struct State {
-    /// The running refresh.
-    pub(super) flight: Option<watch::Receiver<FlightResult>>,
+    /// The running refresh, and why it was started.
+    pub(super) flight: Option<(Reason, watch::Receiver<FlightResult>)>,
     /// The last failure; cleared by a success. Boxed, because most slots have none.
     pub(super) failure: Option<Box<Remembered>>,
     /// The last credential seen, valid or not. Distinguishes a new value from a repeated one.

@@ -2,8 +2,8 @@
 
 use tracing::{info, warn};
 
-use super::Flight;
 use super::quota::is_unsent;
+use super::{Failed, Flight};
 use crate::account::{Platform, TokenMode};
 use crate::broker::slot::Reason;
 use crate::credential::{Credential, Kind, Secret};
@@ -12,6 +12,18 @@ use crate::store::StoreError;
 use crate::upstream::{self, Issued};
 
 impl Flight {
+    /// Refuses a ticket of an account that turned out to be a mini program while its token was fetched.
+    pub(super) fn check_kind(&self) -> Result<(), Failed> {
+        let accounts = self.broker.inner.accounts.load();
+        match accounts.of_key(&self.slot.key.app) {
+            Some(entry) => entry
+                .slot(self.slot.key.kind)
+                .map(drop)
+                .map_err(Failed::Parent),
+            None => Ok(()),
+        }
+    }
+
     /// Calls WeChat, with the token that the call needs, if it needs one.
     pub(super) async fn call(&self, token: Option<&Credential>) -> Result<Issued, UpstreamError> {
         match token {
