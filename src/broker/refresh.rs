@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub(super) use self::dates::{CLOCK_TOLERANCE, OVERLAP};
+pub(super) use self::log::foreign_refresh_advice;
 pub(super) use self::quota::{SPREAD, daily_quota, quota_of};
 
 use self::dates::Dates;

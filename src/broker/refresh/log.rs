@@ -5,10 +5,10 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 use super::Flight;
-use crate::account::{Platform, TokenMode};
+use crate::account::{Account, Platform, TokenMode};
 use crate::broker::AccountEntry;
 use crate::credential::{Credential, Kind};
-use crate::error::{Class, UpstreamError};
+use crate::error::{Class, Text, UpstreamError};
 
 impl Flight {
     /// Logs a refresh that brought a value. A generation is a time, not a secret.
@@ -63,31 +63,57 @@ impl Flight {
 }
 
 impl AccountEntry {
-    /// Logs that a token was rejected long before its end, so another server has retired it, and how to prevent
-    /// that.
+    /// Logs that a token was rejected long before its end, and what may have ended it.
     pub(super) fn log_foreign_refresh(&self, left: Duration) {
-        let advice = match self.account.mode() {
-            _ if matches!(self.account.platform(), Platform::Work { .. }) => {
-                "the app's secret was reset, or WeCom ended the token early"
-            }
-            _ if self.account.component_app_id().is_some() => {
-                "the owner authorised again, or another server fetches tokens with this account's refresh token"
-            }
-            _ if self.open_platform.is_some() => {
-                "another server fetches tokens of this open platform: let it ask this one"
-            }
-            TokenMode::Classic => {
-                "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\""
-            }
-            TokenMode::Stable => {
-                "another server forces refreshes of this app's stable token, or its secret was reset"
-            }
-        };
+        let advice = foreign_refresh_advice(&self.account).en;
         warn!(
             account = self.name,
             seconds_left = left.as_secs(),
-            advice,
+            advice = &*advice,
             "access token rejected long before its end"
         );
+    }
+}
+
+/// Returns what ends a token of this account before its time, and how to prevent that.
+pub(in crate::broker) fn foreign_refresh_advice(account: &Account) -> Text {
+    match (account.platform(), account.mode()) {
+        (Platform::Work { .. }, _) => Text::new(
+            "the app's secret was reset, or WeCom ended the token early",
+            "应用的 Secret 被重置，或企业微信提前结束了该 token",
+        ),
+        _ if account.component_app_id().is_some() => Text::new(
+            "the owner authorised again, or another server fetches tokens with this account's refresh token",
+            "管理员重新授权过，或有其他服务器在用该账号的 refresh token 获取 token",
+        ),
+        (Platform::Component, _) => Text::new(
+            "another server fetches tokens of this open platform: let it ask this one",
+            "有其他服务器在获取该第三方平台的 token，请让它改从本服务获取",
+        ),
+        (_, TokenMode::Classic) => Text::new(
+            "another server fetches tokens of this app: let it ask this one, or set token_mode = \"stable\"",
+            "有其他服务器在获取该应用的 token，请让它改从本服务获取，或设置 token_mode = \"stable\"",
+        ),
+        (_, TokenMode::Stable) => Text::new(
+            "another server forces refreshes of this app's stable token, or its secret was reset",
+            "有其他服务器在强制刷新该应用的 stable token，或 AppSecret 被重置",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_account_in_classic_mode_is_told_to_use_stable_mode() {
+        let official = Account::official("wx0123456789abcdef", "secret");
+        let work = Account::work("ww0123456789abcdef", 1_000_002, "secret");
+        let classic = official.clone().token_mode(TokenMode::Classic);
+        for (account, is_told) in [(official, false), (work, false), (classic, true)] {
+            let advice = foreign_refresh_advice(&account);
+            assert_eq!(advice.en.contains("token_mode"), is_told, "{advice}");
+            assert_eq!(advice.zh.contains("token_mode"), is_told, "{advice}");
+        }
     }
 }

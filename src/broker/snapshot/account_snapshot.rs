@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::account::Account;
 use crate::broker::health::Health;
-use crate::broker::refresh::daily_quota;
+use crate::broker::refresh::{daily_quota, foreign_refresh_advice};
 use crate::broker::slot::{HOURS, HourState, Refresh, Remembered, Slot, State};
 use crate::broker::stats::OUTCOMES;
 use crate::broker::{AccountEntry, AccountSource, Broker};
 use crate::clock::{Moment, UnixTime};
 use crate::credential::Kind;
-use crate::error::UpstreamError;
+use crate::error::{Text, UpstreamError};
 use crate::upstream::endpoint;
 
 /// The state of one account.
@@ -180,6 +180,12 @@ impl AccountSnapshot {
         let mut credentials = self.credentials.iter();
         let of_kind = credentials.find(|one| one.kind == kind);
         of_kind.or(self.credentials.first())
+    }
+
+    /// Returns what ends its tokens before their time, and how to prevent that.
+    #[must_use]
+    pub fn foreign_refresh_advice(&self) -> Text {
+        foreign_refresh_advice(&self.account)
     }
 
     /// Returns the kinds that are not served.

@@ -34,6 +34,9 @@ pub(super) struct AccountReport {
     /// Calls that this node has passed on to WeChat since its start and that were answered.
     pub(super) gateway_calls: u64,
     pub(super) credentials: Vec<CredentialReport>,
+    /// What ends its tokens before their time; for the page only.
+    #[serde(skip)]
+    pub(super) foreign_refresh_advice: Text,
     /// The last 24 hours, oldest first; for the page only.
     #[serde(skip)]
     pub(super) hours: [HourState; HOURS],
@@ -140,6 +143,7 @@ impl AccountReport {
                 .iter()
                 .map(|credential| CredentialReport::of(credential, now, to_wall))
                 .collect(),
+            foreign_refresh_advice: account.foreign_refresh_advice(),
             hours: account.hours(now),
         }
     }
@@ -150,7 +154,7 @@ impl AccountReport {
         self.credentials.iter().find(|one| one.kind == kind)
     }
 
-    /// Returns how often another server replaced one of its credentials.
+    /// Returns how often one of its tokens was rejected long before its end.
     pub(super) fn foreign_refreshes(&self) -> u64 {
         self.credentials
             .iter()

@@ -237,6 +237,21 @@ async fn a_token_retired_by_another_server_and_a_lost_reply_are_counted() {
 }
 
 #[tokio::test]
+async fn the_page_says_what_ends_a_stable_token_early() {
+    let world = World::healthy().await;
+    let token = world.served("main", Kind::AccessToken).await;
+    let broker = &world.app.broker;
+    let rejected = broker.reject("main", Kind::AccessToken, &token.value);
+    rejected.await.unwrap();
+    let page = world.get("/status?lang=en").await.text;
+    let advice = "another server forces refreshes of this app";
+    assert!(
+        page.contains(advice) && !page.contains("or set token_mode"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
 async fn a_clock_jump_is_counted() {
     let world = World::healthy().await;
     assert!(world.app.sandbox.clock().set_wrong(3_600));
