@@ -396,6 +396,27 @@ fn the_two_systems_mean_different_things_by_the_same_code() {
 }
 
 #[test]
+fn only_a_refused_call_of_an_accounts_token_hints_at_a_mini_program() {
+    for (auth, hints) in [
+        (WithToken, true),
+        (WithSecret, false),
+        (WithComponentToken, false),
+    ] {
+        let fix = &explain(Weixin, auth, 48001).fix;
+        for text in [&fix.en, &fix.zh] {
+            assert_eq!(text.contains("platform = \"mini\""), hints, "{auth:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wecom_token_is_not_checked_against_the_agent_id() {
+    // No call carries the agent_id.
+    let advice = explain(Qyapi, WithToken, 40014);
+    assert!(!advice.fix.en.contains("agent_id") && !advice.fix.zh.contains("agent_id"));
+}
+
+#[test]
 fn a_code_of_one_system_is_unknown_to_the_other() {
     assert_eq!(explain(Qyapi, WithSecret, 40164), unknown(Qyapi));
     assert_eq!(explain(Weixin, WithToken, 60020), unknown(Weixin));

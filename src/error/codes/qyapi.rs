@@ -36,8 +36,8 @@ pub(super) static ROWS: &[Row] = &[
         ["CorpID 无效", "请核对 corp_id：企业微信管理后台 → 我的企业 → 企业信息 → 企业ID。"]),
     row_if(WithToken, 40014, STALE,
         ["The access_token is invalid",
-         "It is refreshed automatically. If the error persists, check that secret and agent_id belong to the same app."],
-        ["access_token 无效", "会自动刷新后重试。若持续出现，请核对 secret 与 agent_id 是否属于同一应用。"]),
+         "It is refreshed automatically. If the error persists, check that the app is enabled and that its secret was not reset."],
+        ["access_token 无效", "会自动刷新后重试。若持续出现，请确认应用已启用，且其 Secret 没有被重置。"]),
     row(40029, SETUP,
         ["The code of a web login (OAuth) is invalid, older than five minutes or was used before",
          "Start the web authorisation again. Each code works once: check whether two servers, or a reloaded page, send \

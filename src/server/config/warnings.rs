@@ -1,7 +1,7 @@
 //! Settings that are valid but probably wrong. Only warnings, since WeChat may change the format of its ids
 //! and add interfaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,8 @@ impl Settings {
         for (name, account) in &self.accounts {
             self.check_app(&format!("accounts.{name}"), account, &mut found);
         }
+        self.check_unused_domains(&mut found);
+        self.check_shared_secrets(&mut found);
         for platform in &self.platforms {
             let section = format!("platforms.{}", platform.name);
             self.check_app(&section, &platform.account, &mut found);
@@ -108,6 +110,43 @@ impl Settings {
     fn check_app(&self, section: &str, account: &Account, found: &mut Problems) {
         check_id(section, account, found);
         self.check_secret(section, account, found);
+    }
+
+    /// Warns about domains of a mini program, unless they may come from `[account_defaults]`.
+    fn check_unused_domains(&self, found: &mut Problems) {
+        let mut defaults = self.account_defaults.0.clone();
+        let inherited = defaults.list("js_safe_domains", &mut Problems::default());
+        if inherited.is_some_and(|inherited| !inherited.is_empty()) {
+            return;
+        }
+        for (name, account) in &self.accounts {
+            if account.platform() == Platform::Mini && !account.safe_domains().is_empty() {
+                found.add(
+                    &format!("accounts.{name}.js_safe_domains"),
+                    "signs no pages, since platform is mini: remove it, or set platform = \"official\" if the AppID is an official account's".into(),
+                    "不起作用：platform 为 mini，小程序不为页面签名。请删除此项；若 AppID 属于公众号/服务号，请设置 platform = \"official\"".into(),
+                );
+            }
+        }
+    }
+
+    /// Warns about apps of one corp with the same secret. WeCom issues the token by the secret alone, so a wrong
+    /// `agent_id` is in no call.
+    fn check_shared_secrets(&self, found: &mut Problems) {
+        let mut seen = HashMap::new();
+        for (name, account) in &self.accounts {
+            if !matches!(account.platform(), Platform::Work { .. }) {
+                continue;
+            }
+            let app = (account.app_id(), account.secret().expose());
+            if let Some(first) = seen.insert(app, name) {
+                found.add(
+                    &format!("accounts.{name}.secret"),
+                    format!("is the same as that of accounts.{first}, but each app of a corp has its own: copy the secret of the app with this agent_id"),
+                    format!("与 accounts.{first} 的相同，而同一企业的每个应用各有自己的 Secret：请复制 agent_id 对应应用的 Secret"),
+                );
+            }
+        }
     }
 
     fn check_secret(&self, section: &str, account: &Account, found: &mut Problems) {

@@ -80,6 +80,31 @@ fn a_malformed_id_or_secret_is_warned_about_and_the_secret_not_shown() {
 }
 
 #[test]
+fn domains_of_a_mini_program_are_warned_about_unless_they_are_inherited() {
+    let mini = MAIN.replace("[accounts.main]", "[accounts.main]\nplatform = \"mini\"");
+    assert_eq!(
+        paths_of(&good(&mini)),
+        ["accounts.main.js_safe_domains"],
+        "{mini}"
+    );
+    let defaults = "[account_defaults]\njs_safe_domains = [\"example.com\"]\n";
+    assert_eq!(warnings(&good(&format!("{defaults}{mini}"))), []);
+}
+
+#[test]
+fn two_apps_of_a_corp_with_one_secret_are_warned_about() {
+    let app = |name: &str, corp: &str, agent: u32| {
+        format!(
+            "[accounts.{name}]\nplatform = \"work\"\ncorp_id = \"{corp}\"\nagent_id = {agent}\n\
+             secret = \"y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY\"\njs_safe_domains = [\"example.com\"]\n"
+        )
+    };
+    let (corp, other) = ("ww0123456789abcdef", "wwaaaaaaaaaaaaaaaa");
+    let text = app("crm", corp, 1) + &app("oa", corp, 2) + &app("shop", other, 1);
+    assert_eq!(paths_of(&good(&text)), ["accounts.oa.secret"]);
+}
+
+#[test]
 fn a_host_of_wechat_without_tls_is_warned_about() {
     let upstream = "[upstream]\nweixin = \"http://api.weixin.qq.com\"\nqyapi = \"http://127.0.0.1:1\"\n\
         fallback = [\"https://api2.weixin.qq.com\", \"HTTP://api3.weixin.qq.com\"]\n";
