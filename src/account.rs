@@ -103,13 +103,13 @@ impl Account {
         }
     }
 
-    /// Adds a JS safe domain (JS接口安全域名), written as in WeChat's console: `example.com` or
-    /// `example.com/path`.
+    /// Adds a JS safe domain (JS接口安全域名), as in WeChat's console: `example.com` or `example.com/path`.
     ///
     /// # Errors
     /// [`DomainError`] names the problem: a scheme, a port, a wildcard, a blank, several domains, no host name.
     pub fn js_safe_domain(mut self, domain: &str) -> Result<Self, DomainError> {
-        self.safe_domains.push(SafeDomain::parse(domain)?);
+        self.safe_domains
+            .push(SafeDomain::parse_for(domain, self.covers_subdomains())?);
         Ok(self)
     }
 

@@ -166,6 +166,8 @@ pub enum Error {
     PageNotAllowed {
         /// The account's name.
         account: String,
+        /// Its platform.
+        platform: &'static str,
         /// The page's host, with its path if only other paths of the host are bound.
         host: String,
     },

@@ -55,6 +55,17 @@ impl SafeDomain {
         }
     }
 
+    /// Parses a domain of an account whose domains cover their subdomains or, as WeCom's, do not.
+    pub(crate) fn parse_for(domain: &str, subdomains: bool) -> Result<Self, DomainError> {
+        Self::parse(domain).map_err(|error| match error.problem {
+            DomainProblem::Wildcard if !subdomains => DomainError {
+                problem: DomainProblem::WildcardOfHost,
+                ..error
+            },
+            _ => error,
+        })
+    }
+
     /// Returns the host, lower case, in punycode.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -153,6 +164,11 @@ pub enum DomainProblem {
         "remove the wildcard: example.com already covers its subdomains, and a path all below it"
     )]
     Wildcard,
+    /// It has a wildcard, and the account is one of WeCom.
+    #[error(
+        "remove the wildcard: WeCom's trusted domains (可信域名) are exact hosts, so list each of them"
+    )]
+    WildcardOfHost,
     /// It is a list of domains.
     #[error("write one list entry per domain")]
     List,

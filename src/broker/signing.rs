@@ -212,6 +212,7 @@ impl AccountEntry {
             };
             return Err(Error::PageNotAllowed {
                 account: self.name.clone(),
+                platform: self.account.platform().as_str(),
                 host: format!("{host}{path}"),
             });
         }

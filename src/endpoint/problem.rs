@@ -305,6 +305,20 @@ fn hint(error: &Error) -> Text {
             "Bind the page's domain on open.weixin.qq.com (公众号开发域名), and add it to js_safe_domains of the account's platform.",
             "请在微信开放平台绑定该页面的域名（公众号开发域名），并加入该账号所属第三方平台的 js_safe_domains 配置。",
         ),
+        Error::PageNotAllowed {
+            platform: "work",
+            host,
+            ..
+        } if host.contains('/') => Text::new(
+            "js_safe_domains of this account has this host with another path: add this page's path, or the host without a path.",
+            "此账号的 js_safe_domains 配置中，该域名带的是其他路径：请加入本页所在的路径，或不带路径的域名。",
+        ),
+        Error::PageNotAllowed {
+            platform: "work", ..
+        } => Text::new(
+            "Add exactly this host (a trusted domain covers no subdomains) to the app's trusted domains (WeCom admin console → Apps → the app → Web authorisation and JS-SDK → 可信域名) and to js_safe_domains of this account.",
+            "请把与该页面完全一致的域名（不含子域名）设为应用的可信域名（企业微信管理后台 → 应用管理 → 该应用 → 网页授权及JS-SDK → 可信域名），并加入此账号的 js_safe_domains 配置。",
+        ),
         Error::PageNotAllowed { host, .. } if host.contains('/') => Text::new(
             "The domain is bound with another path: bind it in WeChat's console (JS接口安全域名) and in js_safe_domains of this account with this page's path, or without one.",
             "该域名绑定的是其他路径：请在微信后台（JS接口安全域名）和此账号的 js_safe_domains 配置中绑定本页所在的路径，或不带路径的域名。",

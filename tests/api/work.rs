@@ -179,7 +179,11 @@ async fn a_trusted_domain_of_wecom_does_not_cover_its_subdomains() {
                 encode("https://sub.work.example.com/")
             ))
             .await;
-        answer.assert_problem(403, "page_not_allowed");
+        let problem = answer.assert_problem(403, "page_not_allowed");
+        for (lang, word) in [("en", "可信域名"), ("en", "exactly"), ("zh", "可信域名")] {
+            let hint = problem["hint"][lang].as_str().unwrap();
+            assert!(hint.contains(word) && !hint.contains("JS接口"), "{hint}");
+        }
     }
 }
 

@@ -984,6 +984,7 @@ fn every_other_error_has_its_own_name() {
         (
             Error::PageNotAllowed {
                 account: account(),
+                platform: "official",
                 host: "example.net".into(),
             },
             "page_not_allowed",

@@ -343,18 +343,29 @@ pub(super) fn safe_domains(
     section: &Section,
     problems: &mut Problems,
 ) -> Option<Vec<String>> {
-    if domains.is_empty() && matches!(platform, Platform::Official | Platform::Work { .. }) {
+    let is_work = matches!(platform, Platform::Work { .. });
+    if domains.is_empty() && (is_work || platform == Platform::Official) {
+        let (en, zh) = match is_work {
+            true => (
+                "is empty: list the app's trusted domains (可信域名) of WeCom's admin console, each host exactly; otherwise any page could be signed",
+                "不能为空：请填写企业微信管理后台中该应用的可信域名（须完全一致），否则任意页面都能获得签名",
+            ),
+            false => (
+                "is empty: list the domains bound in WeChat's console; otherwise any page could be signed",
+                "不能为空：请填写微信后台绑定的 JS接口安全域名，否则任意页面都能获得签名",
+            ),
+        };
         problems.add(
             &section.own_path_of("js_safe_domains"),
-            "is empty: list the domains bound in WeChat's console; otherwise any page could be signed".into(),
-            "不能为空：请填写微信后台绑定的 JS接口安全域名，否则任意页面都能获得签名".into(),
+            en.into(),
+            zh.into(),
         );
         return None;
     }
     let mut good = true;
     for (domain, error) in domains
         .iter()
-        .filter_map(|domain| Some((domain, SafeDomain::parse(domain).err()?)))
+        .filter_map(|domain| Some((domain, SafeDomain::parse_for(domain, !is_work).err()?)))
     {
         problems.add(
             &section.path_of("js_safe_domains"),
@@ -374,6 +385,7 @@ fn in_chinese(problem: DomainProblem) -> &'static str {
     match problem {
         DomainProblem::Scheme => "请去掉协议，写 example.com 而不是 https://example.com",
         DomainProblem::Wildcard => "请去掉通配符，example.com 已包含其子域名，路径已包含其下级路径",
+        DomainProblem::WildcardOfHost => "请去掉通配符，企业微信的可信域名须完全一致，请逐个列出",
         DomainProblem::List => "每项只写一个域名",
         DomainProblem::Blank => "请去掉空格，每项只写一个域名，路径中的空格写作 %20",
         DomainProblem::NoHost => "缺少域名",

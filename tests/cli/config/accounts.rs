@@ -45,6 +45,25 @@ fn every_bad_domain_of_a_list_is_named() {
 }
 
 #[test]
+fn a_domain_of_a_wecom_account_is_told_to_be_an_exact_host() {
+    let work = "[accounts.sales]\nplatform = \"work\"\ncorp_id = \"ww0123456789abcdef\"\nagent_id = 1\n\
+        secret = \"y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY\"\njs_safe_domains = [DOMAINS]\n";
+    for (domains, word) in [
+        ("", "trusted domains"),
+        ("\"*.example.com\"", "exact hosts"),
+    ] {
+        let what = only(
+            "accounts.sales.js_safe_domains",
+            read(&work.replace("DOMAINS", domains)),
+        );
+        assert!(
+            what.contains(word) && what.contains("可信域名") && !what.contains("subdomains"),
+            "{what}"
+        );
+    }
+}
+
+#[test]
 fn an_account_that_signs_pages_needs_a_domain_and_a_mini_program_needs_none() {
     let without = MAIN.replace("\"example.com\"", "");
     assert!(only("accounts.main.js_safe_domains", read(&without)).contains("is empty"));
