@@ -70,6 +70,22 @@ async fn a_wecom_page_gets_a_config_with_beta_that_the_client_accepts() {
 }
 
 #[tokio::test]
+async fn the_status_tells_the_apps_of_one_corp_apart() {
+    let app = spawn_work().await;
+    let status = app.get_admin("/status.json").await.ok();
+    let page = app.get_admin("/status?lang=en").await.text;
+    let accounts = status["accounts"].as_array().unwrap();
+    for (name, agent_id) in [("crm", 1_000_002), ("oa", 1_000_003)] {
+        let account = accounts.iter().find(|one| one["account"] == name);
+        let account = account.unwrap();
+        assert_eq!(account["app_id"], CORP);
+        assert_eq!(account["agent_id"], agent_id, "{account}");
+        let shown = format!("CorpID <code>{CORP}</code>, AgentId <code>{agent_id}</code>");
+        assert!(page.contains(&shown), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn agent_config_has_exactly_the_fields_of_wx_agent_config() {
     let app = spawn_work().await;
     let answer = app

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash as _};
 
 use serde::Serialize;
 
+use crate::account::Platform;
 use crate::actix::GatewayStats;
 use crate::broker::{
     AccountSnapshot, CredentialSnapshot, HOURS, Health, HourState, Incident, LastError, Refresh,
@@ -21,6 +22,8 @@ pub(super) struct AccountReport {
     pub(super) source: &'static str,
     /// AppID or CorpID. Not secret: every page holds it.
     pub(super) app_id: String,
+    /// Only for WeCom: it tells the apps of one corp apart.
+    pub(super) agent_id: Option<u64>,
     /// `ok`, `starting`, `degraded` or `down`.
     pub(super) state: &'static str,
     /// Whether the account signs pages.
@@ -134,6 +137,10 @@ impl AccountReport {
             platform: account.platform,
             source: account.source.as_str(),
             app_id: account.account.app_id().to_owned(),
+            agent_id: match account.account.platform() {
+                Platform::Work { agent_id } => Some(agent_id),
+                _ => None,
+            },
             state: account.health.as_str(),
             signs_pages: account.account.signs_pages(),
             served_until: served.and_then(|served| served.served_until).map(to_wall),
@@ -169,12 +176,8 @@ impl AccountReport {
 
     /// Returns today's calls and the quota of the endpoint whose quota is used up most.
     pub(super) fn tightest_quota(&self) -> Option<(u64, Option<u64>)> {
-        let share = |(calls, quota): (u64, Option<u64>)| {
-            quota.map(|quota| (calls * 1_000_000).checked_div(quota))
-        };
         let calls = self.credentials.iter();
-        let calls = calls.filter_map(|one| Some((one.calls_today?, one.daily_quota)));
-        calls.max_by_key(|one| share(*one))
+        tightest(calls.filter_map(|one| Some((one.calls_today?, one.daily_quota))))
     }
 
     /// Returns the earliest next refresh of its credentials.
@@ -337,5 +340,26 @@ impl IncidentReport {
                 .map(|account| AccountReport::of(account, gateway, now, to_wall))
                 .collect(),
         }
+    }
+}
+
+/// Returns the calls and the quota with the largest share of the quota; if no quota is known, the most calls.
+fn tightest(all: impl Iterator<Item = (u64, Option<u64>)>) -> Option<(u64, Option<u64>)> {
+    all.max_by_key(|&(calls, quota)| {
+        let share = quota.map(|quota| (calls * 1_000_000).checked_div(quota));
+        (share, calls)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_calls_are_shown_where_no_quota_is_known() {
+        let shown = |calls: &[(u64, Option<u64>)]| tightest(calls.iter().copied());
+        assert_eq!(shown(&[(3, None), (9, None), (1, None)]), Some((9, None)));
+        let known = [(5, Some(10)), (900, None), (8, Some(100))];
+        assert_eq!(shown(&known), Some((5, Some(10))));
     }
 }
