@@ -127,8 +127,10 @@ pub(super) static ROWS: &[Row] = &[
         ["接口并发调用超过限制", "无需处理，稍后会自动重试。若反复出现，请降低其他程序的并发数。"]),
     row(48002, SETUP,
         ["The app has no permission for this API",
-         "Use the secret of an app that has it, or grant it: WeCom admin console → Apps → the app."],
-        ["该应用没有此接口的权限", "请改用有权限的应用的 Secret，或开通权限：企业微信管理后台 → 应用管理 → 该应用。"]),
+         "Use the secret of an app that has it, or grant it: WeCom admin console → Apps → the app. The secret of the address \
+          book gets no tickets."],
+        ["该应用没有此接口的权限",
+         "请改用有权限的应用的 Secret，或开通权限：企业微信管理后台 → 应用管理 → 该应用。通讯录的 Secret 不能获取 ticket。"]),
     row(50001, SETUP,
         ["The redirect_url is on a host that is not trusted",
          "Register the host exactly, with its port: WeCom admin console → Apps → the app → Web authorisation and JS-SDK."],

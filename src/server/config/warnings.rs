@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use config::{Map, Value};
 
 use super::redact::quoted;
+use super::secret::WECHATS_CONSOLE;
 use super::{Problem, Problems, Settings, StoreKind, layers};
 use crate::account::{Account, Platform};
 use crate::actix::API_KEY_PREFIX;
+use crate::error::Text;
 
 impl Settings {
     /// Returns the probable mistakes, each with its setting's path, for `check`.
@@ -168,10 +170,11 @@ impl Settings {
         // If another wx-jssdk is the upstream, the secret is an API key.
         let is_key = secret.starts_with(API_KEY_PREFIX) && !is_wechats(upstream);
         if !good && !is_key {
+            let console = console_of(account);
             found.add(
                 &format!("{section}.secret"),
-                format!("does not look like {en}: copy it from WeChat's console again"),
-                format!("不像{zh}，请从微信后台重新复制"),
+                format!("does not look like {en}: copy it from {} again", console.en),
+                format!("不像{zh}，请从{}重新复制", console.zh),
             );
         }
     }
@@ -265,11 +268,23 @@ fn check_id(section: &str, account: &Account, found: &mut Problems) {
     };
     if !good {
         let (quoted_en, quoted_zh) = quoted(id);
+        let console = console_of(account);
         found.add(
             &format!("{section}.{key}"),
-            format!("{quoted_en} does not look like {en}: compare it with WeChat's console"),
-            format!("{quoted_zh}不像{zh}，请与微信后台核对"),
+            format!(
+                "{quoted_en} does not look like {en}: compare it with {}",
+                console.en
+            ),
+            format!("{quoted_zh}不像{zh}，请与{}核对", console.zh),
         );
+    }
+}
+
+/// Returns the console that shows the ids and the secret of this account.
+fn console_of(account: &Account) -> Text {
+    match account.platform() {
+        Platform::Work { .. } => Text::new("WeCom's admin console", "企业微信管理后台"),
+        _ => WECHATS_CONSOLE,
     }
 }
 

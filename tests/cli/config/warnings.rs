@@ -73,10 +73,12 @@ fn a_malformed_id_or_secret_is_warned_about_and_the_secret_not_shown() {
         assert_eq!(paths_of(&settings), ["accounts.main.secret"], "{secret}");
     }
     let work = "[accounts.sales]\nplatform = \"work\"\ncorp_id = \"corp\"\nagent_id = 1\nsecret = \"short\"\njs_safe_domains = [\"example.com\"]\n";
-    assert_eq!(
-        paths_of(&good(work)),
-        ["accounts.sales.corp_id", "accounts.sales.secret"]
-    );
+    let found = warnings(&good(work));
+    let paths: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["accounts.sales.corp_id", "accounts.sales.secret"]);
+    for (_, what) in &found {
+        assert!(what.contains("WeCom's admin console"), "{what}");
+    }
 }
 
 #[test]
