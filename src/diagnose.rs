@@ -60,6 +60,8 @@ pub fn diagnose_briefly(case: &Case) -> Vec<Finding> {
 }
 
 fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
+    let is_presumed = case.presumes_agent_ticket();
+    let case = &case.with_known_roles();
     let mut findings = Vec::new();
     let client_findings = client_findings(case);
     let has_scheme = ticket_input::has_scheme(ticket_input::address(case.checked()));
@@ -71,7 +73,12 @@ fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
         let found = search.and_then(Search::run);
         match expected {
             _ if found.is_none() && sent.is_short() => malformed(client_findings, &mut findings),
-            Some(expected) => judged(case, found, expected, client_findings, &mut findings),
+            Some(expected) => {
+                judged(case, found, expected, client_findings, &mut findings);
+                if is_presumed {
+                    presume_ticket(&mut findings);
+                }
+            }
             None => without_verdict(case, &sent, client_findings, &mut findings),
         }
     } else {
@@ -81,6 +88,7 @@ fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
         let lacking = match case.is_whole() {
             true if !has_scheme => &verdicts::SCHEME_NEEDED,
             true if !case.tickets.is_empty() => return findings,
+            true if case.signed_for() == Target::AgentConfig => &verdicts::AGENT_TICKET_NEEDED,
             true => &verdicts::TICKET_NEEDED,
             false if case.signature.is_empty() && findings.is_empty() => &verdicts::NOTHING_GIVEN,
             false => &verdicts::VALUES_NEEDED,
@@ -209,6 +217,16 @@ fn judged(
     }
 }
 
+/// Replaces the verdict that the signature is right, if the kind of its ticket is only presumed.
+fn presume_ticket(findings: &mut [Finding]) {
+    if let Some(right) = findings.iter_mut().find(|finding| is_right(finding)) {
+        *right = Finding {
+            evidence: right.evidence.take(),
+            ..Finding::new(Confidence::Possible, &verdicts::TICKET_KIND)
+        };
+    }
+}
+
 /// Returns what can be wrong apart from the hash: port, field names, landing URL, unit of the timestamp.
 fn beside_the_signature(case: &Case) -> Vec<Finding> {
     let page = library_escaping::href(case.checked());
@@ -289,6 +307,10 @@ fn address_signed(case: &Case) -> Option<&'static Cause> {
         .into_iter()
         .find(|(_, text)| text == signed)
         .map(|(cause, _)| cause)
+}
+
+fn is_right(finding: &Finding) -> bool {
+    finding.code == verdicts::RIGHT.code
 }
 
 /// Returns whether the finding says only that the signature was rejected.

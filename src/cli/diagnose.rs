@@ -26,7 +26,7 @@ pub(super) struct Diagnose {
     /// The signature that the page got · 页面收到的签名
     #[arg(long, default_value = "", hide_default_value = true)]
     signature: String,
-    /// The jsapi_ticket: text, @FILE, or - for stdin; the other tickets and the token: text or @FILE · jsapi_ticket：文本、@文件，或 - 表示标准输入；其他 ticket 与 token：文本或 @文件
+    /// The jsapi_ticket (for wx.agentConfig give --agent-ticket): text, @FILE, or - for stdin; the other tickets and the token: text or @FILE · jsapi_ticket（wx.agentConfig 请用 --agent-ticket）：文本、@文件，或 - 表示标准输入；其他 ticket 与 token：文本或 @文件
     #[arg(long, default_value = "", hide_default_value = true)]
     ticket: String,
     /// The ticket before it · 上一个 ticket
@@ -35,7 +35,7 @@ pub(super) struct Diagnose {
     /// The account's wx_card ticket · 卡券 ticket
     #[arg(long, default_value = "", hide_default_value = true)]
     card_ticket: String,
-    /// The WeCom app's agent_config ticket · 企业微信应用 ticket
+    /// The WeCom app's agent_config ticket, which signs wx.agentConfig · 企业微信应用的 agent_config ticket，用于 wx.agentConfig
     #[arg(long, default_value = "", hide_default_value = true)]
     agent_ticket: String,
     /// The AppID or CorpID of the account that the ticket belongs to · ticket 所属账号的 AppID 或 CorpID
@@ -119,7 +119,7 @@ impl Diagnose {
             ..Case::new(self.url, self.nonce, self.timestamp, self.signature)
         };
         case = case
-            .ticket(Role::Current, ticket)
+            .ticket(Role::Signing, ticket)
             .ticket(
                 Role::Previous,
                 secret_in("--previous-ticket", self.previous_ticket)?,

@@ -77,6 +77,9 @@ pub enum Role {
     Other(String),
     /// The ticket in the pasted string: it signed, but its account is unknown.
     Pasted,
+    /// A ticket for this signature whose kind is not given: the jsapi_ticket for `wx.config`, and presumably
+    /// the app's own for `wx.agentConfig`.
+    Signing,
 }
 
 /// What a signature is for.
@@ -187,6 +190,40 @@ impl Case {
         self
     }
 
+    /// Returns the case without [`Role::Signing`]: such a ticket gets the role that its target needs, unless
+    /// another ticket has that role.
+    pub(super) fn with_known_roles(&self) -> Self {
+        let needs_agent = self.signed_for() == Target::AgentConfig && !self.has(&Role::Agent);
+        let is_corps = |ticket: &Ticket| {
+            let mut known = self.tickets.iter();
+            known.any(|known| known.role == Role::Current && known.value == ticket.value)
+        };
+        let mut case = self.clone();
+        for ticket in &mut case.tickets {
+            if ticket.role == Role::Signing {
+                ticket.role = if needs_agent && !is_corps(ticket) {
+                    Role::Agent
+                } else {
+                    Role::Current
+                };
+            }
+        }
+        case
+    }
+
+    /// Returns whether the app's ticket is only presumed: the value does not show whether it is the app's or
+    /// the corp's, and no other ticket tells them apart.
+    pub(super) fn presumes_agent_ticket(&self) -> bool {
+        self.signed_for() == Target::AgentConfig
+            && self.has(&Role::Signing)
+            && !self.has(&Role::Agent)
+            && !self.has(&Role::Current)
+    }
+
+    fn has(&self, role: &Role) -> bool {
+        self.tickets.iter().any(|ticket| ticket.role == *role)
+    }
+
     /// Returns whether all four values are present, so that a hash can be computed.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -218,6 +255,7 @@ impl Role {
             Self::AccessToken => "[access_token]".into(),
             Self::Other(account) => format!("[jsapi_ticket of {account}]"),
             Self::Pasted => "[ticket of the string]".into(),
+            Self::Signing => "[ticket]".into(),
         }
     }
 }

@@ -63,13 +63,15 @@ impl Finding {
     #[must_use]
     pub fn explains(&self) -> bool {
         use verdicts::{
-            NOTHING_FITS, NOTHING_GIVEN, SCHEME_NEEDED, STRING, TICKET_NEEDED, VALUES_NEEDED,
+            NOTHING_FITS, NOTHING_GIVEN, SCHEME_NEEDED, STRING, TICKET_KIND, TICKET_NEEDED,
+            VALUES_NEEDED,
         };
         ![
             &NOTHING_FITS,
             &NOTHING_GIVEN,
             &SCHEME_NEEDED,
             &STRING,
+            &TICKET_KIND,
             &TICKET_NEEDED,
             &VALUES_NEEDED,
         ]

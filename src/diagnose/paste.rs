@@ -257,10 +257,13 @@ impl Case {
         self.derived |= paste.derived && self.signature.is_empty();
         self.js_api_list = self.js_api_list.or(paste.js_api_list);
         let mut case = self.answer(paste.answer);
-        let role = case.signed_for().role();
-        let is_known = case.tickets.iter().any(|ticket| ticket.role == role);
+        let roles = [case.signed_for().role(), Role::Signing];
+        let is_known = case
+            .tickets
+            .iter()
+            .any(|ticket| roles.contains(&ticket.role));
         if let Some(ticket) = paste.given_ticket.filter(|_| !is_known) {
-            case = case.ticket(role, ticket);
+            case = case.ticket(Role::Signing, ticket);
         }
         match paste.ticket {
             Some(ticket) => case.ticket(Role::Pasted, ticket),

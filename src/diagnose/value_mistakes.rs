@@ -50,7 +50,9 @@ pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, 
         .partition(|ticket| ticket.role == Role::Pasted);
     for ticket in known.into_iter().chain(pasted) {
         let cause = match (&ticket.role, case.signed_for()) {
-            (Role::Current, Target::Config) | (Role::Agent, Target::AgentConfig) => continue,
+            (Role::Current, Target::Config)
+            | (Role::Agent, Target::AgentConfig)
+            | (Role::Signing, _) => continue,
             (Role::Current, Target::AgentConfig) => &c::CORP_TICKET,
             (Role::Previous, _) => &c::PREVIOUS_TICKET,
             (Role::Card, _) => &c::CARD_TICKET,

@@ -26,7 +26,7 @@ let chosenSample = 0;
 /** Returns the request to the server. */
 function question() {
   const value = (id) => at(id).value.trim();
-  const tickets = { signing: value("ticket"), previous: value("previous"), access_token: value("accessToken") };
+  const tickets = { current: value("ticket"), agent: value("agentTicket"), previous: value("previous"), access_token: value("accessToken") };
   return {
     paste: at("paste").value,
     url: value("url"),
@@ -143,7 +143,7 @@ const SURE = {
   likely: () => ["warn", t("Very likely", "很可能")],
   possible: () => ["none", t("Possibly", "可能")],
 };
-const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_needed", "values_needed", "address_incomplete", "nothing_given"];
+const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_kind_unknown", "ticket_needed", "values_needed", "address_incomplete", "nothing_given"];
 
 /** The server's causes start in lower case and have no full stop. */
 function sentence(text) {
@@ -163,9 +163,15 @@ function showRead({ read }) {
       "这是只有变量的代码。请贴出它们的值：console.log(JSON.stringify(config))。",
     );
   }
+  showAgentTicket(read.agent);
   if (read.agent && !at("agent").checked) at("read").textContent += t(" It is about wx.agentConfig.", "针对 wx.agentConfig。");
   // Shows the values found in the text as placeholders, so that the user can correct them.
   for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) if (!at(id).value) at(id).placeholder = read[id] || "";
+}
+
+/** Shows the field of the app's ticket if the signature is for wx.agentConfig, or the field has a value. */
+function showAgentTicket(isAgent) {
+  at("agent-part").hidden = !(isAgent || at("agent").checked || at("agentTicket").value);
 }
 
 const KINDS = {
@@ -320,6 +326,7 @@ function clear() {
   Object.assign(carried, { appId: "", account: "" });
   for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) at(id).placeholder = "";
   at("read").hidden = true;
+  showAgentTicket(false);
   asked += 1;
   at("ask").disabled = false;
   reset();
@@ -375,6 +382,7 @@ at("form").addEventListener("input", ({ target }) => {
   press("");
   if (ANSWER.includes(target.id)) Object.assign(carried, { appId: "", account: "" });
 });
+at("agent").addEventListener("change", () => showAgentTicket(false));
 at("clear").addEventListener("click", clear);
 for (const button of document.querySelectorAll("[data-example]")) {
   button.addEventListener("click", () => fillExample(button.dataset.example));

@@ -314,6 +314,12 @@ async fn a_ticket_without_a_kind_gets_the_kind_of_the_signature() {
         (
             "agentConfig:invalid signature",
             json!({"signing": OWN_TICKET}),
+            "ticket_kind_unknown",
+            true,
+        ),
+        (
+            "agentConfig:invalid signature",
+            json!({"agent": OWN_TICKET}),
             "signature_is_right",
             true,
         ),

@@ -186,12 +186,25 @@ describe("the answer", () => {
   test("the target of an error applies to that request only, and the field keeps its ticket", () =>
     atDoctor({}, async (page) => {
       const paste = `agentConfig:fail,invalid signature\n${json(sign(PAGE))}`;
-      assert.equal(await diagnosed(page, { paste, url: PAGE, ticket: TICKET }), "signature_is_right");
+      assert.equal(await diagnosed(page, { paste, url: PAGE, ticket: TICKET }), "jsapi_ticket_for_agent");
       assert.match(await page.locator("#read").innerText(), /about wx\.agentConfig/);
       assert.equal(await page.locator("#agent").isChecked(), false);
       assert.equal(await diagnosed(page, { paste: json(sign(PAGE)), url: PAGE, ticket: TICKET }), "signature_is_right");
       assert.doesNotMatch(await page.locator("#read").innerText(), /agentConfig/);
       assert.match(await page.locator("#diff").innerText(), /^jsapi_ticket=\[jsapi_ticket\]/);
+    }));
+
+  test("a signature for wx.agentConfig asks for the app's ticket in a field of its own", () =>
+    atDoctor({}, async (page) => {
+      const answer = { corpid: "wwforeign", agentid: "1000002", timestamp: TIME, nonceStr: NONCE, signature: sign(PAGE) };
+      assert.equal(await page.locator("#agentTicket").isVisible(), false);
+      assert.equal(await diagnosed(page, { paste: JSON.stringify(answer), url: PAGE }), "ticket_needed");
+      assert.match(await page.locator("#fix").innerText(), /agent_config ticket/);
+      await page.locator("#agentTicket").fill(TICKET);
+      assert.equal(await diagnosed(page), "signature_is_right");
+      assert.match(await page.locator("#diff").innerText(), /^jsapi_ticket=\[agent_config ticket\]/);
+      await page.locator("#clear").click();
+      assert.equal(await page.locator("#agentTicket").isVisible(), false);
     }));
 
   test("values read from one text are not kept for the next", () =>

@@ -124,6 +124,22 @@ async fn an_answer_for_agent_config_selects_the_agent_ticket_without_a_flag() {
             ended.stdout
         );
     }
+    // --ticket does not say which of the two tickets it is.
+    let arguments = [
+        "diagnose",
+        "--json",
+        "-",
+        "--url",
+        "https://h.cn/p",
+        "--ticket",
+        TICKET,
+    ];
+    let ended = run_with_stdin(&arguments, &answer).await;
+    assert!(
+        ended.code == 1 && ended.stdout.starts_with("ticket_kind_unknown (possible)"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[tokio::test]

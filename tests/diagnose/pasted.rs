@@ -239,6 +239,49 @@ fn an_answer_for_agent_config_is_judged_with_the_agent_ticket() {
 }
 
 #[test]
+fn a_ticket_of_unknown_kind_proves_no_agent_config() {
+    let judged = |ticket: &str, known: &[(Role, &str)]| {
+        let findings = findings_on(&agent_config(ticket), known);
+        (codes(&findings), findings[0].confidence)
+    };
+    let unknown = (Role::Signing, AGENT);
+    assert_eq!(
+        judged(AGENT, std::slice::from_ref(&unknown)),
+        (vec!["ticket_kind_unknown"], Confidence::Possible)
+    );
+    for known in [(Role::Agent, AGENT), (Role::Current, TICKET)] {
+        assert_eq!(
+            judged(AGENT, &[unknown.clone(), known]),
+            (vec!["signature_is_right"], Confidence::Proven)
+        );
+    }
+    // The same value as the corp's ticket, or beside the app's: it is the corp's.
+    for known in [(Role::Current, TICKET), (Role::Agent, AGENT)] {
+        assert_eq!(
+            judged(TICKET, &[(Role::Signing, TICKET), known]),
+            (vec!["jsapi_ticket_for_agent"], Confidence::Proven)
+        );
+    }
+    let config = findings_on(&corp_config(TICKET), &[(Role::Signing, TICKET)]);
+    assert_eq!(
+        (codes(&config), config[0].confidence),
+        (vec!["signature_is_right"], Confidence::Proven)
+    );
+}
+
+#[test]
+fn an_agent_config_without_a_ticket_asks_for_the_agent_ticket() {
+    for (text, ticket) in [
+        (agent_config(TICKET), "Add the app's agent_config ticket"),
+        (corp_config(TICKET), "Add the jsapi_ticket"),
+    ] {
+        let needed = findings_on(&text, &[]).remove(0);
+        assert_eq!(needed.code, "ticket_needed");
+        assert!(needed.fix.en.starts_with(ticket), "{needed:?}");
+    }
+}
+
+#[test]
 fn of_an_answer_with_both_configs_the_one_in_question_is_judged() {
     let both = |config: &str, agent: &str| {
         format!(

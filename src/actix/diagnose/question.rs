@@ -101,16 +101,15 @@ impl Question {
         let paste = Paste::read(&self.paste);
         case = case.paste(paste.clone());
         for (name, value) in self.tickets {
-            let role = role(name, case.signed_for());
-            case = case.ticket(role, value);
+            case = case.ticket(role(name), value);
         }
         (case, paste)
     }
 }
 
-fn role(name: String, target: Target) -> Role {
+fn role(name: String) -> Role {
     match name.as_str() {
-        "signing" => target.role(),
+        "signing" => Role::Signing,
         "current" => Role::Current,
         "previous" => Role::Previous,
         "card" => Role::Card,
