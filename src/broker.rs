@@ -166,6 +166,14 @@ impl Broker {
         Some(previous.value.clone())
     }
 
+    /// Returns the current value if it is in memory; fetches nothing. For comparison only; never served.
+    #[cfg(all(feature = "actix", feature = "diagnose"))]
+    pub(crate) fn in_memory(&self, account: &str, kind: Kind) -> Option<Secret> {
+        let entry = self.entry(account).ok()?;
+        let current = self.current_credential(entry.slot(kind).ok()?)?;
+        Some(current.value.clone())
+    }
+
     /// Replaces the accounts without dropping requests or current credentials. An app that stays keeps its
     /// state, even under another name. If its secret changed, remembered failures no longer delay the next
     /// refresh.

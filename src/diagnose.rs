@@ -39,24 +39,53 @@ pub use case::{Case, Role, Target, Ticket};
 pub use finding::{Confidence, Finding};
 pub use paste::{Paste, PasteKind};
 
+use crate::error::Text;
 use crate::sign::before_fragment;
 use causes::Cause;
 use hash::Sent;
 use interface_names::is_unlisted;
-use search::{Effort, Found, Search};
+pub(crate) use search::Effort;
+use search::{Found, Search};
 
 /// Returns the findings, best first; never empty. Two mistakes made together are two findings with the same
 /// evidence.
 #[must_use]
 pub fn diagnose(case: &Case) -> Vec<Finding> {
-    diagnosed(case, Effort::Full)
+    diagnose_both(case, case.agent_half().as_ref(), Effort::Full)
 }
 
 /// Like [`diagnose`], but at a bounded cost for public requests: ports that application servers rarely use
 /// are not tried, and on a very long URL only some of the pairs of mistakes.
 #[must_use]
 pub fn diagnose_briefly(case: &Case) -> Vec<Finding> {
-    diagnosed(case, Effort::Brief)
+    diagnose_both(case, case.agent_half().as_ref(), Effort::Brief)
+}
+
+/// Diagnoses a case and, if its signature is right, the argument of `wx.agentConfig` beside it. Only one of the
+/// two costs a search.
+pub(crate) fn diagnose_both(case: &Case, agent: Option<&Case>, effort: Effort) -> Vec<Finding> {
+    let mut findings = diagnosed(case, effort);
+    let Some((agent, right)) = agent.zip(findings.iter().position(is_right)) else {
+        return findings;
+    };
+    let right = findings.remove(right);
+    let mut of_agent = diagnosed(agent, effort);
+    let are_both_right = of_agent.iter().any(is_right);
+    of_agent.retain(|finding| {
+        !is_right(finding) && findings.iter().all(|known| known.code != finding.code)
+    });
+    for finding in &mut of_agent {
+        let Text { en, zh } = &finding.cause;
+        finding.cause = Text::owned(
+            format!("in wx.agentConfig: {en}"),
+            format!("wx.agentConfig：{zh}"),
+        );
+    }
+    of_agent.append(&mut findings);
+    if are_both_right {
+        of_agent.push(right);
+    }
+    of_agent
 }
 
 fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
@@ -151,9 +180,16 @@ fn judged(
     else {
         client_findings.retain(|finding| !is_refusal_alone(finding));
         findings.extend(client_findings);
+        let is_for_agent = case.signed_for() == Target::AgentConfig;
+        let has_its_ticket = case.has(&Role::Agent) || case.has(&Role::Pasted);
+        let verdict = if is_for_agent && !has_its_ticket {
+            &verdicts::AGENT_TICKET_NEEDED
+        } else {
+            &verdicts::NOTHING_FITS
+        };
         findings.push(Finding {
             expected: Some(expected),
-            ..Finding::new(Confidence::Possible, &verdicts::NOTHING_FITS)
+            ..Finding::new(Confidence::Possible, verdict)
         });
         return;
     };
@@ -189,7 +225,7 @@ fn judged(
     } else {
         Confidence::Likely
     };
-    findings.extend(app_id(case).map(|cause| Finding::new(of_app_id, cause)));
+    findings.extend(wrong_ids(case).map(|cause| Finding::new(of_app_id, cause)));
     findings.extend(likely.map(shown(Confidence::Likely)));
     if is_right {
         let beside = beside_the_signature(case).into_iter();
@@ -267,6 +303,18 @@ fn app_id(case: &Case) -> Option<&'static Cause> {
     (given != signs).then_some(&verdicts::APP_ID_OF_ANOTHER)
 }
 
+/// Returns the verdict if the AgentId that the page received is not that of the app whose ticket signs.
+fn agent_id(case: &Case) -> Option<&'static Cause> {
+    let given = case.agent_id.as_deref()?.trim();
+    let signs = case.account_agent_id?;
+    let is_for_agent = case.signed_for() == Target::AgentConfig;
+    (is_for_agent && given.parse::<u64>() != Ok(signs)).then_some(&verdicts::AGENT_ID_OF_ANOTHER)
+}
+
+fn wrong_ids(case: &Case) -> impl Iterator<Item = &'static Cause> {
+    app_id(case).into_iter().chain(agent_id(case))
+}
+
 /// Adds the findings that need no ticket: the client's error text and visible defects.
 fn without_verdict(
     case: &Case,
@@ -280,7 +328,7 @@ fn without_verdict(
         .into_iter()
         .partition(|finding| !is_refusal_alone(finding));
     findings.extend(specific);
-    findings.extend(app_id(case).map(|cause| Finding::new(Confidence::Likely, cause)));
+    findings.extend(wrong_ids(case).map(|cause| Finding::new(Confidence::Likely, cause)));
     let address = address_signed(case);
     let beside = beside_the_signature(case).into_iter();
     // The answer's URL was signed. That the landing URL should have been signed instead is only a guess.

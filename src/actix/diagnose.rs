@@ -12,17 +12,21 @@ use arc_swap::ArcSwap;
 use super::keys::authentication::key_of_request;
 use super::keys::authorization::forbidden;
 use super::keys::{ApiKey, ApiKeys};
+use crate::account::{Account, Platform};
 use crate::broker::Broker;
 use crate::credential::Kind;
-use crate::diagnose::{Case, Role, Target, diagnose};
+use crate::diagnose::{Case, Effort, Role, Target, Ticket, diagnose_both};
 use crate::endpoint::Problem;
+use crate::error::Error;
+use crate::sign::PageUrl;
 pub use doctor::Doctor;
 use question::{Findings, Question, bad_body, only_post};
 use queue::Place;
 
 /// `POST {path}` with an API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. If the body names an
-/// `account` that the key opens, that account's current ticket is used in the computation. No answer
-/// contains a ticket. Waits for the core that `doctor` uses too.
+/// `account` that the key opens, the tickets that the key opens are used in the computation: that account's,
+/// and other accounts' that may have signed instead. No answer contains a ticket. Waits for the core that
+/// `doctor` uses too.
 ///
 /// Mount it on a listener that the internet does not reach. Storing other keys in `keys` takes effect at
 /// the next request.
@@ -50,8 +54,10 @@ async fn answer(
         let key = key_of_request(&request, &keys)?;
         let question = Question::read(body).await?;
         let place = doctor.queue.enter_with_key()?;
-        let case = case(question, key, &doctor.broker, &place).await?;
-        place.run(move || diagnose(&case)).await
+        let (case, agent) = cases(question, key, &doctor.broker, &place).await?;
+        place
+            .run(move || diagnose_both(&case, agent.as_ref(), Effort::Full))
+            .await
     };
     match found.await {
         Ok(findings) => HttpResponse::Ok()
@@ -61,41 +67,137 @@ async fn answer(
     }
 }
 
-async fn case(
+/// Returns the case, and that of the `wx.agentConfig` beside it.
+async fn cases(
     mut question: Question,
     key: &ApiKey,
     broker: &Broker,
     place: &Place,
-) -> Result<Case, Problem> {
+) -> Result<(Case, Option<Case>), Problem> {
     let account = question.account.take();
     let (mut case, _) = place.run(move || question.case()).await?;
+    let mut agent = case.agent_half();
     if let Some(account) = &account {
-        let kind = signing_kind(case.signed_for());
-        if !key.opens(account, kind) {
+        if !key.opens(account, signing_kind(case.signed_for())) {
             return Err(forbidden());
         }
-        let ticket = broker
-            .credential(account, kind)
+        case.is_component = doctor::is_component(broker, case.app_id.as_deref());
+        add_account_tickets(broker, &mut case, account, Some(key))
             .await
             .map_err(Problem::for_admin)?;
-        let role = case.signed_for().role();
-        case = case.ticket(role, ticket.value.clone());
-        if let Some(previous) = broker.previous(account, kind) {
-            case = case.ticket(Role::Previous, previous);
+        if let Some(agent) = &mut agent
+            && key.opens(account, Kind::AgentTicket)
+        {
+            // Without the app's ticket, the diagnosis asks for it.
+            let _ = add_account_tickets(broker, agent, account, Some(key)).await;
         }
-        case.account_app_id = broker
-            .accounts()
-            .get(account)
-            .ok()
-            .map(|(_, account)| account.app_id().to_owned());
-        case.is_component = doctor::is_component(broker, case.app_id.as_deref());
-        case.app_id = case.app_id.or_else(|| case.account_app_id.clone());
     }
     if case.is_whole() || case.error.is_some() {
-        Ok(case)
+        Ok((case, agent))
     } else {
         Err(bad_body())
     }
+}
+
+/// Adds the account and the tickets that may have signed: its current ones, the previous one, and those of other
+/// accounts. With an API key, only tickets that the key opens. The error is that of the ticket that signs.
+async fn add_account_tickets(
+    broker: &Broker,
+    case: &mut Case,
+    account: &str,
+    key: Option<&ApiKey>,
+) -> Result<(), Error> {
+    let opens = |name: &str, kind| key.is_none_or(|key| key.opens(name, kind));
+    let target = case.signed_for();
+    let signing = signing_kind(target);
+    let right = broker.credential(account, signing).await?;
+    // Found even if only the store had it before.
+    let accounts = broker.accounts();
+    let (name, account) = accounts.get(account)?;
+    note_account(case, account);
+    case.tickets.push(Ticket {
+        role: target.role(),
+        value: right.value.clone(),
+    });
+    // Only what a page's own request would refresh, too.
+    for kind in account.platform().kept_kinds() {
+        if *kind != signing
+            && opens(name, *kind)
+            && let Ok(credential) = broker.credential(name, *kind).await
+        {
+            case.tickets.push(Ticket {
+                role: doctor::role_of(*kind),
+                value: credential.value.clone(),
+            });
+        }
+    }
+    // A backend's cache may still hold it.
+    if let Some(value) = broker.previous(name, signing) {
+        let role = Role::Previous;
+        case.tickets.push(Ticket { role, value });
+    }
+    let others = other_tickets(broker, case, name, account, opens);
+    case.tickets.extend(others);
+    Ok(())
+}
+
+fn note_account(case: &mut Case, account: &Account) {
+    let app_id = account.app_id();
+    case.account_app_id = Some(app_id.to_owned());
+    case.app_id.get_or_insert_with(|| app_id.to_owned());
+    if let Platform::Work { agent_id } = account.platform() {
+        case.account_agent_id = Some(agent_id);
+    }
+}
+
+/// Returns the tickets of other accounts that may have signed instead: the other apps of the corp, and the
+/// accounts that sign this page. Takes only what is in memory, and a bounded number, because every mistake is
+/// tried with each ticket.
+fn other_tickets(
+    broker: &Broker,
+    case: &Case,
+    own: &str,
+    account: &Account,
+    opens: impl Fn(&str, Kind) -> bool,
+) -> Vec<Ticket> {
+    let page = PageUrl::parse(case.checked()).ok();
+    let signs_page = |other: &Account| {
+        page.as_ref()
+            .is_some_and(|page| other.allows_page(page.host(), page.path()))
+    };
+    let accounts = broker.accounts();
+    let mut others: Vec<(bool, &str)> = accounts
+        .iter()
+        .filter_map(|(name, other)| {
+            let is_foreign = other.app_id() != account.app_id();
+            (name != own && (!is_foreign || signs_page(other))).then_some((is_foreign, name))
+        })
+        .collect();
+    others.sort_unstable();
+    let target = case.signed_for();
+    let kinds = others.into_iter().flat_map(|(is_foreign, name)| {
+        // The apps of a corp share its jsapi_ticket.
+        let kinds: &[Kind] = if is_foreign {
+            &[Kind::AgentTicket, Kind::JsapiTicket]
+        } else {
+            &[Kind::AgentTicket]
+        };
+        kinds.iter().map(move |kind| (name, *kind))
+    });
+    kinds
+        .filter(|&(name, kind)| opens(name, kind))
+        .filter_map(|(name, kind)| {
+            let role = if target == Target::Config && kind == Kind::AgentTicket {
+                Role::Agent
+            } else {
+                Role::Other(name.to_owned())
+            };
+            let value = broker.in_memory(name, kind)?;
+            Some(Ticket { role, value })
+        })
+        .filter(|other| case.tickets.iter().all(|known| known.value != other.value))
+        .take(MAX_OTHERS)
+        .collect()
 }
 
 /// Returns the kind of ticket that signs for this target.
@@ -105,6 +207,9 @@ fn signing_kind(target: Target) -> Kind {
         Target::AgentConfig => Kind::AgentTicket,
     }
 }
+
+/// The tickets of other accounts that are tried.
+const MAX_OTHERS: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -38,6 +38,10 @@ pub struct Case {
     pub is_component: bool,
     /// The AppID or CorpID of the account that owns the tickets.
     pub account_app_id: Option<String>,
+    /// The AgentId of the account that owns the tickets, if it is an app of WeCom.
+    pub account_agent_id: Option<u64>,
+    /// The argument of `wx.agentConfig` beside that of `wx.config`, if the backend's answer has both.
+    pub agent_answer: Option<Box<Answer>>,
     /// The URL that the backend's answer names.
     pub answered_url: Option<String>,
     /// Whether the answer's field names differ from those that `wx.config` reads.
@@ -73,7 +77,7 @@ pub enum Role {
     Agent,
     /// An access token, which is not a ticket but is sometimes used as one.
     AccessToken,
-    /// The jsapi_ticket of the account with this name.
+    /// A ticket of the account with this name.
     Other(String),
     /// The ticket in the pasted string: it signed, but its account is unknown.
     Pasted,
@@ -131,6 +135,7 @@ impl Case {
         }
         if self.signature.is_empty() {
             self.answered_for = answer.target;
+            self.agent_answer = answer.agent.take();
         }
         self.other_nonces.append(&mut answer.other_nonces);
         self.other_timestamps.append(&mut answer.other_timestamps);
@@ -190,6 +195,25 @@ impl Case {
         self
     }
 
+    /// Returns the case of the argument of `wx.agentConfig` beside that of `wx.config`, for the same page and
+    /// with the same tickets; `None` if an error text says what was refused.
+    #[must_use]
+    pub fn agent_half(&self) -> Option<Self> {
+        let answer = self.agent_answer.as_deref();
+        let answer = answer.filter(|_| self.error.is_none())?.clone();
+        let mut tickets = self.with_known_roles().tickets;
+        // The pasted string is that of one of the two signatures.
+        tickets.retain(|ticket| ticket.role != Role::Pasted);
+        let half = Self {
+            url: self.url.clone(),
+            hosts: self.hosts.clone(),
+            target: Target::AgentConfig,
+            tickets,
+            ..Self::default()
+        };
+        Some(half.answer(answer)).filter(Self::is_whole)
+    }
+
     /// Returns the case without [`Role::Signing`]: such a ticket gets the role that its target needs, unless
     /// another ticket has that role.
     pub(super) fn with_known_roles(&self) -> Self {
@@ -220,7 +244,7 @@ impl Case {
             && !self.has(&Role::Current)
     }
 
-    fn has(&self, role: &Role) -> bool {
+    pub(super) fn has(&self, role: &Role) -> bool {
         self.tickets.iter().any(|ticket| ticket.role == *role)
     }
 
@@ -253,7 +277,7 @@ impl Role {
             Self::Card => "[wx_card ticket]".into(),
             Self::Agent => "[agent_config ticket]".into(),
             Self::AccessToken => "[access_token]".into(),
-            Self::Other(account) => format!("[jsapi_ticket of {account}]"),
+            Self::Other(account) => format!("[ticket of {account}]"),
             Self::Pasted => "[ticket of the string]".into(),
             Self::Signing => "[ticket]".into(),
         }

@@ -165,7 +165,7 @@ pub(super) static PREVIOUS_TICKET: Cause = row("previous_ticket",
     ["A cache keeps the ticket longer than its expires_in, or two servers each keep their own: use one source, and cache only for the remaining lifetime.", "有缓存超过了 expires_in，或多台服务器各自缓存：请从同一处获取，并按剩余有效期缓存。"]);
 pub(super) static OTHER_ACCOUNT: Cause = row("ticket_of_another_account",
     ["the ticket of another account was used", "签名用的是其他账号的 ticket"],
-    ["The ticket must belong to the appId of wx.config: check how the account is chosen, and the cache key.", "ticket 必须属于 wx.config 中的 appId：请检查账号的选择以及缓存键是否区分账号。"]);
+    ["The ticket must belong to the appId of wx.config, or to the agentid of wx.agentConfig: check how the account is chosen, and the cache key.", "ticket 必须属于 wx.config 中的 appId，或 wx.agentConfig 中的 agentid：请检查账号的选择以及缓存键是否区分账号和应用。"]);
 pub(super) static CARD_TICKET: Cause = row("card_ticket_for_jsapi",
     ["the wx_card ticket was used", "签名用的是卡券 ticket（wx_card）"],
     ["Call getticket with type=jsapi for wx.config, and keep the two tickets under different keys.", "wx.config 要用 getticket 的 type=jsapi，两种 ticket 要用不同的缓存键。"]);

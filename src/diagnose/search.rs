@@ -74,7 +74,7 @@ pub(super) struct Search<'a> {
 
 /// How much a search may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effort {
+pub(crate) enum Effort {
     /// For public requests.
     Brief,
     /// For the command line and for callers with an API key. Also tries every port.

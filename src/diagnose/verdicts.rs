@@ -47,6 +47,9 @@ pub(super) static MILLISECONDS_SENT: Cause = row("sent_in_milliseconds",
 pub(super) static APP_ID_OF_ANOTHER: Cause = row("app_id_of_another_account",
     ["the answer's appId is not the account whose ticket was used", "返回的 appId 与签名所用 ticket 的账号不一致"],
     ["Send the page the appId of the account whose ticket is used: on a third-party platform the authorizer's AppID, not the component's; in WeCom the CorpID, not an AgentId or SuiteID.", "返回给页面的 appId 必须是签名所用 ticket 的账号：第三方平台用授权方的 AppID，而不是 component_appid；企业微信用 CorpID，而不是 AgentId 或 SuiteID。"]);
+pub(super) static AGENT_ID_OF_ANOTHER: Cause = row("agent_id_of_another_app",
+    ["the answer's agentid is not the app whose ticket was used", "返回的 agentid 与签名所用 ticket 的应用不一致"],
+    ["Send the page the agentid of the app whose agent_config ticket is used; each app of a corp has its own.", "返回给页面的 agentid 必须是签名所用 agent_config ticket 的应用；同一企业的各应用有各自的 ticket。"]);
 pub(super) static COMPONENT_SENT: Cause = row("component_app_id_sent",
     ["the answer's appId is the component_appid of an open platform; wx.config requires the AppID of the account that authorised it", "返回的 appId 是第三方平台的 component_appid；wx.config 需要授权方账号的 AppID"],
     ["Sign with account=PLATFORM/APPID, and send that account's AppID as appId.", "请用 account=平台名/AppID 签名，并把该账号的 AppID 作为 appId 返回。"]);

@@ -285,6 +285,51 @@ async fn the_doctor_judges_an_agent_config_by_the_ticket_of_its_app() {
 }
 
 #[tokio::test]
+async fn the_doctor_names_the_wrong_app_of_a_corp_and_the_wrong_half() {
+    let app = spawn(
+        &ACCOUNTS.replace("[server]", "[server]\ndemo = true"),
+        |sandbox| {
+            for (agent, secret) in [(1_000_002, "crm-secret"), (1_000_003, "oa-secret")] {
+                sandbox.add_app(App::work(CORP, agent, secret).safe_domain("work.example.com"));
+            }
+        },
+    )
+    .await;
+    let both = app
+        .get(&format!(
+            "/jssdk/work-config?url={}&account=crm",
+            encode(PAGE)
+        ))
+        .await
+        .ok();
+    let mut swapped = both.clone();
+    for field in ["signature", "nonceStr", "timestamp"] {
+        swapped["agentConfig"][field] = both["config"][field].clone();
+    }
+    let mut of_oa = both["agentConfig"].clone();
+    of_oa["agentid"] = "1000003".into();
+    for (answer, account, codes) in [
+        (&both, None, &["signature_is_right"][..]),
+        (&swapped, None, &["jsapi_ticket_for_agent"]),
+        (&of_oa, None, &["ticket_of_another_account"]),
+        (
+            &of_oa,
+            Some("crm"),
+            &["agent_id_of_another_app", "signature_is_right"],
+        ),
+    ] {
+        let question = serde_json::json!({"answer": answer, "url": PAGE, "account": account});
+        let request = http::post("/doctor/diagnose").header("Content-Type", "application/json");
+        let request = request.close().body(question.to_string());
+        let answer = app.send(request.as_bytes()).await.ok();
+        let findings = answer["findings"].as_array().unwrap();
+        let found: Vec<_> = findings.iter().map(|one| &one["code"]).collect();
+        assert_eq!(found, codes, "{answer}");
+        assert_eq!(findings[0]["confidence"], "proven", "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn bad_addresses_are_refused_on_every_signing_path() {
     let app = spawn_work().await;
     for path in ["config", "agent-config", "work-config"] {

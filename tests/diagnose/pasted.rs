@@ -291,7 +291,8 @@ fn of_an_answer_with_both_configs_the_one_in_question_is_judged() {
         )
     };
     for (words, config, agent, code) in [
-        ("", TICKET, TICKET, "signature_is_right"),
+        ("", TICKET, AGENT, "signature_is_right"),
+        ("", TICKET, TICKET, "jsapi_ticket_for_agent"),
         ("", AGENT, AGENT, "agent_ticket_for_jsapi"),
         (
             "config:invalid signature\n",
@@ -317,6 +318,10 @@ fn of_an_answer_with_both_configs_the_one_in_question_is_judged() {
         let apart = format!("{words}{}\n{}", corp_config(config), agent_config(agent));
         assert_eq!(codes(&findings_on(&apart, &OF_CORP)), [code], "{apart}");
     }
+    // Without the app's ticket, only one of the two is proven right.
+    let needed = findings_on(&both(TICKET, AGENT), &[(Role::Signing, TICKET)]);
+    assert_eq!(codes(&needed), ["ticket_needed"]);
+    assert!(needed[0].cause.en.starts_with("in wx.agentConfig: "));
     let chosen = Case {
         url: URL.into(),
         target: Target::AgentConfig,
@@ -326,4 +331,27 @@ fn of_an_answer_with_both_configs_the_one_in_question_is_judged() {
     .ticket(Role::Current, TICKET)
     .ticket(Role::Agent, AGENT);
     assert_eq!(codes(&diagnose(&chosen)), ["signature_is_right"]);
+}
+
+#[test]
+fn the_agentid_of_another_app_is_reported_before_a_right_signature() {
+    for (signs, expected) in [
+        (1_000_002, vec!["signature_is_right"]),
+        (
+            1_000_003,
+            vec!["agent_id_of_another_app", "signature_is_right"],
+        ),
+    ] {
+        let case = Case {
+            url: URL.into(),
+            account_agent_id: Some(signs),
+            ..Case::default()
+        };
+        let case = case
+            .paste(Paste::read(&agent_config(AGENT)))
+            .ticket(Role::Agent, AGENT);
+        let findings = diagnose(&case);
+        assert_eq!(codes(&findings), expected);
+        assert_eq!(findings[0].confidence, Confidence::Proven);
+    }
 }

@@ -374,9 +374,10 @@ fn the_ticket_is_not_requested_if_it_cannot_help() {
             error: Some(error.into()),
             ..Case::new(URL, NONCE, TIME, sha1("something else"))
         };
+        let role = case.signed_for().role();
         let case = tickets
             .iter()
-            .fold(case, |case, ticket| case.ticket(Role::Current, *ticket));
+            .fold(case, |case, ticket| case.ticket(role.clone(), *ticket));
         diagnose(&case)
     };
     for error in [

@@ -18,14 +18,14 @@ use serde_json::Value;
 
 use super::question::{Question, bad_body, only_post};
 use super::queue::{AT_ONCE, Queue, asked_too_often};
-use super::signing_kind;
+use super::{add_account_tickets, note_account};
 use crate::account::{Account, Platform};
 use crate::actix::json_body::is_json;
 use crate::broker::Broker;
 use crate::credential::Kind;
-use crate::diagnose::{Case, Finding, Paste, Role, Target, Ticket, diagnose_briefly};
+use crate::diagnose::{Case, Effort, Finding, Paste, Role, Target, diagnose_both};
 use crate::endpoint::{ClientIps, Problem, RateLimit};
-use crate::error::{ProblemCode, Text};
+use crate::error::{Error, ProblemCode, Text};
 use crate::sign::PageUrl;
 
 /// `POST {path}` with JSON, without a key. Create it once and clone it into each worker's application:
@@ -78,21 +78,22 @@ impl Doctor {
             (case, read)
         });
         let (mut case, read) = reading.await?;
-        let account = self.account(named.as_deref(), &case)?;
-        case.is_component = is_component(&self.broker, case.app_id.as_deref());
-        let is_sure = named.is_some() || case.app_id.is_some();
-        let source = self
-            .add_account_tickets(&mut case, account.as_ref(), is_sure)
-            .await;
-        let tickets: Vec<_> = case
-            .tickets
-            .iter()
+        let mut agent = case.agent_half();
+        let (account, source) = self.add_account(named.as_deref(), &mut case).await?;
+        if let Some(agent) = &mut agent {
+            self.add_account(named.as_deref(), agent).await?;
+        }
+        let tickets: Vec<_> = [Some(&case), agent.as_ref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|case| &case.tickets)
             .map(|ticket| ticket.value.clone())
             .collect();
         let allowed = account
             .as_ref()
             .and_then(|(_, account)| allows(account, case.checked()));
-        let findings: Vec<Finding> = place.run(move || diagnose_briefly(&case)).await?;
+        let searching = place.run(move || diagnose_both(&case, agent.as_ref(), Effort::Brief));
+        let findings: Vec<Finding> = searching.await?;
         let answer = DoctorAnswer {
             findings,
             read,
@@ -138,10 +139,23 @@ impl Doctor {
         Ok(found.map(|(name, account)| (name.to_owned(), account.clone())))
     }
 
+    /// Adds the account that the case is about; returns it, and which ticket is used.
+    async fn add_account(
+        &self,
+        named: Option<&str>,
+        case: &mut Case,
+    ) -> Result<(Option<(String, Arc<Account>)>, &'static str), Problem> {
+        let account = self.account(named, case)?;
+        case.is_component = is_component(&self.broker, case.app_id.as_deref());
+        let is_sure = named.is_some() || case.app_id.is_some();
+        let source = self.add_tickets(case, account.as_ref(), is_sure).await;
+        Ok((account, source))
+    }
+
     /// Adds the account's current credentials to the case if the client gave none, and reports which
     /// ticket is used. A ticket in a pasted string does not count as given: whether it is the current one
     /// is the question.
-    async fn add_account_tickets(
+    async fn add_tickets(
         &self,
         case: &mut Case,
         account: Option<&(String, Arc<Account>)>,
@@ -169,31 +183,12 @@ impl Doctor {
         else {
             return without;
         };
-        case.account_app_id = Some(account.app_id().to_owned());
-        case.app_id
-            .get_or_insert_with(|| account.app_id().to_owned());
-        let signing = signing_kind(case.signed_for());
-        if !account.has(signing) {
-            return without;
+        note_account(case, account);
+        match add_account_tickets(&self.broker, case, name, None).await {
+            Ok(()) => "account",
+            Err(Error::UnsupportedCredential { .. }) => without,
+            Err(_) => failing,
         }
-        // Only what a page's own request would refresh, too.
-        let mut current = Vec::new();
-        for kind in account.platform().kept_kinds() {
-            if let Ok(credential) = self.broker.credential(name, *kind).await {
-                current.push(Ticket {
-                    role: role_of(*kind),
-                    value: credential.value.clone(),
-                });
-            } else if *kind == signing {
-                return failing;
-            }
-        }
-        case.tickets.extend(current);
-        // A backend's cache may still hold it.
-        if let Some(previous) = self.broker.previous(name, signing) {
-            *case = std::mem::take(case).ticket(Role::Previous, previous);
-        }
-        "account"
     }
 }
 
@@ -204,7 +199,7 @@ pub(super) fn is_component(broker: &Broker, app_id: Option<&str>) -> bool {
     found.is_some_and(|(_, account)| account.platform() == Platform::Component)
 }
 
-fn role_of(kind: Kind) -> Role {
+pub(super) fn role_of(kind: Kind) -> Role {
     match kind {
         Kind::AccessToken => Role::AccessToken,
         Kind::JsapiTicket => Role::Current,

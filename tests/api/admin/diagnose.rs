@@ -118,3 +118,68 @@ async fn pasted_text_is_accepted() {
         "scheme_swapped"
     );
 }
+
+#[tokio::test]
+async fn a_wrong_ticket_is_named_if_the_key_opens_it() {
+    let world = World::new().await;
+    for (account, kind, value) in [
+        ("sales", Kind::AccessToken, "token-of-sales"),
+        ("sales", Kind::JsapiTicket, "ticket-of-the-corp"),
+        ("sales", Kind::AgentTicket, "ticket-of-sales"),
+        ("hr", Kind::AgentTicket, "ticket-of-hr"),
+    ] {
+        world.seed(account, kind, value).await;
+    }
+    let held = world.broker.credential("hr", Kind::AgentTicket).await;
+    assert_eq!(held.unwrap().value.expose(), "ticket-of-hr");
+    let token = world.token("main").await;
+    let unknown = "no_known_mistake_fits";
+    for (key, account, agent, ticket, code) in [
+        (KEY, "main", false, &*token, "access_token_for_ticket"),
+        (TICKET_KEY, "main", false, &*token, unknown),
+        (
+            KEY,
+            "sales",
+            true,
+            "ticket-of-hr",
+            "ticket_of_another_account",
+        ),
+        (SALES_KEY, "sales", true, "ticket-of-hr", unknown),
+        (
+            KEY,
+            "sales",
+            false,
+            "ticket-of-hr",
+            "agent_ticket_for_jsapi",
+        ),
+        (
+            SALES_KEY,
+            "sales",
+            true,
+            "ticket-of-the-corp",
+            "jsapi_ticket_for_agent",
+        ),
+        (
+            SALES_KEY,
+            "sales",
+            false,
+            "ticket-of-sales",
+            "agent_ticket_for_jsapi",
+        ),
+        (
+            SALES_KEY,
+            "sales",
+            true,
+            "ticket-of-sales",
+            "signature_is_right",
+        ),
+    ] {
+        let body = json!({"account": account, "url": "https://h.cn/p", "nonce": "n", "agent": agent,
+            "timestamp": 1_414_587_457, "signature": signed(ticket, "https://h.cn/p")});
+        let answer = ask(&world, key, &body.to_string()).await;
+        let json = answer.ok().0;
+        let first = &json["findings"][0];
+        assert_eq!(first["code"], code, "{account} {ticket}: {first}");
+        assert!(!answer.text.contains(ticket), "{}", answer.text);
+    }
+}
