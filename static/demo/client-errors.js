@@ -86,6 +86,13 @@ export const CLIENT_ERRORS = [
     fix: ["Pass corpid, agentid, timestamp, nonceStr, signature and jsApiList, call it inside wx.ready, and load jwxwork-1.0.0.js for desktop clients.", "请提供 corpid、agentid、timestamp、nonceStr、signature 和 jsApiList，在 wx.ready 中调用；电脑端还需引入 jwxwork-1.0.0.js。"],
   },
   {
+    code: "agent_config_missing",
+    when: /agentconfigisnotafunction|evaluating'wx\.agentconfig|near'\.\.\.wx\.agentconfig/,
+    title: ["The SDK has no agentConfig", "SDK 中没有 agentConfig"],
+    cause: ["the SDK that the page loads has no wx.agentConfig: jweixin lacks it, WeCom's script adds it", "页面加载的 SDK 中没有 wx.agentConfig：jweixin 不含该接口，它由企业微信的脚本提供"],
+    fix: ["Load https://open.work.weixin.qq.com/wwopen/js/jwxwork-1.0.0.js after jweixin, or use @wecom/jssdk, and open the page in WeCom.", "请在 jweixin 之后引入 https://open.work.weixin.qq.com/wwopen/js/jwxwork-1.0.0.js，或改用 @wecom/jssdk，并在企业微信中打开页面。"],
+  },
+  {
     code: "config_field_missing",
     when: /config:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|config:failed[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|preverifyjsapi:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|argumentsisempty|configisempty|argumentisempty|(?:^|\D)63001(?!\d)/,
     title: ["The config is incomplete", "config 参数不全"],
@@ -105,6 +112,13 @@ export const CLIENT_ERRORS = [
     title: ["The phone does not allow it", "手机系统没有授权"],
     cause: ["the phone, or its user, does not allow WeChat to do this", "手机系统或用户没有授予微信该权限"],
     fix: ["Allow it in the phone's settings, under WeChat.", "请在手机「设置」中为微信开启相应权限。"],
+  },
+  {
+    code: "permission_denied",
+    when: /^(?=[^]*agentconfig:)(?=[^]*permissiondenied)|^(?=[^]*agentconfig:)(?=[^]*nopermission)|^(?=[^]*devtool\/query)(?=[^]*permissiondenied)|^(?=[^]*devtool\/query)(?=[^]*nopermission)/,
+    title: ["No permission", "没有权限"],
+    cause: ["the WeCom app lacks this interface, or it is not in jsApiList", "企业微信应用没有该接口的权限，或接口不在 jsApiList 中"],
+    fix: ["Grant it to the app (WeCom admin console → Apps → the app) or use an app that has it, and list it in the jsApiList of wx.agentConfig.", "请为该应用开通权限（企业微信管理后台 → 应用管理 → 该应用），或改用有权限的应用，并把接口加入 wx.agentConfig 的 jsApiList。"],
   },
   {
     code: "permission_denied",

@@ -48,6 +48,22 @@ fn an_errcode_that_only_platforms_get_is_explained_as_theirs() {
 }
 
 #[test]
+fn a_permission_that_wecom_refused_points_to_wecoms_console() {
+    for (text, console) in [
+        ("agentConfig:permission denied", "企业微信管理后台"),
+        ("agentConfig:fail_no permission", "企业微信管理后台"),
+        (
+            "selectExternalContact:no permission more info at https://open.work.weixin.qq.com/devtool/query?e=48002",
+            "企业微信管理后台",
+        ),
+        ("chooseImage:permission denied", "微信开发者平台"),
+    ] {
+        let fix = &findings_on(text)[0].fix;
+        assert!(fix.zh.contains(console), "{text}: {}", fix.zh);
+    }
+}
+
+#[test]
 fn case_blanks_width_and_punctuation_are_ignored() {
     for (text, code) in [
         ("config:fail", "config_field_missing"),
