@@ -133,6 +133,9 @@ fn client_findings(case: &Case) -> Vec<Finding> {
         return Vec::new();
     };
     let mut client_findings = client_errors::explained(error, case.checked());
+    if client_findings.is_empty() && case.signature.is_empty() {
+        client_findings.extend(client_errors::unlisted_errcode(error));
+    }
     let is_about = |codes: &[&str]| {
         client_findings
             .iter()

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::verdicts as v;
 use super::{Confidence, Finding, library_escaping};
-use crate::error::codes::{all, by_errmsg};
+use crate::error::codes::{Advice, all, by_errmsg, explain};
 use crate::error::{CallAuth, System, Text};
 pub(super) use table::is_refusal_alone;
 use table::{ClientError, REFUSED, TABLE, is_symptom};
@@ -27,6 +27,15 @@ pub(super) fn explained(text: &str, page: &str) -> Vec<Finding> {
         .or_else(|| words.sentence())
         .or_else(|| words.row(&ROWS[1]).map(|row| of_client(row, text, page)));
     found.into_iter().collect()
+}
+
+/// Returns the advice for an errcode that is named in the text and not listed, as the log gives it. A backend's
+/// own code may have the same name, so this counts only if nothing else is known.
+pub(super) fn unlisted_errcode(text: &str) -> Option<Finding> {
+    let words = ErrorText::read(text);
+    let errcode = words.named_errcodes().find(|errcode| *errcode != 0)?;
+    let advice = explain(words.systems[0], CallAuth::WithToken, errcode);
+    Some(of_advice(advice))
 }
 
 /// Returns whether the text contains a client's error text and not only a number. A user's own description
@@ -252,11 +261,15 @@ fn of_server(system: System, errcode: i64) -> Option<Finding> {
     let with_token = |auth: &_| matches!(auth, None | Some(CallAuth::WithToken));
     let row = rows().find(|(_, auth, ..)| with_token(auth));
     let (.., advice) = row.or_else(|| rows().next())?;
-    Some(Finding {
+    Some(of_advice(advice))
+}
+
+fn of_advice(advice: &Advice) -> Finding {
+    Finding {
         cause: advice.cause.clone(),
         fix: advice.fix.clone(),
         ..Finding::new(Confidence::Likely, &v::ERRCODE)
-    })
+    }
 }
 
 fn is_of_client(errcode: i64) -> bool {

@@ -208,7 +208,7 @@ impl Paste {
             .filter(|words| is_said_by_wechat(words));
         let text = named.unwrap_or(text);
         let known = if self.kinds.is_empty() {
-            is_explained(text)
+            is_explained(text) || client_errors::unlisted_errcode(text).is_some()
         } else {
             client_errors::has_words(text)
         };

@@ -48,6 +48,47 @@ fn an_errcode_that_only_platforms_get_is_explained_as_theirs() {
 }
 
 #[test]
+fn an_unlisted_errcode_gets_the_advice_of_its_system() {
+    for (text, place) in [
+        (
+            r#"{"errcode":60028,"errmsg":"x"}"#,
+            "developers.weixin.qq.com",
+        ),
+        ("errcode: 301055", "developers.weixin.qq.com"),
+        (r#"{"errcode":-2,"errmsg":"x"}"#, "developers.weixin.qq.com"),
+        (
+            r#"{"errcode":88000,"errmsg":"without comment privilege rid: 6b0dd591-08784a05-84ec0a40"}"#,
+            "developers.weixin.qq.com",
+        ),
+        (
+            r#"{"errcode":701008,"errmsg":"x, from ip: 1.2.3.4"}"#,
+            "open.work.weixin.qq.com/devtool/query",
+        ),
+    ] {
+        is_found(text, "wechat_errcode");
+        let fix = &findings_on(text)[0].fix;
+        assert!(fix.en.contains(place), "{text}: {}", fix.en);
+    }
+    // A backend's own code beside its answer, or a success.
+    for text in [r#"{"errcode":0,"errmsg":"ok"}"#, "errcode"] {
+        let findings = diagnose(&Case::default().paste(Paste::read(text)));
+        assert_eq!(findings[0].code, "nothing_given", "{text}");
+    }
+    let answer = r#"{"errcode":1,"nonceStr":"n","timestamp":1414587457,"signature":"da39a3ee5e6b4b0d3255bfef95601890afd80709"}"#;
+    let case = Case {
+        url: URL.into(),
+        ..Case::default()
+    };
+    let findings = diagnose(&case.paste(Paste::read(answer)));
+    assert!(
+        findings
+            .iter()
+            .all(|finding| finding.code != "wechat_errcode"),
+        "{findings:?}"
+    );
+}
+
+#[test]
 fn a_permission_that_wecom_refused_points_to_wecoms_console() {
     for (text, console) in [
         ("agentConfig:permission denied", "企业微信管理后台"),
