@@ -74,7 +74,8 @@ pub(crate) fn diagnose_both(case: &Case, agent: Option<&Case>, effort: Effort) -
     of_agent.retain(|finding| {
         !is_right(finding) && findings.iter().all(|known| known.code != finding.code)
     });
-    for finding in &mut of_agent {
+    let unnamed = |finding: &&mut Finding| !finding.cause.en.contains("wx.agentConfig");
+    for finding in of_agent.iter_mut().filter(unnamed) {
         let Text { en, zh } = &finding.cause;
         finding.cause = Text::owned(
             format!("in wx.agentConfig: {en}"),

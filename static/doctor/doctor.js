@@ -150,7 +150,7 @@ function sentence(text) {
   return chinese ? text : text[0].toUpperCase() + text.slice(1) + (/[.!?…)]$/.test(text) ? "" : ".");
 }
 
-function showRead({ read }) {
+function showRead({ read, findings }) {
   const named = read.kinds.map((kind) => KINDS[kind]()).join(t(", ", "、"));
   at("read").hidden = !at("paste").value.trim();
   at("read").dataset.known = String(read.kinds.length > 0);
@@ -163,7 +163,9 @@ function showRead({ read }) {
       "这是只有变量的代码。请贴出它们的值：console.log(JSON.stringify(config))。",
     );
   }
-  showAgentTicket(read.agent);
+  // Of an answer with both configs, that of wx.agentConfig may be the one without a ticket.
+  const lacksAgentTicket = findings.some(({ code, fix }) => code === "ticket_needed" && fix.en.includes("agent_config"));
+  showAgentTicket(read.agent || lacksAgentTicket);
   if (read.agent && !at("agent").checked) at("read").textContent += t(" It is about wx.agentConfig.", "针对 wx.agentConfig。");
   // Shows the values found in the text as placeholders, so that the user can correct them.
   for (const id of ["url", "nonceStr", "timestamp", "signature", "errMsg"]) if (!at(id).value) at(id).placeholder = read[id] || "";

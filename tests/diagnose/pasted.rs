@@ -321,7 +321,14 @@ fn of_an_answer_with_both_configs_the_one_in_question_is_judged() {
     // Without the app's ticket, only one of the two is proven right.
     let needed = findings_on(&both(TICKET, AGENT), &[(Role::Signing, TICKET)]);
     assert_eq!(codes(&needed), ["ticket_needed"]);
-    assert!(needed[0].cause.en.starts_with("in wx.agentConfig: "));
+    assert!(needed[0].cause.en.contains("agent_config ticket"));
+    // A mistake that both could have is said to be in this one.
+    let signature = sha1(&string(AGENT, NONCE, TIME, "http://h.cn/p?a=1"));
+    let wrong = agent_config(AGENT).replace(&sha1(&string(AGENT, NONCE, TIME, URL)), &signature);
+    let text = format!("{}\n{wrong}", corp_config(TICKET));
+    let findings = findings_on(&text, &OF_CORP);
+    assert_eq!(codes(&findings), ["scheme_swapped"]);
+    assert!(findings[0].cause.en.starts_with("in wx.agentConfig: "));
     let chosen = Case {
         url: URL.into(),
         target: Target::AgentConfig,
