@@ -29,6 +29,31 @@ fn the_scripts_hold_the_table() {
     });
 }
 
+#[test]
+fn the_advice_names_the_simulated_clients_without_open_tags() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/static/sandbox/wechat-client.js"
+    );
+    let script = std::fs::read_to_string(path).unwrap();
+    let (_, clients) = script.split_once("var CLIENTS = {").unwrap();
+    let advice = &explained("WeixinOpenTagsError", "")[0].fix.en;
+    let (named, _) = advice.split_once("may not render open tags").unwrap();
+    let (_, named) = named.rsplit_once(": ").unwrap();
+    for (client, name) in [
+        ("android", "Android"),
+        ("ios", "iOS"),
+        ("mini", "mini program"),
+        ("desktop", "desktop clients"),
+        ("devtools", "DevTools"),
+        ("wecom", "WeCom"),
+    ] {
+        let (_, rest) = clients.split_once(&format!("{client}: {{")).unwrap();
+        let (_, tags) = rest.split_once("tags: ").unwrap();
+        assert_eq!(tags.starts_with("false"), named.contains(name), "{client}");
+    }
+}
+
 fn holds(name: &str, wanted: impl FnOnce(&str) -> String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let held = std::fs::read_to_string(&path).unwrap_or_default();
