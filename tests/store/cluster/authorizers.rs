@@ -165,7 +165,10 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
         Some(read.value.expose()),
         world.valid_token(SHOP).as_deref()
     );
-    world.tend().await;
+    // Redis may answer too late for the first pass.
+    let tokens = format!("*component:{COMPONENT}:access_token");
+    let is_back = |_: &Broker| !world.redis.cli(&["KEYS", &tokens]).is_empty();
+    world.until(is_back).await;
     let late = world.node();
     world.nodes = vec![late];
     world.tend().await;
