@@ -237,14 +237,12 @@ pub(super) static ROWS: &[Row] = &[
         ["第三方平台没有此接口的权限", "请登录微信开放平台，检查该平台的权限集，并确认已全网发布。"]),
     row_if(WithToken, 48001, SETUP,
         ["The account may not use this API",
-         "For a ticket: if the AppID is a mini program's, set platform = \"mini\", since a mini program has no tickets. Otherwise \
-          check the permission: WeChat developer platform → My business → the account → API management → API permissions. \
-          Many, such as share cards, need a verified account, and a personal subscription account cannot be verified: use a \
-          verified service or subscription account for them."],
+         "For a ticket: if the AppID is a mini program's, set platform = \"mini\" (no tickets). Otherwise check WeChat \
+          developer platform → My business → the account → API management → API permissions. Many, such as share cards, need \
+          a verified service or subscription account, which a personal one cannot be."],
         ["该账号没有此接口的权限",
          "获取 ticket 时：若 AppID 属于小程序，请设置 platform = \"mini\"，小程序没有 ticket。否则请查看：微信开发者平台 → 我的业务 → \
-          公众号/服务号 → 接口管理 → 接口权限与额度；不少接口（如自定义分享）需要先完成微信认证；个人订阅号无法认证，\
-          这类接口请改用已认证的服务号或订阅号。"]),
+          公众号/服务号 → 接口管理 → 接口权限与额度；不少接口（如自定义分享）需要微信认证，个人订阅号无法认证。"]),
     row(48004, SETUP,
         ["WeChat has closed this API for the account because of a violation",
          "Follow the notices on mp.weixin.qq.com."],
