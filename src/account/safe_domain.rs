@@ -165,9 +165,7 @@ pub enum DomainProblem {
     )]
     Wildcard,
     /// It has a wildcard, and the account is one of WeCom.
-    #[error(
-        "remove the wildcard: WeCom's trusted domains (可信域名) are exact hosts, so list each of them"
-    )]
+    #[error("remove the wildcard: WeCom's trusted domains are exact hosts, so list each of them")]
     WildcardOfHost,
     /// It is a list of domains.
     #[error("write one list entry per domain")]

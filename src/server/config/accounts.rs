@@ -347,7 +347,7 @@ pub(super) fn safe_domains(
     if domains.is_empty() && (is_work || platform == Platform::Official) {
         let (en, zh) = match is_work {
             true => (
-                "is empty: list the app's trusted domains (可信域名) of WeCom's admin console, each host exactly; otherwise any page could be signed",
+                "is empty: list the app's trusted domains of WeCom's admin console, each host exactly; otherwise any page could be signed",
                 "不能为空：请填写企业微信管理后台中该应用的可信域名（须完全一致），否则任意页面都能获得签名",
             ),
             false => (
