@@ -190,6 +190,25 @@ pub enum DomainProblem {
     Path,
 }
 
+impl DomainProblem {
+    /// Returns the problem in Chinese.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))]
+    pub(crate) fn zh(self) -> &'static str {
+        match self {
+            Self::Scheme => "请去掉协议，写 example.com 而不是 https://example.com",
+            Self::Wildcard => "请去掉通配符，example.com 已包含其子域名，路径已包含其下级路径",
+            Self::WildcardOfHost => "请去掉通配符，企业微信的可信域名须完全一致，请逐个列出",
+            Self::List => "每项只写一个域名",
+            Self::Blank => "请去掉空格，每项只写一个域名，路径中的空格写作 %20",
+            Self::NoHost => "缺少域名",
+            Self::Port => "请去掉端口，微信绑定的是域名，其客户端只接受 80 和 443 端口",
+            Self::Dot => "请去掉末尾的点",
+            Self::Host => "不是有效的域名",
+            Self::Path => "路径须与浏览器发送的一致：经过百分号编码，不含查询参数和锚点",
+        }
+    }
+}
+
 /// What separates domains in a pasted list: WeChat's console shows them with `;`.
 const SEPARATORS: [char; 5] = [';', ',', '；', '，', '、'];
 

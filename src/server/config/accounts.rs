@@ -11,7 +11,7 @@ use super::redact::got;
 use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret};
 use super::section::Section;
 use super::{Problems, egress, layers, verify_file, warnings};
-use crate::account::{Account, DomainProblem, Platform, SafeDomain, TokenMode, is_app_id};
+use crate::account::{Account, Platform, SafeDomain, TokenMode, is_app_id};
 use crate::actix::API_KEY_PREFIX;
 use crate::credential::Secret;
 
@@ -370,30 +370,11 @@ pub(super) fn safe_domains(
         problems.add(
             &section.path_of("js_safe_domains"),
             error.to_string(),
-            format!(
-                "“{domain}”不能作为安全域名：{}",
-                in_chinese(error.problem())
-            ),
+            format!("“{domain}”不能作为安全域名：{}", error.problem().zh()),
         );
         good = false;
     }
     good.then(|| domains.to_vec())
-}
-
-/// Returns what is wrong with a domain; the English text is the error's own.
-fn in_chinese(problem: DomainProblem) -> &'static str {
-    match problem {
-        DomainProblem::Scheme => "请去掉协议，写 example.com 而不是 https://example.com",
-        DomainProblem::Wildcard => "请去掉通配符，example.com 已包含其子域名，路径已包含其下级路径",
-        DomainProblem::WildcardOfHost => "请去掉通配符，企业微信的可信域名须完全一致，请逐个列出",
-        DomainProblem::List => "每项只写一个域名",
-        DomainProblem::Blank => "请去掉空格，每项只写一个域名，路径中的空格写作 %20",
-        DomainProblem::NoHost => "缺少域名",
-        DomainProblem::Port => "请去掉端口，微信绑定的是域名，其客户端只接受 80 和 443 端口",
-        DomainProblem::Dot => "请去掉末尾的点",
-        DomainProblem::Host => "不是有效的域名",
-        DomainProblem::Path => "路径须与浏览器发送的一致：经过百分号编码，不含查询参数和锚点",
-    }
 }
 
 pub(super) fn is_name(name: &str) -> bool {
