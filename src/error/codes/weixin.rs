@@ -239,7 +239,7 @@ pub(super) static ROWS: &[Row] = &[
         ["The account may not use this API",
          "For a ticket: if the AppID is a mini program's, set platform = \"mini\" (no tickets). Otherwise check WeChat \
           developer platform → My business → the account → API management → API permissions. Many, such as share cards, need \
-          a verified service or subscription account, which a personal one cannot be."],
+          a verified account; a personal subscription account cannot be verified."],
         ["该账号没有此接口的权限",
          "获取 ticket 时：若 AppID 属于小程序，请设置 platform = \"mini\"，小程序没有 ticket。否则请查看：微信开发者平台 → 我的业务 → \
           公众号/服务号 → 接口管理 → 接口权限与额度；不少接口（如自定义分享）需要微信认证，个人订阅号无法认证。"]),
