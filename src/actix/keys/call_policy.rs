@@ -6,7 +6,7 @@ use actix_web::http::Method;
 
 use crate::actix::WechatPath;
 
-/// One entry of `calls`: a path with everything below it, and perhaps a method.
+/// One entry of `calls`: a path with everything below it, and perhaps a method. GET includes HEAD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     method: Option<Method>,
@@ -28,9 +28,10 @@ pub(crate) enum CallRight {
 impl Call {
     /// Decides whether these entries cover a call.
     pub(crate) fn right(calls: &[Self], method: &Method, path: WechatPath<'_>) -> CallRight {
+        let is_meant =
+            |only: &Method| only == method || (*only == Method::GET && *method == Method::HEAD);
         let covers = |call: &&Self| {
-            call.method.as_ref().is_none_or(|only| only == method)
-                && is_below(path.without_slash(), &call.path)
+            call.method.as_ref().is_none_or(is_meant) && is_below(path.without_slash(), &call.path)
         };
         let mut covering = calls.iter().filter(covers);
         let (is_sensitive, path) = (path.is_sensitive(), path.without_slash());
@@ -121,6 +122,14 @@ mod tests {
         assert_eq!(
             right(&entries, &Method::GET, "/cgi-bin/menu/get"),
             CallRight::Granted
+        );
+        assert_eq!(
+            right(&entries, &Method::HEAD, "/cgi-bin/menu/get"),
+            CallRight::Granted
+        );
+        assert_eq!(
+            right(&entries, &Method::HEAD, "/wxa/x"),
+            CallRight::NotListed
         );
         assert_eq!(
             right(&entries, &Method::POST, "/cgi-bin/menu/create"),
