@@ -107,7 +107,6 @@ async fn add_account_tickets(
     account: &str,
     key: Option<&ApiKey>,
 ) -> Result<(), Error> {
-    let opens = |name: &str, kind| key.is_none_or(|key| key.opens(name, kind));
     let target = case.signed_for();
     let signing = signing_kind(target);
     let right = broker.credential(account, signing).await?;
@@ -122,7 +121,7 @@ async fn add_account_tickets(
     // Only what a page's own request would refresh, too.
     for kind in account.platform().kept_kinds() {
         if *kind != signing
-            && opens(name, *kind)
+            && opens(key, name, *kind)
             && let Ok(credential) = broker.credential(name, *kind).await
         {
             case.tickets.push(Ticket {
@@ -136,9 +135,14 @@ async fn add_account_tickets(
         let role = Role::Previous;
         case.tickets.push(Ticket { role, value });
     }
-    let others = other_tickets(broker, case, name, account, opens);
+    let others = other_tickets(broker, case, name, account, key);
     case.tickets.extend(others);
     Ok(())
+}
+
+/// Returns whether a ticket may be used: with an API key, if the key opens it.
+fn opens(key: Option<&ApiKey>, account: &str, kind: Kind) -> bool {
+    key.is_none_or(|key| key.opens(account, kind))
 }
 
 fn note_account(case: &mut Case, account: &Account) {
@@ -152,13 +156,13 @@ fn note_account(case: &mut Case, account: &Account) {
 
 /// Returns the tickets of other accounts that may have signed instead: the other apps of the corp, and the
 /// accounts that sign this page. Takes only what is in memory, and a bounded number, because every mistake is
-/// tried with each ticket.
+/// tried with each ticket. Without an API key, their roles do not name the accounts.
 fn other_tickets(
     broker: &Broker,
     case: &Case,
     own: &str,
     account: &Account,
-    opens: impl Fn(&str, Kind) -> bool,
+    key: Option<&ApiKey>,
 ) -> Vec<Ticket> {
     let page = PageUrl::parse(case.checked()).ok();
     let signs_page = |other: &Account| {
@@ -182,15 +186,15 @@ fn other_tickets(
         } else {
             &[Kind::AgentTicket]
         };
-        kinds.iter().map(move |kind| (name, *kind))
+        kinds.iter().map(move |kind| (is_foreign, name, *kind))
     });
     kinds
-        .filter(|&(name, kind)| opens(name, kind))
-        .filter_map(|(name, kind)| {
-            let role = if target == Target::Config && kind == Kind::AgentTicket {
+        .filter(|&(_, name, kind)| opens(key, name, kind))
+        .filter_map(|(is_foreign, name, kind)| {
+            let role = if target == Target::Config && !is_foreign {
                 Role::Agent
             } else {
-                Role::Other(name.to_owned())
+                Role::Other(key.map_or("another account", |_| name).to_owned())
             };
             let value = broker.in_memory(name, kind)?;
             Some(Ticket { role, value })

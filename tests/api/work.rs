@@ -326,6 +326,7 @@ async fn the_doctor_names_the_wrong_app_of_a_corp_and_the_wrong_half() {
         let found: Vec<_> = findings.iter().map(|one| &one["code"]).collect();
         assert_eq!(found, codes, "{answer}");
         assert_eq!(findings[0]["confidence"], "proven", "{answer}");
+        assert!(!answer.to_string().contains("ticket of crm"), "{answer}");
     }
 }
 

@@ -1,9 +1,10 @@
 //! `POST /doctor/diagnose`: the doctor page's endpoint, open to the public.
 //!
-//! It hashes with an account's current ticket but never returns it. That is no leak: a ticket is some 86
-//! random characters, and every signature of the public endpoint is a hash over it already, against which
-//! guesses can be tested offline, and faster. A signature over an address of the client's choice would be
-//! a leak, so none is computed for the answer; candidates are only compared with the given signature.
+//! It hashes with the tickets of the account, and of other accounts that may have signed instead, but never
+//! returns one, nor the names of the others. That is no leak: a ticket is some 86 random characters, and every
+//! signature of the public endpoint is a hash over it already, against which guesses can be tested offline,
+//! and faster. A signature over an address of the client's choice would be a leak, so none is computed for
+//! the answer; candidates are only compared with the given signature.
 //!
 //! Bounded are the body, the requests per second (per client and in total), and the cores that read and
 //! search (one), so that neither the doctor nor one of its clients can delay the others.

@@ -1,7 +1,8 @@
 //! `POST /jssdk/diagnose`: authorisation, and that a valid ticket is used and never disclosed.
 
 use serde_json::json;
-use wx_jssdk::Kind;
+use wx_jssdk::account::Account;
+use wx_jssdk::{Clock, Kind};
 
 use crate::admin::world::*;
 use crate::common::upstream::signature;
@@ -182,4 +183,27 @@ async fn a_wrong_ticket_is_named_if_the_key_opens_it() {
         assert_eq!(first["code"], code, "{account} {ticket}: {first}");
         assert!(!answer.text.contains(ticket), "{}", answer.text);
     }
+}
+
+#[tokio::test]
+async fn the_agent_ticket_of_another_corp_is_that_of_another_account() {
+    let mut accounts = accounts();
+    let partner = Account::work("wwcccccccccccccccc", 1_000_002, SECRET).js_safe_domain("h.cn");
+    accounts.push(("partner", partner.unwrap()));
+    let world = World::with(Clock::manual(START), "http://127.0.0.1:9", accounts).await;
+    for (account, kind, value) in [
+        ("sales", Kind::JsapiTicket, "ticket-of-the-corp"),
+        ("partner", Kind::AgentTicket, "ticket-of-partner"),
+    ] {
+        world.seed(account, kind, value).await;
+    }
+    let held = world.broker.credential("partner", Kind::AgentTicket).await;
+    assert_eq!(held.unwrap().value.expose(), "ticket-of-partner");
+    let body = json!({"account": "sales", "url": "https://h.cn/p", "nonce": "n", "timestamp": 1_414_587_457,
+        "signature": signed("ticket-of-partner", "https://h.cn/p")});
+    let answer = ask(&world, KEY, &body.to_string()).await.ok().0;
+    let first = &answer["findings"][0];
+    assert_eq!(first["code"], "ticket_of_another_account", "{first}");
+    let evidence = first["evidence"].as_str().unwrap();
+    assert!(evidence.contains("[ticket of partner]"), "{first}");
 }
