@@ -198,19 +198,21 @@ impl Drop for InProgress {
     }
 }
 
-/// Logs a call that the server drops before its answer, because its connection closed.
+/// Logs a call of an authorised caller that the server drops before its answer, because its connection closed.
 pub(super) struct Unanswered<'a> {
     pub(super) path: &'a str,
-    /// The configured name; `None` before the caller is known.
+    /// The configured name; `None` before the caller is known. Then nothing is logged, so that a client without a
+    /// key cannot fill the log.
     pub(super) account: Option<String>,
     pub(super) is_answered: bool,
 }
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
-        if !self.is_answered {
-            let account = self.account.as_deref();
-            let path = account.map(|_| self.path);
+        if let Some(account) = &self.account
+            && !self.is_answered
+        {
+            let path = self.path;
             tracing::info!(
                 account,
                 path,

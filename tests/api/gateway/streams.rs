@@ -174,6 +174,16 @@ async fn calls_that_end_early_are_logged_with_their_cause() {
     let cause = "error reading a body from connection: ";
     assert!(cut.contains(cause), "{cut}");
 
+    // A call without a key, which leaves no line.
+    let call = post("/cgi-bin/clear_quota/v2").header("Content-Length", 10);
+    let call = call.header("Expect", "100-continue").text();
+    let mut caller = TcpStream::connect(world.service.admin).await.unwrap();
+    caller.write_all(call.as_bytes()).await.unwrap();
+    let mut goes_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    caller.read_exact(&mut goes_on).await.unwrap();
+    caller.set_zero_linger().unwrap();
+    drop(caller);
+
     let gate = world.sandbox.hold(USERS);
     let call = get(format!("/wx/main{USERS}?access_token={KEY}"));
     let mut caller = TcpStream::connect(world.service.admin).await.unwrap();
@@ -183,6 +193,7 @@ async fn calls_that_end_early_are_logged_with_their_cause() {
     drop(caller);
     let closed = "connection of the caller closed before the answer";
     until("the call is logged", async || line(closed).is_some()).await;
+    assert_eq!(log.text().matches(closed).count(), 1);
     let closed = line(closed).unwrap_or_default();
     assert!(closed.contains(r#"account="main""#), "{closed}");
     assert!(closed.contains(r#"path="/cgi-bin/user""#), "{closed}");
