@@ -175,8 +175,12 @@ impl TicketCaller {
                 .ok_or_else(|| Refusal::which_account(key))?,
             (None, None) => return Err(Refusal::which_account(key)),
         };
+        let is_opened = key.opens_account(&account);
+        if is_opened {
+            broker.look_for_authorizer(&account).await;
+        }
         // The same answer whether or not the account exists.
-        if !key.opens_account(&account) || broker.accounts().get(&account).is_err() {
+        if !is_opened || broker.accounts().get(&account).is_err() {
             return Err(Refusal::unopened_account(broker, key, &account));
         }
         Ok(Self {

@@ -113,7 +113,9 @@ impl World {
         settings.server.admin_listen = Some(settings.server.listen);
         settings.server.workers = 1;
         settings.server.shutdown = Duration::ZERO;
-        settings.store = StoreSettings::MEMORY;
+        if !further.contains("[store]") {
+            settings.store = StoreSettings::MEMORY;
+        }
         let service = Service::start(settings, clock).await;
         let base = format!("http://{}", service.public);
         let platform = platform
@@ -316,6 +318,37 @@ async fn an_authorised_account_has_the_same_paths_as_other_accounts() {
     assert_eq!(status["platforms"][0]["has_ticket"], true);
     let page = world.admin("/status?lang=en").await;
     assert!(page.text.contains("1 authorised account"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn the_drop_in_finds_an_account_that_authorised_at_another_node() {
+    for (path, value) in [
+        ("ticket/getticket?type=jsapi&access_token=", "ticket"),
+        (
+            "token?grant_type=client_credential&appid=wx1111111111111111&secret=",
+            "access_token",
+        ),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("store.db");
+        let store = format!(
+            "[store]\nkind = \"sql\"\nurl = \"sqlite://{}\"\n",
+            file.display()
+        );
+        let world = World::ready_with(&store).await;
+        let mut settings = settings(&world.text, world.home.path());
+        settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.server.admin_listen = Some(settings.server.listen);
+        settings.server.workers = 1;
+        settings.server.shutdown = Duration::ZERO;
+        let other = Service::start(settings, Clock::manual(START)).await;
+        let is_loaded = async || other.broker.platforms()[0].is_loaded;
+        until("the other node has read the records", is_loaded).await;
+        let name = world.authorized(SHOP).await;
+        let call = get(format!("/wx/{name}/cgi-bin/{path}{KEY}")).close();
+        let answer = http::send(other.admin, call.text()).await;
+        assert!(answer.json()[value].is_string(), "{answer:?}");
+    }
 }
 
 #[tokio::test]

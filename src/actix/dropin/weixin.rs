@@ -11,8 +11,8 @@ use tracing::debug;
 
 use super::reply::{self, Refusal};
 use super::{
-    Keys, MAX_BODY, app_secret_refusal, given, is_base, parameter, respond, system_of,
-    token_for_key,
+    Keys, MAX_BODY, app_secret_refusal, base_account, given, is_base, parameter, respond,
+    system_of, token_for_key,
 };
 use crate::actix::keys::authentication::Presenter;
 use crate::actix::keys::{ApiKey, TokenStyle};
@@ -34,7 +34,7 @@ pub(super) async fn token(
         key: parameter(&request, "secret"),
     };
     let answer = async {
-        let (account, key) = token_request.account(&request, &broker, &keys)?;
+        let (account, key) = token_request.account(&request, &broker, &keys).await?;
         Ok(token_for_key(&request, &broker, &account, &key).await?)
     };
     respond(SYSTEM, &request, &broker, answer.await, reply::token)
@@ -71,7 +71,7 @@ pub(super) async fn stable_token(
             grant_type: text("grant_type"),
             key: text("secret"),
         };
-        let (account, key) = token_request.account(&request, &broker, &keys)?;
+        let (account, key) = token_request.account(&request, &broker, &keys).await?;
         if !force || key.token == TokenStyle::Virtual {
             return Ok(token_for_key(&request, &broker, &account, &key).await?);
         }
@@ -106,13 +106,16 @@ struct TokenRequest<'a> {
 
 impl TokenRequest<'_> {
     /// Returns the name of the account and the key, if the key opens the account's token.
-    fn account(
+    async fn account(
         &self,
         request: &HttpRequest,
         broker: &Broker,
         keys: &Keys,
     ) -> Result<(String, Arc<ApiKey>), Refusal> {
         let app_id = self.app_id.as_deref().ok_or(wire_errors::NO_APPID)?;
+        if let Some(name) = base_account(request) {
+            broker.look_for_authorizer(&name).await;
+        }
         let accounts = broker.accounts();
         let mut found = accounts.all_of_app(app_id, None);
         found.retain(|(name, account)| system_of(account) == SYSTEM && is_base(request, name));

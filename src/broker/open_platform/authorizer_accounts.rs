@@ -78,7 +78,7 @@ impl Broker {
     }
 
     /// Makes an account known that authorised its platform a moment ago, at another node.
-    #[cfg_attr(not(feature = "server"), allow(dead_code))] // only the gateway finds accounts by itself
+    #[cfg(feature = "actix")]
     pub(crate) async fn look_for_authorizer(&self, name: &str) {
         // The caller finds out whether there is such an account.
         let _ = self.entry_or_stored(name).await;
