@@ -67,6 +67,11 @@ async fn the_description_is_openapi_3_1_and_names_the_real_public_address() {
     assert!(
         keyed("/credentials/{account}/{kind}") && !keyed("/healthz") && !keyed("/jssdk/config")
     );
+    // A key in the header suffices, and so does a token in the query.
+    let ticket = &document["paths"]["/cgi-bin/ticket/getticket"]["get"];
+    let security = serde_json::json!([{}, {"bearer": []}, {"apiKey": []}]);
+    assert_eq!(ticket["security"], security);
+    assert_eq!(ticket["parameters"][0]["required"], false);
 }
 
 #[tokio::test]
