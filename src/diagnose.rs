@@ -74,7 +74,9 @@ pub(crate) fn diagnose_both(case: &Case, agent: Option<&Case>, effort: Effort) -
     of_agent.retain(|finding| {
         !is_right(finding) && findings.iter().all(|known| known.code != finding.code)
     });
-    let unnamed = |finding: &&mut Finding| !finding.cause.en.contains("wx.agentConfig");
+    // Their texts name wx.agentConfig already.
+    let naming = [&causes::CORP_TICKET, &verdicts::AGENT_TICKET_NEEDED];
+    let unnamed = |finding: &&mut Finding| naming.iter().all(|cause| cause.code != finding.code);
     for finding in of_agent.iter_mut().filter(unnamed) {
         let Text { en, zh } = &finding.cause;
         finding.cause = Text::owned(

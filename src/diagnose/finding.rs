@@ -63,10 +63,11 @@ impl Finding {
     #[must_use]
     pub fn explains(&self) -> bool {
         use verdicts::{
-            NOTHING_FITS, NOTHING_GIVEN, SCHEME_NEEDED, STRING, TICKET_KIND, TICKET_NEEDED,
-            VALUES_NEEDED,
+            AGENT_TICKET_NEEDED, NOTHING_FITS, NOTHING_GIVEN, SCHEME_NEEDED, STRING, TICKET_KIND,
+            TICKET_NEEDED, VALUES_NEEDED,
         };
         ![
+            &AGENT_TICKET_NEEDED,
             &NOTHING_FITS,
             &NOTHING_GIVEN,
             &SCHEME_NEEDED,

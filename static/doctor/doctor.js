@@ -143,7 +143,7 @@ const SURE = {
   likely: () => ["warn", t("Very likely", "很可能")],
   possible: () => ["none", t("Possibly", "可能")],
 };
-const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_kind_unknown", "ticket_needed", "values_needed", "address_incomplete", "nothing_given"];
+const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_kind_unknown", "ticket_needed", "agent_ticket_needed", "values_needed", "address_incomplete", "nothing_given"];
 
 /** The server's causes start in lower case and have no full stop. */
 function sentence(text) {
@@ -164,7 +164,7 @@ function showRead({ read, findings }) {
     );
   }
   // Of an answer with both configs, that of wx.agentConfig may be the one without a ticket.
-  const lacksAgentTicket = findings.some(({ code, fix }) => code === "ticket_needed" && fix.en.includes("agent_config"));
+  const lacksAgentTicket = findings.some(({ code }) => code === "agent_ticket_needed");
   showAgentTicket(read.agent || lacksAgentTicket);
   if (read.agent && !at("agent").checked) at("read").textContent += t(" It is about wx.agentConfig.", "针对 wx.agentConfig。");
   // Shows the values found in the text as placeholders, so that the user can correct them.

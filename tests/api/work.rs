@@ -275,7 +275,7 @@ async fn the_doctor_judges_an_agent_config_by_the_ticket_of_its_app() {
             let answer = app.send(request.as_bytes()).await.ok();
             let code = match ticket {
                 "account" => "signature_is_right",
-                _ if error.is_empty() => "ticket_needed",
+                _ if error.is_empty() => "agent_ticket_needed",
                 _ => "agent_config_signature",
             };
             assert_eq!(answer["findings"][0]["code"], code, "{paste} {answer}");

@@ -198,7 +198,7 @@ describe("the answer", () => {
     atDoctor({}, async (page) => {
       const answer = { corpid: "wwforeign", agentid: "1000002", timestamp: TIME, nonceStr: NONCE, signature: sign(PAGE) };
       assert.equal(await page.locator("#agentTicket").isVisible(), false);
-      assert.equal(await diagnosed(page, { paste: JSON.stringify(answer), url: PAGE }), "ticket_needed");
+      assert.equal(await diagnosed(page, { paste: JSON.stringify(answer), url: PAGE }), "agent_ticket_needed");
       assert.match(await page.locator("#fix").innerText(), /agent_config ticket/);
       await page.locator("#agentTicket").fill(TICKET);
       assert.equal(await diagnosed(page), "signature_is_right");

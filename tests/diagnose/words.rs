@@ -437,18 +437,18 @@ fn the_ticket_is_not_requested_if_it_cannot_help() {
             .fold(case, |case, ticket| case.ticket(role.clone(), *ticket));
         diagnose(&case)
     };
-    for error in [
-        "config:invalid signature",
-        "config:fail,63002",
-        "agentConfig:invalid signature",
-        "",
+    for (error, needed) in [
+        ("config:invalid signature", "ticket_needed"),
+        ("config:fail,63002", "ticket_needed"),
+        ("agentConfig:invalid signature", "agent_ticket_needed"),
+        ("", "ticket_needed"),
     ] {
         let with = unsolved(error, &[TICKET]);
         assert_eq!(with[0].code, "no_known_mistake_fits", "{error}");
         assert_eq!(with.len(), 1, "{error}");
         assert!(with[0].fix.en.contains("cache") && with[0].fix.zh.contains("缓存"));
         let without = unsolved(error, &[]);
-        assert_eq!(without.last().unwrap().code, "ticket_needed", "{error}");
+        assert_eq!(without.last().unwrap().code, needed, "{error}");
     }
     let refused = unsolved("config:invalid signature", &[]);
     assert_eq!(refused[0].code, "invalid_signature");
