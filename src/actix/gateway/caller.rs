@@ -138,7 +138,7 @@ impl Shared {
             key.right(incoming.method(), path) == CallRight::Granted
         });
         let key = key.ok_or_else(|| self.dead_token(incoming))?;
-        self.caller(incoming, key, &name, &accounts)
+        self.caller(incoming, key, &name, &self.broker.accounts())
     }
 
     /// Returns the name of the account of a token of WeChat, and whether WeChat still accepts the token.
