@@ -70,31 +70,37 @@ fn account(
         let refusal = app_secret_refusal(request.into(), broker, presented, error);
         return Err(refusal.unwrap_or_else(|| error.into()));
     };
+    let opened: Vec<_> = apps
+        .into_iter()
+        .filter(|(name, _)| key.opens(name, Kind::AccessToken))
+        .collect();
+    if opened.is_empty() {
+        return Err(Refusal::unknown_app(broker, wire_errors::WORK_BAD_SECRET));
+    }
     let asked = parameter(request, "agentid");
     let asked = asked.as_deref();
-    let meant = apps
+    let is_asked = |agent_id: u64| asked.is_none_or(|asked| asked.parse() == Ok(agent_id));
+    let mut meant = opened
         .into_iter()
-        .filter(|(_, agent_id)| asked.is_none_or(|asked| asked.parse() == Ok(*agent_id)));
-    let meant: Vec<_> = meant
-        .map(|(name, _)| name)
-        .filter(|name| is_base(request, name))
-        .collect();
-    if meant.is_empty() {
-        let refusal = Refusal::because(
-            wire_errors::WORK_BAD_AGENTID,
-            "wx-jssdk has no app of this corp with this agentid, or the base URL names another account",
-        );
-        return Err(Refusal::unknown_app(broker, refusal));
+        .filter(|(name, agent_id)| is_asked(*agent_id) && is_base(request, name));
+    match (meant.next(), meant.next()) {
+        (Some((account, _)), None) => {
+            debug!(key = key.name, account, "drop-in token call");
+            Ok((account.to_owned(), key.clone()))
+        }
+        (Some(_), Some(_)) => Err(wire_errors::WORK_WHICH_AGENT.into()),
+        // The same answer whether or not there is such an app.
+        (None, _) => {
+            let refusal = Refusal::because(
+                wire_errors::WORK_BAD_AGENTID,
+                format_args!(
+                    "the API key \"{}\" opens no app of the corp with this agentid, or the base URL names another account",
+                    key.name
+                ),
+            );
+            Err(Refusal::unknown_app(broker, refusal))
+        }
     }
-    let mut opened = meant
-        .into_iter()
-        .filter(|name| key.opens(name, Kind::AccessToken));
-    let account = opened.next().ok_or(wire_errors::WORK_BAD_SECRET)?;
-    if opened.next().is_some() {
-        return Err(wire_errors::WORK_WHICH_AGENT.into());
-    }
-    debug!(key = key.name, account, "drop-in token call");
-    Ok((account.to_owned(), key.clone()))
 }
 
 const SYSTEM: System = System::Qyapi;

@@ -90,16 +90,19 @@ async fn the_key_or_else_the_agentid_selects_the_app_of_the_corp() {
         world.get(&sales).await.ok().text("access_token"),
         "token-of-sales"
     );
-    world
-        .get(&format!("{}&agentid=1000003", token_call(CORP, SALES_KEY)))
-        .await
-        .refused(40001);
-    for agent in ["1000004", "sales", "-1"] {
+    // A key is not told which other apps there are.
+    for (key, agent) in [
+        (SALES_KEY, "1000003"),
+        (SALES_KEY, "1000004"),
+        (KEY, "1000004"),
+        (KEY, "sales"),
+        (KEY, "-1"),
+    ] {
         let errmsg = world
-            .get(&format!("{}&agentid={agent}", token_call(CORP, KEY)))
+            .get(&format!("{}&agentid={agent}", token_call(CORP, key)))
             .await
             .refused(40056);
-        assert!(errmsg.contains("no app of this corp"), "{errmsg}");
+        assert!(errmsg.contains("opens no app of the corp"), "{errmsg}");
     }
 }
 
