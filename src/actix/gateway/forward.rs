@@ -348,11 +348,15 @@ impl Call<'_> {
             to = to.as_deref(),
             "answer of WeChat not passed on"
         );
-        let target = to.map(|to| format!(" to {to}")).unwrap_or_default();
+        let what = match (status, to) {
+            (101, _) => "answered with status 101, which no API of WeChat has".to_owned(),
+            (_, Some(to)) => format!("redirects the call to {to} (status {status})"),
+            (_, None) => format!("redirects the call (status {status})"),
+        };
         Err(unavailable(
             StatusCode::BAD_GATEWAY,
             format!(
-                "system error: WeChat redirects the call{target} (status {status}): check upstream.weixin, upstream.qyapi and the proxy"
+                "system error: WeChat {what}: check upstream.weixin, upstream.qyapi and the proxy"
             ),
         ))
     }

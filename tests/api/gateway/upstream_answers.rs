@@ -74,6 +74,10 @@ async fn an_upgrade_that_was_not_offered_is_not_passed_on() {
     let answer = world.send(get(media())).await;
     assert_eq!(answer.status, 502, "{answer:?}");
     assert_eq!(answer.header("upgrade"), None);
+    assert!(
+        answer.text.contains("answered with status 101"),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
