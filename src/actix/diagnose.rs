@@ -100,7 +100,8 @@ async fn cases(
 }
 
 /// Adds the account and the tickets that may have signed: its current ones, the previous one, and those of other
-/// accounts. With an API key, only tickets that the key opens. The error is that of the ticket that signs.
+/// accounts. With an API key, only tickets that the key opens. The error is that of the ticket that signs; the
+/// account is added in any case.
 async fn add_account_tickets(
     broker: &Broker,
     case: &mut Case,
@@ -109,11 +110,15 @@ async fn add_account_tickets(
 ) -> Result<(), Error> {
     let target = case.signed_for();
     let signing = signing_kind(target);
-    let right = broker.credential(account, signing).await?;
+    let right = broker.credential(account, signing).await;
     // Found even if only the store had it before.
     let accounts = broker.accounts();
-    let (name, account) = accounts.get(account)?;
-    note_account(case, account);
+    let found = accounts.get(account);
+    if let Ok((_, account)) = found {
+        note_account(case, account);
+    }
+    let right = right?;
+    let (name, account) = found?;
     case.tickets.push(Ticket {
         role: target.role(),
         value: right.value.clone(),

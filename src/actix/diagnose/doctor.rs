@@ -17,9 +17,9 @@ use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::add_account_tickets;
 use super::question::{Question, bad_body, only_post};
 use super::queue::{AT_ONCE, Queue, asked_too_often};
-use super::{add_account_tickets, note_account};
 use crate::account::{Account, Platform};
 use crate::actix::json_body::is_json;
 use crate::broker::Broker;
@@ -179,12 +179,10 @@ impl Doctor {
         let is_ours = |account: &Account| {
             is_sure || !is_pasted || allows(account, case.checked()) == Some(true)
         };
-        let Some((name, account)) =
-            account.filter(|(_, account)| case.is_whole() && is_ours(account))
+        let Some((name, _)) = account.filter(|(_, account)| case.is_whole() && is_ours(account))
         else {
             return without;
         };
-        note_account(case, account);
         match add_account_tickets(&self.broker, case, name, None).await {
             Ok(()) => "account",
             Err(Error::UnsupportedCredential { .. }) => without,
