@@ -81,7 +81,9 @@ fn base_account(request: &HttpRequest) -> Option<String> {
 
 /// Returns whether the base URL allows this account.
 fn is_base(request: &HttpRequest, account: &str) -> bool {
-    base_account(request).is_none_or(|base| base == account)
+    let extensions = request.extensions();
+    let base = extensions.get::<BaseAccount>();
+    base.is_none_or(|base| base.0 == account)
 }
 
 /// Returns the name of the account whose token this is, while WeChat accepts it.
@@ -89,8 +91,8 @@ pub(super) async fn account_of_token(broker: &Broker, token: &str) -> Option<Str
     let found = if token.starts_with(API_KEY_PREFIX) {
         None
     } else if token.starts_with(virtual_token::PREFIX) {
-        // A wx-jssdk that is this one's upstream may have issued it. Most others were valid here once, and cost no
-        // look into a shared store.
+        // An upstream wx-jssdk may have issued it; then it is a current token in memory. The store is not read:
+        // most others are virtual tokens that ended.
         broker.account_of_token(token)
     } else {
         broker.find_account_of_token(token).await
@@ -217,8 +219,11 @@ impl TicketCaller {
         let known = keys.with_ids(&holders);
         let callers = known.filter(|key| !key.calls.is_empty());
         let recipients: Vec<_> = callers.map(|key| key.id()).collect();
+        if recipients.is_empty() {
+            return None;
+        }
         let presented = Presented::Token {
-            recipients: (!recipients.is_empty()).then_some(recipients)?,
+            recipients,
             has_peer_nodes: false,
         };
         Some(Self { account, presented })
@@ -277,7 +282,7 @@ pub(super) fn key_in_tokens_place<'k>(
         // Not an errcode for which SDKs fetch another token and try again.
         None => Err(Refusal::because(
             wire_errors::BAD_SECRET,
-            "wx-jssdk does not have this API key",
+            "the API key in the place of access_token is invalid",
         )),
     }
 }

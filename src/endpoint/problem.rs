@@ -317,7 +317,7 @@ fn hint(error: &Error) -> Text {
             platform: "work", ..
         } => Text::new(
             "Add exactly this host (a trusted domain covers no subdomains) to the app's trusted domains (WeCom admin console → Apps → the app → Web authorisation and JS-SDK → 可信域名) and to js_safe_domains of this account.",
-            "请把与该页面完全一致的域名（不含子域名）设为应用的可信域名（企业微信管理后台 → 应用管理 → 该应用 → 网页授权及JS-SDK → 可信域名），并加入此账号的 js_safe_domains 配置。",
+            "请在企业微信管理后台 → 应用管理 → 该应用 → 网页授权及JS-SDK，把该页面的域名设为可信域名（须完全一致，不覆盖子域名），并加入此账号的 js_safe_domains 配置。",
         ),
         Error::PageNotAllowed { host, .. } if host.contains('/') => Text::new(
             "The domain is bound with another path: bind it in WeChat's console (JS接口安全域名) and in js_safe_domains of this account with this page's path, or without one.",

@@ -48,9 +48,7 @@ impl Refusal {
             errmsg: format!("{}: {why}", error.errmsg).into(),
         }
     }
-}
 
-impl Refusal {
     /// Creates the error for a key of several accounts in a call that names no account.
     pub(in crate::actix) fn which_account(key: &ApiKey) -> Self {
         Self::because(
@@ -129,7 +127,7 @@ impl From<Error> for Refusal {
                 errcode: *errcode,
                 errmsg: match upstream.refuses_secret() {
                     true => format!(
-                        "WeChat refuses the secret that wx-jssdk has for this account, the API key is not the cause: {errmsg}"
+                        "WeChat refuses the secret that wx-jssdk has for this account; the API key is not the cause: {errmsg}"
                     ),
                     false => errmsg.clone(),
                 },

@@ -1,5 +1,5 @@
 //! The request as it goes upstream: the query with the account's token or secret, the headers without those
-//! of this hop, and no API key anywhere.
+//! of this hop, and no API key of this server; `forward` adds that of an upstream wx-jssdk.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

@@ -52,11 +52,11 @@ async fn a_ticket_call_says_what_is_wrong_with_its_api_key() {
         (get(JSAPI_TICKET).bearer("wxk_wrong"), 40125, "the header"),
         (with(&token).bearer("wxk_wrong"), 40125, "the header"),
         (get(JSAPI_TICKET).bearer(SECRET), 40125, "this is wx-jssdk"),
-        (with("wxk_wrong"), 40125, "does not have this API key"),
+        (with("wxk_wrong"), 40125, "in the place of access_token"),
         (
             get(format!("{corp_ticket}wxk_wrong")),
             40125,
-            "does not have this API key",
+            "in the place of access_token",
         ),
         (with(KEY), 41002, "several accounts"),
         (get(JSAPI_TICKET).bearer(KEY), 41002, "several accounts"),
