@@ -157,16 +157,16 @@ impl Gateway {
                 .get::<BaseAccount>()
                 .map(|base| base.0.clone()),
         };
+        if ![Method::GET, Method::HEAD, Method::POST].contains(incoming.method()) {
+            return Passed {
+                response: shared.refuse_method(&incoming),
+                group: String::new(),
+                account: None,
+            };
+        }
         let (mut group, mut account) = (String::new(), None);
         let path = WechatPath::parse(request.uri().path());
-        let method = incoming.method();
-        let is_passed = matches!(*method, Method::GET | Method::HEAD | Method::POST);
         let answer = match path.filter(|path| path.is_known()) {
-            // No API of WeChat has another, and TRACE returns the request with the token.
-            _ if !is_passed => Err(Refusal::because(
-                wire_errors::NOT_POST,
-                format_args!("wx-jssdk passes only {PASSED_METHODS} on"),
-            )),
             Some(path) => {
                 let mut call = Unanswered {
                     path: path.group(),
@@ -188,16 +188,8 @@ impl Gateway {
                 "WeChat has no such path; doubled or encoded slashes, dots and other characters in the path are refused",
             )),
         };
-        let mut response = answer.unwrap_or_else(|refusal| {
-            let wall = shared.broker.clock().wall();
-            let system = shared.system(account.as_deref(), &incoming);
-            refusal.answer(system, wall, incoming.peer_ip())
-        });
-        if !is_passed {
-            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-            let allowed = HeaderValue::from_static(PASSED_METHODS);
-            response.headers_mut().insert(ALLOW, allowed);
-        }
+        let response =
+            answer.unwrap_or_else(|refusal| shared.refuse(refusal, account.as_deref(), &incoming));
         Passed {
             response,
             group,
@@ -314,6 +306,23 @@ impl Shared {
         }
         .make(body, secret_body, permit)
         .await
+    }
+
+    /// Answers a method that no API of WeChat has. TRACE would return the request with the token.
+    fn refuse_method(&self, incoming: &Incoming<'_>) -> HttpResponse {
+        let what = format!("wx-jssdk passes only {PASSED_METHODS} on");
+        let refusal = Refusal::because(wire_errors::NOT_POST, what);
+        let mut response = self.refuse(refusal, None, incoming);
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        let headers = response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static(PASSED_METHODS));
+        response
+    }
+
+    /// Answers with a refusal, in the error format of [`Shared::system`].
+    fn refuse(&self, refusal: Refusal, named: Option<&str>, call: &Incoming<'_>) -> HttpResponse {
+        let wall = self.broker.clock().wall();
+        refusal.answer(self.system(named, call), wall, call.peer_ip())
     }
 
     /// Returns the refusal of a call that no key may make.

@@ -20,7 +20,7 @@ use super::super::keys::authentication::Presenter;
 use super::super::keys::call_policy::CallRight;
 use super::super::keys::{ApiKey, ApiKeys, virtual_token};
 use super::{Incoming, Shared};
-use crate::account::Account;
+use crate::account::{Account, Platform};
 use crate::actix::WechatPath;
 use crate::broker::Accounts;
 use crate::credential::KeyId;
@@ -221,9 +221,9 @@ impl Shared {
             );
             Refusal::unknown_app(&self.broker, Refusal::because(error, what))
         };
-        let found = accounts.all_of_app(id, None).into_iter();
-        let mut opened = found.filter(|(name, _)| key.opens_account(name));
-        let Some((name, account)) = opened.next() else {
+        let mut opened = accounts.all_of_app(id, None);
+        opened.retain(|(name, _)| key.opens_account(name));
+        let Some(&(name, account)) = opened.first() else {
             let error = match parameter {
                 "corpid" => wire_errors::WORK_BAD_CORPID,
                 _ => wire_errors::BAD_APPID,
@@ -233,10 +233,12 @@ impl Shared {
         if system_of(account) == System::Weixin {
             return Ok(name);
         }
-        let is_meant = |agent: u64| agent_id.is_none_or(|agent_id| agent_id.parse() == Ok(agent));
-        let mut apps = accounts
-            .of_corp(id)
-            .filter(|(name, agent)| key.opens_account(name) && is_meant(*agent));
+        let asked = agent_id.map(str::parse::<u64>);
+        let is_meant = |account: &Account| match (account.platform(), &asked) {
+            (Platform::Work { agent_id }, Some(asked)) => *asked == Ok(agent_id),
+            _ => true,
+        };
+        let mut apps = opened.into_iter().filter(|(_, app)| is_meant(app));
         match (apps.next(), apps.next()) {
             (Some((name, _)), None) => Ok(name),
             (Some(_), Some(_)) => Err(wire_errors::WORK_WHICH_AGENT.into()),
@@ -299,8 +301,8 @@ impl Shared {
         }
     }
 
-    /// Returns the error for an unknown token, which may be a key without the prefix, in the words of the system
-    /// that the base URL names.
+    /// Returns the error for an unknown token, which may be a key without the prefix, in the error format of
+    /// [`Shared::system`].
     fn dead_token(&self, incoming: &Incoming<'_>) -> Refusal {
         Refusal::because(
             dead_token(self.system(None, incoming)),
