@@ -39,7 +39,7 @@ pub(crate) use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::reply::Refusal;
 use super::dropin::{BaseAccount, forbidden, system_of};
 use super::key_lockout::KeyLockout;
-use super::keys::call_policy::CallRight;
+use super::keys::call_policy::{Call, CallRight};
 use super::keys::{API_KEY_PREFIX, ApiKeys, virtual_token};
 use super::wechat_path::{WechatPath, base_accounts};
 use crate::account::{Account, Platform};
@@ -380,7 +380,7 @@ fn check_right(
         }
         CallRight::NotListed => format!(
             "the calls of the API key \"{key}\" do not include {} {called}: add it to calls in server.api_keys",
-            incoming.method()
+            Call::listed_method(incoming.method())
         ),
         CallRight::NeedsExactEntry => format!(
             "{called} is sensitive: the calls of the API key \"{key}\" must name exactly this path, a part of it is not enough"

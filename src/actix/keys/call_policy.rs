@@ -28,10 +28,10 @@ pub(crate) enum CallRight {
 impl Call {
     /// Decides whether these entries cover a call.
     pub(crate) fn right(calls: &[Self], method: &Method, path: WechatPath<'_>) -> CallRight {
-        let is_meant =
-            |only: &Method| only == method || (*only == Method::GET && *method == Method::HEAD);
+        let method = Self::listed_method(method);
         let covers = |call: &&Self| {
-            call.method.as_ref().is_none_or(is_meant) && is_below(path.without_slash(), &call.path)
+            call.method.as_ref().is_none_or(|only| only == method)
+                && is_below(path.without_slash(), &call.path)
         };
         let mut covering = calls.iter().filter(covers);
         let (is_sensitive, path) = (path.is_sensitive(), path.without_slash());
@@ -40,6 +40,14 @@ impl Call {
             true if covering.clone().any(|call| call.path == path) => CallRight::Granted,
             true if covering.next().is_some() => CallRight::NeedsExactEntry,
             _ => CallRight::NotListed,
+        }
+    }
+
+    /// Returns the method of an entry that covers calls with this one.
+    pub(crate) fn listed_method(method: &Method) -> &str {
+        match *method {
+            Method::HEAD => "GET",
+            _ => method.as_str(),
         }
     }
 }
