@@ -97,10 +97,13 @@ impl StoreError {
     }
 }
 
-/// Refuses an option of an address that is not a known one. Drivers ignore it or log its value: if it is misspelt,
-/// TLS stays off. Names the option, unless it has no value and may be one itself.
+/// Refuses an option of an address that is not a known one. Drivers ignore unknown options, so a misspelt one would
+/// leave TLS off, or log their values. The message names the option only if it cannot be part of a password; otherwise
+/// it is `how`, which says how to write an address.
 #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
-pub(super) fn check_options(query: &str, known: &[&str]) -> Result<(), StoreError> {
+pub(super) fn check_options(address: &str, known: &[&str], how: Text) -> Result<(), StoreError> {
+    let (_, rest) = address.split_once('?').unwrap_or_default();
+    let query = rest.split('#').next().unwrap_or_default();
     let is_known = |name: &str| {
         known.contains(&name) || (known.contains(&"options") && name.starts_with("options["))
     };
@@ -108,18 +111,23 @@ pub(super) fn check_options(query: &str, known: &[&str]) -> Result<(), StoreErro
     let Some((name, value)) = options.find(|(name, _)| !is_known(name)) else {
         return Ok(());
     };
+    // The question mark may be part of a password that is not percent-encoded.
+    if rest.contains('@') {
+        return Err(StoreError::Address { problem: how });
+    }
     let is_word = name
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    let (which_en, which_zh) = match is_word && !value.is_empty() {
-        true => (
+    let (which_en, which_zh) = if is_word && !value.is_empty() {
+        (
             format!("the option \"{name}\" is unknown"),
             format!("选项“{name}”未知"),
-        ),
-        false => (
+        )
+    } else {
+        (
             "an option after the question mark is unknown".to_owned(),
             "问号之后的选项未知".to_owned(),
-        ),
+        )
     };
     let known = known.join(", ");
     let problem = match known.as_str() {

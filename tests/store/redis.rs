@@ -521,6 +521,7 @@ fn what_is_wrong_with_an_address_is_said_in_both_languages() {
         ("redis+sentinel://a", "name the master", "主节点名"),
         ("redis+cluster://a,,b", "between the commas", "逗号之间"),
         ("redis://:a/b#c@h/0", "as %XX", "须写作 %XX"),
+        ("redis://:a?b=c@h/0", "as %XX", "须写作 %XX"),
     ] {
         let Err(StoreError::Address { problem }) = Store::redis(bad) else {
             panic!("{bad}");
@@ -540,6 +541,9 @@ fn an_unusable_address_is_explained_and_not_quoted() {
         "redis://:hunter2@",
         "redis://:hunter2@localhost:99999",
         "redis://:hunter2@localhost/x",
+        "redis://:Ab?hunter2==@h/0",
+        "redis://:Ab?hunter2=x#y@h/0",
+        "redis+cluster://:Ab?hunter2=x@h",
         "redis+cluster://:hunter2@",
         "redis+cluster://:hunter2@a,,b",
         "redis+cluster://:hunter2@a/3",

@@ -750,6 +750,8 @@ fn an_unusable_database_address_is_explained_and_not_quoted() {
         "postgres://wx:hunter2@localhost:99999/x",
         "mysql://wx:hunter2@/x",
         "mysql://wx:hunter2@localhost/x?ssl-mode=hunter2",
+        "mysql://wx:12/3?hunter2=x@localhost/x",
+        "postgres://wx:12/3?hunter2=x#y@localhost/x",
         "sqlite::memory:",
         "sqlite://",
         "sqlite:///hunter2?mode=hunter2",

@@ -33,9 +33,7 @@ impl Target {
         if scheme.starts_with("rediss") || scheme == "valkeys" {
             let _chosen_before = rustls::crypto::ring::default_provider().install_default();
         }
-        let address = rest.split('#').next().unwrap_or_default();
-        let (_, query) = address.split_once('?').unwrap_or_default();
-        check_options(query, options_of(scheme))?;
+        check_options(rest, options_of(scheme), HOW)?;
         match scheme.split_once('+') {
             Some((base @ ("redis" | "rediss"), "cluster")) => {
                 cluster(&Nodes::parse(base, rest, 6379)?)

@@ -53,7 +53,7 @@ impl Target {
             Dialect::Postgres => POSTGRES_OPTIONS,
             _ => MYSQL_OPTIONS,
         };
-        check_options(parsed.query().unwrap_or_default(), options)?;
+        check_options(rest, options, HOW)?;
         let known = match dialect {
             Dialect::Postgres => PgConnectOptions::from_str(url).map(drop),
             _ => MySqlConnectOptions::from_str(url).map(drop),
@@ -81,7 +81,7 @@ impl Target {
                 "请写文件路径：sqlite:///var/lib/wx-jssdk/wx-jssdk.sqlite",
             )));
         }
-        check_options(query, SQLITE_OPTIONS)?;
+        check_options(rest, SQLITE_OPTIONS, HOW)?;
         let create = match query {
             "" => "?mode=rwc".to_owned(),
             query if query.contains("mode=") => format!("?{query}"),
@@ -127,13 +127,13 @@ pub(super) fn is_prefix(text: &str) -> bool {
 
 /// Checks the prefix of the tables.
 pub(super) fn prefix(prefix: &str) -> Result<&str, StoreError> {
-    match is_prefix(prefix) {
-        true => Ok(prefix),
-        false => Err(refuse(Text::new(
-            "store.table_prefix must be at most 32 lower-case letters, digits and underscores",
-            "store.table_prefix 应为小写字母、数字和下划线，至多 32 个字符",
-        ))),
+    if is_prefix(prefix) {
+        return Ok(prefix);
     }
+    Err(refuse(Text::new(
+        "store.table_prefix must be at most 32 lower-case letters, digits and underscores",
+        "store.table_prefix 应为小写字母、数字和下划线，至多 32 个字符",
+    )))
 }
 
 /// Returns an error that says what to write, and never what was written, which may contain a password.
