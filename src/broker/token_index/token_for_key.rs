@@ -59,7 +59,7 @@ impl Broker {
         key_id: KeyId,
         from: Option<IpAddr>,
     ) -> Result<Arc<Credential>, Error> {
-        let entry = self.entry(account)?;
+        let entry = self.entry_or_stored(account).await?;
         let slot = entry.slot(Kind::AccessToken)?;
         let mut token = self.credential(account, Kind::AccessToken).await?;
         let clock = &self.inner.clock;
