@@ -92,7 +92,8 @@ impl Connection {
     pub(super) fn key(&self) -> Result<Secret, Unusable> {
         let key = match &self.key_file {
             Some(file) => {
-                if let Some(problem) = file.to_str().and_then(not_a_path) {
+                let missing = file.to_str().filter(|_| !file.exists());
+                if let Some(problem) = missing.and_then(not_a_path) {
                     return Err(Unusable::Usage(format!("--key-file: {problem}")));
                 }
                 std::fs::read_to_string(file).map_err(|error| {

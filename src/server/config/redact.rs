@@ -34,11 +34,13 @@ pub(super) fn may_be_secret(text: &str) -> bool {
 }
 
 /// Returns what is wrong with a text in the place of a path, if it may be a secret, the content of a file or a
-/// URL: paths are quoted in messages, in the log and on the status page.
+/// URL: paths are quoted in messages, in the log and on the status page. A long name of a relative path may be a
+/// secret, unless it has a dot.
 pub(crate) fn not_a_path(text: &str) -> Option<Text> {
     let is_content = text.contains(['\n', '\r']) || text.contains("-----BEGIN");
-    let is_long = text.chars().count() > LONGEST_QUOTED && !text.contains('.');
-    let is_wrong = is_content || text.contains("://") || (is_long && !is_marked_path(text));
+    let is_long = |part: &str| part.chars().count() > LONGEST_QUOTED && !part.contains('.');
+    let has_long_name = text.split('/').any(is_long);
+    let is_wrong = is_content || text.contains("://") || (has_long_name && !is_marked_path(text));
     is_wrong.then_some(NOT_A_PATH)
 }
 
@@ -50,8 +52,8 @@ pub(super) fn is_marked_path(text: &str) -> bool {
 }
 
 const NOT_A_PATH: Text = Text::new(
-    "does not look like a path: write the path of a file (a long relative path with ./ at its start), not its content and not a secret",
-    "不像路径：请写文件路径（较长的相对路径请以 ./ 开头），不要写文件内容或密钥",
+    "does not look like a path: write the path of a file (start a relative one with ./ if a name in it has 32 characters or more), not its content and not a secret",
+    "不像路径：请写文件路径（相对路径中有 32 个字符以上的名称时，请以 ./ 开头），不要写文件内容或密钥",
 );
 
 /// Longest value that is quoted. Shorter than an AppSecret, which has 32 characters.

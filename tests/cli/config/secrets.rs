@@ -179,6 +179,7 @@ fn a_secret_or_a_files_content_in_the_place_of_a_path_is_not_printed() {
         ("server.admin_tls.key", der),
         ("accounts_dir", SECRET),
         ("store.path", SECRET),
+        ("store.path", "secrets/hunter2hunter2hunter2hunter2hunter2"),
         ("store.path", "redis://:hunter2@h/0"),
     ] {
         let variable = format!("WX_JSSDK__{}", path.replace('.', "__").to_uppercase());
@@ -198,6 +199,8 @@ fn a_secret_or_a_files_content_in_the_place_of_a_path_is_not_printed() {
         "accounts.d",
         "/run/secrets/the-private-key-of-the-listener",
         "./certificates/the-private-key-of-the-listener",
+        "config/production/wechat-accounts",
+        "secrets/production/wx-jssdk/tls-key",
         "certificates/the-private-key-of-the-listener.pem",
     ] {
         good(&format!("store.path = \"{path}\""));
