@@ -76,6 +76,12 @@ pub(crate) fn chosen(file: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
+/// Names the variable in each problem of a value that this process's environment set.
+pub(super) fn name_variables(problems: &mut Problems) {
+    let names = environment::names(&environment::variables());
+    environment::name_variables(&names, problems);
+}
+
 /// Returns the text of a configuration file, which is empty without one.
 fn text_of(file: Option<&Path>) -> Result<String, Problems> {
     let Some(path) = file else {

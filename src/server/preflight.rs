@@ -6,7 +6,9 @@
 
 use std::path::Path;
 
-use super::config::{Problem, Problems, Settings, StoreKind, StoreSettings, TlsSettings};
+use super::config::{
+    Problem, Problems, Settings, StoreKind, StoreSettings, TlsSettings, name_variables,
+};
 use super::startup_error::UNUSABLE_STORE;
 use super::tls::Certificate;
 use crate::clock::Clock;
@@ -55,6 +57,7 @@ impl Preflight {
             }
         }
         try_store(&self.store, &mut problems);
+        name_variables(&mut problems);
         problems.into_result(Some(warnings.0))
     }
 
@@ -72,6 +75,7 @@ impl Preflight {
         if self.store != running.store {
             try_store(&self.store, &mut problems);
         }
+        name_variables(&mut problems);
         problems.into_result(Some(()))
     }
 }

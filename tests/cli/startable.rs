@@ -266,6 +266,37 @@ async fn every_resource_that_cannot_be_opened_is_named_at_once() {
 }
 
 #[tokio::test]
+async fn a_variable_that_keeps_serve_from_starting_is_named() {
+    let home = home_with("[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:1/0\"");
+    for (variables, path) in [
+        (
+            vec![("WX_JSSDK__STORE__URL", "redis://h?x=1")],
+            "store.url: ",
+        ),
+        (
+            vec![
+                ("WX_JSSDK__SERVER__TLS__CERT", "gone.crt"),
+                ("WX_JSSDK__SERVER__TLS__KEY", "public.key"),
+            ],
+            "server.tls: ",
+        ),
+    ] {
+        let mut command = command(home.path(), &["check", "--offline"]);
+        command.envs(variables.iter().copied());
+        let ended = run_command(command).await;
+        let names: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
+        for words in [
+            path.to_owned(),
+            format!("(from the environment: {})", names.join(", ")),
+            format!("（来自环境变量 {}）", names.join("、")),
+        ] {
+            assert!(ended.stderr.contains(&words), "{words}: {}", ended.stderr);
+        }
+        assert_eq!(ended.code, 2);
+    }
+}
+
+#[tokio::test]
 async fn an_openable_resource_is_ok_and_is_not_opened() {
     for more in [
         tls("tls", "public.crt", "public.key") + &tls("admin_tls", "admin.crt", "admin.key"),

@@ -69,14 +69,25 @@ pub(super) fn name_variables(names: &HashSet<String>, problems: &mut Problems) {
         return;
     }
     for problem in &mut problems.0 {
-        let variable = variable(&problem.path);
         let Text { en, zh } = &problem.what;
-        if names.contains(&variable) && !en.contains(&variable) {
+        let mut variables = variables_of(&problem.path);
+        variables.retain(|variable| names.contains(variable) && !en.contains(variable));
+        if !variables.is_empty() {
             problem.what = Text::owned(
-                format!("{en} (from the environment: {variable})"),
-                format!("{zh}（来自环境变量 {variable}）"),
+                format!("{en} (from the environment: {})", variables.join(", ")),
+                format!("{zh}（来自环境变量 {}）", variables.join("、")),
             );
         }
+    }
+}
+
+/// Returns the variables that set what a problem is about: a certificate and its key are one setting.
+fn variables_of(path: &str) -> Vec<String> {
+    match path {
+        "server.tls" | "server.admin_tls" => ["cert", "key"]
+            .map(|key| variable(&format!("{path}.{key}")))
+            .into(),
+        _ => vec![variable(path)],
     }
 }
 
