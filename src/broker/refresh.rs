@@ -207,9 +207,12 @@ impl Broker {
         if joined.value != *bad {
             return Ok(joined);
         }
-        // A refresh that had started for another reason brought the rejected value again. Starts one of its
-        // own, once.
-        self.refresh(entry, slot, reason()).await
+        // A refresh that had started for another reason brought the rejected value again: starts one more. If that
+        // is limited, WeChat has just confirmed the value, and only a stable token could be forced later.
+        match self.refresh(entry, slot, reason()).await {
+            Err(Error::RateLimited { .. }) if !entry.is_stable_token(slot.key.kind) => Ok(joined),
+            refreshed => refreshed,
+        }
     }
 }
 
@@ -383,12 +386,8 @@ impl Flight {
             match self.broker.inner.store.save(&key, &shared).await {
                 Ok(Saved::Stored) => break,
                 Ok(Saved::Newer(newer)) if self.broker.is_usable(&self.slot, &newer) => {
-                    let dates = if newer.value == credential.value {
-                        dates
-                    } else {
-                        Dates::Known
-                    };
-                    return (newer, dates);
+                    let is_same = newer.value == credential.value;
+                    return (newer, if is_same { dates } else { Dates::Known });
                 }
                 Ok(Saved::Newer(newer)) => {
                     credential.generation = newer.generation.saturating_add(1);

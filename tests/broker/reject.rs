@@ -207,6 +207,26 @@ async fn a_rejected_ticket_that_wechat_repeats_stays_current() {
 }
 
 #[tokio::test]
+async fn a_rejection_that_joins_refresh_now_gets_the_ticket_that_wechat_repeats() {
+    let world = World::stable().await;
+    let token = world.token().await.unwrap();
+    let ticket = world.ticket().await.unwrap();
+    let refresh_now = |kind| world.broker.refresh_now("main", kind);
+    let (_, rejected) = tokio::join!(
+        refresh_now(Kind::JsapiTicket),
+        world.reject(Kind::JsapiTicket, &ticket.value),
+    );
+    assert_eq!(rejected.unwrap().value, ticket.value);
+    assert_eq!(world.calls(TICKET), 2);
+    // A stable token can be forced after the pause.
+    let (_, rejected) = tokio::join!(
+        refresh_now(Kind::AccessToken),
+        world.reject(Kind::AccessToken, &token.value),
+    );
+    assert_eq!(rejected.unwrap_err().code(), "rate_limited");
+}
+
+#[tokio::test]
 async fn a_revoked_ticket_is_replaced() {
     let world = World::stable().await;
     let ticket = world.ticket().await.unwrap();

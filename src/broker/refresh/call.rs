@@ -5,6 +5,7 @@ use tracing::{info, warn};
 use super::quota::is_unsent;
 use super::{Failed, Flight};
 use crate::account::{Platform, TokenMode};
+use crate::broker::AccountEntry;
 use crate::broker::slot::Reason;
 use crate::credential::{Credential, Kind, Secret};
 use crate::error::{Class, Failure, UpstreamError};
@@ -131,14 +132,18 @@ impl Flight {
     }
 
     pub(super) fn is_stable_token(&self) -> bool {
-        self.is_weixin_token(TokenMode::Stable)
+        self.entry.is_stable_token(self.slot.key.kind)
     }
 
     pub(super) fn is_classic_token(&self) -> bool {
-        self.is_weixin_token(TokenMode::Classic)
+        let account = &self.entry.account;
+        self.slot.key.kind == Kind::AccessToken && account.has_token_of(TokenMode::Classic)
     }
+}
 
-    fn is_weixin_token(&self, mode: TokenMode) -> bool {
-        self.slot.key.kind == Kind::AccessToken && self.entry.account.has_token_of(mode)
+impl AccountEntry {
+    /// Whether this credential is a stable token, the only kind of which WeChat can be made to issue another.
+    pub(super) fn is_stable_token(&self, kind: Kind) -> bool {
+        kind == Kind::AccessToken && self.account.has_token_of(TokenMode::Stable)
     }
 }
