@@ -343,6 +343,8 @@ impl Settings {
         if let Some(Some(name)) = default_account.filter(|_| are_accounts_known) {
             server::check_default(&name, &names, &accounts, problems);
         }
+        exposed.sort();
+        exposed.dedup();
         Some(Self {
             server: server?,
             log: log?,

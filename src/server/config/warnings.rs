@@ -22,9 +22,8 @@ impl Settings {
         for path in &self.exposed {
             found.add(
                 &path.display().to_string(),
-                "contains a secret and is readable by every user of this machine: run chmod o-r"
-                    .into(),
-                "含有 AppSecret 等机密，且本机所有用户可读：请执行 chmod o-r".into(),
+                "contains a secret and is readable by every user of this machine: run chmod o-r (a Kubernetes volume: defaultMode: 0440)".into(),
+                "含有 AppSecret 等机密，且本机所有用户可读：请执行 chmod o-r（Kubernetes 的卷：defaultMode: 0440）".into(),
             );
         }
         for setting in self.without_tls() {
@@ -132,12 +131,13 @@ impl Settings {
         }
     }
 
-    /// Warns about apps of one corp with the same secret. WeCom issues the token by the secret alone, so a wrong
-    /// `agent_id` is in no call.
+    /// Warns about apps of one corp with the same secret. WeCom issues the token by the secret alone, so no call to
+    /// WeCom reveals a wrong `agent_id`.
     fn check_shared_secrets(&self, found: &mut Problems) {
         let mut seen = HashMap::new();
         for (name, account) in &self.accounts {
-            if !matches!(account.platform(), Platform::Work { .. }) {
+            let is_work = matches!(account.platform(), Platform::Work { .. });
+            if !is_work || self.is_api_key(account) {
                 continue;
             }
             let app = (account.app_id(), account.secret().expose());
@@ -153,23 +153,19 @@ impl Settings {
 
     fn check_secret(&self, section: &str, account: &Account, found: &mut Problems) {
         let secret = account.secret().expose();
-        let (upstream, good, en, zh) = match account.platform() {
+        let (good, en, zh) = match account.platform() {
             Platform::Work { .. } => (
-                &self.upstream.qyapi,
                 is_work_secret(secret),
                 "a secret of a WeCom app (43 letters, digits, - and _)",
                 "企业微信应用的 Secret（43 位字母、数字、- 和 _）",
             ),
             _ => (
-                &self.upstream.weixin,
                 is_app_secret(secret),
                 "an AppSecret (32 hex digits)",
                 " AppSecret（32 位十六进制字符）",
             ),
         };
-        // If another wx-jssdk is the upstream, the secret is an API key.
-        let is_key = secret.starts_with(API_KEY_PREFIX) && !is_wechats(upstream);
-        if !good && !is_key {
+        if !good && !self.is_api_key(account) {
             let console = console_of(account);
             found.add(
                 &format!("{section}.secret"),
@@ -177,6 +173,15 @@ impl Settings {
                 format!("不像{zh}，请从{}重新复制", console.zh),
             );
         }
+    }
+
+    /// Returns whether the secret is an API key: another wx-jssdk is the upstream.
+    fn is_api_key(&self, account: &Account) -> bool {
+        let upstream = match account.platform() {
+            Platform::Work { .. } => &self.upstream.qyapi,
+            _ => &self.upstream.weixin,
+        };
+        account.secret().expose().starts_with(API_KEY_PREFIX) && !is_wechats(upstream)
     }
 
     /// Warns once per name, even if many accounts inherit it.
@@ -226,13 +231,16 @@ impl Settings {
 }
 
 /// Adds the files of secrets in a table that every user of the machine can read. Container runtimes put a
-/// container's own into /run/secrets.
+/// container's own into /run/secrets, also named /var/run/secrets.
 pub(super) fn add_exposed(table: &Map<String, Value>, base: &Path, exposed: &mut Vec<PathBuf>) {
     let mut files = Vec::new();
     layers::secret_files(table, base, &mut files);
-    files.retain(|file| !file.starts_with("/run/secrets") && is_exposed(file));
-    files.sort();
-    files.dedup();
+    let is_containers = |file: &Path| {
+        ["/run/secrets", "/var/run/secrets"]
+            .iter()
+            .any(|directory| file.starts_with(directory))
+    };
+    files.retain(|file| !is_containers(file) && is_exposed(file));
     exposed.extend(files);
 }
 

@@ -104,6 +104,11 @@ fn two_apps_of_a_corp_with_one_secret_are_warned_about() {
     let (corp, other) = ("ww0123456789abcdef", "wwaaaaaaaaaaaaaaaa");
     let text = app("crm", corp, 1) + &app("oa", corp, 2) + &app("shop", other, 1);
     assert_eq!(paths_of(&good(&text)), ["accounts.oa.secret"]);
+    // One API key of another wx-jssdk may open several apps.
+    let upstream = "[upstream]\nqyapi = \"https://wx.example.net:8081\"\n";
+    let secret = "y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY";
+    let keys = text.replace(secret, "wxk_a-key-of-this-service");
+    assert_eq!(warnings(&good(&format!("{upstream}{keys}"))), []);
 }
 
 #[test]
@@ -252,7 +257,7 @@ fn a_world_readable_secret_file_is_warned_about() {
     let text = format!("accounts_dir = \"accounts.d\"\n[accounts.main]\n{account}");
     let file = home.path().join("wx-jssdk.toml");
     fs::write(&file, text).unwrap();
-    for (mode, expected) in [(0o640, &[][..]), (0o644, &[main, other])] {
+    for (mode, expected) in [(0o640, &[][..]), (0o644, &[other, main])] {
         for name in [main, other] {
             fs::set_permissions(home.path().join(name), Permissions::from_mode(mode)).unwrap();
         }
@@ -261,6 +266,26 @@ fn a_world_readable_secret_file_is_warned_about() {
         assert_eq!(settings.exposed, expected);
         assert_eq!(paths_of(&settings).len(), expected.len());
     }
+}
+
+#[test]
+fn a_secret_file_of_several_accounts_is_warned_about_once() {
+    let home = tempfile::tempdir().unwrap();
+    let accounts = home.path().join("accounts.d");
+    fs::create_dir(&accounts).unwrap();
+    let secret = accounts.join("shared.secret");
+    fs::write(&secret, SECRET).unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
+    for name in ["a", "b"] {
+        let text = format!(
+            "app_id = \"wx0123456789abcde{name}\"\nsecret_file = \"shared.secret\"\njs_safe_domains = [\"a.com\"]\n"
+        );
+        fs::write(accounts.join(format!("{name}.toml")), text).unwrap();
+    }
+    let file = home.path().join("wx-jssdk.toml");
+    fs::write(&file, "accounts_dir = \"accounts.d\"").unwrap();
+    let settings = Settings::load(Some(&file)).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(settings.exposed, [secret]);
 }
 
 #[test]
