@@ -32,7 +32,7 @@ use rand::rngs::SysRng;
 
 use crate::error::Text;
 use crate::server::config::{self, DEFAULT_PATH, Problems, Settings};
-use crate::server::{EXIT_LIMIT, too_few_threads};
+use crate::server::{EXIT_LIMIT, cannot_start};
 
 /// The WeChat JS-SDK signing backend · 微信 JS-SDK 签名服务
 #[derive(Debug, Parser)]
@@ -193,14 +193,14 @@ fn in_runtime(command: impl Future<Output = Result<Ended, Unusable>>) -> Result<
     });
     let trial = trial.collect::<Result<Vec<_>, _>>();
     drop(hold);
-    for thread in trial.map_err(too_few_threads)? {
+    for thread in trial.map_err(cannot_start)? {
         let _ = thread.join();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
         .build()
-        .map_err(too_few_threads)?;
+        .map_err(cannot_start)?;
     let ended = runtime.block_on(command);
     runtime.shutdown_timeout(EXIT_LIMIT);
     ended

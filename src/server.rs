@@ -48,5 +48,5 @@ pub use preflight::Preflight;
 pub use reload::{ReloadRequest, Reloaded, ReloadedCertificates, Reloader};
 pub(crate) use shutdown::EXIT_LIMIT;
 pub use startup_error::StartupError;
-pub(crate) use startup_error::too_few_threads;
+pub(crate) use startup_error::cannot_start;
 pub(crate) use timed_read::TimedRead;

@@ -21,7 +21,7 @@ use super::{Ended, Unusable, listed, say, socket_addr, with_accounts, write_brie
 use crate::account::SafeDomain;
 use crate::server::config::{self, Problems, Settings};
 use crate::server::{
-    Application, EXIT_LIMIT, Preflight, SandboxOptions, StartupError, telemetry, too_few_threads,
+    Application, EXIT_LIMIT, Preflight, SandboxOptions, StartupError, cannot_start, telemetry,
 };
 
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ impl Serve {
             self.config = config::chosen(self.config.as_deref());
         }
         let settings = self.settings().map_err(|problems| listed(&problems))?;
-        let _log = telemetry::start(&settings.log).map_err(too_few_threads)?;
+        let _log = telemetry::start(&settings.log).map_err(cannot_start)?;
         settings.log_exposed_secrets();
         let application = self
             .build(&settings)
@@ -86,7 +86,7 @@ impl Serve {
         // Nothing waits until stdout is read.
         std::thread::Builder::new()
             .spawn(move || say(text.trim_end_matches('\n')))
-            .map_err(too_few_threads)?;
+            .map_err(cannot_start)?;
         drop(settings); // the broker holds the accounts
         let reloading = hangup.map(|hangup| {
             tokio::spawn(sighup::reload_on_request(

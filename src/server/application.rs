@@ -23,7 +23,7 @@ use super::reload_record::ReloadRecord;
 use super::routes::{Guards, Watchers, admin, public};
 use super::shutdown::{EXIT_LIMIT, SLACK, shut_down};
 use super::sockets::HandedOver;
-use super::startup_error::{StartupError, check_addresses, too_few_threads};
+use super::startup_error::{StartupError, cannot_start, check_addresses};
 use super::systemd;
 use super::telemetry;
 use super::tls::{Certificate, watch_certificates};
@@ -353,7 +353,7 @@ impl Application {
             .iter()
             .map(|listener| listener.exit.clone())
             .collect();
-        systemd::start().map_err(too_few_threads)?;
+        systemd::start().map_err(cannot_start)?;
         telemetry::report_accepts(true);
         let mut serving = start_all(listeners).await?;
         systemd::ready();

@@ -21,7 +21,7 @@ use super::backpressure::{Paced, WRITE_BUFFER, paced};
 use super::connection_guard::{ConnectionLimits, Guarded, Load, Worker};
 use super::shutdown::Exit;
 use super::sockets::Bound;
-use super::startup_error::too_few_threads;
+use super::startup_error::cannot_start;
 use super::tls::Certificate;
 
 /// A bound listener that is not yet serving.
@@ -227,7 +227,7 @@ pub(super) async fn start_all(listeners: Vec<Listener>) -> io::Result<JoinSet<io
     let mut serving = JoinSet::new();
     while let Some(server) = starting.join_next().await {
         let server = server.map_err(io::Error::other).flatten();
-        serving.spawn(server.map_err(too_few_threads)?);
+        serving.spawn(server.map_err(cannot_start)?);
     }
     Ok(serving)
 }

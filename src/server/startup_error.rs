@@ -148,8 +148,14 @@ pub(super) fn collide(a: SocketAddr, b: SocketAddr) -> bool {
         && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-/// Adds what to do when the system refuses a thread.
-pub(crate) fn too_few_threads(error: io::Error) -> io::Error {
+/// Adds what to do when the system refuses a thread, or one of the files that it opens.
+pub(crate) fn cannot_start(error: io::Error) -> io::Error {
+    if let Some(TOO_MANY_OPEN_FILES | TOO_MANY_OPEN_FILES_IN_SYSTEM) = error.raw_os_error() {
+        return io::Error::other(format!(
+            "{error}: raise the limit of open files (systemd: LimitNOFILE, containers: --ulimit nofile, shells: ulimit -n; of the machine: fs.file-max)\n    \
+             打开的文件过多：请调高可打开文件数的上限（systemd：LimitNOFILE，容器：--ulimit nofile，shell：ulimit -n；整机：fs.file-max）"
+        ));
+    }
     io::Error::other(format!(
         "{error}: its threads cannot be started: raise the limit of threads (systemd: TasksMax, containers: --pids-limit, shells: ulimit -u)\n    \
          无法启动线程：请调高线程数上限（systemd：TasksMax，容器：--pids-limit，shell：ulimit -u）"
@@ -215,6 +221,10 @@ fn store_advice(error: &StoreError) -> Cow<'static, str> {
     advice.into()
 }
 
+/// The error numbers EMFILE and ENFILE, which are the same on all Unix systems.
+const TOO_MANY_OPEN_FILES: i32 = 24;
+const TOO_MANY_OPEN_FILES_IN_SYSTEM: i32 = 23;
+
 /// What to do about an error of the store that has no other advice.
 pub(super) const UNUSABLE_STORE: &str = "凭证存储无法使用：请检查 [store] 的设置";
 
@@ -260,6 +270,14 @@ mod tests {
             assert_eq!(text.contains("0.0.0.0"), uses_all, "{text}");
             let text = failed(io::ErrorKind::PermissionDenied);
             assert_eq!(text.contains("nginx"), uses_all, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_start_without_a_free_file_names_the_limit_of_open_files() {
+        for (number, limit) in [(24, "LimitNOFILE"), (23, "LimitNOFILE"), (11, "TasksMax")] {
+            let text = cannot_start(io::Error::from_raw_os_error(number)).to_string();
+            assert_eq!(text.matches(limit).count(), 2, "in both languages: {text}");
         }
     }
 
