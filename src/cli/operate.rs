@@ -79,7 +79,8 @@ impl Unblock {
         let Some(found) = report["accounts"][0].as_object() else {
             return Err(no_account(&server, account));
         };
-        // A platform's token ends the waits for quotas for which no credential of its own waits.
+        // A refresh of a platform's token ends the waits of its accounts too, so it is made even if the platform itself
+        // does not wait.
         let is_platform = found["platform"] == "component";
         let credentials = found["credentials"].as_array().into_iter().flatten();
         let waiting = credentials.filter(|one| {
@@ -124,9 +125,10 @@ impl Reload {
         if self.json {
             say(&answer.to_string());
         } else {
-            match is_applied {
-                true => say_applied(&answer),
-                false => say_refused(&server, &answer),
+            if is_applied {
+                say_applied(&answer);
+            } else {
+                say_refused(&server, &answer);
             }
             for setting in list(&answer, "certificates_applied") {
                 let setting = setting.as_str().unwrap_or_default();

@@ -255,9 +255,10 @@ fn first_page(settings: &Settings) -> Option<(String, &SafeDomain)> {
         .clone()
         .find(|(name, _)| is_default(name))
         .or_else(|| able.next())?;
-    let account = match is_default(name) {
-        true => String::new(),
-        false => format!("&account={name}"),
+    let account = if is_default(name) {
+        String::new()
+    } else {
+        format!("&account={name}")
     };
     Some((account, domain))
 }

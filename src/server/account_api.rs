@@ -126,7 +126,6 @@ struct List<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// `platform`: the name of the account's platform.
     fn of(
         name: &'a str,
         account: &'a Account,

@@ -76,20 +76,18 @@ impl Flight {
         let left = credential.remaining(now);
         let is_ending = left <= LAST_SECOND && dates != Dates::New;
         if is_ending && self.slot.lock().may_repeat_at_its_end() {
-            return Ok(match left.is_zero() {
-                true => (
-                    Credential {
-                        expires_at: now.plus(LAST_SECOND),
-                        generation: credential.generation.saturating_add(1),
-                        ..credential
-                    },
-                    Dates::Adjusted,
-                ),
-                false => (credential, dates),
-            });
+            if !left.is_zero() {
+                return Ok((credential, dates));
+            }
+            let credential = Credential {
+                expires_at: now.plus(LAST_SECOND),
+                generation: credential.generation.saturating_add(1),
+                ..credential
+            };
+            return Ok((credential, Dates::Adjusted));
         }
         if left.is_zero() || (is_ending && self.slot.lock().rotates_at_its_end) {
-            let reason = "a value whose life was already over, counted from when it was first seen";
+            let reason = "a value at the end of its life, counted from when it was first seen";
             return Err(self.failed(Failure::Unusable(reason.into())));
         }
         Ok((credential, dates))

@@ -63,7 +63,7 @@ impl Broker {
     }
 
     /// Lifts the block of an app's endpoint whose quota may no longer be spent. The waiting credentials are tried at
-    /// once, here and on the nodes that share the store. `account`: for the log.
+    /// once, here and on the nodes that share the store. Logs under the name `account`.
     pub(in crate::broker) async fn lift_block(&self, account: &str, app: &AppKey, called: &str) {
         let now = self.inner.clock.now();
         if let Err(error) = self.inner.store.set_block(app, called, now, now).await {
@@ -151,13 +151,12 @@ impl Flight {
         if let Some(until) = blocked.filter(|_| !matches!(self.reason, Reason::RefreshNow)) {
             let today = store.calls_many(&[(own, endpoint)], clock.now()).await;
             let few_calls = today.ok().and_then(|counts| self.if_few(*counts.first()?));
-            let until = match app == *own {
-                true => until,
+            let until = if app == *own {
+                until
+            } else {
                 // The account that found the quota spent tries first, alone.
-                false => {
-                    let later = rand::random_range(1..=SPREAD.as_secs());
-                    until.plus(Duration::from_secs(later))
-                }
+                let later = rand::random_range(1..=SPREAD.as_secs());
+                until.plus(Duration::from_secs(later))
             };
             let printed = clock.to_wall()(until);
             return Err(self.failed(Failure::spent_until(until, printed, few_calls)));

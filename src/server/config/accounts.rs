@@ -10,10 +10,11 @@ use config::{Map, Value};
 use super::redact::got;
 use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret};
 use super::section::Section;
-use super::{Problems, egress, layers, verify_file, warnings};
+use super::{Problems, egress, layers, regular_file, verify_file, warnings};
 use crate::account::{Account, Platform, SafeDomain, TokenMode, is_app_id};
 use crate::actix::API_KEY_PREFIX;
 use crate::credential::Secret;
+use crate::error::Text;
 
 /// Validates `[account_defaults]` by itself, so that problems are reported there, even without any account.
 pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
@@ -67,10 +68,11 @@ pub(super) fn add_directory(
         Ok(files) => files,
         Err(error) => {
             let directory = directory.display();
+            let Text { en, zh } = regular_file::reason(&error);
             problems.add(
                 "accounts_dir",
-                format!("\"{directory}\" cannot be read: {error}"),
-                format!("无法读取目录“{directory}”：{error}"),
+                format!("\"{directory}\" cannot be read: {en}"),
+                format!("无法读取目录“{directory}”：{zh}"),
             );
             return false;
         }
@@ -345,15 +347,16 @@ pub(super) fn safe_domains(
 ) -> Option<Vec<String>> {
     let is_work = matches!(platform, Platform::Work { .. });
     if domains.is_empty() && (is_work || platform == Platform::Official) {
-        let (en, zh) = match is_work {
-            true => (
+        let (en, zh) = if is_work {
+            (
                 "is empty: list the app's trusted domains of WeCom's admin console, each host exactly; otherwise any page could be signed",
                 "不能为空：请填写企业微信管理后台中该应用的可信域名（须完全一致），否则任意页面都能获得签名",
-            ),
-            false => (
+            )
+        } else {
+            (
                 "is empty: list the domains bound in WeChat's console; otherwise any page could be signed",
                 "不能为空：请填写微信后台绑定的 JS接口安全域名，否则任意页面都能获得签名",
-            ),
+            )
         };
         problems.add(
             &section.own_path_of("js_safe_domains"),
