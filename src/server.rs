@@ -29,7 +29,7 @@ pub mod pages;
 mod platform_routes;
 mod preflight;
 mod ready;
-mod regular_file;
+pub(crate) mod regular_file;
 mod reload;
 mod reload_record;
 mod routes;

@@ -15,6 +15,7 @@ use super::{Unusable, listed, tls};
 use crate::credential::Secret;
 use crate::error::Text;
 use crate::server::config::{Settings, not_a_path, trimmed};
+use crate::server::regular_file;
 use crate::upstream::describe;
 
 /// Options that select the server and the key.
@@ -98,8 +99,9 @@ impl Connection {
                 }
                 std::fs::read_to_string(file).map_err(|error| {
                     let file = file.display();
+                    let Text { en, zh } = regular_file::reason(&error);
                     Unusable::Usage(format!(
-                        "--key-file: {file} cannot be read: {error}\n    无法读取 API key 文件 {file}"
+                        "--key-file: {file} cannot be read: {en}\n    无法读取 API key 文件 {file}：{zh}"
                     ))
                 })?
             }

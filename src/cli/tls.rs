@@ -14,7 +14,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+use crate::error::Text;
 use crate::server::config::without_mark;
+use crate::server::regular_file;
 use crate::upstream::{provider, tls_config};
 
 /// Returns the settings of TLS that trust the certificates in `ca` and those that they issued; without a file, the
@@ -108,8 +110,10 @@ impl ServerCertVerifier for Verifier {
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let path = file.display();
-    let bytes = std::fs::read(file)
-        .map_err(|error| format!("{path} cannot be read: {error} · 无法读取"))?;
+    let bytes = std::fs::read(file).map_err(|error| {
+        let Text { en, zh } = regular_file::reason(&error);
+        format!("{path} cannot be read: {en} · 无法读取：{zh}")
+    })?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(without_mark(&bytes))
         .collect::<Result<_, _>>()
         .unwrap_or_default();

@@ -24,7 +24,7 @@ pub(super) fn read<'a, T>(
 }
 
 /// Returns why a file cannot be read.
-pub(super) fn reason(error: &io::Error) -> Text {
+pub(crate) fn reason(error: &io::Error) -> Text {
     let zh = match error.kind() {
         // Of a text; the editors of Windows also save GBK and UTF-16.
         io::ErrorKind::InvalidData => {

@@ -290,7 +290,7 @@ async fn a_missing_key_or_address_is_wrong_usage() {
     )
     .await;
     assert!(
-        ended.code == 2 && ended.stderr.contains("nowhere") && is_bilingual(&ended.stderr),
+        ended.code == 2 && ended.stderr.contains("文件 nowhere：文件不存在"),
         "{}",
         ended.stderr
     );

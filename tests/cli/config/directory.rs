@@ -264,6 +264,8 @@ fn a_missing_directory_is_named_and_an_empty_one_holds_no_accounts() {
     let home = home("", &[]);
     assert!(load(home.path()).unwrap().accounts.is_empty());
     fs::remove_dir(home.path().join("accounts.d")).unwrap();
+    let problems = load(home.path()).unwrap_err().to_string();
+    assert!(problems.contains("文件不存在"), "{problems}");
     let what = only("accounts_dir", load(home.path()));
     assert!(
         what.contains("accounts.d") && what.contains("No such file"),
