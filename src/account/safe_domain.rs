@@ -103,10 +103,14 @@ fn is_host_name(host: &url::Host) -> bool {
 }
 
 /// Returns whether a text is a list, as one that was pasted. A path may contain `,` and `;`, but ends with neither and
-/// has no domain after it.
+/// has no domain after it. `v1.2` is no domain, since no top-level domain is a number.
 fn is_list(host: &str, path: &str) -> bool {
+    let begins_with_domain = |part: &str| {
+        let name = split(part).0.rsplit_once('.');
+        name.is_some_and(|(_, last)| !last.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     let mut further = path.split(SEPARATORS).skip(1);
-    host.contains(SEPARATORS) || further.any(|part| part.is_empty() || part.contains('.'))
+    host.contains(SEPARATORS) || further.any(|part| part.is_empty() || begins_with_domain(part))
 }
 
 /// Returns whether a path is written as in addresses of pages, with which it is compared.
@@ -260,6 +264,7 @@ mod tests {
             ("a.com/app, b.com/app", DomainProblem::List),
             ("a.com/app；b.com", DomainProblem::List),
             ("a.com/app;", DomainProblem::List),
+            ("a.com/v1,b.com:80", DomainProblem::List),
             ("a.com b.com", DomainProblem::Blank),
             ("a.com/app ", DomainProblem::Blank),
             ("a.com/an app", DomainProblem::Blank),
@@ -276,6 +281,8 @@ mod tests {
         for path in [
             "/a,b",
             "/a;v=1",
+            "/a,v1.2",
+            "/a;v=1/b.html",
             "/%E5%BA%97",
             "/an%20app",
             "/app/",
