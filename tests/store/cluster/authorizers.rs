@@ -171,8 +171,7 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
     world.until(is_back).await;
     let late = world.node();
     world.nodes = vec![late];
-    world.tend().await;
-    assert_eq!(active(&world.nodes[0]), 2);
+    world.until(|node| active(node) == 2).await;
     // With the ticket from memory.
     for app_id in [SHOP, CAFE] {
         let read = token(&world.nodes[0], app_id).await.unwrap();
