@@ -166,9 +166,17 @@ async fn a_redis_restarted_empty_gets_the_accounts_of_a_platform_back_from_memor
         world.valid_token(SHOP).as_deref()
     );
     // Redis may answer too late for the first pass.
-    let tokens = format!("*component:{COMPONENT}:access_token");
-    let is_back = |_: &Broker| !world.redis.cli(&["KEYS", &tokens]).is_empty();
-    world.until(is_back).await;
+    let names = [
+        format!("component:{COMPONENT}:access_token"),
+        format!("platform:{COMPONENT}}}:ticket"),
+        format!("platform:{COMPONENT}:authorizer}}:{SHOP}"),
+        format!("platform:{COMPONENT}:authorizer}}:{CAFE}"),
+    ];
+    let are_back = |_: &Broker| {
+        let keys = world.redis.cli(&["KEYS", "*"]);
+        names.iter().all(|name| keys.contains(name))
+    };
+    world.until(are_back).await;
     let late = world.node();
     world.nodes = vec![late];
     world.until(|node| active(node) == 2).await;
