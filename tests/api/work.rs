@@ -27,7 +27,11 @@ js_api_list = ["selectExternalContact"]
 const PAGE: &str = "https://work.example.com/customers?id=1";
 
 async fn spawn_work() -> TestApp {
-    spawn(ACCOUNTS, |sandbox| {
+    spawn_with(ACCOUNTS).await
+}
+
+async fn spawn_with(configuration: &str) -> TestApp {
+    spawn(configuration, |sandbox| {
         for (agent, secret) in [(1_000_002, "crm-secret"), (1_000_003, "oa-secret")] {
             sandbox.add_app(App::work(CORP, agent, secret).safe_domain("work.example.com"));
         }
@@ -243,15 +247,7 @@ async fn names_in_the_request_replace_the_accounts_list_in_both_configs() {
 
 #[tokio::test]
 async fn the_doctor_judges_an_agent_config_by_the_ticket_of_its_app() {
-    let app = spawn(
-        &ACCOUNTS.replace("[server]", "[server]\ndemo = true"),
-        |sandbox| {
-            for (agent, secret) in [(1_000_002, "crm-secret"), (1_000_003, "oa-secret")] {
-                sandbox.add_app(App::work(CORP, agent, secret).safe_domain("work.example.com"));
-            }
-        },
-    )
-    .await;
+    let app = spawn_with(&ACCOUNTS.replace("[server]", "[server]\ndemo = true")).await;
     for (path, account, ticket) in [
         ("agent-config", "crm", "account"),
         ("agent-config", "oa", "account"),
@@ -286,15 +282,7 @@ async fn the_doctor_judges_an_agent_config_by_the_ticket_of_its_app() {
 
 #[tokio::test]
 async fn the_doctor_names_the_wrong_app_of_a_corp_and_the_wrong_half() {
-    let app = spawn(
-        &ACCOUNTS.replace("[server]", "[server]\ndemo = true"),
-        |sandbox| {
-            for (agent, secret) in [(1_000_002, "crm-secret"), (1_000_003, "oa-secret")] {
-                sandbox.add_app(App::work(CORP, agent, secret).safe_domain("work.example.com"));
-            }
-        },
-    )
-    .await;
+    let app = spawn_with(&ACCOUNTS.replace("[server]", "[server]\ndemo = true")).await;
     let both = app
         .get(&format!(
             "/jssdk/work-config?url={}&account=crm",
