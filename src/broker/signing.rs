@@ -130,9 +130,7 @@ impl Broker {
     ) -> Result<Option<CountedText>, Error> {
         let accounts = self.inner.accounts.load();
         let entry = match self.find(&accounts, account) {
-            Err(Error::UnknownAccount { .. }) if self.may_be_stored(&accounts, account) => {
-                return Ok(None);
-            }
+            Err(_) if self.may_be_stored(&accounts, account) => return Ok(None),
             found => found?,
         };
         let slot = entry.slot_for(Kind::JsapiTicket, page)?;

@@ -24,6 +24,7 @@ const EVENTS: &str = "/platforms/agency/events";
 const COOKIE: &str = "wx_jssdk_authorize";
 const PRE_AUTH_CODE: &str = "/cgi-bin/component/api_create_preauthcode";
 const QUERY_AUTH: &str = "/cgi-bin/component/api_query_auth";
+const LIST: &str = "/cgi-bin/component/api_get_authorizer_list";
 const AUTHORIZER_TOKEN: &str = "/cgi-bin/component/api_authorizer_token";
 
 /// Some minutes after the real pushes of 2015.
@@ -322,12 +323,17 @@ async fn an_authorised_account_has_the_same_paths_as_other_accounts() {
 
 #[tokio::test]
 async fn the_drop_in_finds_an_account_that_authorised_at_another_node() {
-    for (path, value) in [
-        ("ticket/getticket?type=jsapi&access_token=", "ticket"),
-        (
-            "token?grant_type=client_credential&appid=wx1111111111111111&secret=",
-            "access_token",
-        ),
+    let ticket = ("ticket/getticket?type=jsapi&access_token=", "ticket");
+    let token = (
+        "token?grant_type=client_credential&appid=wx1111111111111111&secret=",
+        "access_token",
+    );
+    // Also before WeChat's list was read: it makes no stored account better known.
+    for (is_listed, (path, value)) in [
+        (true, ticket),
+        (true, token),
+        (false, ticket),
+        (false, token),
     ] {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("store.db");
@@ -335,19 +341,32 @@ async fn the_drop_in_finds_an_account_that_authorised_at_another_node() {
             "[store]\nkind = \"sql\"\nurl = \"sqlite://{}\"\n",
             file.display()
         );
-        let world = World::ready_with(&store).await;
+        let world = World::with(&store, |platform| platform).await;
+        if !is_listed {
+            world
+                .sandbox
+                .fault(Fault::always(LIST, FaultKind::Status(502)));
+        }
+        let reply = world.sandbox.push_ticket(COMPONENT).await;
+        assert!(reply.is_success(), "{reply:?}");
         let mut settings = settings(&world.text, world.home.path());
         settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.server.admin_listen = Some(settings.server.listen);
         settings.server.workers = 1;
         settings.server.shutdown = Duration::ZERO;
         let other = Service::start(settings, Clock::manual(START)).await;
-        let is_loaded = async || other.broker.platforms()[0].is_loaded;
-        until("the other node has read the records", is_loaded).await;
+        let is_read = async || {
+            let platform = &other.broker.platforms()[0];
+            platform.is_loaded && platform.listed_at.is_some() == is_listed
+        };
+        until("the other node has read what there is", is_read).await;
         let name = world.authorized(SHOP).await;
         let call = get(format!("/wx/{name}/cgi-bin/{path}{KEY}")).close();
         let answer = http::send(other.admin, call.text()).await;
-        assert!(answer.json()[value].is_string(), "{answer:?}");
+        assert!(
+            answer.json()[value].is_string(),
+            "{path} {is_listed}: {answer:?}"
+        );
     }
 }
 
@@ -1062,7 +1081,6 @@ async fn a_refused_reset_of_an_accounts_quota_names_the_platforms_reset() {
 
 #[tokio::test]
 async fn no_key_gets_the_refresh_token_of_an_account() {
-    const LIST: &str = "/cgi-bin/component/api_get_authorizer_list";
     const CALLS: [&str; 2] = ["/cgi-bin/component/api_get_authorizer_info", LIST];
     let world = World::ready_with(&format!(
         "[[server.api_keys]]\nname = \"accounts\"\nsha256 = \"{}\"\naccounts = [\"agency\"]\n\

@@ -41,14 +41,15 @@ impl Broker {
     }
 
     /// Returns the account with this name. An unknown one may have authorised its platform a moment ago, at another
-    /// node: reads its record, but only one of all unknown accounts of a platform a second.
+    /// node: reads its record, but only one of all unknown accounts of a platform a second. WeChat's list may still
+    /// be missing; the record says enough.
     pub(in crate::broker) async fn entry_or_stored(
         &self,
         name: &str,
     ) -> Result<Arc<AccountEntry>, Error> {
         match self.entry(name) {
             // Boxed: rarely taken, and it would enlarge the future of every caller.
-            Err(Error::UnknownAccount { .. }) => Box::pin(self.stored_entry(name)).await,
+            Err(_) => Box::pin(self.stored_entry(name)).await,
             found => found,
         }
     }
@@ -71,7 +72,7 @@ impl Broker {
         self.entry(name)
     }
 
-    /// Whether the store may have an account with this unknown name.
+    /// Whether the store may have an account with this name, which is not known here.
     pub(in crate::broker) fn may_be_stored(&self, accounts: &Accounts, name: &str) -> bool {
         let named = accounts.platform_in(name);
         self.inner.store.is_shared() && named.is_some_and(|(.., app_id)| is_app_id(app_id))
