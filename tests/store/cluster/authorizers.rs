@@ -312,6 +312,8 @@ async fn an_account_that_authorises_again_has_a_valid_token_on_every_node() {
 #[ignore = "needs redis-server: make test"]
 async fn a_request_makes_an_account_known_that_authorised_at_another_node() {
     let world = World::new(2).await;
+    let is_listed = |node: &Broker| node.platforms()[0].listed_at.is_some();
+    world.until(is_listed).await;
     let [one, other] = world.nodes.as_slice() else {
         panic!("two nodes")
     };
