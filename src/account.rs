@@ -3,6 +3,7 @@
 //! Pure: an [`Account`] holds settings and answers questions about them; it fetches nothing.
 
 pub(crate) mod egress;
+mod identity;
 mod platform;
 mod safe_domain;
 mod verify_file;
@@ -15,7 +16,7 @@ pub use platform::Platform;
 pub use safe_domain::{DomainError, DomainProblem, SafeDomain};
 pub use verify_file::{VerifyFile, VerifyFileError};
 
-use crate::credential::{AppKey, CredentialKey, Kind, Secret};
+use crate::credential::{Kind, Secret};
 use safe_domain::covers_host;
 
 /// How an official account or mini program fetches its access token.
@@ -256,13 +257,24 @@ impl Account {
         self.platform.kinds().contains(&kind)
     }
 
-    /// Returns whether it has the ticket that signs pages.
+    /// Returns whether it signs pages: its platform has the ticket for that, and it has a JS safe domain.
     #[must_use]
     pub fn signs_pages(&self) -> bool {
-        self.has(Kind::JsapiTicket)
+        self.has(Kind::JsapiTicket) && !self.safe_domains.is_empty()
     }
 
-    /// Returns the kind that the account exists for: the ticket that signs its pages, or the token without one.
+    /// Returns the kinds to refresh before the first request: the token, and the tickets that an ordinary page needs
+    /// if the account signs pages.
+    #[must_use]
+    pub fn kept_kinds(&self) -> &'static [Kind] {
+        match (self.signs_pages(), self.platform) {
+            (false, _) => &[Kind::AccessToken],
+            (true, Platform::Official) => &[Kind::AccessToken, Kind::JsapiTicket],
+            (true, platform) => platform.kinds(),
+        }
+    }
+
+    /// Returns the kind that the account exists for: the ticket that signs its pages, or the token if it signs none.
     #[must_use]
     pub fn primary_kind(&self) -> Kind {
         match self.signs_pages() {
@@ -274,58 +286,6 @@ impl Account {
     /// Whether its token comes from the endpoint of this mode. WeCom has another one.
     pub(crate) fn has_token_of(&self, mode: TokenMode) -> bool {
         self.token_mode == mode && !matches!(self.platform, Platform::Work { .. })
-    }
-
-    /// Returns the key under which a credential of this account is cached and stored.
-    #[must_use]
-    pub fn key(&self, kind: Kind) -> CredentialKey {
-        CredentialKey {
-            app: self.app_key(),
-            kind,
-            secret_hash: None,
-        }
-    }
-
-    /// Returns the platform, app ID and agent ID.
-    #[must_use]
-    pub fn app_key(&self) -> AppKey {
-        let agent_id = match self.platform {
-            Platform::Work { agent_id } => Some(agent_id),
-            Platform::Official | Platform::Mini | Platform::Component => None,
-        };
-        AppKey {
-            // Whether such an account is a mini program may be learnt later, and its key must not change then.
-            platform: match self.component {
-                Some(_) => AUTHORIZER,
-                None => self.platform.as_str(),
-            },
-            id: self.app_id.clone(),
-            agent_id,
-            component: self.component.clone(),
-        }
-    }
-
-    /// Returns the key of an account that authorised this open platform.
-    pub(crate) fn authorizer_key(&self, app_id: &str) -> AppKey {
-        AppKey {
-            platform: AUTHORIZER,
-            id: app_id.into(),
-            agent_id: None,
-            component: Some(self.app_id.clone()),
-        }
-    }
-
-    /// Returns the identity that only one account may have: the AppID on any platform, since official accounts and
-    /// mini programs share the token endpoint and would retire each other's tokens; for WeCom the app of a corp.
-    pub(crate) fn app_identity(&self) -> AppKey {
-        let key = self.app_key();
-        match self.platform {
-            Platform::Official | Platform::Mini if self.component.is_none() => AppKey {
-                platform: "weixin",
-                ..key
-            },
-            _ => key,
-        }
     }
 
     /// Returns whether a page on `host` (lower case, punycode, as in [`crate::sign::PageUrl::host`]) at
@@ -363,9 +323,6 @@ pub(crate) fn is_app_id(id: &str) -> bool {
 }
 
 const KEPT_FOR: Duration = Duration::from_secs(86_400);
-
-/// The word in the keys of accounts that authorised an open platform.
-const AUTHORIZER: &str = "authorizer";
 
 #[cfg(test)]
 mod tests {

@@ -200,7 +200,7 @@ impl Broker {
         let accounts = self.inner.accounts.load_full();
         // After the swap: a refresh with the old secret that fails meanwhile either sees the new account,
         // or its failure is cleared here.
-        accounts.end_cooldowns_of_corrected(&before, self.inner.clock.now());
+        accounts.apply_changes(&before, self.inner.clock.now());
         Ok(())
     }
 

@@ -41,13 +41,4 @@ impl Platform {
             Self::Work { .. } => &[Kind::AccessToken, Kind::JsapiTicket, Kind::AgentTicket],
         }
     }
-
-    /// Returns the kinds to refresh before the first request: those that an ordinary page needs.
-    #[must_use]
-    pub fn kept_kinds(self) -> &'static [Kind] {
-        match self {
-            Self::Official => &[Kind::AccessToken, Kind::JsapiTicket],
-            Self::Mini | Self::Component | Self::Work { .. } => self.kinds(),
-        }
-    }
 }

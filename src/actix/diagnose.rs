@@ -124,7 +124,7 @@ async fn add_account_tickets(
         value: right.value.clone(),
     });
     // Only what a page's own request would refresh, too.
-    for kind in account.platform().kept_kinds() {
+    for kind in account.kept_kinds() {
         if *kind != signing
             && opens(key, name, *kind)
             && let Ok(credential) = broker.credential(name, *kind).await

@@ -90,11 +90,7 @@ impl AccountEntry {
         templates: &mut Templates,
     ) -> Self {
         let account = account.into();
-        // Thousands of accounts may authorise a platform: their credentials are fetched at their first use.
-        let kept = match account.component_app_id() {
-            Some(_) => &[],
-            None => account.platform().kept_kinds(),
-        };
+        let kept = kept_from_the_start(&account);
         let slots = Kind::ALL.map(|kind| {
             if !account.has(kind) {
                 return None;
@@ -318,12 +314,20 @@ impl Accounts {
     }
 
     /// Ends the cooldowns of accounts whose secret, mode or proxy has changed, so that they are tried again at
-    /// once.
-    pub(super) fn end_cooldowns_of_corrected(&self, before: &Self, now: UnixTime) {
+    /// once. Keeps the tickets of an account that signs pages from now on, and no longer those of one that ceased to.
+    pub(super) fn apply_changes(&self, before: &Self, now: UnixTime) {
         for entry in self.all() {
             let Some(before) = before.of_key(&entry.account.app_key()) else {
                 continue;
             };
+            let [kept, was_kept] = [entry, before].map(|entry| kept_from_the_start(&entry.account));
+            for slot in entry.slots() {
+                match [kept, was_kept].map(|kinds| kinds.contains(&slot.key.kind)) {
+                    [true, false] => slot.want(),
+                    [false, true] => slot.give_up(),
+                    _ => {}
+                }
+            }
             if before.calls_like(entry) {
                 continue;
             }
@@ -372,6 +376,15 @@ impl std::fmt::Debug for Accounts {
         f.debug_struct("Accounts")
             .field("accounts", &self.by_name.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// Returns the kinds to refresh before the first request. Thousands of accounts may authorise a platform: their
+/// credentials are fetched at their first use.
+fn kept_from_the_start(account: &Account) -> &'static [Kind] {
+    match account.component_app_id() {
+        Some(_) => &[],
+        None => account.kept_kinds(),
     }
 }
 

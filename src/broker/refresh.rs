@@ -124,7 +124,7 @@ impl Broker {
             }
         }
         // A failure of an account that is in use is shown, though it was never fetched.
-        let kept_kinds = entry.account.platform().kept_kinds();
+        let kept_kinds = entry.account.kept_kinds();
         if slot.key.app.component.is_some() && kept_kinds.contains(&slot.key.kind) {
             slot.want();
         }

@@ -283,7 +283,7 @@ impl Broker {
         self.restore_values(&before);
         // As after a reload: a corrected secret is tried at once.
         let accounts = self.inner.accounts.load();
-        accounts.end_cooldowns_of_corrected(&before, self.inner.clock.now());
+        accounts.apply_changes(&before, self.inner.clock.now());
     }
 }
 

@@ -60,8 +60,17 @@ impl Check {
             let call = || probe(&upstream, account);
             match by_all_addresses(&upstream, account, &mut routes, call).await {
                 Ok(()) => {
+                    let is_tokens_only =
+                        account.safe_domains().is_empty() && account.has(Kind::JsapiTicket);
+                    let (en, zh) = match is_tokens_only {
+                        true => (
+                            "; tokens only, since js_safe_domains is empty",
+                            "；js_safe_domains 为空，仅提供 token，不为页面签名",
+                        ),
+                        false => ("", ""),
+                    };
                     say(&format!(
-                        "{name}: ok, WeChat accepts {} · 微信验证通过",
+                        "{name}: ok, WeChat accepts {}{en} · 微信验证通过{zh}",
                         account.app_id()
                     ));
                     if let Some(store) = &shared {
@@ -248,7 +257,7 @@ fn without_verify_file(name: &str, address: &str, failure: &VerifyFileFailure) -
 async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamError> {
     let harmless = account.clone().token_mode(TokenMode::Stable);
     let token = upstream.token(&harmless, false).await?;
-    if account.has(Kind::JsapiTicket) {
+    if account.signs_pages() {
         upstream
             .ticket(account, Kind::JsapiTicket, &token.value)
             .await?;
@@ -303,16 +312,16 @@ fn shared_store(settings: &StoreSettings) -> Option<Store> {
 /// belong to the running server: its status page has "refresh now", and it retries once an hour.
 async fn lift_blocks(store: &Store, name: &str, account: &Account) {
     let (app, now) = (account.app_key(), Clock::system().now());
-    let tried = [Kind::AccessToken, Kind::JsapiTicket];
+    let tried = match account.signs_pages() {
+        true => &[Kind::AccessToken, Kind::JsapiTicket][..],
+        false => &[Kind::AccessToken],
+    };
     // The probe of a classic account used another endpoint than its server does.
     let is_other = |kind| {
         kind == Kind::AccessToken && account.mode() == TokenMode::Classic && !is_work(account)
     };
-    for kind in tried
-        .into_iter()
-        .filter(|kind| account.has(*kind) && !is_other(*kind))
-    {
-        let (_, called) = endpoint(account, kind);
+    for kind in tried.iter().filter(|kind| !is_other(**kind)) {
+        let (_, called) = endpoint(account, *kind);
         let blocked = store.blocked_until(&app, called, now).await;
         if let Ok(Some(_)) = blocked
             && store.set_block(&app, called, now, now).await.is_ok()

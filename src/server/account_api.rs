@@ -150,16 +150,11 @@ impl<'a> Identity<'a> {
 }
 
 impl<'a> Details<'a> {
-    fn of(
-        name: &'a str,
-        account: &'a Account,
-        source: AccountSource,
-        platform: &'static str,
-    ) -> Self {
+    fn of(identity: Identity<'a>, account: &'a Account) -> Self {
         let domains = account.safe_domains().iter();
         let has_secret = account.component_app_id().is_none();
         Self {
-            identity: Identity::of(name, account, source, platform),
+            identity,
             secret: has_secret.then_some(SECRET_IS_SET),
             token_mode: match account.mode() {
                 TokenMode::Stable => "stable",
@@ -216,9 +211,10 @@ async fn read(
             .find(|(known, _, source)| *known == name.as_str() && *source != AccountSource::Api);
         if let Some((name, account, source)) = fixed {
             let platform = api.reloader.broker.platform_name(account);
+            let identity = Identity::of(name, account, source, platform);
             return Ok(HttpResponse::Ok()
                 .insert_header((CACHE_CONTROL, "no-store"))
-                .json(Details::of(name, account, source, platform)));
+                .json(Details::of(identity, account)));
         }
         match api.stored(&name).await? {
             Some(stored) => Ok(shown(StatusCode::OK, &name, &stored)),
@@ -273,10 +269,11 @@ fn shown(status: StatusCode, name: &str, stored: &StoredAccount) -> HttpResponse
     let version = EntityTag::new_strong(stored.version.to_string());
     let account = &stored.account;
     let platform = account.platform().as_str();
+    let identity = Identity::of(name, account, AccountSource::Api, platform);
     HttpResponse::build(status)
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(ETag(version))
-        .json(Details::of(name, account, AccountSource::Api, platform))
+        .json(Details::of(identity, account))
 }
 
 /// Returns the version that the request is for. A header that cannot be read is refused, not ignored.

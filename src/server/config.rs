@@ -19,6 +19,7 @@ mod notify;
 mod platforms;
 mod problems;
 mod redact;
+mod safe_domains;
 mod secret;
 mod section;
 mod server;

@@ -128,6 +128,7 @@ fn broker(sandbox: &Sandbox, clock: &Clock, store: &Store, mode: TokenMode) -> B
     let url = sandbox.url().to_owned();
     let upstream = UpstreamOptions::at(&url);
     let account = Account::official(APP, SECRET).token_mode(mode);
+    let account = account.js_safe_domain("example.com").unwrap();
     Broker::builder()
         .account("main", account)
         .clock(clock.clone())

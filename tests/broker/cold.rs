@@ -220,6 +220,29 @@ async fn with_several_accounts_the_default_must_be_named() {
 }
 
 #[tokio::test]
+async fn an_account_without_a_domain_keeps_its_token_and_fetches_a_ticket_when_asked() {
+    let world = World::stable().await;
+    let tokens_only = || vec![("main".into(), Account::official(APP, SECRET))];
+    let signing = || vec![("main".into(), account(TokenMode::Stable))];
+    world.broker.reload(tokens_only(), None).unwrap();
+    world.broker.tend().await;
+    assert_eq!((world.calls(STABLE), world.calls(TICKET)), (1, 0));
+    assert!(!world.broker.accounts().get("main").unwrap().1.signs_pages());
+    world.broker.reload(signing(), None).unwrap();
+    world.broker.tend().await;
+    assert_eq!((world.calls(STABLE), world.calls(TICKET)), (1, 1));
+    world.broker.reload(tokens_only(), None).unwrap();
+    world.advance(7_000);
+    world.broker.tend().await;
+    assert_eq!((world.calls(STABLE), world.calls(TICKET)), (2, 1));
+    assert!(matches!(
+        world.broker.js_config("main", &page()).await,
+        Err(Error::PageNotAllowed { .. })
+    ));
+    assert!(world.ticket().await.is_ok());
+}
+
+#[tokio::test]
 async fn the_default_is_the_only_account_that_signs_pages() {
     let mini = |id: &str| Account::mini(id, "s");
     let broker = Broker::builder()

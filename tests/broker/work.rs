@@ -269,3 +269,16 @@ async fn a_token_that_wecom_repeats_without_end_is_not_served_without_end() {
     let new = broker.credential("crm", Kind::AccessToken).await.unwrap();
     assert_ne!(new.value, old.value);
 }
+
+#[tokio::test]
+async fn calls_to_wechat_and_wecom_by_one_base_url_leave_by_one_way() {
+    let clock = Clock::manual(START);
+    let sandbox = Sandbox::start(clock.clone()).await.unwrap();
+    let builder = Broker::builder()
+        .account("crm", Account::work(CORP, 1_000_002, "crm"))
+        .account("main", Account::official("wx0123456789abcdef", "main"))
+        .clock(clock)
+        .upstream(impatient(&sandbox));
+    let ways = builder.build().unwrap().egress().ways;
+    assert_eq!((ways.len(), ways[0].accounts), (1, 2));
+}

@@ -277,6 +277,19 @@ async fn a_quota_that_is_used_up_is_explained() {
     );
 }
 
+#[tokio::test]
+async fn an_account_that_only_provides_tokens_is_checked_without_a_ticket() {
+    let sandbox = sandbox_with(app()).await;
+    let refused = FaultKind::Errcode(48_002);
+    sandbox.fault(Fault::always("/cgi-bin/ticket/getticket", refused));
+    let text = account("main", APP, SECRET).replace("\"example.com\"", "");
+    let ended = check(&sandbox, &text).await;
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    let line =
+        format!("main: ok, WeChat accepts {APP}; tokens only, since js_safe_domains is empty");
+    assert!(ended.stdout.contains(&line), "{}", ended.stdout);
+}
+
 const SQLITE: &str = "[store]\nkind = \"sql\"\nurl = \"sqlite://wx.sqlite\"\n";
 
 #[tokio::test]

@@ -103,7 +103,7 @@ impl Service {
     /// steps of a test. A credential that cannot be fetched is no error here.
     pub(crate) async fn wait_for_first_refreshes(&self) {
         for (name, account) in self.broker.accounts().iter() {
-            for &kind in account.platform().kept_kinds() {
+            for &kind in account.kept_kinds() {
                 let _ = self.broker.credential(name, kind).await;
             }
         }

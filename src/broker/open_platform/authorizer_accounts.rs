@@ -259,7 +259,7 @@ impl Broker {
         let failure = Failure::Platform(PlatformProblem::NeedsAuthorization);
         let error = Arc::new(failed(&entry.account, Kind::AccessToken, failure));
         let now = self.inner.clock.now();
-        let kept = entry.account.platform().kept_kinds();
+        let kept = entry.account.kept_kinds();
         for slot in kept.iter().filter_map(|kind| entry.slot_of(*kind)) {
             slot.note_use();
             slot.want();

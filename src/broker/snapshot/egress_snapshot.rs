@@ -54,6 +54,16 @@ impl Broker {
             }
         }
         let mut ways: Vec<_> = ways.into_values().collect();
+        ways.sort_by(|a, b| a.route.cmp(&b.route));
+        // Calls to WeChat and to WeCom leave by one way if both have one base URL.
+        ways.dedup_by(|next, way| {
+            let is_same = next.route == way.route;
+            if is_same {
+                way.accounts += next.accounts;
+                way.addresses.append(&mut next.addresses);
+            }
+            is_same
+        });
         ways.sort_by(|a, b| (b.accounts, &a.route).cmp(&(a.accounts, &b.route)));
         EgressSnapshot {
             ways,

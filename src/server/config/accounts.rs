@@ -10,8 +10,8 @@ use config::{Map, Value};
 use super::redact::got;
 use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret};
 use super::section::Section;
-use super::{Problems, egress, layers, regular_file, verify_file, warnings};
-use crate::account::{Account, Platform, SafeDomain, TokenMode, is_app_id};
+use super::{Problems, egress, layers, regular_file, safe_domains, verify_file, warnings};
+use crate::account::{Account, Platform, TokenMode, is_app_id};
 use crate::actix::API_KEY_PREFIX;
 use crate::credential::Secret;
 use crate::error::Text;
@@ -21,12 +21,13 @@ pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
     let mut judged = section.clone();
     judged.choice("platform", PLATFORMS, problems);
     judged.choice("token_mode", TOKEN_MODES, problems);
-    for list in LISTS {
+    let lists = [&["js_safe_domains"], &PAGE_LISTS[..]].concat();
+    for list in &lists {
         judged.list(list, problems);
     }
     judged.finish(problems);
     let mut defaults = section;
-    defaults.retain(&[&["platform", "token_mode"], &LISTS[..]].concat());
+    defaults.retain(&[&["platform", "token_mode"], &lists[..]].concat());
     defaults
 }
 
@@ -281,9 +282,8 @@ pub(super) fn account_with(
     let secret = secret(section, problems);
     let mode = section.choice("token_mode", TOKEN_MODES, problems);
     let egress = egress::read(section, base, problems);
-    let [domains, apis, tags] = LISTS.map(|key| section.list(key, problems));
-    // Runs even if other keys are wrong, so that all problems are reported at once.
-    let domains = safe_domains(app.platform?, &domains?, section, problems);
+    let [apis, tags] = PAGE_LISTS.map(|key| section.list(key, problems));
+    let domains = safe_domains::read(app.platform, section, problems);
     let account = app
         .account(secret?)?
         .token_mode(mode?)
@@ -336,48 +336,6 @@ fn ids(
         return (None, agent_id); // the platform is wrong, so do not also report a missing id
     }
     (app_id(section, id_key, problems), agent_id)
-}
-
-/// Returns the domains if all of them are valid.
-pub(super) fn safe_domains(
-    platform: Platform,
-    domains: &[String],
-    section: &Section,
-    problems: &mut Problems,
-) -> Option<Vec<String>> {
-    let is_work = matches!(platform, Platform::Work { .. });
-    if domains.is_empty() && (is_work || platform == Platform::Official) {
-        let (en, zh) = if is_work {
-            (
-                "is empty: list the app's trusted domains of WeCom's admin console, each host exactly; otherwise any page could be signed",
-                "不能为空：请填写企业微信管理后台中该应用的可信域名（须完全一致），否则任意页面都能获得签名",
-            )
-        } else {
-            (
-                "is empty: list the domains bound in WeChat's console; otherwise any page could be signed",
-                "不能为空：请填写微信后台绑定的 JS接口安全域名，否则任意页面都能获得签名",
-            )
-        };
-        problems.add(
-            &section.own_path_of("js_safe_domains"),
-            en.into(),
-            zh.into(),
-        );
-        return None;
-    }
-    let mut good = true;
-    for (domain, error) in domains
-        .iter()
-        .filter_map(|domain| Some((domain, SafeDomain::parse_for(domain, !is_work).err()?)))
-    {
-        problems.add(
-            &section.path_of("js_safe_domains"),
-            error.to_string(),
-            format!("“{domain}”不能作为安全域名：{}", error.problem().zh()),
-        );
-        good = false;
-    }
-    good.then(|| domains.to_vec())
 }
 
 pub(super) fn is_name(name: &str) -> bool {
@@ -434,7 +392,7 @@ const TOKEN_MODES: &[(&str, TokenMode)] = &[
     ("stable", TokenMode::Stable),
     ("classic", TokenMode::Classic),
 ];
-pub(super) const LISTS: [&str; 3] = ["js_safe_domains", "js_api_list", "open_tag_list"];
+pub(super) const PAGE_LISTS: [&str; 2] = ["js_api_list", "open_tag_list"];
 
 pub(super) const APP_SECRET: SecretKeys = SecretKeys {
     text: "secret",

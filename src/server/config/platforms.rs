@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::accounts::{self, APP_SECRET, LISTS};
+use super::accounts::{self, APP_SECRET, PAGE_LISTS};
 use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret, secret_if_any};
 use super::section::Section;
 use super::server::OwnAddresses;
-use super::{Problems, egress};
+use super::{Problems, egress, safe_domains};
 use crate::account::egress::is_host;
 use crate::account::{Account, Platform};
 use crate::actix::{APP_ID, app_id_in};
@@ -119,8 +119,9 @@ fn platform(
     let previous_key =
         previous_key.and_then(|key| aes_key(&key, section, PREVIOUS_AES_KEY.text, problems));
     let egress = egress::read(section, base, problems);
-    let [domains, apis, tags] =
-        LISTS.map(|key| section.optional(key, Vec::new(), problems, Section::list));
+    let domains = safe_domains::read(Some(Platform::Component), section, problems);
+    let [apis, tags] =
+        PAGE_LISTS.map(|key| section.optional(key, Vec::new(), problems, Section::list));
     let keep = section.optional(
         "keep_hours",
         KEEP_HOURS,
@@ -129,7 +130,6 @@ fn platform(
     );
     let authorize_url = authorize_url(&name, section, problems);
     let messages_url = messages_url(section, own, problems);
-    let domains = accounts::safe_domains(Platform::Component, &domains?, section, problems);
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
     let account = Account::component(id.as_str(), secret_value)
         .keep_for(Duration::from_secs(keep? * 3_600))

@@ -144,6 +144,11 @@ impl Section {
         self.table.contains_key(key)
     }
 
+    /// Returns whether this key stands in this section, neither inherited nor set by the environment.
+    pub(super) fn has_own(&self, key: &str) -> bool {
+        self.has(key) && !self.from.contains_key(key) && !self.is_variable(key)
+    }
+
     /// Takes the key and returns true if its value is `""`.
     pub(super) fn take_if_empty(&mut self, key: &'static str) -> bool {
         self.table.get(key).is_some_and(layers::is_empty) && self.take(key).is_some()

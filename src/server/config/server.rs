@@ -101,20 +101,20 @@ pub(super) fn check_default(
     problems: &mut Problems,
 ) {
     let default = accounts.iter().find(|(own, _)| own == name);
-    let is_mini = default.is_some_and(|(_, account)| !account.signs_pages());
+    let signs_none = default.is_some_and(|(_, account)| !account.signs_pages());
     let (en, zh) = if !names.contains(name) {
         let (en, zh) = got(name);
         (
             format!("must be the name of an account{en}"),
             format!("应为一个账号的名称{zh}"),
         )
-    } else if is_mini && accounts.iter().any(|(_, account)| account.signs_pages()) {
+    } else if signs_none && accounts.iter().any(|(_, account)| account.signs_pages()) {
         (
             format!(
-                "[accounts.{name}] is a mini program (platform = \"mini\") and signs no pages: name an account that does"
+                "[accounts.{name}] signs no pages (platform = \"mini\", or an empty js_safe_domains): name an account that does"
             ),
             format!(
-                "[accounts.{name}] 是小程序（platform = \"mini\"），不能为页面签名：请填写可以签名的账号"
+                "[accounts.{name}] 不为页面签名（platform = \"mini\"，或 js_safe_domains 为空）：请填写可以签名的账号"
             ),
         )
     } else {

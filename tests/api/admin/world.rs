@@ -68,16 +68,20 @@ impl Deref for Answer {
     }
 }
 
+fn signing(account: Account) -> Account {
+    account.js_safe_domain("example.com").unwrap()
+}
+
 pub(crate) fn accounts() -> Vec<(&'static str, Account)> {
     vec![
-        ("main", Account::official(APP, SECRET)),
+        ("main", signing(Account::official(APP, SECRET))),
         (
             "classic",
-            Account::official(CLASSIC_APP, SECRET).token_mode(TokenMode::Classic),
+            signing(Account::official(CLASSIC_APP, SECRET)).token_mode(TokenMode::Classic),
         ),
         ("mini", Account::mini(MINI_APP, SECRET)),
-        ("sales", Account::work(CORP, 1_000_002, SECRET)),
-        ("hr", Account::work(CORP, 1_000_003, SECRET)),
+        ("sales", signing(Account::work(CORP, 1_000_002, SECRET))),
+        ("hr", signing(Account::work(CORP, 1_000_003, SECRET))),
     ]
 }
 

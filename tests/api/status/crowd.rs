@@ -99,10 +99,9 @@ async fn every_account_is_on_exactly_one_page_and_is_found_by_name_and_by_app() 
     let upstream = UpstreamOptions::at("http://127.0.0.1:9");
     let mut builder = Broker::builder().store(Store::memory()).upstream(upstream);
     for n in 0..ACCOUNTS {
-        builder = builder.account(
-            format!("shop-{n:05}"),
-            wx_jssdk::Account::official(format!("wx{n:016x}"), SECRET),
-        );
+        let account = wx_jssdk::Account::official(format!("wx{n:016x}"), SECRET);
+        let account = account.js_safe_domain("example.com").unwrap();
+        builder = builder.account(format!("shop-{n:05}"), account);
     }
     let broker = builder.build().unwrap();
     let find = |offset, limit| wx_jssdk::broker::Find {

@@ -47,14 +47,14 @@ fn every_bad_domain_of_a_list_is_named() {
 #[test]
 fn a_domain_of_a_wecom_account_is_told_to_be_an_exact_host() {
     let work = "[accounts.sales]\nplatform = \"work\"\ncorp_id = \"ww0123456789abcdef\"\nagent_id = 1\n\
-        secret = \"y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY\"\njs_safe_domains = [DOMAINS]\n";
+        secret = \"y4IIQ9eBfHpkOzLrbmDxRlIcDCWZ8pBVFKxGzkVcEnY\"\n";
     for (domains, word) in [
         ("", "trusted domains"),
-        ("\"*.example.com\"", "exact hosts"),
+        ("js_safe_domains = [\"*.example.com\"]", "exact hosts"),
     ] {
         let what = only(
             "accounts.sales.js_safe_domains",
-            read(&work.replace("DOMAINS", domains)),
+            read(&format!("{work}{domains}")),
         );
         assert!(
             what.contains(word) && !what.contains("subdomains"),
@@ -64,11 +64,27 @@ fn a_domain_of_a_wecom_account_is_told_to_be_an_exact_host() {
 }
 
 #[test]
-fn an_account_that_signs_pages_needs_a_domain_and_a_mini_program_needs_none() {
-    let without = MAIN.replace("\"example.com\"", "");
-    assert!(only("accounts.main.js_safe_domains", read(&without)).contains("is empty"));
+fn an_account_signs_pages_unless_it_is_a_mini_program_or_lists_no_domain() {
+    let without = MAIN.replace("js_safe_domains", "# js_safe_domains");
+    let what = only("accounts.main.js_safe_domains", read(&without));
+    assert!(
+        what.contains("is missing") && what.contains("js_safe_domains = []"),
+        "{what}"
+    );
+    let variable = ("WX_JSSDK__ACCOUNTS__MAIN__JS_SAFE_DOMAINS", "");
+    let what = only(
+        "accounts.main.js_safe_domains",
+        read_with(MAIN, &[variable]),
+    );
+    assert!(
+        what.contains("is missing"),
+        "a variable without a value: {what}"
+    );
     let mini = good(&format!("{without}platform = \"mini\""));
-    assert_eq!(mini.accounts[0].1.platform(), Platform::Mini);
+    let empty = good(&MAIN.replace("\"example.com\"", ""));
+    for settings in [mini, empty] {
+        assert!(!settings.accounts[0].1.signs_pages());
+    }
 }
 
 #[test]
@@ -256,7 +272,7 @@ fn a_default_account_that_signs_no_pages_is_refused_beside_one_that_does() {
         "[accounts.m]\napp_id = \"wx00000000000000aa\"\nsecret = \"x\"\nplatform = \"mini\"\n";
     let default = format!("server.default_account = \"m\"\n{mini}");
     let what = only("server.default_account", read(&format!("{default}{MAIN}")));
-    assert!(what.contains("[accounts.m] is a mini program"), "{what}");
+    assert!(what.contains("[accounts.m] signs no pages"), "{what}");
     good(&default);
     good(&format!("server.default_account = \"main\"\n{mini}{MAIN}"));
 }

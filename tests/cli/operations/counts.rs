@@ -371,6 +371,7 @@ async fn a_value_from_the_store_is_not_a_call_and_keeps_its_own_date() {
     clock.advance(std::time::Duration::from_secs(600));
     let upstream = UpstreamOptions::at(sandbox.url());
     let account = Account::official(app_id("shop"), SECRET);
+    let account = account.js_safe_domain("example.com").unwrap();
     let again = Broker::builder()
         .account("shop", account)
         .store(store)
