@@ -188,6 +188,21 @@ impl UpstreamError {
         matches!(self.errcode(), Some(61009 | 61010))
     }
 
+    /// Returns whether WeChat refused a pushed component_verify_ticket: it is not valid, or has expired.
+    pub(crate) fn refuses_pushed_ticket(&self) -> bool {
+        matches!(self.errcode(), Some(61005 | 61006))
+    }
+
+    /// Returns whether WeChat answered that the account has not authorised the open platform.
+    pub(crate) fn refuses_unauthorized_account(&self) -> bool {
+        self.errcode() == Some(61003)
+    }
+
+    /// Returns whether WeChat refused the refresh token of an account that authorised an open platform.
+    pub(crate) fn refuses_refresh_token(&self) -> bool {
+        self.errcode() == Some(61023)
+    }
+
     /// Returns whether WeChat refused the secret of the account, or of its open platform.
     #[must_use]
     pub fn refuses_secret(&self) -> bool {

@@ -281,7 +281,7 @@ fn only_upstream_uses_the_http_client_and_knows_wechats_paths() {
 fn only_error_knows_errcodes() {
     let codes = [
         "40001", "40013", "40014", "40125", "40164", "40243", "42001", "45009", "45011", "50004",
-        "89503",
+        "61003", "61005", "61006", "61009", "61010", "61023", "89503",
     ];
     assert_eq!(
         elsewhere(&["error", "sandbox"], &codes),

@@ -221,8 +221,10 @@ impl Broker {
         let accounts = self.inner.accounts.load();
         for slot in accounts.of_key(&key).iter().flat_map(|entry| entry.slots()) {
             slot.end_wait_if(now, |failure| {
-                matches!(failure.error.failure, Failure::Platform(_))
-                    || matches!(failure.error.errcode(), Some(61003 | 61023))
+                let error = &failure.error;
+                matches!(error.failure, Failure::Platform(_))
+                    || error.refuses_unauthorized_account()
+                    || error.refuses_refresh_token()
             });
         }
     }

@@ -105,7 +105,7 @@ impl Flight {
             };
             let call = inner.upstream.component_token(&platform.account, &ticket);
             match self.unless_spent(call).await {
-                Err(error) if matches!(error.errcode(), Some(61005 | 61006)) => {
+                Err(error) if error.refuses_pushed_ticket() => {
                     let mut known = state.known.lock();
                     known.refused_tickets.push(ticket);
                     let surplus = known.refused_tickets.len().saturating_sub(REFUSED_KEPT);
@@ -151,10 +151,12 @@ impl Flight {
                 }
                 Err(error) => error,
             };
-            let refusal = match error.errcode() {
-                Some(61003) => RefreshRefusal::NotAuthorized,
-                Some(61023) => RefreshRefusal::InvalidToken,
-                _ => return Err(error),
+            let refusal = if error.refuses_unauthorized_account() {
+                RefreshRefusal::NotAuthorized
+            } else if error.refuses_refresh_token() {
+                RefreshRefusal::InvalidToken
+            } else {
+                return Err(error);
             };
             // The second refusal is the answer: the list was asked already.
             if refused.is_some() || !self.may_repeat(&platform, &sent, refusal).await {
