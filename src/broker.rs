@@ -175,8 +175,8 @@ impl Broker {
     }
 
     /// Replaces the accounts without dropping requests or current credentials. An app that stays keeps its
-    /// state, even under another name. If its secret changed, remembered failures no longer delay the next
-    /// refresh.
+    /// state, even under another name. If its secret, mode or proxy changed, remembered failures no longer
+    /// delay the next refresh.
     ///
     /// If the default account was implied because only one account signed pages, and now several do, the
     /// configuration must name a default.

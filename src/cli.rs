@@ -51,7 +51,7 @@ enum Command {
     Serve(serve::Serve),
     /// Run the simulated WeChat alone, for tests of any SDK · 单独运行模拟的微信接口
     Sandbox(sandbox::SandboxCommand),
-    /// Check the configuration, then ask WeChat once for each account · 检查配置，并逐个账号向微信验证
+    /// Check the configuration, then fetch a token for each account, and a ticket if it signs pages · 检查配置，并逐个账号向微信验证
     Check(check::Check),
     /// Sign one page offline with a ticket that you have · 用已有的 ticket 离线签名
     Sign(sign::Sign),
@@ -69,7 +69,7 @@ enum Command {
     Refresh(operate::Refresh),
     /// Try again at once what waits for a quota or after a refused IP · 调用次数清零或 IP 加入白名单后立即重试，不等自动恢复
     Unblock(operate::Unblock),
-    /// Read the configuration again, as SIGHUP does · 重新读取配置（与 SIGHUP 相同）
+    /// Read the configuration again, as SIGHUP does · 重新加载配置（与 SIGHUP 相同）
     Reload(operate::Reload),
     /// Create an API key for a client server · 为其他服务器生成 API key
     Keys(keys::Keys),

@@ -3,12 +3,14 @@
 //!
 //! `Application` assembles the parts: `actix` and `pages` answer requests, the broker signs.
 //!
-//! - Network: `routes`, `listener`, `sockets`, `tls`, `systemd`.
+//! - Network: `routes`, `listener`, `sockets`, `tls`, `systemd`, `shutdown`.
 //! - Guards: `connection_guard` (deadlines and eviction), `backpressure`, `host_guard`, `guard_stats`.
-//! - Pages: `pages`, `doctor`, `status`, `openapi`, `authorize` (the page of open platforms).
+//! - Pages: `pages`, `doctor`, `status`, `openapi`.
+//! - Open platforms: `platform_routes`, `authorize` (the page), `forward` (sends users' messages on).
+//! - Accounts at run time: `account_api`.
 //! - Configuration: `config`, `regular_file`, `timed_read`, `preflight`, `startup_error`, `reload`,
-//!   `reload_record`.
-//! - Observability: `ready`, `metrics`, `telemetry`.
+//!   `reload_record`, `demo_accounts`.
+//! - Observability: `ready`, `metrics`, `telemetry`, `notify`.
 
 mod account_api;
 mod application;

@@ -1,4 +1,4 @@
-//! Calls to WeChat. The only module that uses the HTTP client and knows WeChat's paths and response formats.
+//! Calls to WeChat for credentials and open platforms: their paths, and the formats of the answers.
 //!
 //! A response becomes [`Issued`] or an [`UpstreamError`], decided by its `errcode` and never by the HTTP
 //! status or Content-Type.

@@ -1,4 +1,5 @@
-//! `check`: validates the configuration, opens what it names, and calls WeChat once per account.
+//! `check`: validates the configuration, opens what it names (a store only if servers share it), and calls WeChat for
+//! each account: a token, and a ticket if the account signs pages.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! `keys new`: creates an API key for a client and prints its line for the configuration.
+//! `keys new`: creates an API key for a client and prints its lines for the configuration.
 
 use clap::{Args, Subcommand};
 
@@ -15,7 +15,7 @@ pub(super) struct Keys {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Create an API key; prints it once, with its line for the configuration · 生成 API key 及其配置行，仅显示一次
+    /// Create an API key; prints it once, with its lines for the configuration · 生成 API key 及其配置行，仅显示一次
     #[command(
         after_help = "Example · 示例:\n  wx-jssdk keys new --name crm\n  wx-jssdk keys new | head -1 > /run/secrets/wx-key"
     )]

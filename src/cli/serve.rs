@@ -29,7 +29,7 @@ use crate::server::{
     after_help = "Example · 示例:\n  wx-jssdk serve --sandbox\n  wx-jssdk serve --config /etc/wx-jssdk.toml"
 )]
 pub(super) struct Serve {
-    /// Simulate WeChat on this machine, with a demo account; needs no configuration · 使用模拟的微信，无需任何配置
+    /// Simulate WeChat on this machine, with demo accounts; needs no configuration · 使用模拟的微信，无需任何配置
     #[arg(long)]
     sandbox: bool,
     /// The configuration; wx-jssdk.toml in the working directory if it is there · 配置文件
@@ -44,7 +44,7 @@ pub(super) struct Serve {
     /// Address of the simulator; default: 127.0.0.1:8082, in a container beside the admin listener · 模拟微信的监听地址，默认 127.0.0.1:8082，容器中与管理端口同一地址
     #[arg(long, value_name = "ADDRESS:PORT", requires = "sandbox", value_parser = socket_addr::listener)]
     sandbox_listen: Option<SocketAddr>,
-    /// An additional safe domain of the demo account, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
+    /// An additional safe domain of the demo accounts, e.g. this machine's address in the Wi-Fi · 演示账号增加的安全域名
     #[arg(long, value_name = "DOMAIN", requires = "sandbox")]
     safe_domain: Vec<String>,
 }
@@ -206,7 +206,7 @@ fn addresses(application: &Application) -> String {
 }
 
 /// Returns the base URLs of both listeners as this machine reaches them: with loopback for all interfaces, `0.0.0.0`.
-/// The demo account's pages are on loopback too.
+/// The demo accounts' pages are on loopback too.
 fn urls_here(application: &Application) -> (String, Option<String>) {
     let here = |url: String, address| Server::at(address, url.starts_with("https:")).to_string();
     let admin = application.admin_url().zip(application.admin_address());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Kind;
 
-/// Identifies an app on a platform. Never contains a secret, nor a nickname, which may change.
+/// Identifies an app on a platform. Never contains a secret, nor the account's name, which may change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AppKey {
     /// `official`, `mini`, `work`, `component` (an open platform), or `authorizer` (an account that authorised

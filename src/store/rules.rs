@@ -19,8 +19,8 @@ pub(super) fn lease_name(key: &CredentialKey) -> String {
     format!("lease:{}:{}", key.app, key.kind)
 }
 
-/// Returns the name of a credential's record of claimed refreshes. WeChat counts them for the app. Stores
-/// have it under `force`, since only forced ones were limited at first.
+/// Returns the name of a credential's record of claimed refreshes. WeChat counts them for the app. The
+/// prefix `force` is part of the stored format.
 pub(super) fn claims_name(key: &CredentialKey) -> String {
     format!("force:{}:{}", key.app, key.kind)
 }
