@@ -180,9 +180,10 @@ impl<'a> Routes<'a> {
                 continue;
             }
             let (via, list) = (route.via.text(), addresses.iter().map(ToString::to_string));
-            let list = list.collect::<Vec<_>>().join(", ");
+            let list: Vec<_> = list.collect();
+            let (en, zh) = (list.join(", "), list.join("、"));
             say(&format!(
-                "egress: WeChat refuses {list} ({}) · 出口：微信拒绝了 {list}（{}）",
+                "egress: WeChat refuses {en} ({}) · 出口：微信拒绝了 {zh}（{}）",
                 via.en, via.zh
             ));
         }

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct Text {
     /// English.
     pub en: Cow<'static, str>,
-    /// 中文。
+    /// Chinese.
     pub zh: Cow<'static, str>,
 }
 

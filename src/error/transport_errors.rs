@@ -10,7 +10,7 @@ pub(super) const REPLY_LOST_CAUSE: Text = Text::new(
 );
 pub(super) const UNTRUSTED_CAUSE: Text = Text::new(
     "The certificate of the server that answered is not trusted on this machine, is for another host name, or has expired",
-    "代替微信应答的服务器，其证书不受本机信任，或与域名不符，或已过期",
+    "应答的服务器出示的证书不受本机信任，或与域名不符，或已过期",
 );
 pub(super) const UNTRUSTED_FIX: Text = Text::new(
     "If the company's egress proxy intercepts TLS, set SSL_CERT_FILE to a PEM file with its root certificate. \

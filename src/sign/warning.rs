@@ -11,7 +11,7 @@ pub struct Warning {
     pub code: &'static str,
     /// English.
     pub en: Cow<'static, str>,
-    /// 中文。
+    /// Chinese.
     pub zh: Cow<'static, str>,
 }
 

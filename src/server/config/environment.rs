@@ -52,7 +52,7 @@ pub(super) fn settings(
         problems.add(
             &name,
             format!("unknown environment variable; {en}"),
-            format!("没有这个环境变量；{zh}"),
+            format!("无法识别的环境变量；{zh}"),
         );
     }
     settings

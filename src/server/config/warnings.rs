@@ -60,7 +60,7 @@ impl Settings {
             found.add(
                 "store.kind",
                 "is memory, so a restart loses the accounts that keys with manage add: set file, redis or sql".into(),
-                "为 memory，重启会丢失由 manage key 添加的账号：请改用 file、redis 或 sql".into(),
+                "为 memory，重启会丢失经带 manage 的 API key 添加的账号：请改用 file、redis 或 sql".into(),
             );
         }
         let (apis, tags) = (&self.default_apis, &self.default_tags);

@@ -24,7 +24,7 @@ impl Notice {
 
     /// Returns the first line. It begins with the name of the program, which a robot may require as keyword.
     pub(super) fn title(&self, lang: Lang) -> String {
-        let (count, names) = (self.count, self.names.join(", "));
+        let (count, names) = (self.count, self.names.join(lang.t(", ", "、")));
         let accounts = if count == 1 { "account" } else { "accounts" };
         let (en, zh) = match (&self.event, &self.cause) {
             (Event::Test, _) => (
@@ -176,7 +176,31 @@ fn listed(names: &[String], count: usize, lang: Lang) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::server::notify::incidents::Detail;
+
+    #[test]
+    fn a_title_lists_certificates_with_the_comma_of_its_language() {
+        let notice = Notice {
+            event: Event::Recovered,
+            cause: Cause::Certificate,
+            count: 2,
+            names: vec!["server.tls".to_owned(), "server.admin_tls".to_owned()],
+            served_for: None,
+            detail: Detail::default(),
+            lasted: Duration::ZERO,
+            at: UnixTime(0),
+        };
+        assert_eq!(
+            [Lang::En, Lang::Zh].map(|lang| notice.title(lang)),
+            [
+                "wx-jssdk: certificate replaced (server.tls, server.admin_tls)",
+                "wx-jssdk：证书已更新（server.tls、server.admin_tls）",
+            ]
+        );
+    }
 
     #[test]
     fn a_chinese_message_has_the_time_of_china() {

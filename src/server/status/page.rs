@@ -292,7 +292,7 @@ impl<'a> Live<'a> {
         let mut after = match (more, self.lang) {
             (0, _) => after,
             (more, Lang::En) => format!(" and {more} more{after}"),
-            (_, Lang::Zh) => format!(" 等 {} 个账号{after}", incident.worst),
+            (_, Lang::Zh) => format!(" 等 {} 个账号{}", incident.worst, after.trim_start()),
         };
         let rest = incident.count.saturating_sub(incident.worst);
         let except = format::served_except(&incident.down_kinds, self.lang);

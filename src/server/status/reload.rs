@@ -100,7 +100,7 @@ fn without_configuration() -> Problems {
     problems.add(
         "serve --sandbox",
         "has no configuration to read again".into(),
-        "没有可以重新读取的配置".into(),
+        "没有可以重新加载的配置".into(),
     );
     problems
 }

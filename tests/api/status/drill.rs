@@ -75,7 +75,7 @@ async fn an_ip_removed_from_the_list_is_shown_while_pages_work_and_recovers_by_i
             "zh",
             [
                 "仍可用，但刷新失败",
-                "3 个账号中有 <b>2</b> 个",
+                "3 个账号中有 <b>2</b> 个受影响",
                 "立即重试这 2 个账号",
                 "需要人工处理",
             ],
