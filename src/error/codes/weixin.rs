@@ -54,7 +54,8 @@ pub(super) static ROWS: &[Row] = &[
     row(40013, SETUP,
         ["The AppID does not exist",
          "Copy app_id from the console; it is case-sensitive. It begins with wx; the original ID, gh_…, is not the AppID. \
-          WeChat developer platform → My business → the account → Basic information."],
+          WeChat developer platform → My business → the account → Basic information (mini program: mp.weixin.qq.com → \
+          Development management → Development settings)."],
         ["AppID 无效",
          "请核对 app_id，注意大小写，不要填成原始 ID（gh_ 开头）。查看位置：微信开发者平台 → 我的业务 → 公众号/服务号 → \
           基础信息；小程序在微信公众平台 → 开发管理 → 开发设置。"]),
@@ -98,15 +99,17 @@ pub(super) static ROWS: &[Row] = &[
     row(40125, SETUP,
         ["The AppSecret is wrong",
          "Correct the AppSecret in the setting secret, or in the file of secret_file. The console shows it only once: if \
-          it was not saved, reset it there and replace it everywhere it is used."],
+          it was not saved, reset it there: WeChat developer platform → My business → the account → Basic information → \
+          Development key (mini program: mp.weixin.qq.com → Development management → Development settings). Then replace it \
+          everywhere it is used."],
         ["AppSecret 错误",
          "请更正配置项 secret（或 secret_file 指向的文件）中的 AppSecret。后台只显示一次，没有保存的只能重置：微信开发者平台 → 我的业务 → 公众号/服务号 → \
           基础信息 → 开发密钥（小程序：微信公众平台 → 开发管理 → 开发设置）；重置后旧值失效，其他系统要同步更新。"]),
     row(40164, SETUP,
         ["This server's IP is not in the account's allow-list",
          "Add it: WeChat developer platform → My business → the account → Basic information → Development key → IP allow-list \
-          (mini program: mp.weixin.qq.com → Development settings). It takes a few minutes. Add every egress address if there is \
-          more than one."],
+          (mini program: mp.weixin.qq.com → Development management → Development settings). It takes a few minutes. Add every \
+          egress address if there is more than one."],
         ["本服务器的 IP 不在该账号的 IP 白名单中",
          "请加入 IP白名单：微信开发者平台 → 我的业务 → 公众号/服务号 → 基础信息 → 开发密钥（小程序：微信公众平台 → 开发管理 → \
           开发设置），几分钟后生效。服务器有多个出口 IP 时要全部加入。"]),
@@ -122,7 +125,8 @@ pub(super) static ROWS: &[Row] = &[
     row(40243, SETUP,
         ["The AppSecret is frozen",
          "Unfreeze it: WeChat developer platform → My business → the account → Basic information → Development key (mini \
-          program: mp.weixin.qq.com → Development settings). It takes ten minutes."],
+          program: mp.weixin.qq.com → Development management → Development settings). It takes ten minutes; the AppSecret stays \
+          the same."],
         ["AppSecret 已被冻结",
          "请解冻：微信开发者平台 → 我的业务 → 公众号/服务号 → 基础信息 → 开发密钥（小程序：微信公众平台 → 开发管理 → \
           开发设置），约 10 分钟后生效，AppSecret 的值不变。"]),
