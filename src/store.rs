@@ -1,14 +1,14 @@
 //! The store: keeps credentials beyond the life of the process and shares them between nodes.
 //!
 //! A store holds credentials (the newer wins), documents (by compare-and-set), leases for refreshing credentials, the
-//! daily call counts, and the limit of refreshes on request. It never decides whether a credential is still valid, never fetches one,
-//! and never delays a reader for long: the broker treats a [`StoreError`] as an empty store and continues
-//! from memory.
+//! daily call counts, and the limit of refreshes on request. It never decides whether a credential is still valid,
+//! never fetches one, and never delays a reader for long: the broker treats a [`StoreError`] as an empty store and
+//! continues from memory.
 //!
 //! Without an encryption key, values are stored in plain text: anyone who can read the store can use the
 //! tokens. The file has mode 0600; protect a server with a password and TLS. Names of entries contain
-//! platform, AppID, AgentId, component_appid, kind and a hash of the AppSecret, and of documents the name of an account
-//! (`account:NAME`); never a secret.
+//! platform, AppID, AgentId, component_appid, kind and a hash of the AppSecret, those of documents also an account's
+//! name (`account:NAME`); never a secret.
 
 /// Matches the kind of a store; the arms of kinds that are not compiled in are left out. `Shared` stands for
 /// every kind that processes share: they have the same methods.

@@ -3,8 +3,8 @@
 //!
 //! Answers have WeChat's shapes and errcodes, with status 200 except for a locked-out address (429) and an
 //! unavailable service. A token request returns the current token with its remaining lifetime; `force_refresh`
-//! is a rate-limited `reject`. All other calls are the gateway's. A ticket call presents an API key, or an access token and no key: then the limits of the keys that
-//! got the token apply to it.
+//! is a rate-limited `reject`. All other calls are the gateway's. A ticket call presents an API key, or an access
+//! token and no key: then the limits of the keys that got the token apply to it.
 
 pub(super) mod reply;
 mod weixin;
