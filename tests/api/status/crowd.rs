@@ -88,7 +88,10 @@ async fn ten_thousand_accounts_are_paginated_with_failing_ones_first() {
     assert!(page.text.len() < 200_000, "{} bytes", page.text.len());
     assert!(page.text.contains("status?limit=60"), "show more");
     let chinese = get(&app, "/status?lang=zh").await;
-    assert!(chinese.text.contains(" 个账号的页面无法签名"), "no stray blank");
+    assert!(
+        chinese.text.contains(" 个账号的页面无法签名"),
+        "no stray blank"
+    );
     let longer = get(&app, "/status?limit=60").await;
     assert!(longer.text.len() < 500_000, "{} bytes", longer.text.len());
     assert!(longer.text.contains("offset=60"), "the next page");
