@@ -173,6 +173,10 @@ fn normalised_place(text: &str) -> Result<Place, PageError> {
     if authority.contains(['@', '\\']) {
         return Err(PageError::UserInfo);
     }
+    // A parser takes milliseconds for thousands of labels in punycode.
+    if authority.len() > MAX_AUTHORITY {
+        return Err(PageError::NoHost);
+    }
     let parsed = url::Url::parse(text).map_err(|_| PageError::NoHost)?;
     Ok(Place::Normalised {
         host: parsed.host_str().ok_or(PageError::NoHost)?.to_owned(),
@@ -302,6 +306,9 @@ const MOST_OTHERS: usize = 4;
 
 /// Maximum length of a DNS name.
 const MAX_HOST: usize = 253;
+
+/// Maximum length of a DNS name with a dot at its end, and a port: `:65535`.
+const MAX_AUTHORITY: usize = MAX_HOST + 1 + 6;
 
 #[cfg(test)]
 mod tests {

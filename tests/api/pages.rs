@@ -290,6 +290,12 @@ async fn the_language_is_the_readers_choice_then_the_browsers_then_chinese() {
         ("/", Some("en;q=nonsense, zh;q=0.1"), "zh-CN"),
         ("/", Some("*"), "zh-CN"),
         ("/", Some("english"), "zh-CN"),
+        (
+            "/",
+            Some(&*format!("en,{}zh;q=0.1", "fr,".repeat(5_000))),
+            "en",
+        ),
+        ("/", Some(&*format!("{}en", "fr,".repeat(5_000))), "zh-CN"),
         ("/?lang=ZH-tw", Some("en"), "zh-CN"),
         ("/?lang=en", Some("zh-CN"), "en"),
         ("/?lang=zh", Some("en"), "zh-CN"),

@@ -266,6 +266,16 @@ fn an_address_that_no_browser_has_is_refused() {
 }
 
 #[test]
+fn a_host_longer_than_a_dns_name_is_refused_unread() {
+    let longest = format!("{}a", "a.".repeat(126));
+    assert!(PageUrl::parse(&format!("https://{longest}.:65535/")).is_ok());
+    for host in [format!("{longest}.:65535a"), "xn--bcher-kva.".repeat(1_000)] {
+        let refused = PageUrl::parse(&format!("https://{host}/"));
+        assert_eq!(refused, Err(PageError::NoHost), "{host}");
+    }
+}
+
+#[test]
 fn an_address_of_sixteen_kib_is_signed_and_one_byte_more_is_not() {
     let base = "https://example.com/?";
     let longest = format!("{base}{}", "a".repeat(16 * 1024 - base.len()));
