@@ -279,6 +279,7 @@ impl Shared {
         connections: &Connections,
         named: &mut Option<String>,
     ) -> Result<HttpResponse, Refusal> {
+        incoming.query().check_size()?;
         outgoing_request::refuse_loop(incoming.headers(), &self.via)?;
         if path.issues_tokens() {
             return Err(self.never(incoming, path));

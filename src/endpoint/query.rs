@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::Problem;
 use crate::broker::ConfigOptions;
@@ -31,13 +31,13 @@ const MAX_NAMES: usize = 200;
 const MAX_NAME: usize = 64;
 
 impl<'q> ConfigQuery<'q> {
-    /// Parses the raw query in one pass. Percent-encoding is decoded exactly once. Its time grows with the
-    /// query's length only.
+    /// Parses the raw query in one pass. Percent-encoding is decoded exactly once.
     pub(super) fn parse(raw: &'q str) -> Result<Self, Problem> {
         let (mut url, mut account, mut debug) = (None, None, None);
         let mut options = ConfigOptions::default();
         let (mut apis, mut tags) = (0, 0);
         let mut has_stray = false;
+        check_count(raw)?;
         for (name, value) in pairs(raw) {
             match name.as_ref() {
                 "url" => once(&mut url, "url", value)?,
@@ -156,6 +156,7 @@ const MAX_CARD_FIELD: usize = 128;
 impl CardQuery {
     pub(super) fn parse(raw: &str) -> Result<Self, Problem> {
         let mut values: [Option<Cow<'_, str>>; CARD.len()] = CARD.map(|_| None);
+        check_count(raw)?;
         for (name, value) in pairs(raw) {
             let Some(at) = CARD.iter().position(|known| *known == name) else {
                 continue;
@@ -205,6 +206,31 @@ fn bad_card(name: &str) -> Problem {
     )
 }
 
+/// Refuses a query with more than [`MAX_PARAMETERS`].
+pub(crate) fn check_count(raw: &str) -> Result<(), Problem> {
+    if !has_too_many_parameters(raw) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemCode::BadQuery,
+        format!("the query has more than {MAX_PARAMETERS} parameters"),
+        Text::new(
+            "Send this endpoint's parameters only. If the others belong to the page's URL, encode it: 'url=' + encodeURIComponent(location.href).",
+            "只传本接口的参数；如果多出来的属于页面地址，请先编码：'url=' + encodeURIComponent(location.href)。",
+        ),
+    ))
+}
+
+/// Returns whether a query has more than [`MAX_PARAMETERS`], empty ones included.
+pub(crate) fn has_too_many_parameters(raw: &str) -> bool {
+    let mut separators = memchr_iter(b'&', raw.as_bytes());
+    raw.len() >= MAX_PARAMETERS && separators.nth(MAX_PARAMETERS - 1).is_some()
+}
+
+/// Maximum number of parameters: a request line of 64 KB has room for tens of thousands, which take tens of
+/// milliseconds. 200 names may be given one by one ([`MAX_NAMES`]).
+pub(crate) const MAX_PARAMETERS: usize = 256;
+
 /// Returns the account that a query names, ignoring everything else in it. Empty if it names none.
 #[must_use]
 pub fn account_of(raw: &str) -> Cow<'_, str> {
@@ -227,7 +253,8 @@ pub(crate) fn trimmed_value<'q>(raw: &'q str, name: &str) -> Option<Cow<'q, str>
     }
 }
 
-/// Returns the decoded names and values of an `application/x-www-form-urlencoded` query.
+/// Returns the decoded names and values of an `application/x-www-form-urlencoded` query: of the first
+/// [`MAX_PARAMETERS`].
 fn pairs(raw: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     let mut rest = Some(raw);
     std::iter::from_fn(move || {
@@ -235,6 +262,7 @@ fn pairs(raw: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         rest = behind;
         Some(pair(one))
     })
+    .take(MAX_PARAMETERS)
 }
 
 /// Returns the decoded name and value of one `name=value`.

@@ -106,10 +106,10 @@ problem_codes! {
         "Add `cardId=`; `card-ext` needs it",
         "加上 `cardId=`，`card-ext` 必填";
     BadQuery: "bad_query", 400, "Invalid query",
-        "The query contains a parameter or value that the status page does not support, or repeats a parameter.",
-        "查询串中有状态页不支持的参数或值，或同一参数出现了两次。",
-        "`/status` and `/status.json`: see `hint` for the parameters that exist",
-        "`/status`、`/status.json` 可用的参数见 `hint`";
+        "The query has more than 256 parameters; or, of the status page, a parameter or value that it does not support, or a repeated parameter.",
+        "查询串的参数超过 256 个；或状态页的查询串中有不支持的参数或值，或同一参数出现了两次。",
+        "See `hint` for the parameters that exist; encode the page's URL",
+        "可用的参数见 `hint`；页面地址要编码";
     BadBody: "bad_body", 400, "Invalid body",
         "The body is not the JSON that this endpoint expects.",
         "请求体不是本接口接受的 JSON。",

@@ -36,6 +36,18 @@ async fn an_empty_url() {
 }
 
 #[tokio::test]
+async fn a_query_of_thousands_of_parameters() {
+    for many in ["&a".repeat(30_000), "&URL".repeat(15_000)] {
+        refuses_query(
+            &format!("url=https%3A%2F%2Fexample.com{many}"),
+            400,
+            "bad_query",
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_url_of_another_scheme() {
     for page in [
         "ftp://example.com/",

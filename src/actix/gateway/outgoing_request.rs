@@ -10,7 +10,7 @@ use memchr::memmem;
 
 use super::super::dropin::reply::Refusal;
 use super::super::keys::{API_KEY_PREFIX, OWN_PREFIXES};
-use crate::endpoint::query;
+use crate::endpoint::query::{self, MAX_PARAMETERS};
 use crate::error::codes::wire_errors;
 
 /// A query string as it stands in the request.
@@ -29,6 +29,18 @@ impl<'a> Query<'a> {
     /// Returns the first parameter of this name, trimmed; `None` if it is missing or empty.
     pub(super) fn get(self, name: &str) -> Option<Cow<'a, str>> {
         query::trimmed_value(self.0, name)
+    }
+
+    /// Refuses an oversized query, before it is read for who calls.
+    pub(super) fn check_size(self) -> Result<(), Refusal> {
+        let what = if self.0.len() > LONGEST_QUERY {
+            format!("the query has more than {LONGEST_QUERY} bytes")
+        } else if query::has_too_many_parameters(self.0) {
+            format!("the query has more than {MAX_PARAMETERS} parameters")
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::because(wire_errors::BAD_ARGS, what))
     }
 
     /// Returns the query with this value for the first parameter that has one of these names, else for the first
@@ -90,20 +102,14 @@ pub(super) fn refuse_loop(headers: &CallerHeaders, via: &str) -> Result<(), Refu
     }
 }
 
-/// Refuses what must not go upstream: an API key in the path, the query or a header that is passed on, or an
-/// oversized query. `replaced` are the parameters whose values do not go upstream.
+/// Refuses what must not go upstream: an API key in the path, the query or a header that is passed on.
+/// `replaced` are the parameters whose values do not go upstream.
 pub(super) fn check(
     path: &str,
     query: Query<'_>,
     replaced: &[&str],
     headers: &HeaderMap,
 ) -> Result<(), Refusal> {
-    if query.0.len() > LONGEST_QUERY {
-        return Err(Refusal::because(
-            wire_errors::BAD_ARGS,
-            format_args!("the query has more than {LONGEST_QUERY} bytes"),
-        ));
-    }
     let is_in_headers = || headers.values().any(|value| contains_key(value.as_bytes()));
     if contains_key(path.as_bytes()) || query.contains_key_beside(replaced) || is_in_headers() {
         return Err(key_found());

@@ -105,6 +105,21 @@ fn more_than_200_names_are_refused_even_if_they_repeat() {
 }
 
 #[test]
+fn a_query_of_too_many_parameters_is_refused_and_only_the_first_are_read() {
+    let with = |more: usize| format!("url=http%3A%2F%2Fh{}&account=a", "&".repeat(more));
+    let (most, more) = (with(MAX_PARAMETERS - 2), with(MAX_PARAMETERS - 1));
+    assert!(ConfigQuery::parse(&most).is_ok() && CardQuery::parse(&most).is_ok());
+    assert_eq!(account_of(&most), "a");
+    assert_eq!(code(&more), "bad_query");
+    let refused = CardQuery::parse(&more).unwrap_err();
+    assert_eq!(refused.code.as_str(), "bad_query");
+    assert_eq!(account_of(&more), "");
+    let encoded = "%26".repeat(MAX_PARAMETERS);
+    let page = format!("url=http%3A%2F%2Fh%2F%3Fa{encoded}");
+    assert!(ConfigQuery::parse(&page).is_ok(), "one parameter");
+}
+
+#[test]
 fn no_answer_grows_with_the_names_of_the_parameters() {
     let long = "%00".repeat(20_000);
     let query = format!("url=http%3A%2F%2Fh&url[{long}");

@@ -1,7 +1,7 @@
 //! The query of the status page: which accounts, how many, and which part of the page.
 
 use crate::broker::{Find, Health};
-use crate::endpoint::Problem;
+use crate::endpoint::{Problem, query};
 use crate::error::{ProblemCode, Text};
 
 /// The query of `/status` and `/status.json`.
@@ -50,6 +50,7 @@ impl Query {
     /// Rejects unknown and repeated parameters and invalid values, so that a script does not silently read the wrong
     /// accounts.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        query::check_count(text)?;
         let pairs: Vec<(String, String)> =
             serde_urlencoded::from_str(text).map_err(|_| bad("the query is malformed"))?;
         let (mut query, mut seen) = (Self::default(), Vec::new());

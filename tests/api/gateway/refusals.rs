@@ -260,7 +260,7 @@ async fn an_api_key_never_goes_upstream() {
 }
 
 #[tokio::test]
-async fn a_query_may_have_line_breaks_but_not_64_kilobytes() {
+async fn a_query_may_have_line_breaks_but_not_64_kilobytes_or_thousands_of_parameters() {
     let world = World::new().await;
     let token = world.token(KEY).await;
     let answer = world
@@ -278,6 +278,11 @@ async fn a_query_may_have_line_breaks_but_not_64_kilobytes() {
     assert_eq!(received.header("x-evil"), None);
     let long = format!("{USERS}?access_token={token}&x={}", "a".repeat(60_000));
     refused(&world.send(get(long)).await, 40097, "16384 bytes");
+    // Refused before the caller is looked for.
+    for many in ["a&".repeat(7_000), "&".repeat(256)] {
+        let many = get(format!("{USERS}?{many}"));
+        refused(&world.send(many).await, 40097, "256 parameters");
+    }
     let longer = format!("{USERS}?access_token={token}&x={}", "a".repeat(70_000));
     assert!(world.send(get(longer)).await.status >= 400);
 }
