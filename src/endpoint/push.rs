@@ -14,9 +14,10 @@ use super::log_throttle::LogThrottle;
 use super::query::value;
 use crate::broker::Broker;
 use crate::credential::Secret;
+use crate::hex;
 use crate::platform::push_crypto::SignedPush;
 use crate::platform::push_envelope::Envelope;
-use crate::platform::{EventKind, PushError, PushEvent, PushKeys};
+use crate::platform::{EventKind, PushError, PushEvent, PushKeys, PushRefusal};
 
 /// The answer to a push that was stored. Anything else counts as a failure for WeChat.
 pub const SUCCESS: &str = "success";
@@ -122,9 +123,13 @@ impl PushReceiver {
 
     /// Returns the decrypted message, and the keys that it used.
     fn open(&self, query: &str, body: &[u8]) -> Result<(Secret, PushKeys), PushError> {
-        let envelope = Envelope::read(body)?;
         let [timestamp, nonce, msg_signature] = ["timestamp", "nonce", "msg_signature"]
             .map(|name| value(query, name).unwrap_or_default());
+        // Reading the body takes longer, and its sender is not known yet.
+        if hex::decode::<20>(&msg_signature).is_none() {
+            return Err(PushRefusal::Signature.into());
+        }
+        let envelope = Envelope::read(body)?;
         self.keys.open_message(&SignedPush {
             timestamp: &timestamp,
             nonce: &nonce,
@@ -219,5 +224,19 @@ mod tests {
         let (_, counts) = after.counts();
         let counts: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
         assert_eq!(counts, [("refused", 2)]);
+    }
+
+    #[test]
+    fn a_malformed_signature_is_refused_before_the_body_is_read() {
+        for (signature, refusal) in [
+            (String::new(), PushRefusal::Signature),
+            ("0".repeat(39), PushRefusal::Signature),
+            ("g".repeat(40), PushRefusal::Signature),
+            ("0".repeat(40), PushRefusal::Envelope),
+        ] {
+            let query = format!("timestamp=1&nonce=n&msg_signature={signature}");
+            let error = receiver().open(&query, b"not XML").unwrap_err();
+            assert_eq!(error.refusal, refusal, "{signature}");
+        }
     }
 }

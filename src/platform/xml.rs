@@ -1,7 +1,7 @@
 //! Reads the flat XML documents of pushes: `<xml>` with fields that contain text or CDATA.
 //!
-//! No DTD, no entities but the five of XML itself, no comments or processing instructions, limited depth.
-//! Fields below another field (`<info><name>`) are skipped, so they cannot pass for fields of the document.
+//! No DTD, no entities but the five of XML itself, no comments or processing instructions, limited depth and
+//! size. Fields below another field (`<info><name>`) are skipped, so they cannot pass for fields of the document.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
@@ -19,8 +19,16 @@ impl Fields {
         let mut fields = Self::default();
         let mut depth = 0;
         let mut ended = false;
+        let mut parts = 0;
         loop {
-            match reader.read_event().ok()? {
+            let event = reader.read_event().ok()?;
+            if let Event::Start(_) | Event::Empty(_) | Event::GeneralRef(_) = event {
+                parts += 1;
+                if parts > MOST_PARTS {
+                    return None;
+                }
+            }
+            match event {
                 Event::Start(_) if ended => return None,
                 Event::Start(tag) => {
                     match depth {
@@ -101,6 +109,10 @@ const DEEPEST: usize = 8;
 
 const MOST_FIELDS: usize = 64;
 
+/// Maximum number of elements and references together. Each takes a microsecond or two, and the sender is not
+/// known yet. An event that lists a hundred accounts has less than a thousand elements.
+const MOST_PARTS: usize = 2_048;
+
 #[cfg(test)]
 mod tests {
     use super::Fields;
@@ -147,6 +159,23 @@ mod tests {
         let list = "<list><A>1</A></list>".repeat(100);
         let document = format!("<xml><A>a</A>{list}</xml>");
         assert_eq!(read(&document, "A").as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_document_of_too_many_elements_or_references_is_refused() {
+        let list = |items| {
+            let item = "<list><appid>a</appid><path>p</path><status>0</status></list>";
+            format!("<xml><A>a</A>{}</xml>", item.repeat(items))
+        };
+        assert_eq!(read(&list(500), "A").as_deref(), Some("a"));
+        for document in [
+            list(512),
+            format!("<xml>{}</xml>", "<A/>".repeat(2_048)),
+            format!("<xml><A>{}</A></xml>", "&#65;".repeat(2_047)),
+            format!("<xml><A>{}</A></xml>", "&lt;".repeat(2_047)),
+        ] {
+            assert!(Fields::read(&document).is_none(), "{}", &document[..40]);
+        }
     }
 
     #[test]

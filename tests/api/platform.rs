@@ -246,16 +246,23 @@ async fn every_invalid_push_gets_the_same_answer() {
         answers.push(world.replay(&bad).await);
     }
     let other = post(format!("{EVENTS}?a=1")).close();
-    for body in ["", "x", "<xml/>", &"x".repeat(200_000)] {
+    let many = format!("<xml>{}</xml>", "<a/>".repeat(16_000));
+    for body in ["", "x", "<xml/>", &many, &"x".repeat(200_000)] {
         answers.push(http::send(world.service.public, other.clone().body(body)).await);
     }
+    let signed = format!(
+        "{EVENTS}?timestamp=1&nonce=n&msg_signature={}",
+        "0".repeat(40)
+    );
+    let signed = post(signed).close().body(many);
+    answers.push(http::send(world.service.public, signed).await);
     for answer in &answers {
         assert_eq!(answer.status, 400);
         assert_eq!(answer.text, answers[0].text);
     }
     assert_eq!(world.ticket_at(), None);
     let metrics = world.admin("/metrics").await.text;
-    let refused = r#"wx_jssdk_platform_pushes_total{platform="agency",outcome="refused"} 8"#;
+    let refused = r#"wx_jssdk_platform_pushes_total{platform="agency",outcome="refused"} 10"#;
     assert!(metrics.contains(refused), "{metrics}");
 }
 
