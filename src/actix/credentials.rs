@@ -54,7 +54,7 @@ fn rejects(path: &str) -> Resource {
 /// Handles `GET /credentials/{account}/{kind}`.
 async fn read(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> HttpResponse {
     let answer = async {
-        let (account, kind, key) = admitted(&request, &keys)?;
+        let (account, kind, key) = admitted(&request, &broker, &keys)?;
         let account = &*account;
         let credential = broker
             .credential(account, kind)
@@ -74,7 +74,7 @@ async fn reject(
     body: web::Payload,
 ) -> HttpResponse {
     let answer = async {
-        let (account, kind, key) = admitted(&request, &keys)?;
+        let (account, kind, key) = admitted(&request, &broker, &keys)?;
         let account = &*account;
         let bad_value = refused_value(body).await?;
         let credential = broker
@@ -116,11 +116,12 @@ impl Answer {
 /// Returns the account and kind that the path names, and the id of the API key, if the key opens them.
 fn admitted<'a>(
     request: &'a HttpRequest,
+    broker: &Broker,
     keys: &Keys,
 ) -> Result<(Cow<'a, str>, Kind, KeyId), Problem> {
     let account = account_in_path(request).unwrap_or_default();
     let kind = request.match_info().get("kind").unwrap_or_default();
-    let (kind, key) = admit_key(request, &account, kind, keys)?;
+    let (kind, key) = admit_key(request, broker, &account, kind, keys)?;
     Ok((account, kind, key))
 }
 

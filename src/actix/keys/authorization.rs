@@ -9,6 +9,7 @@ use tracing::debug;
 
 use super::authentication::key_of_request;
 use super::{ApiKey, ApiKeys, TokenStyle};
+use crate::broker::Broker;
 use crate::credential::{KeyId, Kind};
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
@@ -57,6 +58,7 @@ pub(crate) fn admit_manager(
 /// Returns the kind of this name and the key's id, if the request's key opens the kind for this account.
 pub(crate) fn admit_key(
     request: &HttpRequest,
+    broker: &Broker,
     account: &str,
     kind: &str,
     keys: &ArcSwap<ApiKeys>,
@@ -71,6 +73,9 @@ pub(crate) fn admit_key(
     if key.token == TokenStyle::Virtual && kind == Kind::AccessToken {
         return Err(only_virtual());
     }
+    let accounts = broker.accounts();
+    // An unknown name is arbitrary text from the request, which may be a key.
+    let account = accounts.get(account).ok().map(|(name, _)| name);
     debug!(key = key.name, account, %kind, path = request.match_pattern(), "credential call");
     Ok((kind, key.id()))
 }

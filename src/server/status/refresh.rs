@@ -62,6 +62,7 @@ async fn refresh_now(
     let wanted = parse(request, body).await?;
     let (kind, _) = admit_key(
         request,
+        &status.reloader.broker,
         &wanted.account,
         &wanted.kind,
         &status.reloader.keys,

@@ -34,6 +34,8 @@ async fn no_secret_of_a_call_is_logged_or_shown() {
     ] {
         world.send(get(target)).await;
     }
+    let misplaced = get(format!("/credentials/{KEY}/access_token"));
+    world.send(misplaced.bearer(KEY)).await;
     let bearer = post(format!("/wx/main{USERS}"))
         .bearer(KEY)
         .close()
