@@ -118,6 +118,30 @@ async fn a_wrong_secret_in_a_login_is_refused_locally() {
 }
 
 #[tokio::test]
+async fn no_app_secret_goes_upstream_beside_the_appid_of_another_account() {
+    let world = World::new().await;
+    for request in [
+        get(format!(
+            "/wx/main/sns/jscode2session?appid={MINI}&secret={KEY}&js_code=c"
+        )),
+        get(format!(
+            "/wx/mini/sns/oauth2/access_token?appid={APP}&code=c"
+        ))
+        .bearer(KEY),
+    ] {
+        refused(&world.send(request).await, 40013, "another one's");
+    }
+    let reset = "/wx/mini/cgi-bin/clear_quota/v2";
+    for query in ["", &format!("?appid={MINI}")] {
+        let body = format!(r#"{{"appid":"{APP}","appsecret":"{VIRTUAL_KEY}"}}"#);
+        let request = post(format!("{reset}{query}")).close().body(body);
+        let answer = world.send_text(request).await;
+        refused(&answer, 40013, "another one's");
+    }
+    assert_eq!(world.passed_on().await, 0);
+}
+
+#[tokio::test]
 async fn a_key_that_names_the_path_clears_a_quota_with_the_secret() {
     let world = World::new().await;
     let path = "/cgi-bin/clear_quota/v2";
