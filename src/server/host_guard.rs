@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN, USER_AGENT};
+use actix_web::http::header::{ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderValue, ORIGIN, USER_AGENT};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
@@ -31,8 +31,8 @@ impl HostNames {
         Self(names.to_vec())
     }
 
-    fn problem(&self, method: &Method, headers: &HeaderMap) -> Option<Problem> {
-        if !is_browser(headers) {
+    fn problem(&self, path: &str, method: &Method, headers: &HeaderMap) -> Option<Problem> {
+        if !may_be_browser(path, headers) {
             return None;
         }
         // An unreadable value counts as foreign: no expected value has characters outside ASCII.
@@ -70,14 +70,35 @@ impl HostNames {
     }
 }
 
-/// Returns whether the request comes from a browser. Scripts cannot set or remove `Sec-Fetch-Site`;
-/// browsers too old to send it have Mozilla in their `User-Agent`.
-fn is_browser(headers: &HeaderMap) -> bool {
+/// Returns whether the request may come from a browser. When a page that uses DNS rebinding reads from its own
+/// host name, browsers send neither `Origin` nor `Sec-Fetch-Site`, which is for trustworthy addresses only, and
+/// its script may set `User-Agent`. It can empty `Accept-Language`, but not remove it. `fetch` of Node.js sends
+/// that header too, so it does not count where an API key is needed.
+fn may_be_browser(path: &str, headers: &HeaderMap) -> bool {
     let mozilla = headers
         .get(USER_AGENT)
         .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
-    mozilla || headers.contains_key("sec-fetch-site") || headers.contains_key(ORIGIN)
+    mozilla
+        || headers.contains_key("sec-fetch-site")
+        || headers.contains_key(ORIGIN)
+        || (headers.contains_key(ACCEPT_LANGUAGE) && !needs_key(path))
 }
+
+/// Returns whether every answer at this path needs an API key.
+fn needs_key(path: &str) -> bool {
+    KEYED.into_iter().any(|keyed| {
+        let below = path.strip_prefix(keyed);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    })
+}
+
+/// The paths that need an API key, besides WeChat's.
+const KEYED: [&str; 4] = [
+    "/accounts",
+    "/credentials",
+    "/status/refresh",
+    "/status/reload",
+];
 
 /// The middleware for `App::wrap(from_fn(…))`; needs [`HostNames`] in the application's data. The gateway
 /// answers its calls before it.
@@ -90,7 +111,7 @@ pub(super) async fn keep_out(
     let problem = request
         .app_data::<web::Data<HostNames>>()
         .filter(|_| !is_wechats)
-        .and_then(|names| names.problem(request.method(), request.headers()));
+        .and_then(|names| names.problem(request.path(), request.method(), request.headers()));
     match problem {
         Some(problem) => Ok(request.into_response(problem.into_response())),
         None => Ok(next.call(request).await?.map_into_boxed_body()),
@@ -100,7 +121,7 @@ pub(super) async fn keep_out(
 fn foreign_host() -> Problem {
     Problem::new(
         ProblemCode::ForeignHost,
-        "a browser opened the admin listener under a host name that is not in server.admin_hosts",
+        "a browser, or a program with headers of a browser, opened the admin listener under a host name that is not in server.admin_hosts",
         Text::new(
             "Open it by its IP address, or add the host name to server.admin_hosts.",
             "请用 IP 地址访问，或将该域名加入 server.admin_hosts。",

@@ -22,23 +22,25 @@ async fn a_page_that_uses_dns_rebinding_reads_nothing() {
             "127.0.0.1.nip.io",
             "localhost.evil.com",
         ] {
-            browse(&world, host, target, &[("Sec-Fetch-Site", "same-origin")])
+            browse(&world, host, target, &[])
                 .await
                 .assert_problem(421, "foreign_host");
         }
     }
-    // A browser without Sec-Fetch-Site, and a script that sends another user agent.
-    browse(&world, "evil.com", "/readyz", &[])
-        .await
-        .assert_problem(421, "foreign_host");
-    let headers = [
-        ("Host", "evil.com"),
-        ("User-Agent", "curl/8"),
-        ("Sec-Fetch-Site", "same-origin"),
-    ];
-    ask(world.admin, "GET", "/readyz", &headers, "")
-        .await
-        .assert_problem(421, "foreign_host");
+    // Browsers send Sec-Fetch-Site to trustworthy addresses only. A script in Firefox may set User-Agent,
+    // and empty Accept-Language, but not remove it.
+    for target in ["/readyz", "/metrics", "/status.json", "/nothing"] {
+        for accepted in ["", "*", "en-US"] {
+            let headers = [
+                ("Host", "evil.com"),
+                ("User-Agent", "curl/8"),
+                ("Accept-Language", accepted),
+            ];
+            ask(world.admin, "GET", target, &headers, "")
+                .await
+                .assert_problem(421, "foreign_host");
+        }
+    }
 }
 
 #[tokio::test]
@@ -127,6 +129,22 @@ async fn an_operators_browser_and_all_programs_are_admitted() {
             200,
             "{host}"
         );
+    }
+    let key = format!("Bearer {KEY}");
+    for (target, status) in [
+        (TOKEN, 200),
+        ("/accounts", 403),
+        ("/status/refresh", 405),
+        ("/accountsx", 421),
+    ] {
+        let headers = [
+            ("Host", "wx.example.com"),
+            ("User-Agent", "node"),
+            ("Accept-Language", "*"),
+            ("Authorization", &*key),
+        ];
+        let answer = ask(world.admin, "GET", target, &headers, "").await;
+        assert_eq!(answer.status, status, "fetch of Node.js: {target}");
     }
     for host in [
         "prometheus.example.com",
