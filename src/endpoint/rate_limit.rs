@@ -85,13 +85,24 @@ impl RateLimit {
         }
     }
 
-    /// Counts one request of the client that this peer and these headers stand for; one of an unknown peer is
-    /// not limited. The client's own limit is checked first, so that its excess requests do not count against all
-    /// clients.
+    /// Counts one request of the client that this peer and these headers stand for; one of an unknown peer has
+    /// no limit of its own. The client's own limit is checked first, so that its excess requests do not count
+    /// against all clients.
     ///
     /// # Errors
     /// `rate_limited`, with the time after which the next request is accepted.
     pub fn check(&self, peer: Option<IpAddr>, headers: &impl Headers) -> Result<(), Problem> {
+        self.check_client(peer, headers)?;
+        self.check_total()
+    }
+
+    /// Counts one request of the client only. [`RateLimit::check_total`] has to follow once the request is known
+    /// to cost something: otherwise requests that are refused would use up what all clients share.
+    pub(crate) fn check_client(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &impl Headers,
+    ) -> Result<(), Problem> {
         let Some(limiter) = &self.limiter else {
             return Ok(());
         };
@@ -105,10 +116,15 @@ impl RateLimit {
             }
             return Ok(());
         };
-        if let Some(client) = self.clients.single(peer, headers) {
-            let checked = limiter.check_key(&key_of(client));
-            checked.map_err(|until| self.refuse(Some(client), until))?;
-        }
+        let Some(client) = self.clients.single(peer, headers) else {
+            return Ok(());
+        };
+        let checked = limiter.check_key(&key_of(client));
+        checked.map_err(|until| self.refuse(Some(client), until))
+    }
+
+    /// Counts one request of all clients together.
+    pub(crate) fn check_total(&self) -> Result<(), Problem> {
         let total = self.total.as_ref();
         let checked = total.map_or(Ok(()), |total| total.check_key(&0));
         checked.map_err(|until| self.refuse(None, until))

@@ -210,9 +210,6 @@ async fn done(
     let Some(page) = pages.page_of(&platform) else {
         return super::pages::not_found(request).await;
     };
-    if let Err(problem) = check_rate_limit(&request) {
-        return refused(&request, &problem);
-    }
     let value = |name| query::value(request.query_string(), name);
     let state = value("state").unwrap_or_default();
     let mut kept = kept_states(&request);
@@ -227,6 +224,10 @@ async fn done(
         let body = Body::StartAgain(NO_CODE, SAME_BROWSER, platform.into_inner());
         return answer(&request, StatusCode::BAD_REQUEST, body);
     };
+    // Visits without a state and a code cost no call, so that they do not count against all visitors.
+    if let Err(problem) = check_rate_limit(&request) {
+        return refused(&request, &problem);
+    }
     match pages.broker.redeem_from_browser(&platform, &code).await {
         Ok(account) => {
             let body = Body::of(account, platform.into_inner());

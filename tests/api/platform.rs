@@ -940,18 +940,23 @@ async fn a_code_that_wechat_refused_is_named_and_not_sent_again() {
 async fn a_visitor_who_reloads_too_often_is_told_to_wait_and_how_long() {
     let proxy = "[server]\ntrusted_proxies = [\"127.0.0.1\"]";
     let world = World::ready_with(proxy).await;
-    let send = async |method: &'static str, target: &str| {
-        let request = Request::new(method, target).header("X-Forwarded-For", "203.0.113.7");
+    let send = async |method: &'static str, target: &str, cookie: &str| {
+        let client = ("X-Forwarded-For", "203.0.113.7");
+        let request = Request::new(method, target).headers(&[client, ("Cookie", cookie)]);
         http::send(world.service.public, request.close().body("")).await
     };
-    for _ in 0..5 {
-        assert_eq!(send("POST", "/authorize/agency").await.status, 200);
+    let start = send("POST", "/authorize/agency", "").await;
+    let (cookie, state) = cookie_and_state(&start);
+    for _ in 0..4 {
+        let answer = send("POST", "/authorize/agency", &cookie).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
+    let done = format!("/authorize/agency/done?lang=zh&state={state}&auth_code=x");
     for (method, target, text) in [
         ("POST", "/authorize/agency?lang=en", "Wait a few seconds"),
-        ("GET", "/authorize/agency/done?lang=zh", "请等待几秒"),
+        ("GET", &*done, "请等待几秒"),
     ] {
-        let answer = send(method, target).await;
+        let answer = send(method, target, &cookie).await;
         assert_eq!(answer.status, 429, "{answer:?}");
         assert_eq!(answer.retry_after(), 1);
         assert!(answer.text.contains(text), "{}", answer.text);
@@ -969,6 +974,24 @@ async fn visitors_whose_address_a_proxy_hides_are_limited_together() {
     assert_eq!(statuses, [[200; 60].as_slice(), &[429; 20]].concat());
     world.advance(1);
     assert_eq!(world.press("/authorize/agency", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn visits_without_a_state_or_a_code_do_not_count_against_all_visitors() {
+    let world = World::ready().await;
+    let (cookie, state) = cookie_and_state(&world.press("/authorize/agency", "").await);
+    let done = format!("/authorize/agency/done?state={state}");
+    for _ in 0..60 {
+        let stranger = world.visit("/authorize/agency/done", "").await;
+        let without_code = world.visit(&done, &cookie).await;
+        assert_eq!((stranger.status, without_code.status), (403, 400));
+    }
+    let code = world.sandbox.authorize(COMPONENT, SHOP).await;
+    let is_active = async || world.service.broker.platforms()[0].active == 1;
+    until("the account is usable", is_active).await;
+    let target = format!("{done}&auth_code={code}");
+    let answer = world.visit(&target, &cookie).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 #[tokio::test]

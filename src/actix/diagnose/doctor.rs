@@ -64,10 +64,15 @@ impl Doctor {
             .default_service(web::to(only_post))
     }
 
-    fn check_rate_limit(&self, request: &HttpRequest) -> Result<(), Problem> {
+    /// Reads a request that is within the rate limits. One without a question does not count against all clients.
+    async fn admit(&self, request: &HttpRequest, body: web::Payload) -> Result<Question, Problem> {
+        let refuse = |problem: Problem| asked_too_often(problem.retry_after.unwrap_or_default());
         let peer = request.peer_addr().map(|peer| peer.ip());
-        let checked = self.rate.check(peer, request.headers());
-        checked.map_err(|problem| asked_too_often(problem.retry_after.unwrap_or_default()))
+        let checked = self.rate.check_client(peer, request.headers());
+        checked.map_err(refuse)?;
+        let question = Question::read(body).await?;
+        self.rate.check_total().map_err(refuse)?;
+        Ok(question)
     }
 
     async fn examine(&self, question: Question) -> Result<Value, Problem> {
@@ -278,8 +283,8 @@ async fn answer(
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        doctor.check_rate_limit(&request)?;
-        doctor.examine(Question::read(body).await?).await
+        let question = doctor.admit(&request, body).await?;
+        doctor.examine(question).await
     };
     match found.await {
         Ok(answer) => HttpResponse::Ok()

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::super::backpressure::UnsentBudget;
 use super::{FILE_POLICY, Pages};
-use crate::actix::{ClientIps, RateLimit, check_rate_limit};
+use crate::actix::{ClientIps, RateLimit};
 use crate::clock::Clock;
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
@@ -26,7 +26,8 @@ pub(super) async fn qr(
     pages: web::Data<Pages>,
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
-    if let Err(problem) = check_rate_limit(&request) {
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    if let Err(problem) = pages.qr_limit.check_client(peer, request.headers()) {
         return problem.into_response();
     }
     let Ok(query) = web::Query::<QrQuery>::from_query(request.query_string()) else {
@@ -38,6 +39,10 @@ pub(super) async fn qr(
     }
     if !(pages.qr_allowed)(&url) {
         return not_allowed().into_response();
+    }
+    // Only codes that are drawn count against all clients.
+    if let Err(problem) = pages.qr_limit.check_total() {
+        return problem.into_response();
     }
     let Ok(code) = QrCode::new(url.as_bytes()) else {
         return bad_url().into_response();

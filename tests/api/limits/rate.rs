@@ -191,6 +191,39 @@ async fn qr_codes_have_a_rate_limit_of_their_own_per_client_and_in_total() {
 }
 
 #[tokio::test]
+async fn requests_that_cost_nothing_do_not_count_against_all_clients() {
+    let world = World::new("", LOCAL_PROXY).await;
+    let diagnose = async |client: &str, body: &str| {
+        let headers = [
+            ("X-Forwarded-For", client),
+            ("Content-Type", "application/json"),
+        ];
+        ask(world.public, "POST", "/doctor/diagnose", &headers, body).await
+    };
+    let foreign = "/qr.svg?url=https%3A%2F%2Fforeign.example%2F";
+    for n in 1..=4 {
+        let client = format!("198.51.100.{n}");
+        for _ in 0..20 {
+            let drawn = world.get_for(&client, foreign).await;
+            drawn.assert_problem(403, "page_not_allowed");
+            let diagnosed = diagnose(&client, "[]").await;
+            diagnosed.assert_problem(400, "bad_body");
+        }
+        // They count for their own client.
+        for refused in [
+            world.get_for(&client, foreign).await,
+            diagnose(&client, "[]").await,
+        ] {
+            refused.assert_problem(429, "rate_limited");
+        }
+    }
+    let own = "/qr.svg?url=https%3A%2F%2Fexample.com%2F";
+    assert_eq!(world.get_for("198.51.100.9", own).await.status, 200);
+    let question = r#"{"error":"config:invalid url domain"}"#;
+    assert_eq!(diagnose("198.51.100.9", question).await.status, 200);
+}
+
+#[tokio::test]
 async fn signing_paths_are_limited_and_healthz_is_not() {
     let world = World::new("requests_per_second = 1\nburst = 1", LOCAL_PROXY).await;
     assert_eq!(world.get_for("198.51.100.1", PAGE).await.status, 200);
