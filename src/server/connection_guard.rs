@@ -201,44 +201,61 @@ impl Worker {
         end(&mut connections, &late, &self.load.timed_out);
     }
 
-    /// Ends idle connections, the longest idle first. If none is idle, ends the oldest unfinished
-    /// requests of the address that has most of them: a proxy sends whole requests and loses nothing. A
-    /// request that was received completely and is being answered is never ended. One that may be on its way is
-    /// ended only if its address has more than the reserve holds, or for the last place.
-    ///
-    /// Ends several at a time, so that a flood of new connections causes few scans.
+    /// Ends connections of the addresses that crowd out others: those that have more than the reserve holds, and
+    /// more than half as many as the address with most. If they have none to end, of all addresses. A request that
+    /// was received completely and is being answered is never ended. Ends several at a time, so that a flood of new
+    /// connections causes few scans.
     fn make_room(&self) {
+        let mut connections = self.connections.borrow_mut();
+        let mut sizes: HashMap<_, usize> = HashMap::new();
+        for state in connections.values() {
+            *sizes.entry(state.address()).or_default() += 1;
+        }
+        let most = sizes.values().copied().max().unwrap_or_default();
+        let reserve = self.limits.at_most - self.limits.places;
+        let share = reserve.max(most / 2);
+        let crowds = |state: &State| sizes[&state.address()] > share;
+        let (mut ids, mut counter) = self.evictable(&connections, crowds);
+        if ids.is_empty() {
+            (ids, counter) = self.evictable(&connections, |_| true);
+        }
+        end(&mut connections, &ids, counter);
+    }
+
+    /// Returns the longest idle connections of those that `may_end`, and their counter. If none is idle, the
+    /// oldest unfinished requests of the address that has most of them: a proxy sends whole requests and loses
+    /// nothing. One that may be on its way is returned only if its address has more than the reserve holds, or
+    /// for the last place.
+    fn evictable(
+        &self,
+        connections: &HashMap<u64, Rc<State>>,
+        may_end: impl Fn(&State) -> bool,
+    ) -> (Vec<u64>, &AtomicU64) {
         let now = self.second.get();
         let count = (self.limits.places / 64).max(1);
-        let mut connections = self.connections.borrow_mut();
-        let mut idle: Vec<_> = connections
-            .iter()
+        let (mut idle, mut unfinished) = (Vec::new(), HashMap::<_, Vec<_>>::new());
+        for (id, state) in connections.iter().filter(|(_, state)| may_end(state)) {
             // A client that has just connected may be about to send a request.
-            .filter(|(_, state)| state.is_idle_for(now, 1))
-            .map(|(id, state)| (state.idle_since.get(), *id))
-            .collect();
-        if !idle.is_empty() {
-            let idle = oldest(&mut idle, count);
-            end(&mut connections, &idle, &self.load.evicted_idle);
-            return;
-        }
-        let mut unfinished: HashMap<_, Vec<_>> = HashMap::new();
-        for (id, state) in connections.iter() {
-            if let Some(since) = state.waits_for_client_since() {
+            if state.is_idle_for(now, 1) {
+                idle.push((state.idle_since.get(), *id));
+            } else if let Some(since) = state.waits_for_client_since() {
                 let of_one = unfinished.entry(state.address()).or_default();
                 of_one.push((since, *id));
             }
         }
-        if let Some(most) = unfinished.values_mut().max_by_key(|of_one| of_one.len()) {
-            let half = most.len().div_ceil(2);
-            let is_last = connections.len() + 1 >= self.limits.at_most;
-            let reserve = self.limits.at_most - self.limits.places;
-            if !is_last && most.len() <= reserve {
-                most.retain(|(since, _)| now.saturating_sub(*since) > 1);
-            }
-            let ids = oldest(most, count.min(half));
-            end(&mut connections, &ids, &self.load.evicted_unfinished);
+        if !idle.is_empty() {
+            return (oldest(&mut idle, count), &self.load.evicted_idle);
         }
+        let most = unfinished.into_values().max_by_key(Vec::len);
+        let mut most = most.unwrap_or_default();
+        let half = most.len().div_ceil(2);
+        let is_last = connections.len() + 1 >= self.limits.at_most;
+        let reserve = self.limits.at_most - self.limits.places;
+        if !is_last && most.len() <= reserve {
+            most.retain(|(since, _)| now.saturating_sub(*since) > 1);
+        }
+        let ids = oldest(&mut most, count.min(half));
+        (ids, &self.load.evicted_unfinished)
     }
 
     /// Limits the bytes of unfinished requests: beyond the limit, ends some of them until an eighth of it is free.

@@ -32,7 +32,8 @@ pub struct GuardCounts {
     pub timed_out: u64,
     /// Idle connections ended to make room for new ones.
     pub evicted_idle: u64,
-    /// Connections with an unfinished request or an unread answer, ended to make room for new ones.
+    /// Connections that were just opened or used, or have an unfinished request or an unread answer, ended to make
+    /// room for new ones.
     pub evicted_unfinished: u64,
 }
 

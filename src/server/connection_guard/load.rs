@@ -14,7 +14,8 @@ pub(in crate::server) struct Load {
     pub(in crate::server) timed_out: AtomicU64,
     /// Idle connections ended to make room.
     pub(in crate::server) evicted_idle: AtomicU64,
-    /// Connections with an unfinished request or an unread answer, ended to make room.
+    /// Connections that were just opened or used, or have an unfinished request or an unread answer, ended to make
+    /// room.
     pub(in crate::server) evicted_unfinished: AtomicU64,
     /// Set during shutdown: each answer then closes its connection.
     pub(in crate::server) draining: AtomicBool,

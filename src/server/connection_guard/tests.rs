@@ -4,7 +4,7 @@ use std::task::{Poll, Wake};
 
 use actix_web::rt::System;
 use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
 use crate::server::backpressure::Paced;
@@ -35,6 +35,20 @@ async fn guarded() -> (Rc<Worker>, Guarded<TcpStream>, TcpStream) {
     let worker = Worker::start(LIMITS, Arc::default());
     let guarded = worker.guard(io);
     (worker, guarded, client)
+}
+
+/// Accepts a connection from each of these addresses in 127.0.0.0/24.
+async fn accepted_from(addresses: &[u8]) -> (Vec<TcpStream>, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (mut accepted, mut clients) = (Vec::new(), Vec::new());
+    for last in addresses {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, *last], 0).into()).unwrap();
+        let client = socket.connect(listener.local_addr().unwrap());
+        clients.push(client.await.unwrap());
+        accepted.push(listener.accept().await.unwrap().0);
+    }
+    (accepted, clients)
 }
 
 #[test]
@@ -180,12 +194,7 @@ fn a_connection_whose_body_was_read_goes_on_when_draining() {
 #[test]
 fn an_address_with_more_unfinished_requests_than_the_reserve_loses_the_oldest() {
     System::new().block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (mut accepted, mut clients) = (Vec::new(), Vec::new());
-        for _ in 0..5 {
-            clients.push(TcpStream::connect(listener.local_addr().unwrap()).await);
-            accepted.push(listener.accept().await.unwrap().0);
-        }
+        let (accepted, _clients) = accepted_from(&[1; 5]).await;
         let limits = ConnectionLimits {
             places: 4,
             at_most: 6,
@@ -211,12 +220,7 @@ fn an_address_with_more_unfinished_requests_than_the_reserve_loses_the_oldest() 
 #[test]
 fn new_connections_evict_each_other_only_when_the_reserve_is_used_up() {
     System::new().block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (mut accepted, mut clients) = (Vec::new(), Vec::new());
-        for _ in 0..6 {
-            clients.push(TcpStream::connect(listener.local_addr().unwrap()).await);
-            accepted.push(listener.accept().await.unwrap().0);
-        }
+        let (accepted, _clients) = accepted_from(&[1; 6]).await;
         let limits = ConnectionLimits {
             places: 2,
             at_most: 5,
@@ -241,5 +245,35 @@ fn new_connections_evict_each_other_only_when_the_reserve_is_used_up() {
         let later = accepted.next().unwrap();
         assert!(!is_open(&begun) && is_open(&later), "it had its time");
         assert!(in_progress.iter().all(is_open));
+    });
+}
+
+#[test]
+fn an_address_that_crowds_out_others_is_evicted_before_their_idle_connections() {
+    System::new().block_on(async {
+        let (accepted, _clients) = accepted_from(&[2, 2, 1, 1, 1, 1, 3, 3]).await;
+        let limits = ConnectionLimits {
+            places: 6,
+            at_most: 8,
+            ..LIMITS
+        };
+        // From here on nothing waits, so the worker's second stands still.
+        let worker = Worker::start(limits, Arc::default());
+        let mut accepted = accepted.into_iter().map(|io| worker.guard(io));
+        let is_open = |of: &Guarded<TcpStream>| of.state().check().is_ok();
+        let idle: Vec<_> = accepted.by_ref().take(2).collect();
+        worker.second.set(2);
+        let crowd: Vec<_> = accepted.by_ref().take(4).collect();
+        crowd[0].state().begin_answer(false);
+        let _new = accepted.next().unwrap();
+        assert!(idle.iter().all(is_open));
+        let open: Vec<_> = crowd.iter().map(is_open).collect();
+        assert_eq!(open, [true, false, true, true]);
+        for connection in &crowd[2..] {
+            connection.state().begin_answer(false);
+        }
+        let _newer = accepted.next().unwrap();
+        assert!(!is_open(&idle[0]), "no other one may be evicted");
+        assert!(crowd[2..].iter().all(is_open));
     });
 }

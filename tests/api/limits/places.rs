@@ -45,7 +45,8 @@ fn without_its_body(path: &str) -> String {
     request.header("Content-Length", 10).text()
 }
 
-/// Keeps `count` of these unfinished requests open from one address and reopens each that is closed.
+/// Keeps `count` of these unfinished requests open from one address and reopens each that is closed. An empty one is a
+/// silent connection.
 fn half_requests(count: usize, from: u8, to: SocketAddr, halves: &[String]) -> JoinSet<()> {
     let mut clients = JoinSet::new();
     for half in halves.iter().cycle().take(count) {
@@ -146,6 +147,24 @@ async fn half_requests_of_one_address_evict_none_of_another() {
     let mut answer = [0; 1_024];
     let count = slow.read(&mut answer).await.unwrap();
     assert!(answer[..count].starts_with(http::OK.as_bytes()));
+}
+
+#[tokio::test]
+async fn silent_connections_of_one_address_close_no_idle_one_of_another() {
+    let world = World::new("max_connections = 40\nkeep_alive_seconds = 3600", "").await;
+    let mut idle = served_from(2, world.public).await;
+    let _clients = half_requests(60, 1, world.public, &[String::new()]);
+    // By then the other one has been idle for longer than any of them.
+    let evicted = async || {
+        let counted = world.guard_stats.counts();
+        counted.evicted_idle + counted.evicted_unfinished >= 300
+    };
+    until("300 silent connections are evicted", evicted).await;
+    let request = http::get("/healthz").text();
+    idle.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 1_024];
+    let count = timeout(BOUND, idle.read(&mut answer)).await.unwrap();
+    assert!(answer[..count.unwrap()].starts_with(http::OK.as_bytes()));
 }
 
 /// Sends 600 of these unfinished requests of 60 KB from one address, beside one of another address that began before.
