@@ -194,7 +194,7 @@ async fn list(
     let response = HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(list);
-    unsent.limit(response)
+    unsent.limit(&request, response)
 }
 
 /// `GET /accounts/{account}`.

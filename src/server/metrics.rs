@@ -104,7 +104,7 @@ pub(super) async fn metrics(
 ) -> HttpResponse {
     let all = metrics.clone();
     let _turn = all.turn.lock().await;
-    if let Some(refusal) = unsent.refusal() {
+    if let Some(refusal) = unsent.refusal(&request) {
         return refusal;
     }
     let accept = request
@@ -128,7 +128,7 @@ pub(super) async fn metrics(
         .insert_header((CONTENT_TYPE, content_type))
         .insert_header((CACHE_CONTROL, "no-store"))
         .body(text);
-    unsent.limit(answer)
+    unsent.limit(&request, answer)
 }
 
 /// The encoder of the collector. Writes a family's description even if it has no sample now.

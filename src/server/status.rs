@@ -77,7 +77,7 @@ async fn html(
     } else {
         live.whole()
     };
-    let mut response = guarded(unsent.limit(STATUS.answer(html, lang)));
+    let mut response = guarded(unsent.limit(&request, STATUS.answer(html, lang)));
     response.headers_mut().insert(
         header::CACHE_CONTROL,
         header::HeaderValue::from_static("no-store"),
@@ -94,9 +94,10 @@ async fn json(
     match Query::parse(request.query_string()) {
         // The page's script compares the revision with that of the page.
         Ok(query) if query.part == Part::Summary => {
-            guarded(unsent.limit(answer().json(status.report(&query.of_a_page()))))
+            let report = status.report(&query.of_a_page());
+            guarded(unsent.limit(&request, answer().json(report)))
         }
-        Ok(query) => guarded(unsent.limit(answer().json(status.report(&query)))),
+        Ok(query) => guarded(unsent.limit(&request, answer().json(status.report(&query)))),
         Err(problem) => guarded(problem.into_response()),
     }
 }

@@ -63,7 +63,7 @@ pub(super) async fn show(
     let page = description.pages[of_lang][of_errors].get_or_init(render);
     let admin = origin_of(&request, "127.0.0.1:8081");
     let page = page.as_ref().map(|html| html.replace(ADMIN, &admin));
-    unsent.limit(DOCS.answer(page, lang))
+    unsent.limit(&request, DOCS.answer(page, lang))
 }
 
 /// The pages in both languages, each for the operations and for the error codes.

@@ -57,7 +57,7 @@ pub(super) async fn qr(
         .insert_header((header::CONTENT_SECURITY_POLICY, FILE_POLICY))
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
         .body(image);
-    unsent.limit(answer)
+    unsent.limit(&request, answer)
 }
 
 /// Returns the rate limit of QR codes: drawing one costs a thousand times as much as a signature.
