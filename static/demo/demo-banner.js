@@ -230,7 +230,7 @@ function drawQr() {
     note.textContent = isForeign
       ? t(
           "This address is not on a JS safe domain of the account, so WeChat would refuse it. Open this page under a safe domain.",
-          "当前地址不在公众号的 JS接口安全域名内，微信会拒绝。请通过安全域名打开本页。",
+          "当前地址不在该账号的 JS接口安全域名（企业微信：可信域名）内，微信会拒绝。请通过安全域名打开本页。",
         )
       : t(`There is no QR code for this address. ${problem.hint.en}`, `无法生成该地址的二维码。${problem.hint.zh}`);
   };

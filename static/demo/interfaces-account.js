@@ -65,7 +65,7 @@ export const ACCOUNT = [
       },
       {
         name: "chooseCard",
-        title: ["Choose a coupon", "拉取可用卡券列表"],
+        title: ["Choose a coupon", "拉取适用卡券列表"],
         about: ["cardSign is signed by this server when you press the button.", "cardSign 会在点击时由本服务实时签名。"],
         fields: [
           text("shopId", ""),

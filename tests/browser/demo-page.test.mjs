@@ -78,7 +78,7 @@ describe("the banner", () => {
       await page.route("**/qr.svg?**", (route) => route.fulfill({ status: 403, json: problem }));
       await page.goto(`${service.url}/`);
       await expectVerdict(page, "outside");
-      await page.locator("#outside-note", { hasText: "不在公众号的 JS接口安全域名内" }).waitFor();
+      await page.locator("#outside-note", { hasText: "不在该账号的 JS接口安全域名（企业微信：可信域名）内" }).waitFor();
       assert.ok(await page.locator("#outside ol").isHidden(), "there is nothing to scan");
       assert.ok(await page.locator("#page-address").isHidden());
     }));

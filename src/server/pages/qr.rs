@@ -84,7 +84,7 @@ fn not_allowed() -> Problem {
         "QR codes are only made for pages that this service signs",
         Text::new(
             "Open the page under one of the account's JS safe domains.",
-            "请通过公众号已绑定的 JS接口安全域名访问本页。",
+            "请通过该账号已绑定的 JS接口安全域名（企业微信：可信域名）访问本页。",
         ),
     )
 }
