@@ -47,25 +47,92 @@
       "Check the AppID; users of a test account must follow it.",
       "请核对 AppID；测试号的用户须先关注。",
     ],
+    invalid_signature: [
+      "The client refused the signature.",
+      "客户端拒绝了签名。",
+      "Compare error.signedUrl with the page's URL, check the account, and let no cache or proxy change the answer. Reload by GET a page that was reached by POST or restored from cache.",
+      "请比较 error.signedUrl 与页面地址，核对账号，不要让缓存或代理改动签名结果。POST 打开或从缓存恢复的页面请用 GET 重新加载。",
+    ],
+    offline_verifying: [
+      "ready() (for WeCom's own interfaces: agentReady()) has not passed, or the interface is not in its apis.",
+      "ready()（企业微信专有接口：agentReady()）尚未完成，或接口不在其 apis 中。",
+      "Call that first, list the interface in apis, and try it on a phone.",
+      "请先调用它，把接口加入 apis，并在手机上再试。",
+    ],
+    function_not_exist: [
+      "This client, or the page's jweixin, does not have the interface.",
+      "当前客户端或页面的 jweixin 没有该接口。",
+      "Check the spelling, load jweixin 1.6.0, update WeChat, or try a phone.",
+      "请检查拼写，引入 jweixin 1.6.0，升级微信，或换手机再试。",
+    ],
+    permission_denied: [
+      "The account lacks this interface, or it is not in apis.",
+      "账号没有该接口的权限，或接口不在 apis 中。",
+      "Check 接口权限与额度 in the console (many are for verified accounts), and list it in apis.",
+      "请在微信开发者平台「接口权限与额度」中查看（许多接口仅对已认证的账号开放），并把接口加入 apis。",
+    ],
+    trusted_domain_mismatch: [
+      "The page's host is not a trusted domain of the WeCom app.",
+      "页面域名不是企业微信应用的可信域名。",
+      "Add exactly this host in the app's settings (网页授权及JS-SDK) and verify it.",
+      "请在应用的「网页授权及JS-SDK」中添加完全相同的域名，并完成归属校验。",
+    ],
+    domain_not_bound: [
+      "The page's host is not a JS safe domain of this appId.",
+      "页面域名不是该 appId 的 JS接口安全域名。",
+      "Bind it in the console (域名与消息推送配置), for ports 80 and 443 only. It takes minutes, after an ICP filing up to a day. Check the appId.",
+      "请在微信开发者平台「域名与消息推送配置」绑定（只支持 80/443 端口），几分钟后生效，新备案的最长需一天。并核对 appId。",
+    ],
+    config_field_missing: [
+      "A field of wx.config is missing or empty.",
+      "wx.config 缺少字段，或字段为空。",
+      "Check appId and jsApiList in the endpoint's answer.",
+      "请检查签名接口返回的 appId 和 jsApiList。",
+    ],
+    cancelled_by_user: ["The user cancelled.", "用户取消了操作。", "Let the user try again.", "请允许用户重试。"],
     timeout: ["The client did not answer.", "客户端没有响应。", "Reload the page, or update the client.", "请重新加载页面或升级客户端。"],
     api_failed: ["The call failed, see errMsg.", "调用失败，见 errMsg。", "Check the arguments.", "请检查参数。"],
   };
 
   // <client-errors>
-  // From client_errors/table.rs: code, errMsg, then as above.
+  // From client_errors/table.rs.
   const plain = (says) => String(says).normalize("NFKC").replace(/[^\S\n]|[_\u200b-\u200f\ufeff]/g, "").toLowerCase();
   const SAID = [
-    ["trusted_domain_mismatch", /notmatchanyreliabledomain|reliabledomain|(?:^|\D)80001(?!\d)/, "the page's host is not a trusted domain of the WeCom app", "页面域名不是企业微信应用的可信域名", "Add exactly this host in the app's settings (网页授权及JS-SDK) and verify it.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名，并完成归属校验。"],
-    ["domain_not_bound", /invalidurldomain|invaliddomain|^(?=[^]*urldomain)(?=[^]*invalid)|(?:^|\D)40048(?!\d)/, "the page's host is not bound to this appId as a JS safe domain (JS接口安全域名)", "页面域名没有绑定为该 appId 的 JS接口安全域名", "Bind the host in the console (域名与消息推送配置) without scheme and port: only ports 80 and 443 work. It takes some minutes, after an ICP filing up to a day. Check the appId.", "请在微信开发者平台「域名与消息推送配置」绑定 JS接口安全域名（不带协议和端口，只支持 80/443），几分钟后生效，新备案的域名最长需一天。并核对 appId。"],
-    ["invalid_signature", /invalidsignature|signatureinvalid|signatureerror|(?:^|\D)63002(?!\d)|(?:^|\D)40093(?!\d)/, "the client refused the signature: address, nonce, timestamp or ticket differ from what was signed", "客户端拒绝了签名：地址、随机串、时间戳或 ticket 与签名时不一致", "Sign location.href before its # (in WeChat on iOS the address of the first page load), sent with encodeURIComponent and unchanged on the way. nonceStr and timestamp must reach wx.config exactly as signed, the ticket must be valid and belong to this appId (agentConfig: to the app). Do not cache the answer; reload by GET a page that was reached by POST or restored from cache.", "请对 # 之前的 location.href 签名（iOS 微信用首次加载的地址），传输用 encodeURIComponent，途中不要改写。nonceStr 和 timestamp 必须与签名时相同，ticket 要有效且属于该 appId（agentConfig：该应用）。不要缓存签名结果；POST 打开或从缓存恢复的页面，请用 GET 重新加载。"],
-    ["offline_verifying", /offlineverifying/, "the interface was called before wx.config had passed, or it is not in jsApiList; DevTools and desktop clients report it too", "config 尚未通过就调用了接口，或接口不在 jsApiList 中；开发者工具和电脑端也会这样提示", "Call it inside wx.ready, list it in jsApiList, and try it on a phone.", "请在 wx.ready 中调用，把接口加入 jsApiList，并在手机上再试。"],
-    ["config_field_missing", /\bconfig:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|\bconfig:failed[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|preverifyjsapi:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|argumentsisempty|configisempty|argumentisempty|(?:^|\D)63001(?!\d)/, "a field of wx.config is missing, empty or undefined", "wx.config 缺少字段，或字段为空、为 undefined", "Pass appId, timestamp, nonceStr, signature and jsApiList under exactly these names, after the backend has answered.", "请提供 appId、timestamp、nonceStr、signature 和 jsApiList，字段名要完全一致；收到后端的返回后再调用 wx.config。"],
-    ["permission_denied", /^(?![^]*systempermission)[^]*(?:permissiondenied|permissiondeny|accessdenied|nopermission|noauthroize|(?:^|\D)63004(?!\d))/, "the account lacks this interface, or it is not in jsApiList", "账号没有该接口的权限，或接口不在 jsApiList 中", "Check 接口权限与额度 in the console (many are for verified accounts), and list it in jsApiList.", "请在微信开发者平台「接口权限与额度」中查看（许多接口仅对已认证的账号开放），并把接口加入 jsApiList。"],
-    ["function_not_exist", /functionnotexist|functiondoesnotexist|^(?=[^]*:fail)(?=[^]*notsupport)|:notsupport|^(?=[^]*:fail)(?=[^]*notimplemented)/, "this client does not have the interface: it is too old, or not a phone", "当前客户端没有该接口：版本太旧，或不是手机端", "Update WeChat, or try a phone; ask checkJsApi before you call it, and check the spelling.", "请升级微信或换手机再试；调用前先用 checkJsApi 判断，并检查拼写。"],
-    ["cancelled_by_user", /:cancel|:usercancel|:failcancel|:fail,cancel|:failusercancel|:fail,usercancel|:fail:cancel/, "the user cancelled: this is not an error", "用户取消了操作：不是错误", "Handle cancel beside fail, and let the user try again.", "请处理 cancel 回调，允许用户重试。"],
+    ["trusted_domain_mismatch", /notmatchanyreliabledomain|reliabledomain|(?:^|\D)80001(?!\d)/],
+    ["domain_not_bound", /invalidurldomain|invaliddomain|^(?=[^]*urldomain)(?=[^]*invalid)|(?:^|\D)40048(?!\d)/],
+    ["invalid_signature", /invalidsignature|signatureinvalid|signatureerror|(?:^|\D)63002(?!\d)|(?:^|\D)40093(?!\d)/],
+    ["offline_verifying", /offlineverifying/],
+    ["config_field_missing", /\bconfig:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|\bconfig:failed[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|preverifyjsapi:fail[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)|argumentsisempty|configisempty|argumentisempty|(?:^|\D)63001(?!\d)/],
+    ["permission_denied", /^(?![^]*systempermission)[^]*(?:permissiondenied|permissiondeny|accessdenied|nopermission|noauthroize|(?:^|\D)63004(?!\d))/],
+    ["function_not_exist", /functionnotexist|functiondoesnotexist|^(?=[^]*:fail)(?=[^]*notsupport)|:notsupport|^(?=[^]*:fail)(?=[^]*notimplemented)/],
+    ["cancelled_by_user", /:cancel|:usercancel|:failcancel|:fail,cancel|:failusercancel|:fail,usercancel|:fail:cancel/],
   ];
   // </client-errors>
-  for (const [code, , ...texts] of SAID) TEXTS[code] = texts;
+
+  const client = (pattern) => pattern.test(navigator.userAgent);
+  const inWeChat = () => client(/micromessenger/i);
+  const inWeCom = () => client(/wxwork\//i);
+
+  if (inWeCom()) {
+    for (const code of ["no_bridge", "function_not_exist"]) {
+      TEXTS[code] = TEXTS[code].map((text) => text.replace("WeChat", "WeCom").replace("微信", "企业微信"));
+    }
+    Object.assign(TEXTS, {
+      domain_not_bound: TEXTS.trusted_domain_mismatch,
+      permission_denied: [
+        "The WeCom app lacks this interface, or it is not in apis.",
+        "企业微信应用没有该接口的权限，或接口不在 apis 中。",
+        "Grant it to the app in the WeCom admin console, and list it in apis.",
+        "请在企业微信管理后台为该应用开通权限，并把接口加入 apis。",
+      ],
+      config_failed: [
+        "WeCom refused the config, see errMsg.",
+        "企业微信拒绝了 config，见 errMsg。",
+        "Check that CorpID, AgentId and Secret are of one app, and that the user is in its visible range.",
+        "请核对企业ID、AgentId 和 Secret 属于同一应用，且用户在其可见范围内。",
+      ],
+    });
+  }
 
   class WxJssdkError extends Error {
     constructor(code, more) {
@@ -80,9 +147,6 @@
   }
 
   const page = () => location.href.split("#")[0];
-  const client = (pattern) => pattern.test(navigator.userAgent);
-  const inWeChat = () => client(/micromessenger/i);
-  const inWeCom = () => client(/wxwork\//i);
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
   // The page's first URL, even if this script is late.
@@ -348,8 +412,8 @@
       const fail = (code, errMsg, answer) => reject(new WxJssdkError(code, { api: name, errMsg, answer }));
       const hear = (res) => {
         const says = saysOf(res);
-        if (isOk(says)) resolve(res);
-        else fail(codeOf(says, "api_failed"), says, res);
+        if (isOk(says)) resolve(Object.assign({ errMsg: says }, res));
+        else fail(codeOf(says, name === "agentConfig" ? "config_failed" : "api_failed"), says, res);
       };
       if (timeout) setTimeout(() => fail("timeout", name), timeout);
       try {

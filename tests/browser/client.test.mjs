@@ -296,7 +296,7 @@ describe("a refusal", () => {
     ["fail", "config_field_missing"],
     ["fail，Invalid　URL domain", "domain_not_bound"],
     ["fail_not match any reliable domain.", "trusted_domain_mismatch", /exactly this host.*网页授权及JS-SDK/],
-    ["fail_invalid signature", "invalid_signature", /in WeChat on iOS.*agentConfig: to the app/],
+    ["fail_invalid signature", "invalid_signature", /error\.signedUrl.*the account/],
     ["something new", "config_failed"],
   ]) {
     test(`"${says}" is ${code}`, () =>
@@ -1086,7 +1086,7 @@ describe("WeCom", () => {
 
   for (const [says, code, fix] of [
     ["fail_not match any reliable domain. more info at https://open.work.weixin.qq.com/devtool/query?e=80001", "trusted_domain_mismatch", /exactly this host/],
-    ["fail_invalid signature more info at https://open.work.weixin.qq.com/devtool/query?e=40093", "invalid_signature", /agentConfig: to the app/],
+    ["fail_invalid signature more info at https://open.work.weixin.qq.com/devtool/query?e=40093", "invalid_signature", /error\.signedUrl/],
   ]) {
     test(`"${says}" of agentConfig is ${code}`, () =>
       withPage({ userAgent: WECOM, client: { replies: { agentConfig: says } } }, async (page) => {
@@ -1094,6 +1094,32 @@ describe("WeCom", () => {
         const came = await outcome(page, "agentReady", { account });
         expectError(came, code);
         assert.match(came.fix.en, fix);
+      }));
+  }
+
+  for (const [name, says, code, advice] of [
+    ["preVerifyJSAPI", "fail,invalid url domain", "domain_not_bound", /trusted domain.*网页授权及JS-SDK/],
+    ["preVerifyJSAPI", "fail_invalid corpid", "config_failed", /WeCom refused.*CorpID/],
+    ["preVerifyJSAPI", "fail,Error: AppID 不合法", "config_failed", /WeCom refused.*CorpID/],
+    ["preVerifyJSAPI", "require subscribe", "config_failed", /WeCom refused/],
+    ["agentConfig", "invalid url domain", "domain_not_bound", /trusted domain.*网页授权及JS-SDK/],
+    ["agentConfig", "permission denied", "permission_denied", /WeCom app.*WeCom admin console/],
+    ["agentConfig", "function not exist", "function_not_exist", /update WeCom/],
+    ["agentConfig", "fail_invalid agentid", "config_failed", /AgentId.*visible range/],
+    ["agentConfig", "fail", "config_failed", /AgentId.*visible range/],
+    ["selectExternalContact", "fail_the permission value is offline verifying", "offline_verifying", /agentReady\(\)/],
+    ["sendChatMessage", "fail_no permission", "permission_denied", /WeCom admin console/],
+    ["chooseImage", "permission denied", "permission_denied", /WeCom admin console/],
+  ]) {
+    test(`"${name}:${says}" is ${code}, with WeCom's advice`, () =>
+      withPage({ userAgent: WECOM, client: { replies: { [name]: says } } }, async (page) => {
+        await page.open();
+        let came = await outcome(page, name === "preVerifyJSAPI" ? "ready" : "agentReady", { account, apis: ["selectExternalContact"] });
+        if (came.code === "ok") came = await outcome(page, "call", name);
+        expectError(came, code);
+        assert.match(`${came.cause.en} ${came.fix.en}`, advice);
+        const texts = [came.cause, came.fix].flatMap(({ en, zh }) => [en, zh]).join();
+        assert.doesNotMatch(texts, /WeChat|(?<!企业)微信|接口权限与额度|JS接口安全域名/);
       }));
   }
 

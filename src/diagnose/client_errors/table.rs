@@ -1,6 +1,6 @@
 //! The only table from errMsg to cause and fix. The doctor page reads it; `static/demo/client-errors.js` (the
-//! demo page) and a part of `static/client/wx-jssdk.js` are generated from it, see `codegen.rs`. To add a client's
-//! error text, add a row here.
+//! demo page) and the patterns of `static/client/wx-jssdk.js` are generated from it, see `codegen.rs`. To add a
+//! client's error text, add a row here.
 
 use super::super::causes::{Cause, row};
 
