@@ -381,7 +381,7 @@
   }
 
   function configFor(answer) {
-    const config = Object.assign({}, answer);
+    const config = Object.assign({ beta: true }, answer); // wx.invoke of old jweixins
     // WeCom has no update…ShareData.
     const shares = inWeCom() ? ["onMenuShareAppMessage", "onMenuShareTimeline", "menu:share:wechat"] : [];
     config.jsApiList = [...new Set([...(options.apis || []), ...((defaults && answer.jsApiList) || []), ...shares])];
@@ -419,8 +419,8 @@
       try {
         if (wx[name]) {
           wx[name](Object.assign(given, { success: hear, fail: hear, cancel: hear }));
-        } else if (inWeCom() && wx.invoke) {
-          wx.invoke(name, given, hear); // WeCom's own
+        } else if (wx.invoke) {
+          wx.invoke(name, given, hear); // newer than the page's jweixin, or WeCom's own
         } else fail("function_not_exist");
       } catch (error) {
         fail("api_failed", String(error));

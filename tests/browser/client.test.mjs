@@ -806,11 +806,37 @@ describe("calls", () => {
       }));
   }
 
-  test("an interface that jweixin does not have is reported as too new, and does not hang", () =>
+  test("an interface that only the client has is called by its bridge", () =>
     withPage({}, async (page) => {
       await page.open();
-      await expectReady(page);
-      expectError(await outcome(page, "call", "makeCoffee"), "function_not_exist");
+      const came = await outcome(page, "call", "requestMerchantTransfer", { mchId: "1" });
+      assert.equal(came.value.errMsg, "requestMerchantTransfer:ok");
+      assert.equal((await callsOf(page, "requestMerchantTransfer"))[0][1].mchId, "1");
+    }));
+
+  test("share works with an older jweixin of the page, which lacks its two functions", () => {
+    const old = `<script>
+      for (const name in wx) if (/ShareData$/.test(name)) delete wx[name];
+      const { config } = wx;
+      wx.config = (asked) => { config(asked); if (!asked.beta) delete wx.invoke; };
+    </script>`;
+    const jweixin = '<script src="https://res.wx.qq.com/open/js/jweixin-1.6.0.js"></script>';
+    return withPage({ head: jweixin + old + CLASSIC }, async (page) => {
+      await page.open();
+      assert.equal(await page.evaluate(() => typeof window.wx.updateTimelineShareData), "undefined");
+      assert.equal((await outcome(page, "share", { title: "T" })).code, "ok");
+      assert.equal((await callsOf(page, "updateAppMessageShareData"))[0][1].title, "T");
+      assert.equal((await callsOf(page, "updateTimelineShareData"))[0][1].title, "T");
+    });
+  });
+
+  test("an interface that neither jweixin nor the client has names both", () =>
+    withPage({ client: { replies: { makeCoffee: "function_not_exist" } } }, async (page) => {
+      await page.open();
+      const came = await outcome(page, "call", "makeCoffee");
+      expectError(came, "function_not_exist");
+      assert.match(came.cause.en, /This client, or the page's jweixin/);
+      assert.match(came.fix.en, /load jweixin 1\.6\.0, update WeChat/);
     }));
 });
 
