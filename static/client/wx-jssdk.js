@@ -138,9 +138,10 @@
     constructor(code, more) {
       const [en, zh, fixEn, fixZh] = TEXTS[code] || [code, code, "", ""];
       const own = Object.assign({ code, cause: { en, zh }, fix: { en: fixEn, zh: fixZh } }, more);
-      const language = /^zh/i.test(document.documentElement.lang || navigator.language) ? "zh" : "en";
+      const [language, stop] = /^zh/i.test(document.documentElement.lang || navigator.language) ? ["zh", "。"] : ["en", "."];
       const said = own.errMsg ? " (" + own.errMsg + ")" : "";
-      super([code + ": " + own.cause[language] + said, own.fix[language]].filter(Boolean).join(" "));
+      const cause = String(own.cause[language]).replace(/[.。]$/, "") + said + stop;
+      super([code + ": " + cause, own.fix[language]].filter(Boolean).join(" "));
       Object.assign(this, own);
       this.name = "WxJssdkError";
     }

@@ -72,6 +72,17 @@ test("an error's message is in the page's language, with cause and fix", () =>
     }
   }));
 
+test("an error's message has a full stop between the client's text and the fix", () =>
+  withPage({ client: { replies: { chooseImage: "permission denied" } } }, async (page) => {
+    await page.open();
+    for (const [lang, one, stop] of [["en", "en", "."], ["zh", "zh", "。"]]) {
+      await page.evaluate((tag) => { document.documentElement.lang = tag; }, lang);
+      const { message, cause, fix } = await outcome(page, "call", "chooseImage");
+      const why = cause[one].slice(0, -1);
+      assert.equal(message, `permission_denied: ${why} (chooseImage:permission denied)${stop} ${fix[one]}`);
+    }
+  }));
+
 async function expectReady(page, options = { apis: ["chooseImage"] }) {
   const came = await outcome(page, "ready", options);
   assert.equal(came.code, "ok", JSON.stringify(came));
