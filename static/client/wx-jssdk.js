@@ -25,20 +25,20 @@
     no_bridge: [
       "The user agent claims WeChat, but there is no WeixinJSBridge.",
       "User-Agent 声称是微信，但没有 WeixinJSBridge。",
-      "Open the page in WeChat.",
-      "请在微信中打开本页。",
+      "Open the page in WeChat, not in an iframe.",
+      "请在微信中打开本页，不要用 iframe。",
     ],
     sdk_not_loaded: [
       "jweixin could not be loaded from res.wx.qq.com or res2.wx.qq.com.",
       "无法从 res.wx.qq.com 和 res2.wx.qq.com 加载 jweixin。",
-      "Check the network, and script-src of the CSP.",
-      "请检查网络和 CSP 的 script-src。",
+      "Check the network and the CSP (script-src, trusted types).",
+      "请检查网络和 CSP（script-src、trusted types）。",
     ],
     endpoint_unreachable: [
       "The signing endpoint returned no signature.",
       "签名接口没有返回签名。",
-      "Open error.address in a browser and check the option endpoint. Across origins the page must be on a safe domain.",
-      "请在浏览器中打开 error.address，并核对 endpoint 选项；跨域时页面须在安全域名下。",
+      "Open error.address in a browser and check the option endpoint and the CSP (connect-src). Across origins the page must be on a safe domain.",
+      "请在浏览器中打开 error.address，并核对 endpoint 选项和 CSP（connect-src）；跨域时页面须在安全域名下。",
     ],
     page_not_allowed: ["The page is outside the account's JS safe domains.", "本页不在 JS接口安全域名内。", "", ""],
     config_failed: [
@@ -293,11 +293,13 @@
     for (let at = 0; at < HOSTS.length && !loaded(); at++) {
       tell("load", { address: (address = HOSTS[at] + SDK) });
       loading++;
-      loadScript(address, () => {
-        loading--;
-        if (!loading || loaded()) goOn();
-      });
-      await new Promise((done) => setTimeout((goOn = done), PATIENCE));
+      await new Promise((done) => {
+        setTimeout((goOn = done), PATIENCE);
+        loadScript(address, () => {
+          loading--;
+          if (!loading || loaded()) goOn();
+        });
+      }).catch(() => {}); // trusted types
     }
     const wx = loaded();
     if (!wx) throw new WxJssdkError("sdk_not_loaded");
@@ -308,6 +310,7 @@
 
   function loadScript(address, done) {
     const script = document.createElement("script");
+    script.src = address;
     const define = window.define;
     // With an AMD loader there is no window.wx.
     const ours = function () {
@@ -319,7 +322,6 @@
       if (window.define === ours) window.define = define;
       done();
     };
-    script.src = address;
     document.head.appendChild(script);
   }
 

@@ -16,8 +16,8 @@ useServiceAndBrowser();
 
 const CLASSIC = '<script src="/jssdk/wx-jssdk.js"></script>';
 
-/** A page under /t/ whose head is `head`, in this client. Requests to the endpoint are in `page.asked`. */
-function withPage({ userAgent = ANDROID_WECHAT, head = CLASSIC, client = {}, ...options }, work) {
+/** A page under /t/ with this head and these headers, in this client. Requests to the endpoint are in `page.asked`. */
+function withPage({ userAgent = ANDROID_WECHAT, head = CLASSIC, headers = {}, client = {}, ...options }, work) {
   return inPage(browser, { ...(userAgent && { userAgent }), ...options }, async (page) => {
     page.asked = [];
     page.on("request", (request) => {
@@ -29,6 +29,7 @@ function withPage({ userAgent = ANDROID_WECHAT, head = CLASSIC, client = {}, ...
       (route) =>
         route.fulfill({
           contentType: "text/html; charset=utf-8",
+          headers,
           body: `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>t</title>${head}`,
         }),
     );
@@ -961,6 +962,14 @@ describe("loading jweixin", () => {
         }),
       );
       await expectReady(page);
+    }));
+
+  test("a page with trusted types that loads no jweixin itself is told so", () =>
+    withPage({ headers: { "Content-Security-Policy": "require-trusted-types-for 'script'" } }, async (page) => {
+      await page.open();
+      const came = await outcome(page, "ready", {});
+      expectError(came, "sdk_not_loaded");
+      assert.match(came.fix.en, /CSP.*trusted types/);
     }));
 
   test("a page that has already loaded jweixin keeps its copy", () =>
