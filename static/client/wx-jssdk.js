@@ -179,7 +179,8 @@
     const before = options;
     options = Object.assign({}, before, asked);
     for (const list of ["apis", "openTags"]) {
-      if (before[list]) options[list] = [...new Set([...before[list], ...(options[list] || [])])];
+      const lists = [before[list], options[list]].filter(Boolean);
+      if (lists.length) options[list] = [...new Set([].concat(...lists))];
     }
     defaults = defaults || !options.apis;
     if (options.autoReconfigure && inWeChat()) watchHistory();
@@ -454,7 +455,7 @@
     let round = 0;
     do answer = await ask("/agent-config", (url = page()));
     while (++round < ATTEMPTS && page() !== url);
-    const config = { jsApiList: (asked && asked.apis) || answer.jsApiList || [] };
+    const config = { jsApiList: [].concat((asked && asked.apis) || answer.jsApiList || []) };
     for (const key of ["corpid", "agentid", "timestamp", "nonceStr", "signature"]) config[key] = String(answer[key]);
     try {
       await invoke(wx, "agentConfig", config, CLIENT_PATIENCE);

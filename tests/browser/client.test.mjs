@@ -768,6 +768,15 @@ describe("calls", () => {
       assert.deepEqual((await callsOf(page, "checkJsApi"))[0][1].jsApiList, ["geoLocation", "getBrandWCPayRequest"]);
     }));
 
+  test("apis may be one name", () =>
+    withPage({ userAgent: WECOM }, async (page) => {
+      await page.open();
+      await expectReady(page, { account: "demo-work", apis: "chooseImage" });
+      assert.equal((await outcome(page, "agentReady", { apis: "selectExternalContact" })).code, "ok");
+      assert.equal((await callsOf(page, "preVerifyJSAPI"))[0][1].verifyJsApiList[0], "chooseImage");
+      assert.deepEqual((await callsOf(page, "agentConfig"))[0][1].jsApiList, ["selectExternalContact"]);
+    }));
+
   test("without apis the account's own list is asked for", () =>
     withPage({}, async (page) => {
       await page.open();
