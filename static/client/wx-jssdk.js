@@ -171,6 +171,7 @@
   let options = {};
   let tail = Promise.resolve();
   let queued; // not started
+  let forced; // not only for a changed URL
   let configured, configuredAt, broken, tagged, watching, defaults;
 
   function ready(asked) {
@@ -187,15 +188,19 @@
     return configureNext();
   }
 
-  function configureNext() {
+  function configureNext(forcing = true) {
+    forced = forced || forcing;
     if (!queued) {
-      const mine = tail.then(() => {
-        queued = null;
-        return configure();
+      const mine = tail.then((wx) => {
+        const done = !forced && wx && page() === configuredAt;
+        queued = forced = null;
+        return done ? wx : configure();
       });
       broken = false;
       queued = configured = mine;
-      tail = mine.catch(() => (broken = configured === mine));
+      tail = mine.catch(() => {
+        broken = configured === mine;
+      });
     }
     return configured.then((wx) => wx); // reported if unhandled
   }
@@ -485,7 +490,7 @@
   function moved() {
     // Open tags lose their permission, on iOS too.
     if (page() === configuredAt || (byLanding && !tagged)) return;
-    configureNext().catch(console.warn);
+    configureNext(false).catch(console.warn);
   }
 
   window.wxJssdk = { ready, reconfigure: () => configureNext(), share, call, agentReady, WxJssdkError };

@@ -601,6 +601,38 @@ describe("a single-page application", () => {
       await ready;
       assert.deepEqual(page.verified.at(-1), { url: `${service.url}/t/two`, good: true });
     }));
+
+  for (const [what, apis, configs] of [
+    ["is configured once", null, 1],
+    ["is configured again for interfaces that were asked for meanwhile", ["scanQRCode"], 2],
+  ]) {
+    test(`a route replaced during the first signing ${what}`, () =>
+      withPage({}, async (page) => {
+        let release;
+        const held = new Promise((resolve) => (release = resolve));
+        const wanted = new Promise((asked) =>
+          page.route("**/jssdk/config?**", async (route) => {
+            asked();
+            await held;
+            await route.continue();
+          }),
+        );
+        await page.open("/t/?code=x");
+        const ready = expectReady(page, { apis: ["chooseImage"], autoReconfigure: true });
+        await wanted;
+        await page.evaluate((more) => {
+          history.replaceState(null, "", "/t/home");
+          if (more) window.wxJssdk.ready({ apis: more });
+        }, apis);
+        release();
+        await ready;
+        assert.equal((await outcome(page, "call", "getNetworkType")).code, "ok");
+        assert.deepEqual(page.verified, Array(configs).fill({ url: `${service.url}/t/home`, good: true }));
+        assert.equal(page.asked.length, 1 + configs);
+        const [[, sent]] = (await callsOf(page, "preVerifyJSAPI")).slice(-1);
+        assert.deepEqual(sent.verifyJsApiList, ["chooseImage", ...(apis || [])]);
+      }));
+  }
 });
 
 describe("a URL that changes while it is being signed", () => {
