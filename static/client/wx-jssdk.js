@@ -255,7 +255,7 @@
         if (body.warning) console.warn(body.warning.code, body.warning.en, body.warning.zh);
         return body;
       }
-      const passing = status ? status === 503 || status === 429 || (status > 500 && !body) : errMsg !== "timeout";
+      const passing = errMsg !== "timeout" && (!status || status === 503 || status === 429 || (status > 500 && !body));
       if (passing && attempt < ATTEMPTS && !(retryAfter > LONGEST_WAIT)) {
         await sleep((retryAfter || attempt / 2) * 1000);
         continue;
@@ -284,7 +284,7 @@
         answer.errMsg += ": " + text.trim().slice(0, 120);
       }
     });
-    const failed = (error) => (answer.errMsg = answer.errMsg || error.message);
+    const failed = ({ message }) => (answer.errMsg = message);
     await Promise.race([asking.catch(failed), sleep(ENDPOINT_PATIENCE).then(() => failed({ message: "timeout" }))]);
     return answer;
   }

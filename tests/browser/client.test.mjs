@@ -1124,6 +1124,24 @@ describe("the endpoint", () => {
       assert.equal(error.errMsg, "timeout");
     }));
 
+  test("an answer whose body stalls times out too", () =>
+    withPage({}, async (page) => {
+      await page.clock.install();
+      await page.addInitScript(() => {
+        window.fetch = async () => {
+          window.fetched = true;
+          return new Response(new ReadableStream({}));
+        };
+      });
+      await page.open();
+      const came = outcome(page, "ready", {});
+      await page.waitForFunction(() => window.fetched);
+      await page.clock.fastForward(15_500);
+      const error = await came;
+      expectError(error, "endpoint_unreachable");
+      assert.deepEqual([error.status, error.errMsg], [200, "timeout"]);
+    }));
+
   test("the real one refuses a page on a foreign domain: page_not_allowed, with its hint", () =>
     withPage({}, async (page) => {
       await page.route("http://foreign.example/jssdk/**", async (route) =>
