@@ -68,24 +68,24 @@ export interface WxJssdkError extends Error {
 
 export interface ReadyOptions {
   /** Interfaces for jsApiList, in addition to those of earlier calls; default: the account's list. */
-  apis?: readonly string[];
+  apis?: readonly string[] | undefined;
   /** Open tags, such as "wx-open-launch-weapp", in addition to those of earlier calls. */
-  openTags?: readonly string[];
+  openTags?: readonly string[] | undefined;
   /** Account that signs; default: the server's. */
-  account?: string;
+  account?: string | undefined;
   /** Path of the scope, such as "/jssdk"; default: the directory of this script. */
-  endpoint?: string;
+  endpoint?: string | undefined;
   /** wx.config's debug: alerts every answer. */
-  debug?: boolean;
+  debug?: boolean | undefined;
   /**
    * Signs again after pushState, replaceState and popstate, if the client checks the current URL or the page uses
    * open tags, whose permission ends with the route; share() and call() wait for it.
    */
-  autoReconfigure?: boolean;
+  autoReconfigure?: boolean | undefined;
   /** Time in ms that the client may take to answer wx.config; default 10000, 0 means no timeout. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Called at each step of configuring, for logs and diagnosis. */
-  onStep?: (step: ReadyStep) => void;
+  onStep?: ((step: ReadyStep) => void) | undefined;
 }
 
 /** In this order; signing and loading run side by side. After `config` the promise resolves or rejects. */
@@ -102,10 +102,10 @@ export type ReadyStep =
 
 export interface ShareCard {
   title: string;
-  desc?: string;
+  desc?: string | undefined;
   /** Default: this page with its fragment, location.href. Its domain must be a JS safe domain. */
-  link?: string;
-  imgUrl?: string;
+  link?: string | undefined;
+  imgUrl?: string | undefined;
 }
 
 /** jweixin. It also has the functions that are not listed here. */
@@ -152,11 +152,11 @@ export interface WxJssdk {
   /** Sets the share card for friends and for Moments; in WeCom also that of the button to WeChat (微信). */
   share(card: ShareCard): Promise<void>;
   /**
-   * Calls one interface after ready(). `timeout` in ms, 0 means no timeout; default: 10000 for names that begin with
-   * check, getNet, update, hide or show, else 0.
+   * Calls one interface after ready(), by the client's bridge if jweixin lacks it. `timeout` in ms, 0 means no
+   * timeout; default: 10000 for names that begin with check, getNet, update, hide or show, else 0.
    */
-  call<Name extends keyof WxResults>(name: Name, args?: object, options?: { timeout?: number }): Promise<WxResults[Name]>;
-  call(name: string, args?: object, options?: { timeout?: number }): Promise<WxResult>;
+  call<Name extends keyof WxResults>(name: Name, args?: object, options?: { timeout?: number | undefined }): Promise<WxResults[Name]>;
+  call(name: string, args?: object, options?: { timeout?: number | undefined }): Promise<WxResult>;
   /**
    * Runs WeCom's agentConfig after config, for the page's current URL. Call it again after a route change.
    * `account` and `endpoint` apply if ready() was not called before; `apis` replaces those of earlier calls.

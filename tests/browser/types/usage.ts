@@ -24,6 +24,14 @@ export function explain(error: unknown): Bilingual | undefined {
   return code === "invalid_signature" ? known.cause : known.fix;
 }
 
+/** A page passes on what it has, with exactOptionalPropertyTypes too. */
+export async function passOn(account?: string, desc?: string, timeout?: number): Promise<void> {
+  await wxJssdk.ready({ account, timeout, apis: undefined, openTags: undefined, onStep: undefined });
+  await wxJssdk.agentReady({ account });
+  await wxJssdk.share({ title: "t", desc, link: undefined, imgUrl: undefined });
+  await wxJssdk.call("closeWindow", undefined, { timeout });
+}
+
 export async function mistakes(): Promise<void> {
   // @ts-expect-error an array, not a text
   await wxJssdk.ready({ apis: "chooseImage" });
