@@ -40,7 +40,7 @@
       "Open error.address in a browser and check the option endpoint and the CSP (connect-src). Across origins the page must be on a safe domain.",
       "请在浏览器中打开 error.address，并核对 endpoint 选项和 CSP（connect-src）；跨域时页面须在安全域名下。",
     ],
-    page_not_allowed: ["The page is outside the account's JS safe domains.", "本页不在 JS接口安全域名内。", "", ""],
+    page_not_allowed: ["The page is outside the account's JS safe domains.", "本页不在该账号的安全域名内。", "", ""],
     config_failed: [
       "WeChat refused the config, see errMsg.",
       "微信拒绝了 config，见 errMsg。",
