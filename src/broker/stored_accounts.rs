@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 #[cfg(feature = "server")]
 pub(crate) use self::change::{ChangeRefused, Changed, Expected};
@@ -46,6 +46,8 @@ struct Known {
     mark: Option<Mark>,
     /// Whether this process has changed the accounts of a store that had lost documents.
     has_lost: bool,
+    /// Whether the store's mark lacks a change by this process.
+    is_uncounted: bool,
     /// Those that are not used, each logged once.
     conflicts: BTreeMap<String, Conflict>,
     /// Number of changes by this process: a look that a change overtook is out of date.
@@ -206,6 +208,7 @@ impl Broker {
         };
         let documents = async {
             self.restore_lost_accounts().await?;
+            self.count_again().await;
             let documents = store.load_documents(GROUP, now).await?;
             if !is_loaded {
                 self.load_claims(&documents).await?;
@@ -315,6 +318,15 @@ impl Known {
                 _ => self.accounts.get(name).cloned(),
             };
             accounts.extend(account.map(|account| (name.to_owned(), account)));
+        }
+        let is_gone = |name: &&String| !versions.contains_key(*name);
+        let mut gone = self.accounts.keys().filter(is_gone);
+        if let Some(first) = gone.next() {
+            let accounts = 1 + gone.count();
+            info!(
+                account = first,
+                accounts, "stored accounts are no longer in the store: no longer used"
+            );
         }
         for (name, version) in &self.versions {
             self.removed.insert(name.clone(), *version);

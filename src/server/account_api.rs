@@ -331,6 +331,14 @@ fn refused(refused: ChangeRefused, name: &str, key: &ApiKey) -> Problem {
             ),
         ),
         ChangeRefused::Unknown(name) => unknown(&name),
+        ChangeRefused::Restored(_) => retry(Problem::new(
+            ProblemCode::StoreUnavailable,
+            detail,
+            Text::new(
+                "Nothing was removed: the other nodes notice the loss within seconds. Send the request again then.",
+                "未作删除：其他节点会在几秒内发现存储的数据丢失，届时请重新发送请求。",
+            ),
+        )),
         ChangeRefused::Missing | ChangeRefused::Exists | ChangeRefused::OtherVersion(_) => {
             bad_version(detail)
         }
@@ -359,14 +367,27 @@ fn store_problem(error: &StoreError) -> Problem {
     if let StoreError::TooLong { .. } = error {
         return Problem::body_too_large(MAX_RECORD, BODY_HINT);
     }
-    let problem = Problem::new(
+    if error.needs_operator() {
+        return Problem::new(
+            ProblemCode::StoreUnavailable,
+            error.to_string(),
+            Text::new(
+                "Nothing was changed, and a retry does not help: correct [store] as the detail says, and restart.",
+                "未作修改，重试无效：请按 detail 修正 [store] 配置并重启。",
+            ),
+        );
+    }
+    retry(Problem::new(
         ProblemCode::StoreUnavailable,
         error.to_string(),
         Text::new(
             "Nothing was changed, or it is not known. Retry when the store is reachable.",
             "未作修改或结果未知；请在存储恢复后重试。",
         ),
-    );
+    ))
+}
+
+fn retry(problem: Problem) -> Problem {
     Problem {
         retry_after: Some(RETRY_AFTER),
         ..problem

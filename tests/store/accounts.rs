@@ -161,6 +161,45 @@ async fn accounts_survive_a_store_outage_and_are_restored_to_an_empty_store() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: make test"]
+async fn accounts_whose_change_was_never_counted_are_restored_to_an_empty_store() {
+    let nodes = Nodes::start().await;
+    let clock = &nodes.clock;
+    let answer = put(&nodes.one, "shop", account(APP, "example.com")).await;
+    assert_eq!(answer.status, 201);
+    // As if it could not be written. The other node has not looked yet.
+    let mark = "wx-jssdk:{document}:accounts";
+    assert_eq!(nodes.redis.cli(&["DEL", mark]), "1");
+    look(&nodes.other, clock).await;
+    assert!(nodes.other.broker.accounts().get("shop").is_ok());
+    assert_eq!(nodes.redis.cli(&["FLUSHALL"]), "OK");
+    look(&nodes.other, clock).await;
+    assert!(nodes.other.broker.accounts().get("shop").is_ok());
+    assert_eq!(nodes.redis.cli(&["EXISTS", mark]), "1");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn an_account_that_the_store_has_lost_is_removed_once_it_was_restored() {
+    let nodes = Nodes::start().await;
+    let answer = put(&nodes.one, "shop", account(APP, "example.com")).await;
+    assert_eq!(answer.status, 201);
+    nodes.look().await;
+    assert_eq!(nodes.redis.cli(&["FLUSHALL"]), "OK");
+    let request = Request::new("DELETE", "/accounts/shop").bearer(KEY);
+    let answer = http::send(nodes.one.admin, request.close().text()).await;
+    answer.assert_problem(503, "store_unavailable");
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    nodes.look().await;
+    remove(&nodes.one, "shop").await;
+    nodes.look().await;
+    nodes.look().await;
+    for service in [&nodes.one, &nodes.other] {
+        assert!(service.broker.accounts().get("shop").is_err());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
 async fn accounts_survive_a_failover_to_an_older_copy_of_the_store() {
     let mut nodes = Nodes::start().await;
     let one = &nodes.one;

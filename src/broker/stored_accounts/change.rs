@@ -63,6 +63,9 @@ pub(crate) enum ChangeRefused {
     /// It has another version than the caller expects.
     #[error("the account has been changed meanwhile: its version is {0}")]
     OtherVersion(u64),
+    /// The store had lost it, as other nodes may notice later: until then they would write it again.
+    #[error("the store had lost the account \"{0}\": it was written again from memory")]
+    Restored(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -193,7 +196,14 @@ impl Broker {
             let before = self.inner.store.load_document(&document, now).await?;
             let Some(before) = before.filter(is_present) else {
                 self.check_source(name)?;
-                return Err(ChangeRefused::Unknown(name.to_owned()));
+                let is_known = {
+                    let known = self.inner.stored_accounts.known.lock();
+                    known.accounts.contains_key(name)
+                };
+                return Err(match is_known && self.restore_lost_accounts().await? {
+                    true => ChangeRefused::Restored(name.to_owned()),
+                    false => ChangeRefused::Unknown(name.to_owned()),
+                });
             };
             expected.check(before.version)?;
             // A document that has ended counts as absent.

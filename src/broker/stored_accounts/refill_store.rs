@@ -31,10 +31,14 @@ impl Broker {
         let expected = self.inner.stored_accounts.known.lock().mark.clone();
         let (before, mark) = match self.next_mark().await {
             Ok(marks) => marks,
-            Err(error) => return debug!(%error, "change of stored accounts not counted"),
+            Err(error) => {
+                self.inner.stored_accounts.known.lock().is_uncounted = true;
+                return debug!(%error, "change of stored accounts not counted yet");
+            }
         };
         let mark = Some(mark);
         let mut known = self.inner.stored_accounts.known.lock();
+        known.is_uncounted = false;
         if expected.is_some_and(|expected| !expected.is_in(&before)) {
             // The mark stays, so that the next look knows of which store the versions are.
             known.has_lost = true;
@@ -71,25 +75,30 @@ impl Broker {
         }))
     }
 
-    /// Stores the known accounts again if the store has lost them, or their last changes.
-    pub(super) async fn restore_lost_accounts(&self) -> Result<(), StoreError> {
+    /// Stores the known accounts again if the store has lost them, or their last changes. Returns whether it had.
+    pub(super) async fn restore_lost_accounts(&self) -> Result<bool, StoreError> {
         if !self.inner.store.is_shared() {
-            return Ok(());
+            return Ok(false);
         }
         // Before the store is read: a change by this process meanwhile is no loss.
         let before = self.inner.stored_accounts.known.lock().mark.clone();
         let stored = match self.stored_mark().await {
             // Written by a node with another key, so the store has not lost it.
-            Err(StoreError::OtherKey { .. }) => return Ok(()),
+            Err(StoreError::OtherKey { .. }) => return Ok(false),
             stored => stored?,
         };
         let (lost, versions, removed) = {
             let mut known = self.inner.stored_accounts.known.lock();
-            if !known.has_lost && before.as_ref().is_none_or(|before| before.is_in(&stored)) {
+            let is_lost = match &before {
+                Some(before) => !before.is_in(&stored),
+                // The mark of the first change was never written, or the store has lost it.
+                None => stored.is_none() && !known.accounts.is_empty(),
+            };
+            if !known.has_lost && !is_lost {
                 if known.mark == before {
                     known.mark = stored;
                 }
-                return Ok(());
+                return Ok(false);
             }
             let has_same_id = |before: &Mark| stored.is_some_and(|stored| stored.id == before.id);
             // The versions of another store say nothing about this one.
@@ -105,6 +114,7 @@ impl Broker {
         {
             let mut known = self.inner.stored_accounts.known.lock();
             (known.mark, known.has_lost) = (Some(mark), false);
+            known.is_uncounted = false;
         }
         if restored > 0 {
             warn!(
@@ -112,7 +122,15 @@ impl Broker {
                 "stored accounts written again from memory: the store had lost them"
             );
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Counts the changes whose mark could not be written.
+    pub(super) async fn count_again(&self) {
+        let is_uncounted = self.inner.stored_accounts.known.lock().is_uncounted;
+        if is_uncounted {
+            self.count_change().await;
+        }
     }
 
     /// Removes accounts that came back with an older copy of the store. One that was changed there since stays only
