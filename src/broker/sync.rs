@@ -14,10 +14,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::{info, warn};
+use tracing::warn;
 
 pub use self::nodes::Cluster;
 pub(super) use self::nodes::Presence;
+use self::nodes::StoreCheck;
 use super::Broker;
 use super::refresh::{OVERLAP, SPREAD, quota_of};
 use super::slot::{RefreshOutcome, Slot};
@@ -30,7 +31,6 @@ use crate::store::{Saved, StoreError, at_most};
 #[derive(Default)]
 pub(super) struct StoreSync {
     pub(super) due: Mutex<Due>,
-    failed: Mutex<bool>,
     /// Whether the last pass could not store all credentials. Logged once.
     not_stored: AtomicBool,
     /// Number of passes that have read all values, also those that are not used, after a change of the store's key.
@@ -128,9 +128,9 @@ impl Broker {
             let keys: Vec<_> = keys.iter().collect();
             let stored = match self.inner.store.load_many(&keys).await {
                 Ok(stored) => stored,
-                Err(error) => return self.reachable(Some(&error)),
+                Err(error) => return self.note_store(StoreCheck::Read, Some(error)),
             };
-            self.reachable(None);
+            self.note_store(StoreCheck::Read, None);
             let wanted = page.iter().zip(stored);
             let wanted = wanted.filter(|(slot, _)| slot.is_wanted());
             let missing = wanted.filter_map(|(slot, stored)| {
@@ -177,19 +177,6 @@ impl Broker {
                 self.end_waits_for_quota(app, called);
             }
         }
-    }
-
-    /// Logs once that the store became unreachable, and once that it is back.
-    fn reachable(&self, error: Option<&StoreError>) {
-        let mut failed = self.inner.keeper.sync.failed.lock();
-        match error {
-            Some(error) if !*failed => {
-                warn!(%error, "store unreachable: credentials are served from memory")
-            }
-            None if *failed => info!("store reachable again"),
-            _ => {}
-        }
-        *failed = error.is_some();
     }
 
     /// Adopts the stored credential if it is newer. Returns the credential to store if the one in memory is

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tracing::{info, warn};
 
 use crate::broker::Broker;
 use crate::clock::{Due, UnixTime};
@@ -18,9 +19,28 @@ pub(in crate::broker) struct Presence {
 struct Seen {
     due: Due,
     peer_nodes: Vec<PeerNode>,
-    /// The store's last error, and since when the store has been failing.
-    trouble: Option<(StoreError, UnixTime)>,
+    /// The errors of the last checks, by [`StoreCheck`].
+    errors: [Option<StoreError>; 2],
+    /// Since when a check has been failing.
+    failing_since: Option<UnixTime>,
     looked_at: Option<UnixTime>,
+}
+
+/// The periodic operations that show whether the store works. It may refuse writes and answer reads, or the other
+/// way round.
+#[derive(Clone, Copy)]
+pub(super) enum StoreCheck {
+    /// Reading the stored values.
+    Read,
+    /// Announcing this node.
+    Write,
+}
+
+impl Seen {
+    /// Returns the store's current error.
+    fn error(&self) -> Option<&StoreError> {
+        self.errors.iter().flatten().next()
+    }
 }
 
 /// This node, its store and its peer nodes.
@@ -65,7 +85,7 @@ impl Broker {
             store: store.kind(),
             place: store.describe(),
             shared: store.is_shared(),
-            trouble: seen.trouble.clone(),
+            trouble: seen.error().cloned().zip(seen.failing_since),
             looked_at: seen.looked_at,
             peer_nodes: seen.peer_nodes.clone(),
         }
@@ -84,23 +104,38 @@ impl Broker {
             true => store.announce(&presence.node, clock.now()).await,
             false => store.ping().await.map(|()| Vec::new()),
         };
-        let mut seen = presence.seen.lock();
-        seen.looked_at = Some(clock.now());
+        presence.seen.lock().looked_at = Some(clock.now());
         match answer {
             Ok(mut peer_nodes) => {
                 peer_nodes.retain(|peer| peer.node.id != presence.node.id);
                 peer_nodes
                     .sort_by(|a, b| (&a.node.name, a.node.id).cmp(&(&b.node.name, b.node.id)));
-                (seen.peer_nodes, seen.trouble) = (peer_nodes, None);
+                presence.seen.lock().peer_nodes = peer_nodes;
+                self.note_store(StoreCheck::Write, None);
             }
             // The last known peer nodes are kept, each with the time when it was last seen.
-            Err(error) => {
-                let since = seen
-                    .trouble
-                    .as_ref()
-                    .map_or(clock.now(), |(_, since)| *since);
-                seen.trouble = Some((error, since));
+            Err(error) => self.note_store(StoreCheck::Write, Some(error)),
+        }
+    }
+
+    /// Notes the result of a check. Logs once that the store became unreachable, and once that it is back.
+    pub(super) fn note_store(&self, check: StoreCheck, error: Option<StoreError>) {
+        let mut seen = self.inner.presence.seen.lock();
+        let is_read = error.is_none() && matches!(check, StoreCheck::Read);
+        seen.errors[check as usize] = error;
+        let was_failing = seen.failing_since.is_some();
+        match seen.error() {
+            Some(error) if !was_failing => {
+                warn!(%error, "store unreachable: credentials are served from memory");
+                seen.failing_since = Some(self.inner.clock.now());
             }
+            None if was_failing => {
+                info!("store reachable again");
+                seen.failing_since = None;
+            }
+            // Perhaps writes succeed again, too.
+            Some(_) if is_read => seen.due.at_once(),
+            _ => {}
         }
     }
 }

@@ -5,6 +5,7 @@ use wx_jssdk::broker::Find;
 use wx_jssdk::store::Node;
 
 use crate::cluster::world::*;
+use crate::common::log::Log;
 use crate::common::wait::until_ok;
 
 fn names(nodes: &[wx_jssdk::store::PeerNode]) -> Vec<&str> {
@@ -127,6 +128,33 @@ async fn an_unreachable_store_is_reported_with_its_start_until_it_is_back() {
         around.trouble.map_or(Ok(()), |(error, _)| Err(error))
     })
     .await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: make test"]
+async fn a_store_that_only_refuses_writes_is_shown_and_logged_as_unreachable() {
+    let cluster = Cluster::warm(TokenMode::Stable, 1).await;
+    let log = Log::default();
+    let _guard = log.listen();
+    let node = &cluster.brokers[0];
+    let is_failing = || node.snapshot(&Find::all()).cluster.trouble.is_some();
+    let limit = |bytes| {
+        let set = cluster.shared.cli(&["CONFIG", "SET", "maxmemory", bytes]);
+        assert_eq!(set, "OK");
+    };
+    limit("1");
+    for _ in 0..3 {
+        cluster.advance(11);
+        node.tend().await;
+        assert!(is_failing());
+    }
+    limit("0");
+    cluster.advance(6);
+    node.tend().await;
+    assert!(!is_failing());
+    for words in ["store unreachable", "store reachable again"] {
+        assert_eq!(log.about(words).len(), 1, "{words}: {}", log.text());
+    }
 }
 
 #[tokio::test]
