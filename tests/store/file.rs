@@ -803,6 +803,26 @@ async fn with_file_and_lock_gone_a_second_process_cannot_own_the_path_unnoticed(
     assert_eq!(kept, Ok(Some(credential(10))));
 }
 
+#[tokio::test]
+async fn an_error_of_the_lock_file_names_it_and_blames_no_other_process() {
+    if !alone(an_error_of_the_lock_file_names_it_and_blames_no_other_process) {
+        return;
+    }
+    let log = Log::default();
+    log.listen_everywhere();
+    let (_directory, path) = place();
+    let store = in_use(&path).await;
+    fs::remove_file(lock_of(&path)).unwrap();
+    fs::create_dir(lock_of(&path)).unwrap();
+    let error = store.ping().await.unwrap_err().to_string();
+    let expected = format!("{}: this is a directory", lock_of(&path).display());
+    assert!(error.starts_with(&expected), "{error}");
+    let blamed = log.about("held by another process");
+    assert!(blamed.is_empty(), "{blamed:?}");
+    fs::remove_dir(lock_of(&path)).unwrap();
+    assert_eq!(store.ping().await, Ok(()));
+}
+
 /// In the child: performs every action on the file; the last write is the destructor's.
 async fn meddled_with(path: &Path) {
     for (what, meddle) in meddling() {

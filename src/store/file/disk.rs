@@ -294,13 +294,18 @@ fn sync_directory(_: &Path) -> io::Result<()> {
 /// for a moment: a previous process may still be exiting, and a child process that another thread is just
 /// starting holds this process's files until its program runs.
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let file = open_private(&with_suffix(path, ".lock"))
-        .map_err(|error| problem(path, Failure::Io(error)))?;
+    let lock = with_suffix(path, ".lock");
+    let failed = |error: io::Error| match error.kind() {
+        ErrorKind::IsADirectory => problem(&lock, Failure::Other(LOCK_IS_DIRECTORY.to_owned())),
+        ErrorKind::PermissionDenied => problem(&lock, Failure::Io(error)),
+        _ => problem(path, Failure::Io(error)),
+    };
+    let file = open_private(&lock).map_err(failed)?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(problem(path, Failure::Io(error))),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
     }
     Err(StoreError::InUse {
@@ -311,6 +316,8 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 /// Together half a second: longer than starting a program takes, short enough for an operator who waits.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(25);
+
+const LOCK_IS_DIRECTORY: &str = "this is a directory, but has to be the lock file: remove it";
 
 /// Renames the file to the first free `NAME.corrupt-1`, `-2` …; only the holder of the lock does this.
 fn move_aside(path: &Path) -> io::Result<PathBuf> {

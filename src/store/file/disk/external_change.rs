@@ -98,7 +98,8 @@ impl Disk {
             }
             Err(error) => {
                 self.close();
-                if !std::mem::replace(&mut self.lost, true) {
+                let is_held = matches!(error, StoreError::InUse { .. });
+                if is_held && !std::mem::replace(&mut self.lost, true) {
                     tracing::warn!(
                         file = %self.path.display(), %error,
                         "store lock was deleted and is now held by another process: credentials are kept in memory only"
