@@ -81,7 +81,10 @@ fn key(
                 }
             }
             None if exists(name) || (has_manager && is_name(name)) => Ok(name.to_owned()),
-            _ => Err(("must be the name of an account", "应为一个账号的名称")),
+            _ => Err((
+                "must be the name of an account; one that the admin API added needs a key with manage = true (to end a leaked one, give it another sha256)",
+                "应为一个账号的名称；管理接口添加的账号需要有一个 manage = true 的 key（该 key 泄露时，请更换其 sha256）",
+            )),
         }
     });
     let kinds = scope(section, "kinds", problems, |name| {
