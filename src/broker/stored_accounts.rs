@@ -162,6 +162,15 @@ impl Broker {
         }
     }
 
+    /// Returns the stored accounts that are not used: another account has their name or app.
+    pub(crate) fn ignored_accounts(&self) -> Vec<(String, Arc<Account>)> {
+        let known = self.inner.stored_accounts.known.lock();
+        let ignored = known.conflicts.keys();
+        ignored
+            .filter_map(|name| Some((name.clone(), known.accounts.get(name)?.clone())))
+            .collect()
+    }
+
     /// Whether the store may have accounts that this process has not read since its start.
     pub(crate) fn awaits_stored_accounts(&self) -> bool {
         let stored = &self.inner.stored_accounts;

@@ -3,9 +3,9 @@
 //!
 //! Needs an API key with `manage`. No answer contains a secret.
 
-use std::borrow::Cow;
+mod problems;
+
 use std::collections::HashMap;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -16,15 +16,15 @@ use config::Value;
 use serde::Serialize;
 
 use super::backpressure::UnsentBudget;
-use super::config::{Problems, SECRET_IS_SET};
+use super::config::SECRET_IS_SET;
 use super::reload::Reloader;
 use crate::account::{Account, Platform, TokenMode};
-use crate::actix::json_body;
-use crate::actix::{ApiKey, admit_manager};
-use crate::broker::{AccountSource, ChangeRefused, Changed, Expected, StoredAccount};
+use crate::actix::{admit_manager, json_body};
+use crate::broker::{AccountSource, Changed, Expected, StoredAccount};
 use crate::endpoint::Problem;
-use crate::error::{Error, ProblemCode, Text};
-use crate::store::StoreError;
+use problems::{
+    BODY_HINT, bad_body, bad_version, invalid, not_loaded, refused, store_problem, unknown,
+};
 
 /// The accounts, and the keys that manage them.
 #[derive(Clone)]
@@ -103,6 +103,9 @@ struct Identity<'a> {
     corp_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_id: Option<u64>,
+    /// Whether it is stored but not used: another account has its name or app.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ignored: bool,
 }
 
 /// An account, in the form in which it can be sent back.
@@ -121,7 +124,7 @@ struct Details<'a> {
 
 #[derive(Serialize)]
 struct List<'a> {
-    /// Sorted by name.
+    /// Sorted by name; an ignored one comes after the one that is used.
     accounts: Vec<Identity<'a>>,
 }
 
@@ -145,6 +148,7 @@ impl<'a> Identity<'a> {
             app_id,
             corp_id,
             agent_id,
+            ignored: false,
         }
     }
 }
@@ -167,7 +171,7 @@ impl<'a> Details<'a> {
     }
 }
 
-/// `GET /accounts`: those that the key manages.
+/// `GET /accounts`: those that the key manages, stored ones that are not used included.
 async fn list(
     request: HttpRequest,
     api: web::Data<AccountApi>,
@@ -178,19 +182,29 @@ async fn list(
         Err(problem) => return problem.into_response(),
     };
     let broker = &api.reloader.broker;
-    let accounts = broker.accounts();
+    if broker.awaits_stored_accounts() {
+        return not_loaded().into_response();
+    }
+    let (accounts, ignored) = (broker.accounts(), broker.ignored_accounts());
     let managed = accounts
         .sources()
         .filter(|(name, _, _)| key.opens_account(name));
+    let managed = managed.map(|(name, account, source)| {
+        Identity::of(name, account, source, broker.platform_name(account))
+    });
+    let ignored = ignored.iter().filter(|(name, _)| key.opens_account(name));
+    let ignored = ignored.map(|(name, account)| {
+        let platform = account.platform().as_str();
+        Identity {
+            ignored: true,
+            ..Identity::of(name, account, AccountSource::Api, platform)
+        }
+    });
     let mut list = List {
-        accounts: managed
-            .map(|(name, account, source)| {
-                Identity::of(name, account, source, broker.platform_name(account))
-            })
-            .collect(),
+        accounts: managed.chain(ignored).collect(),
     };
     list.accounts
-        .sort_unstable_by(|one, other| one.account.cmp(other.account));
+        .sort_unstable_by_key(|one| (one.account, one.ignored));
     let response = HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(list);
@@ -299,134 +313,7 @@ fn expected(request: &HttpRequest) -> Result<Expected, Problem> {
     }
 }
 
-/// Returns the problem for the holder of this key, who learns no name of an account that the key does not open.
-fn refused(refused: ChangeRefused, name: &str, key: &ApiKey) -> Problem {
-    let detail = refused.to_string();
-    let conflict = |detail, hint| Problem::new(ProblemCode::AccountConflict, detail, hint);
-    match refused {
-        ChangeRefused::ReadOnly(_) => conflict(
-            detail,
-            Text::new(
-                "Accounts of the configuration are read-only here: change its file and reload, or use another name.",
-                "配置文件中的账号在此只读：请修改配置文件并重新加载，或改用其他名称。",
-            ),
-        ),
-        ChangeRefused::Authorizer(_) => conflict(
-            detail,
-            Text::new(
-                "It exists until its owner withdraws the authorisation in WeChat's console.",
-                "该账号来自第三方平台授权：管理员在微信后台取消授权后会自动移除。",
-            ),
-        ),
-        ChangeRefused::SameApp { app, other } => conflict(
-            match key.opens_account(&other) {
-                true => format!(
-                    "the accounts \"{other}\" and \"{name}\" are the same app {app}: keep one of them"
-                ),
-                false => detail,
-            },
-            Text::new(
-                "Two accounts of one app would invalidate each other's tokens: use the other account, or remove it first.",
-                "同一应用的两个账号会互相使对方的 token 失效：请使用已有账号，或先删除它。",
-            ),
-        ),
-        ChangeRefused::Unknown(name) => unknown(&name),
-        ChangeRefused::Restored(_) => retry(Problem::new(
-            ProblemCode::StoreUnavailable,
-            detail,
-            Text::new(
-                "Nothing was removed: the other nodes notice the loss within seconds. Send the request again then.",
-                "未作删除：其他节点会在几秒内发现存储的数据丢失，届时请重新发送请求。",
-            ),
-        )),
-        ChangeRefused::Missing | ChangeRefused::Exists | ChangeRefused::OtherVersion(_) => {
-            bad_version(detail)
-        }
-        ChangeRefused::Store(error) => store_problem(&error),
-    }
-}
-
-fn unknown(name: &str) -> Problem {
-    Problem::for_admin(Error::UnknownAccount {
-        account: name.to_owned(),
-    })
-}
-
-fn bad_version(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(
-        ProblemCode::VersionConflict,
-        detail.into(),
-        Text::new(
-            "Get the account, and send its ETag as If-Match; If-None-Match: * only adds.",
-            "请先获取该账号，以其 ETag 作为 If-Match；If-None-Match: * 表示仅新增。",
-        ),
-    )
-}
-
-fn store_problem(error: &StoreError) -> Problem {
-    if let StoreError::TooLong { .. } = error {
-        return Problem::body_too_large(MAX_RECORD, BODY_HINT);
-    }
-    if error.needs_operator() {
-        return Problem::new(
-            ProblemCode::StoreUnavailable,
-            error.to_string(),
-            Text::new(
-                "Nothing was changed, and a retry does not help: correct [store] as the detail says, and restart.",
-                "未作修改，重试无效：请按 detail 修正 [store] 配置并重启。",
-            ),
-        );
-    }
-    retry(Problem::new(
-        ProblemCode::StoreUnavailable,
-        error.to_string(),
-        Text::new(
-            "Nothing was changed, or it is not known. Retry when the store is reachable.",
-            "未作修改或结果未知；请在存储恢复后重试。",
-        ),
-    ))
-}
-
-fn retry(problem: Problem) -> Problem {
-    Problem {
-        retry_after: Some(RETRY_AFTER),
-        ..problem
-    }
-}
-
-/// Names all problems of an account at once.
-fn invalid(Problems(problems): &Problems) -> Problem {
-    let (mut en, mut zh) = (Vec::new(), Vec::new());
-    for problem in problems {
-        en.push(format!("{}: {}", problem.path, problem.what.en));
-        zh.push(format!("{}：{}", problem.path, problem.what.zh));
-    }
-    let paths: Vec<_> = problems.iter().map(|one| one.path.as_str()).collect();
-    let detail = format!("the account has mistakes: {}", paths.join(", "));
-    let hint = Text::owned(en.join("; "), zh.join("；"));
-    Problem::new(ProblemCode::BadBody, detail, hint)
-}
-
-fn bad_body() -> Problem {
-    Problem::new(
-        ProblemCode::BadBody,
-        "the body is not a JSON object",
-        BODY_HINT,
-    )
-}
-
-const BODY_HINT: Text = Text::new(
-    r#"Send the keys of [accounts.NAME] as JSON: {"platform": "official", "app_id": "wx…", "secret": "…", "js_safe_domains": ["example.com"]}."#,
-    r#"请以 JSON 发送 [accounts.名称] 中的配置项：{"platform": "official", "app_id": "wx…", "secret": "…", "js_safe_domains": ["example.com"]}。"#,
-);
-
-/// As often as a node looks for accounts in its store.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-
 const MAX_BODY: usize = 8 * 1024;
-
-/// What a store keeps of an account, in bytes.
-const MAX_RECORD: usize = 5_500;
 
 #[cfg(test)]
 mod tests {

@@ -100,6 +100,9 @@ async fn a_node_that_never_reached_its_store_calls_no_account_unknown() {
     let answer = http::send(node.public, page.close().text()).await;
     answer.assert_problem(503, "accounts_not_loaded");
     assert_eq!(answer.header("retry-after"), Some("1"));
+    let list = http::get("/accounts").bearer(KEY).close();
+    let answer = http::send(node.admin, list.text()).await;
+    answer.assert_problem(503, "accounts_not_loaded");
     for path in [
         "/cgi-bin/token?grant_type=client_credential&appid=wx0123456789abcdef&secret=s",
         "/cgi-bin/gettoken?corpid=ww0123456789abcdef&corpsecret=s",

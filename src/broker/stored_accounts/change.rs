@@ -54,6 +54,9 @@ pub(crate) enum ChangeRefused {
         /// The name of the other account.
         other: String,
     },
+    /// The app is being added under another name at the same time.
+    #[error("the app {0} is being added under another name: try again")]
+    Contested(String),
     /// The caller expects a stored account.
     #[error("there is no account to replace")]
     Missing,
@@ -152,14 +155,14 @@ impl Broker {
         let Some(version) = saved.inspect_err(|_| self.look_again())? else {
             return Ok(None);
         };
-        if takes_app && let Some(other) = self.lost_claim(name, &account).await? {
+        if takes_app && self.lost_claim(name, &account).await?.is_some() {
             let undone = Document {
                 version,
                 ..before.unwrap_or_else(|| Document::new("").until(now))
             };
             let saved = store.save_document(&document, &undone, now).await;
             saved.inspect_err(|_| self.look_again())?;
-            return Err(same_app(&account, &other));
+            return Err(ChangeRefused::Contested(account.app_key().to_string()));
         }
         let noted = self.note(name, version, &text, account);
         self.count_change().await;

@@ -236,7 +236,12 @@ async fn all_mistakes_of_an_account_are_named_at_once() {
     let names = (0..150).map(|n| format!("aLongInterfaceName{n:022}"));
     long["js_api_list"] = names.collect();
     let answer = world.put("shop", &long).await;
-    answer.assert_problem(413, "body_too_large");
+    let problem = answer.assert_problem(413, "body_too_large");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with("the account") && detail.contains("5500"),
+        "{detail}"
+    );
     let list = world.get("/accounts").await.json();
     assert_eq!(list["accounts"].as_array().unwrap().len(), 1);
 }
@@ -664,6 +669,11 @@ async fn a_configured_account_overrides_a_stored_one_until_it_is_removed() {
         assert!(matches!(answer.status, 403 | 404), "{answer:?}");
         let taken = world.put(name, &shop()).await;
         taken.assert_problem(409, "account_conflict");
+        let list = world.get("/accounts").await.json();
+        let mut stored = list["accounts"].as_array().unwrap().iter();
+        let stored = stored.find(|one| one["source"] == "api").unwrap();
+        assert_eq!(stored["account"], "shop", "{list}");
+        assert_eq!(stored["ignored"], true, "{list}");
     }
     world.reload(&plain);
     assert_eq!(world.sign("shop", "shop.example.com").await.status, 200);
