@@ -117,6 +117,9 @@ fn lines(report: &Value) -> Vec<String> {
             number(&summary["ok"]),
         ),
     ];
+    if let Some(error) = store["error"].as_str() {
+        lines.push(format!("store: {}", visible(error)));
+    }
     if report["readiness"]["ready"] == false {
         let cause = &report["readiness"]["cause"];
         let cause = match (cause["en"].as_str(), cause["zh"].as_str()) {
@@ -281,7 +284,7 @@ mod tests {
     fn the_table_has_what_an_operator_needs_and_no_control_characters() {
         let report = json!({
             "now": 1_767_225_600, "node": "node-a\u{1b}[2J", "version": "0.1.0", "uptime": 3_700,
-            "store": { "kind": "redis", "reachable": false }, "matching": 3,
+            "store": { "kind": "redis", "reachable": false, "error": "redis://h\u{1b}: refused" }, "matching": 3,
             "summary": { "accounts": 3, "down": 1, "degraded": 0, "starting": 0, "ok": 2 },
             "configuration": { "refused": { "count": 1 } },
             "readiness": { "ready": false, "cause": { "en": "not read", "zh": "尚未读到" } },
@@ -300,6 +303,7 @@ mod tests {
         for part in [
             "up 1h1m  store redis, unreachable",
             "3 accounts: 1 down, 0 degraded, 0 starting, 2 ok",
+            "store: redis://h",
             "not ready, /readyz answers 503: not read · 尚未读到",
             "shop     down    -                     -     access_token 7/2000  40164 for 2m0s",
             "blog     ok      2026-01-01T01:00:00Z  1h0m",

@@ -60,11 +60,14 @@ impl Refusal {
         )
     }
 
-    /// Creates the error for a key that does not open the account, or for an account that does not exist. If it may
-    /// be known later, it is the busy error, after which an SDK tries again.
+    /// Creates the error for a key that does not open the account, or for an account that does not exist, which only
+    /// a key that would open it learns. If it may be known later, it is the busy error, after which an SDK tries again.
     pub(in crate::actix) fn unopened_account(broker: &Broker, key: &ApiKey, account: &str) -> Self {
-        if key.opens_account(account) && broker.awaits_account(account) {
-            return wire_errors::BUSY.into();
+        if key.opens_account(account) {
+            return match broker.awaits_account(account) {
+                true => wire_errors::BUSY.into(),
+                false => Self::because(wire_errors::BAD_APPID, "no account has this name"),
+            };
         }
         Self::because(
             wire_errors::BAD_APPID,

@@ -222,8 +222,8 @@ pub(super) fn check_letters(name: &str, path: &str, problems: &mut Problems) {
     if !is_name(name) {
         problems.add(
             path,
-            "account names may contain a-z, 0-9, _ and -".into(),
-            "账号名只能用小写字母、数字、_ 和 -".into(),
+            "account names may have up to 64 characters: a-z, 0-9, _ and -".into(),
+            "账号名最多 64 个字符，只能用小写字母、数字、_ 和 -".into(),
         );
     }
 }

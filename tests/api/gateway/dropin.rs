@@ -67,7 +67,7 @@ async fn a_ticket_call_says_what_is_wrong_with_its_api_key() {
             "several accounts",
         ),
         (below("mini", CRM_KEY), 40013, "does not open this account"),
-        (below("gone", KEY), 40013, "does not open this account"),
+        (below("gone", KEY), 40013, "no account has this name"),
         (below("mini", &token), 40013, "another account"),
         (below("corp", KEY), 48001, "another path"),
         (

@@ -226,7 +226,7 @@ fn account_names_are_lower_case_and_short() {
     ] {
         let path = format!("accounts.{}", name.trim_matches('"'));
         assert!(
-            only(&path, read(&named(name))).contains("a-z, 0-9, _ and -"),
+            only(&path, read(&named(name))).contains("up to 64 characters: a-z, 0-9, _ and -"),
             "{name}"
         );
     }
