@@ -346,6 +346,21 @@ impl Known {
         is_new
     }
 
+    /// Forgets other accounts of this app, which has just been claimed for `name`: another node has removed them, or
+    /// given them another app. The next look reads those that are still stored.
+    fn forget_same_app(&mut self, name: &str, account: &Account) {
+        let app = account.app_identity();
+        let accounts = self.accounts.iter();
+        let same = accounts.filter(|(other, it)| *other != name && it.app_identity() == app);
+        let same: Vec<_> = same.map(|(other, _)| other.clone()).collect();
+        for other in same {
+            self.accounts.remove(&other);
+            if let Some(version) = self.versions.remove(&other) {
+                self.removed.insert(other, version);
+            }
+        }
+    }
+
     /// Notes the accounts that are not used, and logs those that were.
     fn log_new(&mut self, conflicts: BTreeMap<String, Conflict>) {
         for (name, conflict) in &conflicts {

@@ -130,10 +130,19 @@ impl Broker {
         account: Account,
     ) -> Result<Option<(StoredAccount, Changed)>, ChangeRefused> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
-        if let Some(same) = self.inner.accounts.load().same_app(&account)
-            && same.name != name
-        {
-            return Err(same_app(&account, &same.name));
+        let same = {
+            let accounts = self.inner.accounts.load();
+            let same = accounts.same_app(&account);
+            let same = same.filter(|same| same.name != name);
+            same.map(|same| (same.name.clone(), same.source))
+        };
+        match same {
+            // The claim in the store decides: another node may have removed that account.
+            Some((_, AccountSource::Api)) => {
+                self.restore_lost_accounts().await?;
+            }
+            Some((other, _)) => return Err(same_app(&account, &other)),
+            None => {}
         }
         let document = document_name(name);
         let text = record::write(&account);
@@ -163,6 +172,10 @@ impl Broker {
             let saved = store.save_document(&document, &undone, now).await;
             saved.inspect_err(|_| self.look_again())?;
             return Err(ChangeRefused::Contested(account.app_key().to_string()));
+        }
+        if takes_app {
+            let mut known = self.inner.stored_accounts.known.lock();
+            known.forget_same_app(name, &account);
         }
         let noted = self.note(name, version, &text, account);
         self.count_change().await;

@@ -110,6 +110,24 @@ async fn an_app_stays_with_the_account_that_another_node_added_first() {
 }
 
 #[tokio::test]
+async fn an_app_whose_account_another_node_removed_is_served_under_its_new_name() {
+    let store = Store::memory();
+    let (one, two) = (node(&store), node(&store));
+    put(&one, "shop", |_| Account::official(APP, OLD))
+        .await
+        .unwrap();
+    two.look_for_accounts().await.unwrap();
+    // The second node has not looked since.
+    one.remove_account("shop", &Expected::Any, "operator")
+        .await
+        .unwrap();
+    let moved = put(&two, "store", |_| Account::official(APP, OLD)).await;
+    assert_eq!(moved.unwrap(), Changed::Added);
+    let accounts = two.accounts();
+    assert!(accounts.get("store").is_ok() && accounts.get("shop").is_err());
+}
+
+#[tokio::test]
 async fn of_two_claims_before_an_account_is_stored_the_later_one_wins() {
     let store = Store::memory();
     let now = UnixTime(1_767_225_600);
