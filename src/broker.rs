@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 pub use accounts::{AccountSource, Accounts};
@@ -70,6 +71,8 @@ pub struct Broker {
 struct Inner {
     /// Replaced as a whole by [`Broker::reload`].
     accounts: ArcSwap<Accounts>,
+    /// The uptime when an app was last added.
+    app_added_at: Mutex<Duration>,
     current: current::CurrentValues,
     handed: token_index::HandedTokens,
     store: Store,
@@ -196,11 +199,7 @@ impl Broker {
         self.inner
             .accounts
             .rcu(|accounts| with_known_authorizers(accounts, accounts));
-        self.restore_values(&before);
-        let accounts = self.inner.accounts.load_full();
-        // After the swap: a refresh with the old secret that fails meanwhile either sees the new account,
-        // or its failure is cleared here.
-        accounts.apply_changes(&before, self.inner.clock.now());
+        self.adopt_accounts(&before);
         Ok(())
     }
 
@@ -383,6 +382,7 @@ impl BrokerBuilder {
         let stored_accounts = stored_accounts::StoredAccounts::new(self.has_stored_accounts);
         let inner = Inner {
             accounts,
+            app_added_at: Mutex::new(clock.uptime()),
             current,
             handed,
             store,

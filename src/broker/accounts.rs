@@ -313,6 +313,13 @@ impl Accounts {
         self.by_app.get(app)
     }
 
+    /// Whether one of the apps is not in `before`.
+    pub(super) fn has_new_app(&self, before: &Self) -> bool {
+        self.by_app
+            .keys()
+            .any(|app| !before.by_app.contains_key(app))
+    }
+
     /// Ends the cooldowns of accounts whose secret, mode or proxy has changed, so that they are tried again at
     /// once. Keeps the tickets of an account that signs pages from now on, and no longer those of one that ceased to.
     pub(super) fn apply_changes(&self, before: &Self, now: UnixTime) {

@@ -292,10 +292,24 @@ impl Broker {
         });
         self.store_again_if(has_moved);
         known.log_new(conflicts);
-        self.restore_values(&before);
-        // As after a reload: a corrected secret is tried at once.
-        let accounts = self.inner.accounts.load();
-        accounts.apply_changes(&before, self.inner.clock.now());
+        self.adopt_accounts(&before);
+    }
+
+    /// Brings the credentials up to date with accounts that have just replaced these.
+    pub(super) fn adopt_accounts(&self, before: &Accounts) {
+        self.restore_values(before);
+        let accounts = self.inner.accounts.load_full();
+        // After the swap: a refresh with the old secret that fails meanwhile either sees the new account,
+        // or its failure is cleared here.
+        accounts.apply_changes(before, self.inner.clock.now());
+        if accounts.has_new_app(before) {
+            *self.inner.app_added_at.lock() = self.inner.clock.uptime();
+        }
+    }
+
+    /// Returns the uptime when an app was last added: it has no credential yet.
+    pub(crate) fn app_added_at(&self) -> Duration {
+        *self.inner.app_added_at.lock()
     }
 }
 

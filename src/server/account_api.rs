@@ -71,11 +71,7 @@ impl AccountApi {
             .put_account(name, account, &expected, &key.name)
             .await;
         let put = put.map_err(|refusal| refused(refusal, name, &key))?;
-        let (stored, changed) = put.map_err(|problems| invalid(&problems))?;
-        if changed == Changed::Added {
-            self.reloader.readiness.restart_grace();
-        }
-        Ok((stored, changed))
+        put.map_err(|problems| invalid(&problems))
     }
 
     async fn remove(&self, request: &HttpRequest, name: &str) -> Result<(), Problem> {

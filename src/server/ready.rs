@@ -5,7 +5,7 @@
 //! server's IP, since the endpoint needs no key. The log has the IP to allow.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
@@ -19,15 +19,15 @@ use crate::broker::{AccountSnapshot, Broker, Counts, Find, Health, Snapshot};
 use crate::clock::UnixTime;
 use crate::error::{PlatformProblem, Text};
 
-/// The readiness of this process. A reload resets the grace time in which new accounts fetch their first
+/// The readiness of this process. A new app starts the grace time again, in which new accounts fetch their first
 /// ticket.
 #[derive(Clone)]
 pub(super) struct Readiness {
     broker: Broker,
     keys: Arc<ArcSwap<ApiKeys>>,
     rule: ReadyRule,
-    /// When accounts were last added, in milliseconds of uptime.
-    since: Arc<AtomicU64>,
+    /// The uptime when the service started.
+    since: Duration,
     /// Whether everything in the store was read once. What a reload adds later makes no node unready.
     has_read: Arc<AtomicBool>,
 }
@@ -97,30 +97,19 @@ struct Trouble {
 
 impl Readiness {
     pub(super) fn new(broker: Broker, keys: Arc<ArcSwap<ApiKeys>>, rule: ReadyRule) -> Self {
-        let readiness = Self {
+        Self {
+            since: broker.clock().uptime(),
             broker,
             keys,
             rule,
-            since: Arc::default(),
             has_read: Arc::default(),
-        };
-        readiness.restart_grace();
-        readiness
-    }
-
-    /// Gives accounts that have fetched nothing yet another [`GRACE`].
-    pub(super) fn restart_grace(&self) {
-        self.since.store(self.uptime_millis(), Ordering::Relaxed);
-    }
-
-    fn uptime_millis(&self) -> u64 {
-        u64::try_from(self.broker.clock().uptime().as_millis()).unwrap_or(u64::MAX)
+        }
     }
 
     /// Whether accounts that have fetched nothing yet count as ready.
     fn is_grace(&self) -> bool {
-        let since = self.since.load(Ordering::Relaxed);
-        Duration::from_millis(self.uptime_millis().saturating_sub(since)) < GRACE
+        let since = self.since.max(self.broker.app_added_at());
+        self.broker.clock().uptime().saturating_sub(since) < GRACE
     }
 
     /// Whether clients may ask for accounts of the store that were never read: those of open platforms, and with an

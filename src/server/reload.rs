@@ -18,7 +18,6 @@ use super::reload_record::ReloadRecord;
 use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{AccountSource, Broker, BuildError};
-use crate::credential::AppKey;
 use crate::upstream::UpstreamOptions;
 
 /// A handle on the running service. Clones share it.
@@ -125,7 +124,7 @@ impl Reloader {
     /// [`Problems`], which are logged; then nothing has changed.
     pub fn reload(&self, settings: Settings) -> Result<Reloaded, Problems> {
         let needs_restart = fixed_differences(&self.started_with, &settings);
-        let (before, apps) = (self.names(), self.apps());
+        let before = self.names();
         let had_default = self.broker.accounts().get("").is_ok();
         let loses_default = had_default && !settings.signing_without_default().is_empty();
         let platforms = settings.platforms.iter();
@@ -146,10 +145,6 @@ impl Reloader {
             removed: sorted(before.difference(&after)),
             needs_restart,
         };
-        // Also the new app of an account that was there: it has no credential yet.
-        if !self.apps().is_subset(&apps) {
-            self.readiness.restart_grace();
-        }
         self.reload_record
             .applied(self.broker.clock().now(), &reloaded.needs_restart);
         reloaded.log();
@@ -194,14 +189,6 @@ impl Reloader {
             }
         }
         results
-    }
-
-    fn apps(&self) -> HashSet<AppKey> {
-        let accounts = self.broker.accounts();
-        accounts
-            .iter()
-            .map(|(_, account)| account.app_key())
-            .collect()
     }
 
     /// Returns the names of the accounts and platforms of the configuration in use.

@@ -128,6 +128,26 @@ async fn an_app_whose_account_another_node_removed_is_served_under_its_new_name(
 }
 
 #[tokio::test]
+async fn a_look_that_finds_a_new_app_notes_when_it_was_added() {
+    let store = Store::memory();
+    let (one, two) = (node(&store), node(&store));
+    put(&one, "shop", |_| Account::official(APP, OLD))
+        .await
+        .unwrap();
+    let clock = two.clock();
+    clock.advance(Duration::from_secs(60));
+    two.look_for_accounts().await.unwrap();
+    let added = clock.uptime();
+    assert_eq!(two.app_added_at(), added);
+    // Another secret is no new app.
+    clock.advance(Duration::from_secs(60));
+    put(&two, "shop", |_| Account::official(APP, NEW))
+        .await
+        .unwrap();
+    assert_eq!(two.app_added_at(), added);
+}
+
+#[tokio::test]
 async fn of_two_claims_before_an_account_is_stored_the_later_one_wins() {
     let store = Store::memory();
     let now = UnixTime(1_767_225_600);
