@@ -123,6 +123,9 @@ impl Broker {
         let pages = u32::try_from(slots.len() / PAGE).unwrap_or(u32::MAX);
         due.lock().postpone(PER_PAGE.saturating_mul(pages));
         let mut not_stored = None;
+        if slots.is_empty() {
+            self.note_store(StoreCheck::Read, None);
+        }
         for page in slots.chunks(PAGE) {
             let keys: Vec<_> = page.iter().map(|slot| slot.stored_key()).collect();
             let keys: Vec<_> = keys.iter().collect();
