@@ -169,3 +169,23 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What a store keeps of an account, in bytes.
 const MAX_RECORD: usize = 5_500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_error_that_ends_by_itself_asks_for_a_retry() {
+        let place = "redis://h".to_owned();
+        let other_key = StoreError::OtherKey {
+            place: place.clone(),
+            key: None,
+        };
+        assert_eq!(store_problem(&other_key).retry_after, None);
+        let slow = StoreError::Slow {
+            place,
+            within: Duration::from_millis(250),
+        };
+        assert_eq!(store_problem(&slow).retry_after, Some(RETRY_AFTER));
+    }
+}
