@@ -95,7 +95,7 @@ pub(super) static DUPLICATES_DROPPED: Cause = row("duplicate_parameters_dropped"
 pub(super) static NAMES_REWRITTEN: Cause = row("parameter_names_rewritten",
     ["the names of the parameters were changed: PHP writes a.b as a_b", "参数名被改变：PHP 会把 a.b 变成 a_b"], AS_IT_CAME);
 pub(super) static PARAMETER_DROPPED: Cause = row("parameter_dropped",
-    ["a parameter of the page's URL is missing in the signed URL", "签名用的地址少了一个参数"],
+    ["one or more parameters of the page's URL are missing in the signed URL", "签名用的地址比页面地址少了参数"],
     ["Read location.href when signing; no router, cache or proxy may remove a parameter.", "请在签名时读取 location.href，不要让路由、缓存或代理去掉参数。"]);
 pub(super) static SHARE_PARAMETERS: Cause = row("share_parameters_added",
     ["WeChat added parameters when the page was shared (from=singlemessage, isappinstalled …), and the URL without them was signed", "分享后微信给地址加了参数（from=singlemessage、isappinstalled 等），而签名用的地址没有"],

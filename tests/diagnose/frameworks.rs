@@ -190,7 +190,7 @@ static REBUILT: &[Row] = &[
     ("node.qs.noencode", "https://h.cn/p?a=1&a=2", "https://h.cn/p?a[0]=1&a[1]=2", &["array_parameters_rewritten"]),
     ("next.host+params", "https://h.cn/p?a=1&a=2", "https://h.cn/p?a=1%2C2", &["array_parameters_rewritten"]),
     ("django.GET.urlencode, express.format.query, express.querystring", "https://h.cn/p?a=1&b=2&a=3", "https://h.cn/p?a=1&a=3&b=2", &["query_reordered"]),
-    ("flask.args_flat, servlet.parameterMap.first, servlet.parameterMap.treemap", "https://h.cn/p?a=1&b=2&a=3", "https://h.cn/p?a=1&b=2", &["cut_at_ampersand"]),
+    ("flask.args_flat, servlet.parameterMap.first, servlet.parameterMap.treemap", "https://h.cn/p?a=1&b=2&a=3", "https://h.cn/p?a=1&b=2", &["parameter_dropped"]),
     ("django.GET.dict, fastapi.urlencode, laravel.fullUrl", "https://h.cn/p?a=1&b=2&a=3", "https://h.cn/p?a=3&b=2", &["duplicate_parameters_dropped"]),
     ("express.qs, node.qs", "https://h.cn/p?a=1&b=2&a=3", "https://h.cn/p?a%5B0%5D=1&a%5B1%5D=3&b=2", &["array_parameters_rewritten"]),
     ("node.qs.brackets", "https://h.cn/p?a=1&b=2&a=3", "https://h.cn/p?a%5B%5D=1&a%5B%5D=3&b=2", &["array_parameters_rewritten"]),

@@ -109,6 +109,7 @@ fn wechat_added_share_parameters_after_the_signing() {
         "exportkey",
         "pass_ticket",
         "wx_header",
+        "nsukey",
     ] {
         named_first(
             "share_parameters_added",

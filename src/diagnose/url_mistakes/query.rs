@@ -19,8 +19,12 @@ pub(super) fn query(url: &str, _: &Case, add: &mut Add<'_>) {
         (&c::QUERY_DROPPED, 0, format!("{path}?")),
     ];
     cuts.extend((1..parts.len().min(MAX_PARTS)).map(|end| {
-        let text = joined(path, parts[..end].iter().copied());
-        (&c::CUT_AT_AMPERSAND, end, text)
+        // An address that was not encoded ends at its first &.
+        let cause = match end {
+            1 => &c::CUT_AT_AMPERSAND,
+            _ => &c::PARAMETER_DROPPED,
+        };
+        (cause, end, joined(path, parts[..end].iter().copied()))
     }));
     // The most common mistake, so tried first, unless the missing part indicates another mistake.
     for (cause, end, text) in &cuts {
@@ -146,6 +150,7 @@ const TELLING: &[&str] = &[
     "abtest_cookie",
     "fontgear",
     "wxwork_userid",
+    "nsukey",
 ];
 
 /// Parameters that WeChat and WeCom also add, but that many pages use themselves: they indicate nothing.
