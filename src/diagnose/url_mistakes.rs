@@ -50,6 +50,7 @@ fn fragments(url: &str, case: &Case, add: &mut Add<'_>) {
         Some(&case.url),
         case.landing.as_ref(),
         case.checked_url.as_ref(),
+        case.answered_url.as_ref(),
     ]
     .into_iter()
     .flatten()

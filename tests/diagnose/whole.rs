@@ -499,6 +499,26 @@ fn the_address_that_the_answer_names_was_signed() {
 }
 
 #[test]
+fn the_fragment_that_only_the_answer_names_was_signed() {
+    let signed = "https://h.cn/p?a=1#/r";
+    let json = json!({"timestamp": TIME, "nonceStr": NONCE, "signature": sha1(&string(TICKET, NONCE, TIME, signed)), "url": signed});
+    for page in ["https://h.cn/p?a=1", "https://h.cn/p?a=1#/other"] {
+        let case = Case {
+            url: page.into(),
+            ..Case::default()
+        }
+        .answer(Answer::from_json(&json).unwrap());
+        assert_eq!(diagnose(&case)[0].code, "fragment_kept", "{page}");
+        let findings = diagnose(&case.ticket(Role::Current, TICKET));
+        assert_eq!(
+            (findings[0].code, findings[0].confidence, findings.len()),
+            ("fragment_kept", Confidence::Proven, 1),
+            "{page}"
+        );
+    }
+}
+
+#[test]
 fn an_address_decoded_and_hashed_in_the_platforms_charset_is_recognised() {
     let page = "https://h.cn/p?name=%E5%BC%A0%E4%B8%89";
     for (signature, codes) in [
