@@ -249,6 +249,12 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
     ] {
         found.push((&c::SEPARATOR, joined(&named, separator)));
     }
+    // One & is missing.
+    for at in 1..named.len() {
+        let (before, after) = named.split_at(at);
+        let text = format!("{}{}", joined(before, "&"), joined(after, "&"));
+        found.push((&c::SEPARATOR, text));
+    }
     found.push((&c::SEPARATOR, right.replacen('=', " = ", 4)));
     found.push((&c::TIMES_ENTITY, right.replacen("&timestamp", "×tamp", 1)));
     found.extend(["&", "?"].into_iter().flat_map(|stray| {
