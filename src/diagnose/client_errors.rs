@@ -197,6 +197,12 @@ impl ErrorText {
         match part {
             Part::Words(words) => self.squashed.contains(words),
             Part::Number(number) => self.numbers().any(|one| one == *number),
+            Part::Named(before, after) => self.squashed.match_indices(before).any(|(at, _)| {
+                let rest = &self.squashed[at + before.len()..];
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
+                let name = rest[..end.unwrap_or(rest.len())].find(after);
+                name.is_some_and(|length| length > 0)
+            }),
             Part::Ending(words) => self.squashed.match_indices(words.as_str()).any(|(at, _)| {
                 let rest = &self.squashed[at + words.len()..];
                 // Looks no further than to the first letter: the words may occur thousands of times.
@@ -312,6 +318,8 @@ struct Row {
 enum Part {
     Words(String),
     Number(i64),
+    /// A name stands between the two.
+    Named(String, String),
     /// Only punctuation follows on the line or within the quotes.
     Ending(String),
 }
@@ -329,6 +337,9 @@ impl Part {
             return Self::Number(number);
         }
         let words = squashed(&folded(part.trim_end_matches('$')));
+        if let Some((before, after)) = words.split_once('*') {
+            return Self::Named(before.to_owned(), after.to_owned());
+        }
         if part.ends_with('$') {
             Self::Ending(words)
         } else {
@@ -403,6 +414,7 @@ mod tests {
         for row in TABLE {
             for when in row.when {
                 let text = when.replace(" & ", " ").replace(['#', '$'], "");
+                let text = text.replace('*', "name");
                 for text in [
                     text.to_uppercase(),
                     text.replace(':', "： "),
@@ -422,6 +434,8 @@ mod tests {
             ("scanQRCode:fail", "call_failed"),
             ("uploadImage:fail: something new", "call_failed"),
             ("something new", ""),
+            ("Can't find variable: wxUser", ""),
+            ("e.success is not a function at https://res.wx.qq.com/a.js", ""),
         ] {
             assert_eq!(code(text), wanted, "{text}");
         }

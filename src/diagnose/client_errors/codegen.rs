@@ -93,6 +93,7 @@ fn for_document(english: bool) -> String {
         let says = says
             .unwrap_or(&error.when[0])
             .trim_end_matches('$')
+            .replace('*', "…")
             .replace(" & ", "` … `");
         let cause = choose(&error.cause.cause);
         // A Chinese sentence that begins in Latin letters begins with a name.
@@ -186,6 +187,7 @@ fn pattern<'a>(when: impl IntoIterator<Item = &'a Vec<Part>>) -> String {
 fn said_by_clients(when: &[Vec<Part>]) -> impl Iterator<Item = &Vec<Part>> {
     let is_ascii = |part: &Part| match part {
         Part::Words(words) | Part::Ending(words) => words.is_ascii(),
+        Part::Named(before, after) => before.is_ascii() && after.is_ascii(),
         Part::Number(_) => true,
     };
     when.iter().filter(move |parts| parts.iter().all(is_ascii))
@@ -195,6 +197,7 @@ fn one(part: &Part) -> String {
     match part {
         Part::Words(words) => escaped(words),
         Part::Number(number) => format!(r"(?:^|\D){number}(?!\d)"),
+        Part::Named(before, after) => format!("{}[a-z0-9]+{}", escaped(before), escaped(after)),
         Part::Ending(words) => format!(r#"{}[^\w\u4e00-\u9fff"'\n]*(?:["'\n]|$)"#, escaped(words)),
     }
 }

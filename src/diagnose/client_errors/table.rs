@@ -7,7 +7,8 @@ use super::super::causes::{Cause, row};
 /// A client's error text and its meaning.
 pub(super) struct ClientError {
     /// Alternatives. Case, blanks, `_` and full-width characters are ignored. ` & ` joins parts that must
-    /// all occur, `#1` is a number that stands alone, and a `$` at the end means that no more words follow.
+    /// all occur, `#1` is a number that stands alone, `*` any name, and a `$` at the end means that no more words
+    /// follow.
     pub(super) when: &'static [&'static str],
     /// A headline in both languages, for the scripts, which a test generates.
     #[cfg_attr(not(test), expect(dead_code))]
@@ -115,7 +116,7 @@ pub(super) static TABLE: &[ClientError] = &[
         row("permission_denied",
         ["the account lacks this interface, or it is not in jsApiList", "账号没有该接口的权限，或接口不在 jsApiList 中"],
         ["Check 接口权限与额度 in the console (many are for verified accounts), and list it in jsApiList.", "请在微信开发者平台「接口权限与额度」中查看（许多接口仅对已认证的账号开放），并把接口加入 jsApiList。"])),
-    in_script(&["function not exist", "function does not exist", ":fail & not support", ":not support", ":fail & not implemented"],
+    in_script(&["function not exist", "function does not exist", ":fail & not support", ":not support", ":fail & not implemented", "没有此sdk", "不支持此sdk"],
         ["The client is too old", "客户端不支持"],
         row("function_not_exist",
         ["this client does not have the interface: it is too old, or not a phone", "当前客户端没有该接口：版本太旧，或不是手机端"],
@@ -125,11 +126,16 @@ pub(super) static TABLE: &[ClientError] = &[
         row("not_in_mini_program",
         ["this page is not in a mini program's web-view", "本页不在小程序的 web-view 中"],
         ["Open it by the mini program's web-view; ask wx.miniProgram.getEnv first.", "请通过小程序的 web-view 打开；调用前先用 wx.miniProgram.getEnv 判断。"])),
-    known(&["wx is not defined", "wx is undefined", "jweixin is not defined", "weixinjsbridge & not defined", "weixinjsbridge & undefined", "wx.config is not a function", "evaluating'wx.config", "reading'config'", "property'config'"],
+    known(&["wx is not defined", "wx is undefined", "jweixin is not defined", "weixinjsbridge & not defined", "weixinjsbridge & undefined", "can't find variable: wx$", "can't find variable: jweixin", "can't find variable: weixinjsbridge", "wx.config is not a function", "jweixin.config is not a function", "evaluating'wx.config", "evaluating'jweixin.config", "reading'config'", "property'config'"],
         ["Not in WeChat, or no JS-SDK", "不在微信中，或没有加载 JS-SDK"],
         row("not_in_wechat",
         ["the page does not run inside WeChat, or the SDK's script was not loaded", "页面不是在微信中打开的，或 JS-SDK 脚本没有加载"],
         ["Open it in WeChat, load jweixin before calling wx.config, and keep the AMD loader from taking it (then wx is undefined).", "请在微信中打开；先加载 jweixin 再调用 wx.config；注意 AMD 加载器会使全局 wx 不存在。"])),
+    known(&["wx.* is not a function", "jweixin.* is not a function", "is not a function (evaluating'wx."],
+        ["The SDK lacks a function", "SDK 中没有该函数"],
+        row("sdk_function_missing",
+        ["wx has no function of this name: the page loads an old jweixin, the name is misspelt, or wx is another script's object", "wx 中没有这个函数：页面加载的 jweixin 版本太旧、函数名拼写有误，或 wx 是其他脚本的对象"],
+        ["Load https://res.wx.qq.com/open/js/jweixin-1.6.0.js and check the spelling. WeCom's own interfaces are called with wx.invoke.", "请引入 https://res.wx.qq.com/open/js/jweixin-1.6.0.js，并检查拼写；企业微信自有的接口用 wx.invoke 调用。"])),
     known(&["invalid localid", "localid & missing", "localid & empty", "localid & not found"],
         ["The localId is not known", "localId 无效"],
         row("local_id_invalid",
