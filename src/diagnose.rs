@@ -135,7 +135,8 @@ fn client_findings(case: &Case) -> Vec<Finding> {
     let Some(error) = case.error.as_deref() else {
         return Vec::new();
     };
-    let mut client_findings = client_errors::explained(error, case.checked());
+    let mut client_findings =
+        client_errors::explained_in(error, case.checked(), case.is_in_wecom());
     if client_findings.is_empty() && case.signature.is_empty() {
         client_findings.extend(client_errors::unlisted_errcode(error));
     }

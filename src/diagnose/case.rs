@@ -49,6 +49,8 @@ pub struct Case {
     /// Whether the signature was computed here from the pasted string; then it proves nothing about that
     /// string's ticket.
     pub derived: bool,
+    /// Whether the pasted text shows that the page is one of WeCom.
+    pub is_wecom: bool,
     /// The client's error text.
     pub error: Option<String>,
     /// The `jsApiList` passed to `wx.config`, if known.
@@ -173,6 +175,16 @@ impl Case {
         } else {
             self.answered_for
         }
+    }
+
+    /// Returns whether the page is one of WeCom, as far as its IDs, the signature or a pasted text show.
+    pub(super) fn is_in_wecom(&self) -> bool {
+        let mut app_ids = [&self.app_id, &self.account_app_id].into_iter().flatten();
+        self.is_wecom
+            || app_ids.any(|app_id| app_id.trim().starts_with("ww"))
+            || self.agent_id.is_some()
+            || self.agent_answer.is_some()
+            || self.signed_for() == Target::AgentConfig
     }
 
     /// Returns the URL that has to be signed: the one that the client reports as checked, else the page's

@@ -10,22 +10,33 @@ use std::sync::LazyLock;
 
 use url::Url;
 
+use super::causes::Cause;
+use super::interface_names::WECOMS_OWN;
 use super::verdicts as v;
 use super::{Confidence, Finding, library_escaping};
 use crate::error::codes::{Advice, all, by_errmsg, explain};
 use crate::error::{CallAuth, System, Text};
-pub(super) use table::is_refusal_alone;
-use table::{ClientError, REFUSED, TABLE, is_symptom};
+use table::{ClientError, OF_WECOM, REFUSED, TABLE, is_symptom};
+pub(super) use table::{EXPLAINING, is_refusal_alone};
 
 /// Returns what the text points to, most specific first. `page` is the page's URL, if known.
 pub(super) fn explained(text: &str, page: &str) -> Vec<Finding> {
-    let words = ErrorText::read(text);
+    explained_in(text, page, false)
+}
+
+/// Like [`explained`]; `in_wecom` tells that the page is one of WeCom, which the text alone may not show.
+pub(super) fn explained_in(text: &str, page: &str, in_wecom: bool) -> Vec<Finding> {
+    let mut words = ErrorText::read(text);
+    if in_wecom {
+        words.systems = WECOM_FIRST;
+    }
+    let of_client = |row| of_client(row, text, page, words.systems == WECOM_FIRST);
     let found = words
         .errcode()
-        .or_else(|| words.row(&ROWS[0]).map(|row| of_client(row, text, page)))
+        .or_else(|| words.row(&ROWS[0]).map(of_client))
         .or_else(|| words.number())
         .or_else(|| words.sentence())
-        .or_else(|| words.row(&ROWS[1]).map(|row| of_client(row, text, page)));
+        .or_else(|| words.row(&ROWS[1]).map(of_client));
     found.into_iter().collect()
 }
 
@@ -77,7 +88,7 @@ pub(super) fn names_refused_config(text: &str) -> bool {
 /// checked.
 pub(super) fn refused_address(text: &str) -> Option<&str> {
     let row = ErrorText::read(text).row(&ROWS[0])?;
-    names_domain(row).then(|| address_in(text)).flatten()
+    names_domain(&row.cause).then(|| address_in(text)).flatten()
 }
 
 /// Returns the URL that a newer client reports as checked, `realAuthUrl`: a string or a list, in JSON or in
@@ -117,18 +128,20 @@ pub(super) fn checked_url(text: &str) -> Option<String> {
         .find(|value| host_of(value).is_some())
 }
 
-fn of_client(row: &ClientError, text: &str, page: &str) -> Finding {
-    let mut finding = Finding::new(Confidence::Likely, &row.cause);
+fn of_client(row: &ClientError, text: &str, page: &str, in_wecom: bool) -> Finding {
+    let of_wecom = row.in_wecom().filter(|_| in_wecom);
+    let cause = of_wecom.unwrap_or(&row.cause);
+    let mut finding = Finding::new(Confidence::Likely, cause);
     let host = || host_of(address_in(text).unwrap_or(page));
-    if let Some(host) = names_domain(row).then(host).flatten() {
-        let Text { en, zh } = &row.cause.cause;
+    if let Some(host) = names_domain(cause).then(host).flatten() {
+        let Text { en, zh } = &cause.cause;
         finding.cause = Text::owned(format!("{en}: {host}"), format!("{zh}：{host}"));
     }
     finding
 }
 
-fn names_domain(row: &ClientError) -> bool {
-    ["domain_not_bound", "trusted_domain_mismatch"].contains(&row.cause.code)
+fn names_domain(cause: &Cause) -> bool {
+    ["domain_not_bound", "trusted_domain_mismatch"].contains(&cause.code)
 }
 
 /// Returns the first URL in the text that is not a page of WeChat's documentation.
@@ -171,8 +184,9 @@ impl ErrorText {
     fn read(text: &str) -> Self {
         let folded = folded(text);
         let squashed = squashed(&folded);
-        let systems = if OF_WECOM.iter().any(|word| folded.contains(word)) {
-            [System::Qyapi, System::Weixin]
+        let mut of_wecom = OF_WECOM.iter().chain(&WECOMS_OWN);
+        let systems = if of_wecom.any(|word| folded.contains(word)) {
+            WECOM_FIRST
         } else {
             [System::Weixin, System::Qyapi]
         };
@@ -348,6 +362,8 @@ impl Part {
     }
 }
 
+const WECOM_FIRST: [System; 2] = [System::Qyapi, System::Weixin];
+
 const CHECKED_URL: [&str; 2] = ["realauthurl", "real_auth_url"];
 
 /// The maximum URL length of the signing endpoint, plus room for escapes.
@@ -374,30 +390,8 @@ static ROWS: LazyLock<[Vec<Row>; 2]> = LazyLock::new(|| {
     })
 });
 
-/// Hosts of documentation that WeChat's error texts link to.
-pub(super) const EXPLAINING: [&str; 5] = [
-    "open.work.weixin.qq.com",
-    "developer.work.weixin.qq.com",
-    "developers.weixin.qq.com",
-    "mp.weixin.qq.com",
-    "mmbizurl.cn",
-];
-
 /// Longer lines are code or data, not a person's description.
 const MAX_PROSE: usize = 200;
-
-const OF_WECOM: [&str; 10] = [
-    "work.weixin",
-    "qyapi",
-    "wecom",
-    "wxwork",
-    "企业微信",
-    "agentconfig",
-    "agentid",
-    "corpid",
-    "corpsecret",
-    "from ip:",
-];
 
 #[cfg(test)]
 mod tests {
@@ -435,7 +429,7 @@ mod tests {
             ("uploadImage:fail: something new", "call_failed"),
             ("something new", ""),
             ("Can't find variable: wxUser", ""),
-            ("e.success is not a function at https://res.wx.qq.com/a.js", ""),
+            ("e.done is not a function at https://wx.qq.com/a.js", ""),
         ] {
             assert_eq!(code(text), wanted, "{text}");
         }

@@ -3,13 +3,15 @@
 use super::Case;
 
 /// Returns whether `jsApiList` is known and lacks the rejected interface (`chooseImage:…`). Not if the
-/// client rejected the config itself, which needs no entry.
+/// client rejected the config itself, which needs no entry, or an interface of WeCom's own, whose entry is in
+/// the list of `wx.agentConfig`.
 pub(super) fn is_unlisted(case: &Case, error: &str) -> bool {
     let Some(list) = &case.js_api_list else {
         return false;
     };
     let names: Vec<&str> = refused_names(error).collect();
-    if names.iter().any(|name| is_among(&NEED_NO_ENTRY, name)) {
+    let needs_none = |name: &&str| is_among(&NEED_NO_ENTRY, name) || is_among(&WECOMS_OWN, name);
+    if names.iter().any(needs_none) {
         return false;
     }
     let is_listed = |name: &str| list.iter().any(|listed| listed == listed_as(name));
@@ -67,6 +69,28 @@ const NEED_NO_ENTRY: [&str; 4] = [
     "preVerifyJSAPI",
     "agentConfig",
     "invokeMiniProgramAPI",
+];
+
+/// WeCom's own interfaces, in lower case: `wx.agentConfig` permits them, not `wx.config`.
+pub(super) const WECOMS_OWN: [&str; 18] = [
+    "selectexternalcontact",
+    "getcurexternalcontact",
+    "getcurexternalchat",
+    "sharetoexternalcontact",
+    "sharetoexternalchat",
+    "sharetoexternalmoments",
+    "selectprivilegedcontact",
+    "selectenterprisecontact",
+    "selectcorpgroupcontact",
+    "openenterprisechat",
+    "openexistedchatwithmsg",
+    "createchatwithmsg",
+    "createcorpgroupchat",
+    "openthirdappservicechat",
+    "sendchatmessage",
+    "openuserprofile",
+    "navigatetoaddcustomer",
+    "getcontext",
 ];
 
 /// Names that clients use, and the ones that a page lists: what jweixin calls when the user shares, and its

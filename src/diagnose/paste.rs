@@ -8,7 +8,7 @@ mod signed_string;
 
 use serde_json::{Map, Value};
 
-use self::extract::{ERROR, errcode_in, js_api_list_in, json_in, values_in, word_of};
+use self::extract::{ERROR, errcode_in, is_of_wecom, js_api_list_in, json_in, values_in, word_of};
 
 use super::backend_answer::{Answer, is_same};
 use super::url_mistakes::NOTHING;
@@ -26,6 +26,8 @@ pub struct Paste {
     pub url: Option<String>,
     /// The URL that the client reports as checked: `realAuthUrl`.
     pub checked_url: Option<String>,
+    /// Whether the text holds a CorpID or `beta: true`, as only pages of WeCom do.
+    pub is_wecom: bool,
     /// The client's error text.
     pub error: Option<String>,
     /// The ticket inside a pasted string that was hashed.
@@ -83,6 +85,7 @@ impl Paste {
         paste.json(&jsons);
         paste.signed_string(text, &jsons);
         paste.js_api_list = js_api_list_in(text);
+        paste.is_wecom = is_of_wecom(text);
         let found = if paste.kinds.iter().all(|kind| *kind == PasteKind::Ticket) {
             values_in(text)
         } else {
@@ -254,6 +257,7 @@ impl Case {
         }
         self.checked_url = self.checked_url.or(paste.checked_url);
         self = self.client_error(paste.error);
+        self.is_wecom |= paste.is_wecom;
         self.derived |= paste.derived && self.signature.is_empty();
         self.js_api_list = self.js_api_list.or(paste.js_api_list);
         let mut case = self.answer(paste.answer);

@@ -105,6 +105,70 @@ fn a_permission_that_wecom_refused_points_to_wecoms_console() {
 }
 
 #[test]
+fn errors_on_a_page_of_wecom_point_to_wecom() {
+    let is_of_wecom = |text: &str, code: &str, words: &str| {
+        let found = diagnose(&Case::default().paste(Paste::read(text))).remove(0);
+        assert_eq!(found.code, code, "{text}");
+        assert!(found.fix.zh.contains(words), "{text}: {}", found.fix.zh);
+    };
+    let domain = ("trusted_domain_mismatch", "网页授权及JS-SDK");
+    let permission = ("permission_denied", "企业微信管理后台");
+    let early = ("offline_verifying", "wx.agentConfig 的 success 回调");
+    let lacking = ("function_not_exist", "升级企业微信");
+    for page in [
+        r#"{"appId":"ww0123456789abcdef"}"#,
+        r#"{"beta":true,"appId":"wx0123456789abcdef"}"#,
+        "wx.config({ beta: true, appId: appId })",
+        "wx.config({beta:!0,appId:t.appId})",
+    ] {
+        for (text, (code, words)) in [
+            ("config:invalid url domain", domain),
+            ("chooseImage:permission denied", permission),
+            ("63004", permission),
+            (
+                "chooseImage:the permission value is offline verifying",
+                early,
+            ),
+            ("scanQRCode:fail_function_not_exist", lacking),
+        ] {
+            // A number counts only if it stands alone.
+            if text != "63004" {
+                is_of_wecom(&format!("{text}\n{page}"), code, words);
+            }
+            let case = Case {
+                error: Some(text.into()),
+                ..Case::default()
+            };
+            let found = &diagnose(&case.paste(Paste::read(page)))[0];
+            assert_eq!(found.code, code, "{text} {page}");
+        }
+    }
+    for (text, (code, words)) in [
+        ("agentConfig:invalid url domain", domain),
+        ("selectExternalContact:permission denied", permission),
+        ("sendChatMessage:fail_no permission", permission),
+        ("shareToExternalContact:fail no permission", permission),
+        ("openUserProfile:permission denied", permission),
+        (
+            "getCurExternalContact:the permission value is offline verifying",
+            early,
+        ),
+        ("agentConfig:fail_function_not_exist", lacking),
+        ("getCurExternalContact:function not exist", lacking),
+        // The list of wx.config does not concern WeCom's own interfaces.
+        (
+            "selectExternalContact:permission denied\nwx.config({ jsApiList: ['chooseImage'] })",
+            permission,
+        ),
+    ] {
+        is_of_wecom(text, code, words);
+    }
+    // The phone's own permission is the same in both clients.
+    let phone = "getLocation:fail system permission denied\nwx.config({ beta: true })";
+    is_of_wecom(phone, "phone_permission", "微信");
+}
+
+#[test]
 fn case_blanks_width_and_punctuation_are_ignored() {
     for (text, code) in [
         ("config:fail", "config_field_missing"),

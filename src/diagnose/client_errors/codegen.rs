@@ -74,7 +74,8 @@ fn between(held: &str, marks: [&str; 2], part: &str) -> String {
     format!("{before}{}{part}{}{after}", marks[0], marks[1])
 }
 
-/// Returns one row per error: the first text of a client, cause and fix.
+/// Returns one row per error, and one for its meaning in WeCom if that differs: the first text of a client,
+/// cause and fix.
 fn for_document(english: bool) -> String {
     let choose = |text: &Text| {
         if english {
@@ -88,6 +89,11 @@ fn for_document(english: bool) -> String {
     } else {
         "| `errMsg` 包含 | 原因 | 处理办法 |\n|---|---|---|\n"
     });
+    let (stop, note) = if english {
+        (".", " in WeCom")
+    } else {
+        ("。", "（企业微信）")
+    };
     for Row { error, .. } in &ROWS[0] {
         let says = error.when.iter().find(|says| says.is_ascii());
         let says = says
@@ -95,16 +101,19 @@ fn for_document(english: bool) -> String {
             .trim_end_matches('$')
             .replace('*', "…")
             .replace(" & ", "` … `");
-        let cause = choose(&error.cause.cause);
-        // A Chinese sentence that begins in Latin letters begins with a name.
-        let (first, rest) = cause.split_at(usize::from(english));
-        let stop = if english { "." } else { "。" };
-        let _ = writeln!(
-            table,
-            "| `{says}` | {}{rest}{stop} | {} |",
-            first.to_uppercase(),
-            choose(&error.cause.fix)
-        );
+        let in_wecom = error.in_wecom().filter(|cause| **cause != error.cause);
+        let in_wecom = in_wecom.map(|cause| (cause, note));
+        for (cause, note) in [(&error.cause, "")].into_iter().chain(in_wecom) {
+            let text = choose(&cause.cause);
+            // A Chinese sentence that begins in Latin letters begins with a name.
+            let (first, rest) = text.split_at(usize::from(english));
+            let _ = writeln!(
+                table,
+                "| `{says}`{note} | {}{rest}{stop} | {} |",
+                first.to_uppercase(),
+                choose(&cause.fix)
+            );
+        }
     }
     table
 }

@@ -19,6 +19,14 @@ pub(super) struct ClientError {
     pub(super) in_script: bool,
 }
 
+impl ClientError {
+    /// Returns what the error means in WeCom, if that differs.
+    pub(super) fn in_wecom(&self) -> Option<&'static Cause> {
+        let row = IN_WECOM.iter().find(|(code, _)| *code == self.cause.code);
+        row.map(|(_, cause)| cause)
+    }
+}
+
 const fn known(when: &'static [&'static str], title: [&'static str; 2], cause: Cause) -> ClientError {
     ClientError { when, title, cause, in_script: false }
 }
@@ -32,13 +40,34 @@ const PAYMENT: Cause = row("payment_parameters",
     ["WeChat Pay does not accept these parameters; that is not wx.config's signature", "微信支付不接受这些参数；这与 wx.config 的签名无关"],
     ["Check package (prepay_id=…), paySign and signType against the payment's own documents, and the payment directory (支付授权目录) in the merchant console.", "请按支付文档核对 package（prepay_id=…）、paySign 和 signType，并检查商户平台的支付授权目录。"]);
 
+/// The meaning of a refused domain in WeCom.
+const TRUSTED_DOMAIN: Cause = row("trusted_domain_mismatch",
+    ["the page's host is not a trusted domain of the WeCom app", "页面域名不是企业微信应用的可信域名"],
+    ["Add exactly this host in the app's settings (网页授权及JS-SDK) and verify it.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名，并完成归属校验。"]);
+
+/// The meaning of a missing permission in WeCom.
+const APP_PERMISSION: Cause = row("permission_denied",
+    ["the WeCom app lacks this interface, or it is not in jsApiList", "企业微信应用没有该接口的权限，或接口不在 jsApiList 中"],
+    ["Grant it to the app (WeCom admin console → Apps → the app) or use an app that has it, and list it in the jsApiList of wx.agentConfig.", "请为该应用开通权限（企业微信管理后台 → 应用管理 → 该应用），或改用有权限的应用，并把接口加入 wx.agentConfig 的 jsApiList。"]);
+
+/// What a row means in WeCom, by the row's code.
+pub(super) static IN_WECOM: &[(&str, Cause)] = &[
+    ("domain_not_bound", TRUSTED_DOMAIN),
+    ("permission_denied", APP_PERMISSION),
+    ("offline_verifying",
+        row("offline_verifying",
+        ["the interface was called before its config had passed (WeCom's own interfaces need wx.agentConfig as well as wx.config), or it is not in jsApiList", "config 尚未通过就调用了接口（企业微信自有的接口除 wx.config 外还须通过 wx.agentConfig），或接口不在 jsApiList 中"],
+        ["Call WeCom's own interfaces in the success callback of wx.agentConfig and list them in its jsApiList; call the others inside wx.ready and list them in that of wx.config.", "企业微信自有的接口请在 wx.agentConfig 的 success 回调中调用，并写进它的 jsApiList；其他接口在 wx.ready 中调用，写进 wx.config 的 jsApiList。"])),
+    ("function_not_exist",
+        row("function_not_exist",
+        ["this client does not have the interface: it is not WeCom, or WeCom is too old", "当前客户端没有该接口：不是企业微信，或企业微信版本太旧"],
+        ["Open the page in WeCom, not in WeChat, or update WeCom; ask checkJsApi before you call it, and check the spelling.", "请在企业微信（不是微信）中打开页面，或升级企业微信；调用前先用 checkJsApi 判断，并检查拼写。"])),
+];
+
 /// The known errors. The first row that matches counts.
 pub(super) static TABLE: &[ClientError] = &[
     in_script(&["not match any reliable domain", "reliable domain", "#80001"],
-        ["The domain is not trusted", "域名不是可信域名"],
-        row("trusted_domain_mismatch",
-        ["the page's host is not a trusted domain of the WeCom app", "页面域名不是企业微信应用的可信域名"],
-        ["Add exactly this host in the app's settings (网页授权及JS-SDK) and verify it.", "请在应用的「网页授权及JS-SDK」中添加完全相同的域名，并完成归属校验。"])),
+        ["The domain is not trusted", "域名不是可信域名"], TRUSTED_DOMAIN),
     in_script(&["invalid url domain", "invalid domain", "url domain & invalid", "域名不合法", "不合法的域名", "域名未绑定", "#40048"],
         ["The domain is not bound", "域名未绑定"],
         row("domain_not_bound",
@@ -107,10 +136,7 @@ pub(super) static TABLE: &[ClientError] = &[
         ["the phone, or its user, does not allow WeChat to do this", "手机系统或用户没有授予微信该权限"],
         ["Allow it in the phone's settings, under WeChat.", "请在手机「设置」中为微信开启相应权限。"])),
     known(&["agentconfig: & permission denied", "agentconfig: & no permission", "devtool/query & permission denied", "devtool/query & no permission"],
-        ["No permission", "没有权限"],
-        row("permission_denied",
-        ["the WeCom app lacks this interface, or it is not in jsApiList", "企业微信应用没有该接口的权限，或接口不在 jsApiList 中"],
-        ["Grant it to the app (WeCom admin console → Apps → the app) or use an app that has it, and list it in the jsApiList of wx.agentConfig.", "请为该应用开通权限（企业微信管理后台 → 应用管理 → 该应用），或改用有权限的应用，并把接口加入 wx.agentConfig 的 jsApiList。"])),
+        ["No permission", "没有权限"], APP_PERMISSION),
     in_script(&["permission denied", "permission deny", "access denied", "no permission", "no authroize", "#63004"],
         ["No permission", "没有权限"],
         row("permission_denied",
@@ -188,3 +214,27 @@ pub(super) const fn is_symptom(code: &str) -> bool {
 pub(in crate::diagnose) const fn is_refusal_alone(code: &str) -> bool {
     matches!(code.as_bytes(), b"invalid_signature" | b"agent_config_signature")
 }
+
+/// What only texts about WeCom contain, besides the names of its own interfaces.
+pub(super) const OF_WECOM: [&str; 11] = [
+    "work.weixin",
+    "qyapi",
+    "wecom",
+    "wxwork",
+    "企业微信",
+    "agentconfig",
+    "agentid",
+    "corpid",
+    "corpsecret",
+    "from ip:",
+    "wx.qy.",
+];
+
+/// Hosts of documentation that WeChat's error texts link to.
+pub(in crate::diagnose) const EXPLAINING: [&str; 5] = [
+    "open.work.weixin.qq.com",
+    "developer.work.weixin.qq.com",
+    "developers.weixin.qq.com",
+    "mp.weixin.qq.com",
+    "mmbizurl.cn",
+];
