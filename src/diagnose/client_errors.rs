@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod codegen;
+mod problem;
 #[rustfmt::skip] // one row, one paragraph
 mod table;
 
@@ -16,6 +17,7 @@ use super::verdicts as v;
 use super::{Confidence, Finding, library_escaping};
 use crate::error::codes::{Advice, all, by_errmsg, explain};
 use crate::error::{CallAuth, System, Text};
+pub(super) use problem::TYPE as PROBLEM_TYPE;
 use table::{ClientError, OF_WECOM, REFUSED, TABLE, is_symptom};
 pub(super) use table::{EXPLAINING, is_refusal_alone};
 
@@ -31,8 +33,8 @@ pub(super) fn explained_in(text: &str, page: &str, in_wecom: bool) -> Vec<Findin
         words.systems = WECOM_FIRST;
     }
     let of_client = |row| of_client(row, text, page, words.systems == WECOM_FIRST);
-    let found = words
-        .errcode()
+    let found = problem::explained(text)
+        .or_else(|| words.errcode())
         .or_else(|| words.row(&ROWS[0]).map(of_client))
         .or_else(|| words.number())
         .or_else(|| words.sentence())
@@ -56,7 +58,7 @@ pub(super) fn has_words(text: &str) -> bool {
     let is_prose = |line: &str| {
         line.len() < MAX_PROSE && !line.contains(['{', '}', '(', ')', ';', '=', '*', '/'])
     };
-    ROWS[0].iter().any(|row| {
+    let has_row = |row: &Row| {
         let is_there = |words: &ErrorText| {
             row.when
                 .iter()
@@ -68,7 +70,8 @@ pub(super) fn has_words(text: &str) -> bool {
         } else {
             is_there(&words)
         }
-    })
+    };
+    problem::explained(text).is_some() || ROWS[0].iter().any(has_row)
 }
 
 /// Returns whether the text contains a result of `wx.config`, known or not.

@@ -8,7 +8,9 @@ mod signed_string;
 
 use serde_json::{Map, Value};
 
-use self::extract::{ERROR, errcode_in, is_of_wecom, js_api_list_in, json_in, values_in, word_of};
+use self::extract::{
+    ERROR, errcode_in, is_of_wecom, js_api_list_in, json_in, problem_in, values_in, word_of,
+};
 
 use super::backend_answer::{Answer, is_same};
 use super::url_mistakes::NOTHING;
@@ -116,7 +118,8 @@ impl Paste {
                 self.given_ticket.get_or_insert(ticket);
                 self.note(PasteKind::Ticket);
             }
-            let error = errcode_in(json)
+            let error = problem_in(json)
+                .or_else(|| errcode_in(json))
                 .or_else(|| word_of(json, &ERROR))
                 .filter(|words| is_said_by_wechat(words));
             self.error = self.error.take().or(error);

@@ -169,6 +169,72 @@ fn errors_on_a_page_of_wecom_point_to_wecom() {
 }
 
 #[test]
+fn a_problem_of_the_signing_endpoint_is_explained_in_its_own_words() {
+    let problem = r#"{"type":"urn:wx-jssdk:error:page_not_allowed","title":"x","status":403,"detail":"account \"main\" does not sign pages on \"h.cn\"","code":"page_not_allowed","hint":{"en":"Bind it.","zh":"请绑定。"}}"#;
+    for text in [
+        problem.to_owned(),
+        format!("HTTP/1.1 403 Forbidden\n\n{problem}"),
+        format!(r#"{{"status":403,"problem":{problem}}}"#),
+        problem.replace(r#""status":403"#, r#""status":502,"errcode":40164"#),
+    ] {
+        let found = diagnose(&Case::default().paste(Paste::read(&text))).remove(0);
+        assert_eq!(found.code, "page_not_allowed", "{text}");
+        assert_eq!(
+            found.cause.en,
+            r#"account "main" does not sign pages on "h.cn""#
+        );
+        assert_eq!((&*found.fix.en, &*found.fix.zh), ("Bind it.", "请绑定。"));
+    }
+    is_found(problem, "page_not_allowed");
+    let quoted = serde_json::to_string(problem).unwrap();
+    for text in [
+        "WxJssdkError: page_not_allowed: The page is outside the account's JS safe domains. (HTTP 403)",
+        "page_not_allowed: 本页不在 JS接口安全域名内。 (HTTP 403)",
+        "page_not_allowed",
+        quoted.as_str(),
+    ] {
+        is_found(text, "page_not_allowed");
+        let Finding { cause, fix, .. } = findings_on(text).remove(0);
+        assert!(cause.en.ends_with("JS safe domains"), "{cause:?}");
+        assert!(fix.en.ends_with('.') && fix.zh.ends_with('。'), "{fix:?}");
+        assert!(!fix.to_string().contains(['`', '*']), "{fix:?}");
+    }
+}
+
+#[test]
+fn the_client_scripts_own_messages_are_explained() {
+    for (text, code) in [
+        ("no_bridge: The user agent claims WeChat.", "no_bridge"),
+        (
+            "Uncaught (in promise) WxJssdkError: sdk_not_loaded: jweixin could not be loaded from res.wx.qq.com or res2.wx.qq.com.",
+            "sdk_not_loaded",
+        ),
+        (
+            "WxJssdkError: endpoint_unreachable: The signing endpoint returned no signature. (HTTP 502: <html>)",
+            "endpoint_unreachable",
+        ),
+        (
+            "WxJssdkError: timeout: The client did not answer. (preVerifyJSAPI)",
+            "timeout",
+        ),
+        (
+            "timeout: 客户端没有响应。 (preVerifyJSAPI) 请重新加载页面或升级客户端。",
+            "timeout",
+        ),
+        (
+            "WxJssdkError: not_in_wechat: The page is not open in WeChat.",
+            "not_in_wechat",
+        ),
+        (
+            "WxJssdkError: url_double_encoded: the page's URL was encoded twice (HTTP 400)",
+            "url_double_encoded",
+        ),
+    ] {
+        is_found(text, code);
+    }
+}
+
+#[test]
 fn case_blanks_width_and_punctuation_are_ignored() {
     for (text, code) in [
         ("config:fail", "config_field_missing"),

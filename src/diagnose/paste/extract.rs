@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::diagnose::backend_answer::{SIGNATURE, URL, is_one_of, is_same};
+use crate::diagnose::client_errors::PROBLEM_TYPE;
 use crate::diagnose::ticket_input;
 
 /// Returns the names in `jsApiList: […]`, in JSON or in source; `None` if it is missing or contains anything
@@ -65,6 +66,21 @@ pub(super) fn json_in(text: &str) -> Vec<Value> {
         }
     }
     found
+}
+
+/// Returns this server's problem document at any depth, as JSON.
+pub(super) fn problem_in(json: &Value) -> Option<String> {
+    match json {
+        Value::Object(fields) => {
+            let kind = fields.get("type").and_then(Value::as_str);
+            if kind.is_some_and(|kind| kind.starts_with(PROBLEM_TYPE)) {
+                return Some(json.to_string());
+            }
+            fields.values().find_map(problem_in)
+        }
+        Value::Array(items) => items.iter().find_map(problem_in),
+        _ => None,
+    }
 }
 
 /// Finds an errcode of WeChat's servers at any depth.
