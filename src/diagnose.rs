@@ -127,6 +127,10 @@ fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
         };
         findings.push(Finding::new(Confidence::Possible, lacking));
     }
+    let with_evidence = findings.iter_mut().filter(|it| it.evidence.is_some());
+    for finding in with_evidence {
+        finding.signature = Some(case.signature.clone());
+    }
     findings
 }
 

@@ -31,6 +31,8 @@ pub struct Finding {
     pub fix: Text,
     /// The string that was hashed, with the ticket redacted.
     pub evidence: Option<String>,
+    /// The signature that the page got for that string: of an answer with both configs, the one that is meant.
+    pub signature: Option<String>,
     /// The string that should have been hashed, if different, with the ticket redacted.
     pub expected: Option<String>,
 }
@@ -55,6 +57,7 @@ impl Finding {
             cause: cause.cause.clone(),
             fix: cause.fix.clone(),
             evidence: None,
+            signature: None,
             expected: None,
         }
     }

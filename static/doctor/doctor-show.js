@@ -115,11 +115,13 @@ function tokens(text) {
   return text.match(/%[0-9A-Fa-f]{2}|\[[^\]]*\]|[A-Za-z0-9_]+|[^]/gu) || [];
 }
 
-/** Replaces whitespace that differs with visible signs. */
+/** Replaces whitespace that differs with visible signs, but not in a masked ticket. */
 function visible(text, differs) {
   if (!differs) return text;
-  return text.replace(/\r/g, "␍").replace(/\n/g, "␊").replace(/\t/g, "␉").replace(/\u{feff}/gu, "[BOM]").replace(/[ \u{a0}]/gu, "␣");
+  return text.replace(/\[[^\]]*ticket[^\]]*\]|[\r\n\t\u{feff} \u{a0}]/gu, (found) => SIGNS[found] || found);
 }
+
+const SIGNS = { "\r": "␍", "\n": "␊", "\t": "␉", "\u{feff}": "[BOM]", " ": "␣", "\u{a0}": "␣" };
 
 // Line breaks go before these parameters.
 const PARAMETERS = /(?=&(?:noncestr|nonce_?str|timestamp|time_?stamp|url)=)/i;

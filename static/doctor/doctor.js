@@ -118,7 +118,7 @@ function show(answer) {
   else showConfidence(...SURE[first.confidence]());
   at("fix-part").hidden = right;
   at("fix").textContent = chinese ? first.fix.zh : first.fix.en;
-  showEvidence(first, answer.read);
+  showEvidence(first);
   const isRight = answer.findings.some((finding) => finding.code === "signature_is_right");
   // The first finding is another cause, but the signature is right: say so.
   at("right").hidden = right || !isRight;
@@ -186,7 +186,7 @@ const KINDS = {
   ticket: () => t("a ticket", "ticket"),
 };
 
-function showEvidence({ evidence, expected, code }, { signature }) {
+function showEvidence({ evidence, signature, expected, code }) {
   if (!evidence && !expected) return;
   const both = evidence && expected && evidence !== expected;
   at("evidence").hidden = false;

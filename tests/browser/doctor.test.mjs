@@ -207,6 +207,21 @@ describe("the answer", () => {
       assert.equal(await page.locator("#agentTicket").isVisible(), false);
     }));
 
+  test("a mistake in wx.agentConfig is shown with that config's signature", () =>
+    atDoctor({}, async (page) => {
+      const values = { timestamp: TIME, nonceStr: NONCE };
+      const config = { ...values, appId: "wwforeign", signature: sign(PAGE) };
+      const agentConfig = { ...values, corpid: "wwforeign", agentid: "1000002" };
+      const both = (signature) => JSON.stringify({ config, agentConfig: { ...agentConfig, signature } });
+      await diagnosed(page, { paste: both(sign(PAGE)), url: PAGE, ticket: TICKET });
+      await page.locator("#agentTicket").fill("TheAgentTicketOfThisApp_0123456789");
+      assert.equal(await diagnosed(page), "jsapi_ticket_for_agent");
+      assert.ok((await page.locator(".diff .plus mark").allInnerTexts()).includes("[agent_config ticket]"));
+      const http = sign(PAGE.replace("https", "http"), "TheAgentTicketOfThisApp_0123456789");
+      assert.equal(await diagnosed(page, { paste: both(http), url: PAGE, ticket: TICKET }), "scheme_swapped");
+      assert.ok((await page.locator("#signed-as").innerText()).includes(http.slice(0, 8)));
+    }));
+
   test("values read from one text are not kept for the next", () =>
     atDoctor({}, async (page) => {
       await diagnosed(page, { paste: `config:invalid signature\n${PAGE}\n${json(sign(PAGE))}` });

@@ -329,6 +329,7 @@ fn of_an_answer_with_both_configs_the_one_in_question_is_judged() {
     let findings = findings_on(&text, &OF_CORP);
     assert_eq!(codes(&findings), ["scheme_swapped"]);
     assert!(findings[0].cause.en.starts_with("in wx.agentConfig: "));
+    assert_eq!(findings[0].signature.as_ref(), Some(&signature));
     let chosen = Case {
         url: URL.into(),
         target: Target::AgentConfig,
