@@ -125,13 +125,25 @@ fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
             false if case.signature.is_empty() && findings.is_empty() => &verdicts::NOTHING_GIVEN,
             false => &verdicts::VALUES_NEEDED,
         };
-        findings.push(Finding::new(Confidence::Possible, lacking));
+        findings.push(verdict_without(case, lacking));
     }
     let with_evidence = findings.iter_mut().filter(|it| it.evidence.is_some());
     for finding in with_evidence {
         finding.signature = Some(case.signature.clone());
     }
     findings
+}
+
+/// Returns the verdict that something is missing. Instead of a ticket, an error text may help, unless it is given.
+fn verdict_without(case: &Case, verdict: &Cause) -> Finding {
+    let mut finding = Finding::new(Confidence::Possible, verdict);
+    let mut of_ticket = [&verdicts::TICKET_NEEDED, &verdicts::AGENT_TICKET_NEEDED].into_iter();
+    if case.error.is_none() && of_ticket.any(|needed| needed.code == verdict.code) {
+        let Text { en, zh } = &finding.fix;
+        let [or_en, or_zh] = verdicts::OR_ERROR;
+        finding.fix = Text::owned(format!("{en}{or_en}"), format!("{zh}{or_zh}"));
+    }
+    finding
 }
 
 /// Explains the client's error text, refined by what is known about the page.
@@ -200,7 +212,7 @@ fn judged(
         };
         findings.push(Finding {
             expected: Some(expected),
-            ..Finding::new(Confidence::Possible, verdict)
+            ..verdict_without(case, verdict)
         });
         return;
     };

@@ -22,10 +22,12 @@ pub(super) static NOTHING_FITS: Cause = row("no_known_mistake_fits",
     ["Check that nonce, timestamp and signature come from one answer, and that the ticket is the one used for signing (wx.agentConfig: the app's agent_config ticket); try the previous ticket and other accounts' tickets. A cached page or answer may belong to another signature: load both again. Then compare with the command wx-jssdk sign.", "请确认随机串、时间戳和签名来自同一次返回，且提供的 ticket 就是签名时的那个（wx.agentConfig 用应用的 agent_config ticket；也可提供上一个 ticket 和其他账号的 ticket），缓存的页面或返回可能来自另一次签名，请重新获取两者；再用命令 wx-jssdk sign 对比。"]);
 pub(super) static TICKET_NEEDED: Cause = row("ticket_needed",
     ["the signature cannot be verified without the ticket", "没有 ticket 无法验算签名"],
-    ["Add the jsapi_ticket, so that the mistake can be computed, or the client's error message.", "请再提供 jsapi_ticket，即可算出原因；或提供客户端的报错文字。"]);
+    ["Add the jsapi_ticket, so that the mistake can be computed.", "请再提供 jsapi_ticket，即可算出原因。"]);
 pub(super) static AGENT_TICKET_NEEDED: Cause = row("agent_ticket_needed",
     ["the signature of wx.agentConfig cannot be verified without the app's agent_config ticket", "没有应用的 agent_config ticket 无法验算 wx.agentConfig 的签名"],
-    ["Add the app's agent_config ticket (ticket/get?type=agent_config; --agent-ticket of the command), not the corp's jsapi_ticket. With both tickets, the doctor can prove which one signed. Or add the client's error message.", "请提供该应用的 agent_config ticket（ticket/get?type=agent_config；命令行用 --agent-ticket），而不是企业的 jsapi_ticket；两个都提供，即可确认签名用的是哪一个。也可提供客户端的报错文字。"]);
+    ["Add the app's agent_config ticket (ticket/get?type=agent_config; --agent-ticket of the command), not the corp's jsapi_ticket. With both tickets, the doctor can prove which one signed.", "请提供该应用的 agent_config ticket（ticket/get?type=agent_config；命令行用 --agent-ticket），而不是企业的 jsapi_ticket；两个都提供，即可确认签名用的是哪一个。"]);
+/// What else helps where a ticket is needed, unless it was given.
+pub(super) const OR_ERROR: [&str; 2] = [" Or add the client's error message.", "也可提供客户端的报错文字。"];
 pub(super) static TICKET_KIND: Cause = row("ticket_kind_unknown",
     ["the signature is correct if the given ticket is the app's agent_config ticket, and wrong if it is the corp's jsapi_ticket; the value does not show which it is", "若所给的是该应用的 agent_config ticket，则签名正确；若是企业的 jsapi_ticket，则签名错误。从 ticket 本身无法判断是哪一种"],
     ["Check which API returned the ticket: wx.agentConfig needs ticket/get?type=agent_config with the app's own access token; get_jsapi_ticket is for wx.config. Then give it as the agent_config ticket (--agent-ticket of the command, tickets.agent of the API).", "请确认 ticket 来自哪个接口：wx.agentConfig 要用该应用的 access_token 调用 ticket/get?type=agent_config；get_jsapi_ticket 只用于 wx.config。确认后请作为 agent_config ticket 提供（命令行 --agent-ticket，API tickets.agent）。"]);

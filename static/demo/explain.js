@@ -50,9 +50,13 @@ function explainAnswer({ errMsg, answer = {} }, signed) {
 
 /** Adds the capital letter and the full stop that causes in a table lack. */
 export function sentence([en, zh]) {
-  const [text, stop] = t([en[0].toUpperCase() + en.slice(1), "."], [zh, "。"]);
+  const start = NAME.test(en) ? en[0] : en[0].toUpperCase();
+  const [text, stop] = t([start + en.slice(1), "."], [zh, "。"]);
   return /[.。]$/.test(text) ? text : text + stop;
 }
+
+/** A first word that is an AppID, a domain, a function or a scheme: it gets no capital letter. */
+const NAME = /^(?:\S*[\d.]|https? )/;
 
 /** Compares the signed URL with those that a client may check. */
 function compare(signed) {

@@ -145,10 +145,15 @@ const SURE = {
 };
 const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_kind_unknown", "ticket_needed", "agent_ticket_needed", "values_needed", "address_incomplete", "nothing_given"];
 
-/** The server's causes start in lower case and have no full stop. */
+/** Adds the capital letter, except to a name, and the full stop that the server's causes lack. */
 function sentence(text) {
-  return chinese ? text : text[0].toUpperCase() + text.slice(1) + (/[.!?…)]$/.test(text) ? "" : ".");
+  if (chinese) return text;
+  const start = NAME.test(text) ? text[0] : text[0].toUpperCase();
+  return start + text.slice(1) + (/[.!?…)]$/.test(text) ? "" : ".");
 }
+
+/** A first word that is an AppID, a domain, a function or a scheme. */
+const NAME = /^(?:\S*[\d.]|https? )/;
 
 function showRead({ read, findings }) {
   const named = read.kinds.map((kind) => KINDS[kind]()).join(t(", ", "、"));

@@ -255,6 +255,7 @@ describe("the answer", () => {
       const config = await (await fetch(`${service.url}/jssdk/config?url=${encodeURIComponent("https://demo.example.com/p")}`)).json();
       const code = await diagnosed(page, { paste: JSON.stringify(config), url: "http://demo.example.com/p" });
       assert.equal(code, "scheme_swapped");
+      assert.match(await page.locator("#result-title").innerText(), /^https? /);
       assert.match(await page.locator("#basis").innerText(), new RegExp(config.appId));
       const ticket = await jsapiTicket(service, config.appId);
       assert.ok(!(await page.content()).includes(ticket));

@@ -577,9 +577,14 @@ fn the_ticket_is_not_requested_if_it_cannot_help() {
         assert_eq!(with[0].code, "no_known_mistake_fits", "{error}");
         assert_eq!(with.len(), 1, "{error}");
         assert!(with[0].fix.en.contains("cache") && with[0].fix.zh.contains("缓存"));
-        let without = unsolved(error, &[]);
-        assert_eq!(without.last().unwrap().code, needed, "{error}");
+        let without = unsolved(error, &[]).pop().unwrap();
+        assert_eq!(without.code, needed, "{error}");
+        assert!(!without.fix.en.contains("error message"), "{error}");
+        assert!(!without.fix.zh.contains("报错"), "{error}");
     }
+    let unexplained = diagnose(&Case::new(URL, NONCE, TIME, sha1("something else"))).remove(0);
+    assert!(unexplained.fix.en.ends_with("the client's error message."));
+    assert!(unexplained.fix.zh.ends_with("报错文字。"));
     let refused = unsolved("config:invalid signature", &[]);
     assert_eq!(refused[0].code, "invalid_signature");
     for word in ["cache", "POST"] {
