@@ -31,7 +31,7 @@ pub struct Finding {
     pub fix: Text,
     /// The string that was hashed, with the ticket redacted.
     pub evidence: Option<String>,
-    /// The signature that the page got for that string: of an answer with both configs, the one that is meant.
+    /// The signature to which the evidence belongs: an answer with both configs has two.
     pub signature: Option<String>,
     /// The string that should have been hashed, if different, with the ticket redacted.
     pub expected: Option<String>,

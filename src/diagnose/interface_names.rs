@@ -10,8 +10,8 @@ pub(super) fn is_unlisted(case: &Case, error: &str) -> bool {
         return false;
     };
     let names: Vec<&str> = refused_names(error).collect();
-    let needs_none = |name: &&str| is_among(&NEED_NO_ENTRY, name) || is_among(&WECOMS_OWN, name);
-    if names.iter().any(needs_none) {
+    let is_exempt = |name: &&str| is_among(&NEED_NO_ENTRY, name) || is_among(&WECOMS_OWN, name);
+    if names.iter().any(is_exempt) {
         return false;
     }
     let is_listed = |name: &str| list.iter().any(|listed| listed == listed_as(name));

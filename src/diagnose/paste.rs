@@ -221,10 +221,12 @@ impl Paste {
         if known || (self.error.is_none() && client_errors::is_about_config(text)) {
             // Prefer a single line that explains as much as the whole text, or that names the refused call:
             // source and answers beside it may name both calls.
-            let all = client_errors::explained(text, "");
+            // Both are read in one way, since only a part of the text may name WeCom.
+            let explained = |text: &str| client_errors::explained_in(text, "", true);
+            let all = explained(text);
             let lines = || text.lines().map(str::trim);
             let line = lines()
-                .find(|line| !all.is_empty() && client_errors::explained(line, "") == all)
+                .find(|line| !all.is_empty() && explained(line) == all)
                 .or_else(|| lines().find(|line| client_errors::names_refused_config(line)))
                 .unwrap_or(text);
             self.error = Some(line.chars().take(MAX_ERROR).collect());

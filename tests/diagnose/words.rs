@@ -163,6 +163,13 @@ fn errors_on_a_page_of_wecom_point_to_wecom() {
     ] {
         is_of_wecom(text, code, words);
     }
+    // The line is found, although only the answer beside it names WeCom.
+    let beside =
+        "chooseImage:permission denied\n{\"agentConfig\":{\"corpid\":\"ww1\",\"agentid\":\"2\"}}";
+    assert_eq!(
+        Paste::read(beside).error.as_deref(),
+        Some("chooseImage:permission denied")
+    );
     // The phone's own permission is the same in both clients.
     let phone = "getLocation:fail system permission denied\nwx.config({ beta: true })";
     is_of_wecom(phone, "phone_permission", "微信");

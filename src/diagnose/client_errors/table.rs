@@ -51,7 +51,7 @@ const APP_PERMISSION: Cause = row("permission_denied",
     ["Grant it to the app (WeCom admin console → Apps → the app) or use an app that has it, and list it in the jsApiList of wx.agentConfig.", "请为该应用开通权限（企业微信管理后台 → 应用管理 → 该应用），或改用有权限的应用，并把接口加入 wx.agentConfig 的 jsApiList。"]);
 
 /// What a row means in WeCom, by the row's code.
-pub(super) static IN_WECOM: &[(&str, Cause)] = &[
+static IN_WECOM: &[(&str, Cause)] = &[
     ("domain_not_bound", TRUSTED_DOMAIN),
     ("permission_denied", APP_PERMISSION),
     ("offline_verifying",
