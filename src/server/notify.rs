@@ -143,6 +143,7 @@ impl Notifier {
                 subject: path,
                 cause: cause.clone(),
                 severity: Severity::Failing,
+                signs_pages: false,
                 served_for: None,
                 detail: Detail {
                     unlisted,
@@ -189,6 +190,7 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
         subject: account.name.clone(),
         cause,
         severity,
+        signs_pages: account.account.signs_pages(),
         served_for: served.filter(|_| severity != Severity::Down),
         detail,
     })
@@ -204,6 +206,7 @@ fn of_certificate(certificate: &Certificate) -> Option<Finding> {
         } else {
             Severity::Failing
         },
+        signs_pages: false,
         served_for: Some(left).filter(|left| !left.is_zero()),
         detail: Detail::default(),
     })

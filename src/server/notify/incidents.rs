@@ -1,5 +1,6 @@
 //! Decides when something is worth a message: one incident per cause, one message when it begins, one when it
-//! is over, whatever the number of accounts.
+//! is over, whatever the number of accounts. A subject whose cause changes is not healthy all the while: its
+//! incidents stay open until it is.
 //!
 //! Pure: [`Incidents::step`] is given what is wrong now, and the time.
 
@@ -46,6 +47,8 @@ pub(super) struct Finding {
     pub(super) subject: String,
     pub(super) cause: Cause,
     pub(super) severity: Severity,
+    /// Whether pages fail while it is down.
+    pub(super) signs_pages: bool,
     /// How long it is still served.
     pub(super) served_for: Option<Duration>,
     pub(super) detail: Detail,
@@ -112,16 +115,28 @@ pub(super) struct Timing {
 pub(super) struct Incidents {
     timing: Timing,
     open: BTreeMap<Cause, Incident>,
+    /// The subjects that are not healthy, or were not within the settle time.
+    spells: BTreeMap<String, Spell>,
 }
 
+/// The time in which a subject is not healthy, whatever the causes.
 #[derive(Debug)]
+struct Spell {
+    since: Duration,
+    /// The worst that was reported of it.
+    worst: Option<Severity>,
+    healthy_since: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
 struct Incident {
-    began: Duration,
     affected: BTreeMap<String, Affected>,
-    /// Every subject since the beginning.
-    hit: BTreeSet<String>,
+    /// Every subject since the beginning whose recovery was not reported, and since when it was not healthy.
+    hit: BTreeMap<String, Duration>,
     /// When each severity was reported last.
     reported: BTreeMap<Severity, Duration>,
+    /// Whether an account that signs pages was reported as down.
+    has_reported_pages: bool,
     /// Since when nothing is affected.
     quiet_since: Option<Duration>,
 }
@@ -155,6 +170,7 @@ impl Incidents {
         Self {
             timing,
             open: BTreeMap::new(),
+            spells: BTreeMap::new(),
         }
     }
 
@@ -171,7 +187,9 @@ impl Incidents {
         let mut notices = Vec::new();
         for (cause, incident) in &mut self.open {
             for severity in [Severity::Down, Severity::PartlyDown, Severity::Failing] {
-                notices.extend(incident.problem(severity, cause, self.timing, uptime, at));
+                let spells = &mut self.spells;
+                let notice = incident.problem(severity, cause, spells, self.timing, uptime, at);
+                notices.extend(notice);
             }
         }
         notices.extend(self.close(uptime, at, is_in_use));
@@ -185,14 +203,7 @@ impl Incidents {
             of_cause.insert(finding.subject.clone(), finding);
         }
         for cause in found.keys() {
-            let begin = || Incident {
-                began: uptime,
-                affected: BTreeMap::new(),
-                hit: BTreeSet::new(),
-                reported: BTreeMap::new(),
-                quiet_since: None,
-            };
-            self.open.entry(cause.clone()).or_insert_with(begin);
+            self.open.entry(cause.clone()).or_default();
         }
         for (cause, incident) in &mut self.open {
             let mut found = found.remove(cause).unwrap_or_default();
@@ -217,65 +228,84 @@ impl Incidents {
                     reported: reported.map(|it| it.min(finding.severity)),
                     finding,
                 };
-                incident.hit.insert(subject.clone());
+                let begin = || Spell {
+                    since: uptime,
+                    worst: None,
+                    healthy_since: None,
+                };
+                let spell = self.spells.entry(subject.clone()).or_insert_with(begin);
+                incident.hit.entry(subject.clone()).or_insert(spell.since);
                 incident.affected.insert(subject, affected);
             }
         }
+        let affected = self.open.values().flat_map(|it| it.affected.keys());
+        let affected: BTreeSet<_> = affected.collect();
+        for (subject, spell) in &mut self.spells {
+            spell.healthy_since = match affected.contains(subject) {
+                true => None,
+                false => spell.healthy_since.or(Some(uptime)),
+            };
+        }
     }
 
+    /// Reports the subjects of quiet incidents that are healthy, each once, and closes the incidents that have no
+    /// other.
     fn close(
         &mut self,
         uptime: Duration,
         at: UnixTime,
         is_in_use: impl Fn(&str) -> bool,
     ) -> Vec<Notice> {
-        let timing = self.timing;
-        let mut over = Vec::new();
+        let is_refused = self.open.iter().any(|(cause, incident)| {
+            matches!(cause, Cause::Reload(_)) && !incident.affected.is_empty()
+        });
+        let mut notices = Vec::new();
+        let mut announced = BTreeSet::new();
         for (cause, incident) in &mut self.open {
-            if !incident.affected.is_empty() {
-                incident.quiet_since = None;
+            let recovered = incident.recovered(cause, &self.spells, self.timing, uptime);
+            // Another refused configuration is no recovery.
+            if is_refused && matches!(cause, Cause::Reload(_)) {
                 continue;
             }
-            let quiet_since = *incident.quiet_since.get_or_insert(uptime);
-            let is_over = uptime.saturating_sub(quiet_since) >= cause.settle(timing);
-            if is_over || incident.reported.is_empty() {
-                over.push(cause.clone());
-            }
-        }
-        let mut closed = Vec::new();
-        for cause in over {
-            closed.extend(self.open.remove(&cause).map(|incident| (cause, incident)));
-        }
-        let is_affected = |subject: &String| {
-            let mut open = self.open.values();
-            open.any(|incident| incident.affected.contains_key(subject))
-        };
-        // Another refused configuration is no recovery.
-        let is_refused = self
-            .open
-            .keys()
-            .any(|cause| matches!(cause, Cause::Reload(_)));
-        closed.retain(|(cause, incident)| {
-            let is_replaced = is_refused && matches!(cause, Cause::Reload(_));
-            let is_silent = incident.reported.is_empty() || is_replaced;
-            !is_silent
-        });
-        let recovered = closed.into_iter().filter_map(|(cause, incident)| {
-            let is_there = |it: &&String| !cause.is_of_accounts() || is_in_use(it);
-            let names = incident.hit.iter().filter(is_there);
-            let names: Vec<_> = names.filter(|it| !is_affected(it)).collect();
-            (!names.is_empty()).then(|| Notice {
+            let recovered = recovered.into_iter().filter(|(subject, _)| {
+                let is_there = !cause.is_of_accounts() || is_in_use(subject);
+                is_there && announced.insert(subject.clone())
+            });
+            let (names, since): (Vec<_>, Vec<_>) = recovered.unzip();
+            let Some(since) = since.into_iter().min() else {
+                continue;
+            };
+            notices.push(Notice {
                 event: Event::Recovered,
-                cause,
+                cause: cause.clone(),
                 count: names.len(),
-                names: names.into_iter().take(NAMED).cloned().collect(),
+                names: names.into_iter().take(NAMED).collect(),
                 served_for: None,
                 detail: Detail::default(),
-                lasted: uptime.saturating_sub(incident.began),
+                lasted: uptime.saturating_sub(since),
                 at,
-            })
+            });
+        }
+        self.open.retain(|cause, incident| {
+            incident
+                .hit
+                .retain(|subject, _| !announced.contains(subject));
+            let is_replaced = is_refused && matches!(cause, Cause::Reload(_));
+            let is_waited_for = !incident.hit.is_empty() && !incident.reported.is_empty();
+            !incident.affected.is_empty() || (is_waited_for && !is_replaced)
         });
-        recovered.collect()
+        let settle = self.timing.settle;
+        self.spells
+            .retain(|_, spell| !spell.is_over(settle, uptime));
+        notices
+    }
+}
+
+impl Spell {
+    /// Returns whether the subject has been healthy for this time.
+    fn is_over(&self, settle: Duration, uptime: Duration) -> bool {
+        let since = self.healthy_since;
+        since.is_some_and(|since| uptime.saturating_sub(since) >= settle)
     }
 }
 
@@ -285,6 +315,7 @@ impl Incident {
         &mut self,
         severity: Severity,
         cause: &Cause,
+        spells: &mut BTreeMap<String, Spell>,
         timing: Timing,
         uptime: Duration,
         at: UnixTime,
@@ -293,30 +324,43 @@ impl Incident {
         if *cause == Cause::Passing && severity == Severity::Failing {
             return None;
         }
-        let affected = self.affected.values_mut();
+        let affected = self.affected.iter_mut();
         let mut of_severity: Vec<_> = affected
-            .filter(|it| it.finding.severity == severity)
+            .filter(|(_, it)| it.finding.severity == severity)
             .collect();
-        let is_news = |it: &&mut Affected| {
-            it.reported < Some(severity) && uptime.saturating_sub(it.since) >= cause.settle(timing)
+        let last = self.reported.get(&severity).copied();
+        let is_pages_news = severity == Severity::Down && !self.has_reported_pages;
+        let is_due = |(subject, it): &(&String, &mut Affected)| {
+            let is_news = it.reported < Some(severity)
+                && uptime.saturating_sub(it.since) >= cause.settle(timing);
+            let worst = spells.get(*subject).and_then(|spell| spell.worst);
+            let gap = if is_pages_news && it.finding.signs_pages {
+                Duration::ZERO
+            } else if worst.is_some_and(|worst| worst < severity) {
+                GAP_IF_WORSE
+            } else if timing.repeat.is_zero() {
+                Duration::MAX
+            } else {
+                timing.repeat
+            };
+            is_news && last.is_none_or(|last| uptime.saturating_sub(last) >= gap)
         };
-        if !of_severity.iter().any(is_news) {
-            return None;
-        }
-        if let Some(last) = self.reported.get(&severity)
-            && (timing.repeat.is_zero() || uptime.saturating_sub(*last) < timing.repeat)
-        {
+        if !of_severity.iter().any(is_due) {
             return None;
         }
         self.reported.insert(severity, uptime);
         // All of them, also those that have not settled: they have the same cause.
-        for it in &mut of_severity {
+        for (subject, it) in &mut of_severity {
             it.reported = Some(severity);
+            self.has_reported_pages |= severity == Severity::Down && it.finding.signs_pages;
+            if let Some(spell) = spells.get_mut(*subject) {
+                spell.worst = spell.worst.max(Some(severity));
+            }
         }
-        let findings: Vec<_> = of_severity.iter().map(|it| &it.finding).collect();
-        let details = findings.iter().map(|it| &it.detail);
-        let ips = distinct(details.clone().flat_map(|detail| &detail.ips));
-        let down_kinds = distinct(details.flat_map(|detail| &detail.down_kinds));
+        let subjects = of_severity.iter().map(|(subject, _)| *subject);
+        let since = subjects.filter_map(|subject| self.hit.get(subject));
+        let since = since.min().copied().unwrap_or(uptime);
+        let findings: Vec<_> = of_severity.iter().map(|(_, it)| &it.finding).collect();
         let names = findings.iter().map(|it| it.subject.clone());
         Some(Notice {
             event: Event::Problem(severity),
@@ -324,15 +368,50 @@ impl Incident {
             count: findings.len() + findings.first()?.detail.unlisted,
             names: names.take(NAMED).collect(),
             served_for: findings.iter().filter_map(|it| it.served_for).min(),
-            detail: Detail {
-                ips,
-                down_kinds,
-                ..findings.first()?.detail.clone()
-            },
-            lasted: uptime.saturating_sub(self.began),
+            detail: merged(&findings)?,
+            lasted: uptime.saturating_sub(since),
             at,
         })
     }
+
+    /// Removes and returns the subjects that are healthy again, if nothing was affected for the settle time.
+    fn recovered(
+        &mut self,
+        cause: &Cause,
+        spells: &BTreeMap<String, Spell>,
+        timing: Timing,
+        uptime: Duration,
+    ) -> BTreeMap<String, Duration> {
+        if !self.affected.is_empty() {
+            self.quiet_since = None;
+            return BTreeMap::new();
+        }
+        let quiet_since = *self.quiet_since.get_or_insert(uptime);
+        let settle = cause.settle(timing);
+        if self.reported.is_empty() || uptime.saturating_sub(quiet_since) < settle {
+            return BTreeMap::new();
+        }
+        let is_healthy = |subject: &String| {
+            let spell = spells.get(subject);
+            spell.is_none_or(|spell| spell.is_over(settle, uptime))
+        };
+        let hit = std::mem::take(&mut self.hit).into_iter();
+        let (recovered, others) = hit.partition(|(subject, _)| is_healthy(subject));
+        self.hit = others;
+        recovered
+    }
+}
+
+/// Returns the explanation of findings that have the same cause: that of the first, with the IPs of all.
+fn merged(findings: &[&Finding]) -> Option<Detail> {
+    let details = findings.iter().map(|it| &it.detail);
+    let ips = distinct(details.clone().flat_map(|detail| &detail.ips));
+    let down_kinds = distinct(details.flat_map(|detail| &detail.down_kinds));
+    Some(Detail {
+        ips,
+        down_kinds,
+        ..findings.first()?.detail.clone()
+    })
 }
 
 /// Returns each value once, in the order of their first occurrence.
@@ -345,6 +424,10 @@ fn distinct<'t, T: Copy + PartialEq + 't>(all: impl Iterator<Item = &'t T>) -> V
     }
     distinct
 }
+
+/// How soon accounts are reported that are worse than they were reported: each of two hundred tokens that end
+/// one by one is no message.
+const GAP_IF_WORSE: Duration = Duration::from_secs(600);
 
 /// Number of accounts that a message names.
 const NAMED: usize = 10;

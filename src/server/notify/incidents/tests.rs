@@ -10,6 +10,7 @@ fn finding(subject: &str, cause: Cause, severity: Severity) -> Finding {
         subject: subject.to_owned(),
         cause,
         severity,
+        signs_pages: false,
         served_for: None,
         detail: Detail::default(),
     }
@@ -250,4 +251,99 @@ fn a_message_about_served_accounts_does_not_count_those_that_are_down() {
     assert_eq!(said, [(FAILING, 1)]);
     let said = step(&mut incidents, 119, of(Severity::Down));
     assert_eq!(said, [(DOWN, 1)]);
+}
+
+#[test]
+fn an_account_that_gets_worse_than_it_was_reported_is_soon_reported() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |shop, mini| World {
+        findings: vec![
+            finding("mini", Cause::Quota, mini),
+            finding("shop", Cause::Quota, shop),
+        ],
+        ..World::default()
+    };
+    let part = Severity::PartlyDown;
+    step(&mut incidents, 0, of(Severity::Failing, Severity::Failing));
+    let said = step(&mut incidents, 60, of(Severity::Failing, Severity::Failing));
+    assert_eq!(said, [(FAILING, 2)]);
+    step(&mut incidents, 1_000, of(part, Severity::Down));
+    let said = step(&mut incidents, 1_060, of(part, Severity::Down));
+    assert_eq!(said, [(DOWN, 1), (Event::Problem(part), 1)]);
+    let both = || of(Severity::Down, Severity::Down);
+    assert_eq!(step(&mut incidents, 1_100, both()), []);
+    assert_eq!(step(&mut incidents, 1_659, both()), [], "not one by one");
+    assert_eq!(step(&mut incidents, 1_660, both()), [(DOWN, 2)]);
+    // What was reported as down before is limited as usual.
+    step(&mut incidents, 1_700, of(part, Severity::Down));
+    step(&mut incidents, 2_400, both());
+    assert_eq!(step(&mut incidents, 2_460, both()), []);
+}
+
+#[test]
+fn the_first_pages_that_go_down_are_reported_whatever_was_before() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |pages: &[&str]| {
+        let mut world = down([1]);
+        let pages = pages.iter().map(|name| Finding {
+            signs_pages: true,
+            ..finding(name, Cause::Passing, Severity::Down)
+        });
+        world.findings.extend(pages);
+        world
+    };
+    step(&mut incidents, 0, of(&[]));
+    assert_eq!(step(&mut incidents, 60, of(&[])), [(DOWN, 1)]);
+    step(&mut incidents, 100, of(&["shop"]));
+    assert_eq!(step(&mut incidents, 160, of(&["shop"])), [(DOWN, 2)]);
+    step(&mut incidents, 200, of(&["shop", "shop2"]));
+    let second = step(&mut incidents, 260, of(&["shop", "shop2"]));
+    assert_eq!(second, [], "once in an incident");
+}
+
+#[test]
+fn an_outage_whose_cause_alternates_is_one_recovery_of_its_whole_length() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |cause: &Cause| World {
+        findings: vec![
+            finding("mini", Cause::Ip, Severity::Down),
+            finding("shop", cause.clone(), Severity::Down),
+        ],
+        ..World::default()
+    };
+    let mut said = Vec::new();
+    for seconds in 0..3_600 {
+        let cause = match seconds / 400 % 2 {
+            0 => Cause::Ip,
+            _ => Cause::Passing,
+        };
+        said.extend(step(&mut incidents, seconds, of(&cause)));
+    }
+    assert_eq!(said, [(DOWN, 2), (DOWN, 1)], "once for each cause");
+    let mut over = Vec::new();
+    for seconds in 3_600..3_700 {
+        let uptime = Duration::from_secs(seconds);
+        let notices = incidents.step(World::default(), uptime, UnixTime(seconds), |_| true);
+        over.extend(notices);
+    }
+    let names: Vec<_> = over.iter().flat_map(|it| &it.names).collect();
+    assert_eq!(names.len(), 2, "each account once: {over:?}");
+    let lasted = over.iter().map(|it| it.lasted.as_secs());
+    assert_eq!(lasted.max(), Some(3_660));
+}
+
+#[test]
+fn a_subject_that_recovers_under_an_unreported_cause_has_recovered() {
+    let mut incidents = Incidents::new(MINUTE);
+    let of = |cause| World {
+        findings: vec![finding("shop", cause, Severity::Down)],
+        ..World::default()
+    };
+    step(&mut incidents, 0, of(Cause::Ip));
+    assert_eq!(step(&mut incidents, 60, of(Cause::Ip)), [(DOWN, 1)]);
+    step(&mut incidents, 9_000, of(Cause::Passing));
+    step(&mut incidents, 9_059, of(Cause::Passing));
+    assert_eq!(step(&mut incidents, 9_070, World::default()), []);
+    let over = step(&mut incidents, 9_130, World::default());
+    assert_eq!(over, [(Event::Recovered, 1)]);
 }
