@@ -98,12 +98,23 @@ impl Batch {
         self.failures = 0;
     }
 
-    /// Removes the notices that were tried long enough; returns whether there were any.
+    /// Removes the notices that were tried long enough; returns whether there were any. The newest of a cause is
+    /// tried longer: the webhook would hear of its outage only when it is over.
     fn give_up(&mut self, now: Duration) -> bool {
-        let is_old = |since: &&Duration| now.saturating_sub(**since) >= GIVE_UP_AFTER;
-        let old = self.since.iter().take_while(is_old).count();
-        self.since.drain(..old);
-        self.notices.drain(..old).count() > 0
+        let before = self.notices.len();
+        for at in (0..before).rev() {
+            let cause = &self.notices[at].cause;
+            let is_newest = self.notices[at + 1..].iter().all(|it| it.cause != *cause);
+            let most = match is_newest {
+                true => GIVE_NEWEST_UP_AFTER,
+                false => GIVE_UP_AFTER,
+            };
+            if now.saturating_sub(self.since[at]) >= most {
+                self.since.remove(at);
+                self.notices.remove(at);
+            }
+        }
+        self.notices.len() < before
     }
 
     /// Returns how long to wait after one more failure.
@@ -254,6 +265,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// How long a notice is tried before it is dropped; with the wait before it is sent first, three quarters of an hour at most.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2_400);
+const GIVE_NEWEST_UP_AFTER: Duration = Duration::from_secs(24 * 3_600);
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -279,7 +291,7 @@ mod tests {
     use crate::server::notify::test_notice;
 
     #[test]
-    fn a_late_notice_is_tried_as_long_as_the_first_one_and_given_up_after_it() {
+    fn a_notice_is_given_up_earlier_if_a_later_one_has_the_same_cause() {
         let notice = |n| test_notice(UnixTime(n));
         let (mut batch, mut now, mut attempts) = (Batch::default(), Duration::ZERO, 0);
         batch.add(notice(1), now);
@@ -290,13 +302,17 @@ mod tests {
                 batch.add(notice(2), now);
             }
             if batch.give_up(now) {
-                given_up_at.push((attempts, now.as_secs() / 60));
+                given_up_at.push(now.as_secs() / 60);
             }
             let wait = batch.next_wait();
             assert!(wait <= LONGEST_WAIT);
             now += wait;
         }
-        assert_eq!(given_up_at, [(14, 40), (21, 75)]);
+        let [first, second] = given_up_at[..] else {
+            panic!("{given_up_at:?}");
+        };
+        assert_eq!(first, 40);
+        assert!((35 + 1_440..35 + 1_446).contains(&second), "{second}");
         batch.failures = u32::MAX;
         assert_eq!(batch.next_wait(), LONGEST_WAIT);
     }
