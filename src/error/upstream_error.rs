@@ -329,30 +329,8 @@ impl UpstreamError {
     /// Returns [`UpstreamError::fix`] with the IPs to allow, if WeChat's errmsg names one: for the operator.
     #[must_use]
     pub fn fix_for_operator(&self) -> Text {
-        let fix = self.fix();
         let ips = self.ips_to_allow();
-        let list: Vec<_> = ips.iter().map(IpAddr::to_string).collect();
-        match list.as_slice() {
-            [] => fix,
-            [ip] => Text::owned(
-                format!("{} The IP to allow: {ip}", fix.en),
-                format!("{}需要加入的 IP：{ip}", fix.zh),
-            ),
-            _ => Text::owned(
-                format!(
-                    "{} {} The IPs to allow: {}",
-                    fix.en,
-                    EGRESS_IS_NOT_FIXED.en,
-                    list.join(", ")
-                ),
-                format!(
-                    "{}{}需要加入的 IP：{}",
-                    fix.zh,
-                    EGRESS_IS_NOT_FIXED.zh,
-                    list.join("、")
-                ),
-            ),
-        }
+        self.fix().with_ips(&ips, ips.len() < 2)
     }
 
     /// Returns [`UpstreamError::fix_for_operator`] for `check`, which calls once and retries nothing.
@@ -392,6 +370,31 @@ impl fmt::Display for UpstreamError {
 
 impl std::error::Error for UpstreamError {}
 
+impl Text {
+    /// Adds the IPs to allow to a fix, and the advice to have one egress address unless each account has one.
+    pub(crate) fn with_ips(self, ips: &[IpAddr], is_fixed: bool) -> Self {
+        let list: Vec<_> = ips.iter().map(IpAddr::to_string).collect();
+        let fix = match is_fixed {
+            true => self,
+            false => Self::owned(
+                format!("{} {}", self.en, EGRESS_IS_NOT_FIXED.en),
+                format!("{}{}", self.zh, EGRESS_IS_NOT_FIXED.zh),
+            ),
+        };
+        match list.as_slice() {
+            [] => fix,
+            [ip] => Self::owned(
+                format!("{} The IP to allow: {ip}", fix.en),
+                format!("{}需要加入的 IP：{ip}", fix.zh),
+            ),
+            _ => Self::owned(
+                format!("{} The IPs to allow: {}", fix.en, list.join(", ")),
+                format!("{}需要加入的 IP：{}", fix.zh, list.join("、")),
+            ),
+        }
+    }
+}
+
 /// Returns when to retry after the day's quota is spent: within a minute after midnight in Shanghai at the latest,
 /// and earlier because the console can clear the quota. The jitter keeps many accounts from being tried in the
 /// second in which the day begins.
@@ -408,9 +411,10 @@ pub(crate) fn next_probe(now: UnixTime) -> UnixTime {
 
 /// Returns the cause of a day's quota that another server has spent.
 fn used_elsewhere(cause: &Text, calls: u64) -> Text {
+    let noun = if calls == 1 { "call" } else { "calls" };
     Text::owned(
         format!(
-            "{}, but this service made only {calls} calls: another server uses this account's quota",
+            "{}, but this service made only {calls} {noun}: another server uses this account's quota",
             cause.en
         ),
         format!(

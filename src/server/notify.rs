@@ -20,9 +20,9 @@ use super::tls::Certificate;
 use crate::account::Egress;
 use crate::broker::{AccountSnapshot, Broker, Find, Health};
 use crate::clock::{Clock, UnixTime};
-use crate::error::Class;
+use crate::error::{CallAuth, Class, System, UpstreamError};
 use delivery::{Courier, Link};
-use incidents::{Cause, Detail, Event, Finding, Incidents, Notice, Severity, Timing, World};
+use incidents::{Cause, Console, Detail, Event, Finding, Incidents, Notice, Severity, Timing, World};
 
 pub(super) use delivery::DeliveryCounts;
 pub use delivery::{NotifyError, Undelivered};
@@ -167,9 +167,9 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
     };
     let last = account.last_error();
     let cause = last.map_or(Cause::Passing, |last| match last.error.class() {
-        Class::Setup if !last.error.ips_to_allow().is_empty() => Cause::Ip,
-        Class::Setup => Cause::Setup(last.error.failure.code()),
-        Class::Quota => Cause::Quota,
+        Class::Setup if !last.error.ips_to_allow().is_empty() => Cause::Ip(console(&last.error)),
+        Class::Setup => Cause::Setup(console(&last.error), last.error.failure.code()),
+        Class::Quota => Cause::Quota(console(&last.error)),
         Class::Transient | Class::StaleToken => Cause::Passing,
     });
     if severity == Severity::Failing && cause == Cause::Passing {
@@ -178,7 +178,7 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
     let error = last.map(|last| &last.error);
     let detail = Detail {
         errcode: error.and_then(|error| error.errcode()),
-        advice: error.map(|error| (error.cause(), error.fix_for_operator())),
+        advice: error.map(|error| (error.cause(), error.fix())),
         ips: error.map(|error| error.ips_to_allow()).unwrap_or_default(),
         down_kinds,
         unlisted: 0,
@@ -194,6 +194,15 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
         served_for: served.filter(|_| severity != Severity::Down),
         detail,
     })
+}
+
+/// Returns where the cause of a refused call is put right.
+fn console(error: &UpstreamError) -> Console {
+    match (error.auth, error.system) {
+        (CallAuth::WithPushedTicket | CallAuth::WithComponentToken, _) => Console::OpenPlatform,
+        (_, System::Weixin) => Console::Weixin,
+        (_, System::Qyapi) => Console::Work,
+    }
 }
 
 fn of_certificate(certificate: &Certificate) -> Option<Finding> {

@@ -18,15 +18,23 @@ pub(super) enum Cause {
     /// WeChat or the network fails; it may pass by itself.
     Passing,
     /// WeChat does not allow this server's IP.
-    Ip,
+    Ip(Console),
     /// A quota is exhausted.
-    Quota,
+    Quota(Console),
     /// WeChat, or the egress proxy, refuses for this reason, and a person must act.
-    Setup(String),
+    Setup(Console, String),
     /// A certificate of this service ends.
     Certificate,
     /// A new configuration was refused. The hash of its problems tells one from the next.
     Reload(u64),
+}
+
+/// Where a person acts: the same refusal has another fix at each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Console {
+    Weixin,
+    Work,
+    OpenPlatform,
 }
 
 /// How bad it is.
@@ -58,7 +66,7 @@ pub(super) struct Finding {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Detail {
     pub(super) errcode: Option<i64>,
-    /// Cause and fix. The fix names the IPs to allow.
+    /// Cause and fix.
     pub(super) advice: Option<(Text, Text)>,
     pub(super) ips: Vec<IpAddr>,
     /// The kinds that are not served.
@@ -368,7 +376,7 @@ impl Incident {
             count: findings.len() + findings.first()?.detail.unlisted,
             names: names.take(NAMED).collect(),
             served_for: findings.iter().filter_map(|it| it.served_for).min(),
-            detail: merged(&findings)?,
+            detail: Detail::of_all(&findings)?,
             lasted: uptime.saturating_sub(since),
             at,
         })
@@ -400,29 +408,6 @@ impl Incident {
         self.hit = others;
         recovered
     }
-}
-
-/// Returns the explanation of findings that have the same cause: that of the first, with the IPs of all.
-fn merged(findings: &[&Finding]) -> Option<Detail> {
-    let details = findings.iter().map(|it| &it.detail);
-    let ips = distinct(details.clone().flat_map(|detail| &detail.ips));
-    let down_kinds = distinct(details.flat_map(|detail| &detail.down_kinds));
-    Some(Detail {
-        ips,
-        down_kinds,
-        ..findings.first()?.detail.clone()
-    })
-}
-
-/// Returns each value once, in the order of their first occurrence.
-fn distinct<'t, T: Copy + PartialEq + 't>(all: impl Iterator<Item = &'t T>) -> Vec<T> {
-    let mut distinct = Vec::new();
-    for one in all {
-        if !distinct.contains(one) {
-            distinct.push(*one);
-        }
-    }
-    distinct
 }
 
 /// How soon accounts are reported that are worse than they were reported: each of two hundred tokens that end

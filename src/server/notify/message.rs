@@ -2,10 +2,40 @@
 
 use serde_json::{Value, json};
 
-use super::incidents::{Cause, Event, Notice, Severity};
+use super::incidents::{Cause, Detail, Event, Finding, Notice, Severity};
 use crate::clock::UnixTime;
 use crate::server::pages::Lang;
 use crate::server::status::format::{served_except, span};
+
+impl Detail {
+    /// Returns the explanation of findings that have the same cause: that of the first, with the kinds and the
+    /// IPs of all.
+    pub(super) fn of_all(findings: &[&Finding]) -> Option<Self> {
+        let details = findings.iter().map(|it| &it.detail);
+        let ips = distinct(details.clone().flat_map(|detail| &detail.ips));
+        let down_kinds = distinct(details.flat_map(|detail| &detail.down_kinds));
+        let is_fixed = findings.iter().all(|it| it.detail.ips.len() < 2);
+        let first = findings.first()?.detail.clone();
+        let advice = first.advice;
+        Some(Self {
+            advice: advice.map(|(cause, fix)| (cause, fix.with_ips(&ips, is_fixed))),
+            ips,
+            down_kinds,
+            ..first
+        })
+    }
+}
+
+/// Returns each value once, in the order of their first occurrence.
+fn distinct<'t, T: Copy + PartialEq + 't>(all: impl Iterator<Item = &'t T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for one in all {
+        if !distinct.contains(one) {
+            distinct.push(*one);
+        }
+    }
+    distinct
+}
 
 impl Notice {
     /// Returns the name of the event, for programs.
@@ -17,7 +47,7 @@ impl Notice {
             (_, Cause::Certificate) => "certificate",
             (Event::Problem(Severity::Down), _) => "down",
             (Event::Problem(Severity::PartlyDown), _) => "partly_down",
-            (Event::Problem(Severity::Failing), Cause::Ip) => "ip_not_allowed",
+            (Event::Problem(Severity::Failing), Cause::Ip(_)) => "ip_not_allowed",
             (Event::Problem(Severity::Failing), _) => "failing",
         }
     }
@@ -54,7 +84,7 @@ impl Notice {
                 format!("certificate expires soon ({names})"),
                 format!("证书即将到期（{names}）"),
             ),
-            (Event::Problem(Severity::Down), Cause::Ip) => (
+            (Event::Problem(Severity::Down), Cause::Ip(_)) => (
                 format!("down: {count} {accounts}, this server's IP is not allowed"),
                 format!("不可用：{count} 个账号，服务器 IP 不在白名单"),
             ),
@@ -72,9 +102,13 @@ impl Notice {
                     served_except(&self.detail.down_kinds, Lang::Zh)
                 ),
             ),
-            (Event::Problem(Severity::Failing), Cause::Ip) => (
+            (Event::Problem(Severity::Failing), Cause::Ip(_)) => (
                 format!("this server's IP is not allowed: {count} {accounts}, still served"),
                 format!("服务器 IP 不在白名单：影响 {count} 个账号，目前仍可用"),
+            ),
+            (Event::Problem(Severity::Failing), Cause::Quota(_)) => (
+                format!("WeChat's quota is exhausted: {count} {accounts}, still served"),
+                format!("微信接口额度已用完：影响 {count} 个账号，目前仍可用"),
             ),
             (Event::Problem(Severity::Failing), _) => (
                 format!("refresh refused, a person must act: {count} {accounts}, still served"),
@@ -179,7 +213,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::server::notify::incidents::Detail;
+    use crate::error::Text;
+    use crate::server::notify::incidents::Console;
 
     #[test]
     fn a_title_lists_certificates_with_the_comma_of_its_language() {
@@ -200,6 +235,32 @@ mod tests {
                 "wx-jssdk：证书已更新（server.tls、server.admin_tls）",
             ]
         );
+    }
+
+    #[test]
+    fn a_message_about_several_accounts_names_the_ips_of_all() {
+        let findings = ["203.0.113.7", "203.0.113.8", "203.0.113.7"].map(|ip| Finding {
+            subject: ip.to_owned(),
+            cause: Cause::Ip(Console::Weixin),
+            severity: Severity::Failing,
+            signs_pages: true,
+            served_for: Some(Duration::from_secs(60)),
+            detail: Detail {
+                ips: vec![ip.parse().unwrap()],
+                advice: Some((Text::new("No", "否"), Text::new("Add it.", "请加入。"))),
+                ..Detail::default()
+            },
+        });
+        let fix = |findings: &[&Finding]| {
+            let detail = Detail::of_all(findings).unwrap();
+            detail.advice.unwrap().1
+        };
+        let all: Vec<_> = findings.iter().collect();
+        let all = fix(&all);
+        assert_eq!(all.en, "Add it. The IPs to allow: 203.0.113.7, 203.0.113.8");
+        assert_eq!(all.zh, "请加入。需要加入的 IP：203.0.113.7、203.0.113.8");
+        let one = fix(&[&findings[0]]);
+        assert_eq!(one.en, "Add it. The IP to allow: 203.0.113.7");
     }
 
     #[test]

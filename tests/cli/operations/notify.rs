@@ -397,6 +397,42 @@ async fn what_two_proxies_refuse_are_two_outages() {
 }
 
 #[tokio::test]
+async fn an_ip_that_two_consoles_do_not_allow_is_two_outages() {
+    let (receiver, address) = Receiver::start().await;
+    let corp = "[accounts.corp]\nplatform = \"work\"\ncorp_id = \"ww0123456789abcdef\"\nagent_id = 1000002\n";
+    let corp = format!("{corp}secret = \"{SECRET}\"\n");
+    let text = accounts(["shop"]) + &corp + &own(address);
+    let service = Service::start("", &text, |sandbox| {
+        let corp = App::work("ww0123456789abcdef", 1_000_002, SECRET);
+        sandbox.add_app(corp.allow_ips(["192.0.2.1"]));
+        sandbox.add_app(app("shop").allow_ips(["192.0.2.1"]));
+    })
+    .await;
+    let both_down =
+        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(2.0);
+    service.until("both down", both_down).await;
+    let both = async {
+        while events(&receiver.wait_for(1, &service).await).len() < 2 {
+            service.advance(61);
+            receiver.0.came.notified().await;
+        }
+    };
+    timeout(BOUND, both).await.expect("a message for each");
+    let requests = receiver.requests();
+    let events = events(&requests);
+    for event in &events {
+        let console = match event["subjects"][0] == "corp" {
+            true => "WeCom admin console",
+            false => "WeChat developer platform",
+        };
+        let fix = event["fix"]["en"].as_str().unwrap();
+        assert!(fix.contains(console), "{event}");
+        assert_eq!(event["count"], 1, "{event}");
+    }
+    service.end().await;
+}
+
+#[tokio::test]
 async fn a_message_says_how_long_the_failing_credential_is_served() {
     let (receiver, address) = Receiver::start().await;
     let text = accounts(["shop"]) + &own(address);

@@ -35,6 +35,9 @@ fn step(incidents: &mut Incidents, seconds: u64, world: World) -> Vec<(Event, us
 const DOWN: Event = Event::Problem(Severity::Down);
 const FAILING: Event = Event::Problem(Severity::Failing);
 
+const IP: Cause = Cause::Ip(Console::Weixin);
+const QUOTA: Cause = Cause::Quota(Console::Weixin);
+
 #[test]
 fn an_outage_of_200_accounts_is_one_message_and_its_end_another() {
     let mut incidents = Incidents::new(MINUTE);
@@ -99,7 +102,7 @@ fn an_account_that_fails_while_an_old_one_still_does_is_reported() {
 fn a_failure_is_reported_once_and_again_each_time_it_gets_worse() {
     let mut incidents = Incidents::new(MINUTE);
     let of = |severity| World {
-        findings: vec![finding("shop", Cause::Ip, severity)],
+        findings: vec![finding("shop", IP, severity)],
         ..World::default()
     };
     step(&mut incidents, 0, of(Severity::Failing));
@@ -125,9 +128,9 @@ fn a_new_cause_of_one_account_is_reported_and_is_no_recovery() {
     };
     step(&mut incidents, 0, of(Cause::Passing));
     assert_eq!(step(&mut incidents, 60, of(Cause::Passing)), [(DOWN, 1)]);
-    assert_eq!(step(&mut incidents, 70, of(Cause::Quota)), []);
-    assert_eq!(step(&mut incidents, 130, of(Cause::Quota)), [(DOWN, 1)]);
-    assert_eq!(step(&mut incidents, 200, of(Cause::Quota)), []);
+    assert_eq!(step(&mut incidents, 70, of(QUOTA)), []);
+    assert_eq!(step(&mut incidents, 130, of(QUOTA)), [(DOWN, 1)]);
+    assert_eq!(step(&mut incidents, 200, of(QUOTA)), []);
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn a_refused_configuration_is_reported_at_once_and_once_for_the_same_mistakes() 
 fn an_account_that_fails_for_a_passing_reason_stays_in_its_incident() {
     let mut incidents = Incidents::new(MINUTE);
     let quota = || World {
-        findings: vec![finding("shop", Cause::Quota, Severity::Failing)],
+        findings: vec![finding("shop", QUOTA, Severity::Failing)],
         ..World::default()
     };
     let retried = || World {
@@ -214,7 +217,7 @@ fn accounts_that_fail_are_reported_while_another_one_is_down() {
         let all = down.chain(failing.iter().map(|name| (name, Severity::Failing)));
         World {
             findings: all
-                .map(|(name, severity)| finding(name, Cause::Ip, severity))
+                .map(|(name, severity)| finding(name, IP, severity))
                 .collect(),
             ..World::default()
         }
@@ -240,8 +243,8 @@ fn a_message_about_served_accounts_does_not_count_those_that_are_down() {
     let mut incidents = Incidents::new(MINUTE);
     let of = |severity| World {
         findings: vec![
-            finding("a", Cause::Ip, Severity::Failing),
-            finding("b", Cause::Ip, severity),
+            finding("a", IP, Severity::Failing),
+            finding("b", IP, severity),
         ],
         ..World::default()
     };
@@ -258,15 +261,15 @@ fn an_account_that_gets_worse_than_it_was_reported_is_soon_reported() {
     let mut incidents = Incidents::new(MINUTE);
     let of = |shop, mini| World {
         findings: vec![
-            finding("mini", Cause::Quota, mini),
-            finding("shop", Cause::Quota, shop),
+            finding("mini-program", QUOTA, mini),
+            finding("shop", QUOTA, shop),
         ],
         ..World::default()
     };
     let part = Severity::PartlyDown;
-    step(&mut incidents, 0, of(Severity::Failing, Severity::Failing));
-    let said = step(&mut incidents, 60, of(Severity::Failing, Severity::Failing));
-    assert_eq!(said, [(FAILING, 2)]);
+    let failing = || of(Severity::Failing, Severity::Failing);
+    step(&mut incidents, 0, failing());
+    assert_eq!(step(&mut incidents, 60, failing()), [(FAILING, 2)]);
     step(&mut incidents, 1_000, of(part, Severity::Down));
     let said = step(&mut incidents, 1_060, of(part, Severity::Down));
     assert_eq!(said, [(DOWN, 1), (Event::Problem(part), 1)]);
@@ -306,7 +309,7 @@ fn an_outage_whose_cause_alternates_is_one_recovery_of_its_whole_length() {
     let mut incidents = Incidents::new(MINUTE);
     let of = |cause: &Cause| World {
         findings: vec![
-            finding("mini", Cause::Ip, Severity::Down),
+            finding("mini", IP, Severity::Down),
             finding("shop", cause.clone(), Severity::Down),
         ],
         ..World::default()
@@ -314,7 +317,7 @@ fn an_outage_whose_cause_alternates_is_one_recovery_of_its_whole_length() {
     let mut said = Vec::new();
     for seconds in 0..3_600 {
         let cause = match seconds / 400 % 2 {
-            0 => Cause::Ip,
+            0 => IP,
             _ => Cause::Passing,
         };
         said.extend(step(&mut incidents, seconds, of(&cause)));
@@ -339,8 +342,8 @@ fn a_subject_that_recovers_under_an_unreported_cause_has_recovered() {
         findings: vec![finding("shop", cause, Severity::Down)],
         ..World::default()
     };
-    step(&mut incidents, 0, of(Cause::Ip));
-    assert_eq!(step(&mut incidents, 60, of(Cause::Ip)), [(DOWN, 1)]);
+    step(&mut incidents, 0, of(IP));
+    assert_eq!(step(&mut incidents, 60, of(IP)), [(DOWN, 1)]);
     step(&mut incidents, 9_000, of(Cause::Passing));
     step(&mut incidents, 9_059, of(Cause::Passing));
     assert_eq!(step(&mut incidents, 9_070, World::default()), []);
