@@ -28,7 +28,7 @@ use self::lease::Turn;
 use super::slot::{FlightResult, MIN_DEMAND_GAP, Reason, Slot};
 use super::{AccountEntry, Broker, stats};
 use crate::clock::UnixTime;
-use crate::credential::{Credential, Freshness, Kind, LEAD, Secret};
+use crate::credential::{Credential, Freshness, Kind, Secret};
 use crate::error::{Error, UpstreamError};
 use crate::store::Saved;
 
@@ -111,17 +111,7 @@ impl Broker {
             state.on_demand_from = Some(now.plus(MIN_DEMAND_GAP));
         }
         if let Reason::Rejected(bad) = &reason {
-            // Logged once per value, however often its refresh has to be tried.
-            let before = state.rejected.replace(bad.clone());
-            let is_news = before.is_none_or(|before| before != *bad);
-            if is_news
-                && slot.key.kind == Kind::AccessToken
-                && let Some(left) = current.map(|current| current.remaining(now))
-                && left > LEAD
-            {
-                state.foreign_refreshes += 1;
-                entry.log_foreign_refresh(left);
-            }
+            state.rejected = Some(bad.clone());
         }
         // A failure of an account that is in use is shown, though it was never fetched.
         let kept_kinds = entry.account.kept_kinds();

@@ -89,6 +89,8 @@ async fn a_valid_stable_token_is_forced_only_after_wechat_repeated_it() {
         3,
         "the first, the same again, the forced one"
     );
+    let status = world.status_of(Kind::AccessToken);
+    assert_eq!(status.foreign_refreshes, 0, "the report was wrong");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::{Failed, Flight};
 use crate::account::{Platform, TokenMode};
 use crate::broker::AccountEntry;
 use crate::broker::slot::Reason;
-use crate::credential::{Credential, Kind, Secret};
+use crate::credential::{Credential, Kind, LEAD, Secret};
 use crate::error::{Class, Failure, UpstreamError};
 use crate::store::StoreError;
 use crate::upstream::{self, Issued};
@@ -29,12 +29,40 @@ impl Flight {
     pub(super) async fn call(&self, token: Option<&Credential>) -> Result<Issued, UpstreamError> {
         match token {
             None => self.fetch_token().await,
-            Some(token) => self.fetch_with(token).await,
+            Some(token) => {
+                let issued = self.fetch_with(token).await?;
+                self.judge_report(&issued);
+                Ok(issued)
+            }
+        }
+    }
+
+    /// Counts and logs a token that a caller reported long before its end: another one means that it ended early,
+    /// the same one that the report was wrong.
+    fn judge_report(&self, issued: &Issued) {
+        let (Reason::Rejected(bad), Kind::AccessToken) = (&self.reason, self.slot.key.kind) else {
+            return;
+        };
+        let now = self.broker.inner.clock.now();
+        let had = self.had.as_ref().filter(|had| had.value == *bad);
+        let Some(left) = had.map(|had| had.remaining(now)) else {
+            return;
+        };
+        if left <= LEAD {
+            return;
+        }
+        if issued.value == *bad {
+            let what = "access token reported as rejected, but WeChat still issues it";
+            self.broker.log_warning(&self.entry.name, what);
+        } else {
+            self.slot.lock().foreign_refreshes += 1;
+            self.entry.log_foreign_refresh(left);
         }
     }
 
     async fn fetch_token(&self) -> Result<Issued, UpstreamError> {
         let issued = self.ask_for_token().await?;
+        self.judge_report(&issued);
         match &self.reason {
             // stable_token returned the rejected value again, so WeChat itself considers it valid. Only a
             // forced refresh replaces it.

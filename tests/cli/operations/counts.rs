@@ -241,7 +241,8 @@ async fn foreign_refreshes_stale_refusals_and_limited_reports_are_distinct() {
             .await
             .is_err()
     );
-    assert_eq!(counts(&service.scrape().await), [2.0, 1.0, 1.0, 1.0]);
+    // Without an answer it is not known whether the report was right.
+    assert_eq!(counts(&service.scrape().await), [1.0, 1.0, 1.0, 1.0]);
     service.end().await;
 }
 
