@@ -255,7 +255,7 @@ impl Broker {
             _ => Outcome::Refreshed,
         };
         let counts = &slot.details.counts;
-        counts.succeeded(counted, credential.issued_at);
+        counts.succeeded(counted, credential.issued_at, now);
         let refresh = Refresh::success(now, outcome, Duration::ZERO, credential.expires_at);
         state.history.add(&refresh);
     }

@@ -98,9 +98,12 @@ impl SlotCounts {
         self.outcomes[at].fetch_add(1, Relaxed);
     }
 
-    pub(super) fn succeeded(&self, outcome: Outcome, at: UnixTime) {
+    /// Counts a success, and keeps the time of the latest, unless it is of a clock that was ahead.
+    pub(super) fn succeeded(&self, outcome: Outcome, at: UnixTime, now: UnixTime) {
         self.count(outcome);
-        self.last_success.fetch_max(at.0, Relaxed);
+        let known = self.last_success().filter(|known| *known <= now);
+        let latest = known.max(Some(at)).unwrap_or(at);
+        self.last_success.store(latest.0, Relaxed);
     }
 
     /// Returns the number of values that came from WeChat or from the store.
@@ -365,6 +368,20 @@ mod tests {
         counts.called(7, now);
         assert_eq!(counts.calls_today(now), Some(7));
         assert_eq!(counts.calls_today(now.next_shanghai_midnight()), Some(0));
+    }
+
+    #[test]
+    fn the_last_success_of_a_clock_that_was_ahead_is_replaced() {
+        let counts = SlotCounts::default();
+        let now = UnixTime(1_767_225_600);
+        counts.succeeded(Outcome::Refreshed, now, now);
+        counts.succeeded(Outcome::FromStore, UnixTime(now.0 - 100), now);
+        assert_eq!(counts.last_success(), Some(now), "an older value");
+        let ahead = UnixTime(now.0 + 86_400);
+        counts.succeeded(Outcome::Refreshed, ahead, ahead);
+        let later = UnixTime(now.0 + 60);
+        counts.succeeded(Outcome::Refreshed, later, later);
+        assert_eq!(counts.last_success(), Some(later));
     }
 
     #[test]

@@ -57,11 +57,13 @@ impl Flight {
         let counts = &self.slot.details.counts;
         let credential = published.credential;
         if published.is_from_store {
-            counts.succeeded(Outcome::FromStore, credential.issued_at);
+            let now = inner.clock.now();
+            counts.succeeded(Outcome::FromStore, credential.issued_at, now);
             self.log_value("from_store", &credential, "refreshed from the store");
         } else {
             self.note_way(false);
-            counts.succeeded(Outcome::Refreshed, inner.clock.now());
+            let now = inner.clock.now();
+            counts.succeeded(Outcome::Refreshed, now, now);
             inner
                 .counters
                 .refreshed(self.slot.key.kind, true, self.took());

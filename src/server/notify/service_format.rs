@@ -80,6 +80,9 @@ impl Message {
 
 /// Returns whether the service accepted the message, or what it says instead.
 pub(super) fn accepted(kind: WebhookKind, status: u16, body: &[u8]) -> Result<(), String> {
+    if status == 407 {
+        return Err("HTTP 407: the egress proxy refuses the user name or password".into());
+    }
     if !(200..300).contains(&status) {
         return Err(format!("HTTP {status}"));
     }
@@ -218,6 +221,8 @@ mod tests {
         ] {
             assert_eq!(accepted(kind, 200, body.as_bytes()), Ok(()), "{body}");
             assert!(accepted(kind, 502, body.as_bytes()).is_err());
+            let of_proxy = accepted(kind, 407, &[]).unwrap_err();
+            assert!(of_proxy.contains("egress proxy"), "{of_proxy}");
         }
         for (kind, body, said) in [
             (
