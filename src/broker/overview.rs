@@ -24,7 +24,7 @@ pub struct Overview {
     pub incidents: Vec<Incident>,
     /// When the next refresh of any account starts.
     pub next_refresh: Option<UnixTime>,
-    /// When the next try of any failing account starts.
+    /// When the next try of a failing account starts; if any are down, of one of those.
     pub next_try: Option<UnixTime>,
     /// Until when the first of the failing accounts that are still served is served.
     pub served_until: Option<UnixTime>,
@@ -62,6 +62,8 @@ pub struct Incident {
 #[derive(Default)]
 pub(super) struct Collector<'a> {
     overview: Overview,
+    /// The worst health of a failing account, and the next try of one with it.
+    next_try: Option<(Reverse<Health>, UnixTime)>,
     groups: HashMap<(Kind, &'static str, String), Group<'a>>,
 }
 
@@ -120,7 +122,9 @@ impl Broker {
         let Some(error) = first_error.filter(|_| health >= Health::Degraded) else {
             return false;
         };
-        overview.next_try = overview.next_try.into_iter().chain([error.retry_at]).min();
+        let next_try = (Reverse(health), error.retry_at);
+        collector.next_try = collector.next_try.into_iter().chain([next_try]).min();
+        overview.next_try = collector.next_try.map(|(_, at)| at);
         let needs_operator = matches!(error.error.class(), Class::Setup | Class::Quota);
         if health != Health::Down && down_kinds.is_empty() && !needs_operator {
             return false;

@@ -195,9 +195,9 @@ problem_codes! {
         "API key 无效，且来自该地址的不同错误 key 过多。有效的 key 不受影响；其他错误的 key 在 Retry-After 之后才会再次校验。",
         "Give the client the correct API key; it works at once. See `limits.wrong_keys`",
         "给该客户端换上正确的 API key，立即可用；见 `limits.wrong_keys`";
-    AccountMisconfigured: "account_misconfigured", 502, "WeChat refuses this account until an operator acts",
-        "WeChat refuses this account until the operator acts (secret, IP allow-list, penalised account); see errcode.",
-        "微信拒绝该账号，需要人工处理（secret、IP 白名单、账号被处罚等），具体见 errcode。",
+    AccountMisconfigured: "account_misconfigured", 502, "This account is refused until an operator acts",
+        "WeChat, or the egress proxy, refuses this account until the operator acts (secret, IP allow-list, penalised account, the proxy's password); see errcode.",
+        "微信或出口代理拒绝该账号，需要人工处理（secret、IP 白名单、账号被处罚、代理密码等），具体见 errcode。",
         "Follow `hint` or run `wx-jssdk check`. The service recovers within about five minutes after the fix, without a restart; after 89506 and 89507 press \"refresh now\" on the status page",
         "按 `hint` 处理，或运行 `wx-jssdk check`；改好后约 5 分钟内自动恢复，不用重启；89506、89507 还需在状态页点“立即刷新”";
     UpstreamUnavailable: "upstream_unavailable", 503, "No credential from WeChat",

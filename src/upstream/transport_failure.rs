@@ -68,9 +68,9 @@ pub(super) async fn failure(broken: Broken, through: Option<Through<'_>>) -> Fai
             let mut problem = through.problem(&broken);
             if problem == ProxyProblem::NoRoute
                 && why.ends_with(TUNNEL_REFUSED)
-                && let Some(400..=499) = through.tunnel_status().await
+                && let Some(refusal) = through.tunnel_refusal().await
             {
-                problem = ProxyProblem::Rules;
+                problem = refusal;
             }
             through.failure(problem, &why)
         }
@@ -135,13 +135,20 @@ impl Through<'_> {
         }
     }
 
-    /// Returns the status with which the proxy answers a CONNECT; `None` if that cannot be found out.
-    async fn tunnel_status(&self) -> Option<u16> {
+    /// Returns the problem that the proxy's answer to a CONNECT shows: by its status, its rules refuse it; without
+    /// one, it is not a proxy. `None` if it shows neither.
+    async fn tunnel_refusal(&self) -> Option<ProxyProblem> {
         let asked = tokio::time::timeout(self.status_timeout, self.ask_for_tunnel());
-        asked.await.ok().flatten()
+        let head = asked.await.ok().flatten()?;
+        let Some(version_and_status) = head.strip_prefix(b"HTTP/1.") else {
+            return Some(ProxyProblem::Unreachable);
+        };
+        let is_refused = version_and_status.get(2) == Some(&b'4');
+        is_refused.then_some(ProxyProblem::Rules)
     }
 
-    async fn ask_for_tunnel(&self) -> Option<u16> {
+    /// Returns the beginning of the answer to a CONNECT, as long as that of HTTP up to its status.
+    async fn ask_for_tunnel(&self) -> Option<[u8; 12]> {
         let uri = self.proxy.uri();
         if uri.scheme_str() != Some("http") {
             return None;
@@ -158,7 +165,7 @@ impl Through<'_> {
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut head = [0; "HTTP/1.1 403".len()];
         stream.read_exact(&mut head).await.ok()?;
-        std::str::from_utf8(&head[9..]).ok()?.parse().ok()
+        Some(head)
     }
 }
 
