@@ -433,3 +433,28 @@ async fn a_token_that_wechat_revoked_is_replaced_and_counted_once() {
     );
     service.end().await;
 }
+
+#[tokio::test]
+async fn the_next_try_of_the_overview_is_that_of_an_account_that_is_down() {
+    let service = Service::start("", &accounts(["bad", "good"]), |sandbox| {
+        sandbox.add_app(app("bad").allow_ips(["192.0.2.1"]));
+        sandbox.add_app(app("good"));
+    })
+    .await;
+    service.warm("good").await;
+    let bad_down =
+        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(1.0);
+    service.until("one is down", bad_down).await;
+    service.once(TOKEN, FaultKind::Errcode(-1));
+    let refused = service.broker.refresh_now("good", Kind::AccessToken).await;
+    refused.expect_err("WeChat is busy");
+    let overview = Find {
+        incident_accounts: 1,
+        ..Find::default()
+    };
+    let overview = service.broker.snapshot(&overview).overview;
+    assert_eq!(overview.incidents.len(), 1, "the other one is served");
+    let retry_at = overview.incidents[0].error.retry_at;
+    assert_eq!(overview.next_try, Some(retry_at));
+    service.end().await;
+}
