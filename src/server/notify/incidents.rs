@@ -131,6 +131,9 @@ pub(super) struct Incidents {
 #[derive(Debug)]
 struct Spell {
     since: Duration,
+    /// How bad it is, and since when it is at least that.
+    severity: Option<Severity>,
+    severity_since: Duration,
     /// The worst that was reported of it.
     worst: Option<Severity>,
     healthy_since: Option<Duration>,
@@ -238,6 +241,8 @@ impl Incidents {
                 };
                 let begin = || Spell {
                     since: uptime,
+                    severity: None,
+                    severity_since: uptime,
                     worst: None,
                     healthy_since: None,
                 };
@@ -246,12 +251,21 @@ impl Incidents {
                 incident.affected.insert(subject, affected);
             }
         }
-        let affected = self.open.values().flat_map(|it| it.affected.keys());
-        let affected: BTreeSet<_> = affected.collect();
+        let mut severities: BTreeMap<&String, Severity> = BTreeMap::new();
+        for (subject, affected) in self.open.values().flat_map(|it| &it.affected) {
+            let severity = affected.finding.severity;
+            let known = severities.entry(subject).or_insert(severity);
+            *known = severity.max(*known);
+        }
         for (subject, spell) in &mut self.spells {
-            spell.healthy_since = match affected.contains(subject) {
-                true => None,
-                false => spell.healthy_since.or(Some(uptime)),
+            let severity = severities.get(subject).copied();
+            if spell.severity < severity {
+                spell.severity_since = uptime;
+            }
+            spell.severity = severity;
+            spell.healthy_since = match severity {
+                Some(_) => None,
+                None => spell.healthy_since.or(Some(uptime)),
             };
         }
     }
@@ -339,9 +353,13 @@ impl Incident {
         let last = self.reported.get(&severity).copied();
         let is_pages_news = severity == Severity::Down && !self.has_reported_pages;
         let is_due = |(subject, it): &(&String, &mut Affected)| {
+            let spell = spells.get(*subject);
+            let worst = spell.and_then(|spell| spell.worst);
+            // A cause that is new has to settle; an outage that was not reported has, whatever its causes.
+            let unreported = spell.filter(|_| worst < Some(severity));
+            let since = unreported.map_or(it.since, |spell| spell.severity_since.min(it.since));
             let is_news = it.reported < Some(severity)
-                && uptime.saturating_sub(it.since) >= cause.settle(timing);
-            let worst = spells.get(*subject).and_then(|spell| spell.worst);
+                && uptime.saturating_sub(since) >= cause.settle(timing);
             let gap = if is_pages_news && it.finding.signs_pages {
                 Duration::ZERO
             } else if worst.is_some_and(|worst| worst < severity) {

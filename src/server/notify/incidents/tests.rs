@@ -350,3 +350,22 @@ fn a_subject_that_recovers_under_an_unreported_cause_has_recovered() {
     let over = step(&mut incidents, 9_130, World::default());
     assert_eq!(over, [(Event::Recovered, 1)]);
 }
+
+#[test]
+fn an_outage_whose_cause_changes_within_the_settle_time_is_reported() {
+    let mut incidents = Incidents::new(MINUTE);
+    let mut said = Vec::new();
+    for seconds in 0..600 {
+        let cause = match seconds / 20 % 2 {
+            0 => IP,
+            _ => Cause::Passing,
+        };
+        let world = World {
+            findings: vec![finding("shop", cause, Severity::Down)],
+            ..World::default()
+        };
+        let notices = step(&mut incidents, seconds, world);
+        said.extend(notices.into_iter().map(|notice| (seconds, notice)));
+    }
+    assert_eq!(said, [(60, (DOWN, 1))]);
+}
