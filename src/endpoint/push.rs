@@ -14,7 +14,6 @@ use super::log_throttle::LogThrottle;
 use super::query::value;
 use crate::broker::Broker;
 use crate::credential::Secret;
-use crate::hex;
 use crate::platform::push_crypto::SignedPush;
 use crate::platform::push_envelope::Envelope;
 use crate::platform::{EventKind, PushError, PushEvent, PushKeys, PushRefusal};
@@ -126,7 +125,8 @@ impl PushReceiver {
         let [timestamp, nonce, msg_signature] = ["timestamp", "nonce", "msg_signature"]
             .map(|name| value(query, name).unwrap_or_default());
         // Reading the body takes longer, and its sender is not known yet.
-        if hex::decode::<20>(&msg_signature).is_none() {
+        let is_hex = msg_signature.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if msg_signature.len() != 40 || !is_hex {
             return Err(PushRefusal::Signature.into());
         }
         let envelope = Envelope::read(body)?;

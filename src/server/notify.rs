@@ -22,7 +22,9 @@ use crate::broker::{AccountSnapshot, Broker, Find, Health};
 use crate::clock::{Clock, UnixTime};
 use crate::error::{CallAuth, Class, System, UpstreamError};
 use delivery::{Courier, Link};
-use incidents::{Cause, Console, Detail, Event, Finding, Incidents, Notice, Severity, Timing, World};
+use incidents::{
+    Cause, Console, Detail, Event, Finding, Incidents, Notice, Severity, Timing, World,
+};
 
 pub(super) use delivery::DeliveryCounts;
 pub use delivery::{NotifyError, Undelivered};

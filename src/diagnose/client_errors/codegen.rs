@@ -20,7 +20,9 @@ const DOCUMENT_MARKS: [&str; 2] = ["<!-- client errors -->\n", "<!-- /client err
 #[test]
 fn the_scripts_hold_the_table() {
     holds(PAGES, |_| for_pages());
-    holds(CLIENT, |held| between(held, CLIENT_MARKS, &for_client(held)));
+    holds(CLIENT, |held| {
+        between(held, CLIENT_MARKS, &for_client(held))
+    });
     holds(ENGLISH, |held| {
         between(held, DOCUMENT_MARKS, &for_document(true))
     });

@@ -176,8 +176,8 @@ impl MessageBody for Unsent {
             return Poll::Ready(None);
         }
         // Its own bytes may fill the budget, so others must have been refused as well.
-        let is_in_the_way = self.budget.refused() != self.refused_before
-            && self.budget.is_full(self.address);
+        let is_in_the_way =
+            self.budget.refused() != self.refused_before && self.budget.is_full(self.address);
         if is_in_the_way && self.deadline.as_mut().poll(context).is_ready() {
             let Budget { clock, log, .. } = &*self.budget.0;
             if log.may_log(clock.uptime()) {

@@ -105,7 +105,9 @@ pub(super) fn check_default(
     let (en, zh) = if !names.contains(name) {
         let (en, zh) = got(name);
         (
-            format!("must be the name of an account in the configuration{en}: one that the admin API added does not count"),
+            format!(
+                "must be the name of an account in the configuration{en}: one that the admin API added does not count"
+            ),
             format!("应为配置文件中一个账号的名称{zh}：管理接口添加的账号不算"),
         )
     } else if signs_none && accounts.iter().any(|(_, account)| account.signs_pages()) {
