@@ -373,7 +373,6 @@ impl std::error::Error for UpstreamError {}
 impl Text {
     /// Adds the IPs to allow to a fix, and the advice to have one egress address unless each account has one.
     pub(crate) fn with_ips(self, ips: &[IpAddr], is_fixed: bool) -> Self {
-        let list: Vec<_> = ips.iter().map(IpAddr::to_string).collect();
         let fix = match is_fixed {
             true => self,
             false => Self::owned(
@@ -381,17 +380,15 @@ impl Text {
                 format!("{}{}", self.zh, EGRESS_IS_NOT_FIXED.zh),
             ),
         };
-        match list.as_slice() {
-            [] => fix,
-            [ip] => Self::owned(
-                format!("{} The IP to allow: {ip}", fix.en),
-                format!("{}需要加入的 IP：{ip}", fix.zh),
-            ),
-            _ => Self::owned(
-                format!("{} The IPs to allow: {}", fix.en, list.join(", ")),
-                format!("{}需要加入的 IP：{}", fix.zh, list.join("、")),
-            ),
+        if ips.is_empty() {
+            return fix;
         }
+        let list: Vec<_> = ips.iter().map(IpAddr::to_string).collect();
+        let noun = if list.len() == 1 { "IP" } else { "IPs" };
+        Self::owned(
+            format!("{} The {noun} to allow: {}", fix.en, list.join(", ")),
+            format!("{}需要加入的 IP：{}", fix.zh, list.join("、")),
+        )
     }
 }
 
