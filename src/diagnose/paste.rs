@@ -28,7 +28,7 @@ pub struct Paste {
     pub url: Option<String>,
     /// The URL that the client reports as checked: `realAuthUrl`.
     pub checked_url: Option<String>,
-    /// Whether the text holds a CorpID or `beta: true`, as only pages of WeCom do.
+    /// Whether the text holds a CorpID, as only pages of WeCom do.
     pub is_wecom: bool,
     /// The client's error text.
     pub error: Option<String>,

@@ -117,9 +117,7 @@ fn errors_on_a_page_of_wecom_point_to_wecom() {
     let lacking = ("function_not_exist", "升级企业微信");
     for page in [
         r#"{"appId":"ww0123456789abcdef"}"#,
-        r#"{"beta":true,"appId":"wx0123456789abcdef"}"#,
-        "wx.config({ beta: true, appId: appId })",
-        "wx.config({beta:!0,appId:t.appId})",
+        "wx.config({ beta: true, appId: 'ww0123456789abcdef' })",
     ] {
         for (text, (code, words)) in [
             ("config:invalid url domain", domain),
@@ -171,8 +169,11 @@ fn errors_on_a_page_of_wecom_point_to_wecom() {
         Some("chooseImage:permission denied")
     );
     // The phone's own permission is the same in both clients.
-    let phone = "getLocation:fail system permission denied\nwx.config({ beta: true })";
+    let phone = "getLocation:fail system permission denied\n{\"appId\":\"ww0123456789abcdef\"}";
     is_of_wecom(phone, "phone_permission", "微信");
+    // The client script sets it in WeChat too.
+    let beta = "chooseImage:permission denied\nwx.config({ beta: true, appId: appId })";
+    is_of_wecom(beta, "permission_denied", "微信开发者平台");
 }
 
 #[test]

@@ -28,21 +28,14 @@ pub(super) fn js_api_list_in(text: &str) -> Option<Vec<String>> {
         .collect()
 }
 
-/// Returns whether the text holds a CorpID, or sets `beta` as the `wx.config` of WeCom's pages does.
+/// Returns whether the text holds a CorpID. `beta: true` says nothing: the client script sets it in WeChat too.
 pub(super) fn is_of_wecom(text: &str) -> bool {
     let is_corp_id = |word: &str| {
         let id = word.strip_prefix("ww").unwrap_or_default();
         id.len() == CORP_ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
-    let is_set = |rest: &str| {
-        let value = rest.trim_start_matches(|c: char| c.is_whitespace() || "\"'\\:=>".contains(c));
-        value.len() < rest.len() && (value.starts_with("true") || value.starts_with("!0"))
-    };
     text.split(|c: char| !c.is_ascii_alphanumeric())
         .any(is_corp_id)
-        || text
-            .match_indices("beta")
-            .any(|(at, name)| is_set(&text[at + name.len()..]))
 }
 
 /// Returns every JSON value in the text, outermost first; nested objects are not listed separately.
