@@ -98,10 +98,9 @@ pub(super) static ROWS: &[Row] = &[
          "请更正该平台的 secret（或 secret_file 指向的文件）。查看位置：微信开放平台 → 管理中心 → 第三方平台 → 详情 → 开发配置 → 开发资料；重置后旧值失效，其他系统要同步更新。"]),
     row(40125, SETUP,
         ["The AppSecret is wrong",
-         "Correct the AppSecret in the setting secret, or in the file of secret_file. The console shows it only once: if \
-          it was not saved, reset it there: WeChat developer platform → My business → the account → Basic information → \
-          Development key (mini program: mp.weixin.qq.com → Development management → Development settings). Then replace it \
-          everywhere it is used."],
+         "Correct secret, or the file of secret_file. The console shows it only once: if it is not saved, reset it and replace it \
+          everywhere: WeChat developer platform → My business → the account → Basic information → Development key (mini \
+          program: mp.weixin.qq.com → Development settings)."],
         ["AppSecret 错误",
          "请更正配置项 secret（或 secret_file 指向的文件）中的 AppSecret。后台只显示一次，没有保存的只能重置：微信开发者平台 → 我的业务 → 公众号/服务号 → \
           基础信息 → 开发密钥（小程序：微信公众平台 → 开发管理 → 开发设置）；重置后旧值失效，其他系统要同步更新。"]),

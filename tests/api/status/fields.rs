@@ -1,7 +1,7 @@
 //! Every field of the status, for healthy and failing accounts.
 
 use serde_json::json;
-use wx_jssdk::sandbox::FaultKind;
+use wx_jssdk::sandbox::{FaultKind, Mode};
 use wx_jssdk::server::config::Settings;
 use wx_jssdk::{Kind, Secret};
 
@@ -240,6 +240,7 @@ async fn a_token_retired_by_another_server_and_a_lost_reply_are_counted() {
 async fn the_page_says_what_ends_a_stable_token_early() {
     let world = World::healthy().await;
     let token = world.served("main", Kind::AccessToken).await;
+    world.app.sandbox.foreign_refresh(MAIN, Mode::Stable);
     let broker = &world.app.broker;
     let rejected = broker.reject("main", Kind::AccessToken, &token.value);
     rejected.await.unwrap();
