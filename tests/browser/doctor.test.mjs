@@ -213,13 +213,13 @@ describe("the answer", () => {
       const config = { ...values, appId: "wwforeign", signature: sign(PAGE) };
       const agentConfig = { ...values, corpid: "wwforeign", agentid: "1000002" };
       const both = (signature) => JSON.stringify({ config, agentConfig: { ...agentConfig, signature } });
-      await diagnosed(page, { paste: both(sign(PAGE)), url: PAGE, ticket: TICKET });
-      await page.locator("#agentTicket").fill("TheAgentTicketOfThisApp_0123456789");
-      assert.equal(await diagnosed(page), "jsapi_ticket_for_agent");
-      assert.ok((await page.locator(".diff .plus mark").allInnerTexts()).includes("[agent_config ticket]"));
       const http = sign(PAGE.replace("https", "http"), "TheAgentTicketOfThisApp_0123456789");
-      assert.equal(await diagnosed(page, { paste: both(http), url: PAGE, ticket: TICKET }), "scheme_swapped");
+      await diagnosed(page, { paste: both(http), url: PAGE, ticket: TICKET });
+      await page.locator("#agentTicket").fill("TheAgentTicketOfThisApp_0123456789");
+      assert.equal(await diagnosed(page), "scheme_swapped");
       assert.ok((await page.locator("#signed-as").innerText()).includes(http.slice(0, 8)));
+      assert.equal(await diagnosed(page, { paste: both(sign(PAGE)), url: PAGE, ticket: TICKET }), "jsapi_ticket_for_agent");
+      assert.ok((await page.locator(".diff .plus mark").allInnerTexts()).includes("[agent_config ticket]"));
     }));
 
   test("values read from one text are not kept for the next", () =>
