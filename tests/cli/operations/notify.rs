@@ -139,6 +139,21 @@ impl Receiver {
         self.requests()
     }
 
+    /// Waits until two accounts are down, and returns the events about them, of different causes.
+    async fn outages_of_two(&self, service: &Service) -> Vec<Value> {
+        let both_down =
+            |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(2.0);
+        service.until("both down", both_down).await;
+        let both = async {
+            while events(&self.wait_for(1, service).await).len() < 2 {
+                service.advance(61);
+                self.0.came.notified().await;
+            }
+        };
+        timeout(BOUND, both).await.expect("a message for each");
+        events(&self.requests()).into_iter().cloned().collect()
+    }
+
     fn requests(&self) -> Vec<(String, Value)> {
         self.0.requests.lock().unwrap().clone()
     }
@@ -376,22 +391,11 @@ async fn what_two_proxies_refuse_are_two_outages() {
         own(address)
     );
     let service = Service::start("", &text, |_| {}).await;
-    let both_down =
-        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(2.0);
-    service.until("both down", both_down).await;
-    let both = async {
-        while events(&receiver.wait_for(1, &service).await).len() < 2 {
-            service.advance(61);
-            receiver.0.came.notified().await;
-        }
-    };
-    timeout(BOUND, both).await.expect("a message for each");
-    let requests = receiver.requests();
-    let events = events(&requests);
+    let events = receiver.outages_of_two(&service).await;
     let subjects = events.iter().map(|it| it["subjects"].to_string());
     let subjects: BTreeSet<_> = subjects.collect();
     let expected = [r#"["a"]"#, r#"["b"]"#].map(str::to_owned);
-    assert_eq!(subjects, expected.into(), "{requests:#?}");
+    assert_eq!(subjects, expected.into(), "{events:#?}");
     assert_ne!(events[0]["cause"], events[1]["cause"]);
     service.end().await;
 }
@@ -408,18 +412,7 @@ async fn an_ip_that_two_consoles_do_not_allow_is_two_outages() {
         sandbox.add_app(app("shop").allow_ips(["192.0.2.1"]));
     })
     .await;
-    let both_down =
-        |scrape: &Scrape| scrape.value("wx_jssdk_accounts", &[("state", "down")]) == Some(2.0);
-    service.until("both down", both_down).await;
-    let both = async {
-        while events(&receiver.wait_for(1, &service).await).len() < 2 {
-            service.advance(61);
-            receiver.0.came.notified().await;
-        }
-    };
-    timeout(BOUND, both).await.expect("a message for each");
-    let requests = receiver.requests();
-    let events = events(&requests);
+    let events = receiver.outages_of_two(&service).await;
     for event in &events {
         let console = match event["subjects"][0] == "corp" {
             true => "WeCom admin console",
