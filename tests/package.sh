@@ -45,8 +45,8 @@ cargo fetch --quiet --locked --target "$(rustc -vV | sed -n 's/^host: //p')" --m
   failed=1
 }
 
-# The registry accepts 10 MB.
+# The registry accepts 10 MB, compressed; this is less than a third of it then.
 size=$(while read -r file; do [ -f "$file" ] && stat -c %s "$file"; done <<<"$list" | awk '{ sum += $1 } END { print sum }')
-[ "$size" -lt 6000000 ] || complain "$size bytes are too much"
+[ "$size" -lt 7000000 ] || complain "$size bytes are too much"
 [ $failed = 0 ] && echo "cargo package: $(wc -l <<<"$list") files, $((size / 1024)) KiB"
 exit $failed
