@@ -98,7 +98,7 @@ pub(super) static ROWS: &[Row] = &[
          "请更正该平台的 secret（或 secret_file 指向的文件）。查看位置：微信开放平台 → 管理中心 → 第三方平台 → 详情 → 开发配置 → 开发资料；重置后旧值失效，其他系统要同步更新。"]),
     row(40125, SETUP,
         ["The AppSecret is wrong",
-         "Correct secret, or the file of secret_file. The console shows it only once: if it is not saved, reset it and replace it \
+         "Correct the AppSecret in secret or in the file of secret_file. The console shows it only once: if it is not saved, reset it and replace it \
           everywhere: WeChat developer platform → My business → the account → Basic information → Development key (mini \
           program: mp.weixin.qq.com → Development settings)."],
         ["AppSecret 错误",
