@@ -76,13 +76,10 @@ impl Diagnose {
             ));
         }
         let findings = diagnose(&case);
-        let evidence = findings
-            .iter()
-            .find_map(|finding| finding.evidence.as_deref());
-        findings.iter().for_each(show);
-        if let Some(string) = evidence {
-            say(&format!("\nsigned · 实际签名的字符串: {string}"));
+        for finding in &findings {
+            show(finding);
         }
+        show_strings(&findings);
         Ok(Ended::of(findings[0].explains()))
     }
 
@@ -197,4 +194,23 @@ fn show(finding: &Finding) {
         fix.en,
         fix.zh
     ));
+}
+
+/// Shows the string that was signed above the correct one, where they are known and differ.
+fn show_strings(findings: &[Finding]) {
+    let of_computation = |it: &&Finding| it.evidence.is_some() || it.expected.is_some();
+    let Some(finding) = findings.iter().find(of_computation) else {
+        return;
+    };
+    say("");
+    if let Some(string) = &finding.evidence {
+        say(&format!("signed  · 实际签名的字符串: {string}"));
+    }
+    if let Some(string) = finding
+        .expected
+        .as_ref()
+        .filter(|_| finding.evidence != finding.expected)
+    {
+        say(&format!("correct · 应当签名的字符串: {string}"));
+    }
 }

@@ -41,13 +41,12 @@ async fn the_mistake_is_named_in_both_languages_and_the_ticket_is_not_printed() 
         "{}",
         ended.stdout
     );
-    assert!(
-        ended
-            .stdout
-            .contains("jsapi_ticket=[jsapi_ticket]&noncestr=n&"),
-        "{}",
-        ended.stdout
-    );
+    let strings = ["signed  · 实际签名", "correct · 应当签名"].map(|title| {
+        let line = ended.stdout.lines().find(|line| line.starts_with(title));
+        line.and_then(|line| line.split_once(": ")).unwrap().1
+    });
+    let correct = "jsapi_ticket=[jsapi_ticket]&noncestr=n&timestamp=1414587457&url=https://h.cn/p";
+    assert_eq!(strings, [&format!("{correct}#top"), correct]);
     assert!(!ended.stdout.contains(&TICKET[..16]), "{}", ended.stdout);
 }
 
@@ -60,7 +59,7 @@ async fn a_right_signature_is_exit_code_0_and_an_unexplained_one_1() {
     .await;
     assert_eq!(right.code, 0);
     assert!(
-        right.stdout.starts_with("signature_is_right"),
+        right.stdout.starts_with("signature_is_right") && !right.stdout.contains("correct ·"),
         "{}",
         right.stdout
     );
@@ -71,7 +70,8 @@ async fn a_right_signature_is_exit_code_0_and_an_unexplained_one_1() {
     .await;
     assert_eq!(unexplained.code, 1);
     assert!(
-        unexplained.stdout.starts_with("no_known_mistake_fits"),
+        unexplained.stdout.starts_with("no_known_mistake_fits")
+            && unexplained.stdout.contains("\ncorrect · 应当签名"),
         "{}",
         unexplained.stdout
     );
