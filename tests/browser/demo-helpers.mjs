@@ -43,6 +43,35 @@ export async function press(page, name, { agree = true } = {}) {
   return read(page, name);
 }
 
+/** The same for each of these interfaces, by a script in the page: three times faster than a pointer. */
+export const pressEach = (page, names) =>
+  page.evaluate(async (names) => {
+    const SOON = 10_000;
+    const frame = () => new Promise(requestAnimationFrame);
+    const results = {};
+    for (const name of names) {
+      const card = document.querySelector(`[data-card="${name}"]`);
+      const result = card.querySelector(".result");
+      const begun = performance.now();
+      card.querySelector(".run").click();
+      for (;;) {
+        const sheet = document.querySelector("dialog.phone-sheet");
+        if (!sheet && result.checkVisibility() && result.dataset.result !== "pending") break;
+        (sheet?.querySelector(".primary") || sheet?.querySelector(".row .quiet"))?.click();
+        await frame();
+        if (performance.now() - begun > SOON) throw new Error(`${name} shows no result`);
+      }
+      const answer = result.querySelector("pre");
+      results[name] = {
+        outcome: result.dataset.result,
+        note: result.querySelector(".note").innerText,
+        fixes: result.querySelector(".call-fixes").innerText,
+        answer: answer.checkVisibility() ? answer.innerText : "",
+      };
+    }
+    return results;
+  }, names);
+
 export async function read(page, name) {
   const result = resultOf(page, name);
   const shown = await result.locator("pre").isVisible();

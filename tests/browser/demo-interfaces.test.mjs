@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { cardOf, field, installRecorder, interfaces, open, press, read, resultOf, withGroupsOpen } from "./demo-helpers.mjs";
+import { cardOf, field, installRecorder, interfaces, open, press, pressEach, read, resultOf, withGroupsOpen } from "./demo-helpers.mjs";
 import {
   ANDROID_WECHAT,
   DESKTOP,
@@ -110,9 +110,11 @@ describe("every button when pressed", () => {
         await expectVerdict(page, "ok", "config:ok");
         const came = {};
         const wanted = {};
-        for (const entry of await interfaces(page)) {
+        const entries = await interfaces(page);
+        const results = await pressEach(page, entries.map((entry) => entry.name));
+        for (const entry of entries) {
           wanted[entry.name] = expected(client, entry);
-          const { outcome, note, fixes, answer } = await press(page, entry.name);
+          const { outcome, note, fixes, answer } = results[entry.name];
           came[entry.name] = outcome;
           assert.ok(note, `${entry.name} says something`);
           if (outcome === "ok") assert.doesNotThrow(() => JSON.parse(answer), `${entry.name}: ${answer}`);
