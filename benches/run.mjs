@@ -90,9 +90,11 @@ const kilobytes = (pid, field) => Number(readFileSync(`/proc/${pid}/status`, 'ut
 
 const loadSigning = (side, environment) => load(side, side.url, ['-s', path.join(root, 'benches/urls.lua')], environment)
 
-function load(side, url, options, environment = {}) {
+function load(side, url, options, environment = {}, attempts = 3) {
   const before = onProcessor(side.child.pid)
   const said = execFileSync('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '--latency', ...options, url], { encoding: 'utf8', env: { ...process.env, ...environment } })
+  // Timeouts alone: the machine stood still for seconds.
+  if (/read 0, write 0, timeout/.test(said) && attempts > 1) return load(side, url, options, environment, attempts - 1)
   if (/Non-2xx|Socket errors/.test(said)) throw new Error(`${side.name}: ${said}`)
   const requests = Number(said.match(/(\d+) requests in/)[1])
   const [, median, unit] = said.match(/50%\s+([\d.]+)(us|ms|s)/)
