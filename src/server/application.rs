@@ -127,14 +127,14 @@ impl Application {
         let mut settings = settings.clone();
         settings.accounts.clear();
         settings.platforms.clear();
+        let apis = settings.account_defaults.list("js_api_list");
         for (name, app) in demo_accounts() {
             let app = options
                 .safe_domains
                 .iter()
                 .fold(app, |app, domain| app.safe_domain(domain));
-            settings
-                .accounts
-                .push((name.to_owned(), demo_account(&app, &settings.default_apis)?));
+            let account = demo_account(&app, &apis)?;
+            settings.accounts.push((name.to_owned(), account));
             sandbox.add_app(app);
         }
         settings.server.default_account = Some(DEFAULT_DEMO.to_owned());
@@ -151,7 +151,7 @@ impl Application {
             ..settings.upstream.clone()
         };
         let demo_platform = demo_platform();
-        let platform = demo_platform_settings(&demo_platform, &settings.default_apis);
+        let platform = demo_platform_settings(&demo_platform, &apis);
         settings.platforms.push(platform);
         // The third one, to authorise by hand.
         sandbox.add_app(App::official(DEMO_OWNER_ID, demo_platform.secret()));

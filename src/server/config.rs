@@ -34,8 +34,6 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use config::Value;
-
 use super::forward::MessageClient;
 use super::regular_file;
 use crate::account::Account;
@@ -127,11 +125,7 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// `[notify]`.
     pub notify: NotifySettings,
-    /// `[account_defaults] js_api_list`, for accounts that are not in the configuration: the sandbox's.
-    pub default_apis: Vec<String>,
-    /// `[account_defaults] open_tag_list`.
-    pub default_tags: Vec<String>,
-    /// `[account_defaults]`, for accounts of the admin API.
+    /// `[account_defaults]`, for accounts that are not in the configuration: of the admin API and of the sandbox.
     pub account_defaults: AccountDefaults,
     /// `[accounts.NAME]`, sorted by name.
     pub accounts: Vec<(String, Account)>,
@@ -187,7 +181,7 @@ impl Settings {
     fn listener<A>(
         file: Option<&Path>,
         setting: &str,
-        read: fn(&mut Section, &mut Problems) -> Option<A>,
+        read: fn(&mut Section) -> Option<A>,
         tls: &'static str,
     ) -> Result<(A, Option<bool>), Problems> {
         let file = chosen(file);
@@ -203,16 +197,15 @@ impl Settings {
             Err(_) if is_in_environment => (merged("", &mut problems)?, false),
             Err(problems) => return Err(problems),
         };
-        let mut root = Section::root(table);
-        let mut server = root.section("server", &mut problems);
-        let address = read(&mut server, &mut problems);
-        let tls = server.section(tls, &mut problems);
-        let tls = TlsSettings::read(tls, base_of(file.as_deref()), &mut problems);
+        let mut root = Section::root(table, base_of(file.as_deref()), problems);
+        let mut server = root.section("server");
+        let address = read(&mut server);
         // Also if its files are wrong.
-        let has_tls = tls.is_none_or(|tls| tls.is_some());
+        let has_tls = TlsSettings::read(server.section(tls)).is_none_or(|tls| tls.is_some());
         match address {
             Some(address) => Ok((address, (is_whole || has_tls).then_some(has_tls))),
             None => {
+                let mut problems = root.take_problems();
                 environment::name_variables(&environment::names(&environment), &mut problems);
                 Err(problems)
             }
@@ -249,7 +242,10 @@ impl Settings {
         let mut problems = Problems::default();
         let variables = environment::names(&environment);
         let table = layers::merged(text, name, environment, &mut problems)?;
-        let settings = Self::from_table(table, base, &mut problems);
+        let exposed = warnings::exposed_files(&table, base);
+        let mut root = Section::root(table, base, problems);
+        let settings = Self::from_root(&mut root, exposed);
+        let mut problems = root.take_problems();
         environment::name_variables(&variables, &mut problems);
         problems.into_result(settings)
     }
@@ -285,64 +281,46 @@ impl Settings {
         }
     }
 
-    /// Returns `None` only after adding a problem.
-    fn from_table(
-        table: HashMap<String, Value>,
-        base: &Path,
-        problems: &mut Problems,
-    ) -> Option<Self> {
-        let mut exposed = Vec::new();
-        warnings::add_exposed(&table, base, &mut exposed);
-        let mut root = Section::root(table);
-        let mut server = root.section("server", problems);
-        let api_keys = server.tables("api_keys", problems);
-        let own = OwnAddresses::of(server.clone());
-        let default_account =
-            server::default_account(&mut server.clone(), &mut Problems::default());
-        let server = ServerSettings::read(&mut server, base, problems);
-        let log = LogSettings::read(&mut root.section("log", problems), problems);
-        let store = StoreSettings::read(&mut root.section("store", problems), base, problems);
-        let upstream = upstream::read(
-            &mut root.section("upstream", problems),
-            base,
-            &own,
-            problems,
-        );
-        let gateway = gateway::read(&mut root.section("gateway", problems), problems);
-        let limits = LimitSettings::read(&mut root.section("limits", problems), problems);
-        let notify = NotifySettings::read(&mut root.section("notify", problems), base, problems);
-        let defaults = accounts::defaults(root.section("account_defaults", problems), problems);
-        let [default_apis, default_tags] = ["js_api_list", "open_tag_list"]
-            .map(|key| defaults.clone().list(key, problems).unwrap_or_default());
-        let section = root.named_sections("accounts", problems);
+    /// Returns `None` only after reporting a problem. `exposed`: as far as the main file names them.
+    fn from_root(root: &mut Section, mut exposed: Vec<PathBuf>) -> Option<Self> {
+        let mut server = root.section("server");
+        let api_keys = server.tables("api_keys");
+        let own = OwnAddresses::of(server.unreported());
+        let default_account = server::default_account(&mut server.unreported());
+        let server = ServerSettings::read(&mut server);
+        let log = LogSettings::read(&mut root.section("log"));
+        let store = StoreSettings::read(&mut root.section("store"));
+        let upstream = upstream::read(&mut root.section("upstream"), &own);
+        let gateway = gateway::read(&mut root.section("gateway"));
+        let limits = LimitSettings::read(&mut root.section("limits"));
+        let notify = NotifySettings::read(&mut root.section("notify"));
+        let account_defaults = accounts::defaults(root.section("account_defaults"));
+        let section = root.named_sections("accounts");
         let are_sections = section.has_only_sections();
-        let mut entries = accounts::in_file(section, base, problems);
-        let is_read = match root.file_path("accounts_dir", problems).as_deref() {
+        let mut entries = section.sections();
+        let is_read = match root.file_path("accounts_dir").as_deref() {
             None => false,
             Some("") => true,
-            Some(directory) => {
-                let directory = base.join(directory);
-                accounts::add_directory(&directory, &mut entries, &mut exposed, problems)
-            }
+            Some(directory) => accounts::add_directory(root, directory, &mut entries, &mut exposed),
         };
         // Otherwise an unknown name may be that of an account that could not be read.
         let are_accounts_known = are_sections && is_read;
         // Uses the configured names, not the valid accounts: an account with a problem still exists.
-        let names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
-        let accounts = accounts::read(entries, &defaults, problems);
-        let section = root.named_sections("platforms", problems);
+        let names: HashSet<_> = entries.iter().map(|(name, _)| name.clone()).collect();
+        let accounts = accounts::read(entries, &account_defaults);
+        let section = root.named_sections("platforms");
         let are_all_known = are_accounts_known && section.has_only_sections();
-        let sections = section.sections(problems);
+        let sections = section.sections();
         let mut openable = names.clone();
         for (platform, _) in &sections {
             openable.extend([platform.clone(), format!("{platform}/*")]);
         }
-        let platforms = platforms::read(sections, base, &defaults, &names, &own, problems);
-        root.finish(problems);
-        let api_keys = keys::read(api_keys, are_all_known.then_some(&openable), problems);
+        let platforms = platforms::read(sections, &account_defaults, &names, &own);
+        root.finish();
+        let api_keys = keys::read(api_keys, are_all_known.then_some(&openable));
         let server = server.map(|server| ServerSettings { api_keys, ..server });
         if let Some(Some(name)) = default_account.filter(|_| are_accounts_known) {
-            server::check_default(&name, &names, &accounts, problems);
+            server::check_default(&name, &names, &accounts, root);
         }
         exposed.sort();
         exposed.dedup();
@@ -354,9 +332,7 @@ impl Settings {
             gateway: gateway?,
             limits: limits?,
             notify: notify?,
-            default_apis,
-            default_tags,
-            account_defaults: AccountDefaults(defaults),
+            account_defaults,
             accounts,
             platforms,
             exposed,

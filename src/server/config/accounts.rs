@@ -3,54 +3,28 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use config::{Map, Value};
 
 use super::redact::got;
-use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret};
+use super::secret::{SecretKeys, secret};
 use super::section::Section;
-use super::{Problems, egress, layers, regular_file, safe_domains, verify_file, warnings};
+use super::{AccountDefaults, egress, layers, regular_file, safe_domains, verify_file, warnings};
 use crate::account::{Account, Platform, TokenMode, is_app_id};
 use crate::actix::API_KEY_PREFIX;
 use crate::credential::Secret;
 use crate::error::Text;
 
 /// Validates `[account_defaults]` by itself, so that problems are reported there, even without any account.
-pub(super) fn defaults(section: Section, problems: &mut Problems) -> Section {
-    let mut judged = section.clone();
-    judged.choice("platform", PLATFORMS, problems);
-    judged.choice("token_mode", TOKEN_MODES, problems);
-    let lists = [&["js_safe_domains"], &PAGE_LISTS[..]].concat();
-    for list in &lists {
-        judged.list(list, problems);
+pub(super) fn defaults(mut section: Section) -> AccountDefaults {
+    let defaults = AccountDefaults(section.table().clone());
+    section.choice("platform", PLATFORMS);
+    section.choice("token_mode", TOKEN_MODES);
+    for list in ["js_safe_domains"].into_iter().chain(PAGE_LISTS) {
+        section.list(list);
     }
-    judged.finish(problems);
-    let mut defaults = section;
-    defaults.retain(&[&["platform", "token_mode"], &lists[..]].concat());
+    section.finish();
     defaults
-}
-
-/// An account as configured, in the main file or in its own.
-pub(super) struct Entry {
-    pub(super) name: String,
-    section: Section,
-    /// Base directory of its relative secret file.
-    base: Arc<Path>,
-}
-
-/// Returns the accounts of `[accounts.NAME]`.
-pub(super) fn in_file(section: Section, base: &Path, problems: &mut Problems) -> Vec<Entry> {
-    let base: Arc<Path> = base.into();
-    section
-        .sections(problems)
-        .into_iter()
-        .map(|(name, section)| Entry {
-            name,
-            section,
-            base: base.clone(),
-        })
-        .collect()
 }
 
 /// Adds the accounts of a directory: `NAME.toml` holds the keys of `[accounts.NAME]`. Ignores other files
@@ -60,17 +34,18 @@ pub(super) fn in_file(section: Section, base: &Path, problems: &mut Problems) ->
 /// Adds to `exposed` the files that hold a secret and are readable by every user of the machine. Returns whether the
 /// directory could be read.
 pub(super) fn add_directory(
-    directory: &Path,
-    entries: &mut Vec<Entry>,
+    root: &Section,
+    directory: &str,
+    entries: &mut Vec<(String, Section)>,
     exposed: &mut Vec<PathBuf>,
-    problems: &mut Problems,
 ) -> bool {
+    let directory = &root.base().join(directory);
     let files = match files_of(directory) {
         Ok(files) => files,
         Err(error) => {
             let directory = directory.display();
             let Text { en, zh } = regular_file::reason(&error);
-            problems.add(
+            root.report_at(
                 "accounts_dir",
                 format!("\"{directory}\" cannot be read: {en}"),
                 format!("无法读取目录“{directory}”：{zh}"),
@@ -78,33 +53,27 @@ pub(super) fn add_directory(
             return false;
         }
     };
-    let base: Arc<Path> = directory.into();
-    let variables = entries.extract_if(.., |entry| entry.section.is_of_environment());
-    let variables = variables.map(|entry| (entry.name.clone(), entry));
+    let variables = entries.extract_if(.., |(_, section)| section.is_of_environment());
     let mut variables: HashMap<_, _> = variables.collect();
     for (name, file) in files {
         let path = file.display().to_string();
-        let table = layers::one_file(&file).map_err(|found| problems.0.extend(found.0));
-        let table = table.and_then(|table| check_headers(table, &path, problems));
+        let table = layers::one_file(&file).map_err(|found| root.report_all(found));
+        let table = table.and_then(|table| check_headers(table, &path, root));
         let has_secret = table.as_ref().is_ok_and(layers::has_secret);
         if has_secret && warnings::is_exposed(&file) {
             exposed.push(file);
         }
         if let Ok(table) = &table {
-            warnings::add_exposed(table, directory, exposed);
+            exposed.extend(warnings::exposed_files(table, directory));
         }
         // Keep an account that cannot be read: references to its name are still correct.
-        let mut section = Section::file(path, table.ok());
-        if let Some(entry) = variables.remove(&name) {
-            section.override_with(entry.section, &entry.base);
+        let mut section = root.file(path, directory, table.ok());
+        if let Some(variables) = variables.remove(&name) {
+            section.override_with(variables);
         }
-        entries.push(Entry {
-            name,
-            section,
-            base: base.clone(),
-        });
+        entries.push((name, section));
     }
-    entries.extend(variables.into_values());
+    entries.extend(variables);
     true
 }
 
@@ -112,14 +81,14 @@ pub(super) fn add_directory(
 fn check_headers(
     table: Map<String, Value>,
     path: &str,
-    problems: &mut Problems,
+    root: &Section,
 ) -> Result<Map<String, Value>, ()> {
     let headers = layers::section_names(&table).into_iter();
     let header = headers.filter(|name| *name != verify_file::KEY).min();
     let Some(header) = header.map(str::to_owned) else {
         return Ok(table);
     };
-    problems.add(
+    root.report_at(
         path,
         format!(
             "has a section [{header}]: write the account's keys without a header, and other sections into the main configuration"
@@ -148,33 +117,27 @@ fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 
 /// Reads all accounts, sorted by name. Leaves out those with a problem.
 pub(super) fn read(
-    mut entries: Vec<Entry>,
-    defaults: &Section,
-    problems: &mut Problems,
+    mut entries: Vec<(String, Section)>,
+    defaults: &AccountDefaults,
 ) -> Vec<(String, Account)> {
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
     let mut accounts: Vec<(String, Account)> = Vec::with_capacity(entries.len());
     let mut apps = HashMap::with_capacity(entries.len());
     let mut before: Option<(String, String)> = None;
     let mut seen_files = verify_file::Seen::default();
-    for Entry {
-        name,
-        mut section,
-        base,
-    } in entries
-    {
-        check_name(&name, &section, before.as_ref(), problems);
+    for (name, mut section) in entries {
+        check_name(&name, &section, before.as_ref());
         let place = section.place();
         before = Some((name.clone(), place.clone()));
         if section.is_broken() {
             continue;
         }
-        section.default_to(defaults);
-        let app = App::read(&mut section, problems);
-        let account = account(&app, &mut section, &base, problems);
-        let verify_files = verify_file::read(&mut section, problems);
-        section.finish(problems);
-        seen_files.note(&verify_files, &section, problems);
+        section.default_to(defaults, &INHERITED);
+        let app = App::read(&mut section);
+        let account = account(&app, &mut section, |section| secret(section, &APP_SECRET));
+        let verify_files = verify_file::read(&mut section);
+        section.finish();
+        seen_files.note(&verify_files, &section);
         // Runs even if other settings are wrong, so that all problems are reported at once.
         let identity = app.account("").map(|account| account.app_identity());
         if let Some(identity) = identity
@@ -184,7 +147,7 @@ pub(super) fn read(
                 Some(Platform::Work { .. }) => "agent_id",
                 _ => "app_id",
             };
-            problems.add(
+            section.report_at(
                 &section.own_path_of(key),
                 format!("is the same app as {first}: the two would invalidate each other's tokens; remove one of them"),
                 format!("与 {first} 是同一个应用，会互相使对方的凭证失效；请只保留一个"),
@@ -201,15 +164,10 @@ pub(super) fn read(
 }
 
 /// Checks that the name is valid and differs from the previous entry's; entries are sorted by name.
-pub(super) fn check_name(
-    name: &str,
-    section: &Section,
-    before: Option<&(String, String)>,
-    problems: &mut Problems,
-) {
-    check_letters(name, section.path(), problems);
+pub(super) fn check_name(name: &str, section: &Section, before: Option<&(String, String)>) {
+    check_letters(name, section.path(), section);
     if let Some((_, first)) = before.filter(|(other, _)| other == name) {
-        problems.add(
+        section.report_at(
             section.path(),
             format!("duplicate account name, also in {first}: remove one of them"),
             format!("已有同名账号：{first}；请只保留一个"),
@@ -218,12 +176,12 @@ pub(super) fn check_name(
 }
 
 /// Checks that the name is valid. `path` is where it is written.
-pub(super) fn check_letters(name: &str, path: &str, problems: &mut Problems) {
+pub(super) fn check_letters(name: &str, path: &str, section: &Section) {
     if !is_name(name) {
-        problems.add(
+        section.report_at(
             path,
-            "account names may have up to 64 characters: a-z, 0-9, _ and -".into(),
-            "账号名最多 64 个字符，只能用小写字母、数字、_ 和 -".into(),
+            "account names may have up to 64 characters: a-z, 0-9, _ and -",
+            "账号名最多 64 个字符，只能用小写字母、数字、_ 和 -",
         );
     }
 }
@@ -237,9 +195,9 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Self {
-        let platform = section.choice("platform", PLATFORMS, problems);
-        let (id, agent_id) = ids(section, platform, problems);
+    pub(super) fn read(section: &mut Section) -> Self {
+        let platform = section.choice("platform", PLATFORMS);
+        let (id, agent_id) = ids(section, platform);
         Self {
             platform,
             id,
@@ -259,31 +217,17 @@ impl App {
     }
 }
 
-fn account(
-    app: &App,
-    section: &mut Section,
-    base: &Path,
-    problems: &mut Problems,
-) -> Option<Account> {
-    let from_file = |section: &mut Section, problems: &mut Problems| {
-        secret(section, base, &APP_SECRET, problems)
-    };
-    account_with(app, section, base, from_file, problems)
-}
-
 /// Reads an account without its domain verification files, with its secret by `secret`.
-pub(super) fn account_with(
+pub(super) fn account(
     app: &App,
     section: &mut Section,
-    base: &Path,
-    secret: impl FnOnce(&mut Section, &mut Problems) -> Option<Secret>,
-    problems: &mut Problems,
+    secret: impl FnOnce(&mut Section) -> Option<Secret>,
 ) -> Option<Account> {
-    let secret = secret(section, problems);
-    let mode = section.choice("token_mode", TOKEN_MODES, problems);
-    let egress = egress::read(section, base, problems);
-    let [apis, tags] = PAGE_LISTS.map(|key| section.list(key, problems));
-    let domains = safe_domains::read(app.platform, section, problems);
+    let secret = secret(section);
+    let mode = section.choice("token_mode", TOKEN_MODES);
+    let egress = egress::read(section);
+    let [apis, tags] = PAGE_LISTS.map(|key| section.list(key));
+    let domains = safe_domains::read(app.platform, section);
     let account = app
         .account(secret?)?
         .token_mode(mode?)
@@ -299,16 +243,12 @@ pub(super) fn account_with(
 }
 
 /// Returns the app's id, and WeCom's agent id.
-fn ids(
-    section: &mut Section,
-    platform: Option<Platform>,
-    problems: &mut Problems,
-) -> (Option<String>, Option<u64>) {
+fn ids(section: &mut Section, platform: Option<Platform>) -> (Option<String>, Option<u64>) {
     let (id_key, foreign, agent_id) = match platform {
         Some(Platform::Work { .. }) => (
             "corp_id",
             &["app_id"][..],
-            section.number("agent_id", 1..=u64::from(u32::MAX), problems),
+            section.number("agent_id", 1..=u64::from(u32::MAX)),
         ),
         Some(_) => ("app_id", &["corp_id", "agent_id"][..], Some(0)),
         None => {
@@ -324,8 +264,8 @@ fn ids(
         } else {
             ("work", "企业微信")
         };
-        problems.add(
-            &section.path_of(key),
+        section.report(
+            key,
             format!("is only for platform = {own}, but this account has platform = {name}"),
             format!("仅用于{zh}，而本账号的 platform 是 {name}"),
         );
@@ -335,7 +275,7 @@ fn ids(
     if mixed_up {
         return (None, agent_id); // the platform is wrong, so do not also report a missing id
     }
-    (app_id(section, id_key, problems), agent_id)
+    (app_id(section, id_key), agent_id)
 }
 
 pub(super) fn is_name(name: &str) -> bool {
@@ -346,12 +286,8 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// Takes an AppID or CorpID. Refuses a secret in its place: AppIDs stand in the log and on the status page.
-pub(super) fn app_id(
-    section: &mut Section,
-    key: &'static str,
-    problems: &mut Problems,
-) -> Option<String> {
-    let id = section.text(key, problems)?;
+pub(super) fn app_id(section: &mut Section, key: &'static str) -> Option<String> {
+    let id = section.text(key)?;
     let (got_en, got_zh) = got(&id);
     let is_secret = warnings::is_app_secret(&id)
         || warnings::is_work_secret(&id)
@@ -378,7 +314,7 @@ pub(super) fn app_id(
     } else {
         return Some(id);
     };
-    problems.add(&section.path_of(key), en, zh);
+    section.report(key, en, zh);
     None
 }
 
@@ -393,11 +329,14 @@ const TOKEN_MODES: &[(&str, TokenMode)] = &[
     ("classic", TokenMode::Classic),
 ];
 pub(super) const PAGE_LISTS: [&str; 2] = ["js_api_list", "open_tag_list"];
+/// The keys of `[account_defaults]`.
+pub(super) const INHERITED: [&str; 5] = [
+    "platform",
+    "token_mode",
+    "js_safe_domains",
+    PAGE_LISTS[0],
+    PAGE_LISTS[1],
+];
 
-pub(super) const APP_SECRET: SecretKeys = SecretKeys {
-    text: "secret",
-    file: "secret_file",
-    what: "AppSecret",
-    from: WECHATS_CONSOLE,
-    allows: is_graphic,
-};
+pub(super) const APP_SECRET: SecretKeys =
+    SecretKeys::of_wechat("secret", "secret_file", "AppSecret");

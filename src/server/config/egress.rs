@@ -1,9 +1,6 @@
 //! Reads the way by which calls leave: `proxy` with its credentials, of `[upstream]` or of an account, and the
 //! fallback hosts.
 
-use std::path::Path;
-
-use super::Problems;
 use super::redact::got;
 use super::secret::text_or_file;
 use super::section::Section;
@@ -12,27 +9,20 @@ use crate::credential::Secret;
 use crate::upstream::UpstreamOptions;
 
 /// Reads the proxy of a section. `Some(None)` if it has none, `None` after a problem.
-pub(super) fn read(
-    section: &mut Section,
-    base: &Path,
-    problems: &mut Problems,
-) -> Option<Option<Egress>> {
-    let before = problems.0.len();
-    let mut text = |key| {
-        let text = section.text_if_any(key, problems);
-        text.filter(|text| !text.is_empty())
-    };
-    let [proxy, user, password, file] = KEYS.map(&mut text);
+pub(super) fn read(section: &mut Section) -> Option<Option<Egress>> {
+    let before = section.problem_count();
+    let [proxy, user, password, file] =
+        KEYS.map(|key| section.text_if_any(key).filter(|text| !text.is_empty()));
     let given = [&user, &password, &file];
     let given = KEYS[1..].iter().zip(given).find(|(_, it)| it.is_some());
     if let Some((key, _)) = given.filter(|_| proxy.as_deref().is_none_or(|it| it == NONE)) {
-        problems.add(
-            &section.path_of(key),
-            "is for a proxy, and none is set: write proxy = \"http://host:port\" next to it".into(),
-            "没有设置代理：请在旁边写上 proxy = \"http://主机:端口\"".into(),
+        section.report(
+            key,
+            "is for a proxy, and none is set: write proxy = \"http://host:port\" next to it",
+            "没有设置代理：请在旁边写上 proxy = \"http://主机:端口\"",
         );
     }
-    let credentials = credentials(section, base, [user, password, file], problems);
+    let credentials = credentials(section, [user, password, file]);
     let egress = match proxy.as_deref() {
         None => None,
         Some(NONE) => Some(Egress::Direct),
@@ -43,12 +33,12 @@ pub(super) fn read(
             })),
             Err(error) => {
                 let (en, zh) = explained(error, url);
-                problems.add(&section.path_of("proxy"), en, zh);
+                section.report("proxy", en, zh);
                 None
             }
         },
     };
-    (problems.0.len() == before).then_some(egress)
+    (section.problem_count() == before).then_some(egress)
 }
 
 fn explained(error: ProxyError, url: &str) -> (String, String) {
@@ -67,27 +57,25 @@ fn explained(error: ProxyError, url: &str) -> (String, String) {
 
 fn credentials(
     section: &Section,
-    base: &Path,
     [user, password, file]: [Option<String>; 3],
-    problems: &mut Problems,
 ) -> Option<(String, Secret)> {
     let keys = ["proxy_password", "proxy_password_file"];
-    let password = text_or_file(section, base, keys, [password, file], problems).ok()?;
+    let password = text_or_file(section, keys, [password, file]).ok()?;
     match (user, password) {
         (None, None) => None,
         (None, Some(_)) => {
-            problems.add(
-                &section.path_of("proxy_user"),
-                "is missing: the proxy's password needs a user name".into(),
-                "缺少用户名：已设置代理的密码".into(),
+            section.report(
+                "proxy_user",
+                "is missing: the proxy's password needs a user name",
+                "缺少用户名：已设置代理的密码",
             );
             None
         }
         (Some(user), _) if user.contains(':') => {
-            problems.add(
-                &section.path_of("proxy_user"),
-                "must not contain a colon: the password belongs into proxy_password".into(),
-                "不能含有冒号：密码请写在 proxy_password".into(),
+            section.report(
+                "proxy_user",
+                "must not contain a colon: the password belongs into proxy_password",
+                "不能含有冒号：密码请写在 proxy_password",
             );
             None
         }
@@ -96,13 +84,8 @@ fn credentials(
 }
 
 /// Reads the fallback hosts of `weixin`.
-pub(super) fn fallback(
-    section: &mut Section,
-    weixin: Option<&str>,
-    problems: &mut Problems,
-) -> Option<Vec<String>> {
-    let path = section.path_of("fallback");
-    let bases = section.list("fallback", problems)?;
+pub(super) fn fallback(section: &mut Section, weixin: Option<&str>) -> Option<Vec<String>> {
+    let bases = section.list("fallback")?;
     let bases: Vec<_> = bases
         .iter()
         .map(|base| base.trim_end_matches('/').to_owned())
@@ -110,8 +93,8 @@ pub(super) fn fallback(
     for (at, base) in bases.iter().enumerate() {
         if !UpstreamOptions::is_base_url(base) {
             let (en, zh) = got(base);
-            problems.add(
-                &path,
+            section.report(
+                "fallback",
                 format!(
                     "must be base URLs such as https://api2.weixin.qq.com, without a user name{en}"
                 ),
@@ -120,8 +103,8 @@ pub(super) fn fallback(
             return None;
         }
         if Some(base.as_str()) == weixin || bases[..at].contains(base) {
-            problems.add(
-                &path,
+            section.report(
+                "fallback",
                 format!("names {base} twice: a fallback must be another host"),
                 format!("{base} 重复：备用地址应为不同的主机"),
             );

@@ -4,7 +4,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
-use super::Problems;
 use super::accounts::is_name;
 use super::section::Section;
 use crate::account::is_app_id;
@@ -13,32 +12,25 @@ use crate::credential::Kind;
 
 /// Reads all keys. Leaves out those with a problem. `names`: those of all accounts and platforms, and `PLATFORM/*`;
 /// `None` if not all of them could be read.
-pub(super) fn read(
-    sections: Vec<Section>,
-    names: Option<&HashSet<String>>,
-    problems: &mut Problems,
-) -> ApiKeys {
+pub(super) fn read(sections: Vec<Section>, names: Option<&HashSet<String>>) -> ApiKeys {
     let mut keys: Vec<ApiKey> = Vec::with_capacity(sections.len());
-    let manages = |section: &Section| {
-        let mut section = section.clone();
-        section.flag("manage", &mut Problems::default()) == Some(true)
-    };
+    let manages = |section: &Section| section.unreported().flag("manage") == Some(true);
     // Then accounts may be added later.
     let has_manager = sections.iter().any(manages);
     let mut key_names: HashMap<String, String> = HashMap::new();
     let mut hashes: HashMap<String, String> = HashMap::new();
     for mut section in sections {
         let name = section
-            .text("name", problems)
-            .filter(|name| check_name(name, &section, problems));
-        let hash = hash(&mut section, problems);
+            .text("name")
+            .filter(|name| check_name(name, &section));
+        let hash = hash(&mut section);
         // Runs even if other settings are wrong, so that all problems are reported at once.
         let path = section.path().to_owned();
         if let Some(name) = &name
             && let Some(first) = key_names.insert(name.clone(), path.clone())
         {
-            problems.add(
-                &section.path_of("name"),
+            section.report(
+                "name",
                 format!("duplicate name \"{name}\", also of {first}: use different names, so that the logs distinguish the keys"),
                 format!("“{name}”与 {first} 重名：请给每个 key 不同的名称，日志靠它区分"),
             );
@@ -46,14 +38,14 @@ pub(super) fn read(
         if let Some(hash) = &hash
             && let Some(first) = hashes.insert(hash.to_string(), path)
         {
-            problems.add(
-                &section.path_of("sha256"),
+            section.report(
+                "sha256",
                 format!("is the same key as {first}: create another with wx-jssdk keys new"),
                 format!("与 {first} 是同一个 key：请用 wx-jssdk keys new 另外生成"),
             );
         }
-        let key = key(name, hash, &mut section, names, has_manager, problems);
-        section.finish(problems);
+        let key = key(name, hash, &mut section, names, has_manager);
+        section.finish();
         keys.extend(key);
     }
     ApiKeys::new(keys)
@@ -65,9 +57,8 @@ fn key(
     section: &mut Section,
     names: Option<&HashSet<String>>,
     has_manager: bool,
-    problems: &mut Problems,
 ) -> Option<ApiKey> {
-    let accounts = scope(section, "accounts", problems, |name| {
+    let accounts = scope(section, "accounts", |name| {
         let exists = |name: &str| names.is_none_or(|names| names.contains(name));
         match name.split_once('/') {
             // The account may authorise the platform later.
@@ -87,7 +78,7 @@ fn key(
             )),
         }
     });
-    let kinds = scope(section, "kinds", problems, |name| {
+    let kinds = scope(section, "kinds", |name| {
         name.parse::<Kind>().map_err(|_| {
             let kinds = Kind::ALL.map(Kind::as_str).join(", ");
             (
@@ -97,8 +88,8 @@ fn key(
         })
     });
     // An empty list allows none, as without it.
-    let calls = section.optional("calls", Vec::new(), problems, |section, key, problems| {
-        section.each(key, problems, |text| {
+    let calls = section.optional("calls", Vec::new(), |section, key| {
+        section.each(key, |text| {
             text.parse::<Call>().map_err(|_| {
                 (
                     "must be a path of WeChat's API such as \"/cgi-bin/message/\", or \"POST /wxa/\"",
@@ -107,13 +98,10 @@ fn key(
             })
         })
     });
-    let token = section.optional(
-        "token",
-        TokenStyle::Real,
-        problems,
-        |section, key, problems| section.choice(key, TOKEN_STYLES, problems),
-    );
-    let manage = section.optional("manage", false, problems, Section::flag);
+    let token = section.optional("token", TokenStyle::Real, |section, key| {
+        section.choice(key, TOKEN_STYLES)
+    });
+    let manage = section.optional("manage", false, Section::flag);
     Some(ApiKey {
         name: name?,
         hash: hash?,
@@ -136,11 +124,11 @@ pub fn is_key_name(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
-fn check_name(name: &str, section: &Section, problems: &mut Problems) -> bool {
+fn check_name(name: &str, section: &Section) -> bool {
     let good = is_key_name(name);
     if !good {
-        problems.add(
-            &section.path_of("name"),
+        section.report(
+            "name",
             format!("must be up to {LONGEST_NAME} letters, digits, _ - and ., and not the API key itself"),
             format!("名称最多 {LONGEST_NAME} 个字符，只能用字母、数字、_ - 和 .，且不能是 API key 本身"),
         );
@@ -148,8 +136,8 @@ fn check_name(name: &str, section: &Section, problems: &mut Problems) -> bool {
     good
 }
 
-fn hash(section: &mut Section, problems: &mut Problems) -> Option<KeyHash> {
-    let text = section.text("sha256", problems)?;
+fn hash(section: &mut Section) -> Option<KeyHash> {
+    let text = section.text("sha256")?;
     let hash = KeyHash::from_hex(&text);
     let (en, zh) = match hash {
         None => (
@@ -162,7 +150,7 @@ fn hash(section: &mut Section, problems: &mut Problems) -> Option<KeyHash> {
         ),
         good => return good,
     };
-    problems.add(&section.path_of("sha256"), en.into(), zh.into());
+    section.report("sha256", en, zh);
     None
 }
 
@@ -170,16 +158,15 @@ fn hash(section: &mut Section, problems: &mut Problems) -> Option<KeyHash> {
 fn scope<T, D: Display>(
     section: &mut Section,
     key: &'static str,
-    problems: &mut Problems,
     read: impl Fn(&str) -> Result<T, (D, D)>,
 ) -> Option<Option<Vec<T>>> {
-    section.optional(key, None, problems, |section, key, problems| {
-        let values = section.each(key, problems, read)?;
+    section.optional(key, None, |section, key| {
+        let values = section.each(key, read)?;
         if values.is_empty() {
-            problems.add(
-                &section.path_of(key),
-                "is empty, so the key allows nothing: remove it to allow everything".into(),
-                "为空，此 key 将无任何权限：若不限制请删除此项".into(),
+            section.report(
+                key,
+                "is empty, so the key allows nothing: remove it to allow everything",
+                "为空，此 key 将无任何权限：若不限制请删除此项",
             );
             return None;
         }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
-use super::Problems;
 use super::section::Section;
 
 /// `[limits]`.
@@ -36,39 +35,33 @@ pub struct ProxySettings {
 }
 
 impl LimitSettings {
-    pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
-        let mut number = |key, range| {
-            section
-                .number(key, range, problems)
-                .and_then(|number| u32::try_from(number).ok())
-        };
-        let requests_per_second = number("requests_per_second", 0..=1_000_000);
-        let burst = number("burst", 1..=1_000_000);
-        let wrong_keys = number("wrong_keys", 0..=1_000_000);
-        let max_connections = number("max_connections", 10..=1_000_000);
-        let request = number("request_seconds", 1..=3_600);
-        let keep_alive = number("keep_alive_seconds", 1..=3_600);
-        section.finish(problems);
+    pub(super) fn read(section: &mut Section) -> Option<Self> {
+        let requests_per_second = section.number("requests_per_second", 0..=1_000_000);
+        let burst = section.number("burst", 1..=1_000_000);
+        let wrong_keys = section.number("wrong_keys", 0..=1_000_000);
+        let max_connections = section.number("max_connections", 10..=1_000_000);
+        let request = section.number("request_seconds", 1..=3_600);
+        let keep_alive = section.number("keep_alive_seconds", 1..=3_600);
+        section.finish();
         Some(Self {
             requests_per_second: requests_per_second?,
             burst: burst?,
             wrong_keys: wrong_keys?,
-            max_connections: usize::try_from(max_connections?).ok()?,
-            request: Duration::from_secs(request?.into()),
-            keep_alive: Duration::from_secs(keep_alive?.into()),
+            max_connections: max_connections?,
+            request: Duration::from_secs(request?),
+            keep_alive: Duration::from_secs(keep_alive?),
         })
     }
 }
 
 impl ProxySettings {
-    pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(section: &mut Section) -> Option<Self> {
         let header = section.parse(
             "client_ip_header",
             "the name of a header",
             "X-Forwarded-For",
-            problems,
         );
-        let trusted = section.each("trusted_proxies", problems, |text| {
+        let trusted = section.each("trusted_proxies", |text| {
             text.parse::<IpNet>()
                 .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
                 .map_err(|_| {
@@ -86,8 +79,8 @@ impl ProxySettings {
 }
 
 /// Reads `server.admin_hosts`; returns the names in lower case.
-pub(super) fn hosts(section: &mut Section, problems: &mut Problems) -> Option<Vec<String>> {
-    section.each("admin_hosts", problems, |text| {
+pub(super) fn hosts(section: &mut Section) -> Option<Vec<String>> {
+    section.each("admin_hosts", |text| {
         let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         match !text.is_empty() && text.chars().all(good) {
             true => Ok(text.to_ascii_lowercase()),

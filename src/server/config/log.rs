@@ -1,6 +1,5 @@
 //! `[log]`.
 
-use super::Problems;
 use super::redact::got;
 use super::section::Section;
 use crate::actix::RequestLog;
@@ -17,21 +16,21 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Option<Self> {
-        let level: Option<String> = section.text("level", problems);
+    pub(super) fn read(section: &mut Section) -> Option<Self> {
+        let level = section.text("level");
         // A filter compares targets byte by byte.
         let level = level.map(|text| text.replace(char::is_whitespace, ""));
         if let Some(text) = level.as_ref().filter(|text| !is_filter(text)) {
             let (en, zh) = got(text);
-            problems.add(
-                &section.path_of("level"),
+            section.report(
+                "level",
                 format!("must be error, warn, info, debug, trace, or a filter such as \"info,wx_jssdk=debug\"{en}"),
                 format!("应为 error、warn、info、debug、trace，或 \"info,wx_jssdk=debug\" 这样的过滤规则{zh}"),
             );
         }
-        let json = section.choice("format", &[("text", false), ("json", true)], problems);
-        let requests = section.choice("requests", REQUESTS, problems);
-        section.finish(problems);
+        let json = section.choice("format", &[("text", false), ("json", true)]);
+        let requests = section.choice("requests", REQUESTS);
+        section.finish();
         Some(Self {
             level: level?,
             json: json?,

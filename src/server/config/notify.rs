@@ -1,9 +1,7 @@
 //! `[notify]`: the webhooks that are told of outages.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::Problems;
 use super::accounts::is_name;
 use super::redact::quoted;
 use super::secret::{SecretKeys, is_graphic, secret, secret_if_any};
@@ -53,23 +51,18 @@ pub enum WebhookKind {
 }
 
 impl NotifySettings {
-    pub(super) fn read(
-        section: &mut Section,
-        base: &Path,
-        problems: &mut Problems,
-    ) -> Option<Self> {
-        let language = section.choice("language", &[("zh", Lang::Zh), ("en", Lang::En)], problems);
-        let settle = section.number("settle_seconds", 0..=3_600, problems);
-        let repeat = section.number("repeat_minutes", 0..=10_080, problems);
-        let webhooks = section.named_sections("webhooks", problems);
-        let webhooks = webhooks.sections(problems);
-        section.finish(problems);
-        let before = problems.0.len();
+    pub(super) fn read(section: &mut Section) -> Option<Self> {
+        let language = section.choice("language", &[("zh", Lang::Zh), ("en", Lang::En)]);
+        let settle = section.number("settle_seconds", 0..=3_600);
+        let repeat = section.number::<u64>("repeat_minutes", 0..=10_080);
+        let webhooks = section.named_sections("webhooks").sections();
+        section.finish();
+        let before = section.problem_count();
         let webhooks: Vec<_> = webhooks
             .into_iter()
-            .filter_map(|(name, section)| WebhookSettings::read(name, section, base, problems))
+            .filter_map(|(name, section)| WebhookSettings::read(name, section))
             .collect();
-        (problems.0.len() == before).then_some(())?;
+        (section.problem_count() == before).then_some(())?;
         Some(Self {
             language: language?,
             settle: Duration::from_secs(settle?),
@@ -80,36 +73,31 @@ impl NotifySettings {
 }
 
 impl WebhookSettings {
-    fn read(
-        name: String,
-        mut section: Section,
-        base: &Path,
-        problems: &mut Problems,
-    ) -> Option<Self> {
+    fn read(name: String, mut section: Section) -> Option<Self> {
         if section.is_broken() {
             return None; // reported before
         }
         if !is_name(&name) {
             let (en, zh) = quoted(&name);
-            problems.add(
+            section.report_at(
                 section.path(),
                 format!("{en} is not a name: use lower-case letters, digits, _ and -"),
                 format!("{zh}不能作为名称：请用小写字母、数字、_ 和 -"),
             );
         }
-        let kind = section.choice("type", KINDS, problems);
+        let kind = section.choice("type", KINDS);
         for file in [URL.file, SECRET.file] {
             section.take_if_empty(file);
         }
-        let url = secret(&mut section, base, &URL, problems);
-        let secret = secret_if_any(&mut section, base, &SECRET, problems);
-        section.finish(problems);
+        let url = secret(&mut section, &URL);
+        let secret = secret_if_any(&mut section, &SECRET);
+        section.finish();
         // The text is a secret: never quote it.
         if url.as_ref().is_some_and(|url| !is_address(url.expose())) {
-            problems.add(
-                &section.path_of(URL.text),
-                "must be the whole address of a webhook: https://...".into(),
-                "应为完整的 webhook 地址：https://…".into(),
+            section.report(
+                URL.text,
+                "must be the whole address of a webhook: https://...",
+                "应为完整的 webhook 地址：https://…",
             );
         }
         let signs = matches!(
@@ -117,10 +105,10 @@ impl WebhookSettings {
             Some(WebhookKind::Dingtalk | WebhookKind::Feishu) | None
         );
         if !signs && secret.is_some() {
-            problems.add(
-                &section.path_of("secret"),
-                "is for dingtalk and feishu: other webhooks have no signature".into(),
-                "仅用于 dingtalk 和 feishu：其他 webhook 没有签名".into(),
+            section.report(
+                "secret",
+                "is for dingtalk and feishu: other webhooks have no signature",
+                "仅用于 dingtalk 和 feishu：其他 webhook 没有签名",
             );
         }
         Some(Self {

@@ -1,16 +1,15 @@
 //! `[platforms.NAME]`: open platforms (第三方平台), for whose accounts this service acts.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
 
 use super::accounts::{self, APP_SECRET, PAGE_LISTS};
-use super::secret::{SecretKeys, WECHATS_CONSOLE, is_graphic, secret, secret_if_any};
+use super::secret::{SecretKeys, secret, secret_if_any};
 use super::section::Section;
 use super::server::OwnAddresses;
-use super::{Problems, egress, safe_domains};
+use super::{AccountDefaults, egress, safe_domains};
 use crate::account::egress::is_host;
 use crate::account::{Account, Platform};
 use crate::actix::{APP_ID, app_id_in};
@@ -41,33 +40,29 @@ pub struct PlatformSettings {
 /// Reads all platforms. Leaves out those with a problem. `names`: the names of the accounts.
 pub(super) fn read(
     sections: Vec<(String, Section)>,
-    base: &Path,
-    defaults: &Section,
+    defaults: &AccountDefaults,
     names: &HashSet<String>,
     own: &OwnAddresses,
-    problems: &mut Problems,
 ) -> Vec<PlatformSettings> {
-    let mut lists = defaults.clone();
-    lists.retain(&["js_api_list", "open_tag_list"]);
     let mut platforms: Vec<PlatformSettings> = Vec::new();
     let (mut ids, mut paths) = (HashMap::new(), HashMap::new());
     let mut messages: Vec<(String, String)> = Vec::new();
     for (name, mut section) in sections {
-        accounts::check_name(&name, &section, None, problems);
+        accounts::check_name(&name, &section, None);
         if names.contains(&name) {
-            problems.add(
+            section.report_at(
                 section.path(),
-                "duplicate name, also of an account: use different names".into(),
-                "与某个账号重名：请使用不同的名称".into(),
+                "duplicate name, also of an account: use different names",
+                "与某个账号重名：请使用不同的名称",
             );
         }
         if section.is_broken() {
             continue;
         }
-        section.default_to(&lists);
-        let id = accounts::app_id(&mut section, "component_appid", problems);
-        let callback_path = path(&name, "callback_path", &mut section, problems);
-        let messages_path = path(&name, "messages_path", &mut section, problems);
+        section.default_to(defaults, &PAGE_LISTS);
+        let id = accounts::app_id(&mut section, "component_appid");
+        let callback_path = path(&name, "callback_path", &mut section);
+        let messages_path = path(&name, "messages_path", &mut section);
         // Runs even if other settings are wrong, so that all problems are reported at once.
         for (known, value, key) in [
             (&mut ids, &id, "component_appid"),
@@ -76,7 +71,7 @@ pub(super) fn read(
             if let Some(value) = value
                 && let Some(first) = known.insert(value.clone(), section.place())
             {
-                problems.add(
+                section.report_at(
                     &section.own_path_of(key),
                     format!("is the same as in {first}: each platform has its own"),
                     format!("与 {first} 相同：每个平台应各不相同"),
@@ -85,7 +80,7 @@ pub(super) fn read(
         }
         if let Some(path) = &messages_path {
             if let Some((_, first)) = messages.iter().find(|(other, _)| overlap(other, path)) {
-                problems.add(
+                section.report_at(
                     &section.own_path_of("messages_path"),
                     format!("matches the same paths as in {first}: each platform has its own"),
                     format!("与 {first} 匹配相同的路径：每个平台应各不相同"),
@@ -94,8 +89,8 @@ pub(super) fn read(
             messages.push((path.clone(), section.place()));
         }
         let read = [id, callback_path, messages_path];
-        let platform = platform(name, read, &mut section, base, own, problems);
-        section.finish(problems);
+        let platform = platform(name, read, &mut section, own);
+        section.finish();
         platforms.extend(platform);
     }
     platforms.sort_by(|one, other| one.name.cmp(&other.name));
@@ -106,30 +101,22 @@ fn platform(
     name: String,
     [id, callback_path, messages_path]: [Option<String>; 3],
     section: &mut Section,
-    base: &Path,
     own: &OwnAddresses,
-    problems: &mut Problems,
 ) -> Option<PlatformSettings> {
-    let secret_value = secret(section, base, &APP_SECRET, problems);
-    let token = secret(section, base, &PUSH_TOKEN, problems);
-    let previous_token = previous(section, base, &PREVIOUS_PUSH_TOKEN, problems);
-    let key = secret(section, base, &AES_KEY, problems);
-    let key = key.and_then(|key| aes_key(&key, section, AES_KEY.text, problems));
-    let previous_key = previous(section, base, &PREVIOUS_AES_KEY, problems);
-    let previous_key =
-        previous_key.and_then(|key| aes_key(&key, section, PREVIOUS_AES_KEY.text, problems));
-    let egress = egress::read(section, base, problems);
-    let domains = safe_domains::read(Some(Platform::Component), section, problems);
-    let [apis, tags] =
-        PAGE_LISTS.map(|key| section.optional(key, Vec::new(), problems, Section::list));
-    let keep = section.optional(
-        "keep_hours",
-        KEEP_HOURS,
-        problems,
-        |section, key, problems| section.number(key, 1..=720, problems),
-    );
-    let authorize_url = authorize_url(&name, section, problems);
-    let messages_url = messages_url(section, own, problems);
+    let secret_value = secret(section, &APP_SECRET);
+    let token = secret(section, &PUSH_TOKEN);
+    let previous_token = previous(section, &PREVIOUS_PUSH_TOKEN);
+    let key = secret(section, &AES_KEY).and_then(|key| aes_key(&key, section, AES_KEY.text));
+    let previous_key = previous(section, &PREVIOUS_AES_KEY);
+    let previous_key = previous_key.and_then(|key| aes_key(&key, section, PREVIOUS_AES_KEY.text));
+    let egress = egress::read(section);
+    let domains = safe_domains::read(Some(Platform::Component), section);
+    let [apis, tags] = PAGE_LISTS.map(|key| section.optional(key, Vec::new(), Section::list));
+    let keep = section.optional("keep_hours", KEEP_HOURS, |section, key| {
+        section.number(key, 1..=720)
+    });
+    let authorize_url = authorize_url(&name, section);
+    let messages_url = messages_url(section, own);
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
     let account = Account::component(id.as_str(), secret_value)
         .keep_for(Duration::from_secs(keep? * 3_600))
@@ -165,25 +152,16 @@ fn platform(
 }
 
 /// Returns the secret before, or `None` if its keys are missing or empty.
-fn previous(
-    section: &mut Section,
-    base: &Path,
-    keys: &SecretKeys,
-    problems: &mut Problems,
-) -> Option<Secret> {
+fn previous(section: &mut Section, keys: &SecretKeys) -> Option<Secret> {
     for key in [keys.text, keys.file] {
         section.take_if_empty(key);
     }
-    secret_if_any(section, base, keys, problems)
+    secret_if_any(section, keys)
 }
 
 /// Returns the normal form, without a slash at the end; `None` only after adding a problem.
-fn authorize_url(
-    name: &str,
-    section: &mut Section,
-    problems: &mut Problems,
-) -> Option<Option<String>> {
-    let Some(text) = section.text_if_any("authorize_url", problems) else {
+fn authorize_url(name: &str, section: &mut Section) -> Option<Option<String>> {
+    let Some(text) = section.text_if_any("authorize_url") else {
         return Some(None);
     };
     let url = Url::parse(&text).ok().filter(|url| {
@@ -196,19 +174,18 @@ fn authorize_url(
             && !url.path().contains(';')
     });
     let Some(url) = url else {
-        problems.add(
-            &section.path_of("authorize_url"),
-            "must be a base URL such as https://wx.example.com, without a user, a password, a query and \";\""
-                .into(),
-            "应为形如 https://wx.example.com 的地址，不能包含用户名、密码、查询参数和分号".into(),
+        section.report(
+            "authorize_url",
+            "must be a base URL such as https://wx.example.com, without a user, a password, a query and \";\"",
+            "应为形如 https://wx.example.com 的地址，不能包含用户名、密码、查询参数和分号",
         );
         return None;
     };
     let base = url.as_str().trim_end_matches('/');
     let page = format!("/authorize/{name}");
     if let Some(meant) = base.strip_suffix(page.as_str()) {
-        problems.add(
-            &section.path_of("authorize_url"),
+        section.report(
+            "authorize_url",
             format!("must be the base URL, without {page}: {meant}"),
             format!("应为不含 {page} 的网址前缀：{meant}"),
         );
@@ -223,12 +200,8 @@ fn has_no_user(url: &Url) -> bool {
 
 /// Refuses the listeners of this service, which would forward the messages again. Returns `None` only after
 /// adding a problem.
-fn messages_url(
-    section: &mut Section,
-    own: &OwnAddresses,
-    problems: &mut Problems,
-) -> Option<Option<String>> {
-    let Some(text) = section.text_if_any("messages_url", problems) else {
+fn messages_url(section: &mut Section, own: &OwnAddresses) -> Option<Option<String>> {
+    let Some(text) = section.text_if_any("messages_url") else {
         return Some(None);
     };
     let url = message_url(&text).filter(|url| {
@@ -255,7 +228,7 @@ fn messages_url(
         ),
         Some(_) => return Some(Some(text)),
     };
-    problems.add(&section.path_of("messages_url"), en.into(), zh.into());
+    section.report("messages_url", en, zh);
     None
 }
 
@@ -264,38 +237,26 @@ fn message_url(text: &str) -> Option<Url> {
     Url::parse(&text.replace(PLACEHOLDER, SAMPLE)).ok()
 }
 
-fn aes_key(
-    key: &Secret,
-    section: &Section,
-    setting: &str,
-    problems: &mut Problems,
-) -> Option<AesKey> {
-    match AesKey::parse(key.expose()) {
-        Ok(key) => Some(key),
-        Err(_) => {
-            problems.add(
-                &section.path_of(setting),
-                "must be the EncodingAESKey from open.weixin.qq.com: 43 letters and digits".into(),
-                "应为微信开放平台上的“消息加解密Key”：43 位字母和数字".into(),
-            );
-            None
-        }
+fn aes_key(key: &Secret, section: &Section, setting: &str) -> Option<AesKey> {
+    let key = AesKey::parse(key.expose()).ok();
+    if key.is_none() {
+        section.report(
+            setting,
+            "must be the EncodingAESKey from open.weixin.qq.com: 43 letters and digits",
+            "应为微信开放平台上的“消息加解密Key”：43 位字母和数字",
+        );
     }
+    key
 }
 
 /// Reads a path of the public listener. Returns `None` only after adding a problem.
-fn path(
-    name: &str,
-    key: &'static str,
-    section: &mut Section,
-    problems: &mut Problems,
-) -> Option<String> {
+fn path(name: &str, key: &'static str, section: &mut Section) -> Option<String> {
     let of_messages = key == "messages_path";
     let usual = |name: &str| match of_messages {
         true => format!("/platforms/{name}/messages/{APP_ID}"),
         false => format!("/platforms/{name}/events"),
     };
-    let Some(path) = section.text_if_any(key, problems) else {
+    let Some(path) = section.text_if_any(key) else {
         return Some(usual(name));
     };
     let is_good = path.matches(APP_ID).count() == usize::from(of_messages)
@@ -310,8 +271,8 @@ fn path(
         return Some(path);
     }
     let example = usual("agency");
-    problems.add(
-        &section.path_of(key),
+    section.report(
+        key,
         format!("must be a path such as {example}, which this service does not use itself"),
         format!("应为形如 {example} 的路径，且不能是本服务已使用的路径"),
     );
@@ -348,34 +309,15 @@ const TAKEN: [&str; 9] = [
     "qr.svg",
 ];
 
-const PUSH_TOKEN: SecretKeys = SecretKeys {
-    text: "push_token",
-    file: "push_token_file",
-    what: "Token",
-    from: WECHATS_CONSOLE,
-    allows: is_graphic,
-};
-const PREVIOUS_PUSH_TOKEN: SecretKeys = SecretKeys {
-    text: "previous_push_token",
-    file: "previous_push_token_file",
-    what: "Token",
-    from: WECHATS_CONSOLE,
-    allows: is_graphic,
-};
-const AES_KEY: SecretKeys = SecretKeys {
-    text: "aes_key",
-    file: "aes_key_file",
-    what: "EncodingAESKey",
-    from: WECHATS_CONSOLE,
-    allows: is_graphic,
-};
-const PREVIOUS_AES_KEY: SecretKeys = SecretKeys {
-    text: "previous_aes_key",
-    file: "previous_aes_key_file",
-    what: "EncodingAESKey",
-    from: WECHATS_CONSOLE,
-    allows: is_graphic,
-};
+const PUSH_TOKEN: SecretKeys = SecretKeys::of_wechat("push_token", "push_token_file", "Token");
+const PREVIOUS_PUSH_TOKEN: SecretKeys =
+    SecretKeys::of_wechat("previous_push_token", "previous_push_token_file", "Token");
+const AES_KEY: SecretKeys = SecretKeys::of_wechat("aes_key", "aes_key_file", "EncodingAESKey");
+const PREVIOUS_AES_KEY: SecretKeys = SecretKeys::of_wechat(
+    "previous_aes_key",
+    "previous_aes_key_file",
+    "EncodingAESKey",
+);
 
 /// Stands for an account's AppID where a URL is checked.
 const SAMPLE: &str = "wx0123456789abcdef";

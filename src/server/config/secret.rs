@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{self, Path, PathBuf};
 
-use super::Problems;
 use super::redact::is_marked_path;
 use super::section::Section;
 use crate::credential::Secret;
@@ -21,26 +20,38 @@ pub(super) struct SecretKeys {
     pub(super) allows: fn(char) -> bool,
 }
 
+impl SecretKeys {
+    /// Returns the keys of a secret that WeChat's console shows.
+    pub(super) const fn of_wechat(
+        text: &'static str,
+        file: &'static str,
+        what: &'static str,
+    ) -> Self {
+        Self {
+            text,
+            file,
+            what,
+            from: WECHATS_CONSOLE,
+            allows: is_graphic,
+        }
+    }
+}
+
 /// The characters of every secret that WeChat issues.
 pub(super) fn is_graphic(c: char) -> bool {
     c.is_ascii_graphic()
 }
 
 /// Returns a secret, which has to be there.
-pub(super) fn secret(
-    section: &mut Section,
-    base: &Path,
-    keys: &SecretKeys,
-    problems: &mut Problems,
-) -> Option<Secret> {
+pub(super) fn secret(section: &mut Section, keys: &SecretKeys) -> Option<Secret> {
     let SecretKeys {
         text, file, what, ..
     } = keys;
     let is_missing = !section.has(text) && !section.has(file);
-    let secret = secret_if_any(section, base, keys, problems);
+    let secret = secret_if_any(section, keys);
     if is_missing {
-        problems.add(
-            &section.path_of(text),
+        section.report(
+            text,
             format!("is missing: write {file} = \"/path/to/file\" or {text} = \"…\" (the {what})"),
             format!("缺少 {what}：请写 {file} = \"文件路径\" 或 {text} = \"…\""),
         );
@@ -50,16 +61,11 @@ pub(super) fn secret(
 
 /// Returns a secret, or the content of its file without the newline that editors append. `None` if there is
 /// neither, or after adding a problem.
-pub(super) fn secret_if_any(
-    section: &mut Section,
-    base: &Path,
-    keys: &SecretKeys,
-    problems: &mut Problems,
-) -> Option<Secret> {
+pub(super) fn secret_if_any(section: &mut Section, keys: &SecretKeys) -> Option<Secret> {
     let names = [keys.text, keys.file];
-    let [text, file] = names.map(|key| section.text_if_any(key, problems));
+    let [text, file] = names.map(|key| section.text_if_any(key));
     let key = if file.is_some() { keys.file } else { keys.text };
-    let text = text_or_file(section, base, names, [text, file], problems).ok()??;
+    let text = text_or_file(section, names, [text, file]).ok()??;
     let (text, what, from) = (trimmed(&text), keys.what, &keys.from);
     let (en, zh) = match text {
         "" => (
@@ -75,7 +81,7 @@ pub(super) fn secret_if_any(
         ),
         _ => return Some(Secret::new(text)),
     };
-    problems.add(&section.path_of(key), en, zh);
+    section.report(key, en, zh);
     None
 }
 
@@ -88,10 +94,8 @@ fn article(what: &str) -> String {
 /// other one does not count, so that a variable without a value replaces nothing. `Err` after a problem.
 pub(super) fn text_or_file(
     section: &Section,
-    base: &Path,
     [key, file_key]: [&str; 2],
     [text, file]: [Option<String>; 2],
-    problems: &mut Problems,
 ) -> Result<Option<String>, ()> {
     let Some(file) = file.filter(|file| text.is_none() || !file.is_empty()) else {
         return Ok(text);
@@ -102,29 +106,24 @@ pub(super) fn text_or_file(
             format!("与 {key} 只能写一个"),
         )
     } else {
-        match content(base, &file, Some(key)) {
+        match content(section.base(), &file, Some(key)) {
             Ok(text) => return Ok(Some(text)),
             Err(problem) => problem,
         }
     };
-    problems.add(&section.path_of(file_key), en, zh);
+    section.report(file_key, en, zh);
     Err(())
 }
 
 /// Returns the name and the content of the file of a key. `None` if the key is missing or empty, or after a
 /// problem.
-pub(super) fn content_of(
-    section: &mut Section,
-    base: &Path,
-    key: &'static str,
-    problems: &mut Problems,
-) -> Option<(String, String)> {
-    let file = section.text_if_any(key, problems);
+pub(super) fn content_of(section: &mut Section, key: &'static str) -> Option<(String, String)> {
+    let file = section.text_if_any(key);
     let file = file.filter(|file| !file.is_empty())?;
-    match content(base, &file, None) {
+    match content(section.base(), &file, None) {
         Ok(text) => Some((file, text)),
         Err((en, zh)) => {
-            problems.add(&section.path_of(key), en, zh);
+            section.report(key, en, zh);
             None
         }
     }

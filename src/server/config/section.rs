@@ -3,15 +3,18 @@
 
 mod values;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use config::{Value, ValueKind};
 
-use super::{Problems, environment, layers};
+use super::{AccountDefaults, Problems, environment, layers};
 use values::text_of;
 
-/// A table and its path. Reading a key removes it; [`Section::finish`] reports the keys that are left.
+/// A table and its path. Reading a key removes it; [`Section::finish`] reports the keys that are left. A value that
+/// is wrong is reported and read as `None`.
 #[derive(Clone, Default)]
 pub(super) struct Section {
     path: String,
@@ -27,43 +30,89 @@ pub(super) struct Section {
     is_file: bool,
     /// Whether the value is not a table. That is reported once, so missing keys are not.
     broken: bool,
+    /// The directory to which the files that it names are relative.
+    base: PathBuf,
+    /// The problems found so far, of all sections together.
+    problems: Rc<RefCell<Problems>>,
 }
 
 impl Section {
-    pub(super) fn root(table: HashMap<String, Value>) -> Self {
+    /// Builds the section of a whole configuration, with the problems found before.
+    pub(super) fn root(table: HashMap<String, Value>, base: &Path, problems: Problems) -> Self {
         Self {
             table,
+            base: base.to_owned(),
+            problems: Rc::new(RefCell::new(problems)),
             ..Self::default()
         }
     }
 
-    /// Builds the section of an account's own file; `None` if the file could not be read.
-    pub(super) fn file(path: String, table: Option<HashMap<String, Value>>) -> Self {
+    /// Builds the section of an account's own file in this directory; `None` if the file could not be read.
+    pub(super) fn file(
+        &self,
+        path: String,
+        directory: &Path,
+        table: Option<HashMap<String, Value>>,
+    ) -> Self {
         Self {
-            path,
             broken: table.is_none(),
             table: table.unwrap_or_default(),
             is_file: true,
-            ..Self::default()
+            base: directory.to_owned(),
+            ..self.child(path, None, "")
         }
     }
 
+    /// Returns a copy that reports nothing, for values that are read twice.
+    pub(super) fn unreported(&self) -> Self {
+        Self {
+            problems: Rc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Takes all problems found so far.
+    pub(super) fn take_problems(&self) -> Problems {
+        self.problems.take()
+    }
+
+    /// Returns the number of problems found so far.
+    pub(super) fn problem_count(&self) -> usize {
+        self.problems.borrow().0.len()
+    }
+
+    /// Reports a problem of this key.
+    pub(super) fn report(&self, key: &str, en: impl Into<String>, zh: impl Into<String>) {
+        self.report_at(&self.path_of(key), en, zh);
+    }
+
+    /// Reports a problem at this path.
+    pub(super) fn report_at(&self, path: &str, en: impl Into<String>, zh: impl Into<String>) {
+        let (en, zh) = (en.into(), zh.into());
+        self.problems.borrow_mut().add(path, en, zh);
+    }
+
+    /// Reports several problems with their paths.
+    pub(super) fn report_all(&self, Problems(problems): Problems) {
+        self.problems.borrow_mut().0.extend(problems);
+    }
+
     /// Takes a subsection; an empty one if it is missing.
-    pub(super) fn section(&mut self, key: &'static str, problems: &mut Problems) -> Self {
+    pub(super) fn section(&mut self, key: &'static str) -> Self {
         let header = format!("[{}]", self.path_of(key));
-        self.take_section(key, &header, problems)
+        self.take_section(key, &header)
     }
 
     /// Takes a subsection that consists of sections with a name, such as `[accounts.NAME]`.
-    pub(super) fn named_sections(&mut self, key: &'static str, problems: &mut Problems) -> Self {
+    pub(super) fn named_sections(&mut self, key: &'static str) -> Self {
         let header = format!("[{}.NAME]", self.path_of(key));
-        self.take_section(key, &header, problems)
+        self.take_section(key, &header)
     }
 
-    fn take_section(&mut self, key: &'static str, header: &str, problems: &mut Problems) -> Self {
+    fn take_section(&mut self, key: &'static str, header: &str) -> Self {
         let path = self.path_of(key);
         let value = self.take(key);
-        let section = Self::of(path, value, header, problems);
+        let section = self.child(path, value, header);
         Self {
             broken: section.broken || self.broken,
             ..section
@@ -71,12 +120,12 @@ impl Section {
     }
 
     /// `header` is what to write if the value is not a table.
-    fn of(path: String, value: Option<Value>, header: &str, problems: &mut Problems) -> Self {
+    fn child(&self, path: String, value: Option<Value>, header: &str) -> Self {
         let (table, broken) = match value.map(|value| value.kind) {
             None => (HashMap::new(), false),
             Some(ValueKind::Table(table)) => (table, false),
             Some(_) => {
-                problems.add(
+                self.report_at(
                     &path,
                     format!("must be a section: {header}"),
                     format!("应当是一节：{header}"),
@@ -88,12 +137,14 @@ impl Section {
             path,
             table,
             broken,
+            base: self.base.clone(),
+            problems: self.problems.clone(),
             ..Self::default()
         }
     }
 
     /// Takes a list of tables: `[[path.key]]` or `key = [{ … }]`. Reports and leaves out other values.
-    pub(super) fn tables(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Self> {
+    pub(super) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         let path = self.path_of(key);
         match self.take(key).map(|value| value.kind) {
             None => Vec::new(),
@@ -104,7 +155,7 @@ impl Section {
                         Some(name) => format!("{path}.{name}"),
                         None => format!("{path}[{at}]"),
                     };
-                    let mut section = Self::of(place, Some(value), &header, problems);
+                    let mut section = self.child(place, Some(value), &header);
                     section.note_variables(&path);
                     section
                 };
@@ -116,7 +167,7 @@ impl Section {
                     .collect()
             }
             Some(_) => {
-                problems.add(
+                self.report_at(
                     &path,
                     format!("must be a list of sections: [[{path}]]"),
                     format!("应为列表：[[{path}]]"),
@@ -170,11 +221,6 @@ impl Section {
         self.broken
     }
 
-    /// Removes all other keys.
-    pub(super) fn retain(&mut self, keys: &[&str]) {
-        self.table.retain(|key, _| keys.contains(&key.as_str()));
-    }
-
     /// Removes keys that cannot be validated, without reporting or suggesting them.
     pub(super) fn ignore(&mut self, keys: &[&'static str]) {
         self.table.retain(|key, _| !keys.contains(&key.as_str()));
@@ -188,27 +234,26 @@ impl Section {
 
     /// Returns all subsections, sorted by name. Reports the keys that are beside them once: their section lacks a
     /// name.
-    pub(super) fn sections(self, problems: &mut Problems) -> Vec<(String, Self)> {
+    pub(super) fn sections(mut self) -> Vec<(String, Self)> {
         // A variable is reported by its name.
         let is_stray = |value: &Value| !is_table(value) && value.origin().is_none();
-        let path = self.path;
-        let (stray, table): (Vec<_>, Vec<_>) = self
-            .table
-            .into_iter()
-            .partition(|(_, value)| is_stray(value));
+        let table = std::mem::take(&mut self.table);
+        let (stray, table): (Vec<_>, Vec<_>) =
+            table.into_iter().partition(|(_, value)| is_stray(value));
         if !stray.is_empty() {
             let mut keys: Vec<_> = stray.into_iter().map(|(key, _)| key).collect();
             keys.sort();
             let keys = keys.join(", ");
-            problems.add(
-                &path,
+            let path = &self.path;
+            self.report_at(
+                path,
                 format!("{keys}: must be in a section with a name: write [{path}.NAME] above"),
                 format!("{keys} 应写在有名称的一节中：请在上方写 [{path}.NAME]"),
             );
         }
         let of = |(name, value): (String, Value)| {
-            let path = join(&path, &name);
-            let section = Self::of(path.clone(), Some(value), &format!("[{path}]"), problems);
+            let path = join(&self.path, &name);
+            let section = self.child(path.clone(), Some(value), &format!("[{path}]"));
             (name, section)
         };
         let mut sections: Vec<_> = table.into_iter().map(of).collect();
@@ -217,12 +262,12 @@ impl Section {
     }
 
     /// Returns all text values, sorted by name. Reports and leaves out other values.
-    pub(super) fn pairs(self, problems: &mut Problems) -> Vec<(String, String)> {
+    pub(super) fn pairs(mut self) -> Vec<(String, String)> {
         let mut pairs = Vec::with_capacity(self.table.len());
-        for (name, value) in self.table {
+        for (name, value) in std::mem::take(&mut self.table) {
             match text_of(value) {
                 Some(text) => pairs.push((name, text)),
-                None => problems.add(
+                None => self.report_at(
                     &self.path,
                     format!("\"{name}\" must be a string in quotes"),
                     format!("“{name}”应为带引号的字符串"),
@@ -233,12 +278,17 @@ impl Section {
         pairs
     }
 
-    /// Copies every key of `defaults` that this section lacks.
-    pub(super) fn default_to(&mut self, defaults: &Self) {
-        for (key, value) in &defaults.table {
-            if !self.table.contains_key(key) {
-                self.table.insert(key.clone(), value.clone());
-                self.from.insert(key.clone(), defaults.path.clone());
+    /// Copies those of `keys` that this section lacks from the defaults.
+    pub(super) fn default_to(
+        &mut self,
+        AccountDefaults(defaults): &AccountDefaults,
+        keys: &[&str],
+    ) {
+        for &key in keys {
+            if let Some(value) = defaults.get(key).filter(|_| !self.has(key)) {
+                self.table.insert(key.to_owned(), value.clone());
+                self.from
+                    .insert(key.to_owned(), "account_defaults".to_owned());
             }
         }
     }
@@ -255,8 +305,9 @@ impl Section {
     }
 
     /// Takes every key of the environment's section, which replaces the own one. A secret also replaces the file
-    /// that holds it, and the reverse. A file is relative to `base`, the environment's base directory.
-    pub(super) fn override_with(&mut self, environment: Self, base: &Path) {
+    /// that holds it, and the reverse. A file is relative to the environment's base directory.
+    pub(super) fn override_with(&mut self, environment: Self) {
+        let base = &environment.base;
         let own = environment.table.iter();
         for (key, _) in own.filter(|(_, value)| !layers::is_empty(value)) {
             if let Some(other) = layers::other_secret(key) {
@@ -297,6 +348,15 @@ impl Section {
         &self.path
     }
 
+    pub(super) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Returns the keys that were not read yet, with their values.
+    pub(super) fn table(&self) -> &HashMap<String, Value> {
+        &self.table
+    }
+
     /// Returns the place for messages: `[accounts.main]`, or the file.
     pub(super) fn place(&self) -> String {
         if self.is_file {
@@ -312,7 +372,7 @@ impl Section {
     }
 
     /// Reports the keys that were not read.
-    pub(super) fn finish(&mut self, problems: &mut Problems) {
+    pub(super) fn finish(&mut self) {
         let mut unknown: Vec<_> = self.table.iter().collect();
         unknown.sort_by_key(|(key, _)| *key);
         self.known.retain(|key| !self.ignored.contains(key));
@@ -339,7 +399,7 @@ impl Section {
                     )
                 }
             };
-            problems.add(
+            self.report_at(
                 &path,
                 format!("unknown setting; {en}"),
                 format!("没有这个配置项；{zh}"),

@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use url::{Host, Url};
 
+use super::TlsSettings;
 use super::limits::{self, ProxySettings};
 use super::redact::got;
 use super::section::Section;
-use super::{Problems, TlsSettings};
 use crate::account::Account;
 use crate::actix::ApiKeys;
 use crate::server::startup_error::collide;
@@ -68,28 +67,22 @@ impl ReadyRule {
 }
 
 /// Reads the address of the public listener.
-pub(super) fn listen(section: &mut Section, problems: &mut Problems) -> Option<SocketAddr> {
-    section.parse("listen", ADDRESS, "127.0.0.1:8080", problems)
+pub(super) fn listen(section: &mut Section) -> Option<SocketAddr> {
+    section.parse("listen", ADDRESS, "127.0.0.1:8080")
 }
 
 /// Reads the address of the admin listener; `Some(None)` if it is disabled.
-pub(super) fn admin_listen(
-    section: &mut Section,
-    problems: &mut Problems,
-) -> Option<Option<SocketAddr>> {
+pub(super) fn admin_listen(section: &mut Section) -> Option<Option<SocketAddr>> {
     if section.take_if_empty("admin_listen") {
         return Some(None);
     }
-    let address = section.parse("admin_listen", ADDRESS, "127.0.0.1:8081", problems);
+    let address = section.parse("admin_listen", ADDRESS, "127.0.0.1:8081");
     address.map(Some)
 }
 
 /// Reads the name of the default account; `Some(None)` if it is empty.
-pub(super) fn default_account(
-    section: &mut Section,
-    problems: &mut Problems,
-) -> Option<Option<String>> {
-    let name = section.text("default_account", problems)?;
+pub(super) fn default_account(section: &mut Section) -> Option<Option<String>> {
+    let name = section.text("default_account")?;
     Some(Some(name).filter(|name| !name.is_empty()))
 }
 
@@ -98,7 +91,7 @@ pub(super) fn check_default(
     name: &str,
     names: &HashSet<String>,
     accounts: &[(String, Account)],
-    problems: &mut Problems,
+    root: &Section,
 ) {
     let default = accounts.iter().find(|(own, _)| own == name);
     let signs_none = default.is_some_and(|(_, account)| !account.signs_pages());
@@ -122,18 +115,17 @@ pub(super) fn check_default(
     } else {
         return;
     };
-    problems.add("server.default_account", en, zh);
+    root.report_at("server.default_account", en, zh);
 }
 
 /// The addresses of this server's own listeners, as far as they are valid.
 pub(super) struct OwnAddresses(Vec<SocketAddr>);
 
 impl OwnAddresses {
-    /// Takes the addresses from `[server]`, which reports their problems when it is read.
+    /// Takes the addresses from `[server]`.
     pub(super) fn of(mut server: Section) -> Self {
-        let mut reported = Problems::default();
-        let listen = listen(&mut server, &mut reported);
-        let admin_listen = admin_listen(&mut server, &mut reported).flatten();
+        let listen = listen(&mut server);
+        let admin_listen = admin_listen(&mut server).flatten();
         Self(listen.into_iter().chain(admin_listen).collect())
     }
 
@@ -156,34 +148,30 @@ impl OwnAddresses {
 }
 
 impl ServerSettings {
-    pub(super) fn read(
-        section: &mut Section,
-        base: &Path,
-        problems: &mut Problems,
-    ) -> Option<Self> {
-        let listen = listen(section, problems);
-        let admin_listen = admin_listen(section, problems);
+    pub(super) fn read(section: &mut Section) -> Option<Self> {
+        let listen = listen(section);
+        let admin_listen = admin_listen(section);
         if let (Some(listen), Some(Some(admin))) = (listen, admin_listen) {
-            check_apart(listen, admin, section, problems);
+            check_apart(listen, admin, section);
         }
-        let workers = section.number("workers", 0..=1_024, problems);
-        let shutdown = section.number("shutdown_seconds", 0..=3_600, problems);
-        let default_account = default_account(section, problems);
-        let demo = section.flag("demo", problems);
+        let workers = section.number("workers", 0..=1_024);
+        let shutdown = section.number("shutdown_seconds", 0..=3_600);
+        let default_account = default_account(section);
+        let demo = section.flag("demo");
         let rules = [ReadyRule::Any, ReadyRule::All].map(|rule| (rule.as_str(), rule));
-        let readiness = section.choice("readiness", &rules, problems);
-        let proxies = ProxySettings::read(section, problems);
-        let admin_hosts = limits::hosts(section, problems);
-        let reuse_port = section.flag("reuse_port", problems);
-        let [tls, admin_tls] = ["tls", "admin_tls"]
-            .map(|key| TlsSettings::read(section.section(key, problems), base, problems));
-        section.finish(problems);
+        let readiness = section.choice("readiness", &rules);
+        let proxies = ProxySettings::read(section);
+        let admin_hosts = limits::hosts(section);
+        let reuse_port = section.flag("reuse_port");
+        let [tls, admin_tls] =
+            ["tls", "admin_tls"].map(|key| TlsSettings::read(section.section(key)));
+        section.finish();
         Some(Self {
             listen: listen?,
             admin_listen: admin_listen?,
             admin_hosts: admin_hosts?,
             api_keys: ApiKeys::default(),
-            workers: usize::try_from(workers?).ok()?,
+            workers: workers?,
             shutdown: Duration::from_secs(shutdown?),
             default_account: default_account?,
             demo: demo?,
@@ -196,10 +184,10 @@ impl ServerSettings {
     }
 }
 
-fn check_apart(listen: SocketAddr, admin: SocketAddr, section: &Section, problems: &mut Problems) {
+fn check_apart(listen: SocketAddr, admin: SocketAddr, section: &Section) {
     if collide(listen, admin) {
-        problems.add(
-            &section.path_of("admin_listen"),
+        section.report(
+            "admin_listen",
             format!(
                 "{admin} conflicts with server.listen ({listen}): use another port, or \"\" to disable the admin listener"
             ),

@@ -1,10 +1,10 @@
 //! `[store]`: where credentials are kept, and the keys that encrypt them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::Settings;
 use super::secret::content_of;
 use super::section::Section;
-use super::{Problems, Settings};
 use crate::credential::{Kind, Secret};
 use crate::store::{EncryptionKey, EncryptionKeys, Store, StoreError};
 
@@ -62,36 +62,32 @@ impl StoreSettings {
         },
     };
 
-    pub(super) fn read(
-        section: &mut Section,
-        base: &Path,
-        problems: &mut Problems,
-    ) -> Option<Self> {
+    pub(super) fn read(section: &mut Section) -> Option<Self> {
         let is_kind_variable = section.is_variable("kind");
-        let kind = section.choice("kind", KINDS, problems);
-        let path = section.file_path("path", problems);
+        let kind = section.choice("kind", KINDS);
+        let path = section.file_path("path");
         let url = match kind {
             Some(KindName::Memory | KindName::File) => {
-                check_unused(section, is_kind_variable, problems);
+                check_unused(section, is_kind_variable);
                 None
             }
-            _ => url(section, base, problems),
+            _ => url(section),
         };
-        let table_prefix = section.text("table_prefix", problems);
-        let current = key(section, base, "encryption_key_file", problems);
-        let previous = key(section, base, "previous_encryption_key_file", problems);
-        let accept_unencrypted = section.flag("accept_unencrypted", problems);
-        section.finish(problems);
+        let table_prefix = section.text("table_prefix");
+        let current = key(section, "encryption_key_file");
+        let previous = key(section, "previous_encryption_key_file");
+        let accept_unencrypted = section.flag("accept_unencrypted");
+        section.finish();
         let kind = match kind? {
             KindName::Memory => StoreKind::Memory,
-            KindName::File => StoreKind::File(file(path?, problems)),
+            KindName::File => StoreKind::File(file(path?, section)),
             KindName::Redis => StoreKind::Redis(url?),
             KindName::Sql => StoreKind::Sql {
                 url: url?,
                 table_prefix: table_prefix?,
             },
         };
-        kind.check(problems);
+        kind.check(section);
         Some(Self {
             kind,
             encryption: EncryptionKeys {
@@ -150,12 +146,12 @@ impl StoreKind {
         }
     }
 
-    fn check(&self, problems: &mut Problems) {
+    fn check(&self, section: &Section) {
         if let Some((kind, url, example)) = self.url()
             && url.expose().is_empty()
         {
-            problems.add(
-                "store.url",
+            section.report(
+                "url",
                 format!("is missing: store.kind = \"{kind}\" requires a URL such as {example}"),
                 format!("缺少地址：store.kind = \"{kind}\" 需要 {example} 这样的地址"),
             );
@@ -163,11 +159,10 @@ impl StoreKind {
         if let Self::Sql { table_prefix, .. } = self
             && !Store::is_table_prefix(table_prefix)
         {
-            problems.add(
-                "store.table_prefix",
-                "must be at most 32 lower-case letters, digits and underscores, no digit first"
-                    .into(),
-                "应为小写字母、数字和下划线，至多 32 个字符，不以数字开头".into(),
+            section.report(
+                "table_prefix",
+                "must be at most 32 lower-case letters, digits and underscores, no digit first",
+                "应为小写字母、数字和下划线，至多 32 个字符，不以数字开头",
             );
         }
     }
@@ -204,37 +199,37 @@ impl Settings {
 
 /// Takes the keys of a server's address, and reports those that are set: the operator means another kind of store.
 /// A kind in the environment leaves the file's address unused on purpose.
-fn check_unused(section: &mut Section, is_kind_variable: bool, problems: &mut Problems) {
+fn check_unused(section: &mut Section, is_kind_variable: bool) {
     for key in URL_KEYS {
         let is_on_purpose = is_kind_variable && !section.is_variable(key);
-        let text = section.text_if_any(key, problems);
+        let text = section.text_if_any(key);
         if text.is_some_and(|text| !text.is_empty()) && !is_on_purpose {
-            problems.add(
-                &section.path_of(key),
-                "is not used by this store.kind: write store.kind = \"redis\" or \"sql\", or remove it".into(),
-                "当前的 store.kind 不使用此项：请写 store.kind = \"redis\" 或 \"sql\"，或删除此项".into(),
+            section.report(
+                key,
+                "is not used by this store.kind: write store.kind = \"redis\" or \"sql\", or remove it",
+                "当前的 store.kind 不使用此项：请写 store.kind = \"redis\" 或 \"sql\"，或删除此项",
             );
         }
     }
 }
 
-fn file(path: String, problems: &mut Problems) -> PathBuf {
+fn file(path: String, section: &Section) -> PathBuf {
     if path.is_empty() {
-        problems.add(
-            "store.path",
-            "is empty: write the path of a file".into(),
-            "不能为空，请填写文件路径".into(),
+        section.report(
+            "path",
+            "is empty: write the path of a file",
+            "不能为空，请填写文件路径",
         );
     }
     path.into()
 }
 
 /// Reads the URL, with the password of `password_file` in it.
-fn url(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Secret> {
+fn url(section: &mut Section) -> Option<Secret> {
     let are_variables = URL_KEYS.map(|key| section.is_variable(key));
-    let url = section.text("url", problems);
+    let url = section.text("url");
     let in_url = url.as_deref().unwrap_or_default();
-    let password = password(section, base, in_url, are_variables, problems);
+    let password = password(section, in_url, are_variables);
     Some(with_password(url?, password))
 }
 
@@ -242,32 +237,30 @@ fn url(section: &mut Section, base: &Path, problems: &mut Problems) -> Option<Se
 /// and an SQLite file, which has none: the environment's URL replaces the file of the configuration.
 fn password(
     section: &mut Section,
-    base: &Path,
     url: &str,
     [is_url_variable, is_file_variable]: [bool; 2],
-    problems: &mut Problems,
 ) -> Option<Secret> {
     let (url_has_one, is_sqlite) = (has_password(url), url.starts_with("sqlite:"));
     if (url_has_one || is_sqlite) && is_url_variable && !is_file_variable {
         section.ignore(&["password_file"]);
     }
     if is_sqlite {
-        let file = section.text_if_any("password_file", problems);
+        let file = section.text_if_any("password_file");
         if file.is_some_and(|file| !file.is_empty()) {
-            problems.add(
-                &section.path_of("password_file"),
-                "is not used by sqlite, which has no password: remove it".into(),
-                "SQLite 没有密码，不使用此项：请删除".into(),
+            section.report(
+                "password_file",
+                "is not used by sqlite, which has no password: remove it",
+                "SQLite 没有密码，不使用此项：请删除",
             );
         }
         return None;
     }
-    let (_, text) = content_of(section, base, "password_file", problems)?;
+    let (_, text) = content_of(section, "password_file")?;
     if url_has_one && is_url_variable == is_file_variable {
-        problems.add(
-            &section.path_of("password_file"),
-            "conflicts with the password in url: keep one of them".into(),
-            "与 url 中的密码只能写一个".into(),
+        section.report(
+            "password_file",
+            "conflicts with the password in url: keep one of them",
+            "与 url 中的密码只能写一个",
         );
     }
     Some(Secret::new(text))
@@ -326,16 +319,11 @@ fn split(url: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// Reads the key in a file; `None` if the setting is empty, or after a problem.
-fn key(
-    section: &mut Section,
-    base: &Path,
-    setting: &'static str,
-    problems: &mut Problems,
-) -> Option<EncryptionKey> {
-    let (file, text) = content_of(section, base, setting, problems)?;
+fn key(section: &mut Section, setting: &'static str) -> Option<EncryptionKey> {
+    let (file, text) = content_of(section, setting)?;
     let report = |error| {
-        problems.add(
-            &section.path_of(setting),
+        section.report(
+            setting,
             format!("the content of \"{file}\" {error}"),
             format!("“{file}”的内容应为 64 位十六进制数：openssl rand -hex 32"),
         );

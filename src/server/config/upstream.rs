@@ -1,31 +1,25 @@
 //! `[upstream]`.
 
-use std::path::Path;
 use std::time::Duration;
 
+use super::egress;
 use super::section::Section;
 use super::server::OwnAddresses;
-use super::{Problems, egress};
 use crate::upstream::UpstreamOptions;
 
-pub(super) fn read(
-    section: &mut Section,
-    base: &Path,
-    own: &OwnAddresses,
-    problems: &mut Problems,
-) -> Option<UpstreamOptions> {
-    let weixin = section.url("weixin", problems);
-    let qyapi = section.url("qyapi", problems);
-    let fallback = egress::fallback(section, weixin.as_deref(), problems);
-    let egress = egress::read(section, base, problems);
-    let connect_timeout = section.number("connect_timeout_ms", 1..=60_000, problems);
-    let timeout = section.number("timeout_ms", 1..=60_000, problems);
-    section.finish(problems);
+pub(super) fn read(section: &mut Section, own: &OwnAddresses) -> Option<UpstreamOptions> {
+    let weixin = section.url("weixin");
+    let qyapi = section.url("qyapi");
+    let fallback = egress::fallback(section, weixin.as_deref());
+    let egress = egress::read(section);
+    let connect_timeout = section.number("connect_timeout_ms", 1..=60_000);
+    let timeout = section.number("timeout_ms", 1..=60_000);
+    section.finish();
     let bases = [("weixin", &weixin), ("qyapi", &qyapi)].into_iter();
     let bases = bases.filter_map(|(setting, base)| Some((setting, base.as_ref()?)));
     let fallbacks = fallback.iter().flatten().map(|base| ("fallback", base));
     for (setting, base) in bases.chain(fallbacks) {
-        check_is_elsewhere(setting, base, own, problems);
+        check_is_elsewhere(setting, base, own, section);
     }
     Some(UpstreamOptions {
         weixin: weixin?,
@@ -38,11 +32,11 @@ pub(super) fn read(
 }
 
 /// Reports an upstream that is one of this server's own listeners: every call would come back.
-fn check_is_elsewhere(setting: &str, base: &str, own: &OwnAddresses, problems: &mut Problems) {
+fn check_is_elsewhere(setting: &str, base: &str, own: &OwnAddresses, section: &Section) {
     let url = url::Url::parse(base).ok();
     if let Some(address) = url.and_then(|url| own.find(&url)) {
-        problems.add(
-            &format!("upstream.{setting}"),
+        section.report(
+            setting,
             format!(
                 "{address} is this server itself: write the address of WeChat, or of another wx-jssdk"
             ),

@@ -2,17 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::Problems;
 use super::redact::quoted;
 use super::section::Section;
 use crate::account::{VerifyFile, VerifyFileError};
 
 /// Reads an account's files. Reports and leaves out invalid ones.
-pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Vec<VerifyFile> {
-    let path = section.path_of(KEY);
+pub(super) fn read(section: &mut Section) -> Vec<VerifyFile> {
     let pairs = match section.take_variable(KEY) {
         Some(text) => listed(&text),
-        None => section.section(KEY, problems).pairs(problems),
+        None => section.section(KEY).pairs(),
     };
     let file = |(name, content): (String, String)| match VerifyFile::new(&name, &content) {
         Ok(file) => Some(file),
@@ -26,7 +24,7 @@ pub(super) fn read(section: &mut Section, problems: &mut Problems) -> Vec<Verify
                     "内容应为微信文件中的那一串字符（1 到 128 个），不带空格、换行，也不是文件路径"
                 }
             };
-            problems.add(&path, format!("{en}: {error}"), format!("{zh}：{what}"));
+            section.report(KEY, format!("{en}: {error}"), format!("{zh}：{what}"));
             None
         }
     };
@@ -49,12 +47,7 @@ pub(super) struct Seen(HashMap<String, (String, String)>);
 
 impl Seen {
     /// Adds an account's files. Reports those that another account has with different content.
-    pub(super) fn note(
-        &mut self,
-        files: &[VerifyFile],
-        section: &Section,
-        problems: &mut Problems,
-    ) {
+    pub(super) fn note(&mut self, files: &[VerifyFile], section: &Section) {
         for file in files {
             let (content, place) = self
                 .0
@@ -62,7 +55,7 @@ impl Seen {
                 .or_insert_with(|| (file.content().to_string(), section.place()));
             if **file.content() != **content {
                 let name = file.name();
-                problems.add(
+                section.report_at(
                     &section.own_path_of(KEY),
                     format!("{name} has different content in {place}: one address cannot serve both; download the file from WeChat's console again"),
                     format!("{name} 在 {place} 中的内容不同：同一地址无法返回两种内容，请从微信后台重新下载"),

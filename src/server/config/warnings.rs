@@ -63,15 +63,8 @@ impl Settings {
                 "为 memory，重启会丢失经带 manage 的 API key 添加的账号：请改用 file、redis 或 sql".into(),
             );
         }
-        let (apis, tags) = (&self.default_apis, &self.default_tags);
-        self.check_names("js_api_list", apis, Account::js_apis, JS_APIS, &mut found);
-        self.check_names(
-            "open_tag_list",
-            tags,
-            Account::open_tags,
-            OPEN_TAGS,
-            &mut found,
-        );
+        self.check_names("js_api_list", Account::js_apis, JS_APIS, &mut found);
+        self.check_names("open_tag_list", Account::open_tags, OPEN_TAGS, &mut found);
         found.0
     }
 
@@ -115,9 +108,7 @@ impl Settings {
 
     /// Warns about domains of a mini program, unless they may come from `[account_defaults]`.
     fn check_unused_domains(&self, found: &mut Problems) {
-        let mut defaults = self.account_defaults.0.clone();
-        let inherited = defaults.list("js_safe_domains", &mut Problems::default());
-        if inherited.is_some_and(|inherited| !inherited.is_empty()) {
+        if !self.account_defaults.list("js_safe_domains").is_empty() {
             return;
         }
         for (name, account) in &self.accounts {
@@ -187,8 +178,7 @@ impl Settings {
     /// Warns once per name, even if many accounts inherit it.
     fn check_names(
         &self,
-        list: &str,
-        inherited: &[String],
+        list: &'static str,
         of: fn(&Account) -> &[String],
         known: &[&'static str],
         found: &mut Problems,
@@ -207,6 +197,7 @@ impl Settings {
                 }
             }
         }
+        let inherited = self.account_defaults.list(list);
         for (name, (account, nearest)) in unknown {
             let (en, zh) = quoted(name);
             let (and_en, and_zh) = match nearest {
@@ -230,9 +221,9 @@ impl Settings {
     }
 }
 
-/// Adds the files of secrets in a table that every user of the machine can read. Container runtimes put a
+/// Returns the files of secrets in a table that every user of the machine can read. Container runtimes put a
 /// container's own into /run/secrets, also named /var/run/secrets.
-pub(super) fn add_exposed(table: &Map<String, Value>, base: &Path, exposed: &mut Vec<PathBuf>) {
+pub(super) fn exposed_files(table: &Map<String, Value>, base: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     layers::secret_files(table, base, &mut files);
     let is_containers = |file: &Path| {
@@ -241,7 +232,7 @@ pub(super) fn add_exposed(table: &Map<String, Value>, base: &Path, exposed: &mut
             .any(|directory| file.starts_with(directory))
     };
     files.retain(|file| !is_containers(file) && is_exposed(file));
-    exposed.extend(files);
+    files
 }
 
 /// Returns whether every user of the machine can read the file. Access for a group may be intended.

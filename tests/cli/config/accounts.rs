@@ -303,7 +303,10 @@ fn accounts_inherit_the_account_defaults_key_by_key() {
         (1, 0),
         "an empty list is valid"
     );
-    assert_eq!(settings.default_apis, ["scanQRCode"]);
+    assert_eq!(
+        settings.account_defaults.list("js_api_list"),
+        ["scanQRCode"]
+    );
 }
 
 #[test]

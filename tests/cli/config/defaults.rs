@@ -73,7 +73,8 @@ fn the_defaults_are_valid_and_are_what_the_documentation_says() {
     assert_eq!(settings.upstream.timeout, Duration::from_secs(5));
     assert!(
         settings
-            .default_apis
+            .account_defaults
+            .list("js_api_list")
             .iter()
             .any(|api| api == "updateAppMessageShareData")
     );

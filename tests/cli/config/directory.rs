@@ -73,7 +73,7 @@ fn each_file_adds_an_account_of_its_name_to_the_configured_ones() {
     );
     assert_eq!(
         settings.accounts[1].1.js_apis(),
-        settings.default_apis,
+        settings.account_defaults.list("js_api_list"),
         "they inherit, too"
     );
 }

@@ -33,7 +33,7 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(settings.server.listen.to_string(), "[::1]:2");
     assert_eq!((settings.server.workers, settings.server.demo), (2, true));
     assert_eq!(
-        settings.default_apis,
+        settings.account_defaults.list("js_api_list"),
         ["scanQRCode", "chooseImage", "getLocation"]
     );
     let (name, account) = &settings.accounts[0];
@@ -77,7 +77,10 @@ fn an_account_may_live_in_the_environment_alone() {
         "12345678901234567890123456789012",
         "digits are a string"
     );
-    assert_eq!(account.js_apis(), settings.default_apis);
+    assert_eq!(
+        account.js_apis(),
+        settings.account_defaults.list("js_api_list")
+    );
 }
 
 #[test]

@@ -9,61 +9,40 @@ use config::{Value, ValueKind};
 
 use super::Section;
 use crate::error::Text;
-use crate::server::config::Problems;
 use crate::server::config::redact::{got, ill_written, not_a_path};
 use crate::upstream::UpstreamOptions;
 
 impl Section {
     /// Takes an optional text.
-    pub(in crate::server::config) fn text_if_any(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<String> {
-        let path = self.path_of(key);
-        let value = self.take(key)?;
-        match value.kind {
-            ValueKind::String(text) => Some(text),
-            _ => {
-                problems.add(
-                    &path,
-                    "must be a string in quotes".into(),
-                    "应为带引号的字符串".into(),
-                );
-                None
-            }
+    pub(in crate::server::config) fn text_if_any(&mut self, key: &'static str) -> Option<String> {
+        let text = text_of(self.take(key)?);
+        if text.is_none() {
+            self.report(key, "must be a string in quotes", "应为带引号的字符串");
         }
+        text
     }
 
     /// Takes a required text.
-    pub(in crate::server::config) fn text(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<String> {
+    pub(in crate::server::config) fn text(&mut self, key: &'static str) -> Option<String> {
         if !self.has(key) {
-            self.missing(key, problems);
+            self.missing(key);
         }
-        self.text_if_any(key, problems)
+        self.text_if_any(key)
     }
 
-    fn missing(&self, key: &str, problems: &mut Problems) {
+    fn missing(&self, key: &str) {
         if !self.broken {
-            problems.add(&self.path_of(key), "is missing".into(), "缺少此项".into());
+            self.report(key, "is missing", "缺少此项");
         }
     }
 
     /// Takes a required path. Refuses a secret or a file's content in its place, without quoting it.
-    pub(in crate::server::config) fn file_path(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<String> {
-        let text = self.text(key, problems)?;
+    pub(in crate::server::config) fn file_path(&mut self, key: &'static str) -> Option<String> {
+        let text = self.text(key)?;
         let Some(Text { en, zh }) = not_a_path(&text) else {
             return Some(text);
         };
-        problems.add(&self.path_of(key), en.into(), zh.into());
+        self.report(key, en, zh);
         None
     }
 
@@ -73,32 +52,27 @@ impl Section {
         key: &'static str,
         what: &str,
         example: &str,
-        problems: &mut Problems,
     ) -> Option<T> {
-        let text = self.text(key, problems)?;
+        let text = self.text(key)?;
         match text.parse() {
             Ok(value) => Some(value),
             Err(_) => {
                 let Text { en, zh } = ill_written(&text, what, example);
-                problems.add(&self.path_of(key), en.into(), zh.into());
+                self.report(key, en, zh);
                 None
             }
         }
     }
 
     /// Takes the base of an http(s) URL; removes trailing slashes.
-    pub(in crate::server::config) fn url(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<String> {
-        let text = self.text(key, problems)?;
+    pub(in crate::server::config) fn url(&mut self, key: &'static str) -> Option<String> {
+        let text = self.text(key)?;
         if UpstreamOptions::is_base_url(&text) {
             return Some(text.trim_end_matches('/').to_owned());
         }
         let (en, zh) = got(&text);
-        problems.add(
-            &self.path_of(key),
+        self.report(
+            key,
             format!(
                 "must be a base URL such as https://api.weixin.qq.com, without a user name{en}"
             ),
@@ -112,17 +86,16 @@ impl Section {
         &mut self,
         key: &'static str,
         choices: &[(&str, T)],
-        problems: &mut Problems,
     ) -> Option<T> {
-        let text = self.text(key, problems)?;
+        let text = self.text(key)?;
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
             return Some(*value);
         }
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let choices = names.join(", ");
         let (en, zh) = got(&text);
-        problems.add(
-            &self.path_of(key),
+        self.report(
+            key,
             format!("must be one of: {choices}{en}"),
             format!("应为以下之一：{choices}{zh}"),
         );
@@ -134,80 +107,69 @@ impl Section {
         &mut self,
         key: &'static str,
         default: T,
-        problems: &mut Problems,
-        read: impl FnOnce(&mut Self, &'static str, &mut Problems) -> Option<T>,
+        read: impl FnOnce(&mut Self, &'static str) -> Option<T>,
     ) -> Option<T> {
         if self.has(key) {
-            return read(self, key, problems);
+            return read(self, key);
         }
         self.known.push(key);
         Some(default)
     }
 
     /// Takes a whole number.
-    pub(in crate::server::config) fn number(
+    pub(in crate::server::config) fn number<T: TryFrom<u64>>(
         &mut self,
         key: &'static str,
         range: RangeInclusive<u64>,
-        problems: &mut Problems,
-    ) -> Option<u64> {
-        let path = self.path_of(key);
-        let Some(value) = self.take(key) else {
-            self.missing(key, problems);
-            return None;
-        };
-        let number = match value.kind {
+    ) -> Option<T> {
+        let number = self.required(key, |kind| match kind {
             ValueKind::I64(number) => u64::try_from(number).ok(),
             ValueKind::String(text) => text.parse().ok(), // from the environment
             _ => None,
-        };
-        let number = number.filter(|number| range.contains(number));
-        if number.is_none() {
-            let (first, last) = (range.start(), range.end());
-            problems.add(
-                &path,
-                format!("must be a whole number from {first} to {last}"),
-                format!("应为 {first} 到 {last} 的整数"),
-            );
+        })?;
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => T::try_from(number).ok(),
+            None => {
+                let (first, last) = (range.start(), range.end());
+                self.report(
+                    key,
+                    format!("must be a whole number from {first} to {last}"),
+                    format!("应为 {first} 到 {last} 的整数"),
+                );
+                None
+            }
         }
-        number
     }
 
     /// Takes a boolean.
-    pub(in crate::server::config) fn flag(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<bool> {
-        let path = self.path_of(key);
-        let Some(value) = self.take(key) else {
-            self.missing(key, problems);
-            return None;
-        };
-        let flag = match value.kind {
+    pub(in crate::server::config) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let flag = self.required(key, |kind| match kind {
             ValueKind::Boolean(flag) => Some(flag),
             ValueKind::String(text) => text.parse().ok(), // from the environment
             _ => None,
-        };
+        })?;
         if flag.is_none() {
-            problems.add(
-                &path,
-                "must be true or false".into(),
-                "应为 true 或 false".into(),
-            );
+            self.report(key, "must be true or false", "应为 true 或 false");
         }
         flag
+    }
+
+    /// Takes a value that must not be missing.
+    fn required<T>(&mut self, key: &'static str, read: impl FnOnce(ValueKind) -> T) -> Option<T> {
+        let value = self.take(key);
+        if value.is_none() {
+            self.missing(key);
+        }
+        value.map(|value| read(value.kind))
     }
 
     /// Takes a list of texts and parses each. Reports all that are invalid.
     pub(in crate::server::config) fn each<T, D: Display>(
         &mut self,
         key: &'static str,
-        problems: &mut Problems,
         read: impl Fn(&str) -> Result<T, (D, D)>,
     ) -> Option<Vec<T>> {
-        let texts = self.list(key, problems)?;
-        let path = self.path_of(key);
+        let texts = self.list(key)?;
         let count = texts.len();
         let read = |(index, text): (usize, String)| match read(text.trim()) {
             Ok(value) => Some(value),
@@ -217,7 +179,7 @@ impl Section {
                     let entry = index + 1;
                     (got_en, got_zh) = (format!(" (entry {entry})"), format!("（第 {entry} 项）"));
                 }
-                problems.add(&path, format!("{en}{got_en}"), format!("{zh}{got_zh}"));
+                self.report(key, format!("{en}{got_en}"), format!("{zh}{got_zh}"));
                 None
             }
         };
@@ -226,12 +188,7 @@ impl Section {
     }
 
     /// Takes a list of texts. The environment gives it as one text, separated by commas.
-    pub(in crate::server::config) fn list(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<Vec<String>> {
-        let path = self.path_of(key);
+    pub(in crate::server::config) fn list(&mut self, key: &'static str) -> Option<Vec<String>> {
         let texts = match self.take(key)?.kind {
             ValueKind::Array(values) => values.into_iter().map(text_of).collect::<Option<Vec<_>>>(),
             ValueKind::String(text) => Some(
@@ -244,10 +201,10 @@ impl Section {
             _ => None,
         };
         if texts.is_none() {
-            problems.add(
-                &path,
-                "must be a list of strings: [\"a\", \"b\"]".into(),
-                "应为字符串列表：[\"a\", \"b\"]".into(),
+            self.report(
+                key,
+                "must be a list of strings: [\"a\", \"b\"]",
+                "应为字符串列表：[\"a\", \"b\"]",
             );
         }
         texts
