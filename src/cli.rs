@@ -259,9 +259,7 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
     let elsewhere = file_elsewhere(file);
     let file = config::chosen(file).unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
     let file = file.display();
-    let mut problems = Problems::default();
-    problems.add(
-        "accounts",
+    let what = Text::owned(
         format!(
             "no account is configured: {}add [accounts.main] with app_id, secret_file and js_safe_domains to {file}, or an API key with manage = true for accounts of the admin API, or try wx-jssdk serve --sandbox",
             elsewhere.en
@@ -271,7 +269,7 @@ fn with_accounts(file: Option<&Path>) -> Result<Settings, Problems> {
             elsewhere.zh
         ),
     );
-    Err(problems)
+    Err(Problems::one("accounts", what))
 }
 
 /// Returns the first part of the advice to configure something: empty, unless no file was read. Then the operator may
@@ -290,15 +288,6 @@ fn file_elsewhere(file: Option<&Path>) -> Text {
             "{directory} 中没有 {DEFAULT_PATH}：请进入该文件所在的目录，或用 --config 指定文件。如需新建，"
         ),
     )
-}
-
-/// Formats all problems of a configuration, one per line.
-fn listed(problems: &Problems) -> Unusable {
-    let count = problems.0.len();
-    let counted = counted(count as u64, "problem");
-    Unusable::Usage(format!(
-        "the configuration has {counted} · 配置有 {count} 处问题\n\n{problems}"
-    ))
 }
 
 #[cfg(test)]

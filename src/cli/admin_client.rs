@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::connect_error::ConnectError;
 use super::http::{LONGEST, Reply, Server};
-use super::{Unusable, listed, tls};
+use super::{Unusable, tls};
 use crate::credential::Secret;
 use crate::error::Text;
 use crate::server::config::{Settings, not_a_path, trimmed};
@@ -77,8 +77,7 @@ impl Connection {
         if let Some(server) = &self.server {
             return Ok(server.clone());
         }
-        let listener = Settings::admin_listener(self.config.as_deref());
-        let (address, tls) = listener.map_err(|problems| listed(&problems))?;
+        let (address, tls) = Settings::admin_listener(self.config.as_deref())?;
         // If it is unknown and the listener has TLS, the request fails with advice.
         let secure = tls.unwrap_or(false);
         address.map(|address| Server::at(address, secure)).ok_or_else(|| {

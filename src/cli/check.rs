@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Ended, Unusable, accounts, listed, say, socket_addr, with_accounts};
+use super::{Ended, Unusable, accounts, say, socket_addr, with_accounts};
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::Clock;
 use crate::credential::Kind;
@@ -35,10 +35,8 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let settings =
-            with_accounts(self.config.as_deref()).map_err(|problems| listed(&problems))?;
-        let expiring = Preflight::of(&settings).run();
-        let expiring = expiring.map_err(|problems| listed(&problems))?;
+        let settings = with_accounts(self.config.as_deref())?;
+        let expiring = Preflight::of(&settings).run()?;
         let count = settings.accounts.len() + settings.platforms.len();
         say(&format!(
             "configuration: ok, {} · 配置正确，共 {count} 个账号",

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::connect_error::ConnectError;
 use super::http::{Reply, Server};
-use super::{Ended, Unusable, listed, say, socket_addr, tls};
+use super::{Ended, Unusable, say, socket_addr, tls};
 use crate::error::Text;
 use crate::server::config::Settings;
 use crate::upstream::describe;
@@ -31,8 +31,7 @@ impl Healthcheck {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let (address, tls) = match self.address {
             Some(address) => (address, Some(self.tls)),
-            None => Settings::public_listener(self.config.as_deref())
-                .map_err(|problems| listed(&problems))?,
+            None => Settings::public_listener(self.config.as_deref())?,
         };
         let mut server = Server::at(address, tls.unwrap_or(false));
         let mut reply = ask(&server).await;

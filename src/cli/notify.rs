@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Ended, Unusable, file_elsewhere, listed, say};
+use super::{Ended, Unusable, file_elsewhere, say};
 use crate::error::Text;
 use crate::server::config::Settings;
 use crate::server::notify::send_test;
@@ -35,7 +35,7 @@ Exit codes · 退出码: 0 all accepted · 全部成功; 1 one refused · 有失
 impl Notify {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let NotifyCommand::Test { config, webhook } = self.command;
-        let settings = Settings::load(config.as_deref()).map_err(|problems| listed(&problems))?;
+        let settings = Settings::load(config.as_deref())?;
         let results = send_test(&settings, webhook.as_deref()).await?;
         if results.is_empty() {
             let place = webhook.as_deref().unwrap_or("NAME");

@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::http::Server;
-use super::{Ended, Unusable, listed, say, socket_addr, with_accounts, write_briefly};
+use super::{Ended, Unusable, say, socket_addr, with_accounts, write_briefly};
 use crate::account::SafeDomain;
 use crate::server::config::{self, Problems, Settings};
 use crate::server::{
@@ -65,7 +65,7 @@ impl Serve {
             // A file of the start that is missing at a reload is a mistake, not an empty configuration.
             self.config = config::chosen(self.config.as_deref());
         }
-        let settings = self.settings().map_err(|problems| listed(&problems))?;
+        let settings = self.settings()?;
         let _log = telemetry::start(&settings.log).map_err(cannot_start)?;
         settings.log_exposed_secrets();
         let application = self

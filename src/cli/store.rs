@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Ended, Unusable, file_elsewhere, listed, say};
+use super::{Ended, Unusable, file_elsewhere, say};
 use crate::error::Text;
 use crate::server::config::{Settings, StoreKind};
 use crate::store::Store;
@@ -31,7 +31,7 @@ enum Action {
 impl StoreCommand {
     pub(super) fn run(self) -> Result<Ended, Unusable> {
         let Action::Schema { config } = self.command;
-        let settings = Settings::load(config.as_deref()).map_err(|problems| listed(&problems))?;
+        let settings = Settings::load(config.as_deref())?;
         let StoreKind::Sql { url, table_prefix } = &settings.store.kind else {
             let Text { en, zh } = file_elsewhere(config.as_deref());
             return Err(Unusable::Usage(format!(

@@ -40,7 +40,6 @@ use crate::account::Account;
 use crate::actix::{GatewayOptions, PushRoute};
 use crate::credential::Kind;
 use crate::endpoint::push::PushReceiver;
-use crate::error::Text;
 use crate::upstream::UpstreamOptions;
 use problems::unreadable;
 use section::Section;
@@ -86,10 +85,7 @@ fn text_of(file: Option<&Path>) -> Result<String, Problems> {
     let Some(path) = file else {
         return Ok(String::new());
     };
-    std::fs::read_to_string(path).map_err(|error| {
-        let Text { en, zh } = regular_file::reason(&error);
-        unreadable(path, &en, &zh)
-    })
+    std::fs::read_to_string(path).map_err(|error| unreadable(path, regular_file::reason(&error)))
 }
 
 /// Returns the path of problems in the text itself.

@@ -18,6 +18,7 @@ use super::reload_record::ReloadRecord;
 use super::tls::Certificate;
 use crate::actix::ApiKeys;
 use crate::broker::{AccountSource, Broker, BuildError};
+use crate::error::Text;
 use crate::upstream::UpstreamOptions;
 
 /// A handle on the running service. Clones share it.
@@ -244,9 +245,7 @@ fn problems_of(error: &BuildError) -> Problems {
             ("accounts", en, zh)
         }
     };
-    let mut problems = Problems::default();
-    problems.add(path, en, zh);
-    problems
+    Problems::one(path, Text::owned(en, zh))
 }
 
 /// Returns the settings to compare later ones with. The accounts are in the broker; ten thousand of them

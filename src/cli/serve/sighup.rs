@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tokio::signal::unix::Signal;
 
 use super::Serve;
-use crate::error::Text;
-use crate::server::config::{Problem, Problems};
+use crate::server::config::Problems;
 use crate::server::{Preflight, Reloader, TimedRead, systemd};
 
 /// Reloads the configuration on each SIGHUP and each request of an operator, outside the threads that serve:
@@ -34,28 +33,17 @@ pub(super) async fn reload_on_request(
             files.run(move || serve.0.settings_beside(&serve.1)),
             reloader.reload_certificates(),
         );
-        let result = match read.unwrap_or_else(|error| Err(unread(error))) {
-            // The reloader logs each problem of a rejected configuration.
-            Ok(settings) => {
+        let result = read
+            .unwrap_or_else(|error| Err(Problems::one("the configuration", error)))
+            .inspect_err(|problems| reloader.refuse(problems))
+            .and_then(|settings| {
                 settings.log_exposed_secrets();
+                // It logs the problems of a rejected configuration itself.
                 reloader.reload(settings)
-            }
-            Err(problems) => {
-                reloader.refuse(&problems);
-                Err(problems)
-            }
-        };
+            });
         systemd::ready();
         if let Some(request) = request {
             request.answer(result, certificates);
         }
     }
-}
-
-/// Reports that the configuration could not be read as a whole.
-fn unread(error: Text) -> Problems {
-    Problems(vec![Problem {
-        path: "the configuration".to_owned(),
-        what: error,
-    }])
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use config::{Map, Value, ValueKind};
 
 use super::Problems;
+use super::section::join;
 use crate::error::Text;
 
 /// Returns the environment variables with this program's prefix. Skips names that are not UTF-8; those belong
@@ -150,11 +151,7 @@ fn flat(name: &str) -> String {
 /// Collects the dotted paths of all settings that are not sections.
 fn leaves(path: &str, table: &Map<String, Value>, paths: &mut Vec<String>) {
     for (key, value) in table {
-        let path = if path.is_empty() {
-            key.clone()
-        } else {
-            format!("{path}.{key}")
-        };
+        let path = join(path, key);
         match &value.kind {
             ValueKind::Table(table) => leaves(&path, table, paths),
             _ => paths.push(path),
@@ -164,22 +161,16 @@ fn leaves(path: &str, table: &Map<String, Value>, paths: &mut Vec<String>) {
 
 /// Returns whether Kubernetes sets this variable, for a service whose name begins with wx-jssdk.
 fn is_service_link(name: &str, value: &str) -> bool {
-    let is_address = |name: &str| {
-        name.rsplit_once("_PORT_").is_some_and(|(_, port)| {
-            let mut parts = port.split('_');
-            parts
+    let is_address = name.rsplit_once("_PORT_").is_some_and(|(_, port)| {
+        let mut parts = port.split('_');
+        parts
+            .next()
+            .is_some_and(|number| number.parse::<u16>().is_ok())
+            && parts
                 .next()
-                .is_some_and(|number| number.parse::<u16>().is_ok())
-                && parts
-                    .next()
-                    .is_some_and(|protocol| ["TCP", "UDP", "SCTP"].contains(&protocol))
-        })
-    };
-    let address = ["_ADDR", "_PORT", "_PROTO"]
-        .iter()
-        .find_map(|field| name.strip_suffix(field).filter(|name| is_address(name)));
-    address.is_some()
-        || is_address(name)
+                .is_some_and(|protocol| ["TCP", "UDP", "SCTP"].contains(&protocol))
+    });
+    is_address
         || name.ends_with("_SERVICE_HOST")
         || name.ends_with("_SERVICE_PORT")
         || name.contains("_SERVICE_PORT_")

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::{DEFAULTS, Problem, Problems, environment, store, toml_error, unreadable};
+use super::{DEFAULTS, Problems, environment, store, toml_error, unreadable};
 use crate::server::regular_file;
 
 /// Merges the defaults, the text over them, and the environment over both. `name` is that of the text's file.
@@ -58,7 +58,7 @@ pub(super) fn variable_meant(path: &str) -> Option<String> {
 /// Reads one file, without defaults and environment.
 pub(super) fn one_file(path: &Path) -> Result<Map<String, Value>, Problems> {
     let text = regular_file::read(path, std::fs::read_to_string)
-        .map_err(|error| unreadable(path, &error.en, &error.zh))?;
+        .map_err(|error| unreadable(path, error))?;
     parsed(&text, &path.display().to_string())
 }
 
@@ -104,7 +104,7 @@ pub(super) fn section_names(table: &Map<String, Value>) -> Vec<&str> {
     sections.map(|(name, _)| name.as_str()).collect()
 }
 
-fn as_table(value: &Value) -> Option<&Map<String, Value>> {
+pub(super) fn as_table(value: &Value) -> Option<&Map<String, Value>> {
     match &value.kind {
         ValueKind::Table(table) => Some(table),
         _ => None,
@@ -130,17 +130,12 @@ fn overlay(below: &mut Map<String, Value>, above: Map<String, Value>) {
 /// the two, and the environment wins. Both in the environment are an error, as both in the file are. The
 /// same for the password of a proxy.
 fn drop_other_secret(table: &mut Map<String, Value>, path: &str) {
-    let Some((section, key)) = path.rsplit_once('.') else {
-        return;
-    };
-    let Some(other) = other_secret(key) else {
-        return;
-    };
-    let mut table = Some(table);
-    for name in section.split('.') {
-        table = table.and_then(|table| table_of(table.get_mut(name)?));
-    }
-    if let Some(section) = table {
+    if let Some((section, key)) = path.rsplit_once('.')
+        && let Some(other) = other_secret(key)
+        && let Some(section) = section
+            .split('.')
+            .try_fold(table, |table, name| table_of(table.get_mut(name)?))
+    {
         section.remove(&other);
     }
 }
@@ -169,9 +164,7 @@ fn table_of(value: &mut Value) -> Option<&mut Map<String, Value>> {
 /// section.
 fn set(table: &mut Map<String, Value>, path: &str, value: Value) -> bool {
     let Some((section, rest)) = path.split_once('.') else {
-        let is_section = table
-            .get(path)
-            .is_some_and(|value| matches!(value.kind, ValueKind::Table(_)));
+        let is_section = table.get(path).and_then(as_table).is_some();
         if !is_section {
             table.insert(path.to_owned(), value);
         }
@@ -210,11 +203,7 @@ fn set_named(entries: &mut Vec<Value>, path: &str, value: Value) -> bool {
 }
 
 fn unparsable(error: &ConfigError, text: &str, name: &str) -> Problems {
-    let what = toml_error::explain(error, text);
-    Problems(vec![Problem {
-        path: name.to_owned(),
-        what,
-    }])
+    Problems::one(name, toml_error::explain(error, text))
 }
 
 /// Keys that hold a secret; `…_file` names a file that does. `url` is a webhook's.

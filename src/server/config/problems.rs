@@ -22,6 +22,14 @@ pub struct Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
+    /// Creates the only problem of a configuration.
+    pub(crate) fn one(path: impl Into<String>, what: Text) -> Self {
+        Self(vec![Problem {
+            path: path.into(),
+            what,
+        }])
+    }
+
     /// Adds a problem. Only problems of `account_defaults` can occur twice, so only those are deduplicated:
     /// ten thousand accounts may each have their own problem, and a search through all would be slow.
     pub fn add(&mut self, path: &str, en: String, zh: String) {
@@ -43,8 +51,15 @@ impl Problems {
     }
 }
 
+/// Lists all problems below their number.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let s = if count == 1 { "" } else { "s" };
+        writeln!(
+            f,
+            "the configuration has {count} problem{s} · 配置有 {count} 处问题\n"
+        )?;
         for problem in &self.0 {
             writeln!(f, "{}: {}", problem.path, problem.what)?;
         }
@@ -54,12 +69,8 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-pub(super) fn unreadable(path: &Path, en: &impl fmt::Display, zh: &impl fmt::Display) -> Problems {
-    let mut problems = Problems::default();
-    problems.add(
-        &path.display().to_string(),
-        format!("cannot be read: {en}"),
-        format!("无法读取：{zh}"),
-    );
-    problems
+/// Reports a configuration file that cannot be read.
+pub(super) fn unreadable(path: &Path, Text { en, zh }: Text) -> Problems {
+    let what = Text::owned(format!("cannot be read: {en}"), format!("无法读取：{zh}"));
+    Problems::one(path.display().to_string(), what)
 }

@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use config::{Value, ValueKind};
 
-use super::{AccountDefaults, Problems, environment, layers};
+use super::layers::{self, as_table};
+use super::{AccountDefaults, Problems, environment};
 use values::text_of;
 
 /// A table and its path. Reading a key removes it; [`Section::finish`] reports the keys that are left. A value that
@@ -229,14 +230,14 @@ impl Section {
 
     /// Returns whether the value is a table, and all its values are.
     pub(super) fn has_only_sections(&self) -> bool {
-        !self.broken && self.table.values().all(is_table)
+        !self.broken && self.table.values().all(|value| as_table(value).is_some())
     }
 
     /// Returns all subsections, sorted by name. Reports the keys that are beside them once: their section lacks a
     /// name.
     pub(super) fn sections(mut self) -> Vec<(String, Self)> {
         // A variable is reported by its name.
-        let is_stray = |value: &Value| !is_table(value) && value.origin().is_none();
+        let is_stray = |value: &Value| as_table(value).is_none() && value.origin().is_none();
         let table = std::mem::take(&mut self.table);
         let (stray, table): (Vec<_>, Vec<_>) =
             table.into_iter().partition(|(_, value)| is_stray(value));
@@ -408,19 +409,14 @@ impl Section {
     }
 }
 
-fn is_table(value: &Value) -> bool {
-    matches!(value.kind, ValueKind::Table(_))
-}
-
 /// Returns the name of a list's entry if the environment added it: the operator knows it by name, not by number.
 fn environments_name(entry: &Value) -> Option<String> {
-    let (Some(_), ValueKind::Table(table)) = (entry.origin(), &entry.kind) else {
-        return None;
-    };
+    let table = as_table(entry).filter(|_| entry.origin().is_some())?;
     table.get("name").map(ToString::to_string)
 }
 
-fn join(path: &str, key: &str) -> String {
+/// Returns the dotted path of a key in this section.
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {
