@@ -72,10 +72,13 @@ enum Command {
     /// Read the configuration again, as SIGHUP does · 重新加载配置（与 SIGHUP 相同）
     Reload(operate::Reload),
     /// Create an API key for a client server · 为其他服务器生成 API key
+    #[command(subcommand)]
     Keys(keys::Keys),
     /// The tables of an SQL store · SQL 存储的数据表
+    #[command(subcommand)]
     Store(store::StoreCommand),
     /// Notifications: test the webhooks of [notify] · 测试通知 webhook
+    #[command(subcommand)]
     Notify(notify::Notify),
     /// Check that a running service is alive, for container orchestrators · 健康检查
     Healthcheck(healthcheck::Healthcheck),

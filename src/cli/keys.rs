@@ -1,20 +1,14 @@
 //! `keys new`: creates an API key for a client and prints its lines for the configuration.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::{Ended, Unusable, say};
 use crate::actix::{KeyHash, new_key};
 use crate::server::config::is_key_name;
 
-#[derive(Debug, Args)]
-#[command(after_help = "Example · 示例:\n  wx-jssdk keys new --name crm")]
-pub(super) struct Keys {
-    #[command(subcommand)]
-    command: KeysCommand,
-}
-
 #[derive(Debug, Subcommand)]
-enum KeysCommand {
+#[command(after_help = "Example · 示例:\n  wx-jssdk keys new --name crm")]
+pub(super) enum Keys {
     /// Create an API key; prints it once, with its lines for the configuration · 生成 API key 及其配置行，仅显示一次
     #[command(
         after_help = "Example · 示例:\n  wx-jssdk keys new --name crm\n  wx-jssdk keys new | head -1 > /run/secrets/wx-key"
@@ -28,7 +22,7 @@ enum KeysCommand {
 
 impl Keys {
     pub(super) fn run(self) -> Result<Ended, Unusable> {
-        let KeysCommand::New { name } = self.command;
+        let Self::New { name } = self;
         if !is_key_name(&name) {
             return Err(Unusable::Usage(
                 "--name: must be up to 30 letters, digits, _ - and .\n    名称最多 30 个字符，只能用字母、数字、_ - 和 .".into(),

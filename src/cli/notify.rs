@@ -2,21 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::{Ended, Unusable, file_elsewhere, say};
 use crate::error::Text;
 use crate::server::config::Settings;
 use crate::server::notify::send_test;
 
-#[derive(Debug, Args)]
-pub(super) struct Notify {
-    #[command(subcommand)]
-    command: NotifyCommand,
-}
-
 #[derive(Debug, Subcommand)]
-enum NotifyCommand {
+pub(super) enum Notify {
     /// Send a test message to each webhook · 向每个 webhook 发送测试消息
     #[command(
         after_help = "Example · 示例:\n  wx-jssdk notify test --config /etc/wx-jssdk/wx-jssdk.toml
@@ -34,7 +28,7 @@ Exit codes · 退出码: 0 all accepted · 全部成功; 1 one refused · 有失
 
 impl Notify {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
-        let NotifyCommand::Test { config, webhook } = self.command;
+        let Self::Test { config, webhook } = self;
         let settings = Settings::load(config.as_deref())?;
         let results = send_test(&settings, webhook.as_deref()).await?;
         if results.is_empty() {

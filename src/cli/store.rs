@@ -2,21 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::{Ended, Unusable, file_elsewhere, say};
 use crate::error::Text;
 use crate::server::config::{Settings, StoreKind};
 use crate::store::Store;
 
-#[derive(Debug, Args)]
-pub(super) struct StoreCommand {
-    #[command(subcommand)]
-    command: Action,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub(super) enum StoreCommand {
     /// Print the statements that create the tables, for an administrator · 输出建表语句，供数据库管理员执行
     #[command(
         after_help = "Example · 示例:\n  wx-jssdk store schema --config wx-jssdk.toml | psql wechat"
@@ -30,7 +24,7 @@ enum Action {
 
 impl StoreCommand {
     pub(super) fn run(self) -> Result<Ended, Unusable> {
-        let Action::Schema { config } = self.command;
+        let Self::Schema { config } = self;
         let settings = Settings::load(config.as_deref())?;
         let StoreKind::Sql { url, table_prefix } = &settings.store.kind else {
             let Text { en, zh } = file_elsewhere(config.as_deref());
