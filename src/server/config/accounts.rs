@@ -126,7 +126,14 @@ pub(super) fn read(
     let mut before: Option<(String, String)> = None;
     let mut seen_files = verify_file::Seen::default();
     for (name, mut section) in entries {
-        check_name(&name, &section, before.as_ref());
+        check_name(&name, section.path(), &section);
+        if let Some((_, first)) = before.filter(|(other, _)| *other == name) {
+            section.report_at(
+                section.path(),
+                format!("duplicate account name, also in {first}: remove one of them"),
+                format!("已有同名账号：{first}；请只保留一个"),
+            );
+        }
         let place = section.place();
         before = Some((name.clone(), place.clone()));
         if section.is_broken() {
@@ -163,20 +170,8 @@ pub(super) fn read(
     accounts
 }
 
-/// Checks that the name is valid and differs from the previous entry's; entries are sorted by name.
-pub(super) fn check_name(name: &str, section: &Section, before: Option<&(String, String)>) {
-    check_letters(name, section.path(), section);
-    if let Some((_, first)) = before.filter(|(other, _)| other == name) {
-        section.report_at(
-            section.path(),
-            format!("duplicate account name, also in {first}: remove one of them"),
-            format!("已有同名账号：{first}；请只保留一个"),
-        );
-    }
-}
-
 /// Checks that the name is valid. `path` is where it is written.
-pub(super) fn check_letters(name: &str, path: &str, section: &Section) {
+pub(super) fn check_name(name: &str, path: &str, section: &Section) {
     if !is_name(name) {
         section.report_at(
             path,

@@ -6,7 +6,7 @@ use std::path::Path;
 use config::{Value, ValueKind};
 
 use super::Problems;
-use super::accounts::{APP_SECRET, App, INHERITED, account, check_letters};
+use super::accounts::{APP_SECRET, App, INHERITED, account, check_name};
 use super::secret::secret_if_any;
 use super::section::Section;
 use crate::account::Account;
@@ -36,7 +36,7 @@ impl AccountDefaults {
             table.remove("secret");
         }
         let mut section = Section::root(table, Path::new(""), Problems::default());
-        check_letters(name, "account", &section);
+        check_name(name, "account", &section);
         section.ignore(READ_ONLY);
         for key in ONLY_IN_FILES.iter().filter(|key| section.has(key)) {
             section.report(

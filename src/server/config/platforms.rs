@@ -48,7 +48,7 @@ pub(super) fn read(
     let (mut ids, mut paths) = (HashMap::new(), HashMap::new());
     let mut messages: Vec<(String, String)> = Vec::new();
     for (name, mut section) in sections {
-        accounts::check_name(&name, &section, None);
+        accounts::check_name(&name, section.path(), &section);
         if names.contains(&name) {
             section.report_at(
                 section.path(),

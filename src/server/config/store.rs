@@ -35,22 +35,6 @@ pub enum StoreKind {
     },
 }
 
-/// The kind of store, without its place.
-#[derive(Clone, Copy)]
-enum KindName {
-    Memory,
-    File,
-    Redis,
-    Sql,
-}
-
-const KINDS: &[(&str, KindName)] = &[
-    ("memory", KindName::Memory),
-    ("file", KindName::File),
-    ("redis", KindName::Redis),
-    ("sql", KindName::Sql),
-];
-
 impl StoreSettings {
     /// In memory, for tests.
     pub const MEMORY: Self = Self {
@@ -64,10 +48,10 @@ impl StoreSettings {
 
     pub(super) fn read(section: &mut Section) -> Option<Self> {
         let is_kind_variable = section.is_variable("kind");
-        let kind = section.choice("kind", KINDS);
+        let kind = section.choice("kind", &KINDS.map(|kind| (kind, kind)));
         let path = section.file_path("path");
         let url = match kind {
-            Some(KindName::Memory | KindName::File) => {
+            Some("memory" | "file") => {
                 check_unused(section, is_kind_variable);
                 None
             }
@@ -79,10 +63,10 @@ impl StoreSettings {
         let accept_unencrypted = section.flag("accept_unencrypted");
         section.finish();
         let kind = match kind? {
-            KindName::Memory => StoreKind::Memory,
-            KindName::File => StoreKind::File(file(path?, section)),
-            KindName::Redis => StoreKind::Redis(url?),
-            KindName::Sql => StoreKind::Sql {
+            "memory" => StoreKind::Memory,
+            "file" => StoreKind::File(path?.into()),
+            "redis" => StoreKind::Redis(url?),
+            _ => StoreKind::Sql {
                 url: url?,
                 table_prefix: table_prefix?,
             },
@@ -147,6 +131,13 @@ impl StoreKind {
     }
 
     fn check(&self, section: &Section) {
+        if matches!(self, Self::File(path) if path.as_os_str().is_empty()) {
+            section.report(
+                "path",
+                "is empty: write the path of a file",
+                "不能为空，请填写文件路径",
+            );
+        }
         if let Some((kind, url, example)) = self.url()
             && url.expose().is_empty()
         {
@@ -211,17 +202,6 @@ fn check_unused(section: &mut Section, is_kind_variable: bool) {
             );
         }
     }
-}
-
-fn file(path: String, section: &Section) -> PathBuf {
-    if path.is_empty() {
-        section.report(
-            "path",
-            "is empty: write the path of a file",
-            "不能为空，请填写文件路径",
-        );
-    }
-    path.into()
 }
 
 /// Reads the URL, with the password of `password_file` in it.
@@ -330,6 +310,8 @@ fn key(section: &mut Section, setting: &'static str) -> Option<EncryptionKey> {
     };
     EncryptionKey::parse(&text).map_err(report).ok()
 }
+
+const KINDS: [&str; 4] = ["memory", "file", "redis", "sql"];
 
 /// The keys that only a store on a server has.
 const URL_KEYS: [&str; 2] = ["url", "password_file"];
