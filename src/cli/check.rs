@@ -11,11 +11,11 @@ use super::{Ended, Unusable, accounts, say, socket_addr, with_accounts};
 use crate::account::{Account, Platform, TokenMode};
 use crate::clock::Clock;
 use crate::credential::Kind;
-use crate::error::UpstreamError;
+use crate::error::{Text, UpstreamError};
 use crate::server::Preflight;
 use crate::server::config::{PlatformSettings, Problem, Settings, StoreSettings};
 use crate::store::Store;
-use crate::upstream::{Route, Upstream, VerifyFileFailure, VerifyFileProbe, endpoint};
+use crate::upstream::{Route, Upstream, VerifyFileProbe, endpoint};
 
 #[derive(Debug, Args)]
 #[command(
@@ -57,29 +57,25 @@ impl Check {
         let mut is_good = true;
         for (name, account) in &settings.accounts {
             let call = || probe(&upstream, account);
-            match by_all_addresses(&upstream, account, &mut routes, call).await {
-                Ok(()) => {
-                    let is_tokens_only =
-                        account.safe_domains().is_empty() && account.has(Kind::JsapiTicket);
-                    let (en, zh) = match is_tokens_only {
-                        true => (
-                            "; tokens only, since js_safe_domains is empty",
-                            "；js_safe_domains 为空，仅提供 token，不为页面签名",
-                        ),
-                        false => ("", ""),
-                    };
-                    say(&format!(
-                        "{name}: ok, WeChat accepts {}{en} · 微信验证通过{zh}",
-                        account.app_id()
-                    ));
-                    if let Some(store) = &shared {
-                        lift_blocks(store, name, account).await;
-                    }
-                }
-                Err(error) => {
-                    say(&explained(name, &error));
-                    is_good = false;
-                }
+            if !is_accepted(&upstream, name, account, &mut routes, call).await {
+                is_good = false;
+                continue;
+            }
+            let is_tokens_only =
+                account.safe_domains().is_empty() && account.has(Kind::JsapiTicket);
+            let (en, zh) = match is_tokens_only {
+                true => (
+                    "; tokens only, since js_safe_domains is empty",
+                    "；js_safe_domains 为空，仅提供 token，不为页面签名",
+                ),
+                false => ("", ""),
+            };
+            say(&format!(
+                "{name}: ok, WeChat accepts {}{en} · 微信验证通过{zh}",
+                account.app_id()
+            ));
+            if let Some(store) = &shared {
+                lift_blocks(store, name, account).await;
             }
         }
         for platform in &settings.platforms {
@@ -111,11 +107,11 @@ impl Check {
                             "{name}: ok, the domain verification file is at {address} · 域名校验文件可访问"
                         )),
                         Err(failure) => {
-                            say(&without_verify_file(
-                                name,
-                                &format!("{domain}/{}", file.name()),
-                                &failure,
-                            ));
+                            let file = file.name();
+                            let what = format!(
+                                "{name}: the domain verification file is not at {domain}/{file}"
+                            );
+                            say_failed(&what, &failure.cause(), &failure.fix());
                             all = false;
                         }
                     }
@@ -203,19 +199,14 @@ async fn check_platform(
         ..
     } = platform;
     let call = || upstream.start_push(account);
-    match by_all_addresses(upstream, account, routes, call).await {
-        Ok(()) => {
-            let id = account.app_id();
-            say(&format!(
-                "{name}: ok, WeChat accepts {id} and pushes its events; the authorisation-event URL must be https://HOST{path}, the message URL https://HOST{messages_path} · 微信验证通过，“授权事件接收URL”应为 https://域名{path}，“消息与事件接收URL”应为 https://域名{messages_path}"
-            ));
-            true
-        }
-        Err(error) => {
-            say(&explained(name, &error));
-            false
-        }
+    let is_good = is_accepted(upstream, name, account, routes, call).await;
+    if is_good {
+        let id = account.app_id();
+        say(&format!(
+            "{name}: ok, WeChat accepts {id} and pushes its events; the authorisation-event URL must be https://HOST{path}, the message URL https://HOST{messages_path} · 微信验证通过，“授权事件接收URL”应为 https://域名{path}，“消息与事件接收URL”应为 https://域名{messages_path}"
+        ));
     }
+    is_good
 }
 
 /// Prints a note, not a problem: pages can name their account.
@@ -244,14 +235,6 @@ fn host_and_address(text: &str) -> Result<(String, SocketAddr), String> {
     Ok((host.to_owned(), socket_addr::like(address, "10.0.0.5:443")?))
 }
 
-fn without_verify_file(name: &str, address: &str, failure: &VerifyFileFailure) -> String {
-    let (cause, fix) = (failure.cause(), failure.fix());
-    format!(
-        "{name}: the domain verification file is not at {address}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",
-        cause.en, fix.en, cause.zh, fix.zh
-    )
-}
-
 /// Requests a token, and the ticket if the account signs pages. Uses `stable_token` where the platform has
 /// it: that leaves the classic token of a running server valid, while `/cgi-bin/token` would invalidate it.
 async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamError> {
@@ -267,14 +250,16 @@ async fn probe(upstream: &Upstream, account: &Account) -> Result<(), UpstreamErr
 
 /// Calls, and twice more if WeChat refused this machine's IP: each connection may use another egress IP. Notes the
 /// addresses that WeChat refused. No other failure is tried again, since WeCom blocks an IP that repeats a wrong secret.
-async fn by_all_addresses(
+/// Returns whether WeChat accepted a call; prints why not.
+async fn is_accepted(
     upstream: &Upstream,
+    name: &str,
     account: &Account,
     routes: &mut Routes<'_>,
     call: impl AsyncFn() -> Result<(), UpstreamError>,
-) -> Result<(), UpstreamError> {
+) -> bool {
     let Err(mut error) = call().await else {
-        return Ok(());
+        return true;
     };
     routes.note(upstream, account, &error);
     for _ in 0..2 {
@@ -283,7 +268,7 @@ async fn by_all_addresses(
             break;
         }
         match call().await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return true,
             Err(next) if next.ips_to_allow().is_empty() => break,
             Err(next) => {
                 error = UpstreamError {
@@ -294,7 +279,9 @@ async fn by_all_addresses(
             }
         }
     }
-    Err(error)
+    let what = format!("{name}: {error}");
+    say_failed(&what, &error.cause(), &error.fix_for_check());
+    false
 }
 
 /// Opens the store if servers share it. An SQLite file that does not exist has no blocks, and would belong to the user
@@ -337,10 +324,10 @@ fn is_work(account: &Account) -> bool {
     matches!(account.platform(), Platform::Work { .. })
 }
 
-fn explained(name: &str, error: &UpstreamError) -> String {
-    let (cause, fix) = (error.cause(), error.fix_for_check());
-    format!(
-        "{name}: {error}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",
+/// Prints what failed, with cause and fix.
+fn say_failed(what: &str, cause: &Text, fix: &Text) {
+    say(&format!(
+        "{what}\n    cause: {}\n    fix:   {}\n    原因：{}\n    解决：{}",
         cause.en, fix.en, cause.zh, fix.zh
-    )
+    ));
 }

@@ -84,17 +84,9 @@ impl Diagnose {
     }
 
     fn case(self) -> Result<Case, Unusable> {
-        let readers = [
-            Some(self.ticket.as_str()),
-            self.json.as_deref(),
-            self.paste.as_deref(),
-        ];
-        if readers
-            .into_iter()
-            .filter(|source| *source == Some("-"))
-            .count()
-            > 1
-        {
+        let sources = [Some(&self.ticket), self.json.as_ref(), self.paste.as_ref()];
+        let from_stdin_count = sources.iter().flatten().filter(|it| **it == "-").count();
+        if from_stdin_count > 1 {
             return Err(Unusable::Usage(
                 "only one of --ticket -, --json - and --paste - can read stdin\n    --ticket -、--json -、--paste - 只能有一个使用标准输入"
                     .into(),
@@ -115,21 +107,17 @@ impl Diagnose {
             },
             ..Case::new(self.url, self.nonce, self.timestamp, self.signature)
         };
-        case = case
-            .ticket(Role::Signing, ticket)
-            .ticket(
-                Role::Previous,
-                secret_in("--previous-ticket", self.previous_ticket)?,
-            )
-            .ticket(Role::Card, secret_in("--card-ticket", self.card_ticket)?)
-            .ticket(Role::Agent, secret_in("--agent-ticket", self.agent_ticket)?)
-            .ticket(
-                Role::AccessToken,
-                secret_in("--access-token", self.access_token)?,
-            );
-        for (at, ticket) in self.other_ticket.into_iter().enumerate() {
-            let ticket = secret_in("--other-ticket", ticket)?;
-            case = case.ticket(Role::Other((at + 1).to_string()), ticket);
+        case = case.ticket(Role::Signing, ticket);
+        let named = [
+            (Role::Previous, "--previous-ticket", self.previous_ticket),
+            (Role::Card, "--card-ticket", self.card_ticket),
+            (Role::Agent, "--agent-ticket", self.agent_ticket),
+            (Role::AccessToken, "--access-token", self.access_token),
+        ];
+        let others = (1..).zip(self.other_ticket);
+        let others = others.map(|(at, text)| (Role::Other(at.to_string()), "--other-ticket", text));
+        for (role, flag, text) in named.into_iter().chain(others) {
+            case = case.ticket(role, secret_in(flag, text)?);
         }
         case = case.client_error(self.error);
         if let Some(source) = self.json {
