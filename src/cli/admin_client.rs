@@ -167,16 +167,14 @@ pub(super) fn refusal(status: u16, problem: &Value) -> String {
             "answered {status}, which is not an answer of the admin listener\n    Check that --server is server.admin_listen, not server.listen.\n    返回了 {status}：请确认 --server 是管理端口 server.admin_listen，而不是 server.listen"
         );
     }
-    let (code, detail, hint) = (
-        text(&problem["code"]),
-        text(&problem["detail"]),
-        &problem["hint"],
-    );
-    format!(
-        "{code}: {detail}\n    {}\n    {}",
-        text(&hint["en"]),
-        text(&hint["zh"])
-    )
+    let [code, detail] = ["code", "detail"].map(|name| text(&problem[name]));
+    let [en, zh] = ["en", "zh"].map(|language| text(&problem["hint"][language]));
+    format!("{code}: {detail}\n    {en}\n    {zh}")
+}
+
+/// Returns a list of an answer, which is empty if the field is missing.
+pub(super) fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+    answer[name].as_array().map_or(&[][..], Vec::as_slice)
 }
 
 /// The environment variable that holds the API key if no file is given. Single underscore: it is not a

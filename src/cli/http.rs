@@ -47,15 +47,7 @@ impl Server {
         let scheme = if secure { "https" } else { "http" };
         Self(Url::parse(&format!("{scheme}://{address}")).expect("an address is a host and a port"))
     }
-}
 
-impl std::fmt::Display for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0[..url::Position::AfterPath].trim_end_matches('/'))
-    }
-}
-
-impl Server {
     /// Returns whether the scheme is https.
     pub(super) fn is_secure(&self) -> bool {
         self.0.scheme() == "https"
@@ -142,6 +134,12 @@ impl Server {
             .pop_if_empty()
             .extend(path);
         url
+    }
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0[..url::Position::AfterPath].trim_end_matches('/'))
     }
 }
 

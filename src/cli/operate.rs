@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::admin_client::Connection;
+use super::admin_client::{Connection, list};
 use super::http::Server;
 use super::{Ended, Unusable, accounts, say};
 use crate::clock::UnixTime;
@@ -76,14 +76,13 @@ impl Unblock {
         let report = connection
             .ask_json(&filtered, &["status.json"], None, None)
             .await?;
-        let Some(found) = report["accounts"][0].as_object() else {
+        let Some(found) = list(&report, "accounts").first() else {
             return Err(no_account(&server, account));
         };
         // A refresh of a platform's token ends the waits of its accounts too, so it is made even if the platform itself
         // does not wait.
         let is_platform = found["platform"] == "component";
-        let credentials = found["credentials"].as_array().into_iter().flatten();
-        let waiting = credentials.filter(|one| {
+        let waiting = list(found, "credentials").iter().filter(|one| {
             let error = &one["error"];
             let time = |name: &str| error[name].as_u64().unwrap_or_default();
             let is_long = time("retry_at").saturating_sub(time("at")) > LONG_WAIT;
@@ -178,11 +177,6 @@ fn say_refused(server: &Server, answer: &Value) {
     if more > 0 {
         eprintln!("and {more} more: see the log · 另有 {more} 处，见日志");
     }
-}
-
-/// Returns a list of the answer, which is empty if the field is missing.
-fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
-    answer[name].as_array().map_or(&[][..], Vec::as_slice)
 }
 
 /// Returns the path of a configuration problem, and its text in both languages.

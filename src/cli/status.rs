@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::admin_client::Connection;
+use super::admin_client::{Connection, list};
 use super::http::Server;
 use super::operate::no_account;
 use super::{Ended, Unusable, accounts, counted, write_line};
@@ -129,11 +129,7 @@ fn lines(report: &Value) -> Vec<String> {
         lines.push(format!("not ready, /readyz answers 503{cause}"));
     }
     lines.push(String::new());
-    let accounts: Vec<_> = report["accounts"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .collect();
+    let accounts = list(report, "accounts");
     let mut rows = vec![
         [
             "ACCOUNT",
@@ -168,12 +164,8 @@ fn lines(report: &Value) -> Vec<String> {
             lines.push(format!("    {}", text("fix", "en")));
             lines.push(format!("    {}", text("cause", "zh")));
             lines.push(format!("    {}", text("fix", "zh")));
-            let ips: Vec<_> = error["ips_to_allow"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
+            let ips = list(error, "ips_to_allow").iter();
+            let ips: Vec<_> = ips.filter_map(Value::as_str).collect();
             if !ips.is_empty() {
                 lines.push(format!("    IP: {}", ips.join(", ")));
             }
@@ -213,8 +205,8 @@ fn row(account: &Value, now: u64) -> [String; 6] {
 
 /// Returns the failures, each once: a ticket's failure may be its token's.
 fn errors(account: &Value) -> impl Iterator<Item = &Value> {
-    let credentials = account["credentials"].as_array().into_iter().flatten();
-    credentials
+    list(account, "credentials")
+        .iter()
         .filter(|one| one["error"]["kind"] == one["kind"])
         .map(|one| &one["error"])
 }
@@ -223,7 +215,7 @@ fn errors(account: &Value) -> impl Iterator<Item = &Value> {
 fn calls(account: &Value) -> String {
     let mut known = Vec::new();
     let mut texts = Vec::new();
-    for one in account["credentials"].as_array().into_iter().flatten() {
+    for one in list(account, "credentials") {
         let Some(calls) = one["calls_today"].as_u64() else {
             continue;
         };
