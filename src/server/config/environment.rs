@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use config::{Map, Value, ValueKind};
 
 use super::Problems;
-use super::section::join;
+use super::section::{join, nearest};
 use crate::error::Text;
 
 /// Returns the environment variables with this program's prefix. Skips names that are not UTF-8; those belong
@@ -130,14 +130,9 @@ pub(super) fn meant(name: &str, defaults: &Map<String, Value>) -> Option<String>
     }
     let mut paths = Vec::new();
     leaves("", defaults, &mut paths);
-    let (distance, path) = paths
-        .into_iter()
-        .map(|path| {
-            let distance = strsim::damerau_levenshtein(&flat(rest), &flat(&upper(&path)));
-            (distance, path)
-        })
-        .min()?;
-    (distance <= FARTHEST.min(rest.len() / 3)).then(|| variable(&path))
+    let farthest = FARTHEST.min(rest.len() / 3);
+    let path = nearest(rest, paths, farthest, |name| flat(&upper(name)))?;
+    Some(variable(&path))
 }
 
 /// Returns the name with single underscores: most mistakes are in their number.

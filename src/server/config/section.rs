@@ -379,7 +379,9 @@ impl Section {
         self.known.retain(|key| !self.ignored.contains(key));
         for (key, value) in unknown {
             let path = self.path_of(key);
-            let meant = match (nearest(key, &self.known), value.origin()) {
+            let farthest = 3.min(key.len() / 2);
+            let nearest = nearest(key, self.known.iter().copied(), farthest, str::to_owned);
+            let meant = match (nearest, value.origin()) {
                 (Some(known), Some(_)) => {
                     let section = self.from.get(key).unwrap_or(&self.path);
                     Some(environment::variable(&join(section, known)))
@@ -424,11 +426,17 @@ pub(super) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// Returns the known key that an unknown one was probably meant to be.
-fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
-    let (distance, nearest) = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(key, known), *known))
-        .min()?;
-    (distance <= 3.min(key.len() / 2)).then_some(nearest)
+/// Returns the known name that an unknown one was probably meant to be: the nearest one, if it is near enough.
+/// Compares what `form` makes of both.
+pub(super) fn nearest<T: AsRef<str> + Ord>(
+    name: &str,
+    known: impl IntoIterator<Item = T>,
+    farthest: usize,
+    form: impl Fn(&str) -> String,
+) -> Option<T> {
+    let name = form(name);
+    let distance = |known: &T| strsim::damerau_levenshtein(&name, &form(known.as_ref()));
+    let known = known.into_iter().map(|known| (distance(&known), known));
+    let (distance, nearest) = known.min()?;
+    (distance <= farthest).then_some(nearest)
 }

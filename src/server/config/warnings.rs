@@ -9,6 +9,7 @@ use config::{Map, Value};
 
 use super::redact::quoted;
 use super::secret::WECHATS_CONSOLE;
+use super::section::nearest;
 use super::{Problem, Problems, Settings, StoreKind, layers};
 use crate::account::{Account, Platform};
 use crate::actix::API_KEY_PREFIX;
@@ -191,7 +192,7 @@ impl Settings {
                 .iter()
                 .filter(|name| !known.contains(&name.as_str()))
             {
-                let nearest = nearest(name, known);
+                let nearest = nearest(name, known.iter().copied(), 2, str::to_lowercase);
                 if nearest.is_some() || !is_work {
                     unknown.entry(name).or_insert((account_name, nearest));
                 }
@@ -310,19 +311,6 @@ fn is_wechats(base: &str) -> bool {
         .ok()
         .and_then(|url| url.host_str().map(|host| host.ends_with(".qq.com")))
         .unwrap_or(false)
-}
-
-/// Returns the known name at a distance of at most two letters, ignoring case.
-fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let name = name.to_lowercase();
-    let (distance, nearest) = known
-        .iter()
-        .map(|known| {
-            let distance = strsim::damerau_levenshtein(&name, &known.to_lowercase());
-            (distance, *known)
-        })
-        .min()?;
-    (distance <= 2).then_some(nearest)
 }
 
 /// The interfaces of jweixin 1.6.0.
