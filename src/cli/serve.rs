@@ -56,12 +56,9 @@ impl Serve {
         // A file that has reached the limit of its size is an error of the store, not the end of the process.
         let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
         // The sandbox has no configuration to reload: there SIGHUP ends the process, as on a closed terminal.
-        let hangup = if self.sandbox {
-            None
-        } else {
-            Some(signal(SignalKind::hangup())?)
-        };
+        let mut hangup = None;
         if !self.sandbox {
+            hangup = Some(signal(SignalKind::hangup())?);
             // A file of the start that is missing at a reload is a mistake, not an empty configuration.
             self.config = config::chosen(self.config.as_deref());
         }

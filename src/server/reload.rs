@@ -252,17 +252,11 @@ fn problems_of(error: &BuildError) -> Problems {
 /// need not be kept twice.
 fn without_accounts(settings: &Settings) -> Settings {
     Settings {
-        server: settings.server.clone(),
-        log: settings.log.clone(),
-        store: settings.store.clone(),
-        upstream: settings.upstream.clone(),
-        gateway: settings.gateway.clone(),
-        limits: settings.limits.clone(),
-        notify: settings.notify.clone(),
         account_defaults: AccountDefaults::default(),
         accounts: Vec::new(),
         platforms: Vec::new(),
         exposed: Vec::new(),
+        ..settings.clone()
     }
 }
 
