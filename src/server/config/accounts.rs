@@ -309,8 +309,7 @@ pub(super) fn app_id(section: &mut Section, key: &'static str) -> Option<String>
     } else {
         return Some(id);
     };
-    section.report(key, en, zh);
-    None
+    section.refuse(key, en, zh)
 }
 
 /// The AgentId is read from another key.

@@ -33,8 +33,7 @@ pub(super) fn read(section: &mut Section) -> Option<Option<Egress>> {
             })),
             Err(error) => {
                 let (en, zh) = explained(error, url);
-                section.report("proxy", en, zh);
-                None
+                section.refuse("proxy", en, zh)
             }
         },
     };
@@ -63,22 +62,16 @@ fn credentials(
     let password = text_or_file(section, keys, [password, file]).ok()?;
     match (user, password) {
         (None, None) => None,
-        (None, Some(_)) => {
-            section.report(
-                "proxy_user",
-                "is missing: the proxy's password needs a user name",
-                "缺少用户名：已设置代理的密码",
-            );
-            None
-        }
-        (Some(user), _) if user.contains(':') => {
-            section.report(
-                "proxy_user",
-                "must not contain a colon: the password belongs into proxy_password",
-                "不能含有冒号：密码请写在 proxy_password",
-            );
-            None
-        }
+        (None, Some(_)) => section.refuse(
+            "proxy_user",
+            "is missing: the proxy's password needs a user name",
+            "缺少用户名：已设置代理的密码",
+        ),
+        (Some(user), _) if user.contains(':') => section.refuse(
+            "proxy_user",
+            "must not contain a colon: the password belongs into proxy_password",
+            "不能含有冒号：密码请写在 proxy_password",
+        ),
         (Some(user), password) => Some((user, Secret::new(password.unwrap_or_default()))),
     }
 }
@@ -93,22 +86,20 @@ pub(super) fn fallback(section: &mut Section, weixin: Option<&str>) -> Option<Ve
     for (at, base) in bases.iter().enumerate() {
         if !UpstreamOptions::is_base_url(base) {
             let (en, zh) = got(base);
-            section.report(
+            return section.refuse(
                 "fallback",
                 format!(
                     "must be base URLs such as https://api2.weixin.qq.com, without a user name{en}"
                 ),
                 format!("应为 https://api2.weixin.qq.com 这样的地址，不含用户名{zh}"),
             );
-            return None;
         }
         if Some(base.as_str()) == weixin || bases[..at].contains(base) {
-            section.report(
+            return section.refuse(
                 "fallback",
                 format!("names {base} twice: a fallback must be another host"),
                 format!("{base} 重复：备用地址应为不同的主机"),
             );
-            return None;
         }
     }
     Some(bases)

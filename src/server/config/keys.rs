@@ -150,8 +150,7 @@ fn hash(section: &mut Section) -> Option<KeyHash> {
         ),
         good => return good,
     };
-    section.report("sha256", en, zh);
-    None
+    section.refuse("sha256", en, zh)
 }
 
 /// Reads a scope of a key. `Some(None)`: no limit. `None`: only after adding a problem.
@@ -163,12 +162,11 @@ fn scope<T, D: Display>(
     section.optional(key, None, |section, key| {
         let values = section.each(key, read)?;
         if values.is_empty() {
-            section.report(
+            return section.refuse(
                 key,
                 "is empty, so the key allows nothing: remove it to allow everything",
                 "为空，此 key 将无任何权限：若不限制请删除此项",
             );
-            return None;
         }
         Some(Some(values))
     })

@@ -174,22 +174,20 @@ fn authorize_url(name: &str, section: &mut Section) -> Option<Option<String>> {
             && !url.path().contains(';')
     });
     let Some(url) = url else {
-        section.report(
+        return section.refuse(
             "authorize_url",
             "must be a base URL such as https://wx.example.com, without a user, a password, a query and \";\"",
             "应为形如 https://wx.example.com 的地址，不能包含用户名、密码、查询参数和分号",
         );
-        return None;
     };
     let base = url.as_str().trim_end_matches('/');
     let page = format!("/authorize/{name}");
     if let Some(meant) = base.strip_suffix(page.as_str()) {
-        section.report(
+        return section.refuse(
             "authorize_url",
             format!("must be the base URL, without {page}: {meant}"),
             format!("应为不含 {page} 的网址前缀：{meant}"),
         );
-        return None;
     }
     Some(Some(base.to_owned()))
 }
@@ -228,8 +226,7 @@ fn messages_url(section: &mut Section, own: &OwnAddresses) -> Option<Option<Stri
         ),
         Some(_) => return Some(Some(text)),
     };
-    section.report("messages_url", en, zh);
-    None
+    section.refuse("messages_url", en, zh)
 }
 
 /// Returns the URL for some account.
@@ -271,12 +268,11 @@ fn path(name: &str, key: &'static str, section: &mut Section) -> Option<String> 
         return Some(path);
     }
     let example = usual("agency");
-    section.report(
+    section.refuse(
         key,
         format!("must be a path such as {example}, which this service does not use itself"),
         format!("应为形如 {example} 的路径，且不能是本服务已使用的路径"),
-    );
-    None
+    )
 }
 
 /// Returns whether a route of the public listener may answer this path, or clients would change it.

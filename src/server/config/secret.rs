@@ -81,8 +81,7 @@ pub(super) fn secret_if_any(section: &mut Section, keys: &SecretKeys) -> Option<
         ),
         _ => return Some(Secret::new(text)),
     };
-    section.report(key, en, zh);
-    None
+    section.refuse(key, en, zh)
 }
 
 fn article(what: &str) -> String {
@@ -122,10 +121,7 @@ pub(super) fn content_of(section: &mut Section, key: &'static str) -> Option<(St
     let file = file.filter(|file| !file.is_empty())?;
     match content(section.base(), &file, None) {
         Ok(text) => Some((file, text)),
-        Err((en, zh)) => {
-            section.report(key, en, zh);
-            None
-        }
+        Err((en, zh)) => section.refuse(key, en, zh),
     }
 }
 

@@ -87,6 +87,17 @@ impl Section {
         self.report_at(&self.path_of(key), en, zh);
     }
 
+    /// Reports a problem of this key, whose value is `None` then.
+    pub(super) fn refuse<T>(
+        &self,
+        key: &str,
+        en: impl Into<String>,
+        zh: impl Into<String>,
+    ) -> Option<T> {
+        self.report(key, en, zh);
+        None
+    }
+
     /// Reports a problem at this path.
     pub(super) fn report_at(&self, path: &str, en: impl Into<String>, zh: impl Into<String>) {
         let (en, zh) = (en.into(), zh.into());

@@ -22,12 +22,11 @@ impl TlsSettings {
             (cert, key) if cert.is_empty() && key.is_empty() => Some(None),
             (cert, key) if cert.is_empty() || key.is_empty() => {
                 let missing = if cert.is_empty() { "cert" } else { "key" };
-                section.report(
+                section.refuse(
                     missing,
                     "is empty: a certificate and its key are needed together, as PEM files",
                     "为空：证书与私钥（PEM 文件）必须同时设置",
-                );
-                None
+                )
             }
             (cert, key) => Some(Some(Self {
                 cert: section.base().join(cert),

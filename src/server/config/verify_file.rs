@@ -24,8 +24,7 @@ pub(super) fn read(section: &mut Section) -> Vec<VerifyFile> {
                     "内容应为微信文件中的那一串字符（1 到 128 个），不带空格、换行，也不是文件路径"
                 }
             };
-            section.report(KEY, format!("{en}: {error}"), format!("{zh}：{what}"));
-            None
+            section.refuse(KEY, format!("{en}: {error}"), format!("{zh}：{what}"))
         }
     };
     pairs.into_iter().filter_map(file).collect()

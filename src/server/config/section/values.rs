@@ -42,8 +42,7 @@ impl Section {
         let Some(Text { en, zh }) = not_a_path(&text) else {
             return Some(text);
         };
-        self.report(key, en, zh);
-        None
+        self.refuse(key, en, zh)
     }
 
     /// Takes a required text and parses it.
@@ -58,8 +57,7 @@ impl Section {
             Ok(value) => Some(value),
             Err(_) => {
                 let Text { en, zh } = ill_written(&text, what, example);
-                self.report(key, en, zh);
-                None
+                self.refuse(key, en, zh)
             }
         }
     }
@@ -71,14 +69,13 @@ impl Section {
             return Some(text.trim_end_matches('/').to_owned());
         }
         let (en, zh) = got(&text);
-        self.report(
+        self.refuse(
             key,
             format!(
                 "must be a base URL such as https://api.weixin.qq.com, without a user name{en}"
             ),
             format!("应为 https://api.weixin.qq.com 这样的地址，不含用户名{zh}"),
-        );
-        None
+        )
     }
 
     /// Takes a text that must be a name in `choices`, and returns the value of that name.
@@ -94,12 +91,11 @@ impl Section {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let choices = names.join(", ");
         let (en, zh) = got(&text);
-        self.report(
+        self.refuse(
             key,
             format!("must be one of: {choices}{en}"),
             format!("应为以下之一：{choices}{zh}"),
-        );
-        None
+        )
     }
 
     /// Takes a key with `read`, or returns `default` if the key is missing.
@@ -131,12 +127,11 @@ impl Section {
             Some(number) => T::try_from(number).ok(),
             None => {
                 let (first, last) = (range.start(), range.end());
-                self.report(
+                self.refuse(
                     key,
                     format!("must be a whole number from {first} to {last}"),
                     format!("应为 {first} 到 {last} 的整数"),
-                );
-                None
+                )
             }
         }
     }
@@ -179,8 +174,7 @@ impl Section {
                     let entry = index + 1;
                     (got_en, got_zh) = (format!(" (entry {entry})"), format!("（第 {entry} 项）"));
                 }
-                self.report(key, format!("{en}{got_en}"), format!("{zh}{got_zh}"));
-                None
+                self.refuse(key, format!("{en}{got_en}"), format!("{zh}{got_zh}"))
             }
         };
         let values: Vec<_> = texts.into_iter().enumerate().filter_map(read).collect();
