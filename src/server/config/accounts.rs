@@ -10,7 +10,7 @@ use super::redact::got;
 use super::secret::{SecretKeys, secret};
 use super::section::Section;
 use super::{AccountDefaults, egress, layers, regular_file, safe_domains, verify_file, warnings};
-use crate::account::{Account, Platform, TokenMode, is_app_id};
+use crate::account::{Account, Egress, Platform, TokenMode, is_app_id};
 use crate::actix::API_KEY_PREFIX;
 use crate::credential::Secret;
 use crate::error::Text;
@@ -221,18 +221,25 @@ pub(super) fn account(
     let secret = secret(section);
     let mode = section.choice("token_mode", TOKEN_MODES);
     let egress = egress::read(section);
-    let [apis, tags] = PAGE_LISTS.map(|key| section.list(key));
+    let lists = PAGE_LISTS.map(|key| section.list(key));
     let domains = safe_domains::read(app.platform, section);
-    let account = app
-        .account(secret?)?
-        .token_mode(mode?)
-        .js_api_list(apis?)
-        .open_tag_list(tags?);
-    let account = match egress? {
+    let account = app.account(secret?)?.token_mode(mode?);
+    completed(account, egress?, lists, domains?)
+}
+
+/// Returns the account with what those of platforms have, too. `None` if a list is.
+pub(super) fn completed(
+    account: Account,
+    egress: Option<Egress>,
+    [apis, tags]: [Option<Vec<String>>; 2],
+    domains: Vec<String>,
+) -> Option<Account> {
+    let account = account.js_api_list(apis?).open_tag_list(tags?);
+    let account = match egress {
         Some(egress) => account.egress(egress),
         None => account,
     };
-    domains?.iter().try_fold(account, |account, domain| {
+    domains.iter().try_fold(account, |account, domain| {
         account.js_safe_domain(domain).ok()
     })
 }

@@ -17,6 +17,7 @@ use crate::credential::Secret;
 use crate::platform::PushKeys;
 use crate::platform::push_crypto::{AesKey, Rotating};
 use crate::server::forward::PLACEHOLDER;
+use crate::upstream::UpstreamOptions;
 
 /// An open platform.
 #[derive(Clone, Debug)]
@@ -111,24 +112,16 @@ fn platform(
     let previous_key = previous_key.and_then(|key| aes_key(&key, section, PREVIOUS_AES_KEY.text));
     let egress = egress::read(section);
     let domains = safe_domains::read(Some(Platform::Component), section);
-    let [apis, tags] = PAGE_LISTS.map(|key| section.optional(key, Vec::new(), Section::list));
+    let lists = PAGE_LISTS.map(|key| section.optional(key, Vec::new(), Section::list));
     let keep = section.optional("keep_hours", KEEP_HOURS, |section, key| {
         section.number(key, 1..=720)
     });
     let authorize_url = authorize_url(&name, section);
     let messages_url = messages_url(section, own);
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
-    let account = Account::component(id.as_str(), secret_value)
-        .keep_for(Duration::from_secs(keep? * 3_600))
-        .js_api_list(apis?)
-        .open_tag_list(tags?);
-    let account = match egress? {
-        Some(egress) => account.egress(egress),
-        None => account,
-    };
-    let account = domains?.iter().try_fold(account, |account, domain| {
-        account.js_safe_domain(domain).ok()
-    })?;
+    let account =
+        Account::component(id.as_str(), secret_value).keep_for(Duration::from_secs(keep? * 3_600));
+    let account = accounts::completed(account, egress?, lists, domains?)?;
     let authorize_url = authorize_url?;
     Some(PlatformSettings {
         name,
@@ -165,13 +158,8 @@ fn authorize_url(name: &str, section: &mut Section) -> Option<Option<String>> {
         return Some(None);
     };
     let url = Url::parse(&text).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.host_str().is_some_and(is_host)
-            && has_no_user(url)
-            && url.query().is_none()
-            && url.fragment().is_none()
-            // It would end the cookie's path.
-            && !url.path().contains(';')
+        // A semicolon would end the cookie's path.
+        UpstreamOptions::is_base_url(&text) && !url.path().contains(';')
     });
     let Some(url) = url else {
         return section.refuse(
@@ -192,10 +180,6 @@ fn authorize_url(name: &str, section: &mut Section) -> Option<Option<String>> {
     Some(Some(base.to_owned()))
 }
 
-fn has_no_user(url: &Url) -> bool {
-    url.username().is_empty() && url.password().is_none()
-}
-
 /// Refuses the listeners of this service, which would forward the messages again. Returns `None` only after
 /// adding a problem.
 fn messages_url(section: &mut Section, own: &OwnAddresses) -> Option<Option<String>> {
@@ -207,7 +191,8 @@ fn messages_url(section: &mut Section, own: &OwnAddresses) -> Option<Option<Stri
         matches!(url.scheme(), "http" | "https")
             && is_host(host)
             && !host.contains(SAMPLE)
-            && has_no_user(url)
+            && url.username().is_empty()
+            && url.password().is_none()
             && url.fragment().is_none()
     });
     let rest = text.replace(PLACEHOLDER, "").to_ascii_lowercase();
