@@ -66,12 +66,9 @@ pub const DEFAULTS: &str = include_str!("../../wx-jssdk.default.toml");
 
 /// Returns this file, or the usual one unless it is missing: one that cannot be read is an error, not a missing one.
 pub(crate) fn chosen(file: Option<&Path>) -> Option<PathBuf> {
-    match file {
-        Some(file) => Some(file.to_owned()),
-        None => {
-            Some(PathBuf::from(DEFAULT_PATH)).filter(|path| !matches!(path.try_exists(), Ok(false)))
-        }
-    }
+    let is_missing = matches!(Path::new(DEFAULT_PATH).try_exists(), Ok(false));
+    file.or((!is_missing).then_some(Path::new(DEFAULT_PATH)))
+        .map(Path::to_owned)
 }
 
 /// Names the variable in each problem of a value that this process's environment set.

@@ -124,7 +124,7 @@ pub(super) fn read(
     let mut accounts: Vec<(String, Account)> = Vec::with_capacity(entries.len());
     let mut apps = HashMap::with_capacity(entries.len());
     let mut before: Option<(String, String)> = None;
-    let mut seen_files = verify_file::Seen::default();
+    let mut seen_files = HashMap::new();
     for (name, mut section) in entries {
         check_name(&name, section.path(), &section);
         if let Some((_, first)) = before.filter(|(other, _)| *other == name) {
@@ -144,7 +144,7 @@ pub(super) fn read(
         let account = account(&app, &mut section, |section| secret(section, &APP_SECRET));
         let verify_files = verify_file::read(&mut section);
         section.finish();
-        seen_files.note(&verify_files, &section);
+        verify_file::note(&mut seen_files, &verify_files, &section);
         // Runs even if other settings are wrong, so that all problems are reported at once.
         let identity = app.account("").map(|account| account.app_identity());
         if let Some(identity) = identity

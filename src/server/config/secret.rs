@@ -1,7 +1,7 @@
 //! Secrets of the configuration: the text itself, or a file that holds it.
 
 use std::io;
-use std::path::{self, Path, PathBuf};
+use std::path::{self, Path};
 
 use super::redact::is_marked_path;
 use super::section::Section;
@@ -174,7 +174,8 @@ fn unreadable(base: &Path, file: &str, error: &Text, instead: Option<&str>) -> (
     let (in_en, in_zh) = if Path::new(file).is_absolute() {
         Default::default()
     } else {
-        let directory = shown(base);
+        // An empty base is the working directory, too.
+        let directory = path::absolute(base.join(".")).unwrap_or_else(|_| base.to_owned());
         let directory = directory.display();
         (format!(" in {directory}"), format!("在 {directory} 中"))
     };
@@ -198,16 +199,6 @@ fn unreadable(base: &Path, file: &str, error: &Text, instead: Option<&str>) -> (
         format!("{name_en} cannot be read{in_en}: {en}{advice_en}"),
         format!("{in_zh}无法读取{name_zh}：{zh}{advice_zh}"),
     )
-}
-
-/// Returns the absolute path of the directory to which paths are relative.
-fn shown(base: &Path) -> PathBuf {
-    let base = if base.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        base
-    };
-    path::absolute(base).unwrap_or_else(|_| base.to_owned())
 }
 
 /// Where WeChat's secrets are.

@@ -40,26 +40,24 @@ fn listed(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// All file names with their content and where they are configured: one address cannot serve two contents.
-#[derive(Default)]
-pub(super) struct Seen(HashMap<String, (String, String)>);
-
-impl Seen {
-    /// Adds an account's files. Reports those that another account has with different content.
-    pub(super) fn note(&mut self, files: &[VerifyFile], section: &Section) {
-        for file in files {
-            let (content, place) = self
-                .0
-                .entry(file.name().to_owned())
-                .or_insert_with(|| (file.content().to_string(), section.place()));
-            if **file.content() != **content {
-                let name = file.name();
-                section.report_at(
-                    &section.own_path_of(KEY),
-                    format!("{name} has different content in {place}: one address cannot serve both; download the file from WeChat's console again"),
-                    format!("{name} 在 {place} 中的内容不同：同一地址无法返回两种内容，请从微信后台重新下载"),
-                );
-            }
+/// Adds an account's files to all file names with their content and where they are configured. Reports those that
+/// another account has with different content: one address cannot serve two contents.
+pub(super) fn note(
+    seen: &mut HashMap<String, (String, String)>,
+    files: &[VerifyFile],
+    section: &Section,
+) {
+    for file in files {
+        let (content, place) = seen
+            .entry(file.name().to_owned())
+            .or_insert_with(|| (file.content().to_string(), section.place()));
+        if **file.content() != **content {
+            let name = file.name();
+            section.report_at(
+                &section.own_path_of(KEY),
+                format!("{name} has different content in {place}: one address cannot serve both; download the file from WeChat's console again"),
+                format!("{name} 在 {place} 中的内容不同：同一地址无法返回两种内容，请从微信后台重新下载"),
+            );
         }
     }
 }
