@@ -28,11 +28,7 @@ impl SandboxCommand {
         let stop = StopSignal::install()?;
         let sandbox = Sandbox::bind(Clock::shifted(), self.listen)
             .await
-            .map_err(|error| StartupError::Listen {
-                setting: "--listen",
-                address: self.listen,
-                error,
-            })?;
+            .map_err(|error| StartupError::listen("--listen", self.listen, error))?;
         say(&format!("sandbox   {}", sandbox.url()));
         let [official, mini, work] = demo_apps();
         let official = match self.secret {

@@ -244,18 +244,14 @@ fn first_page(settings: &Settings) -> Option<(String, &SafeDomain)> {
     let default = settings.server.default_account.as_ref();
     let accounts = &settings.accounts;
     let is_default = |name: &String| default == Some(name) || accounts.len() == 1;
-    let mut able = accounts
+    let (name, domain) = accounts
         .iter()
         .filter(|(_, account)| account.signs_pages())
-        .filter_map(|(name, account)| Some((name, account.safe_domains().first()?)));
-    let (name, domain) = able
-        .clone()
-        .find(|(name, _)| is_default(name))
-        .or_else(|| able.next())?;
-    let account = if is_default(name) {
-        String::new()
-    } else {
-        format!("&account={name}")
+        .filter_map(|(name, account)| Some((name, account.safe_domains().first()?)))
+        .min_by_key(|(name, _)| !is_default(name))?;
+    let account = match is_default(name) {
+        true => String::new(),
+        false => format!("&account={name}"),
     };
     Some((account, domain))
 }

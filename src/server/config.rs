@@ -312,7 +312,7 @@ impl Settings {
         root.finish();
         let api_keys = keys::read(api_keys, are_all_known.then_some(&openable));
         let server = server.map(|server| ServerSettings { api_keys, ..server });
-        if let Some(Some(name)) = default_account.filter(|_| are_accounts_known) {
+        if let Some(name) = default_account.filter(|_| are_accounts_known) {
             server::check_default(&name, &names, &accounts, root);
         }
         exposed.sort();

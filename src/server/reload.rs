@@ -148,7 +148,12 @@ impl Reloader {
         };
         self.reload_record
             .applied(self.broker.clock().now(), &reloaded.needs_restart);
-        reloaded.log();
+        let (added, removed) = (reloaded.added.len(), reloaded.removed.len());
+        let accounts = reloaded.accounts;
+        tracing::info!(accounts, added, removed, "new configuration applied");
+        for setting in &reloaded.needs_restart {
+            tracing::warn!(setting, "changed setting needs a restart");
+        }
         if loses_default {
             tracing::warn!("default account removed: requests without an account are refused");
         }
@@ -216,16 +221,6 @@ impl ReloadRequest {
     pub fn answer(self, result: Result<Reloaded, Problems>, certificates: ReloadedCertificates) {
         // The client may have left: the reload was done all the same.
         let _ = self.0.send((result, certificates));
-    }
-}
-
-impl Reloaded {
-    fn log(&self) {
-        let (accounts, added, removed) = (self.accounts, self.added.len(), self.removed.len());
-        tracing::info!(accounts, added, removed, "new configuration applied");
-        for setting in &self.needs_restart {
-            tracing::warn!(setting, "changed setting needs a restart");
-        }
     }
 }
 

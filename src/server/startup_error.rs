@@ -83,7 +83,7 @@ pub enum StartupError {
 }
 
 impl StartupError {
-    pub(super) fn listen(setting: &'static str, address: SocketAddr, error: io::Error) -> Self {
+    pub(crate) fn listen(setting: &'static str, address: SocketAddr, error: io::Error) -> Self {
         Self::Listen {
             setting,
             address,

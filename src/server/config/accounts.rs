@@ -224,7 +224,7 @@ pub(super) fn account(
     let lists = PAGE_LISTS.map(|key| section.list(key));
     let domains = safe_domains::read(app.platform, section);
     let account = app.account(secret?)?.token_mode(mode?);
-    completed(account, egress?, lists, domains?)
+    completed(account, egress, lists, domains?)
 }
 
 /// Returns the account with what those of platforms have, too. `None` if a list is.

@@ -8,9 +8,8 @@ use crate::account::{Egress, Proxy, ProxyError};
 use crate::credential::Secret;
 use crate::upstream::UpstreamOptions;
 
-/// Reads the proxy of a section. `Some(None)` if it has none, `None` after a problem.
-pub(super) fn read(section: &mut Section) -> Option<Option<Egress>> {
-    let before = section.problem_count();
+/// Reads the proxy of a section. `None` if it has none, or after a problem.
+pub(super) fn read(section: &mut Section) -> Option<Egress> {
     let [proxy, user, password, file] =
         KEYS.map(|key| section.text_if_any(key).filter(|text| !text.is_empty()));
     let given = [&user, &password, &file];
@@ -23,7 +22,7 @@ pub(super) fn read(section: &mut Section) -> Option<Option<Egress>> {
         );
     }
     let credentials = credentials(section, [user, password, file]);
-    let egress = match proxy.as_deref() {
+    match proxy.as_deref() {
         None => None,
         Some(NONE) => Some(Egress::Direct),
         Some(url) => match Proxy::parse(url) {
@@ -36,8 +35,7 @@ pub(super) fn read(section: &mut Section) -> Option<Option<Egress>> {
                 section.refuse("proxy", en, zh)
             }
         },
-    };
-    (section.problem_count() == before).then_some(egress)
+    }
 }
 
 fn explained(error: ProxyError, url: &str) -> (String, String) {

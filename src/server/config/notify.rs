@@ -57,12 +57,10 @@ impl NotifySettings {
         let repeat = section.number::<u64>("repeat_minutes", 0..=10_080);
         let webhooks = section.named_sections("webhooks").sections();
         section.finish();
-        let before = section.problem_count();
         let webhooks: Vec<_> = webhooks
             .into_iter()
             .filter_map(|(name, section)| WebhookSettings::read(name, section))
             .collect();
-        (section.problem_count() == before).then_some(())?;
         Some(Self {
             language: language?,
             settle: Duration::from_secs(settle?),
@@ -100,11 +98,7 @@ impl WebhookSettings {
                 "应为完整的 webhook 地址：https://…",
             );
         }
-        let signs = matches!(
-            kind,
-            Some(WebhookKind::Dingtalk | WebhookKind::Feishu) | None
-        );
-        if !signs && secret.is_some() {
+        if matches!(kind, Some(WebhookKind::Wecom | WebhookKind::Json)) && secret.is_some() {
             section.report(
                 "secret",
                 "is for dingtalk and feishu: other webhooks have no signature",

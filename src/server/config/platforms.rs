@@ -121,8 +121,7 @@ fn platform(
     let (id, secret_value, token, key) = (id?, secret_value?, token?, key?);
     let account =
         Account::component(id.as_str(), secret_value).keep_for(Duration::from_secs(keep? * 3_600));
-    let account = accounts::completed(account, egress?, lists, domains?)?;
-    let authorize_url = authorize_url?;
+    let account = accounts::completed(account, egress, lists, domains?)?;
     Some(PlatformSettings {
         name,
         authorize_url,
@@ -140,7 +139,7 @@ fn platform(
         },
         callback_path: callback_path?,
         messages_path: messages_path?,
-        messages_url: messages_url?,
+        messages_url,
     })
 }
 
@@ -152,11 +151,9 @@ fn previous(section: &mut Section, keys: &SecretKeys) -> Option<Secret> {
     secret_if_any(section, keys)
 }
 
-/// Returns the normal form, without a slash at the end; `None` only after adding a problem.
-fn authorize_url(name: &str, section: &mut Section) -> Option<Option<String>> {
-    let Some(text) = section.text_if_any("authorize_url") else {
-        return Some(None);
-    };
+/// Returns the normal form, without a slash at the end; `None` if it is missing, or after a problem.
+fn authorize_url(name: &str, section: &mut Section) -> Option<String> {
+    let text = section.text_if_any("authorize_url")?;
     let url = Url::parse(&text).ok().filter(|url| {
         // A semicolon would end the cookie's path.
         UpstreamOptions::is_base_url(&text) && !url.path().contains(';')
@@ -177,15 +174,13 @@ fn authorize_url(name: &str, section: &mut Section) -> Option<Option<String>> {
             format!("应为不含 {page} 的网址前缀：{meant}"),
         );
     }
-    Some(Some(base.to_owned()))
+    Some(base.to_owned())
 }
 
-/// Refuses the listeners of this service, which would forward the messages again. Returns `None` only after
-/// adding a problem.
-fn messages_url(section: &mut Section, own: &OwnAddresses) -> Option<Option<String>> {
-    let Some(text) = section.text_if_any("messages_url") else {
-        return Some(None);
-    };
+/// Refuses the listeners of this service, which would forward the messages again. Returns `None` if it is missing, or
+/// after a problem.
+fn messages_url(section: &mut Section, own: &OwnAddresses) -> Option<String> {
+    let text = section.text_if_any("messages_url")?;
     let url = message_url(&text).filter(|url| {
         let host = url.host_str().unwrap_or_default();
         matches!(url.scheme(), "http" | "https")
@@ -209,7 +204,7 @@ fn messages_url(section: &mut Section, own: &OwnAddresses) -> Option<Option<Stri
             "is an address of wx-jssdk itself: name the server that answers messages",
             "是 wx-jssdk 自己的地址：应为处理消息的服务的地址",
         ),
-        Some(_) => return Some(Some(text)),
+        Some(_) => return Some(text),
     };
     section.refuse("messages_url", en, zh)
 }

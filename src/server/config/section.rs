@@ -15,7 +15,7 @@ use super::{AccountDefaults, Problems, environment};
 use values::text_of;
 
 /// A table and its path. Reading a key removes it; [`Section::finish`] reports the keys that are left. A value that
-/// is wrong is reported and read as `None`.
+/// is wrong is reported and read as `None`; then the configuration is refused as a whole.
 #[derive(Clone, Default)]
 pub(super) struct Section {
     path: String,
@@ -75,11 +75,6 @@ impl Section {
     /// Takes all problems found so far.
     pub(super) fn take_problems(&self) -> Problems {
         self.problems.take()
-    }
-
-    /// Returns the number of problems found so far.
-    pub(super) fn problem_count(&self) -> usize {
-        self.problems.borrow().0.len()
     }
 
     /// Reports a problem of this key.
@@ -163,12 +158,9 @@ impl Section {
             Some(ValueKind::Array(values)) => {
                 let header = format!("[[{path}]]");
                 let of = |(at, value): (usize, Value)| {
-                    let place = match environments_name(&value) {
-                        Some(name) => format!("{path}.{name}"),
-                        None => format!("{path}[{at}]"),
-                    };
-                    let mut section = self.child(place, Some(value), &header);
-                    section.note_variables(&path);
+                    let is_of_environment = value.origin().is_some();
+                    let mut section = self.child(format!("{path}[{at}]"), Some(value), &header);
+                    section.note_variables(&path, is_of_environment);
                     section
                 };
                 values
@@ -190,16 +182,21 @@ impl Section {
     }
 
     /// Notes the keys of a list's entry that the environment set: problems of these name the entry, as variables do.
-    fn note_variables(&mut self, list: &str) {
+    /// Of an entry that the environment added, the operator knows the name only, not the number.
+    fn note_variables(&mut self, list: &str, is_of_environment: bool) {
         let Some(name) = self.table.get("name").map(ToString::to_string) else {
             return;
         };
+        let path = join(list, &name);
         let variables = self
             .table
             .iter()
             .filter(|(_, value)| value.origin().is_some());
-        let from = variables.map(|(key, _)| (key.clone(), join(list, &name)));
+        let from = variables.map(|(key, _)| (key.clone(), path.clone()));
         self.from.extend(from);
+        if is_of_environment {
+            self.path = path;
+        }
     }
 
     /// Returns whether this key exists, own or inherited.
@@ -219,11 +216,8 @@ impl Section {
 
     /// Takes the key if the environment set it as a text.
     pub(super) fn take_variable(&mut self, key: &'static str) -> Option<String> {
-        let value = self.table.get(key)?;
-        let text = match (&value.kind, value.origin()) {
-            (ValueKind::String(text), Some(_)) => text.clone(),
-            _ => return None,
-        };
+        let value = self.table.get(key).filter(|value| value.origin().is_some());
+        let text = text_of(value?.clone())?;
         self.take(key);
         Some(text)
     }
@@ -420,12 +414,6 @@ impl Section {
             );
         }
     }
-}
-
-/// Returns the name of a list's entry if the environment added it: the operator knows it by name, not by number.
-fn environments_name(entry: &Value) -> Option<String> {
-    let table = as_table(entry).filter(|_| entry.origin().is_some())?;
-    table.get("name").map(ToString::to_string)
 }
 
 /// Returns the dotted path of a key in this section.

@@ -80,10 +80,11 @@ pub(super) fn admin_listen(section: &mut Section) -> Option<Option<SocketAddr>> 
     address.map(Some)
 }
 
-/// Reads the name of the default account; `Some(None)` if it is empty.
-pub(super) fn default_account(section: &mut Section) -> Option<Option<String>> {
-    let name = section.text("default_account")?;
-    Some(Some(name).filter(|name| !name.is_empty()))
+/// Reads the name of the default account; `None` if it is empty, or after a problem.
+pub(super) fn default_account(section: &mut Section) -> Option<String> {
+    section
+        .text("default_account")
+        .filter(|name| !name.is_empty())
 }
 
 /// Checks that the default account exists (`names` has those with a problem too), and that it signs pages if any does.
@@ -173,7 +174,7 @@ impl ServerSettings {
             api_keys: ApiKeys::default(),
             workers: workers?,
             shutdown: Duration::from_secs(shutdown?),
-            default_account: default_account?,
+            default_account,
             demo: demo?,
             readiness: readiness?,
             proxies: proxies?,

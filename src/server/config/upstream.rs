@@ -25,7 +25,7 @@ pub(super) fn read(section: &mut Section, own: &OwnAddresses) -> Option<Upstream
         weixin: weixin?,
         qyapi: qyapi?,
         fallback: fallback?,
-        egress: egress?.unwrap_or_default(),
+        egress: egress.unwrap_or_default(),
         connect_timeout: Duration::from_millis(connect_timeout?),
         timeout: Duration::from_millis(timeout?),
     })
