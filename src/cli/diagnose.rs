@@ -1,7 +1,5 @@
 //! `diagnose`: explains offline why a signature is refused.
 
-use std::path::Path;
-
 use clap::Args;
 
 use super::{Ended, Unusable, from_stdin, say};
@@ -162,25 +160,16 @@ fn text_of(flag: &str, source: &str) -> Result<String, Unusable> {
 }
 
 fn file_of(flag: &str, file: &str) -> Result<String, Unusable> {
-    std::fs::read_to_string(Path::new(file))
+    std::fs::read_to_string(file)
         .map_err(|error| Unusable::Usage(format!("{flag} {file}: {error}")))
 }
 
 fn show(finding: &Finding) {
-    let Finding {
-        code,
-        confidence,
-        cause,
-        fix,
-        ..
-    } = finding;
+    let (cause, fix) = (&finding.cause, &finding.fix);
+    let (code, confidence) = (finding.code, finding.confidence.as_str());
     say(&format!(
-        "{code} ({})\n  {}\n  {}\n  → {}\n  → {}",
-        confidence.as_str(),
-        cause.en,
-        cause.zh,
-        fix.en,
-        fix.zh
+        "{code} ({confidence})\n  {}\n  {}\n  → {}\n  → {}",
+        cause.en, cause.zh, fix.en, fix.zh
     ));
 }
 

@@ -51,11 +51,8 @@ impl Healthcheck {
                 Ok(no(&server, &format!("answered {status}"), &NOT_WX_JSSDK))
             }
             Err(error) => {
-                let advice = advice(
-                    ConnectError::of(&error, server.is_secure()),
-                    &server,
-                    self.address.is_some(),
-                );
+                let kind = ConnectError::of(&error, server.is_secure());
+                let advice = advice(kind, &server, self.address.is_some());
                 Ok(no(&server, &describe(&error.without_url()), &advice))
             }
         }

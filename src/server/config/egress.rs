@@ -76,22 +76,16 @@ fn credentials(
 
 /// Reads the fallback hosts of `weixin`.
 pub(super) fn fallback(section: &mut Section, weixin: Option<&str>) -> Option<Vec<String>> {
-    let bases = section.list("fallback")?;
-    let bases: Vec<_> = bases
-        .iter()
-        .map(|base| base.trim_end_matches('/').to_owned())
-        .collect();
-    for (at, base) in bases.iter().enumerate() {
-        if !UpstreamOptions::is_base_url(base) {
-            let (en, zh) = got(base);
-            return section.refuse(
-                "fallback",
-                format!(
-                    "must be base URLs such as https://api2.weixin.qq.com, without a user name{en}"
-                ),
-                format!("应为 https://api2.weixin.qq.com 这样的地址，不含用户名{zh}"),
-            );
+    let bases = section.each("fallback", |text| {
+        match UpstreamOptions::is_base_url(text) {
+            true => Ok(text.trim_end_matches('/').to_owned()),
+            false => Err((
+                "must be base URLs such as https://api2.weixin.qq.com, without a user name",
+                "应为 https://api2.weixin.qq.com 这样的地址，不含用户名",
+            )),
         }
+    })?;
+    for (at, base) in bases.iter().enumerate() {
         if Some(base.as_str()) == weixin || bases[..at].contains(base) {
             return section.refuse(
                 "fallback",

@@ -20,9 +20,7 @@ pub(super) fn read(sections: Vec<Section>, names: Option<&HashSet<String>>) -> A
     let mut key_names: HashMap<String, String> = HashMap::new();
     let mut hashes: HashMap<String, String> = HashMap::new();
     for mut section in sections {
-        let name = section
-            .text("name")
-            .filter(|name| check_name(name, &section));
+        let name = name(&mut section);
         let hash = hash(&mut section);
         // Runs even if other settings are wrong, so that all problems are reported at once.
         let path = section.path().to_owned();
@@ -90,12 +88,10 @@ fn key(
     // An empty list allows none, as without it.
     let calls = section.optional("calls", Vec::new(), |section, key| {
         section.each(key, |text| {
-            text.parse::<Call>().map_err(|_| {
-                (
-                    "must be a path of WeChat's API such as \"/cgi-bin/message/\", or \"POST /wxa/\"",
-                    "应为微信接口的路径，如 \"/cgi-bin/message/\" 或 \"POST /wxa/\"",
-                )
-            })
+            text.parse::<Call>().ok().ok_or((
+                "must be a path of WeChat's API such as \"/cgi-bin/message/\", or \"POST /wxa/\"",
+                "应为微信接口的路径，如 \"/cgi-bin/message/\" 或 \"POST /wxa/\"",
+            ))
         })
     });
     let token = section.optional("token", TokenStyle::Real, |section, key| {
@@ -124,16 +120,20 @@ pub fn is_key_name(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
-fn check_name(name: &str, section: &Section) -> bool {
-    let good = is_key_name(name);
-    if !good {
-        section.report(
-            "name",
-            format!("must be up to {LONGEST_NAME} letters, digits, _ - and ., and not the API key itself"),
-            format!("名称最多 {LONGEST_NAME} 个字符，只能用字母、数字、_ - 和 .，且不能是 API key 本身"),
-        );
+fn name(section: &mut Section) -> Option<String> {
+    let name = section.text("name")?;
+    if is_key_name(&name) {
+        return Some(name);
     }
-    good
+    section.refuse(
+        "name",
+        format!(
+            "must be up to {LONGEST_NAME} letters, digits, _ - and ., and not the API key itself"
+        ),
+        format!(
+            "名称最多 {LONGEST_NAME} 个字符，只能用字母、数字、_ - 和 .，且不能是 API key 本身"
+        ),
+    )
 }
 
 fn hash(section: &mut Section) -> Option<KeyHash> {

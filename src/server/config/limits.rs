@@ -62,14 +62,12 @@ impl ProxySettings {
             "X-Forwarded-For",
         );
         let trusted = section.each("trusted_proxies", |text| {
-            text.parse::<IpNet>()
-                .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
-                .map_err(|_| {
-                    (
-                        "must be an IP address or network such as 127.0.0.1 or 10.0.0.0/8",
-                        "应为 127.0.0.1 或 10.0.0.0/8 这样的 IP 或网段",
-                    )
-                })
+            let network = text.parse::<IpNet>().ok();
+            let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+            network.ok_or((
+                "must be an IP address or network such as 127.0.0.1 or 10.0.0.0/8",
+                "应为 127.0.0.1 或 10.0.0.0/8 这样的 IP 或网段",
+            ))
         });
         Some(Self {
             trusted: trusted?,

@@ -152,8 +152,16 @@ impl ServerSettings {
     pub(super) fn read(section: &mut Section) -> Option<Self> {
         let listen = listen(section);
         let admin_listen = admin_listen(section);
-        if let (Some(listen), Some(Some(admin))) = (listen, admin_listen) {
-            check_apart(listen, admin, section);
+        if let (Some(listen), Some(Some(admin))) = (listen, admin_listen)
+            && collide(listen, admin)
+        {
+            section.report(
+                "admin_listen",
+                format!(
+                    "{admin} conflicts with server.listen ({listen}): use another port, or \"\" to disable the admin listener"
+                ),
+                format!("{admin} 与 server.listen（{listen}）冲突：请换一个端口，或留空以停用管理端口"),
+            );
         }
         let workers = section.number("workers", 0..=1_024);
         let shutdown = section.number("shutdown_seconds", 0..=3_600);
@@ -182,18 +190,6 @@ impl ServerSettings {
             tls: tls?,
             admin_tls: admin_tls?,
         })
-    }
-}
-
-fn check_apart(listen: SocketAddr, admin: SocketAddr, section: &Section) {
-    if collide(listen, admin) {
-        section.report(
-            "admin_listen",
-            format!(
-                "{admin} conflicts with server.listen ({listen}): use another port, or \"\" to disable the admin listener"
-            ),
-            format!("{admin} 与 server.listen（{listen}）冲突：请换一个端口，或留空以停用管理端口"),
-        );
     }
 }
 

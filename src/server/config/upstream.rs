@@ -19,7 +19,17 @@ pub(super) fn read(section: &mut Section, own: &OwnAddresses) -> Option<Upstream
     let bases = bases.filter_map(|(setting, base)| Some((setting, base.as_ref()?)));
     let fallbacks = fallback.iter().flatten().map(|base| ("fallback", base));
     for (setting, base) in bases.chain(fallbacks) {
-        check_is_elsewhere(setting, base, own, section);
+        let url = url::Url::parse(base).ok();
+        // Every call would come back.
+        if let Some(address) = url.and_then(|url| own.find(&url)) {
+            section.report(
+                setting,
+                format!(
+                    "{address} is this server itself: write the address of WeChat, or of another wx-jssdk"
+                ),
+                format!("{address} 是本服务自己的地址：请填写微信或另一台 wx-jssdk 的地址"),
+            );
+        }
     }
     Some(UpstreamOptions {
         weixin: weixin?,
@@ -29,18 +39,4 @@ pub(super) fn read(section: &mut Section, own: &OwnAddresses) -> Option<Upstream
         connect_timeout: Duration::from_millis(connect_timeout?),
         timeout: Duration::from_millis(timeout?),
     })
-}
-
-/// Reports an upstream that is one of this server's own listeners: every call would come back.
-fn check_is_elsewhere(setting: &str, base: &str, own: &OwnAddresses, section: &Section) {
-    let url = url::Url::parse(base).ok();
-    if let Some(address) = url.and_then(|url| own.find(&url)) {
-        section.report(
-            setting,
-            format!(
-                "{address} is this server itself: write the address of WeChat, or of another wx-jssdk"
-            ),
-            format!("{address} 是本服务自己的地址：请填写微信或另一台 wx-jssdk 的地址"),
-        );
-    }
 }
