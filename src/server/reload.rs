@@ -3,7 +3,7 @@
 //!
 //! Reads no file: the caller passes settings that are already validated as a whole.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -142,8 +142,8 @@ impl Reloader {
         let after = self.names();
         let reloaded = Reloaded {
             accounts: after.len(),
-            added: sorted(after.difference(&before)),
-            removed: sorted(before.difference(&after)),
+            added: after.difference(&before).cloned().collect(),
+            removed: before.difference(&after).cloned().collect(),
             needs_restart,
         };
         self.reload_record
@@ -198,7 +198,7 @@ impl Reloader {
     }
 
     /// Returns the names of the accounts and platforms of the configuration in use.
-    pub(super) fn names(&self) -> HashSet<String> {
+    pub(super) fn names(&self) -> BTreeSet<String> {
         self.broker
             .accounts()
             .sources()
@@ -326,10 +326,4 @@ fn fixed_differences(before: &Settings, after: &Settings) -> Vec<&'static str> {
         .filter(|(_, same)| !same)
         .map(|(setting, _)| setting)
         .collect()
-}
-
-fn sorted<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut names: Vec<_> = names.cloned().collect();
-    names.sort();
-    names
 }

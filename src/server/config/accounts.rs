@@ -246,26 +246,27 @@ pub(super) fn completed(
 
 /// Returns the app's id, and WeCom's agent id.
 fn ids(section: &mut Section, platform: Option<Platform>) -> (Option<String>, Option<u64>) {
-    let (id_key, foreign, agent_id) = match platform {
-        Some(Platform::Work { .. }) => (
+    let Some(platform) = platform else {
+        section.ignore(&["app_id", "corp_id", "agent_id"]);
+        return (None, None);
+    };
+    let is_work = matches!(platform, Platform::Work { .. });
+    let (id_key, foreign, own, zh) = match is_work {
+        true => (
             "corp_id",
             &["app_id"][..],
-            section.number("agent_id", 1..=u64::from(u32::MAX)),
+            "official or mini",
+            "公众号或小程序",
         ),
-        Some(_) => ("app_id", &["corp_id", "agent_id"][..], Some(0)),
-        None => {
-            section.ignore(&["app_id", "corp_id", "agent_id"]);
-            return (None, None);
-        }
+        false => ("app_id", &["corp_id", "agent_id"][..], "work", "企业微信"),
     };
-    let name = platform.map_or("", Platform::as_str);
+    let agent_id = match is_work {
+        true => section.number("agent_id", 1..=u64::from(u32::MAX)),
+        false => Some(0),
+    };
+    let name = platform.as_str();
     let foreign_keys: Vec<_> = foreign.iter().filter(|key| section.has(key)).collect();
     for key in &foreign_keys {
-        let (own, zh) = if id_key == "corp_id" {
-            ("official or mini", "公众号或小程序")
-        } else {
-            ("work", "企业微信")
-        };
         section.report(
             key,
             format!("is only for platform = {own}, but this account has platform = {name}"),
