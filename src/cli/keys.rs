@@ -29,17 +29,16 @@ impl Keys {
             ));
         }
         let key = new_key();
-        say(&key);
-        say("");
-        say(
-            "# The key above is shown only once: give it to the client. Add the lines below to wx-jssdk.toml, then send SIGHUP.",
-        );
-        say(
-            "# 上面的 API key 仅显示一次，请交给调用方；把下面几行写入 wx-jssdk.toml，再向进程发送 SIGHUP。",
-        );
-        say("[[server.api_keys]]");
-        say(&format!("name = \"{name}\""));
-        say(&format!("sha256 = \"{}\"", KeyHash::of(&key)));
+        let hash = KeyHash::of(&key);
+        say(&format!(
+            "{key}
+
+# The key above is shown only once: give it to the client. Add the lines below to wx-jssdk.toml, then send SIGHUP.
+# 上面的 API key 仅显示一次，请交给调用方；把下面几行写入 wx-jssdk.toml，再向进程发送 SIGHUP。
+[[server.api_keys]]
+name = \"{name}\"
+sha256 = \"{hash}\""
+        ));
         Ok(Ended::Success)
     }
 }

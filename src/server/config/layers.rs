@@ -3,7 +3,7 @@
 //! Does not know the settings, except `secret` and `secret_file` (and the other [`SECRETS`]), which exclude each
 //! other, and `api_keys`, a list. `section` and its callers validate keys and values.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
@@ -28,12 +28,10 @@ pub(super) fn merged(
         .prefix_separator("__")
         .separator("__")
         .source(Some(environment));
-    let mut variables: Vec<_> = environment
+    let variables = environment
         .collect()
-        .map_err(|error| unparsable(&error, "", name))?
-        .into_iter()
-        .collect();
-    variables.sort_by(|a, b| a.0.cmp(&b.0));
+        .map_err(|error| unparsable(&error, "", name))?;
+    let variables: BTreeMap<_, _> = variables.into_iter().collect();
     for (path, _) in variables.iter().filter(|(_, value)| !is_empty(value)) {
         drop_other_secret(&mut table, path);
     }
