@@ -185,10 +185,9 @@ impl FromStr for AdminListen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            Ok(Self(None))
-        } else {
-            socket_addr::listener(text).map(|address| Self(Some(address)))
+        match text {
+            "" => Ok(Self(None)),
+            text => socket_addr::listener(text).map(|address| Self(Some(address))),
         }
     }
 }

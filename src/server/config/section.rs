@@ -12,6 +12,7 @@ use config::{Value, ValueKind};
 
 use super::layers::{self, as_table};
 use super::{AccountDefaults, Problems, environment};
+pub(super) use values::entries;
 use values::text_of;
 
 /// A table and its path. Reading a key removes it; [`Section::finish`] reports the keys that are left. A value that

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::redact::quoted;
-use super::section::Section;
+use super::section::{Section, entries};
 use crate::account::{VerifyFile, VerifyFileError};
 
 /// Reads an account's files. Reports and leaves out invalid ones.
@@ -32,9 +32,7 @@ pub(super) fn read(section: &mut Section) -> Vec<VerifyFile> {
 
 /// Splits the environment's `NAME=CONTENT,NAME=CONTENT`: a variable's name cannot hold a file's name.
 fn listed(text: &str) -> Vec<(String, String)> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty())
+    entries(text)
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(name, content)| (name.to_owned(), content.to_owned()))
         .collect()

@@ -307,10 +307,8 @@ fn is_base64(byte: u8) -> bool {
 
 /// Returns whether the base URL is WeChat's or WeCom's own host.
 fn is_wechats(base: &str) -> bool {
-    url::Url::parse(base)
-        .ok()
-        .and_then(|url| url.host_str().map(|host| host.ends_with(".qq.com")))
-        .unwrap_or(false)
+    let url = url::Url::parse(base).ok();
+    url.is_some_and(|url| url.host_str().is_some_and(|host| host.ends_with(".qq.com")))
 }
 
 /// The interfaces of jweixin 1.6.0.

@@ -185,13 +185,7 @@ impl Section {
     pub(in crate::server::config) fn list(&mut self, key: &'static str) -> Option<Vec<String>> {
         let texts = match self.take(key)?.kind {
             ValueKind::Array(values) => values.into_iter().map(text_of).collect::<Option<Vec<_>>>(),
-            ValueKind::String(text) => Some(
-                text.split(',')
-                    .map(str::trim)
-                    .filter(|text| !text.is_empty())
-                    .map(str::to_owned)
-                    .collect(),
-            ),
+            ValueKind::String(text) => Some(entries(&text).map(str::to_owned).collect()),
             _ => None,
         };
         if texts.is_none() {
@@ -203,6 +197,12 @@ impl Section {
         }
         texts
     }
+}
+
+/// Returns the entries of a list that the environment gives.
+pub(in crate::server::config) fn entries(text: &str) -> impl Iterator<Item = &str> {
+    let entries = text.split(',').map(str::trim);
+    entries.filter(|entry| !entry.is_empty())
 }
 
 /// Returns a text; does not convert other types: a domain `1` would become the address 0.0.0.1.
