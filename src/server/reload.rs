@@ -4,10 +4,9 @@
 //! Reads no file: the caller passes settings that are already validated as a whole.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -34,7 +33,8 @@ pub struct Reloader {
     certificates: Vec<Certificate>,
     /// The settings at the start, without the accounts.
     started_with: Arc<Settings>,
-    requests: Arc<Requests>,
+    /// To the task that reads the configuration, once there is one.
+    requests: Arc<OnceLock<mpsc::Sender<ReloadRequest>>>,
 }
 
 /// A reload that an operator requested over HTTP, instead of SIGHUP.
@@ -43,13 +43,6 @@ pub struct ReloadRequest(oneshot::Sender<Answer>);
 
 /// The results for the configuration and for the certificates.
 type Answer = (Result<Reloaded, Problems>, ReloadedCertificates);
-
-/// Passes reload requests from the admin listener to the task that reads the configuration.
-struct Requests {
-    sender: mpsc::Sender<ReloadRequest>,
-    /// `None` once it was taken.
-    receiver: Mutex<Option<mpsc::Receiver<ReloadRequest>>>,
-}
 
 /// What a reload changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,20 +94,15 @@ impl Reloader {
     /// and answers each with [`ReloadRequest::answer`].
     #[must_use]
     pub fn requests(&self) -> Option<mpsc::Receiver<ReloadRequest>> {
-        self.requests.receiver.lock().take()
+        let (sender, receiver) = mpsc::channel(1);
+        self.requests.set(sender).is_ok().then_some(receiver)
     }
 
     /// Requests a reload and waits for its result. `None` if nothing reads configurations in this process.
     pub(super) async fn request(&self) -> Option<Answer> {
-        if self.requests.receiver.lock().is_some() {
-            return None;
-        }
+        let requests = self.requests.get()?;
         let (answer, result) = oneshot::channel();
-        self.requests
-            .sender
-            .send(ReloadRequest(answer))
-            .await
-            .ok()?;
+        requests.send(ReloadRequest(answer)).await.ok()?;
         result.await.ok()
     }
 
@@ -205,14 +193,6 @@ impl Reloader {
             .filter(|(_, _, source)| *source == AccountSource::Configuration)
             .map(|(name, ..)| name.to_owned())
             .collect()
-    }
-}
-
-impl Default for Requests {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::channel(1);
-        let receiver = Mutex::new(Some(receiver));
-        Self { sender, receiver }
     }
 }
 
