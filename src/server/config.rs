@@ -73,8 +73,7 @@ pub(crate) fn chosen(file: Option<&Path>) -> Option<PathBuf> {
 
 /// Names the variable in each problem of a value that this process's environment set.
 pub(super) fn name_variables(problems: &mut Problems) {
-    let names = environment::names(&environment::variables());
-    environment::name_variables(&names, problems);
+    environment::name_variables(&environment::variables(), problems);
 }
 
 /// Returns the text of a configuration file, which is empty without one.
@@ -199,7 +198,7 @@ impl Settings {
             Some(address) => Ok((address, (is_whole || has_tls).then_some(has_tls))),
             None => {
                 let mut problems = root.take_problems();
-                environment::name_variables(&environment::names(&environment), &mut problems);
+                environment::name_variables(&environment, &mut problems);
                 Err(problems)
             }
         }
@@ -233,13 +232,12 @@ impl Settings {
         environment: HashMap<String, String>,
     ) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let variables = environment::names(&environment);
-        let table = layers::merged(text, name, environment, &mut problems)?;
+        let table = layers::merged(text, name, environment.clone(), &mut problems)?;
         let exposed = warnings::exposed_files(&table, base);
         let mut root = Section::root(table, base, problems);
         let settings = Self::from_root(&mut root, exposed);
         let mut problems = root.take_problems();
-        environment::name_variables(&variables, &mut problems);
+        environment::name_variables(&environment, &mut problems);
         problems.into_result(settings)
     }
 

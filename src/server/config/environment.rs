@@ -59,16 +59,12 @@ pub(super) fn settings(
     settings
 }
 
-/// Returns the names of the variables, in upper case.
-pub(super) fn names(variables: &HashMap<String, String>) -> HashSet<String> {
-    variables.keys().map(|name| name.to_uppercase()).collect()
-}
-
 /// Names the variable in each problem of a value that the environment set: the file may have another one.
-pub(super) fn name_variables(names: &HashSet<String>, problems: &mut Problems) {
-    if names.is_empty() {
+pub(super) fn name_variables(variables: &HashMap<String, String>, problems: &mut Problems) {
+    if variables.is_empty() {
         return;
     }
+    let names: HashSet<_> = variables.keys().map(|name| name.to_uppercase()).collect();
     for problem in &mut problems.0 {
         let Text { en, zh } = &problem.what;
         let mut variables = variables_of(&problem.path);
