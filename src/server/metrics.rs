@@ -134,26 +134,23 @@ pub(super) async fn metrics(
 /// The encoder of the collector. Writes a family's description even if it has no sample now.
 struct Page<'a>(DescriptorEncoder<'a>);
 
-/// Pairs of label name and value.
-type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
-
 impl Page<'_> {
+    /// Writes gauges. Each sample has the values of the `labels`.
     fn gauges<'a, const N: usize>(
         &mut self,
         name: &str,
         help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a, N>, f64)>,
+        labels: [&'static str; N],
+        samples: impl IntoIterator<Item = ([&'a str; N], f64)>,
     ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        samples.into_iter().try_for_each(|(labels, value)| {
-            sample(&mut family, &labels, |one| one.encode_gauge(&value))
+        let kind = MetricType::Gauge;
+        self.family(kind, name, help, labels, samples, |one, value| {
+            one.encode_gauge(&value)
         })
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: Option<f64>) -> fmt::Result {
-        self.gauges(name, help, value.map(|value| ([], value)))
+        self.gauges(name, help, [], value.map(|value| ([], value)))
     }
 
     /// Writes counters. `name` is without `_total`, which the encoder appends.
@@ -161,15 +158,12 @@ impl Page<'_> {
         &mut self,
         name: &str,
         help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a, N>, u64)>,
+        labels: [&'static str; N],
+        samples: impl IntoIterator<Item = ([&'a str; N], u64)>,
     ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        samples.into_iter().try_for_each(|(labels, count)| {
-            sample(&mut family, &labels, |one| {
-                one.encode_counter::<NoLabelSet, _, f64>(&count, None)
-            })
+        let kind = MetricType::Counter;
+        self.family(kind, name, help, labels, samples, |one, count| {
+            one.encode_counter::<NoLabelSet, _, f64>(&count, None)
         })
     }
 
@@ -177,44 +171,44 @@ impl Page<'_> {
         &mut self,
         name: &str,
         help: &str,
-        samples: impl IntoIterator<Item = (Labels<'a, N>, &'a Distribution)>,
+        labels: [&'static str; N],
+        samples: impl IntoIterator<Item = ([&'a str; N], &'a Distribution)>,
     ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        samples
-            .into_iter()
-            .try_for_each(|(labels, Distribution { buckets, sum })| {
-                let count = buckets.iter().map(|(_, count)| count).sum();
-                sample(&mut family, &labels, |one| {
-                    one.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)
-                })
-            })
+        let kind = MetricType::Histogram;
+        self.family(kind, name, help, labels, samples, |one, distribution| {
+            let Distribution { buckets, sum } = distribution;
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            one.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)
+        })
+    }
+
+    fn family<'a, const N: usize, V>(
+        &mut self,
+        kind: MetricType,
+        name: &str,
+        help: &str,
+        labels: [&'static str; N],
+        samples: impl IntoIterator<Item = ([&'a str; N], V)>,
+        write: impl Fn(&mut MetricEncoder<'_>, V) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+        for (values, value) in samples {
+            if N == 0 {
+                // Without braces.
+                write(&mut family, value)?;
+            } else {
+                let labels: [_; N] = std::array::from_fn(|at| (labels[at], values[at]));
+                write(&mut family.encode_family(&labels)?, value)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes an info metric. `name` is without `_info`, which the encoder appends.
-    fn info<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        labels: Labels<'_, N>,
-    ) -> fmt::Result {
+    fn info(&mut self, name: &str, help: &str, labels: [(&'static str, &str); 2]) -> fmt::Result {
         self.0
             .encode_descriptor(name, help, None, MetricType::Info)?
             .encode_info(&labels)
-    }
-}
-
-/// Writes one sample; omits the braces if there are no labels.
-fn sample<const N: usize>(
-    family: &mut MetricEncoder<'_>,
-    labels: &Labels<'_, N>,
-    write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
-) -> fmt::Result {
-    if N == 0 {
-        write(family)
-    } else {
-        write(&mut family.encode_family(labels)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Labels, Page, float};
+use super::{Page, float};
 use crate::broker::{AccountSnapshot, Broker, CredentialSnapshot, Find, Snapshot, errcode_label};
 use crate::clock::UnixTime;
 use crate::credential::Kind;
@@ -35,7 +35,8 @@ fn states(page: &mut Page<'_>, snapshot: &Snapshot, ready: bool) -> fmt::Result 
     page.gauges(
             "wx_jssdk_accounts",
             "Accounts by state: degraded ones still sign (a mini program: have a token) but fail to refresh, down ones cannot sign",
-            states.map(|(state, count)| ([("state", state)], float(count as u64))),
+            ["state"],
+            states.map(|(state, count)| ([state], float(count as u64))),
         )
 }
 
@@ -49,11 +50,12 @@ fn each(snapshot: &Snapshot) -> impl Iterator<Item = (&AccountSnapshot, &Credent
     })
 }
 
-fn labels<'t>((account, credential): (&'t AccountSnapshot, &CredentialSnapshot)) -> Labels<'t, 2> {
-    [
-        ("account", &account.name),
-        ("kind", credential.kind.as_str()),
-    ]
+/// Labels of most families.
+const LABELS: [&str; 2] = ["account", "kind"];
+
+/// Returns the values of [`LABELS`].
+fn labels<'t>((account, credential): (&'t AccountSnapshot, &CredentialSnapshot)) -> [&'t str; 2] {
+    [&account.name, credential.kind.as_str()]
 }
 
 fn lives(
@@ -64,16 +66,19 @@ fn lives(
     page.gauges(
         "wx_jssdk_credential_remaining_seconds",
         "How long the credential will still be served; 0 if there is no credential",
+        LABELS,
         each(snapshot).map(|of| (labels(of), float(of.1.served_for.as_secs()))),
     )?;
     page.gauges(
         "wx_jssdk_credential_last_success_timestamp_seconds",
         "Time of the last successful refresh, by this node or a peer node",
+        LABELS,
         each(snapshot).filter_map(|of| Some((labels(of), float(to_wall(of.1.last_success?).0)))),
     )?;
     page.gauges(
         "wx_jssdk_credential_overdue_seconds",
         "How long a refresh has been due",
+        LABELS,
         each(snapshot).map(|of| (labels(of), float(of.1.overdue.as_secs()))),
     )
 }
@@ -87,19 +92,17 @@ fn failures(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     page.gauges(
         "wx_jssdk_credential_failing_seconds",
         "How long every refresh has failed, by class and errcode of the last failure; absent while refreshes succeed",
-        failing.iter().map(|((account, credential), last, errcode)| {
-            let labels = [
-                ("account", account.name.as_str()),
-                ("kind", credential.kind.as_str()),
-                ("class", last.class),
-                ("errcode", errcode.as_str()),
-            ];
+        ["account", "kind", "class", "errcode"],
+        failing.iter().map(|(of, last, errcode)| {
+            let [account, kind] = labels(*of);
+            let labels = [account, kind, last.class, errcode.as_str()];
             (labels, float(now.since(last.since).as_secs()))
         }),
     )?;
     page.gauges(
         "wx_jssdk_credential_cooldown_seconds",
         "Time until a failed refresh is tried again; absent while refreshes succeed",
+        LABELS,
         failing
             .iter()
             .map(|(of, last, _)| (labels(*of), float(last.retry_at.since(now).as_secs()))),
@@ -112,29 +115,34 @@ fn counts(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     page.counters(
         "wx_jssdk_foreign_refreshes",
         "Access tokens refused long before their end: another server fetches tokens of this app",
-        tokens().map(|of| ([labels(of)[0]], of.1.foreign_refreshes)),
+        ["account"],
+        tokens().map(|of| ([of.0.name.as_str()], of.1.foreign_refreshes)),
     )?;
     page.counters(
         "wx_jssdk_lost_replies",
         "Token calls whose answer was lost: the old token is used for four more minutes at most",
-        tokens().map(|of| ([labels(of)[0]], of.1.lost_replies)),
+        ["account"],
+        tokens().map(|of| ([of.0.name.as_str()], of.1.lost_replies)),
     )?;
     page.counters(
         "wx_jssdk_stale_refusals",
         "Ticket calls refused because of their access token",
+        LABELS,
         tickets().map(|of| (labels(of), of.1.stale_refusals)),
     )?;
     page.counters(
         "wx_jssdk_rate_limited_rejects",
         "Rejects that caused no refresh because of the rate limit",
+        LABELS,
         each(snapshot).map(|of| (labels(of), outcome(of.1, RATE_LIMITED))),
     )?;
     page.gauges(
         "wx_jssdk_upstream_calls_today",
         "Calls to WeChat today (Shanghai time) of all nodes that share the store; read once a minute",
+        ["account", "endpoint"],
         snapshot.accounts.iter().flat_map(|account| {
             let calls = account.calls_today().into_iter();
-            calls.map(|(endpoint, count)| ([("account", account.name.as_str()), ("endpoint", endpoint)], float(count)))
+            calls.map(|(endpoint, count)| ([account.name.as_str(), endpoint], float(count)))
         }),
     )
 }
@@ -148,41 +156,30 @@ fn outcome(credential: &CredentialSnapshot, name: &str) -> u64 {
 }
 
 fn refreshes(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
-    let ended = each(snapshot).flat_map(|(account, credential)| {
-        let kind = credential.kind.as_str();
+    let ended = each(snapshot).flat_map(|of| {
+        let [account, kind] = labels(of);
         // Success is exported from the start; a failure only after it has occurred.
-        let met = credential
-            .outcomes
-            .iter()
+        let outcomes = of.1.outcomes.iter();
+        let met = outcomes
             .filter(|(name, count)| (*count > 0 || *name == "refreshed") && *name != RATE_LIMITED);
-        met.map(move |(name, count)| {
-            (
-                [
-                    ("account", account.name.as_str()),
-                    ("kind", kind),
-                    ("outcome", *name),
-                ],
-                *count,
-            )
-        })
+        met.map(move |(name, count)| ([account, kind, *name], *count))
     });
-    page.counters("wx_jssdk_refreshes", "Refreshes by outcome", ended)?;
+    page.counters(
+        "wx_jssdk_refreshes",
+        "Refreshes by outcome",
+        ["account", "kind", "outcome"],
+        ended,
+    )?;
     page.counters(
         "wx_jssdk_upstream_failures",
         "Refreshes that got no usable answer from WeChat, by class and errcode",
+        ["kind", "class", "errcode"],
         snapshot
             .stats
             .failed_calls
             .iter()
             .map(|((kind, class, errcode), count)| {
-                (
-                    [
-                        ("kind", kind.as_str()),
-                        ("class", *class),
-                        ("errcode", errcode.as_str()),
-                    ],
-                    *count,
-                )
+                ([kind.as_str(), *class, errcode.as_str()], *count)
             }),
     )?;
     let durations = snapshot
@@ -190,17 +187,13 @@ fn refreshes(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         .durations
         .iter()
         .map(|(kind, succeeded, distribution)| {
-            (
-                [
-                    ("kind", kind.as_str()),
-                    ("result", if *succeeded { "refreshed" } else { "failed" }),
-                ],
-                distribution,
-            )
+            let result = if *succeeded { "refreshed" } else { "failed" };
+            ([kind.as_str(), result], distribution)
         });
     page.histograms(
         "wx_jssdk_refresh_duration_seconds",
         "Duration of refreshes that called WeChat",
+        ["kind", "result"],
         durations,
     )
 }
@@ -209,18 +202,21 @@ fn machinery(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     page.histograms(
         "wx_jssdk_lease_wait_seconds",
         "How long refreshes waited for a peer node",
+        [],
         [([], &snapshot.stats.lease_waits)],
     )?;
     let store = || snapshot.stats.store.iter();
     page.counters(
         "wx_jssdk_store_operations",
         "Operations on the store",
-        store().map(|(operation, asked, _)| ([("operation", *operation)], *asked)),
+        ["operation"],
+        store().map(|(operation, asked, _)| ([*operation], *asked)),
     )?;
     page.counters(
         "wx_jssdk_store_errors",
         "Store operations that failed or timed out",
-        store().map(|(operation, _, failed)| ([("operation", *operation)], *failed)),
+        ["operation"],
+        store().map(|(operation, _, failed)| ([*operation], *failed)),
     )?;
     let idle = snapshot.stats.keeper_idle.map(|idle| idle.as_secs_f64());
     page.gauge(
@@ -231,6 +227,7 @@ fn machinery(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     page.counters(
         "wx_jssdk_clock_jumps",
         "How often this machine's clock was set, or the machine slept",
+        [],
         [([], snapshot.stats.clock_jumps)],
     )?;
     page.gauge(

@@ -8,20 +8,21 @@ use crate::actix::{CallOutcome, CallStats, Gateway};
 /// Writes the metrics of the gateway.
 pub(super) fn write(page: &mut Page<'_>, gateway: &Gateway) -> fmt::Result {
     let all = gateway.stats().calls();
-    fn labels(calls: &CallStats) -> [(&'static str, &str); 2] {
-        [("account", &calls.account), ("path", &calls.path)]
+    fn labels(calls: &CallStats) -> [&str; 2] {
+        [&calls.account, &calls.path]
     }
     let by_outcome = all.iter().flat_map(|calls| {
         let outcomes = CallOutcome::ALL.into_iter().zip(calls.outcomes);
         let counted = outcomes.filter(|(_, count)| *count > 0);
         counted.map(|(outcome, count)| {
             let [account, path] = labels(calls);
-            ([account, path, ("outcome", outcome.as_str())], count)
+            ([account, path, outcome.as_str()], count)
         })
     });
     page.counters(
         "wx_jssdk_gateway_calls",
         "Calls to WeChat through the gateway, by account, first two path segments and outcome",
+        ["account", "path", "outcome"],
         by_outcome,
     )?;
     let bytes = all.iter().flat_map(|calls| {
@@ -31,24 +32,27 @@ pub(super) fn write(page: &mut Page<'_>, gateway: &Gateway) -> fmt::Result {
         ]
         .map(|(direction, bytes)| {
             let [account, path] = labels(calls);
-            ([account, path, ("direction", direction)], bytes)
+            ([account, path, direction], bytes)
         })
     });
     page.counters(
         "wx_jssdk_gateway_bytes",
         "Bytes of bodies that were sent to WeChat and received from it",
+        ["account", "path", "direction"],
         bytes,
     )?;
     let replays = all.iter().map(|calls| (labels(calls), calls.replays));
     page.counters(
         "wx_jssdk_gateway_replays",
         "Calls that were repeated because WeChat refused the token",
+        LABELS,
         replays,
     )?;
     let healed = all.iter().map(|calls| (labels(calls), calls.healed));
     page.counters(
         "wx_jssdk_gateway_healed",
         "Repeated calls that WeChat then answered without a token error",
+        LABELS,
         healed,
     )?;
     let latencies: Vec<_> = all.iter().map(|calls| (calls, calls.latency())).collect();
@@ -58,6 +62,7 @@ pub(super) fn write(page: &mut Page<'_>, gateway: &Gateway) -> fmt::Result {
     page.histograms(
         "wx_jssdk_gateway_upstream_seconds",
         "Time until WeChat's answer began, repeated calls included",
+        LABELS,
         latencies,
     )?;
     let in_progress = float(gateway.in_progress() as u64);
@@ -67,3 +72,5 @@ pub(super) fn write(page: &mut Page<'_>, gateway: &Gateway) -> fmt::Result {
         Some(in_progress),
     )
 }
+
+const LABELS: [&str; 2] = ["account", "path"];

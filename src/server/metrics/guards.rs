@@ -16,28 +16,32 @@ pub(super) fn write(
     let listeners = [("public", &stats.public), ("admin", &stats.admin)];
     let open = listeners.map(|(listener, load)| {
         let open = load.open.load(Ordering::Relaxed);
-        ([("listener", listener)], float(open as u64))
+        ([listener], float(open as u64))
     });
-    page.gauges("wx_jssdk_connections", "Open connections", open)?;
+    page.gauges(
+        "wx_jssdk_connections",
+        "Open connections",
+        ["listener"],
+        open,
+    )?;
     let ended = listeners.into_iter().flat_map(|(listener, load)| {
         [
             ("timed_out", &load.timed_out),
             ("evicted_idle", &load.evicted_idle),
             ("evicted_unfinished", &load.evicted_unfinished),
         ]
-        .map(|(reason, count)| {
-            let labels = [("listener", listener), ("reason", reason)];
-            (labels, count.load(Ordering::Relaxed))
-        })
+        .map(|(reason, count)| ([listener, reason], count.load(Ordering::Relaxed)))
     });
     page.counters(
         "wx_jssdk_connections_ended",
         "Connections closed by the server, because they took too long or to free a place",
+        ["listener", "reason"],
         ended,
     )?;
     page.counters(
         "wx_jssdk_wrong_keys",
         "Requests with an invalid API key, repeated ones included",
+        [],
         [([], stats.lockout.wrong())],
     )?;
     let refused = [
@@ -47,22 +51,25 @@ pub(super) fn write(
     page.counters(
             "wx_jssdk_refused_requests",
             "Requests refused by the rate limit (rate_limited) or after too many invalid API keys (locked_out)",
-            refused.map(|(reason, count)| ([("reason", reason)], count)),
+            ["reason"],
+            refused.map(|(reason, count)| ([reason], count)),
         )?;
     let expiries = certificates
         .iter()
-        .map(|one| ([("setting", one.setting())], float(one.expires_at().0)));
+        .map(|one| ([one.setting()], float(one.expires_at().0)));
     page.gauges(
         "wx_jssdk_certificate_expiry_timestamp_seconds",
         "When a certificate in use expires",
+        ["setting"],
         expiries,
     )?;
     let soon = certificates
         .iter()
-        .map(|one| ([("setting", one.setting())], float(one.expires_soon_at().0)));
+        .map(|one| ([one.setting()], float(one.expires_soon_at().0)));
     page.gauges(
         "wx_jssdk_certificate_expires_soon_timestamp_seconds",
         "From when on a certificate in use should have been renewed: 14 days before it expires, or a fifth of its validity if that is shorter",
+        ["setting"],
         soon,
     )
 }

@@ -26,7 +26,8 @@ pub(super) fn write(
     page.counters(
             "wx_jssdk_reloads",
             "Configuration reloads by result; after a refused one the previous configuration stays in use",
-            [([("result", "applied")], record.reloads), ([("result", "refused")], record.refusals)],
+            ["result"],
+            [(["applied"], record.reloads), (["refused"], record.refusals)],
         )?;
     page.gauge(
         "wx_jssdk_config_last_applied_timestamp_seconds",
@@ -41,6 +42,7 @@ pub(super) fn write(
     page.counters(
         "wx_jssdk_log_lines_lost",
         "Log lines that could not be written",
+        [],
         [([], telemetry::lost_lines())],
     )?;
     let memory = status_line("VmRSS:").map(|kilobytes| float(kilobytes) * 1_024.0);

@@ -12,55 +12,41 @@ pub(super) fn write(page: &mut Page<'_>, broker: &Broker, stats: &RequestStats) 
     let answered: Vec<_> = routes
         .iter()
         .flat_map(|of| {
-            of.by_status
-                .iter()
-                .map(move |(status, count)| (of.listener, &of.route, status.to_string(), *count))
+            let statuses = of.by_status.iter();
+            statuses.map(move |(status, count)| (of, status.to_string(), *count))
         })
         .collect();
     page.counters(
         "wx_jssdk_http_requests",
         "Requests by listener, route and status",
-        answered.iter().map(|(listener, route, status, count)| {
-            (
-                [
-                    ("listener", listener.as_str()),
-                    ("route", route.as_str()),
-                    ("status", status.as_str()),
-                ],
-                *count,
-            )
+        ["listener", "route", "status"],
+        answered.iter().map(|(of, status, count)| {
+            let labels = [of.listener.as_str(), of.route.as_str(), status.as_str()];
+            (labels, *count)
         }),
     )?;
     page.histograms(
         "wx_jssdk_http_request_duration_seconds",
         "How long requests took to answer, by listener and route",
-        routes.iter().map(|of| {
-            (
-                [
-                    ("listener", of.listener.as_str()),
-                    ("route", of.route.as_str()),
-                ],
-                &of.latency,
-            )
-        }),
+        ["listener", "route"],
+        routes
+            .iter()
+            .map(|of| ([of.listener.as_str(), of.route.as_str()], &of.latency)),
     )?;
     let accounts = stats.accounts(broker);
     let signed: Vec<_> = accounts
         .iter()
         .flat_map(|(account, by_status)| {
-            by_status
-                .iter()
-                .map(move |(status, count)| (account, status.to_string(), *count))
+            let statuses = by_status.iter();
+            statuses.map(move |(status, count)| (account, status.to_string(), *count))
         })
         .collect();
     page.counters(
         "wx_jssdk_account_requests",
         "Public requests by account and status; ? stands for unknown account names",
-        signed.iter().map(|(account, status, count)| {
-            (
-                [("account", account.as_str()), ("status", status.as_str())],
-                *count,
-            )
-        }),
+        ["account", "status"],
+        signed
+            .iter()
+            .map(|(account, status, count)| ([account.as_str(), status.as_str()], *count)),
     )
 }
