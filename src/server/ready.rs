@@ -254,7 +254,7 @@ pub(super) async fn readyz(readiness: web::Data<Readiness>) -> HttpResponse {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's shape
-fn is_zero(count: &usize) -> bool {
+pub(super) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 

@@ -1,44 +1,52 @@
 //! The query of the status page: which accounts, how many, and which part of the page.
 
+use serde::{Deserialize, Serialize};
+
 use crate::broker::{Find, Health};
 use crate::endpoint::{Problem, query};
 use crate::error::{ProblemCode, Text};
+use crate::server::ready::is_zero;
 
-/// The query of `/status` and `/status.json`.
-#[derive(Clone, Debug, Default)]
+/// The query of `/status` and `/status.json`. Serialises to the page's own links.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Query {
-    /// The exact name of an account.
-    pub(super) account: Option<String>,
-    /// Substring of a name or an AppID.
-    pub(super) q: String,
-    pub(super) state: State,
-    pub(super) offset: usize,
-    pub(super) limit: Option<usize>,
     /// For the page's own links.
     pub(super) lang: Option<String>,
+    /// Substring of a name or an AppID.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) q: String,
+    /// One of [`STATES`].
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) state: String,
+    /// The exact name of an account.
+    pub(super) account: Option<String>,
+    pub(super) limit: Option<usize>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) offset: usize,
+    #[serde(skip_serializing)]
     pub(super) part: Part,
     /// Whether it is the page's own: with incidents, and by default for a page of accounts.
+    #[serde(skip)]
     pub(super) of_page: bool,
 }
 
-/// `state=`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum State {
-    #[default]
-    All,
-    /// `degraded`: degraded or down.
-    NeedsAttention,
-    /// Only degraded.
-    Retrying,
-    Down,
-    Starting,
-    Ok,
-}
+/// `state=`: each value, and the states that it selects.
+const STATES: [(&str, &[Health]); 6] = [
+    ("", &[]),
+    ("degraded", &[Health::Degraded, Health::Down]),
+    ("retrying", &[Health::Degraded]),
+    ("down", &[Health::Down]),
+    ("starting", &[Health::Starting]),
+    ("ok", &[Health::Ok]),
+];
 
 /// `part=`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Part {
     #[default]
+    #[serde(rename = "")]
     All,
     /// Only the part of the page that changes.
     Live,
@@ -51,48 +59,17 @@ impl Query {
     /// accounts.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         query::check_count(text)?;
-        let pairs: Vec<(String, String)> =
-            serde_urlencoded::from_str(text).map_err(|_| bad("the query is malformed"))?;
-        let (mut query, mut seen) = (Self::default(), Vec::new());
-        for (name, value) in pairs {
-            if seen.contains(&name) {
-                return Err(bad("a parameter appears twice"));
-            }
-            match name.as_str() {
-                "account" => query.account = Some(value),
-                "q" if value.chars().count() <= LONGEST => query.q = value.trim().to_owned(),
-                "state" => {
-                    query.state = State::named(&value).ok_or_else(|| {
-                        bad("state must be one of: degraded, retrying, down, starting, ok")
-                    })?
-                }
-                "offset" => {
-                    let offset = value.parse().ok().filter(|offset| *offset <= FARTHEST);
-                    query.offset =
-                        offset.ok_or_else(|| bad("offset is not a number, or too large"))?;
-                }
-                "limit" => {
-                    let limit = value
-                        .parse()
-                        .ok()
-                        .filter(|limit| (1..=MOST).contains(limit));
-                    query.limit =
-                        Some(limit.ok_or_else(|| bad("limit must be a number from 1 to 200"))?);
-                }
-                "lang" => query.lang = Some(value),
-                "part" => {
-                    query.part = Part::named(&value)
-                        .ok_or_else(|| bad("part must be one of: live, summary"))?
-                }
-                _ => {
-                    return Err(bad(
-                        "the query contains an unknown parameter, or a value that is too long",
-                    ));
-                }
-            }
-            seen.push(name);
+        let query: Self = serde_urlencoded::from_str(text).map_err(|_| bad())?;
+        let is_valid = query.q.chars().count() <= LONGEST
+            && query.health().is_some()
+            && query.offset <= FARTHEST
+            && query.limit.is_none_or(|limit| (1..=MOST).contains(&limit));
+        let q = query.q.trim().to_owned();
+        if is_valid {
+            Ok(Self { q, ..query })
+        } else {
+            Err(bad())
         }
-        Ok(query)
     }
 
     /// Returns the query as the page's own, with its default limit if it has none.
@@ -106,20 +83,7 @@ impl Query {
 
     /// Returns the page's address with this query.
     pub(super) fn address(&self) -> String {
-        let limit = self.limit.map(|limit| limit.to_string());
-        let offset = (self.offset > 0).then(|| self.offset.to_string());
-        let pairs = [
-            ("lang", self.lang.as_deref()),
-            ("q", Some(self.q.as_str()).filter(|q| !q.is_empty())),
-            (
-                "state",
-                Some(self.state.as_str()).filter(|state| !state.is_empty()),
-            ),
-            ("account", self.account.as_deref()),
-            ("limit", limit.as_deref()),
-            ("offset", offset.as_deref()),
-        ];
-        let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
+        let query = serde_urlencoded::to_string(self).unwrap_or_default();
         format!("status?{query}")
     }
 
@@ -127,19 +91,17 @@ impl Query {
         self.limit.unwrap_or(USUAL)
     }
 
+    /// Returns the states that it selects; `None` if its `state` is unknown.
+    fn health(&self) -> Option<&'static [Health]> {
+        let mut states = STATES.into_iter();
+        states.find_map(|(name, health)| (name == self.state).then_some(health))
+    }
+
     pub(super) fn find(&self) -> Find {
-        let health = match self.state {
-            State::All => Vec::new(),
-            State::NeedsAttention => vec![Health::Degraded, Health::Down],
-            State::Retrying => vec![Health::Degraded],
-            State::Down => vec![Health::Down],
-            State::Starting => vec![Health::Starting],
-            State::Ok => vec![Health::Ok],
-        };
         Find {
             account: self.account.clone(),
             text: self.q.clone(),
-            health,
+            health: self.health().unwrap_or_default().to_vec(),
             offset: self.offset,
             limit: self.limit(),
             incident_accounts: if self.of_page { PAGE } else { 0 },
@@ -149,52 +111,14 @@ impl Query {
 
     /// Whether it selects some accounts only. Then the list has the accounts of incidents, too.
     pub(super) fn is_filtered(&self) -> bool {
-        !self.q.is_empty() || self.state != State::All || self.account.is_some()
+        !self.q.is_empty() || !self.state.is_empty() || self.account.is_some()
     }
 }
 
-impl State {
-    pub(super) const ALL: [Self; 6] = [
-        Self::All,
-        Self::NeedsAttention,
-        Self::Retrying,
-        Self::Down,
-        Self::Starting,
-        Self::Ok,
-    ];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "",
-            Self::NeedsAttention => "degraded",
-            Self::Retrying => "retrying",
-            Self::Down => "down",
-            Self::Starting => "starting",
-            Self::Ok => "ok",
-        }
-    }
-
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
-    }
-}
-
-impl Part {
-    fn named(name: &str) -> Option<Self> {
-        [
-            ("", Self::All),
-            ("live", Self::Live),
-            ("summary", Self::Summary),
-        ]
-        .into_iter()
-        .find_map(|(known, part)| (known == name).then_some(part))
-    }
-}
-
-fn bad(detail: &str) -> Problem {
+fn bad() -> Problem {
     Problem::new(
         ProblemCode::BadQuery,
-        detail,
+        "the query has an unknown or repeated parameter, or an invalid value",
         Text::new(
             "Supported, each once: account=NAME, q=TEXT, state=degraded|retrying|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
             "可用的参数（各一次）：account=账号名、q=关键字、state=degraded|retrying|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
@@ -241,12 +165,12 @@ mod tests {
         assert_eq!(
             (
                 query.q.as_str(),
-                query.state,
+                query.state.as_str(),
                 query.offset,
                 query.limit(),
                 query.part
             ),
-            ("shop", State::NeedsAttention, 40, 200, Part::Summary)
+            ("shop", "degraded", 40, 200, Part::Summary)
         );
         let longest = "账".repeat(LONGEST);
         assert_eq!(
@@ -259,6 +183,6 @@ mod tests {
             (default.limit(), default.of_a_page().limit()),
             (USUAL, PAGE)
         );
-        assert_eq!(Query::parse("state=&q=").unwrap().state, State::All);
+        assert_eq!(Query::parse("state=&q=").unwrap().state, "");
     }
 }

@@ -1,7 +1,7 @@
 //! The links of the status page to itself: filters, the longer page, the pages before and after.
 
 use super::Live;
-use crate::server::status::query::{LONG_PAGE, Query, State};
+use crate::server::status::query::{LONG_PAGE, Query};
 
 impl Live<'_> {
     /// Returns a link to the page with another state filter.
@@ -9,7 +9,7 @@ impl Live<'_> {
         Query {
             lang: self.query.lang.clone(),
             q: self.query.q.clone(),
-            state: State::named(state).unwrap_or_default(),
+            state: state.to_owned(),
             ..Query::default()
         }
         .address()
