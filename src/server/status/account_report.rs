@@ -1,6 +1,6 @@
 //! The accounts of the report: their credentials, errors and incidents.
 
-use std::hash::{DefaultHasher, Hash as _};
+use std::hash::{Hash, Hasher};
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::error::{CallAuth, System, Text};
 
-#[derive(Serialize)]
+#[derive(Hash, Serialize)]
 pub(super) struct AccountReport {
     pub(super) account: String,
     /// `official`, `mini`, `work`, `component` or `unknown`.
@@ -35,7 +35,7 @@ pub(super) struct AccountReport {
     #[serde(skip)]
     pub(super) primary: Option<Kind>,
     /// Calls that this node has passed on to WeChat since its start and that were answered.
-    pub(super) gateway_calls: u64,
+    pub(super) gateway_calls: Unhashed<u64>,
     pub(super) credentials: Vec<CredentialReport>,
     /// What ends its tokens before their time; for the page only.
     #[serde(skip)]
@@ -45,19 +45,19 @@ pub(super) struct AccountReport {
     pub(super) hours: [HourState; HOURS],
 }
 
-#[derive(Serialize)]
+#[derive(Hash, Serialize)]
 pub(super) struct CredentialReport {
     pub(super) kind: &'static str,
     pub(super) state: &'static str,
     pub(super) issued_at: Option<UnixTime>,
     pub(super) expires_at: Option<UnixTime>,
     /// In seconds.
-    pub(super) age: Option<u64>,
+    pub(super) age: Unhashed<Option<u64>>,
     /// In seconds.
-    pub(super) remaining: Option<u64>,
+    pub(super) remaining: Unhashed<Option<u64>>,
     pub(super) refreshing: bool,
     pub(super) due_at: Option<UnixTime>,
-    pub(super) next_refresh: Option<UnixTime>,
+    pub(super) next_refresh: Unhashed<Option<UnixTime>>,
     pub(super) refreshes: u64,
     pub(super) foreign_refreshes: u64,
     pub(super) lost_replies: u64,
@@ -68,7 +68,7 @@ pub(super) struct CredentialReport {
     pub(super) history: Vec<RefreshReport>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Hash, Serialize)]
 pub(super) struct ErrorReport {
     /// Time of the first failure in a row.
     pub(super) since: UnixTime,
@@ -91,7 +91,7 @@ pub(super) struct ErrorReport {
     pub(super) ips_to_allow: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Hash, Serialize)]
 pub(super) struct RefreshReport {
     pub(super) at: UnixTime,
     pub(super) last_at: UnixTime,
@@ -104,7 +104,16 @@ pub(super) struct RefreshReport {
     pub(super) expires_at: Option<UnixTime>,
 }
 
+/// A value that is not worth a redraw: the revision of the report does not cover it.
+#[derive(Serialize)]
+pub(super) struct Unhashed<T>(pub(super) T);
+
+impl<T> Hash for Unhashed<T> {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 /// One cause and the accounts that fail because of it.
+#[derive(Hash)]
 pub(super) struct IncidentReport {
     pub(super) is_down: bool,
     /// The latest failure, with the times of all.
@@ -133,7 +142,7 @@ impl AccountReport {
         let served = primary.filter(|primary| primary.is_served());
         Self {
             account: account.name.clone(),
-            gateway_calls: gateway.answered(&account.name),
+            gateway_calls: Unhashed(gateway.answered(&account.name)),
             platform: account.platform,
             source: account.source.as_str(),
             app_id: account.account.app_id().to_owned(),
@@ -183,7 +192,7 @@ impl AccountReport {
     /// Returns the earliest next refresh of its credentials.
     pub(super) fn next_refresh(&self) -> Option<UnixTime> {
         let credentials = self.credentials.iter();
-        credentials.filter_map(|one| one.next_refresh).min()
+        credentials.filter_map(|one| one.next_refresh.0).min()
     }
 
     /// Returns each failure once: a ticket's failure that is its token's is listed with the token only.
@@ -211,16 +220,17 @@ impl CredentialReport {
     ) -> Self {
         let (issued_at, expires_at) = (credential.issued_at, credential.expires_at);
         let is_tried = credential.health != Health::Starting || credential.last_error.is_some();
+        let next_refresh = credential.next_refresh.filter(|_| is_tried);
         Self {
             kind: credential.kind.as_str(),
             state: credential.health.as_str(),
             issued_at: issued_at.map(to_wall),
             expires_at: expires_at.map(to_wall),
-            age: issued_at.map(|issued| now.since(issued).as_secs()),
-            remaining: expires_at.map(|end| end.since(now).as_secs()),
+            age: Unhashed(issued_at.map(|issued| now.since(issued).as_secs())),
+            remaining: Unhashed(expires_at.map(|end| end.since(now).as_secs())),
             refreshing: credential.refreshing,
             due_at: credential.due_at.map(to_wall),
-            next_refresh: credential.next_refresh.filter(|_| is_tried).map(to_wall),
+            next_refresh: Unhashed(next_refresh.map(to_wall)),
             refreshes: credential.refreshes,
             foreign_refreshes: credential.foreign_refreshes,
             lost_replies: credential.lost_replies,
@@ -237,42 +247,6 @@ impl CredentialReport {
                 .map(|refresh| RefreshReport::of(refresh, to_wall))
                 .collect(),
         }
-    }
-
-    /// Hashes what is worth a redraw. Other fields change only with time.
-    pub(super) fn hash_into(&self, hasher: &mut DefaultHasher) {
-        (
-            self.kind,
-            self.state,
-            self.issued_at,
-            self.expires_at,
-            self.refreshing,
-            self.calls_today,
-        )
-            .hash(hasher);
-        (
-            self.refreshes,
-            self.foreign_refreshes,
-            self.lost_replies,
-            self.history.len(),
-        )
-            .hash(hasher);
-        self.error
-            .as_ref()
-            .map(|error| {
-                (
-                    error.since,
-                    error.at,
-                    error.retry_at,
-                    error.failures,
-                    error.errcode,
-                )
-            })
-            .hash(hasher);
-        self.history
-            .last()
-            .map(|last| (last.at, last.times))
-            .hash(hasher);
     }
 }
 

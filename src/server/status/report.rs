@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
 
-use super::account_report::{AccountReport, IncidentReport};
+use super::account_report::{AccountReport, IncidentReport, Unhashed};
 use super::query::{Part, Query};
 use crate::actix::GatewayStats;
 use crate::broker::{
@@ -69,11 +69,11 @@ pub(super) struct StoreReport {
     pub(super) since: Option<UnixTime>,
 }
 
-#[derive(Serialize)]
+#[derive(Hash, Serialize)]
 pub(super) struct PeerNodeReport {
     pub(super) name: String,
     pub(super) version: String,
-    pub(super) seen_at: UnixTime,
+    pub(super) seen_at: Unhashed<UnixTime>,
     /// Whether the node has missed an announcement or two.
     pub(super) late: bool,
 }
@@ -198,39 +198,12 @@ impl Report {
     fn revise(&self, accounts: &[AccountReport]) -> String {
         let mut hasher = DefaultHasher::new();
         (
-            &self.store,
-            (&self.configuration, &self.egress, &self.platforms),
-            self.summary,
-            self.matching,
-            self.clock_jumps,
-            (&self.node, &self.readiness),
+            (&self.store, &self.configuration, &self.egress),
+            (&self.platforms, &self.node, &self.peer_nodes),
+            (self.summary, self.matching, self.clock_jumps),
+            (&self.readiness, &self.incidents, accounts),
         )
             .hash(&mut hasher);
-        self.peer_nodes
-            .iter()
-            .for_each(|peer| (&peer.name, &peer.version, peer.late).hash(&mut hasher));
-        for incident in &self.incidents {
-            let error = &incident.error;
-            (incident.count, incident.down_since, error.errcode).hash(&mut hasher);
-            (incident.worst, &incident.down_kinds).hash(&mut hasher);
-            (error.since, error.at, error.retry_at, error.failures).hash(&mut hasher);
-        }
-        let in_incidents = self.incidents.iter().flat_map(|one| &one.accounts);
-        for account in in_incidents.chain(accounts) {
-            (
-                &account.account,
-                account.source,
-                account.state,
-                account.served_until,
-                &account.app_id,
-                account.hours,
-            )
-                .hash(&mut hasher);
-            account
-                .credentials
-                .iter()
-                .for_each(|credential| credential.hash_into(&mut hasher));
-        }
         format!("{:016x}", hasher.finish())
     }
 }
@@ -259,7 +232,7 @@ impl PeerNodeReport {
         Self {
             name,
             version,
-            seen_at: to_wall(peer.seen_at),
+            seen_at: Unhashed(to_wall(peer.seen_at)),
             late: now.since(peer.seen_at).as_secs() > LATE,
         }
     }
