@@ -233,7 +233,7 @@ impl Application {
         let gateway = Gateway::new(
             broker.clone(),
             keys,
-            guards.lockout.clone().into_inner(),
+            guards.stats.lockout.clone().into_inner(),
             settings.gateway.clone(),
         );
         let metrics = Metrics::of(Sources {
@@ -241,7 +241,7 @@ impl Application {
             readiness,
             requests: requests.clone(),
             gateway: gateway.clone(),
-            guards: guards.guard_stats(),
+            guards: guards.stats.clone(),
             certificates: guards.certificates.clone(),
             notifications: notifier.counts(),
             pushes: platforms.pushes.clone(),
@@ -300,7 +300,7 @@ impl Application {
     /// Returns a handle on the counters of both listeners' guards.
     #[must_use]
     pub fn guard_stats(&self) -> GuardStats {
-        self.guards.guard_stats()
+        self.guards.stats.clone()
     }
 
     /// Returns the application's broker.

@@ -1,4 +1,4 @@
-//! Counters of both listeners' guards since the start, for metrics and diagnosis.
+//! The guards of both listeners with their counters since the start, for metrics and diagnosis.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -13,7 +13,6 @@ use super::account_api::AccountApi;
 use super::authorize::AuthorizePages;
 use super::backpressure::UnsentBudget;
 use super::config::Settings;
-use super::connection_guard::Load;
 use super::doctor::DoctorPages;
 use super::forward::MessageClient;
 use super::guard_stats::GuardStats;
@@ -39,15 +38,11 @@ use crate::clock::Clock;
 use crate::sandbox::Sandbox;
 use crate::sign::PageUrl;
 
-/// What both listeners share: the rate limits, the inherited sockets, the certificates.
+/// What both listeners share: the guards and their counters, the inherited sockets, the certificates.
 pub(super) struct Guards {
-    pub(super) limit: web::Data<RateLimit>,
-    pub(super) lockout: web::Data<KeyLockout>,
+    pub(super) stats: GuardStats,
     clients: Arc<ClientIps>,
     pub(super) certificates: Vec<Certificate>,
-    /// The connection counters of each listener.
-    public_load: Arc<Load>,
-    admin_load: Arc<Load>,
     places: Places,
     handed_over: HandedOver,
 }
@@ -82,29 +77,18 @@ impl Guards {
                 .map_err(|error| StartupError::Certificate { setting, error })
         });
         let certificates = certificates.collect::<Result<_, _>>()?;
-        let (limit, lockout) = (web::Data::new(limit), web::Data::new(lockout));
-        let places = places(settings)?;
-        let (public_load, admin_load) = (Arc::default(), Arc::default());
         Ok(Self {
-            limit,
-            lockout,
+            stats: GuardStats {
+                limit: web::Data::new(limit),
+                lockout: web::Data::new(lockout),
+                public: Arc::default(),
+                admin: Arc::default(),
+            },
             clients,
             certificates,
-            public_load,
-            admin_load,
-            places,
+            places: places(settings)?,
             handed_over,
         })
-    }
-
-    /// Returns a handle on the counters.
-    pub(super) fn guard_stats(&self) -> GuardStats {
-        GuardStats {
-            limit: self.limit.clone(),
-            lockout: self.lockout.clone(),
-            public: self.public_load.clone(),
-            admin: self.admin_load.clone(),
-        }
     }
 
     /// Logged once, at the start, for operators who have a proxy in front and have not named it.
@@ -164,7 +148,7 @@ pub(super) fn public(
         ..admin_limits(settings, guards.places)
     };
     let (broker, stats) = (broker.clone(), stats.clone());
-    let limit = guards.limit.clone().into_inner();
+    let limit = guards.stats.limit.clone().into_inner();
     let access_log = guards.access_log(ListenerName::Public, settings);
     let front = move || {
         FastPath::new(
@@ -181,7 +165,7 @@ pub(super) fn public(
         bound,
         guards.certificate("server.tls"),
         limits,
-        guards.public_load.clone(),
+        guards.stats.public.clone(),
     )
     .map_err(failed)
 }
@@ -198,7 +182,8 @@ pub(super) fn public_services(
     let doctor = pages
         .as_ref()
         .map(|_| DoctorPages::new(broker.clone(), guards.clients.clone(), sandbox.is_some()));
-    let (broker, sandbox, limit) = (broker.clone(), sandbox.cloned(), guards.limit.clone());
+    let (broker, sandbox) = (broker.clone(), sandbox.cloned());
+    let limit = guards.stats.limit.clone();
     let platforms = platforms.clone();
     move |services: &mut web::ServiceConfig| {
         services.app_data(limit.clone());
@@ -273,13 +258,12 @@ pub(super) fn admin(
             Some(gateway.clone()),
         )
     };
-    let load = guards.admin_load.clone();
     open(
         front,
         bound,
         guards.certificate("server.admin_tls"),
         admin_limits(settings, guards.places),
-        load,
+        guards.stats.admin.clone(),
     )
     .map(Some)
     .map_err(failed)
@@ -317,7 +301,7 @@ pub(super) fn admin_services(
         web::Data::new(UnsentBudget::default()),
     );
     let (lockout, names) = (
-        guards.lockout.clone(),
+        guards.stats.lockout.clone(),
         web::Data::new(HostNames::new(&settings.server.admin_hosts)),
     );
     move |services: &mut web::ServiceConfig| {

@@ -159,7 +159,7 @@ async fn the_admin_routes_described_are_the_admin_routes_mounted() {
     let gateway = Gateway::new(
         broker.clone(),
         keys.clone(),
-        guards.lockout.clone().into_inner(),
+        guards.stats.lockout.clone().into_inner(),
         settings.gateway.clone(),
     );
     let readiness = Readiness::new(broker.clone(), keys.clone(), ReadyRule::Any);
