@@ -17,11 +17,13 @@ mod verdict;
 
 use super::backpressure::UnsentBudget;
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 
 use super::pages::{Lang, Page, origin_of};
 use super::reload::Reloader;
 use crate::actix::{GatewayStats, read_route};
+use crate::endpoint::Problem;
 use page::Live;
 use query::{Part, Query};
 use report::Report;
@@ -91,23 +93,24 @@ async fn json(
     status: web::Data<StatusState>,
     unsent: web::Data<UnsentBudget>,
 ) -> HttpResponse {
-    match Query::parse(request.query_string()) {
+    let query = match Query::parse(request.query_string()) {
         // The page's script compares the revision with that of the page.
-        Ok(query) if query.part == Part::Summary => {
-            let report = status.report(&query.of_a_page());
-            guarded(unsent.limit(&request, answer().json(report)))
-        }
-        Ok(query) => guarded(unsent.limit(&request, answer().json(status.report(&query)))),
-        Err(problem) => guarded(problem.into_response()),
-    }
+        Ok(query) if query.part == Part::Summary => query.of_a_page(),
+        Ok(query) => query,
+        Err(problem) => return guarded(problem.into_response()),
+    };
+    guarded(unsent.limit(&request, answer(Ok(status.report(&query)))))
 }
 
-fn answer() -> HttpResponseBuilder {
-    let mut answer = HttpResponse::Ok();
-    answer
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::VARY, "Accept-Language"));
-    answer
+/// Answers with a document that no cache keeps, or with the problem.
+fn answer(result: Result<impl Serialize, Problem>) -> HttpResponse {
+    match result {
+        Ok(document) => HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::VARY, "Accept-Language"))
+            .json(document),
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// Adds the headers that protect an answer from other sites.

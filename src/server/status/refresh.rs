@@ -3,12 +3,11 @@
 //!
 //! The key comes in a header; it is neither stored nor logged. The answer never holds the credential.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::csrf::check_own_script;
-use super::{StatusState, guarded};
+use super::{StatusState, answer, guarded};
 use crate::actix::admit_key;
 use crate::actix::json_body::{self, is_json};
 use crate::clock::UnixTime;
@@ -45,12 +44,7 @@ pub(super) async fn refresh(
     body: web::Payload,
     status: web::Data<StatusState>,
 ) -> HttpResponse {
-    guarded(match refresh_now(&request, body, &status).await {
-        Ok(done) => HttpResponse::Ok()
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .json(done),
-        Err(problem) => problem.into_response(),
-    })
+    guarded(answer(refresh_now(&request, body, &status).await))
 }
 
 async fn refresh_now(

@@ -1,19 +1,18 @@
 //! `POST /status/reload`: reads the configuration again, as SIGHUP does, and says what came of it.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::csrf::check_own_script;
-use super::{StatusState, guarded};
+use super::{StatusState, answer, guarded};
 use crate::actix::admit_unlimited;
 use crate::endpoint::Problem;
 use crate::server::config::{self, Problems};
-use crate::server::reload::{Reloaded, ReloadedCertificates};
+use crate::server::reload::ReloadedCertificates;
 use crate::server::reload_record::SHOWN;
 
 /// Result of the reload.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct ReloadReport {
     /// `applied`, or `refused`: the previous configuration stays in use.
     outcome: &'static str,
@@ -36,12 +35,7 @@ struct ReloadReport {
 }
 
 pub(super) async fn reload(request: HttpRequest, status: web::Data<StatusState>) -> HttpResponse {
-    guarded(match reload_now(&request, &status).await {
-        Ok(report) => HttpResponse::Ok()
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .json(report),
-        Err(problem) => problem.into_response(),
-    })
+    guarded(answer(reload_now(&request, &status).await))
 }
 
 async fn reload_now(request: &HttpRequest, status: &StatusState) -> Result<ReloadReport, Problem> {
@@ -55,43 +49,28 @@ async fn reload_now(request: &HttpRequest, status: &StatusState) -> Result<Reloa
             ReloadedCertificates::default(),
         )
     });
-    let report = match result {
-        Ok(reloaded) => applied(reloaded),
-        Err(problems) => refused(problems, status.reloader.names().len()),
-    };
-    Ok(ReloadReport {
+    let report = ReloadReport {
         certificates_applied: certificates.applied,
         certificates_refused: certificates.refused,
-        ..report
+        ..ReloadReport::default()
+    };
+    Ok(match result {
+        Ok(reloaded) => ReloadReport {
+            outcome: "applied",
+            accounts: reloaded.accounts,
+            added: reloaded.added.len(),
+            removed: reloaded.removed.len(),
+            needs_restart: reloaded.needs_restart,
+            ..report
+        },
+        Err(Problems(problems)) => ReloadReport {
+            outcome: "refused",
+            accounts: status.reloader.names().len(),
+            count: problems.len(),
+            problems: problems.into_iter().take(SHOWN).collect(),
+            ..report
+        },
     })
-}
-
-fn applied(reloaded: Reloaded) -> ReloadReport {
-    ReloadReport {
-        outcome: "applied",
-        accounts: reloaded.accounts,
-        added: reloaded.added.len(),
-        removed: reloaded.removed.len(),
-        needs_restart: reloaded.needs_restart,
-        count: 0,
-        problems: Vec::new(),
-        certificates_applied: Vec::new(),
-        certificates_refused: Vec::new(),
-    }
-}
-
-fn refused(Problems(problems): Problems, accounts: usize) -> ReloadReport {
-    ReloadReport {
-        outcome: "refused",
-        accounts,
-        added: 0,
-        removed: 0,
-        needs_restart: Vec::new(),
-        count: problems.len(),
-        problems: problems.into_iter().take(SHOWN).collect(),
-        certificates_applied: Vec::new(),
-        certificates_refused: Vec::new(),
-    }
 }
 
 /// The sandbox has no configuration to read again, and neither has an embedding program.
