@@ -61,6 +61,7 @@ pub(super) struct Worker {
 }
 
 /// The state of a connection, with the second at which each phase began; `NEVER` if it does not apply.
+#[derive(Default)]
 pub(super) struct State {
     pub(super) peer: Option<SocketAddr>,
     second: Rc<Cell<u32>>,
@@ -148,21 +149,9 @@ impl Worker {
             last_read: Cell::new(NEVER),
             stuck_since: Cell::new(NEVER),
             idle_since: Cell::new(self.second.get()),
-            closing: Cell::new(false),
-            over: Cell::new(false),
-            waker: RefCell::default(),
-            answering: Cell::new(0),
-            has_answered: Cell::new(false),
-            may_upload: Cell::new(false),
-            body_left: Cell::new(0),
-            leaves_body: Cell::new(false),
-            awaits_body: Cell::new(false),
             read_budget: Cell::new(TURN),
-            turn_ended: Cell::new(false),
-            request_bytes: Cell::new(0),
             held_bytes: self.held_bytes.clone(),
-            has_large_head: Cell::new(false),
-            held: Cell::new(false),
+            ..State::default()
         });
         let id = self.next_id.replace(self.next_id.get() + 1);
         self.connections.borrow_mut().insert(id, state.clone());

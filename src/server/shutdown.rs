@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use futures_util::future::join_all;
 
 use super::connection_guard::Load;
 use super::sockets::stop_listening;
@@ -13,9 +14,9 @@ use super::telemetry;
 
 /// Shuts all listeners down. Connections get up to `within` to finish their requests.
 pub(super) async fn shut_down(exits: &[Exit], within: Duration) {
-    in_parallel(exits, |exit| async move { exit.begin().await }).await;
+    join_all(exits.iter().map(Exit::begin)).await;
     drain_connections(exits, within).await;
-    in_parallel(exits, |exit| async move { exit.end().await }).await;
+    join_all(exits.iter().map(Exit::end)).await;
 }
 
 /// Shuts a listener down without dropping connections in use.
@@ -63,20 +64,6 @@ async fn drain_connections(exits: &[Exit], within: Duration) {
         {
             return;
         }
-    }
-}
-
-/// Starts the step on all listeners before it waits for any.
-async fn in_parallel<F: Future<Output = ()> + Send + 'static>(
-    exits: &[Exit],
-    step: impl Fn(Exit) -> F,
-) {
-    let steps: Vec<_> = exits
-        .iter()
-        .map(|exit| tokio::spawn(step(exit.clone())))
-        .collect();
-    for step in steps {
-        let _ = step.await;
     }
 }
 

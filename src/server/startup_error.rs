@@ -97,13 +97,7 @@ impl StartupError {
         let named: &mut [&'static str] = match &mut self {
             Self::Listen { setting, .. } => std::slice::from_mut(setting),
             Self::SameAddress { settings, .. } => settings,
-            Self::PassedSocket(_)
-            | Self::SafeDomain(_)
-            | Self::OpenFiles { .. }
-            | Self::Certificate { .. }
-            | Self::Store { .. }
-            | Self::Broker(_)
-            | Self::Notify(_) => &mut [],
+            _ => &mut [],
         };
         for setting in named.iter_mut().filter(|setting| **setting == from) {
             *setting = flag;
