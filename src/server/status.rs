@@ -18,6 +18,7 @@ mod verdict;
 use super::backpressure::UnsentBudget;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template as _;
 use serde::Serialize;
 
 use super::pages::{Lang, Page, origin_of};
@@ -72,10 +73,14 @@ async fn html(
     };
     let lang = Lang::of(&request);
     let report = status.report(&query.of_a_page());
-    let origin = origin_of(&request, "127.0.0.1:8081");
-    let live = Live::new(lang, &report, &query, origin);
+    let live = Live {
+        lang,
+        report: &report,
+        query: &query,
+        origin: origin_of(&request, "127.0.0.1:8081"),
+    };
     let html = if query.part == Part::Live {
-        live.only()
+        live.render()
     } else {
         live.whole()
     };

@@ -24,11 +24,11 @@ use crate::server::pages::Lang;
 #[derive(Template)]
 #[template(path = "status-live.html")]
 pub(super) struct Live<'a> {
-    lang: Lang,
-    report: &'a Report,
-    query: &'a Query,
+    pub(super) lang: Lang,
+    pub(super) report: &'a Report,
+    pub(super) query: &'a Query,
     /// This listener's own address, for commands to copy.
-    origin: String,
+    pub(super) origin: String,
 }
 
 /// The page around the live part.
@@ -39,20 +39,8 @@ struct Whole<'a> {
     live: &'a Live<'a>,
 }
 
-impl<'a> Live<'a> {
-    pub(super) fn new(lang: Lang, report: &'a Report, query: &'a Query, origin: String) -> Self {
-        Self {
-            lang,
-            report,
-            query,
-            origin,
-        }
-    }
-
-    pub(super) fn only(&self) -> askama::Result<String> {
-        self.render()
-    }
-
+impl Live<'_> {
+    /// Renders the page around it.
     pub(super) fn whole(&self) -> askama::Result<String> {
         Whole {
             lang: self.lang,

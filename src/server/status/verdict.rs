@@ -81,11 +81,11 @@ impl Verdict {
             Self::NoAccount => text("No account is configured", "尚未配置账号"),
             Self::Ok if accounts == 1 => text("The account is healthy", "账号正常"),
             Self::Ok => {
-                let (before, after) = (
-                    lang.t("All ", ""),
-                    lang.t(" accounts healthy", " 个账号全部正常"),
-                );
-                (format!("{before}{accounts}{after}"), None, "")
+                let title = match lang {
+                    Lang::En => format!("All {accounts} accounts healthy"),
+                    Lang::Zh => format!("{accounts} 个账号全部正常"),
+                };
+                (title, None, "")
             }
             Self::Starting => text("Fetching the first credentials", "正在获取首批凭证"),
             Self::Retrying {
@@ -97,18 +97,16 @@ impl Verdict {
             ),
             Self::Retrying { .. } => text("Still served, but refreshes fail", "仍可用，但刷新失败"),
             Self::Down { since: None, .. } => text("Not served", "不可用"),
-            Self::Down { since, stops_pages } => {
-                let title = if stops_pages {
-                    lang.t("Page signing down since ", "页面签名自 ")
-                } else {
-                    lang.t("No token since ", "自 ")
-                };
-                let end = if stops_pages {
-                    lang.t("", " 起不可用")
-                } else {
-                    lang.t("", " 起没有可用的 token")
-                };
-                (title.to_owned(), since, end)
+            Self::Down {
+                since,
+                stops_pages: true,
+            } => {
+                let title = lang.t("Page signing down since ", "页面签名自 ");
+                (title.to_owned(), since, lang.t("", " 起不可用"))
+            }
+            Self::Down { since, .. } => {
+                let title = lang.t("No token since ", "自 ");
+                (title.to_owned(), since, lang.t("", " 起没有可用的 token"))
             }
         }
     }
