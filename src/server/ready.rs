@@ -59,19 +59,13 @@ struct Report {
     more: usize,
 }
 
-#[derive(Serialize)]
+/// An account and, if it has a problem, why it cannot get its next ticket or token.
+#[derive(Default, Serialize)]
 struct AccountReport {
     /// The account's name.
     account: String,
     /// Whether it can sign pages now or, if it signs none or only its token is used, has a token.
     ready: bool,
-    #[serde(flatten)]
-    trouble: Trouble,
-}
-
-/// Why an account cannot get its next ticket or token; empty if there is no problem.
-#[derive(Default, Serialize)]
-struct Trouble {
     /// `starting` or `missing` if nothing was ever fetched, else the class of the last failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -194,26 +188,14 @@ impl AccountReport {
             Health::Starting => is_grace || account.account.component_app_id().is_some(),
             Health::Down => false,
         };
-        let trouble = if account.health == Health::Ok {
-            Trouble::default()
-        } else {
-            Trouble::of(account, is_grace, awaits_store, to_wall)
-        };
-        Self {
+        let report = Self {
             account: account.name.clone(),
             ready,
-            trouble,
+            ..Self::default()
+        };
+        if account.health == Health::Ok {
+            return report;
         }
-    }
-}
-
-impl Trouble {
-    fn of(
-        account: &AccountSnapshot,
-        is_grace: bool,
-        awaits_store: bool,
-        to_wall: impl Fn(UnixTime) -> UnixTime,
-    ) -> Self {
         let last = account.last_error();
         let error = last.map(|last| &last.error);
         // Before the first push there is no failure: the platform waits for it, unless the store has a ticket.
@@ -236,6 +218,7 @@ impl Trouble {
                 .map(|error| error.cause())
                 .or(waits.map(|no| no.cause())),
             fix: error.map(|error| error.fix()).or(waits.map(|no| no.fix())),
+            ..report
         }
     }
 }
