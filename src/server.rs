@@ -46,7 +46,7 @@ pub mod tls;
 
 pub use application::{Application, SandboxOptions};
 pub use guard_stats::{GuardCounts, GuardStats};
-pub use preflight::Preflight;
+pub use preflight::{check_restart, check_start};
 pub use reload::{ReloadRequest, Reloaded, ReloadedCertificates, Reloader};
 pub(crate) use shutdown::EXIT_LIMIT;
 pub use startup_error::StartupError;

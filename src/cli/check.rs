@@ -12,7 +12,7 @@ use crate::account::{Account, Platform, TokenMode};
 use crate::clock::Clock;
 use crate::credential::Kind;
 use crate::error::{Text, UpstreamError};
-use crate::server::Preflight;
+use crate::server::check_start;
 use crate::server::config::{PlatformSettings, Problem, Settings, StoreSettings};
 use crate::store::Store;
 use crate::upstream::{Route, Upstream, VerifyFileProbe, endpoint};
@@ -36,7 +36,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) async fn run(self) -> Result<Ended, Unusable> {
         let settings = with_accounts(self.config.as_deref())?;
-        let expiring = Preflight::of(&settings).run()?;
+        let expiring = check_start(&settings)?;
         let count = settings.accounts.len() + settings.platforms.len();
         say(&format!(
             "configuration: ok, {} · 配置正确，共 {count} 个账号",

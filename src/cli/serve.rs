@@ -21,7 +21,7 @@ use super::{Ended, Unusable, say, socket_addr, with_accounts, write_briefly};
 use crate::account::SafeDomain;
 use crate::server::config::{self, Problems, Settings};
 use crate::server::{
-    Application, EXIT_LIMIT, Preflight, SandboxOptions, StartupError, cannot_start, telemetry,
+    Application, EXIT_LIMIT, SandboxOptions, StartupError, cannot_start, check_restart, telemetry,
 };
 
 #[derive(Debug, Args)]
@@ -70,7 +70,6 @@ impl Serve {
             .await
             .map_err(|error| self.with_flags(error))?;
         stop.limit(application.longest_shutdown());
-        let running = Preflight::of(&settings);
         let mut text = addresses(&application);
         if self.sandbox {
             text += &sandbox_text(&application);
@@ -89,7 +88,6 @@ impl Serve {
             tokio::spawn(sighup::reload_on_request(
                 hangup,
                 self,
-                running,
                 application.reloader(),
             ))
         });
@@ -144,9 +142,9 @@ impl Serve {
     }
 
     /// Reads the current configuration; fails if a restart could not start with it.
-    fn settings_beside(&self, running: &Preflight) -> Result<Settings, Problems> {
+    fn settings_beside(&self, running: &Settings) -> Result<Settings, Problems> {
         let settings = self.settings()?;
-        Preflight::of(&settings).run_beside(running)?;
+        check_restart(&settings, running)?;
         Ok(settings)
     }
 

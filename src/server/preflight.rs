@@ -10,74 +10,52 @@ use super::config::{
     Problem, Problems, Settings, StoreKind, StoreSettings, TlsSettings, name_variables,
 };
 use super::startup_error::UNUSABLE_STORE;
-use super::tls::Certificate;
+use super::tls::{Certificate, tls_settings};
 use crate::clock::Clock;
 use crate::store::StoreError;
 
-/// The settings that name something to open.
-#[derive(Clone, Debug)]
-pub struct Preflight {
-    certificates: [(&'static str, Option<TlsSettings>); 2],
-    store: StoreSettings,
+/// Checks that everything can be opened, and that clients accept the certificates. Reports each problem
+/// under its setting, and returns warnings about certificates that expire soon.
+///
+/// # Errors
+/// [`Problems`] names every problem.
+pub fn check_start(settings: &Settings) -> Result<Vec<Problem>, Problems> {
+    let (mut problems, mut warnings) = (Problems::default(), Problems::default());
+    for (setting, files) in tls_settings(&settings.server) {
+        let certificate = try_certificate(setting, files, &mut problems);
+        if let Some(error) = certificate.as_ref().and_then(Certificate::not_now) {
+            problems.add(setting, error.to_string(), error.zh());
+        } else if let Some(certificate) = certificate.filter(|it| it.expires_soon().is_some()) {
+            let until = certificate.expires_at().utc();
+            warnings.add(
+                setting,
+                format!("the certificate expires soon, at {until}: renew it"),
+                format!("证书即将到期（{until}）：请更新"),
+            );
+        }
+    }
+    try_store(&settings.store, &mut problems);
+    name_variables(&mut problems);
+    problems.into_result(Some(warnings.0))
 }
 
-impl Preflight {
-    /// Collects them from these settings.
-    #[must_use]
-    pub fn of(settings: &Settings) -> Self {
-        let server = &settings.server;
-        let certificates = [
-            ("server.tls", server.tls.clone()),
-            ("server.admin_tls", server.admin_tls.clone()),
-        ];
-        Self {
-            certificates,
-            store: settings.store.clone(),
-        }
+/// Checks that everything can be opened that differs from `running`, the settings at the start. The running
+/// service checks its own certificates itself: a pair that is being replaced must not block a new account.
+///
+/// # Errors
+/// [`Problems`] names every problem.
+pub fn check_restart(settings: &Settings, running: &Settings) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    let own = tls_settings(&settings.server).into_iter();
+    let pairs = own.zip(tls_settings(&running.server));
+    for ((setting, files), _) in pairs.filter(|(own, running)| own != running) {
+        try_certificate(setting, files, &mut problems);
     }
-
-    /// Checks that everything can be opened, and that clients accept the certificates. Reports each problem
-    /// under its setting, and returns warnings about certificates that expire soon.
-    ///
-    /// # Errors
-    /// [`Problems`] names every problem.
-    pub fn run(&self) -> Result<Vec<Problem>, Problems> {
-        let (mut problems, mut warnings) = (Problems::default(), Problems::default());
-        for (setting, files) in &self.certificates {
-            let certificate = try_certificate(setting, files.as_ref(), &mut problems);
-            if let Some(error) = certificate.as_ref().and_then(Certificate::not_now) {
-                problems.add(setting, error.to_string(), error.zh());
-            } else if let Some(certificate) = certificate.filter(|it| it.expires_soon().is_some()) {
-                let until = certificate.expires_at().utc();
-                warnings.add(
-                    setting,
-                    format!("the certificate expires soon, at {until}: renew it"),
-                    format!("证书即将到期（{until}）：请更新"),
-                );
-            }
-        }
-        try_store(&self.store, &mut problems);
-        name_variables(&mut problems);
-        problems.into_result(Some(warnings.0))
+    if settings.store != running.store {
+        try_store(&settings.store, &mut problems);
     }
-
-    /// Checks that everything can be opened that differs from `running`. The running service checks its own
-    /// certificates itself: a pair that is being replaced must not block a new account.
-    ///
-    /// # Errors
-    /// [`Problems`] names every problem.
-    pub fn run_beside(&self, running: &Self) -> Result<(), Problems> {
-        let mut problems = Problems::default();
-        let pairs = self.certificates.iter().zip(&running.certificates);
-        for ((setting, files), _) in pairs.filter(|(own, running)| own != running) {
-            try_certificate(setting, files.as_ref(), &mut problems);
-        }
-        if self.store != running.store {
-            try_store(&self.store, &mut problems);
-        }
-        name_variables(&mut problems);
-        problems.into_result(Some(()))
-    }
+    name_variables(&mut problems);
+    problems.into_result(Some(()))
 }
 
 fn try_certificate(

@@ -98,6 +98,12 @@ impl Reloader {
         self.requests.set(sender).is_ok().then_some(receiver)
     }
 
+    /// Returns the settings at the start, without the accounts.
+    #[must_use]
+    pub fn started_with(&self) -> Arc<Settings> {
+        self.started_with.clone()
+    }
+
     /// Requests a reload and waits for its result. `None` if nothing reads configurations in this process.
     pub(super) async fn request(&self) -> Option<Answer> {
         let requests = self.requests.get()?;

@@ -27,7 +27,7 @@ use super::reload::Reloader;
 use super::sockets::{self, HandedOver, Places};
 use super::startup_error::StartupError;
 use super::status::StatusState;
-use super::tls::Certificate;
+use super::tls::{Certificate, tls_settings};
 use crate::actix::{
     AccessLog, ClientIps, FastPath, Gateway, KeyLockout, ListenerName, Pushes, RateLimit,
     RequestStats, credentials_scope, diagnose_resource, dropin_scope, public_scope, read_route,
@@ -65,16 +65,10 @@ impl Guards {
             clock.clone(),
         );
         let lockout = KeyLockout::new(limits.wrong_keys, clients.clone(), clock.clone());
-        let wanted = [
-            ("server.tls", &settings.server.tls),
-            ("server.admin_tls", &settings.server.admin_tls),
-        ];
-        let wanted = wanted
-            .into_iter()
-            .filter_map(|(setting, files)| Some((setting, files.as_ref()?)));
-        let certificates = wanted.map(|(setting, files)| {
-            Certificate::load(setting, files, clock.clone())
-                .map_err(|error| StartupError::Certificate { setting, error })
+        let wanted = tls_settings(&settings.server).into_iter();
+        let certificates = wanted.filter_map(|(setting, files)| {
+            let loaded = Certificate::load(setting, files?, clock.clone());
+            Some(loaded.map_err(|error| StartupError::Certificate { setting, error }))
         });
         let certificates = certificates.collect::<Result<_, _>>()?;
         Ok(Self {

@@ -16,7 +16,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use self::loaded::{Loaded, Pair, read};
-use super::config::TlsSettings;
+use super::config::{ServerSettings, TlsSettings};
 use super::timed_read::TimedRead;
 use crate::clock::{Clock, UnixTime};
 use crate::error::Text;
@@ -255,6 +255,14 @@ impl ResolvesServerCert for Inner {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current.load().certified.clone())
     }
+}
+
+/// Returns the settings that name the listeners' certificates, with the files if they are set.
+pub(super) fn tls_settings(server: &ServerSettings) -> [(&'static str, Option<&TlsSettings>); 2] {
+    [
+        ("server.tls", server.tls.as_ref()),
+        ("server.admin_tls", server.admin_tls.as_ref()),
+    ]
 }
 
 /// Checks the certificate files for as long as the service runs. They are small and read whole: a file's

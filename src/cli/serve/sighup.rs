@@ -6,17 +6,12 @@ use tokio::signal::unix::Signal;
 
 use super::Serve;
 use crate::server::config::Problems;
-use crate::server::{Preflight, Reloader, TimedRead, systemd};
+use crate::server::{Reloader, TimedRead, systemd};
 
 /// Reloads the configuration on each SIGHUP and each request of an operator, outside the threads that serve:
 /// it may have ten thousand files.
-pub(super) async fn reload_on_request(
-    mut hangup: Signal,
-    serve: Serve,
-    running: Preflight,
-    reloader: Reloader,
-) {
-    let serve = Arc::new((serve, running));
+pub(super) async fn reload_on_request(mut hangup: Signal, serve: Serve, reloader: Reloader) {
+    let serve = Arc::new((serve, reloader.started_with()));
     let mut requests = reloader.requests().expect("it is asked for once");
     let files = TimedRead::default();
     loop {
