@@ -19,7 +19,7 @@ mod backpressure;
 pub mod config;
 mod connection_guard;
 mod demo_accounts;
-pub mod doctor;
+mod doctor;
 mod forward;
 mod guard_stats;
 mod host_guard;

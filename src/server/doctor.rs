@@ -7,51 +7,23 @@
 //! not supported, since an address must not hold a ticket. If a signature or an `errMsg` is given, the page
 //! starts the diagnosis at once.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::pages::{Lang, Page};
-use crate::actix::{ClientIps, Doctor, read_route};
-use crate::broker::Broker;
+use crate::actix::{Doctor, read_route};
 
 /// The doctor page and its endpoint.
 #[derive(Clone)]
-pub struct DoctorPages {
-    doctor: Doctor,
-    sandbox: bool,
-    admin: bool,
+pub(super) struct DoctorPages {
+    pub(super) doctor: Doctor,
+    pub(super) sandbox: bool,
+    /// Shows the links of the admin listener.
+    pub(super) admin: bool,
 }
 
 impl DoctorPages {
-    /// Create it once: all workers share its rate limits.
-    #[must_use]
-    pub fn new(broker: Broker, clients: Arc<ClientIps>, sandbox: bool) -> Self {
-        Self {
-            doctor: Doctor::new(broker, clients),
-            sandbox,
-            admin: false,
-        }
-    }
-
-    /// Shows the links of the admin listener.
-    pub(super) fn on_admin(mut self) -> Self {
-        self.admin = true;
-        self
-    }
-
-    /// Returns the endpoint.
-    pub(super) fn endpoint(&self) -> &Doctor {
-        &self.doctor
-    }
-
-    /// Adds `/doctor` and `/doctor/diagnose` to an application; `pages` serves the page's files.
-    pub fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
-        self.configure_below("")
-    }
-
-    /// Adds `{prefix}/doctor` and `{prefix}/doctor/diagnose`.
+    /// Adds `{prefix}/doctor` and `{prefix}/doctor/diagnose`; `pages` serves the page's files.
     pub(super) fn configure_below(
         self,
         prefix: &str,

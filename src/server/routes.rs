@@ -29,7 +29,7 @@ use super::startup_error::StartupError;
 use super::status::StatusState;
 use super::tls::{Certificate, tls_settings};
 use crate::actix::{
-    AccessLog, ClientIps, FastPath, Gateway, KeyLockout, ListenerName, Pushes, RateLimit,
+    AccessLog, ClientIps, Doctor, FastPath, Gateway, KeyLockout, ListenerName, Pushes, RateLimit,
     RequestStats, credentials_scope, diagnose_resource, dropin_scope, public_scope, read_route,
     verify_resource,
 };
@@ -173,9 +173,11 @@ pub(super) fn public_services(
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + use<> {
     let has_pages = settings.server.demo || sandbox.is_some();
     let pages = has_pages.then(|| demo_pages(settings, broker, guards, sandbox.is_some()));
-    let doctor = pages
-        .as_ref()
-        .map(|_| DoctorPages::new(broker.clone(), guards.clients.clone(), sandbox.is_some()));
+    let doctor = has_pages.then(|| DoctorPages {
+        doctor: Doctor::new(broker.clone(), guards.clients.clone()),
+        sandbox: sandbox.is_some(),
+        admin: false,
+    });
     let (broker, sandbox) = (broker.clone(), sandbox.cloned());
     let limit = guards.stats.limit.clone();
     let platforms = platforms.clone();
@@ -193,7 +195,7 @@ pub(super) fn public_services(
         }
         if let Some(doctor) = doctor.clone() {
             services.configure(doctor.clone().configure_below(SCOPE));
-            services.configure(doctor.configure());
+            services.configure(doctor.configure_below(""));
         }
         services
             .service(public_scope(SCOPE, broker.clone()).default_service(web::to(not_found)))
@@ -289,7 +291,11 @@ pub(super) fn admin_services(
         reloader,
     };
     let description = openapi::configure(public);
-    let doctor = DoctorPages::new(broker.clone(), guards.clients.clone(), false).on_admin();
+    let doctor = DoctorPages {
+        doctor: Doctor::new(broker.clone(), guards.clients.clone()),
+        sandbox: false,
+        admin: true,
+    };
     let (measured, unsent) = (
         web::Data::new(metrics),
         web::Data::new(UnsentBudget::default()),
@@ -310,14 +316,14 @@ pub(super) fn admin_services(
             .configure(status.clone().configure())
             .configure(accounts.clone().configure())
             .configure(description.clone())
-            .configure(doctor.clone().configure())
+            .configure(doctor.clone().configure_below(""))
             .configure(admin_files);
         services.service(web::resource("/").route(read_route().to(to_status)));
         services.service(web::resource("/readyz").route(read_route().to(readyz)));
         services.service(web::resource("/metrics").route(read_route().to(metrics::metrics)));
         services.service(diagnose_resource(
             "/jssdk/diagnose",
-            doctor.endpoint(),
+            &doctor.doctor,
             keys.clone(),
         ));
         services
