@@ -20,6 +20,7 @@ pub(super) struct Group {
 }
 
 /// One operation; GET and POST of a path are one if they are described alike.
+#[derive(Default)]
 pub(super) struct Operation {
     pub(super) id: String,
     /// The ids of the same operation by other methods.
@@ -42,6 +43,7 @@ pub(super) struct Operation {
 }
 
 /// A parameter or a property.
+#[derive(Default)]
 pub(super) struct Row {
     pub(super) name: String,
     /// Where the parameter is sent, if not in the query.
@@ -129,9 +131,7 @@ fn find<'d>(document: &'d Value, id: &Value) -> Option<(&'d str, &'d str, &'d Va
 fn is_alike(one: &Value, other: &Value) -> bool {
     let members = |operation: &Value| {
         let mut operation = operation.clone();
-        operation
-            .as_object_mut()
-            .map(|operation| operation.remove("operationId"));
+        operation["operationId"].take();
         operation
     };
     members(one) == members(other)
@@ -142,39 +142,27 @@ impl Operation {
         let servers = operation["servers"].as_array().into_iter().flatten();
         let is_public = |server: &&Value| server["variables"]["public"].is_object();
         let (public, admin): (Vec<_>, Vec<_>) = servers.partition(is_public);
-        let base = if admin.is_empty() {
-            bases.public
-        } else {
-            bases.admin
-        };
+        let (public, admin) = (!public.is_empty(), !admin.is_empty());
+        let base = if admin { bases.admin } else { bases.public };
         let parameters = operation["parameters"].as_array().into_iter().flatten();
         let answers = operation["responses"].as_object().into_iter().flatten();
         let answers: Vec<Answer> = answers
             .map(|(status, answer)| Answer::of(status, answer, lang))
             .collect();
         let samples = operation["x-codeSamples"].as_array().into_iter().flatten();
-        let samples = samples.map(|sample| Tab {
-            label: plain(&sample["label"]),
-            code: code(sample["source"].as_str().unwrap_or_default()),
-        });
-        let command = Tab {
-            label: "curl".to_owned(),
-            code: code(&curl(base, path, method, operation)),
-        };
+        let samples = samples
+            .map(|sample| Tab::new(&plain(&sample["label"]), code(&plain(&sample["source"]))));
+        let command = Tab::new("curl", code(&curl(base, path, method, operation)));
         let response = answers.iter().filter_map(|answer| {
             let example = answer.content.as_ref()?.example.clone()?;
-            Some(Tab {
-                label: answer.status.clone(),
-                code: example,
-            })
+            Some(Tab::new(&answer.status, example))
         });
         Self {
             id: plain(&operation["operationId"]),
-            twins: Vec::new(),
             methods: vec![method.to_uppercase()],
             path: path.to_owned(),
-            public: !public.is_empty(),
-            admin: !admin.is_empty(),
+            public,
+            admin,
             keyed: operation["security"].is_array(),
             summary: text(operation, "summary", lang).to_owned(),
             about: marked(text(operation, "description", lang)),
@@ -185,6 +173,7 @@ impl Operation {
             request: std::iter::once(command).chain(samples).collect(),
             response: response.collect(),
             answers,
+            ..Self::default()
         }
     }
 
@@ -201,27 +190,16 @@ impl Operation {
     /// Returns the entry of a tag whose paths cannot be listed.
     fn of_sample(sample: &Value, tag: &Value, lang: Lang, bases: &Bases<'_>) -> Self {
         let command = plain(&sample["curl"]).replace("{admin}", bases.admin);
-        let tab = |label: &str, code| {
-            vec![Tab {
-                label: label.to_owned(),
-                code,
-            }]
-        };
         Self {
             id: format!("{}-call", plain(&tag["name"])),
-            twins: Vec::new(),
             methods: vec!["GET".to_owned(), "POST".to_owned()],
             path: plain(&sample["path"]),
-            public: false,
             admin: true,
             keyed: true,
             summary: text(sample, "summary", lang).to_owned(),
-            about: String::new(),
-            parameters: Vec::new(),
-            body: None,
-            answers: Vec::new(),
-            request: tab("curl", code(&command)),
-            response: tab("200", code(&json(&sample["example"]))),
+            request: vec![Tab::new("curl", code(&command))],
+            response: vec![Tab::new("200", code(&json(&sample["example"])))],
+            ..Self::default()
         }
     }
 
@@ -244,16 +222,22 @@ impl Operation {
     }
 }
 
+impl Tab {
+    fn new(label: &str, code: String) -> Self {
+        let label = label.to_owned();
+        Self { label, code }
+    }
+}
+
 impl Row {
     fn of_parameter(parameter: &Value, lang: Lang) -> Self {
-        let place = plain(&parameter["in"]);
+        let mut place = plain(&parameter["in"]);
+        if place == "query" {
+            place.clear();
+        }
         Self {
             name: plain(&parameter["name"]),
-            place: if place == "query" {
-                String::new()
-            } else {
-                place
-            },
+            place,
             needed: parameter["required"] == true,
             kind: schema_type(&parameter["schema"]),
             about: inline(text(parameter, "description", lang)),
@@ -264,11 +248,9 @@ impl Row {
     fn of_header(name: &str, header: &Value, lang: Lang) -> Self {
         Self {
             name: name.to_owned(),
-            place: String::new(),
-            needed: false,
             kind: schema_type(&header["schema"]),
             about: inline(text(header, "description", lang)),
-            example: String::new(),
+            ..Self::default()
         }
     }
 
@@ -288,11 +270,11 @@ impl Row {
                 };
                 Self {
                     name: name.clone(),
-                    place: String::new(),
                     needed: is_needed(name),
                     kind: schema_type(property),
                     about: inline(text(described, "description", lang)),
                     example: shown(&property["example"]),
+                    ..Self::default()
                 }
             })
             .collect();
