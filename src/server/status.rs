@@ -16,7 +16,7 @@ mod report;
 mod verdict;
 
 use super::backpressure::UnsentBudget;
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template as _;
 use serde::Serialize;
@@ -69,7 +69,7 @@ async fn html(
 ) -> HttpResponse {
     let query = match Query::parse(request.query_string()) {
         Ok(query) => query,
-        Err(problem) => return guarded(problem.into_response()),
+        Err(problem) => return STATUS.guard(problem.into_response()),
     };
     let lang = Lang::of(&request);
     let report = status.report(&query.of_a_page());
@@ -84,11 +84,10 @@ async fn html(
     } else {
         live.whole()
     };
-    let mut response = guarded(unsent.limit(&request, STATUS.answer(html, lang)));
-    response.headers_mut().insert(
-        header::CACHE_CONTROL,
-        header::HeaderValue::from_static("no-store"),
-    );
+    let mut response = STATUS.guard(unsent.limit(&request, STATUS.answer(html, lang)));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -102,9 +101,9 @@ async fn json(
         // The page's script compares the revision with that of the page.
         Ok(query) if query.part == Part::Summary => query.of_a_page(),
         Ok(query) => query,
-        Err(problem) => return guarded(problem.into_response()),
+        Err(problem) => return STATUS.guard(problem.into_response()),
     };
-    guarded(unsent.limit(&request, answer(Ok(status.report(&query)))))
+    STATUS.guard(unsent.limit(&request, answer(Ok(status.report(&query)))))
 }
 
 /// Answers with a document that no cache keeps, or with the problem.
@@ -118,17 +117,6 @@ fn answer(result: Result<impl Serialize, Problem>) -> HttpResponse {
     }
 }
 
-/// Adds the headers that protect an answer from other sites.
-fn guarded(mut response: HttpResponse) -> HttpResponse {
-    for (name, value) in GUARDS {
-        response.headers_mut().insert(
-            HeaderName::from_static(name),
-            header::HeaderValue::from_static(value),
-        );
-    }
-    response
-}
-
 /// The page loads its own style, script and images, and connects only to its own server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'";
@@ -138,11 +126,3 @@ const STATUS: Page = Page {
     policy: POLICY,
     referrer: "no-referrer",
 };
-
-/// Headers of every answer.
-const GUARDS: [(&str, &str); 4] = [
-    ("content-security-policy", POLICY),
-    ("cross-origin-resource-policy", "same-origin"),
-    ("cross-origin-opener-policy", "same-origin"),
-    ("referrer-policy", "no-referrer"),
-];

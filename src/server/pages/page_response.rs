@@ -1,7 +1,7 @@
 //! Builds the response of every page, with the same headers.
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 
 use super::Lang;
 
@@ -32,17 +32,28 @@ impl Page {
                     .body(text);
             }
         };
-        HttpResponse::Ok()
+        let response = HttpResponse::Ok()
             .content_type("text/html; charset=utf-8")
             .insert_header((header::CONTENT_LANGUAGE, lang.tag()))
             .insert_header((header::VARY, "Accept-Language"))
             .insert_header((header::CACHE_CONTROL, "no-cache"))
-            .insert_header((header::CONTENT_SECURITY_POLICY, self.policy))
-            .insert_header((header::REFERRER_POLICY, self.referrer))
             .insert_header((header::PERMISSIONS_POLICY, NO_POWERS))
-            .insert_header((header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"))
-            .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
-            .body(html)
+            .body(html);
+        self.guard(response)
+    }
+
+    /// Adds the headers that protect an answer from other sites.
+    pub(in crate::server) fn guard(&self, mut response: HttpResponse) -> HttpResponse {
+        for (name, value) in [
+            (header::CONTENT_SECURITY_POLICY, self.policy),
+            (header::REFERRER_POLICY, self.referrer),
+            (header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
+            (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
+        ] {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
+        response
     }
 }
 

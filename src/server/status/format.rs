@@ -12,21 +12,18 @@ pub(in crate::server) fn span(seconds: u64, lang: Lang) -> String {
         seconds / 60 % 60,
         seconds % 60,
     );
-    match (lang, d, h, m) {
-        (Lang::En, 0, 1.., 0) => format!("{h} h"),
-        (Lang::En, 1.., 0, _) => format!("{d} d"),
-        (Lang::Zh, 0, 1.., 0) => format!("{h} 小时"),
-        (Lang::Zh, 1.., 0, _) => format!("{d} 天"),
-        (Lang::En, 0, 0, 0) => format!("{s} s"),
-        (Lang::En, 0, 0, 1..10) => format!("{m} min {s} s"),
-        (Lang::En, 0, 0, _) => format!("{m} min"),
-        (Lang::En, 0, _, _) => format!("{h} h {m} min"),
-        (Lang::En, _, _, _) => format!("{d} d {h} h"),
-        (Lang::Zh, 0, 0, 0) => format!("{s} 秒"),
-        (Lang::Zh, 0, 0, 1..10) => format!("{m} 分 {s} 秒"),
-        (Lang::Zh, 0, 0, _) => format!("{m} 分钟"),
-        (Lang::Zh, 0, _, _) => format!("{h} 小时 {m} 分"),
-        (Lang::Zh, _, _, _) => format!("{d} 天 {h} 小时"),
+    let [day, hour, minute, minutes, second] = match lang {
+        Lang::En => ["d", "h", "min", "min", "s"],
+        Lang::Zh => ["天", "小时", "分", "分钟", "秒"],
+    };
+    match (d, h, m) {
+        (0, 0, 0) => format!("{s} {second}"),
+        (0, 0, 1..10) => format!("{m} {minute} {s} {second}"),
+        (0, 0, _) => format!("{m} {minutes}"),
+        (0, _, 0) => format!("{h} {hour}"),
+        (0, _, _) => format!("{h} {hour} {m} {minute}"),
+        (_, 0, _) => format!("{d} {day}"),
+        _ => format!("{d} {day} {h} {hour}"),
     }
 }
 

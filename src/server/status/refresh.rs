@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::csrf::check_own_script;
-use super::{StatusState, answer, guarded};
+use super::{STATUS, StatusState, answer};
 use crate::actix::admit_key;
 use crate::actix::json_body::{self, is_json};
 use crate::clock::UnixTime;
@@ -44,7 +44,7 @@ pub(super) async fn refresh(
     body: web::Payload,
     status: web::Data<StatusState>,
 ) -> HttpResponse {
-    guarded(answer(refresh_now(&request, body, &status).await))
+    STATUS.guard(answer(refresh_now(&request, body, &status).await))
 }
 
 async fn refresh_now(

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::csrf::check_own_script;
-use super::{StatusState, answer, guarded};
+use super::{STATUS, StatusState, answer};
 use crate::actix::admit_unlimited;
 use crate::endpoint::Problem;
 use crate::server::config::{self, Problems};
@@ -35,7 +35,7 @@ struct ReloadReport {
 }
 
 pub(super) async fn reload(request: HttpRequest, status: web::Data<StatusState>) -> HttpResponse {
-    guarded(answer(reload_now(&request, &status).await))
+    STATUS.guard(answer(reload_now(&request, &status).await))
 }
 
 async fn reload_now(request: &HttpRequest, status: &StatusState) -> Result<ReloadReport, Problem> {
