@@ -46,25 +46,22 @@ impl Errors {
         Self {
             problems: problems.collect(),
             systems: vec![
-                Errcodes::of(
-                    System::Weixin,
-                    "errcode",
-                    lang.t("WeChat's errcodes", "微信 errcode"),
-                    lang,
-                ),
-                Errcodes::of(
-                    System::Qyapi,
-                    "wecom-errcode",
-                    lang.t("WeCom's errcodes", "企业微信 errcode"),
-                    lang,
-                ),
+                Errcodes::of(System::Weixin, lang),
+                Errcodes::of(System::Qyapi, lang),
             ],
         }
     }
 }
 
 impl Errcodes {
-    fn of(system: System, id: &'static str, title: &str, lang: Lang) -> Self {
+    fn of(system: System, lang: Lang) -> Self {
+        let (id, title) = match system {
+            System::Weixin => ("errcode", lang.t("WeChat's errcodes", "微信 errcode")),
+            System::Qyapi => (
+                "wecom-errcode",
+                lang.t("WeCom's errcodes", "企业微信 errcode"),
+            ),
+        };
         let rows = codes::all().filter(|row| row.0 == system);
         Self {
             id,

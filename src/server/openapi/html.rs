@@ -114,52 +114,32 @@ fn word_class(word: &str) -> Option<&'static str> {
 
 /// Writes a value with one member per line; arrays and objects of few scalars stay on one line.
 pub(super) fn json(value: &Value) -> String {
-    let mut text = String::new();
-    write_json(value, 0, &mut text);
-    text
+    json_at(value, "\n")
 }
 
-fn write_json(value: &Value, depth: usize, text: &mut String) {
-    let members: Vec<(String, &Value)> = match value {
-        Value::Array(items) => items.iter().map(|item| (String::new(), item)).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, member)| (format!("{}: ", Value::from(name.as_str())), member))
-            .collect(),
-        scalar => {
-            *text += &scalar.to_string();
-            return;
+/// `line`: a line break with the indentation of the value.
+fn json_at(value: &Value, line: &str) -> String {
+    let inner = format!("{line}  ");
+    let (open, close, padding, members): (_, _, _, Vec<String>) = match value {
+        Value::Array(items) => {
+            let members = items.iter().map(|item| json_at(item, &inner));
+            ('[', ']', "", members.collect())
         }
+        Value::Object(members) if !members.is_empty() => {
+            let members = members.iter().map(|(name, member)| {
+                let name = Value::from(name.as_str());
+                format!("{name}: {}", json_at(member, &inner))
+            });
+            ('{', '}', " ", members.collect())
+        }
+        other => return other.to_string(),
     };
-    let has_only_scalars = !members
-        .iter()
-        .any(|(_, member)| member.is_object() || member.is_array());
-    let is_short = has_only_scalars && value.to_string().len() <= MAX_LINE;
-    let (open, close, padding) = match value {
-        Value::Array(_) => ('[', ']', ""),
-        _ if members.is_empty() => ('{', '}', ""),
-        _ => ('{', '}', " "),
-    };
-    let line = |depth: usize| {
-        if is_short {
-            padding.to_owned()
-        } else {
-            format!("\n{}", "  ".repeat(depth))
-        }
-    };
-    text.push(open);
-    for (at, (name, member)) in members.iter().enumerate() {
-        if at > 0 {
-            *text += if is_short { ", " } else { "," };
-        }
-        if at == 0 || !is_short {
-            *text += &line(depth + 1);
-        }
-        *text += name;
-        write_json(member, depth + 1, text);
+    let is_nested = |member: &String| member.ends_with(['}', ']']);
+    if value.to_string().len() <= MAX_LINE && !members.iter().any(is_nested) {
+        return format!("{open}{padding}{}{padding}{close}", members.join(", "));
     }
-    *text += &line(depth);
-    text.push(close);
+    let members = members.join(&format!(",{inner}"));
+    format!("{open}{inner}{members}{line}{close}")
 }
 
 /// Longest JSON that stays on one line, in bytes.
