@@ -14,7 +14,7 @@ use crate::clock::UnixTime;
 pub(super) struct ReloadRecord(Arc<Mutex<State>>);
 
 /// The state of the configuration, as `/status.json` has it.
-#[derive(Clone, Debug, Hash, Serialize)]
+#[derive(Clone, Debug, Default, Hash, Serialize)]
 pub(super) struct State {
     /// When the configuration in use was applied.
     pub(super) loaded_at: UnixTime,
@@ -54,10 +54,7 @@ impl ReloadRecord {
     pub(super) fn new(now: UnixTime) -> Self {
         Self(Arc::new(Mutex::new(State {
             loaded_at: now,
-            reloads: 0,
-            refusals: 0,
-            needs_restart: Vec::new(),
-            refused: None,
+            ..State::default()
         })))
     }
 

@@ -51,10 +51,10 @@ impl HandedOver {
         address: SocketAddr,
         reuse_port: bool,
     ) -> io::Result<Bound> {
-        let handed_over = self.take_socket(listener);
-        if let Some(passed) = &handed_over
-            && !is_same(passed.address, address)
-        {
+        let Some(passed) = self.take_socket(listener) else {
+            return bind(address, reuse_port);
+        };
+        if !is_same(passed.address, address) {
             tracing::warn!(
                 setting = setting(listener),
                 configured = %address,
@@ -62,7 +62,12 @@ impl HandedOver {
                 "the setting has no effect: the service manager passed a socket with another address"
             );
         }
-        bind(handed_over.map(|passed| passed.socket), address, reuse_port)
+        passed.socket.set_nonblocking(true)?;
+        limit_buffers(&SockRef::from(&passed.socket))?;
+        Ok(Bound {
+            listener: passed.socket,
+            shared: true,
+        })
     }
 
     /// Closes the socket of a listener that is not configured, if one was handed over. The service manager may hold it
@@ -134,19 +139,7 @@ fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     one == other || (all && one.port() == other.port())
 }
 
-fn bind(
-    handed_over: Option<TcpListener>,
-    address: SocketAddr,
-    reuse_port: bool,
-) -> io::Result<Bound> {
-    if let Some(listener) = handed_over {
-        listener.set_nonblocking(true)?;
-        limit_buffers(&SockRef::from(&listener))?;
-        return Ok(Bound {
-            listener,
-            shared: true,
-        });
-    }
+fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<Bound> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,

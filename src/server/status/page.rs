@@ -119,11 +119,6 @@ impl Live<'_> {
         only.map(|account| account.account.as_str())
     }
 
-    /// Returns whether the accounts have different states, so that the verdict alone does not say it all.
-    fn is_mixed(&self) -> bool {
-        self.tally().len() > 1
-    }
-
     /// Returns the states that occur, worst first: name, number of accounts, value of the filter.
     fn tally(&self) -> Vec<(&'static str, usize, &'static str)> {
         let counts = &self.report.summary;

@@ -53,7 +53,10 @@ async fn refresh_now(
     status: &StatusState,
 ) -> Result<Refreshed, Problem> {
     check_own_script(request)?;
-    let wanted = parse(request, body).await?;
+    let wanted: RefreshRequest = json_body::read(body, MAX_BODY, BODY_HINT, bad_body).await?;
+    if !is_json(request.headers()) {
+        return Err(bad_body());
+    }
     let (kind, _) = admit_key(
         request,
         &status.reloader.broker,
@@ -80,14 +83,6 @@ async fn refresh_now(
         expires_at: clock.to_wall()(refreshed.credential.expires_at),
         remaining: refreshed.credential.remaining(clock.now()).as_secs(),
     })
-}
-
-async fn parse(request: &HttpRequest, body: web::Payload) -> Result<RefreshRequest, Problem> {
-    let wanted = json_body::read(body, MAX_BODY, BODY_HINT, bad_body).await?;
-    match is_json(request.headers()) {
-        true => Ok(wanted),
-        false => Err(bad_body()),
-    }
 }
 
 fn bad_body() -> Problem {
