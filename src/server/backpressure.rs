@@ -157,11 +157,10 @@ where
     B: MessageBody,
 {
     apply_fn_factory(app, move |mut request: Request, app: &F::Service| {
-        let state = request.conn_data::<Rc<State>>().cloned();
-        if let Some(state) = &state {
-            state.begin_answer(may_upload(&request));
-            meter(&mut request, state);
-        }
+        let state = request.conn_data::<Rc<State>>();
+        let state = state.expect("each connection has its state").clone();
+        state.begin_answer(may_upload(&request));
+        meter(&mut request, &state);
         let head = request.head();
         // actix-http would answer an offered upgrade with `Connection: upgrade`, and close.
         let offers_upgrade = head.connection_type() == ConnectionType::Upgrade;
@@ -170,9 +169,8 @@ where
         let answering = Answering(state);
         async move {
             let mut answer = answer.await?;
-            let state = answering.0.as_ref();
-            let mut closes = offers_upgrade
-                || state.is_some_and(|state| state.has_large_head() || state.leaves_body());
+            let state = &answering.0;
+            let mut closes = offers_upgrade || state.has_large_head() || state.leaves_body();
             if !knows_chunks && answer.body().size() == BodySize::Stream {
                 answer.head_mut().no_chunking(true);
                 closes = true;
@@ -254,13 +252,11 @@ impl Drop for Metered {
 }
 
 /// A request in progress: until its answer's body has been taken whole, or dropped.
-struct Answering(Option<Rc<State>>);
+struct Answering(Rc<State>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if let Some(state) = &self.0 {
-            state.end_answer();
-        }
+        self.0.end_answer();
     }
 }
 
