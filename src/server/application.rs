@@ -3,10 +3,8 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::time::timeout;
 
 use super::config::Settings;
@@ -17,9 +15,7 @@ use super::guard_stats::GuardStats;
 use super::listener::{Listener, next_end, start_all};
 use super::metrics::{Metrics, Sources};
 use super::notify::Notifier;
-use super::ready::Readiness;
 use super::reload::Reloader;
-use super::reload_record::ReloadRecord;
 use super::routes::{Guards, Watchers, admin, public};
 use super::shutdown::{EXIT_LIMIT, SLACK, shut_down};
 use super::sockets::HandedOver;
@@ -202,8 +198,6 @@ impl Application {
             tracing::info!("no default account: requests without an account are refused");
         }
         let platforms = guards.platform_routes(settings, &broker);
-        let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
-        let readiness = Readiness::new(broker.clone(), keys.clone(), settings.server.readiness);
         let requests = RequestStats::default();
         let public = public(
             settings,
@@ -213,40 +207,28 @@ impl Application {
             &guards,
             &platforms,
         )?;
-        let reload_record = ReloadRecord::new(broker.clock().now());
-        let reloader = Reloader::new(
-            settings,
-            broker.clone(),
-            keys.clone(),
-            platforms.clone(),
-            readiness.clone(),
-            reload_record.clone(),
-            guards.certificates.clone(),
-        );
+        let certificates = guards.certificates.clone();
+        let reloader = Reloader::new(settings, broker.clone(), platforms, certificates);
         let notifier = Notifier::new(
             &settings.notify,
             &settings.upstream.egress,
             broker.clone(),
-            reload_record.clone(),
+            reloader.reload_record.clone(),
             guards.certificates.clone(),
         )?;
         let gateway = Gateway::new(
             broker.clone(),
-            keys,
+            reloader.keys.clone(),
             guards.stats.lockout.clone().into_inner(),
             settings.gateway.clone(),
         );
         let metrics = Metrics::of(Sources {
-            broker: broker.clone(),
-            readiness,
+            reloader: reloader.clone(),
             requests: requests.clone(),
             gateway: gateway.clone(),
             guards: guards.stats.clone(),
-            certificates: guards.certificates.clone(),
             notifications: notifier.counts(),
-            pushes: platforms.pushes.clone(),
             started: broker.clock().now(),
-            reload_record,
         });
         let watchers = Watchers {
             metrics,

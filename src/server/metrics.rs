@@ -26,25 +26,19 @@ use prometheus_client::registry::Registry;
 use super::backpressure::UnsentBudget;
 use super::guard_stats::GuardStats;
 use super::notify::DeliveryCounts;
-use super::ready::Readiness;
-use super::reload_record::ReloadRecord;
-use super::tls::Certificate;
-use crate::actix::{Gateway, Pushes, RequestStats, own_thread};
-use crate::broker::{Broker, Distribution};
+use super::reload::Reloader;
+use crate::actix::{Gateway, RequestStats, own_thread};
+use crate::broker::Distribution;
 use crate::clock::UnixTime;
 
 /// The parts of the service that have metrics.
 pub(super) struct Sources {
-    pub(super) broker: Broker,
-    pub(super) readiness: Readiness,
+    pub(super) reloader: Reloader,
     pub(super) requests: RequestStats,
     pub(super) gateway: Gateway,
     pub(super) guards: GuardStats,
-    pub(super) certificates: Vec<Certificate>,
     pub(super) notifications: Vec<Arc<DeliveryCounts>>,
-    pub(super) pushes: Pushes,
     pub(super) started: UnixTime,
-    pub(super) reload_record: ReloadRecord,
 }
 
 impl fmt::Debug for Sources {
@@ -56,14 +50,16 @@ impl fmt::Debug for Sources {
 impl Collector for Sources {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
-        broker::write(page, &self.broker, &self.readiness)?;
-        requests::write(page, &self.broker, &self.requests)?;
+        let reloader = &self.reloader;
+        let broker = &reloader.broker;
+        broker::write(page, broker, &reloader.readiness)?;
+        requests::write(page, broker, &self.requests)?;
         gateway::write(page, &self.gateway)?;
-        guards::write(page, &self.guards, &self.certificates)?;
+        guards::write(page, &self.guards, &reloader.certificates)?;
         notify::write(page, &self.notifications)?;
-        platforms::write(page, &self.broker, &self.pushes)?;
-        let to_wall = self.broker.clock().to_wall();
-        let record = self.reload_record.state().printed(to_wall);
+        platforms::write(page, broker, &reloader.routes.pushes)?;
+        let to_wall = broker.clock().to_wall();
+        let record = reloader.reload_record.state().printed(to_wall);
         process::write(page, to_wall(self.started), &record)
     }
 }

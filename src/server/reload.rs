@@ -25,12 +25,12 @@ use crate::upstream::UpstreamOptions;
 pub struct Reloader {
     pub(super) broker: Broker,
     pub(super) keys: Arc<ArcSwap<ApiKeys>>,
-    routes: PlatformRoutes,
+    pub(super) routes: PlatformRoutes,
     pub(super) readiness: Readiness,
     pub(super) reload_record: ReloadRecord,
     /// `[account_defaults]` of the configuration in use.
     pub(super) account_defaults: Arc<ArcSwap<AccountDefaults>>,
-    certificates: Vec<Certificate>,
+    pub(super) certificates: Vec<Certificate>,
     /// The settings at the start, without the accounts.
     started_with: Arc<Settings>,
     /// To the task that reads the configuration, once there is one.
@@ -70,23 +70,24 @@ impl Reloader {
     pub(super) fn new(
         settings: &Settings,
         broker: Broker,
-        keys: Arc<ArcSwap<ApiKeys>>,
         routes: PlatformRoutes,
-        readiness: Readiness,
-        reload_record: ReloadRecord,
         certificates: Vec<Certificate>,
     ) -> Self {
-        let started_with = Arc::new(without_accounts(settings));
+        let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
+        let (sender, receiver) = mpsc::channel(1);
         Self {
+            readiness: Readiness::new(broker.clone(), keys.clone(), settings.server.readiness),
+            reload_record: ReloadRecord::new(broker.clock().now()),
             broker,
             keys,
             routes,
-            readiness,
-            reload_record,
             account_defaults: Arc::new(ArcSwap::from_pointee(settings.account_defaults.clone())),
             certificates,
-            started_with,
-            requests: Arc::default(),
+            started_with: Arc::new(without_accounts(settings)),
+            requests: Arc::new(Requests {
+                sender,
+                receiver: Mutex::new(Some(receiver)),
+            }),
         }
     }
 

@@ -4,25 +4,21 @@ mod errors_md;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 
 use actix_web::introspection::IntrospectionTree;
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use actix_web::{App, HttpResponse, web};
-use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use super::document;
-use crate::actix::{ApiKeys, Gateway};
+use crate::actix::Gateway;
 use crate::broker::{Broker, StatusCounts};
 use crate::clock::Clock;
 use crate::error::ProblemCode;
 use crate::sandbox::Sandbox;
-use crate::server::config::{ReadyRule, Settings, is_taken};
+use crate::server::config::{Settings, is_taken};
 use crate::server::metrics::Metrics;
-use crate::server::ready::Readiness;
 use crate::server::reload::Reloader;
-use crate::server::reload_record::ReloadRecord;
 use crate::server::routes::{Guards, SCOPE, Watchers, admin_services, public_services};
 use crate::server::sockets::HandedOver;
 
@@ -154,28 +150,19 @@ async fn the_public_routes_described_are_the_public_routes_mounted() {
 #[tokio::test]
 async fn the_admin_routes_described_are_the_admin_routes_mounted() {
     let (settings, broker) = (settings(), Broker::builder().build().unwrap());
-    let keys = Arc::new(ArcSwap::from_pointee(ApiKeys::default()));
     let guards = guards(&settings);
+    let platforms = guards.platform_routes(&settings, &broker);
+    let reloader = Reloader::new(&settings, broker.clone(), platforms, Vec::new());
     let gateway = Gateway::new(
         broker.clone(),
-        keys.clone(),
+        reloader.keys.clone(),
         guards.stats.lockout.clone().into_inner(),
         settings.gateway.clone(),
     );
-    let readiness = Readiness::new(broker.clone(), keys.clone(), ReadyRule::Any);
-    let reload_record = ReloadRecord::new(broker.clock().now());
     let watchers = Watchers {
         gateway,
         metrics: Metrics::default(),
-        reloader: Reloader::new(
-            &settings,
-            broker.clone(),
-            keys,
-            guards.platform_routes(&settings, &broker),
-            readiness,
-            reload_record,
-            Vec::new(),
-        ),
+        reloader,
     };
     let services = admin_services(&settings, watchers, &guards, "http://127.0.0.1:8080");
     assert_same(&mounted(services).await, &described(false));
