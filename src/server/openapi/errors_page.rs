@@ -1,22 +1,8 @@
-//! Prepares the error codes for their page: those of this service and WeChat's errcodes.
+//! Prepares WeChat's errcodes for the page of error codes.
 
 use super::html;
-use crate::error::{CallAuth, ProblemCode, System, Text, Wait, codes};
+use crate::error::{CallAuth, System, Text, Wait, codes};
 use crate::server::pages::Lang;
-
-/// The contents of the page.
-pub(super) struct Errors {
-    pub(super) problems: Vec<Problem>,
-    pub(super) systems: Vec<Errcodes>,
-}
-
-/// A problem code. Texts are HTML.
-pub(super) struct Problem {
-    pub(super) code: &'static str,
-    pub(super) status: u16,
-    pub(super) meaning: String,
-    pub(super) fix: String,
-}
 
 /// The errcodes of one of WeChat's systems.
 pub(super) struct Errcodes {
@@ -35,26 +21,8 @@ pub(super) struct Errcode {
     pub(super) retried: String,
 }
 
-impl Errors {
-    pub(super) fn of(lang: Lang) -> Self {
-        let problems = ProblemCode::ALL.iter().map(|problem| Problem {
-            code: problem.as_str(),
-            status: problem.status(),
-            meaning: inline(&problem.meaning(), lang),
-            fix: inline(&problem.fix(), lang),
-        });
-        Self {
-            problems: problems.collect(),
-            systems: vec![
-                Errcodes::of(System::Weixin, lang),
-                Errcodes::of(System::Qyapi, lang),
-            ],
-        }
-    }
-}
-
 impl Errcodes {
-    fn of(system: System, lang: Lang) -> Self {
+    pub(super) fn of(system: System, lang: Lang) -> Self {
         let (id, title) = match system {
             System::Weixin => ("errcode", lang.t("WeChat's errcodes", "微信 errcode")),
             System::Qyapi => (
@@ -85,7 +53,8 @@ impl Errcodes {
     }
 }
 
-fn inline(text: &Text, lang: Lang) -> String {
+/// Converts the Markdown of a text to HTML.
+pub(super) fn inline(text: &Text, lang: Lang) -> String {
     html::inline(lang.t(&text.en, &text.zh))
 }
 

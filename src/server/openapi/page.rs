@@ -5,6 +5,7 @@
 //! load from a CDN. An operator's page must open on a machine without internet, under the same policy as
 //! every other page, and can be read without its script.
 
+use std::borrow::Borrow;
 use std::sync::OnceLock;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -12,10 +13,11 @@ use askama::Template;
 use serde_json::Value;
 
 use super::Description;
-use super::errors_page::Errors;
+use super::errors_page::{self, Errcodes};
 use super::html::marked;
 use super::view::{self, Bases, Group, Schema};
 use crate::endpoint::query;
+use crate::error::{ProblemCode, System, Text};
 use crate::server::backpressure::UnsentBudget;
 use crate::server::pages::{Lang, Page, origin_of};
 
@@ -30,7 +32,9 @@ struct DocsPage<'a> {
     sections: Vec<Section>,
     groups: Vec<Group>,
     schemas: Vec<(&'a str, Schema)>,
-    errors: Option<Errors>,
+    problems: Vec<ProblemCode>,
+    /// WeChat's errcodes, on the page of error codes.
+    errors: Option<Vec<Errcodes>>,
     version: &'static str,
 }
 
@@ -104,9 +108,17 @@ impl<'a> DocsPage<'a> {
                 .flatten()
                 .map(|(name, schema)| (name.as_str(), Schema::of(schema, lang)))
                 .collect(),
-            errors: shows_errors.then(|| Errors::of(lang)),
+            problems: ProblemCode::ALL.to_vec(),
+            errors: shows_errors.then(|| {
+                let systems = [System::Weixin, System::Qyapi].into_iter();
+                systems.map(|system| Errcodes::of(system, lang)).collect()
+            }),
             version: env!("CARGO_PKG_VERSION"),
         }
+    }
+
+    fn inline(&self, text: impl Borrow<Text>) -> String {
+        errors_page::inline(text.borrow(), self.lang)
     }
 
     /// Returns the address of an entry of the operations page.
