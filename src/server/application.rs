@@ -34,7 +34,6 @@ use crate::upstream::UpstreamOptions;
 
 /// The whole service, bound to its ports and not yet serving.
 pub struct Application {
-    broker: Broker,
     requests: RequestStats,
     public: Listener,
     admin: Option<Listener>,
@@ -99,10 +98,10 @@ impl Application {
             None,
         )?;
         if !has_credential {
-            application.broker.check_documents().await?;
+            application.broker().check_documents().await?;
         }
         // Before the first request, which may be for one of them.
-        application.broker.load_accounts_at_start().await;
+        application.broker().load_accounts_at_start().await;
         Ok(application)
     }
 
@@ -167,7 +166,7 @@ impl Application {
                 .trusting_any_certificate();
             sandbox.add_platform(platform);
         }
-        application.broker.load_accounts_at_start().await;
+        application.broker().load_accounts_at_start().await;
         Ok(application)
     }
 
@@ -237,7 +236,6 @@ impl Application {
         };
         let admin = admin(settings, watchers, &guards, &public.url(), &requests)?;
         Ok(Self {
-            broker,
             requests,
             public,
             admin,
@@ -288,7 +286,7 @@ impl Application {
     /// Returns the application's broker.
     #[must_use]
     pub fn broker(&self) -> &Broker {
-        &self.broker
+        &self.reloader.broker
     }
 
     /// Returns the counters of both listeners' requests.
@@ -352,7 +350,7 @@ impl Application {
         // of its own.
         let mut served = tokio::select! {
             () = stop => Ok(()),
-            () = self.broker.clone().keep_fresh() => Ok(()),
+            () = self.reloader.broker.clone().keep_fresh() => Ok(()),
             ended = next_end(&mut serving) => ended,
         };
         systemd::stopping(longest + EXIT_LIMIT);

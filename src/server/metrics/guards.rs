@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 
 use super::{Page, float};
+use crate::clock::UnixTime;
 use crate::server::guard_stats::GuardStats;
 use crate::server::tls::Certificate;
 
@@ -54,22 +55,20 @@ pub(super) fn write(
             ["reason"],
             refused.map(|(reason, count)| ([reason], count)),
         )?;
-    let expiries = certificates
-        .iter()
-        .map(|one| ([one.setting()], float(one.expires_at().0)));
+    let each = |time: fn(&Certificate) -> UnixTime| {
+        let times = certificates.iter();
+        times.map(move |one| ([one.setting()], float(time(one).0)))
+    };
     page.gauges(
         "wx_jssdk_certificate_expiry_timestamp_seconds",
         "When a certificate in use expires",
         ["setting"],
-        expiries,
+        each(Certificate::expires_at),
     )?;
-    let soon = certificates
-        .iter()
-        .map(|one| ([one.setting()], float(one.expires_soon_at().0)));
     page.gauges(
         "wx_jssdk_certificate_expires_soon_timestamp_seconds",
         "From when on a certificate in use should have been renewed: 14 days before it expires, or a fifth of its validity if that is shorter",
         ["setting"],
-        soon,
+        each(Certificate::expires_soon_at),
     )
 }
