@@ -97,7 +97,7 @@ where
     let server = match certificate.map(Certificate::server_config) {
         None => server.listen(name, bound.listener, move || {
             let named = fn_service(|io: Guarded<TcpStream>| {
-                let state = io.state().clone();
+                let state = io.state.clone();
                 let peer = state.peer;
                 std::future::ready(Ok::<_, DispatchError>((Paced::new(io, state), peer)))
             });
@@ -113,7 +113,7 @@ where
                     let (guarded, tls) = io.get_mut();
                     tls.set_buffer_limit(Some(WRITE_BUFFER));
                     guarded.expects_request();
-                    let state = guarded.state().clone();
+                    let state = guarded.state.clone();
                     let peer = state.peer;
                     (Paced::new(io, state), peer)
                 },

@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -26,6 +26,7 @@ use prometheus_client::registry::Registry;
 use super::backpressure::UnsentBudget;
 use super::guard_stats::GuardStats;
 use super::notify::DeliveryCounts;
+use super::pages::accepts;
 use super::reload::Reloader;
 use crate::actix::{Gateway, RequestStats, own_thread};
 use crate::broker::Distribution;
@@ -103,12 +104,7 @@ pub(super) async fn metrics(
     if let Some(refusal) = unsent.refusal(&request) {
         return refusal;
     }
-    let accept = request
-        .headers()
-        .get(ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .unwrap_or_default();
-    let open = accept.contains("application/openmetrics-text");
+    let open = accepts(&request, "application/openmetrics-text");
     let encode = move || metrics.text(open);
     // The text of ten thousand accounts is megabytes: encode it on this thread, which serves other requests too,
     // only if the system refuses another one. Metrics are needed then.

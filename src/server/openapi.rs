@@ -44,8 +44,10 @@ pub fn document(public: &str) -> Value {
 
 /// Sets the public listener's URL and adds the responses of the operation's problems.
 fn complete(operation: &mut Value, public: &str) {
-    let names = operation["x-problems"].take();
-    let names = names.as_array().into_iter().flatten();
+    let members = operation.as_object_mut();
+    let names = members.and_then(|members| members.remove("x-problems"));
+    let names = names.as_ref().and_then(Value::as_array);
+    let names = names.into_iter().flatten();
     let mut codes: Vec<ProblemCode> = names.map(problems::named).collect();
     let mut is_admin = false;
     for server in operation["servers"].as_array_mut().into_iter().flatten() {
@@ -65,9 +67,6 @@ fn complete(operation: &mut Value, public: &str) {
     for (status, codes) in by_status {
         operation["responses"][status.to_string()] = problems::response(status, &codes);
     }
-    operation
-        .as_object_mut()
-        .map(|operation| operation.remove("x-problems"));
 }
 
 /// Adds `/openapi.json` and `/docs`, for the admin listener.

@@ -81,11 +81,7 @@ impl Pages {
 
 /// Answers unknown paths: browsers get a page, programs a problem document.
 pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
-    let accepts = request.headers().get(header::ACCEPT);
-    let is_browser = accepts
-        .and_then(|accepts| accepts.to_str().ok())
-        .is_some_and(|accepts| accepts.contains("text/html"));
-    if !is_browser {
+    if !accepts(&request, "text/html") {
         return unknown_path().await;
     }
     let lang = Lang::of(&request);
@@ -98,6 +94,13 @@ pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
     let mut response = page.answer(NotFoundPage { lang, has_pages }.render(), lang);
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
+}
+
+/// Returns whether the client accepts a media type by its name.
+pub(super) fn accepts(request: &HttpRequest, media_type: &str) -> bool {
+    let accepted = request.headers().get(header::ACCEPT);
+    let accepted = accepted.and_then(|accepted| accepted.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains(media_type))
 }
 
 #[derive(Template)]

@@ -61,13 +61,10 @@ impl ReloadRecord {
     /// Records that a new configuration is in use.
     pub(super) fn applied(&self, now: UnixTime, needs_restart: &[&'static str]) {
         let mut state = self.0.lock();
-        *state = State {
-            loaded_at: now,
-            reloads: state.reloads + 1,
-            refusals: state.refusals,
-            needs_restart: needs_restart.to_vec(),
-            refused: None,
-        };
+        state.loaded_at = now;
+        state.reloads += 1;
+        state.needs_restart = needs_restart.to_vec();
+        state.refused = None;
     }
 
     /// Records that a new configuration was refused; the previous one stays in use.

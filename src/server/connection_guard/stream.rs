@@ -15,15 +15,11 @@ use super::{NEVER, State, Worker};
 pub(in crate::server) struct Guarded<T> {
     pub(super) io: T,
     pub(super) id: u64,
-    pub(super) state: Rc<State>,
+    pub(in crate::server) state: Rc<State>,
     pub(super) worker: Rc<Worker>,
 }
 
 impl<T> Guarded<T> {
-    pub(in crate::server) fn state(&self) -> &Rc<State> {
-        &self.state
-    }
-
     /// Called after a TLS handshake: the first request may have arrived with its last bytes, already
     /// buffered, where no read will show it.
     pub(in crate::server) fn expects_request(&self) {

@@ -55,7 +55,7 @@ async fn accepted_from(addresses: &[u8]) -> (Vec<TcpStream>, Vec<TcpStream>) {
 fn an_idle_connection_reads_its_end_and_is_woken_if_it_goes_on() {
     System::new().block_on(async {
         let (worker, guarded, _client) = guarded().await;
-        let state = guarded.state().clone();
+        let state = guarded.state.clone();
         let mut paced = Paced::new(guarded, state);
         worker.second.set(2);
         worker.close_idle();
@@ -78,9 +78,9 @@ fn a_request_that_arrives_with_the_end_of_a_slow_handshake_is_read() {
         let (worker, guarded, _client) = guarded().await;
         worker.second.set(2);
         worker.close_idle();
-        assert!(guarded.state().is_closing());
+        assert!(guarded.state.is_closing());
         guarded.expects_request();
-        assert!(!guarded.state().is_closing());
+        assert!(!guarded.state.is_closing());
     });
 }
 
@@ -95,14 +95,14 @@ fn bytes_of_a_request_count_until_it_is_answered_and_while_its_body_is_awaited()
             connections.push(worker.guard(listener.accept().await.unwrap().0));
         }
         let (waiting, reading) = (&connections[0], &connections[1]);
-        let is_open = |of: &Guarded<TcpStream>| of.state().check().is_ok();
-        waiting.state().has_read(2_000);
-        waiting.state().begin_answer(false);
-        unfinished.state().has_read(100);
-        reading.state().has_read(1_000);
+        let is_open = |of: &Guarded<TcpStream>| of.state.check().is_ok();
+        waiting.state.has_read(2_000);
+        waiting.state.begin_answer(false);
+        unfinished.state.has_read(100);
+        reading.state.has_read(1_000);
         worker.limit_bytes(reading.id);
         assert!(!is_open(&unfinished) && is_open(waiting) && is_open(reading));
-        waiting.state().wants_body();
+        waiting.state.wants_body();
         worker.limit_bytes(reading.id);
         assert!(!is_open(waiting) && is_open(reading));
         assert_eq!(worker.held_bytes.get(), 1_000);
@@ -113,7 +113,7 @@ fn bytes_of_a_request_count_until_it_is_answered_and_while_its_body_is_awaited()
 fn a_connection_with_a_dropped_body_ends_after_the_body_or_when_draining() {
     System::new().block_on(async {
         let (worker, guarded, _client) = guarded().await;
-        let state = guarded.state();
+        let state = &guarded.state;
         state.has_read(100);
         state.begin_answer(false);
         state.expects_body(20, false);
@@ -152,10 +152,10 @@ fn the_end_of_a_shutdown_closes_all_connections_but_those_in_use() {
         let [unfinished, answering, stuck] = &others[..] else {
             unreachable!("three were made");
         };
-        unfinished.state().note_read();
-        answering.state().begin_answer(false);
-        stuck.state().stuck_since.set(0);
-        let closing = |of: &Guarded<TcpStream>| of.state().is_closing();
+        unfinished.state.note_read();
+        answering.state.begin_answer(false);
+        stuck.state.stuck_since.set(0);
+        let closing = |of: &Guarded<TcpStream>| of.state.is_closing();
         worker.close_idle();
         assert!(
             ![&idle, unfinished, answering, stuck]
@@ -167,7 +167,7 @@ fn the_end_of_a_shutdown_closes_all_connections_but_those_in_use() {
             tokio::task::yield_now().await;
         }
         assert!(closing(unfinished) && !closing(answering) && !closing(stuck));
-        stuck.state().stuck_since.set(NEVER);
+        stuck.state.stuck_since.set(NEVER);
         worker.close_idle();
         assert!(closing(stuck));
     });
@@ -177,7 +177,7 @@ fn the_end_of_a_shutdown_closes_all_connections_but_those_in_use() {
 fn a_connection_whose_body_was_read_goes_on_when_draining() {
     System::new().block_on(async {
         let (worker, guarded, _client) = guarded().await;
-        let state = guarded.state();
+        let state = &guarded.state;
         state.begin_answer(false);
         // A part of the body was read together with the head.
         state.expects_body(20, false);
@@ -204,13 +204,13 @@ fn an_address_with_more_unfinished_requests_than_the_reserve_loses_the_oldest() 
         let worker = Worker::start(limits, Arc::default());
         let mut accepted = accepted.into_iter().map(|io| worker.guard(io));
         let in_progress = accepted.next().unwrap();
-        in_progress.state().begin_answer(false);
+        in_progress.state.begin_answer(false);
         let unfinished: Vec<_> = accepted.by_ref().take(3).collect();
         for connection in &unfinished {
-            connection.state().note_read();
+            connection.state.note_read();
         }
         let new = accepted.next().unwrap();
-        let is_open = |of: &Guarded<TcpStream>| of.state().check().is_ok();
+        let is_open = |of: &Guarded<TcpStream>| of.state.check().is_ok();
         assert!(is_open(&in_progress) && is_open(&new));
         let open: Vec<_> = unfinished.iter().map(is_open).collect();
         assert_eq!(open, [false, true, true]);
@@ -229,14 +229,14 @@ fn new_connections_evict_each_other_only_when_the_reserve_is_used_up() {
         // From here on nothing waits, so the worker's second stands still.
         let worker = Worker::start(limits, Arc::default());
         let mut accepted = accepted.into_iter().map(|io| worker.guard(io));
-        let is_open = |of: &Guarded<TcpStream>| of.state().check().is_ok();
+        let is_open = |of: &Guarded<TcpStream>| of.state.check().is_ok();
         let in_progress: Vec<_> = accepted.by_ref().take(2).collect();
         for connection in &in_progress {
-            connection.state().begin_answer(false);
+            connection.state.begin_answer(false);
         }
         let silent = accepted.next().unwrap();
         let begun = accepted.next().unwrap();
-        begun.state().note_read();
+        begun.state.note_read();
         assert!(is_open(&silent) && is_open(&begun));
         let last = accepted.next().unwrap();
         assert!(!is_open(&silent) && is_open(&begun) && is_open(&last));
@@ -260,17 +260,17 @@ fn an_address_that_crowds_out_others_is_evicted_before_their_idle_connections() 
         // From here on nothing waits, so the worker's second stands still.
         let worker = Worker::start(limits, Arc::default());
         let mut accepted = accepted.into_iter().map(|io| worker.guard(io));
-        let is_open = |of: &Guarded<TcpStream>| of.state().check().is_ok();
+        let is_open = |of: &Guarded<TcpStream>| of.state.check().is_ok();
         let idle: Vec<_> = accepted.by_ref().take(2).collect();
         worker.second.set(2);
         let crowd: Vec<_> = accepted.by_ref().take(4).collect();
-        crowd[0].state().begin_answer(false);
+        crowd[0].state.begin_answer(false);
         let _new = accepted.next().unwrap();
         assert!(idle.iter().all(is_open));
         let open: Vec<_> = crowd.iter().map(is_open).collect();
         assert_eq!(open, [true, false, true, true]);
         for connection in &crowd[2..] {
-            connection.state().begin_answer(false);
+            connection.state.begin_answer(false);
         }
         let _newer = accepted.next().unwrap();
         assert!(!is_open(&idle[0]), "no other one may be evicted");

@@ -33,11 +33,8 @@ pub(super) fn paths(hours: &[HourState]) -> Vec<(&'static str, String)> {
 /// Describes the hours for readers who do not see the strip.
 pub(super) fn label(hours: &[HourState], lang: Lang) -> String {
     let count = |state| hours.iter().filter(|hour| **hour == state).count();
-    let (down, failed, unknown) = (
-        count(HourState::Down),
-        count(HourState::Failed),
-        count(HourState::NoData),
-    );
+    let [down, failed, unknown] =
+        [HourState::Down, HourState::Failed, HourState::NoData].map(count);
     if unknown == hours.len() {
         return lang
             .t("Last 24 hours: no data", "最近 24 小时：没有数据")
