@@ -25,28 +25,20 @@ pub(super) async fn qr(
     request: HttpRequest,
     pages: web::Data<Pages>,
     unsent: web::Data<UnsentBudget>,
-) -> HttpResponse {
+) -> Result<HttpResponse, Problem> {
     let peer = request.peer_addr().map(|peer| peer.ip());
-    if let Err(problem) = pages.qr_limit.check_client(peer, request.headers()) {
-        return problem.into_response();
-    }
-    let Ok(query) = web::Query::<QrQuery>::from_query(request.query_string()) else {
-        return bad_url().into_response();
-    };
-    let url = query.into_inner().url;
+    pages.qr_limit.check_client(peer, request.headers())?;
+    let query = web::Query::<QrQuery>::from_query(request.query_string());
+    let url = query.map_err(|_| bad_url())?.into_inner().url;
     if url.is_empty() || url.len() > MAX_QR_URL {
-        return bad_url().into_response();
+        return Err(bad_url());
     }
     if !(pages.qr_allowed)(&url) {
-        return not_allowed().into_response();
+        return Err(not_allowed());
     }
     // Only codes that are drawn count against all clients.
-    if let Err(problem) = pages.qr_limit.check_total() {
-        return problem.into_response();
-    }
-    let Ok(code) = QrCode::new(url.as_bytes()) else {
-        return bad_url().into_response();
-    };
+    pages.qr_limit.check_total()?;
+    let code = QrCode::new(url.as_bytes()).map_err(|_| bad_url())?;
     let image = code
         .render::<svg::Color<'_>>()
         .min_dimensions(QR_SIZE, QR_SIZE)
@@ -57,7 +49,7 @@ pub(super) async fn qr(
         .insert_header((header::CONTENT_SECURITY_POLICY, FILE_POLICY))
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"))
         .body(image);
-    unsent.limit(&request, answer)
+    Ok(unsent.limit(&request, answer))
 }
 
 /// Returns the rate limit of QR codes: drawing one costs a thousand times as much as a signature.
