@@ -74,7 +74,6 @@ impl Reloader {
         certificates: Vec<Certificate>,
     ) -> Self {
         let keys = Arc::new(ArcSwap::from_pointee(settings.server.api_keys.clone()));
-        let (sender, receiver) = mpsc::channel(1);
         Self {
             readiness: Readiness::new(broker.clone(), keys.clone(), settings.server.readiness),
             reload_record: ReloadRecord::new(broker.clock().now()),
@@ -84,10 +83,7 @@ impl Reloader {
             account_defaults: Arc::new(ArcSwap::from_pointee(settings.account_defaults.clone())),
             certificates,
             started_with: Arc::new(without_accounts(settings)),
-            requests: Arc::new(Requests {
-                sender,
-                receiver: Mutex::new(Some(receiver)),
-            }),
+            requests: Arc::default(),
         }
     }
 
