@@ -216,11 +216,13 @@ impl Inside {
 
     /// Returns the counts of all simulated endpoints, and of the other paths that were called.
     pub(super) fn all_calls(&self) -> BTreeMap<String, u64> {
-        let simulated = Endpoint::SIMULATED.map(|(_, path)| (path.to_owned(), 0));
+        let simulated = Endpoint::SIMULATED
+            .iter()
+            .map(|(_, path)| ((*path).to_owned(), 0));
         let called = self.calls.iter();
-        let mut all = BTreeMap::from(simulated);
-        all.extend(called.map(|(path, calls)| (path.clone(), calls.received)));
-        all
+        simulated
+            .chain(called.map(|(path, calls)| (path.clone(), calls.received)))
+            .collect()
     }
 
     pub(super) fn all_errcodes(&self) -> BTreeMap<String, BTreeMap<i64, u64>> {
