@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::reply::Refusal;
+use super::reply::{Refusal, require};
 use super::simulated_endpoints::Endpoint;
 
 /// One API call.
@@ -31,13 +31,22 @@ impl Call<'_> {
         self.param(name).filter(|value| !value.is_empty())
     }
 
+    /// Returns the first query parameter of this name, or refuses with this code if it is absent or empty.
+    pub(super) fn required(&self, name: &str, code: i64) -> Result<&str, Refusal> {
+        self.filled(name).ok_or_else(|| Refusal::new(code))
+    }
+
     pub(super) fn json(&self) -> Result<Value, Refusal> {
-        if self.body.is_empty() {
-            return Err(Refusal::new(44002));
-        }
+        require(!self.body.is_empty(), 44002)?;
         serde_json::from_slice(self.body)
             .ok()
             .filter(Value::is_object)
             .ok_or_else(|| Refusal::new(47001))
     }
+}
+
+/// Returns a filled text field of a JSON body.
+pub(super) fn text<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
+    let value = body.get(field).and_then(Value::as_str);
+    value.filter(|value| !value.is_empty())
 }

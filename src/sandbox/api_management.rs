@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::clock::UnixTime;
 
-use super::api_call::Call;
+use super::api_call::{Call, text};
 use super::platform_token::PlatformToken;
-use super::reply::{Quota, QuotaReply, RateLimit, Refusal, json_with_ok};
+use super::reply::{Quota, QuotaReply, RateLimit, Refusal, json_with_ok, require};
 use super::simulated_endpoints::{Endpoint, System};
 use super::simulator::{Running, Simulator};
 
@@ -24,10 +24,7 @@ impl Simulator {
             true => Value::Null,
             false => call.json()?,
         };
-        let param = |name| {
-            call.filled(name)
-                .or_else(|| body.get(name).and_then(Value::as_str))
-        };
+        let param = |name| call.filled(name).or_else(|| text(&body, name));
         let running = self.named(param("appid"))?;
         running.check_secret(param("appsecret"))?;
         running.clear(now)
@@ -53,7 +50,7 @@ impl Simulator {
         let app = &self.caller(call, now)?.app;
         let sent = json!({ "appid": app.app_id, "appsecret": app.secret }).to_string();
         let body = call.json()?;
-        let rid = body.get("rid").and_then(Value::as_str).unwrap_or_default();
+        let rid = text(&body, "rid").unwrap_or_default();
         if !is_rid(rid) {
             return Err(Refusal::worded(76001, "rid not found"));
         }
@@ -77,11 +74,9 @@ impl Simulator {
 
 impl Running {
     pub(super) fn clear_quota(&mut self, body: &Value, now: UnixTime) -> Result<String, Refusal> {
-        match body.get("appid").and_then(Value::as_str) {
-            None | Some("") => Err(Refusal::new(41002)),
-            Some(app_id) if app_id != self.app.app_id => Err(Refusal::new(40013)),
-            Some(_) => self.clear(now),
-        }
+        let app_id = text(body, "appid").ok_or_else(|| Refusal::new(41002))?;
+        require(app_id == self.app.app_id, 40013)?;
+        self.clear(now)
     }
 
     pub(super) fn clear(&mut self, now: UnixTime) -> Result<String, Refusal> {
@@ -91,9 +86,8 @@ impl Running {
 
     pub(super) fn quota(&self, body: &Value) -> Result<String, Refusal> {
         let (endpoint, is_platforms) = asked_endpoint(body)?;
-        if is_platforms || endpoint.is_sns() || !endpoint.serves(self.app.platform) {
-            return Err(Refusal::new(76022));
-        }
+        let is_own = !is_platforms && !endpoint.is_sns() && endpoint.serves(self.app.platform);
+        require(is_own, 76022)?;
         let quota = Quota::of(self.app.quotas.daily(endpoint), self.usage.used(endpoint));
         let rate_limit = (endpoint == Endpoint::StableToken).then_some(RateLimit {
             call_count: self.app.quotas.stable_per_minute,
@@ -105,8 +99,7 @@ impl Running {
 
 /// Returns the endpoint that a call about quotas names, and whether an open platform calls it for itself.
 pub(super) fn asked_endpoint(body: &Value) -> Result<(Endpoint, bool), Refusal> {
-    let path = body.get("cgi_path").and_then(Value::as_str);
-    let path = path
+    let path = text(body, "cgi_path")
         .filter(|path| path.starts_with('/'))
         .ok_or_else(|| Refusal::new(76003))?;
     let endpoint = Endpoint::of(path)

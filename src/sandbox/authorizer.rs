@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::clock::UnixTime;
 
+use super::api_call::text;
 use super::app_settings::{App, Platform};
 use super::bounded_queue::push_front;
-use super::component::{Component, REMEMBERED, text};
+use super::component::{Component, REMEMBERED};
 use super::issued_values::IssuedValues;
 use super::passive_reply::original_id;
 use super::push::Message;

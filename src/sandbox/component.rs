@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 
-use super::api_call::Call;
+use super::api_call::{Call, text};
 use super::api_management::{OK, asked_endpoint};
 use super::app_settings::{admits, seen};
 use super::authorizer::{AuthorizationCode, Authorizer};
@@ -20,7 +20,7 @@ use super::issued_values::{Issued, IssuedValues};
 use super::open_platform::OpenPlatform;
 use super::push_queue::PushQueue;
 use super::quota::QuotaUsage;
-use super::reply::{Quota, QuotaReply, Refusal, json, json_with_ok};
+use super::reply::{Quota, QuotaReply, Refusal, json, json_with_ok, require};
 use super::simulated_endpoints::Endpoint;
 use super::simulator::Simulator;
 use super::token_values::{new_component_ticket, new_pre_auth_code, new_token};
@@ -172,13 +172,9 @@ impl Simulator {
     fn authenticated(&mut self, call: &Call<'_>, now: UnixTime) -> Result<(usize, Value), Refusal> {
         let at = self.component_caller(call, now)?;
         let body = component_body(call)?;
-        match text(&body, "component_appid") {
-            None => Err(Refusal::new(41018)),
-            Some(app_id) if app_id != self.components[at].settings.app_id => {
-                Err(Refusal::new(40013))
-            }
-            Some(_) => Ok((at, body)),
-        }
+        let app_id = text(&body, "component_appid").ok_or_else(|| Refusal::new(41018))?;
+        require(app_id == self.components[at].settings.app_id, 40013)?;
+        Ok((at, body))
     }
 }
 
@@ -261,11 +257,8 @@ impl Component {
     }
 
     fn check_secret(&self, body: &Value, field: &str) -> Result<(), Refusal> {
-        match text(body, field) {
-            None => Err(Refusal::new(41019)),
-            Some(secret) if secret != self.settings.secret => Err(Refusal::new(40125)),
-            Some(_) => Ok(()),
-        }
+        let secret = text(body, field).ok_or_else(|| Refusal::new(41019))?;
+        require(secret == self.settings.secret, 40125)
     }
 
     pub(super) fn check_address(&self, call: &Call<'_>) -> Result<(), Refusal> {
@@ -296,9 +289,7 @@ impl Component {
 
     pub(super) fn quota(&self, body: &Value) -> Result<String, Refusal> {
         let (endpoint, is_platforms) = asked_endpoint(body)?;
-        if !is_platforms {
-            return Err(Refusal::new(76022));
-        }
+        require(is_platforms, 76022)?;
         let limit = self.settings.quotas.daily(endpoint);
         Ok(json_with_ok(&QuotaReply {
             quota: Quota::of(limit, self.usage.used(endpoint)),
@@ -321,16 +312,8 @@ impl OpenPlatform {
 /// Returns the JSON body of a platform's call. A form counts as JSON without fields, as observed.
 fn component_body(call: &Call<'_>) -> Result<Value, Refusal> {
     let is_form = call.body.contains(&b'=') && !call.body.trim_ascii_start().starts_with(b"{");
-    if is_form {
-        return Err(Refusal::new(41018));
-    }
+    require(!is_form, 41018)?;
     call.json()
-}
-
-/// Returns a filled text field.
-pub(super) fn text<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
-    let value = body.get(field).and_then(Value::as_str);
-    value.filter(|value| !value.is_empty())
 }
 
 fn no_platform(app_id: &str) -> String {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::bounded_queue::push_front;
+use super::reply::Refusal;
 use crate::clock::UnixTime;
 
 /// All values issued for one credential, newest first.
@@ -32,6 +33,17 @@ pub(super) enum Fate {
     Expired,
     /// A newer value replaced it more than [`OVERLAP`] ago, or it was revoked.
     Displaced,
+}
+
+impl Fate {
+    /// Refuses a token that is not accepted: with `expired` at the end of its lifetime, else with 40001.
+    pub(super) fn require_alive(self, expired: i64) -> Result<(), Refusal> {
+        match self {
+            Self::Alive => Ok(()),
+            Self::Expired => Err(Refusal::new(expired)),
+            Self::Displaced => Err(Refusal::new(40001)),
+        }
+    }
 }
 
 impl IssuedValues {

@@ -44,18 +44,11 @@ impl Simulator {
         now: UnixTime,
     ) -> Result<usize, Refusal> {
         match self.platform_token(token, now) {
-            Some(PlatformToken::Authorizer {
-                at,
-                app_id,
-                fate: Fate::Alive,
-            }) => {
+            Some(PlatformToken::Authorizer { at, app_id, fate }) => {
+                fate.require_alive(42001)?;
                 self.components[at].check_address(call)?;
                 self.position(&app_id).ok_or_else(|| Refusal::new(61003))
             }
-            Some(PlatformToken::Authorizer {
-                fate: Fate::Expired,
-                ..
-            }) => Err(Refusal::new(42001)),
             Some(PlatformToken::Component {
                 fate: Fate::Alive, ..
             }) => Err(Refusal::new(61015)),
@@ -74,11 +67,9 @@ impl Simulator {
             .or_else(|| call.filled("access_token"))
             .ok_or_else(|| Refusal::new(41021))?;
         let at = match self.platform_token(token, now) {
-            Some(PlatformToken::Component { at, fate }) => match fate {
-                Fate::Alive => at,
-                Fate::Expired => return Err(Refusal::new(42006)),
-                Fate::Displaced => return Err(Refusal::new(40001)),
-            },
+            Some(PlatformToken::Component { at, fate }) => {
+                fate.require_alive(42006).map(|()| at)?
+            }
             Some(PlatformToken::Authorizer { .. }) => return Err(Refusal::new(61014)),
             None => {
                 let mut apps = self.apps.iter();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
-use super::reply::Refusal;
+use super::reply::{Refusal, require};
 use super::simulated_endpoints::Endpoint;
 use super::uncertain_behaviour::Switches;
 
@@ -113,13 +113,9 @@ impl QuotaUsage {
         if endpoint.is_echo() {
             return Ok(());
         }
-        if self.used(endpoint) >= quotas.daily(endpoint) {
-            return Err(Refusal::new(45009));
-        }
+        require(self.used(endpoint) < quotas.daily(endpoint), 45009)?;
         if endpoint == Endpoint::StableToken {
-            if self.stable_in_minute >= quotas.stable_per_minute {
-                return Err(Refusal::new(45011));
-            }
+            require(self.stable_in_minute < quotas.stable_per_minute, 45011)?;
             self.stable_in_minute += 1;
         }
         self.used[endpoint as usize] += 1;
@@ -135,9 +131,7 @@ impl QuotaUsage {
 
     /// Clears the daily counts, if the monthly quota allows it.
     pub(super) fn clear(&mut self, quotas: &Quotas) -> Result<(), Refusal> {
-        if self.cleared >= quotas.clear_monthly {
-            return Err(Refusal::new(48006));
-        }
+        require(self.cleared < quotas.clear_monthly, 48006)?;
         self.cleared += 1;
         self.clear_day();
         Ok(())

@@ -93,6 +93,11 @@ impl Refusal {
     }
 }
 
+/// Refuses with this code unless the condition holds.
+pub(super) fn require(condition: bool, code: i64) -> Result<(), Refusal> {
+    condition.then_some(()).ok_or_else(|| Refusal::new(code))
+}
+
 /// `{"access_token","expires_in"}`: a success has no errcode, unless it is WeCom's.
 #[derive(Serialize)]
 pub(super) struct TokenReply<'a> {

@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 
-use super::api_call::Call;
+use super::api_call::{Call, text};
 use super::app_settings::App;
 use super::component::Component;
 use super::config_check::AcceptedConfigs;
 use super::going_live_check::SentMessages;
 use super::issued_values::{Fate, Issued, IssuedValues};
 use super::quota::QuotaUsage;
-use super::reply::{IpList, Refusal, TokenReply, json};
+use super::reply::{IpList, Refusal, TokenReply, json, require};
 use super::simulated_endpoints::{Endpoint, System};
 use super::token_values::new_token;
 use super::user_login::Logins;
@@ -68,9 +68,7 @@ impl Simulator {
     }
 
     fn weixin_call(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
-        if call.endpoint.wants_post() && !call.is_post {
-            return Err(Refusal::new(43002));
-        }
+        require(call.is_post || !call.endpoint.wants_post(), 43002)?;
         if call.endpoint.is_component() {
             return self.component_call(call, now);
         }
@@ -175,7 +173,7 @@ impl Simulator {
 
     fn token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
         let running = self.named(call.param("appid"))?;
-        wants_client_credential(call.param("grant_type"))?;
+        require(call.param("grant_type") == Some("client_credential"), 40002)?;
         running.admit(call.param("secret"), call, now)?;
         let issued = running.refetch(now);
         Ok(json(&TokenReply::of(issued, now)))
@@ -183,14 +181,16 @@ impl Simulator {
 
     fn stable_token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
         let body = call.json()?;
-        let text = |name: &str| body.get(name).and_then(Value::as_str);
         let force = match body.get("force_refresh") {
             None | Some(Value::Null) => false,
             Some(value) => value.as_bool().ok_or_else(|| Refusal::new(47001))?,
         };
-        let running = self.named(text("appid"))?;
-        wants_client_credential(text("grant_type"))?;
-        running.admit(text("secret"), call, now)?;
+        let running = self.named(text(&body, "appid"))?;
+        require(
+            text(&body, "grant_type") == Some("client_credential"),
+            40002,
+        )?;
+        running.admit(text(&body, "secret"), call, now)?;
         let ttl = running.token_ttl();
         let issued = match force && running.may_force(now)? {
             true => running.force(now),
@@ -204,13 +204,7 @@ impl Simulator {
         let app_id = app_id
             .filter(|id| !id.is_empty())
             .ok_or_else(|| Refusal::new(41002))?;
-        if self
-            .components
-            .iter()
-            .any(|it| it.settings.app_id == app_id)
-        {
-            return Err(Refusal::new(61024));
-        }
+        require(self.component(app_id).is_err(), 61024)?;
         let mut apps = self
             .apps
             .iter_mut()
@@ -226,24 +220,18 @@ impl Simulator {
         call: &Call<'_>,
         now: UnixTime,
     ) -> Result<&mut Running, Refusal> {
-        let token = call
-            .filled("access_token")
-            .ok_or_else(|| Refusal::new(41001))?;
+        let token = call.required("access_token", 41001)?;
         let own = self
             .apps
             .iter()
             .enumerate()
             .find_map(|(at, running)| Some((at, running.token_fate(token, now)?)));
         let at = match own {
-            Some((at, Fate::Alive)) => at,
-            Some((_, Fate::Expired)) => return Err(Refusal::new(42001)),
-            Some((_, Fate::Displaced)) => return Err(Refusal::new(40001)),
+            Some((at, fate)) => fate.require_alive(42001).map(|()| at)?,
             None => self.on_behalf(token, call, now)?,
         };
         let running = &mut self.apps[at];
-        if !call.endpoint.serves(running.app.platform) {
-            return Err(Refusal::new(48001));
-        }
+        require(call.endpoint.serves(running.app.platform), 48001)?;
         running.spend(call.endpoint, now)?;
         Ok(running)
     }
@@ -306,35 +294,25 @@ impl Running {
         self.spend(call.endpoint, now)?;
         let app = &self.app;
         let peer = app.seen(call.peer);
-        if app.frozen_secret {
-            Err(Refusal::new(40243))
-        } else if !app.admits(peer) {
-            Err(Refusal::not_in_whitelist(peer))
-        } else if app.awaiting_admin {
-            Err(Refusal::new(89503))
-        } else if app.punished {
-            Err(Refusal::new(50004))
-        } else if app.frozen {
-            Err(Refusal::new(50007))
-        } else {
-            Ok(())
+        require(!app.frozen_secret, 40243)?;
+        if !app.admits(peer) {
+            return Err(Refusal::not_in_whitelist(peer));
         }
+        require(!app.awaiting_admin, 89503)?;
+        require(!app.punished, 50004)?;
+        require(!app.frozen, 50007)
     }
 
     pub(super) fn check_secret(&self, secret: Option<&str>) -> Result<(), Refusal> {
-        let secret = secret
-            .filter(|secret| !secret.is_empty())
-            .ok_or_else(|| Refusal::new(41004))?;
-        if secret == self.app.secret {
-            return Ok(());
-        }
-        Err(match self.app.switches.wrong_secret {
-            40001 => Refusal::worded(
+        require(secret.is_some_and(|secret| !secret.is_empty()), 41004)?;
+        match self.app.switches.wrong_secret {
+            _ if secret == Some(self.app.secret.as_str()) => Ok(()),
+            40001 => Err(Refusal::worded(
                 40001,
                 "invalid credential access_token isinvalid or not latest",
-            ),
-            code => Refusal::new(code),
-        })
+            )),
+            code => Err(Refusal::new(code)),
+        }
     }
 
     pub(super) fn spend(&mut self, endpoint: Endpoint, now: UnixTime) -> Result<(), Refusal> {
@@ -359,22 +337,12 @@ impl Running {
     }
 
     fn menu(&self) -> Result<String, Refusal> {
-        if self.app.without_menu {
-            return Err(Refusal::new(46003));
-        }
+        require(!self.app.without_menu, 46003)?;
         Ok(r#"{"menu":{"button":[]}}"#.to_owned())
     }
 
     pub(super) fn token_ttl(&self) -> Duration {
         Duration::from_secs(self.app.token_ttl)
-    }
-}
-
-fn wants_client_credential(grant_type: Option<&str>) -> Result<(), Refusal> {
-    if grant_type == Some("client_credential") {
-        Ok(())
-    } else {
-        Err(Refusal::new(40002))
     }
 }
 

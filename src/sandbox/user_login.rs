@@ -13,13 +13,12 @@ use super::api_call::Call;
 use super::api_management::OK;
 use super::app_settings::Platform;
 use super::bounded_queue::push_front;
-use super::reply::{Refusal, json};
+use super::reply::{Refusal, json, require};
 use super::simulator::Simulator;
 use super::token_values::{new_login_code, new_session_key, new_token, openid_of};
 
 /// What a user of an official account agreed to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub(super) enum Scope {
     /// Only the openid.
     #[serde(rename = "snsapi_base")]
@@ -87,37 +86,26 @@ impl Logins {
             .iter_mut()
             .find(|known| known.value == code && known.app_id == app_id)
             .ok_or_else(|| Refusal::new(40029))?;
-        if code.used {
-            return Err(Refusal::new(40163));
-        }
-        if now >= code.expires_at {
-            return Err(Refusal::new(40029));
-        }
+        require(!code.used, 40163)?;
+        require(now < code.expires_at, 40029)?;
         code.used = true;
         Ok(code)
     }
 
     /// Returns the user whose token a call carries.
     pub(super) fn user(&self, call: &Call<'_>, now: UnixTime) -> Result<&User, Refusal> {
-        let token = call
-            .filled("access_token")
-            .ok_or_else(|| Refusal::new(41001))?;
+        let token = call.required("access_token", 41001)?;
         let user = self.users.iter().find(|user| user.token == token);
-        match user {
-            None => Err(Refusal::not_a_users_token()),
-            Some(user) if now >= user.token_ends => Err(Refusal::new(42001)),
-            Some(user) => Ok(user),
-        }
+        let user = user.ok_or_else(Refusal::not_a_users_token)?;
+        require(now < user.token_ends, 42001)?;
+        Ok(user)
     }
 
     /// Returns the user whose token and openid a call carries.
     fn named_user(&self, call: &Call<'_>, now: UnixTime) -> Result<&User, Refusal> {
         let user = self.user(call, now)?;
-        match call.filled("openid") {
-            None => Err(Refusal::new(41009)),
-            Some(openid) if openid != user.openid => Err(Refusal::new(40003)),
-            Some(_) => Ok(user),
-        }
+        require(call.required("openid", 41009)? == user.openid, 40003)?;
+        Ok(user)
     }
 }
 
@@ -189,18 +177,15 @@ impl Simulator {
         now: UnixTime,
     ) -> Result<&Code, Refusal> {
         let running = self.named(call.param("appid"))?;
-        if call.param("grant_type") != Some("authorization_code") {
-            return Err(Refusal::new(40002));
-        }
+        require(
+            call.param("grant_type") == Some("authorization_code"),
+            40002,
+        )?;
         running.check_secret(call.param("secret"))?;
-        if running.app.frozen_secret {
-            return Err(Refusal::new(40243));
-        }
-        let code = call.filled(param).ok_or_else(|| Refusal::new(41008))?;
-        if running.app.platform != platform {
-            // The other platform's codes are not codes here.
-            return Err(Refusal::new(40029));
-        }
+        require(!running.app.frozen_secret, 40243)?;
+        let code = call.required(param, 41008)?;
+        // The other platform's codes are not codes here.
+        require(running.app.platform == platform, 40029)?;
         let app_id = running.app.app_id.clone();
         self.logins.redeem(&app_id, code, now)
     }
@@ -212,21 +197,15 @@ impl Simulator {
         now: UnixTime,
     ) -> Result<String, Refusal> {
         let app_id = self.named(call.param("appid"))?.app.app_id.clone();
-        if call.param("grant_type") != Some("refresh_token") {
-            return Err(Refusal::new(40002));
-        }
-        let refresh_token = call
-            .filled("refresh_token")
-            .ok_or_else(|| Refusal::new(41003))?;
+        require(call.param("grant_type") == Some("refresh_token"), 40002)?;
+        let refresh_token = call.required("refresh_token", 41003)?;
         let user = self
             .logins
             .users
             .iter_mut()
             .find(|user| user.refresh_token == refresh_token && user.app_id == app_id)
             .ok_or_else(|| Refusal::new(40030))?;
-        if now >= user.refresh_ends {
-            return Err(Refusal::new(42002));
-        }
+        require(now < user.refresh_ends, 42002)?;
         if now >= user.token_ends {
             user.token = new_token();
         }
@@ -248,9 +227,7 @@ impl Simulator {
             privilege: [&'static str; 0],
         }
         let user = self.logins.named_user(call, now)?;
-        if user.scope == Scope::Base {
-            return Err(Refusal::new(48001));
-        }
+        require(user.scope != Scope::Base, 48001)?;
         Ok(json(&Reply {
             openid: &user.openid,
             nickname: "沙箱用户",
