@@ -6,7 +6,7 @@ use crate::clock::UnixTime;
 
 use super::api_call::{Call, text};
 use super::platform_token::PlatformToken;
-use super::reply::{Quota, QuotaReply, RateLimit, Refusal, json_with_ok, require};
+use super::reply::{Refusal, json_with_ok, quota_reply, require};
 use super::simulated_endpoints::{Endpoint, System};
 use super::simulator::{Running, Simulator};
 
@@ -88,12 +88,10 @@ impl Running {
         let (endpoint, is_platforms) = asked_endpoint(body)?;
         let is_own = !is_platforms && !endpoint.is_sns() && endpoint.serves(self.app.platform);
         require(is_own, 76022)?;
-        let quota = Quota::of(self.app.quotas.daily(endpoint), self.usage.used(endpoint));
-        let rate_limit = (endpoint == Endpoint::StableToken).then_some(RateLimit {
-            call_count: self.app.quotas.stable_per_minute,
-            refresh_second: 60,
-        });
-        Ok(json_with_ok(&QuotaReply { quota, rate_limit }))
+        let quotas = &self.app.quotas;
+        let per_minute = (endpoint == Endpoint::StableToken).then_some(quotas.stable_per_minute);
+        let used = self.usage.used(endpoint);
+        Ok(quota_reply(quotas.daily(endpoint), used, per_minute))
     }
 }
 

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::clock::UnixTime;
@@ -20,7 +19,7 @@ use super::issued_values::{Issued, IssuedValues};
 use super::open_platform::OpenPlatform;
 use super::push_queue::PushQueue;
 use super::quota::QuotaUsage;
-use super::reply::{Quota, QuotaReply, Refusal, json, json_with_ok, require};
+use super::reply::{IssuedReply, Refusal, json, quota_reply, require};
 use super::simulated_endpoints::Endpoint;
 use super::simulator::Simulator;
 use super::token_values::{new_component_ticket, new_pre_auth_code, new_token};
@@ -120,11 +119,6 @@ impl Simulator {
 
     /// Checks the app id, the secret, the address, the ticket, then the quota.
     fn component_token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
-        #[derive(Serialize)]
-        struct Reply<'a> {
-            component_access_token: &'a str,
-            expires_in: u64,
-        }
         let body = component_body(call)?;
         let component = self.component_named(&body)?;
         component.check_secret(&body, "component_appsecret")?;
@@ -132,10 +126,11 @@ impl Simulator {
         component.check_ticket(body.get("component_verify_ticket"), now)?;
         component.spend(call.endpoint, now)?;
         let issued = component.settings.issue(&mut component.token, now);
-        Ok(json(&Reply {
-            component_access_token: &issued.value,
-            expires_in: issued.remaining(now).as_secs(),
-        }))
+        Ok(json(&IssuedReply::of(
+            "component_access_token",
+            issued,
+            now,
+        )))
     }
 
     /// Clears the counts of the platform or of an account that authorised it. Needs no token, because the token
@@ -225,22 +220,15 @@ impl Component {
     }
 
     fn pre_auth_code(&mut self, now: UnixTime) -> String {
-        #[derive(Serialize)]
-        struct Reply<'a> {
-            pre_auth_code: &'a str,
-            expires_in: u64,
-        }
-        let life = self.settings.pre_auth_code_ttl;
+        let life = Duration::from_secs(self.settings.pre_auth_code_ttl);
         let code = PreAuthCode {
             value: new_pre_auth_code(),
-            expires_at: now.plus(Duration::from_secs(life)),
+            expires_at: now.plus(life),
             used: false,
         };
+        let reply = json(&IssuedReply::new("pre_auth_code", &code.value, life));
         push_front(&mut self.pre_auth_codes, code, REMEMBERED);
-        json(&Reply {
-            pre_auth_code: &self.pre_auth_codes[0].value,
-            expires_in: life,
-        })
+        reply
     }
 
     /// Returns whether a visitor of the authorisation page may use this pre_auth_code.
@@ -291,10 +279,7 @@ impl Component {
         let (endpoint, is_platforms) = asked_endpoint(body)?;
         require(is_platforms, 76022)?;
         let limit = self.settings.quotas.daily(endpoint);
-        Ok(json_with_ok(&QuotaReply {
-            quota: Quota::of(limit, self.usage.used(endpoint)),
-            rate_limit: None,
-        }))
+        Ok(quota_reply(limit, self.usage.used(endpoint), None))
     }
 }
 

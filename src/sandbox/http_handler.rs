@@ -4,6 +4,7 @@
 //! the token decides which system is called (`Simulator::system`). A path without a simulation of its own is
 //! answered with an echo of the request, or with the shape that its query asks for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::http::header::{
@@ -12,7 +13,7 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Serialize;
+use serde_json::json;
 
 use super::api_call::Call;
 use super::echo_shape::{PICTURE, Shape};
@@ -46,34 +47,22 @@ pub(super) async fn answer(
     if !endpoint.is_echo() && body.length > LONGEST_READ as u64 {
         return fault::page(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    let call = call_of(endpoint, &shared, &request, &body.kept);
-    let shape = match endpoint.is_echo() {
-        true => Shape::of(&call),
-        false => Ok(Shape::default()),
-    };
-    let shape = match shape {
-        Ok(shape) => shape,
-        Err(error) => return bad_shape(error),
-    };
-    UnderWay::new(&shared, &call, &received, shape)
-        .respond()
-        .await
-}
-
-fn call_of<'a>(
-    endpoint: Endpoint,
-    shared: &Shared,
-    request: &'a HttpRequest,
-    body: &'a [u8],
-) -> Call<'a> {
-    Call {
+    let call = Call {
         endpoint,
         path: request.path(),
         is_post: request.method() == Method::POST,
         query: serde_urlencoded::from_str(request.query_string()).unwrap_or_default(),
-        body,
+        body: &body.kept,
         peer: shared.seen_from(request.peer_addr()),
-    }
+    };
+    let shape = match endpoint.is_echo().then(|| Shape::of(&call)).transpose() {
+        Ok(shape) => shape.unwrap_or_default(),
+        // An answer that WeChat would not give, so that a misspelt parameter is noticed.
+        Err(error) => return HttpResponse::BadRequest().json(json!({ "error": error })),
+    };
+    UnderWay::new(&shared, &call, &received, shape)
+        .respond()
+        .await
 }
 
 /// A call that has passed the gates, and the system it is for.
@@ -260,16 +249,7 @@ impl Answer {
 
 /// Returns the request as the body of a success.
 fn echo(received: &ReceivedRequest) -> MadeBody {
-    #[derive(Serialize)]
-    struct Echo<'a> {
-        echo: &'a ReceivedRequest,
-    }
-    MadeBody::of(json_with_ok(&Echo { echo: received }))
-}
-
-/// Returns an answer that WeChat would not give, so that a misspelt parameter is noticed.
-fn bad_shape(error: String) -> HttpResponse {
-    HttpResponse::BadRequest().json(serde_json::json!({ "error": error }))
+    MadeBody::of(json_with_ok(&BTreeMap::from([("echo", received)])))
 }
 
 /// Longest body of a call with a simulation of its own. In bytes.

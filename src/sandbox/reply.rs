@@ -2,7 +2,9 @@
 //!
 //! Programs match on these strings, so they are copied from captured answers, spelling mistakes included.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use rand::RngExt as _;
 use serde::Serialize;
@@ -80,16 +82,9 @@ impl Refusal {
 
     /// Returns the body of the answer. Below `/sns/` a comma precedes the rid.
     pub(super) fn body(&self, endpoint: Endpoint, now: UnixTime) -> String {
-        #[derive(Serialize)]
-        struct Body {
-            errcode: i64,
-            errmsg: String,
-        }
         let comma = if endpoint.is_sns() { "," } else { "" };
-        json(&Body {
-            errcode: self.code,
-            errmsg: format!("{}{comma} rid: {}", self.text, rid(now)),
-        })
+        let errmsg = format!("{}{comma} rid: {}", self.text, rid(now));
+        error_body(self.code, &errmsg)
     }
 }
 
@@ -98,70 +93,74 @@ pub(super) fn require(condition: bool, code: i64) -> Result<(), Refusal> {
     condition.then_some(()).ok_or_else(|| Refusal::new(code))
 }
 
-/// `{"access_token","expires_in"}`: a success has no errcode, unless it is WeCom's.
+/// A value that was issued, such as `{"access_token","expires_in"}`.
 #[derive(Serialize)]
-pub(super) struct TokenReply<'a> {
-    pub(super) access_token: &'a str,
-    pub(super) expires_in: u64,
+pub(super) struct IssuedReply<'a> {
+    /// One field.
+    #[serde(flatten)]
+    value: BTreeMap<&'static str, &'a str>,
+    expires_in: u64,
 }
 
-impl<'a> TokenReply<'a> {
-    pub(super) fn of(issued: &'a Issued, now: UnixTime) -> Self {
+impl<'a> IssuedReply<'a> {
+    pub(super) fn new(field: &'static str, value: &'a str, life: Duration) -> Self {
         Self {
-            access_token: &issued.value,
-            expires_in: issued.remaining(now).as_secs(),
+            value: BTreeMap::from([(field, value)]),
+            expires_in: life.as_secs(),
         }
+    }
+
+    pub(super) fn of(field: &'static str, issued: &'a Issued, now: UnixTime) -> Self {
+        Self::new(field, &issued.value, issued.remaining(now))
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct TicketReply<'a> {
-    pub(super) ticket: &'a str,
-    pub(super) expires_in: u64,
+/// Returns a subset of WeChat's real list; the sandbox does not listen on these addresses.
+pub(super) fn ip_list() -> String {
+    let addresses = ["101.226.103.0/25", "101.226.62.0/26", "140.207.54.0/25"];
+    json(&BTreeMap::from([("ip_list", addresses)]))
 }
 
-#[derive(Serialize)]
-pub(super) struct IpList {
-    ip_list: &'static [&'static str],
-}
-
-impl Default for IpList {
-    /// A subset of WeChat's real list; the sandbox does not listen on these addresses.
-    fn default() -> Self {
-        Self {
-            ip_list: &["101.226.103.0/25", "101.226.62.0/26", "140.207.54.0/25"],
-        }
+/// Returns the quota of a path, with the calls that are allowed in a minute if they are limited.
+pub(super) fn quota_reply(daily_limit: u64, used: u64, per_minute: Option<u64>) -> String {
+    #[derive(Serialize)]
+    struct Reply {
+        quota: Quota,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate_limit: Option<RateLimit>,
     }
-}
-
-#[derive(Serialize)]
-pub(super) struct QuotaReply {
-    pub(super) quota: Quota,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rate_limit: Option<RateLimit>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Quota {
-    daily_limit: u64,
-    used: u64,
-    remain: u64,
-}
-
-impl Quota {
-    pub(super) fn of(daily_limit: u64, used: u64) -> Self {
-        Self {
+    #[derive(Serialize)]
+    struct Quota {
+        daily_limit: u64,
+        used: u64,
+        remain: u64,
+    }
+    #[derive(Serialize)]
+    struct RateLimit {
+        call_count: u64,
+        refresh_second: u64,
+    }
+    json_with_ok(&Reply {
+        quota: Quota {
             daily_limit,
             used,
             remain: daily_limit.saturating_sub(used),
-        }
-    }
+        },
+        rate_limit: per_minute.map(|call_count| RateLimit {
+            call_count,
+            refresh_second: 60,
+        }),
+    })
 }
 
-#[derive(Serialize)]
-pub(super) struct RateLimit {
-    pub(super) call_count: u64,
-    pub(super) refresh_second: u64,
+/// Returns the body of a refusal with this complete errmsg.
+pub(super) fn error_body(errcode: i64, errmsg: &str) -> String {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        errcode: i64,
+        errmsg: &'a str,
+    }
+    json(&Body { errcode, errmsg })
 }
 
 /// Returns JSON with the fields in declaration order, as WeChat's order is fixed.

@@ -17,7 +17,7 @@ use super::config_check::AcceptedConfigs;
 use super::going_live_check::SentMessages;
 use super::issued_values::{Fate, Issued, IssuedValues};
 use super::quota::QuotaUsage;
-use super::reply::{IpList, Refusal, TokenReply, json, require};
+use super::reply::{IssuedReply, Refusal, ip_list, json, require};
 use super::simulated_endpoints::{Endpoint, System};
 use super::token_values::new_token;
 use super::user_login::Logins;
@@ -87,7 +87,7 @@ impl Simulator {
             Endpoint::UserInfo => self.user_info(call, now),
             Endpoint::UserAuth => self.check_user(call, now),
             // The address list: calls that only WeCom has do not reach this arm.
-            _ => self.caller(call, now).map(|_| json(&IpList::default())),
+            _ => self.caller(call, now).map(|_| ip_list()),
         }
     }
 
@@ -176,7 +176,7 @@ impl Simulator {
         require(call.param("grant_type") == Some("client_credential"), 40002)?;
         running.admit(call.param("secret"), call, now)?;
         let issued = running.refetch(now);
-        Ok(json(&TokenReply::of(issued, now)))
+        Ok(json(&IssuedReply::of("access_token", issued, now)))
     }
 
     fn stable_token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
@@ -196,7 +196,7 @@ impl Simulator {
             true => running.force(now),
             false => running.stable.refreshed(now, ttl, new_token),
         };
-        Ok(json(&TokenReply::of(issued, now)))
+        Ok(json(&IssuedReply::of("access_token", issued, now)))
     }
 
     /// Returns the app that a token call names.

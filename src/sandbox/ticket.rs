@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::UnixTime;
 
 use super::issued_values::{Issued, IssuedValues};
-use super::reply::{Refusal, TicketReply, json_with_ok};
+use super::reply::{IssuedReply, Refusal, json_with_ok};
 use super::simulator::{Running, Simulator};
 use super::token_values::new_ticket;
 use super::uncertain_behaviour::ExpiresIn;
@@ -58,10 +58,7 @@ impl Running {
             ExpiresIn::Remaining => issued.remaining(now),
             ExpiresIn::Full => self.ticket_ttl(),
         };
-        json_with_ok(&TicketReply {
-            ticket: &issued.value,
-            expires_in: expires_in.as_secs(),
-        })
+        json_with_ok(&IssuedReply::new("ticket", &issued.value, expires_in))
     }
 
     pub(super) fn ticket_ttl(&self) -> Duration {

@@ -214,7 +214,7 @@ impl Simulator {
     }
 
     pub(super) fn user_info(&self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
-        #[derive(Serialize)]
+        #[derive(Default, Serialize)]
         struct Reply<'a> {
             openid: &'a str,
             nickname: &'static str,
@@ -231,13 +231,7 @@ impl Simulator {
         Ok(json(&Reply {
             openid: &user.openid,
             nickname: "沙箱用户",
-            sex: 0,
-            language: "",
-            city: "",
-            province: "",
-            country: "",
-            headimgurl: "",
-            privilege: [],
+            ..Reply::default()
         }))
     }
 

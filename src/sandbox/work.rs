@@ -11,12 +11,12 @@ use crate::clock::UnixTime;
 
 use super::api_call::Call;
 use super::issued_values::{Fate, Issued, IssuedValues};
-use super::reply::{Refusal, TokenReply, json, json_with_ok};
+use super::reply::{IssuedReply, Refusal, json_with_ok};
 use super::simulated_endpoints::{Endpoint, System};
 use super::simulator::{Running, Simulator};
 use super::token_values::{new_ticket, new_work_token};
 use super::wecom_limits::HourlyLimit;
-use super::work_reply::WorkIpList;
+use super::work_reply::work_ip_list;
 
 /// State shared by the apps of a corp.
 #[derive(Default)]
@@ -101,7 +101,7 @@ impl Simulator {
             Endpoint::TicketGet => self.agent_ticket(call, now),
             _ => self
                 .work_caller(call, now)
-                .map(|_| json(&WorkIpList::default())),
+                .map(|_| work_ip_list(&WORK_IPS, 0, "ok")),
         }
     }
 
@@ -140,7 +140,8 @@ impl Simulator {
         if running.app.switches.gettoken_checks_ip && !running.app.admits(peer) {
             return Err(Refusal::work(60020));
         }
-        Ok(json_with_ok(&TokenReply::of(running.gettoken(now), now)))
+        let issued = running.gettoken(now);
+        Ok(json_with_ok(&IssuedReply::of("access_token", issued, now)))
     }
 
     /// Finds the app by its secret. A stopped app has no valid secret.
@@ -233,6 +234,9 @@ impl Running {
         }
     }
 }
+
+/// A subset of WeCom's real list; the sandbox does not listen on these addresses.
+const WORK_IPS: [&str; 2] = ["182.254.11.176", "182.254.78.66"];
 
 /// Type of an app's own ticket.
 pub(super) const AGENT_CONFIG: &str = "agent_config";

@@ -8,27 +8,23 @@ use serde::Serialize;
 
 use crate::clock::UnixTime;
 
-use super::reply::{Refusal, json};
+use super::reply::{Refusal, error_body, json};
 use super::simulated_endpoints::Endpoint;
 
-/// The only simulated WeCom data call besides the tickets. Its errcode comes last, as captured, in errors as
-/// well.
-#[derive(Serialize)]
-pub(super) struct WorkIpList<'a> {
-    ip_list: &'static [&'static str],
-    errcode: i64,
-    errmsg: &'a str,
-}
-
-impl Default for WorkIpList<'_> {
-    /// A subset of WeCom's real list; the sandbox does not listen on these addresses.
-    fn default() -> Self {
-        Self {
-            ip_list: &["182.254.11.176", "182.254.78.66"],
-            errcode: 0,
-            errmsg: "ok",
-        }
+/// Returns the answer of the only simulated WeCom data call besides the tickets. Its errcode comes last, as
+/// captured, in errors as well.
+pub(super) fn work_ip_list(ip_list: &[&str], errcode: i64, errmsg: &str) -> String {
+    #[derive(Serialize)]
+    struct Reply<'a> {
+        ip_list: &'a [&'a str],
+        errcode: i64,
+        errmsg: &'a str,
     }
+    json(&Reply {
+        ip_list,
+        errcode,
+        errmsg,
+    })
 }
 
 impl Refusal {
@@ -53,21 +49,9 @@ impl Refusal {
 
     /// Returns the body with this errmsg: the endpoint's empty fields, then the errcode and the errmsg.
     pub(super) fn work_body(&self, endpoint: Endpoint, errmsg: &str) -> String {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            errcode: i64,
-            errmsg: &'a str,
-        }
         match endpoint {
-            Endpoint::ApiDomainIp => json(&WorkIpList {
-                ip_list: &[],
-                errcode: self.code,
-                errmsg,
-            }),
-            _ => json(&Body {
-                errcode: self.code,
-                errmsg,
-            }),
+            Endpoint::ApiDomainIp => work_ip_list(&[], self.code, errmsg),
+            _ => error_body(self.code, errmsg),
         }
     }
 }
