@@ -17,11 +17,12 @@ use super::component::{Component, REMEMBERED};
 use super::issued_values::IssuedValues;
 use super::passive_reply::original_id;
 use super::push::Message;
-use super::reply::{Refusal, json as written};
-use super::simulator::Simulator;
+use super::reply::{Refusal, json as written, require};
+use super::simulator::{Running, Simulator};
 use super::token_values::{new_authorization_code, new_pre_auth_code, new_refresh_token};
 
 /// An account that authorised a platform at least once.
+#[derive(Default)]
 pub(super) struct Authorizer {
     pub(super) app_id: String,
     /// Of the last authorisation: the CreateTime of its event, if there was one.
@@ -113,29 +114,21 @@ impl Simulator {
             .iter_mut()
             .find(|known| known.value == code && !known.used)
             .ok_or_else(|| Refusal::new(61009))?;
-        if now >= known.expires_at {
-            return Err(Refusal::new(61010));
-        }
+        require(now < known.expires_at, 61010)?;
         known.used = true;
-        let app_id = known.app_id.clone();
-        let platform = self.platform_of(&app_id);
-        let component = &mut self.components[at];
-        let authorizer = find(&mut component.authorizers, &app_id)?;
+        let authorizer = find(&mut component.authorizers, &known.app_id)?;
         let issued = component.settings.issue(&mut authorizer.tokens, now);
+        known.token = Some(issued.value.clone());
         let refresh_token = authorizer
             .refresh_token
             .get_or_insert_with(new_refresh_token);
-        let used = component.codes.iter_mut().find(|known| known.value == code);
-        if let Some(used) = used {
-            used.token = Some(issued.value.clone());
-        }
         let answer = json!({
             "authorization_info": {
-                "authorizer_appid": app_id,
+                "authorizer_appid": known.app_id,
                 "authorizer_access_token": issued.value,
                 "expires_in": issued.remaining(now).as_secs(),
                 "authorizer_refresh_token": refresh_token,
-                "func_info": func_info(platform),
+                "func_info": func_info(platform_of(&self.apps, &known.app_id)),
             }
         });
         Ok(answer.to_string())
@@ -158,13 +151,11 @@ impl Simulator {
         let component = &mut self.components[at];
         let authorizer = find(&mut component.authorizers, app_id)?;
         let given = text(body, "authorizer_refresh_token");
-        let Some(refresh_token) = authorizer
+        let refresh_token = authorizer
             .refresh_token
             .as_deref()
-            .filter(|right| given == Some(right))
-        else {
-            return Err(Refusal::new(61023));
-        };
+            .filter(|right| given == Some(*right))
+            .ok_or_else(|| Refusal::new(61023))?;
         let issued = component.settings.issue(&mut authorizer.tokens, now);
         Ok(written(&Reply {
             authorizer_access_token: &issued.value,
@@ -176,7 +167,7 @@ impl Simulator {
     pub(super) fn authorizer_info(&self, at: usize, body: &Value) -> Result<String, Refusal> {
         let app_id = text(body, "authorizer_appid").ok_or_else(|| Refusal::new(41002))?;
         let authorizer = self.components[at].authorizer(app_id)?;
-        let platform = self.platform_of(app_id);
+        let platform = platform_of(&self.apps, app_id);
         let is_mini = platform == Platform::Mini;
         let mut info = json!({
             "nick_name": if is_mini { "沙箱小程序" } else { "沙箱公众号" },
@@ -203,11 +194,6 @@ impl Simulator {
         }
         let answer = json!({ "authorizer_info": info, "authorization_info": authorization });
         Ok(answer.to_string())
-    }
-
-    fn platform_of(&self, app_id: &str) -> Platform {
-        self.app(app_id)
-            .map_or_else(Platform::default, |running| running.app.platform())
     }
 
     /// Returns the JS safe domains that an account has by the platforms it authorised.
@@ -251,8 +237,7 @@ impl Component {
                     auth_time: now,
                     authorized: true,
                     refresh_token: Some(new_refresh_token()),
-                    tokens: IssuedValues::default(),
-                    last_event: UnixTime(0),
+                    ..Authorizer::default()
                 });
             }
         }
@@ -285,11 +270,7 @@ impl Component {
         let at = known.unwrap_or_else(|| {
             self.authorizers.push(Authorizer {
                 app_id: app_id.clone(),
-                auth_time: now,
-                authorized: false,
-                refresh_token: None,
-                tokens: IssuedValues::default(),
-                last_event: UnixTime(0),
+                ..Authorizer::default()
             });
             self.authorizers.len() - 1
         });
@@ -301,10 +282,8 @@ impl Component {
             authorizer.refresh_token = None;
         }
         let life = self.settings.authorization_code_ttl;
-        let (code, expires_at) = (
-            new_authorization_code(),
-            now.plus(Duration::from_secs(life)),
-        );
+        let code = new_authorization_code();
+        let expires_at = now.plus(Duration::from_secs(life));
         let event = match (again, changed) {
             (false, _) => Some("authorized"),
             (true, true) => Some("updateauthorized"),
@@ -379,6 +358,11 @@ fn find<'a>(
         .iter_mut()
         .find(|it| it.app_id == app_id && it.authorized)
         .ok_or_else(|| Refusal::new(61003))
+}
+
+fn platform_of(apps: &[Running], app_id: &str) -> Platform {
+    let known = apps.iter().find(|running| running.app.name() == app_id);
+    known.map_or_else(Platform::default, |running| running.app.platform())
 }
 
 /// Returns the permission sets that accounts grant.

@@ -22,13 +22,14 @@ use super::quota::QuotaUsage;
 use super::reply::{IssuedReply, Refusal, json, quota_reply, require};
 use super::simulated_endpoints::Endpoint;
 use super::simulator::Simulator;
+use super::state_view::TicketState;
 use super::token_values::{new_component_ticket, new_pre_auth_code, new_token};
 
 /// An open platform and its state.
 pub(super) struct Component {
     pub(super) settings: OpenPlatform,
     /// The newest first.
-    tickets: VecDeque<PushedTicket>,
+    tickets: VecDeque<TicketState>,
     pub(super) token: IssuedValues,
     /// The newest first.
     pre_auth_codes: VecDeque<PreAuthCode>,
@@ -38,11 +39,6 @@ pub(super) struct Component {
     pub(super) authorizers: Vec<Authorizer>,
     usage: QuotaUsage,
     pub(super) pushes: PushQueue,
-}
-
-struct PushedTicket {
-    value: String,
-    at: UnixTime,
 }
 
 struct PreAuthCode {
@@ -205,18 +201,17 @@ impl Component {
 
     /// Makes the ticket that is pushed now.
     pub(super) fn new_ticket(&mut self, now: UnixTime) -> &str {
-        let ticket = PushedTicket {
+        let ticket = TicketState {
             value: new_component_ticket(),
-            at: now,
+            expires_at: now.plus(TICKET_LIFE),
         };
         push_front(&mut self.tickets, ticket, REMEMBERED);
         &self.tickets[0].value
     }
 
-    /// Returns the newest ticket and when it ends.
-    pub(super) fn ticket(&self) -> Option<(&str, UnixTime)> {
-        let newest = self.tickets.front()?;
-        Some((&newest.value, newest.at.plus(TICKET_LIFE)))
+    /// Returns the newest ticket.
+    pub(super) fn ticket(&self) -> Option<&TicketState> {
+        self.tickets.front()
     }
 
     fn pre_auth_code(&mut self, now: UnixTime) -> String {
@@ -258,16 +253,11 @@ impl Component {
     }
 
     fn check_ticket(&self, ticket: Option<&Value>, now: UnixTime) -> Result<(), Refusal> {
-        let ticket = match ticket {
-            None => return Err(Refusal::new(41020)),
-            Some(ticket) => ticket.as_str().unwrap_or_default(),
-        };
+        let ticket = ticket.ok_or_else(|| Refusal::new(41020))?;
         let mut known = self.tickets.iter();
-        match known.find(|known| known.value == ticket) {
-            None => Err(Refusal::new(61006)),
-            Some(known) if now >= known.at.plus(TICKET_LIFE) => Err(Refusal::new(61005)),
-            Some(_) => Ok(()),
-        }
+        let known = known.find(|known| ticket.as_str() == Some(known.value.as_str()));
+        let known = known.ok_or_else(|| Refusal::new(61006))?;
+        require(now < known.expires_at, 61005)
     }
 
     pub(super) fn spend(&mut self, endpoint: Endpoint, now: UnixTime) -> Result<(), Refusal> {

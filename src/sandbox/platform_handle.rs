@@ -101,7 +101,7 @@ impl Sandbox {
     pub fn component_ticket(&self, component_app_id: &str) -> Option<String> {
         let inside = self.shared.inside();
         let component = known(inside.simulator.component(component_app_id));
-        component.ticket().map(|(ticket, _)| ticket.to_owned())
+        component.ticket().map(|ticket| ticket.value.clone())
     }
 
     /// Returns the platform's current token.

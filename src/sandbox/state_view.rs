@@ -150,13 +150,11 @@ impl AppState {
         let app = &running.app;
         let ticket = |kind: &str| {
             let issued = simulator.tickets_of(running, kind)?.current(now)?;
-            Some((
-                kind.to_owned(),
-                TicketState {
-                    value: issued.value.clone(),
-                    expires_at: issued.expires_at,
-                },
-            ))
+            let state = TicketState {
+                value: issued.value.clone(),
+                expires_at: issued.expires_at,
+            };
+            Some((kind.to_owned(), state))
         };
         Self {
             app_id: app.app_id.clone(),
@@ -186,10 +184,7 @@ impl PlatformState {
             push_url: settings.push_url.clone(),
             message_url: settings.message_url.clone(),
             next_ticket_at: platform.pushes.next_ticket,
-            ticket: platform.ticket().map(|(value, expires_at)| TicketState {
-                value: value.to_owned(),
-                expires_at,
-            }),
+            ticket: platform.ticket().cloned(),
             token: TokenState::of(&platform.token, now),
             safe_domains: settings.safe_domains.clone(),
             authorizers: platform
