@@ -272,20 +272,26 @@ impl Sandbox {
 
     /// Revokes an app's credentials at once, as WeChat may.
     pub fn revoke(&self, app: &str, what: Revoke) {
-        known(self.shared.revoke(app, what));
+        known(self.shared.simulate(|it, now| it.revoke(app, what, now)));
     }
 
     /// Fetches a token as another server with the same secret would, and returns it: stable mode forces a
     /// refresh; WeCom returns the current token unless `gettoken_always_new` is set. The call is neither
     /// counted nor charged.
     pub fn foreign_refresh(&self, app: &str, mode: Mode) -> String {
-        known(self.shared.foreign_refresh(app, mode))
+        let refreshed = self
+            .shared
+            .simulate(|it, now| it.foreign_refresh(app, mode, now));
+        known(refreshed)
     }
 
     /// Returns a login code of an official account or a mini program, as the user's phone would get it. It can
     /// be used once within five minutes.
     pub fn login_code(&self, app: &str) -> String {
-        known(self.shared.login_code(Login::of(app)))
+        let code = self
+            .shared
+            .simulate(|it, now| it.login_code(Login::of(app), now));
+        known(code)
     }
 
     /// Moves the clock forward. Returns false for the system clock.
@@ -308,50 +314,47 @@ impl Sandbox {
     /// Returns an app's current token in this mode.
     #[must_use]
     pub fn token(&self, app: &str, mode: Mode) -> Option<String> {
-        let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let running = known(inside.simulator.known_app(app));
-        running.issued_tokens(mode).current_text(now)
+        self.shared.simulate(|it, now| {
+            let running = known(it.known_app(app));
+            running.issued_tokens(mode).current_text(now)
+        })
     }
 
     /// Returns an app's current ticket of this type: `jsapi`, `wx_card` or `agent_config`.
     #[must_use]
     pub fn ticket(&self, app: &str, kind: &str) -> Option<String> {
-        let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        known(inside.simulator.tickets(app, kind))?.current_text(now)
+        self.shared
+            .simulate(|it, now| known(it.tickets(app, kind))?.current_text(now))
     }
 
     /// Returns whether WeChat would accept this token for this app now.
     #[must_use]
     pub fn accepts_token(&self, app: &str, token: &str) -> bool {
-        let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let running = known(inside.simulator.known_app(app));
-        running.any_fate(token, now) == Some(Fate::Alive)
+        self.shared.simulate(|it, now| {
+            let running = known(it.known_app(app));
+            running.any_fate(token, now) == Some(Fate::Alive)
+        })
     }
 
     /// Returns whether WeChat would accept this ticket for this app and type now.
     #[must_use]
     pub fn accepts_ticket(&self, app: &str, kind: &str, ticket: &str) -> bool {
-        let (inside, now) = (self.shared.inside(), self.shared.clock.now());
-        let tickets = known(inside.simulator.tickets(app, kind));
-        tickets.is_some_and(|values| values.fate(ticket, now) == Some(Fate::Alive))
+        self.shared.simulate(|it, now| {
+            let tickets = known(it.tickets(app, kind));
+            tickets.is_some_and(|values| values.fate(ticket, now) == Some(Fate::Alive))
+        })
     }
 
     /// Checks a page's `wx.config` as the client does.
     #[must_use]
     pub fn verify(&self, page: &PreVerify) -> Verdict {
-        self.shared
-            .inside()
-            .simulator
-            .verify(page, self.shared.clock.now())
+        self.shared.simulate(|it, now| it.verify(page, now))
     }
 
     /// Checks a page's `wx.agentConfig` as WeCom's client does.
     #[must_use]
     pub fn verify_agent(&self, page: &AgentVerify) -> Verdict {
-        self.shared
-            .inside()
-            .simulator
-            .verify_agent(page, self.shared.clock.now())
+        self.shared.simulate(|it, now| it.verify_agent(page, now))
     }
 
     /// Returns a scope that serves `POST /sandbox/pre-verify` on another listener, so that a page can call
@@ -365,23 +368,6 @@ impl Sandbox {
     /// Sets the `Content-Type` of all further answers, WeCom's included.
     pub fn set_content_type(&self, content_type: impl Into<String>) {
         self.shared.inside().content_type = Some(content_type.into());
-    }
-}
-
-impl Shared {
-    fn revoke(&self, app: &str, what: Revoke) -> Result<(), String> {
-        let now = self.clock.now();
-        self.inside().simulator.revoke(app, what, now)
-    }
-
-    fn foreign_refresh(&self, app: &str, mode: Mode) -> Result<String, String> {
-        let now = self.clock.now();
-        self.inside().simulator.foreign_refresh(app, mode, now)
-    }
-
-    fn login_code(&self, login: Login) -> Result<String, String> {
-        let now = self.clock.now();
-        self.inside().simulator.login_code(login, now)
     }
 }
 

@@ -134,7 +134,9 @@ async fn authorize(shared: Data<Shared>, body: Bytes) -> HttpResponse {
         };
         let code = Some(visit.pre_auth_code.as_str());
         let granted = shared
-            .grant(&visit.component_appid, &visit.app_id, code, false)
+            .simulate(|it, now| {
+                it.authorize(&visit.component_appid, &visit.app_id, code, false, now)
+            })
             .map_err(|_| UNKNOWN)?;
         if let Some(message) = &granted.message {
             // Platforms without a push URL get the code by the redirect alone.

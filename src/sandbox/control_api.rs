@@ -86,15 +86,14 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Verdict, Problem> {
         #[serde(default)]
         kind: Which,
     }
-    let now = shared.clock.now();
     Ok(match read::<KindOnly>(body, PRE_VERIFY)?.kind {
         Which::Config => {
             let page = read::<PreVerify>(body, PRE_VERIFY)?;
-            shared.inside().simulator.verify(&page, now)
+            shared.simulate(|it, now| it.verify(&page, now))
         }
         Which::AgentConfig => {
             let page = read::<AgentVerify>(body, AGENT_VERIFY)?;
-            shared.inside().simulator.verify_agent(&page, now)
+            shared.simulate(|it, now| it.verify_agent(&page, now))
         }
     })
 }
@@ -165,7 +164,7 @@ async fn revoke(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem
         kind: Revoke,
     }
     let order = read::<Order>(&body, REVOKE)?;
-    shared.revoke(&order.app_id, order.kind)?;
+    shared.simulate(|it, now| it.revoke(&order.app_id, order.kind, now))?;
     Ok(DONE)
 }
 
@@ -177,12 +176,14 @@ async fn foreign_refresh(shared: Data<Shared>, body: Bytes) -> Result<Json<Value
         mode: Mode,
     }
     let order = read::<Order>(&body, FOREIGN_REFRESH)?;
-    let access_token = shared.foreign_refresh(&order.app_id, order.mode)?;
+    let refreshed = shared.simulate(|it, now| it.foreign_refresh(&order.app_id, order.mode, now));
+    let access_token = refreshed?;
     Ok(Json(json!({ "access_token": access_token })))
 }
 
 async fn login_code(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
-    let code = shared.login_code(read::<Login>(&body, LOGIN_CODE)?)?;
+    let login = read::<Login>(&body, LOGIN_CODE)?;
+    let code = shared.simulate(|it, now| it.login_code(login, now))?;
     Ok(Json(json!({ "code": code })))
 }
 

@@ -73,8 +73,8 @@ impl Shared {
         let answer = self.push(component, &event).await?;
         expect_reply("the event LOCATION", &answer, "LOCATIONfrom_callback")?;
         // One code of which the platform knows nothing, and one that was pushed.
-        let unknown = self.grant(component, official, None, false)?.code;
-        self.check_code(component, official, &unknown).await?;
+        let unknown = self.simulate(|it, now| it.authorize(component, official, None, false, now));
+        self.check_code(component, official, &unknown?.code).await?;
         self.check_code(component, mini, &pushed_codes[1]).await
     }
 

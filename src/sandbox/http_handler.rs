@@ -140,10 +140,9 @@ impl<'a> UnderWay<'a> {
         if self.call.endpoint.is_echo() {
             return self.echo();
         }
-        let now = self.shared.clock.now();
-        let mut inside = self.shared.inside();
-        let done = inside.simulator.call(self.system, self.call, now);
-        drop(inside);
+        let done = self
+            .shared
+            .simulate(|it, now| it.call(self.system, self.call, now));
         match done {
             Ok(body) => self.succeeded(MadeBody::of(body)),
             Err(refusal) => self.refused(&refusal),
@@ -152,13 +151,13 @@ impl<'a> UnderWay<'a> {
 
     /// Checks the token, then answers with the request, or with what the query asks for.
     fn echo(&self) -> Answer {
-        let now = self.shared.clock.now();
-        let mut inside = self.shared.inside();
-        let checked = inside.simulator.check_token(self.system, self.call, now);
-        if checked.is_ok() && self.call.path == SEND_MESSAGE {
-            inside.simulator.sent_messages.keep(self.call);
-        }
-        drop(inside);
+        let checked = self.shared.simulate(|it, now| {
+            let checked = it.check_token(self.system, self.call, now);
+            if checked.is_ok() && self.call.path == SEND_MESSAGE {
+                it.sent_messages.keep(self.call);
+            }
+            checked
+        });
         // A check of a platform may wait for the message.
         self.shared.counted.send_replace(());
         if let Err(refusal) = checked {
@@ -178,11 +177,13 @@ impl<'a> UnderWay<'a> {
 
     fn refused(&self, refusal: &Refusal) -> Answer {
         self.count_errcode(refusal.code);
-        let (now, wall) = (self.shared.clock.now(), self.shared.clock.wall());
+        let wall = self.shared.clock.wall();
         if self.system == System::Weixin {
             return self.answer(MadeBody::of(refusal.body(self.call.endpoint, wall)), None);
         }
-        let from = self.shared.inside().simulator.seen_by_work(self.call, now);
+        let from = self
+            .shared
+            .simulate(|it, now| it.seen_by_work(self.call, now));
         let errmsg = refusal.work_errmsg(wall, from);
         let body = refusal.work_body(self.call.endpoint, &errmsg);
         self.answer(MadeBody::of(body), Some((refusal.code, errmsg)))

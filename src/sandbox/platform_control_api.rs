@@ -30,7 +30,7 @@ async fn add_platform(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, 
         "push_token": platform.push_token,
         "encoding_aes_key": platform.encoding_aes_key,
     });
-    shared.add_platform(platform);
+    shared.simulate(|it, now| it.add_platform(platform, now));
     Ok(Json(answer))
 }
 
@@ -57,7 +57,6 @@ async fn authorize(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Pro
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
-        #[serde(default)]
         component_appid: Option<String>,
         app_id: String,
         #[serde(default)]
@@ -78,13 +77,13 @@ async fn cancel(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Proble
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
-        #[serde(default)]
         component_appid: Option<String>,
         app_id: String,
     }
     let order = read::<Order>(&body, CANCEL)?;
     let component = shared.platform_or_only(order.component_appid)?;
-    let message = shared.cancel_authorization(&component, &order.app_id)?;
+    let message =
+        shared.simulate(|it, now| it.cancel_authorization(&component, &order.app_id, now))?;
     let push = shared.push_event(&component, &message).await?;
     Ok(Json(json!({ "push": push })))
 }
@@ -94,7 +93,6 @@ async fn check_going_live(shared: Data<Shared>, body: Bytes) -> Result<Json<Valu
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
-        #[serde(default)]
         component_appid: Option<String>,
     }
     let order = read::<Order>(&body, CHECK)?;

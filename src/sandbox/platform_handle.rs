@@ -5,7 +5,7 @@
 use super::authorizer::Granted;
 use super::issued_values::IssuedValues;
 use super::open_platform::OpenPlatform;
-use super::push::{Message, Push, PushReply};
+use super::push::{Push, PushReply};
 use super::shared_state::{Inside, Shared};
 use super::simulator::Simulator;
 use super::{Sandbox, known};
@@ -19,7 +19,8 @@ impl Sandbox {
         if let Some(problem) = platform.problem() {
             panic!("{problem}");
         }
-        self.shared.add_platform(platform);
+        self.shared
+            .simulate(|it, now| it.add_platform(platform, now));
     }
 
     /// Authorises a platform for an official account or a mini program, as its owner does. Pushes `authorized`,
@@ -40,7 +41,10 @@ impl Sandbox {
     /// Withdraws an account's authorisation, as its owner does: its tokens and its refresh token end. Pushes
     /// `unauthorized`, and returns after the platform answered.
     pub async fn cancel_authorization(&self, component_app_id: &str, app: &str) -> PushReply {
-        let message = known(self.shared.cancel_authorization(component_app_id, app));
+        let cancelled = self
+            .shared
+            .simulate(|it, now| it.cancel_authorization(component_app_id, app, now));
+        let message = known(cancelled);
         known(self.shared.push_event(component_app_id, &message).await)
     }
 
@@ -107,16 +111,15 @@ impl Sandbox {
     /// Returns the platform's current token.
     #[must_use]
     pub fn component_token(&self, component_app_id: &str) -> Option<String> {
-        let mut inside = self.shared.inside();
-        component_tokens(&mut inside.simulator, component_app_id).current_text(self.clock().now())
+        self.shared
+            .simulate(|it, now| component_tokens(it, component_app_id).current_text(now))
     }
 
     /// Returns the platform's current token for an account.
     #[must_use]
     pub fn authorizer_token(&self, component_app_id: &str, app: &str) -> Option<String> {
-        let mut inside = self.shared.inside();
-        let tokens = authorizer_tokens(&mut inside.simulator, component_app_id, app);
-        tokens.current_text(self.clock().now())
+        self.shared
+            .simulate(|it, now| authorizer_tokens(it, component_app_id, app).current_text(now))
     }
 
     /// Returns the refresh token that a platform has for an account; `None` before the account's code was
@@ -132,23 +135,18 @@ impl Sandbox {
 
     /// Ends a platform's tokens at once.
     pub fn revoke_component_token(&self, component_app_id: &str) {
-        let mut inside = self.shared.inside();
-        component_tokens(&mut inside.simulator, component_app_id).revoke(self.clock().now());
+        self.shared
+            .simulate(|it, now| component_tokens(it, component_app_id).revoke(now));
     }
 
     /// Ends a platform's tokens for an account at once. Its refresh token is kept.
     pub fn revoke_authorizer_token(&self, component_app_id: &str, app: &str) {
-        let mut inside = self.shared.inside();
-        authorizer_tokens(&mut inside.simulator, component_app_id, app).revoke(self.clock().now());
+        self.shared
+            .simulate(|it, now| authorizer_tokens(it, component_app_id, app).revoke(now));
     }
 }
 
 impl Shared {
-    pub(super) fn add_platform(&self, platform: OpenPlatform) {
-        let now = self.clock.now();
-        self.inside().simulator.add_platform(platform, now);
-    }
-
     /// Returns the platform's answer too, if something was pushed.
     pub(super) async fn authorize(
         &self,
@@ -156,37 +154,12 @@ impl Shared {
         app: &str,
         changed: bool,
     ) -> Result<(Granted, Option<PushReply>), String> {
-        let granted = self.grant(component, app, None, changed)?;
+        let granted = self.simulate(|it, now| it.authorize(component, app, None, changed, now))?;
         let pushed = match &granted.message {
             Some(message) => Some(self.push_event(component, message).await?),
             None => None,
         };
         Ok((granted, pushed))
-    }
-
-    /// Authorises a platform without a push.
-    pub(super) fn grant(
-        &self,
-        component: &str,
-        app: &str,
-        pre_auth_code: Option<&str>,
-        changed: bool,
-    ) -> Result<Granted, String> {
-        let now = self.clock.now();
-        let mut inside = self.inside();
-        inside
-            .simulator
-            .authorize(component, app, pre_auth_code, changed, now)
-    }
-
-    pub(super) fn cancel_authorization(
-        &self,
-        component: &str,
-        app: &str,
-    ) -> Result<Message, String> {
-        let now = self.clock.now();
-        let mut inside = self.inside();
-        inside.simulator.cancel_authorization(component, app, now)
     }
 }
 

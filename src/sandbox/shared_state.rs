@@ -96,6 +96,12 @@ impl Shared {
         self.inside.lock()
     }
 
+    /// Runs this on the simulator, at the sandbox's time.
+    pub(super) fn simulate<T>(&self, run: impl FnOnce(&mut Simulator, UnixTime) -> T) -> T {
+        let now = self.clock.now();
+        run(&mut self.inside().simulator, now)
+    }
+
     /// Returns the hosts and proxies, unless the sandbox is being dropped.
     pub(super) fn network(&self) -> Option<Arc<Network>> {
         self.network.get().and_then(Weak::upgrade)
