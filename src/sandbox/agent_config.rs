@@ -38,34 +38,26 @@ pub struct AgentVerify {
     pub js_api_list: Option<Vec<String>>,
 }
 
-/// The text for the page and its explanation.
-type Refused = (String, Reason);
-
 impl Simulator {
     /// Checks as WeCom does: the fields, the corp, the app, its domains, then the signature.
     pub(super) fn verify_agent(&self, page: &AgentVerify, now: UnixTime) -> Verdict {
-        let checked_url = cut(&page.url).to_owned();
-        match self.judge_agent(page, &checked_url, now) {
-            Ok(()) => Verdict {
-                err_msg: OK.to_owned(),
-                checked_url,
-                reason: None,
-            },
-            Err((words, reason)) => Verdict {
-                err_msg: format!("agentConfig:{words}"),
-                checked_url,
-                reason: Some(reason),
-            },
-        }
+        let checked_url = cut(&page.url);
+        Verdict::of(checked_url, OK, self.judge_agent(page, checked_url, now))
     }
 
-    fn judge_agent(&self, page: &AgentVerify, url: &str, now: UnixTime) -> Result<(), Refused> {
+    fn judge_agent(
+        &self,
+        page: &AgentVerify,
+        url: &str,
+        now: UnixTime,
+    ) -> Result<(), (String, Reason)> {
         let ids = [
             ("corpid", page.corpid.as_str()),
             ("agentid", page.agentid.as_str()),
         ];
         if let Some(field) = page.signed().missing(&ids, page.js_api_list.is_some()) {
-            return Err(("fail".to_owned(), Reason::missing("wx.agentConfig", field)));
+            let reason = Reason::missing("wx.agentConfig", field);
+            return Err(("agentConfig:fail".to_owned(), reason));
         }
         if self.apps_of(&page.corpid).next().is_none() {
             return Err((
@@ -96,8 +88,8 @@ impl Simulator {
                 Reason::untrusted(url, domains),
             ));
         }
-        if running
-            .agent_tickets(now)
+        if self
+            .accepted_tickets(running, AGENT_CONFIG, now)
             .any(|ticket| page.signed().fits(ticket, url))
         {
             return Ok(());
@@ -124,29 +116,20 @@ impl Simulator {
             .apps
             .iter()
             .filter(|other| other.app.name() != running.app.name());
-        let mut accepted = running.agent_tickets(now);
+        let agent_tickets = |running| self.accepted_tickets(running, AGENT_CONFIG, now);
         if corps.is_some_and(|values| values.accepted(now).any(fits)) {
             Reason::corp_ticket()
-        } else if others.flat_map(|other| other.agent_tickets(now)).any(fits) {
+        } else if others.flat_map(agent_tickets).any(fits) {
             Reason::other_app(TICKET)
         } else if own.is_none() {
             Reason::no_ticket(TICKET)
-        } else if accepted.any(|ticket| signed.fits(ticket, &page.url)) {
+        } else if agent_tickets(running).any(|ticket| signed.fits(ticket, &page.url)) {
             Reason::fragment()
         } else if own.is_some_and(|values| values.dead(now).any(fits)) {
             Reason::dead_ticket(TICKET)
         } else {
             Reason::mismatch(url, TICKET)
         }
-    }
-}
-
-impl Running {
-    pub(super) fn agent_tickets(&self, now: UnixTime) -> impl Iterator<Item = &str> {
-        self.tickets
-            .get(AGENT_CONFIG)
-            .into_iter()
-            .flat_map(move |values| values.accepted(now))
     }
 }
 
@@ -161,7 +144,7 @@ impl AgentVerify {
 }
 
 fn told(words: &str, code: i64) -> String {
-    format!("{words} more info at {}", more_info(code))
+    format!("agentConfig:{words} more info at {}", more_info(code))
 }
 
 const TICKET: &str = "agent_config ticket";

@@ -14,8 +14,9 @@ use super::agent_config;
 use super::bounded_queue::push_front;
 use super::domain::{Reach, covers};
 use super::page_signature::{Signed, cut, text_or_number};
-use super::rejection_reason::Reason;
+use super::rejection_reason::{Explanation, OTHER_ROUTE, OTHER_SCHEME, QUERY_LOST, Reason};
 use super::simulator::{Running, Simulator};
+use super::work::AGENT_CONFIG;
 
 /// Arguments of `wx.config` and the page they came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +74,23 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Answers with `ok`, or with the error text and its explanation.
+    pub(super) fn of(
+        checked_url: &str,
+        ok: &'static str,
+        judged: Result<(), (impl Into<String>, Reason)>,
+    ) -> Self {
+        let (err_msg, reason) = match judged {
+            Ok(()) => (ok.to_owned(), None),
+            Err((err_msg, reason)) => (err_msg.into(), Some(reason)),
+        };
+        Self {
+            err_msg,
+            checked_url: checked_url.to_owned(),
+            reason,
+        }
+    }
+
     /// Returns whether the page's `wx.ready`, or the `success` of its `wx.agentConfig`, runs.
     #[must_use]
     pub fn is_ok(&self) -> bool {
@@ -84,18 +102,11 @@ impl Simulator {
     /// Checks as WeChat does: the fields, the app, its domains, then the signature.
     pub(super) fn verify(&mut self, page: &PreVerify, now: UnixTime) -> Verdict {
         let checked_url = cut(page.full_url(self.apps_of(&page.app_id).next().is_some()));
-        let (err_msg, reason) = match self.judge(page, checked_url, now) {
-            Ok(()) => {
-                self.accepted.note(&page.signature, checked_url);
-                (OK, None)
-            }
-            Err((err_msg, reason)) => (err_msg, Some(reason)),
-        };
-        Verdict {
-            err_msg: err_msg.to_owned(),
-            checked_url: checked_url.to_owned(),
-            reason,
+        let judged = self.judge(page, checked_url, now);
+        if judged.is_ok() {
+            self.accepted.note(&page.signature, checked_url);
         }
+        Verdict::of(checked_url, OK, judged)
     }
 
     fn judge(
@@ -137,7 +148,7 @@ impl Simulator {
             });
         }
         if self
-            .jsapi_tickets(running, now)
+            .accepted_tickets(running, "jsapi", now)
             .any(|ticket| page.signed().fits(ticket, url))
         {
             return Ok(());
@@ -159,7 +170,7 @@ impl Simulator {
         let signed = page.signed();
         let fits = |ticket: &str| signed.fits(ticket, url);
         let fits_valid_ticket = |other: &str| {
-            self.jsapi_tickets(running, now)
+            self.accepted_tickets(running, "jsapi", now)
                 .any(|ticket| signed.fits(ticket, other))
         };
         let mut others = self
@@ -168,7 +179,7 @@ impl Simulator {
             .filter(|other| other.app.app_id != running.app.app_id);
         let mut agents = self
             .apps_of(&running.app.app_id)
-            .flat_map(|agent| agent.agent_tickets(now));
+            .flat_map(|agent| self.accepted_tickets(agent, AGENT_CONFIG, now));
         if agents.any(fits) {
             return Reason::agent_ticket();
         }
@@ -186,26 +197,17 @@ impl Simulator {
         if let Some(other) = other_page.filter(|other| *other != url) {
             return Reason::cached(other, url);
         }
-        if let Some((signed, reason)) = nearby(url).find(|(signed, _)| fits_valid_ticket(signed)) {
-            return reason(&signed, url);
+        let mut others_of_site = nearby(url).into_iter();
+        if let Some((signed, why)) = others_of_site.find(|(signed, _)| fits_valid_ticket(signed)) {
+            return Reason::other_address(&signed, url, why);
         }
         if jsapi.dead(now).any(fits) {
             return Reason::dead_ticket(TICKET);
         }
-        if others.any(|other| self.jsapi_tickets(other, now).any(fits)) {
+        if others.any(|other| self.accepted_tickets(other, "jsapi", now).any(fits)) {
             return Reason::other_app(TICKET);
         }
         Reason::mismatch(url, TICKET)
-    }
-
-    fn jsapi_tickets<'a>(
-        &'a self,
-        running: &'a Running,
-        now: UnixTime,
-    ) -> impl Iterator<Item = &'a str> {
-        self.tickets_of(running, "jsapi")
-            .into_iter()
-            .flat_map(move |values| values.accepted(now))
     }
 }
 
@@ -228,11 +230,8 @@ impl AcceptedConfigs {
     }
 }
 
-/// From the signed and the checked address.
-type Explain = fn(&str, &str) -> Reason;
-
 /// Returns the addresses that pages sign by mistake instead of theirs, each with its explanation.
-fn nearby(url: &str) -> impl Iterator<Item = (String, Explain)> {
+fn nearby(url: &str) -> [(String, Explanation); 5] {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let origin_end = path
         .find("://")
@@ -243,14 +242,13 @@ fn nearby(url: &str) -> impl Iterator<Item = (String, Explain)> {
         None => url.replacen("http://", "https://", 1),
     };
     let first = query.split('&').next().unwrap_or_default();
-    let reasons: [(String, Explain); 5] = [
-        (path.to_owned(), Reason::query_lost),
-        (format!("{path}?{first}"), Reason::query_lost),
-        (format!("{origin}/"), Reason::other_route),
-        (origin.to_owned(), Reason::other_route),
-        (other_scheme, Reason::other_scheme),
-    ];
-    reasons.into_iter()
+    [
+        (path.to_owned(), QUERY_LOST),
+        (format!("{path}?{first}"), QUERY_LOST),
+        (format!("{origin}/"), OTHER_ROUTE),
+        (origin.to_owned(), OTHER_ROUTE),
+        (other_scheme, OTHER_SCHEME),
+    ]
 }
 
 impl PreVerify {

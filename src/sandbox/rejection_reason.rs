@@ -101,36 +101,11 @@ impl Reason {
         )
     }
 
-    pub(super) fn query_lost(signed: &str, url: &str) -> Self {
+    /// `explanation` says how the signed address differs from the checked one.
+    pub(super) fn other_address(signed: &str, url: &str, (en, zh): Explanation) -> Self {
         Self::new(
-            format!(
-                "{signed} was signed, {url} is checked: the query was lost. Encode the address with encodeURIComponent before it becomes a parameter"
-            ),
-            format!(
-                "签名用的是 {signed}，校验的是 {url}：查询参数丢失了。地址作为参数传递前须用 encodeURIComponent 编码"
-            ),
-        )
-    }
-
-    pub(super) fn other_route(signed: &str, url: &str) -> Self {
-        Self::new(
-            format!(
-                "{signed} was signed, {url} is checked: the address of another route. Sign location.href without the part after #, when wx.config is called"
-            ),
-            format!(
-                "签名用的是 {signed}，校验的是 {url}：这是另一个路由的地址。调用 wx.config 时，对当时的 location.href 去掉 # 之后的部分签名"
-            ),
-        )
-    }
-
-    pub(super) fn other_scheme(signed: &str, url: &str) -> Self {
-        Self::new(
-            format!(
-                "{signed} was signed, {url} is checked: http and https differ. Take the address from location.href in the browser, not from the request at the server"
-            ),
-            format!(
-                "签名用的是 {signed}，校验的是 {url}：http 与 https 不同。地址应取浏览器中的 location.href，不要取服务器收到的请求地址"
-            ),
+            format!("{signed} was signed, {url} is checked: {en}"),
+            format!("签名用的是 {signed}，校验的是 {url}：{zh}"),
         )
     }
 
@@ -178,3 +153,19 @@ impl Reason {
         )
     }
 }
+
+/// English, Chinese.
+pub(super) type Explanation = (&'static str, &'static str);
+
+pub(super) const QUERY_LOST: Explanation = (
+    "the query was lost. Encode the address with encodeURIComponent before it becomes a parameter",
+    "查询参数丢失了。地址作为参数传递前须用 encodeURIComponent 编码",
+);
+pub(super) const OTHER_ROUTE: Explanation = (
+    "the address of another route. Sign location.href without the part after #, when wx.config is called",
+    "这是另一个路由的地址。调用 wx.config 时，对当时的 location.href 去掉 # 之后的部分签名",
+);
+pub(super) const OTHER_SCHEME: Explanation = (
+    "http and https differ. Take the address from location.href in the browser, not from the request at the server",
+    "http 与 https 不同。地址应取浏览器中的 location.href，不要取服务器收到的请求地址",
+);

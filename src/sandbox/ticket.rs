@@ -23,7 +23,19 @@ impl Simulator {
         }
     }
 
-    /// The same by name. The corp's own ticket needs no agent id.
+    /// Returns the tickets of this type that are accepted now.
+    pub(super) fn accepted_tickets<'a>(
+        &'a self,
+        running: &'a Running,
+        kind: &'static str,
+        now: UnixTime,
+    ) -> impl Iterator<Item = &'a str> {
+        self.tickets_of(running, kind)
+            .into_iter()
+            .flat_map(move |values| values.accepted(now))
+    }
+
+    /// The same as [`Self::tickets_of`] by name. The corp's own ticket needs no agent id.
     pub(super) fn tickets(&self, name: &str, kind: &str) -> Result<Option<&IssuedValues>, String> {
         let of_corp = || self.apps_of(name).next().filter(|_| kind == "jsapi");
         let running = match self.known_app(name) {
