@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex as SyncMutex;
-use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio::sync::{Mutex, watch};
 
@@ -58,7 +58,7 @@ impl Network {
             if let Listening::Yes(listener) = &*listening {
                 listener.stop().await;
             }
-            *listening = Listening::No { port: None };
+            *listening = Listening::No(None);
         }
         for proxy in &*self.proxies.lock() {
             proxy.stop();
@@ -92,19 +92,7 @@ struct Inner {
 enum Listening {
     Yes(Listener),
     /// Holds the port meanwhile, so that connections to it are refused.
-    No {
-        #[allow(dead_code)]
-        port: Option<TcpSocket>,
-    },
-}
-
-/// State of a host in the control API.
-#[derive(Serialize)]
-pub(super) struct HostState {
-    pub(super) name: &'static str,
-    pub(super) url: String,
-    pub(super) reachable: bool,
-    pub(super) calls: u64,
+    No(#[allow(dead_code)] Option<TcpSocket>),
 }
 
 impl Host {
@@ -156,42 +144,33 @@ impl Host {
     /// # Errors
     /// Fails if the port cannot be bound again.
     pub async fn set_reachable(&self, reachable: bool) -> io::Result<()> {
-        let Inner {
-            addr,
-            shared,
-            calls,
-            listening,
-            ..
-        } = &*self.inner;
-        let mut listening = listening.lock().await;
+        let inner = &*self.inner;
+        let mut listening = inner.listening.lock().await;
         match (&*listening, reachable) {
             (Listening::Yes(listener), false) => {
                 listener.stop().await;
-                *listening = Listening::No {
-                    port: hold(*addr).ok(),
-                };
+                *listening = Listening::No(hold(inner.addr).ok());
             }
-            (Listening::No { .. }, true) => {
-                *listening = Listening::No { port: None };
-                let listener = Listener::start(shared.clone(), calls.clone(), *addr).await?;
+            (Listening::No(_), true) => {
+                *listening = Listening::No(None);
+                let shared = inner.shared.clone();
+                let listener = Listener::start(shared, inner.calls.clone(), inner.addr).await?;
                 *listening = Listening::Yes(listener);
             }
-            (Listening::Yes(_), true) | (Listening::No { .. }, false) => {}
+            (Listening::Yes(_), true) | (Listening::No(_), false) => {}
         }
         Ok(())
     }
 
-    pub(super) fn name(&self) -> &'static str {
-        self.inner.name
-    }
-
-    pub(super) async fn state(&self) -> HostState {
-        HostState {
-            name: self.inner.name,
-            url: self.url(),
-            reachable: matches!(&*self.inner.listening.lock().await, Listening::Yes(_)),
-            calls: self.calls(),
-        }
+    /// Returns its state for the control API.
+    pub(super) async fn state(&self) -> Value {
+        let listening = self.inner.listening.lock().await;
+        json!({
+            "name": self.inner.name,
+            "url": self.url(),
+            "reachable": matches!(&*listening, Listening::Yes(_)),
+            "calls": self.calls(),
+        })
     }
 }
 

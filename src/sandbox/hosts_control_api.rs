@@ -57,13 +57,13 @@ async fn set_host(
     if !order.reachable && host.addr().port() == asked_at {
         return Err(format!(
             "a host cannot make itself unreachable: send this to the other one (got \"{}\")",
-            host.name()
+            order.name
         )
         .into());
     }
     let done = host.set_reachable(order.reachable).await;
     done.map_err(|error| error.to_string())?;
-    Ok(Json(json!(host.state().await)))
+    Ok(Json(host.state().await))
 }
 
 async fn proxies(shared: Data<Shared>) -> Json<Value> {
@@ -113,7 +113,7 @@ async fn set_proxy(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Pro
     if let Some(rule) = order.rule {
         proxy.set_rule(rule);
     }
-    Ok(Json(json!(proxy.state())))
+    Ok(Json(proxy.state()))
 }
 
 async fn stop_proxies(shared: Data<Shared>) -> Json<Done> {

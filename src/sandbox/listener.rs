@@ -105,22 +105,15 @@ async fn serve(
     .client_request_timeout(CONNECTION_TIMEOUT)
     .h1_allow_half_closed(false)
     .bind(addr);
-    let (http, addr) =
-        match http.and_then(|http| first_addr(&http.addrs()).map(|addr| (http, addr))) {
-            Ok(bound) => bound,
-            Err(error) => return drop(report.send(Err(error))),
-        };
+    let http = match http {
+        Ok(http) => http,
+        Err(error) => return drop(report.send(Err(error))),
+    };
+    let addr = http.addrs()[0];
     let server = http.run();
     if report.send(Ok((addr, server.handle()))).is_ok() {
         let _ = server.await;
     }
-}
-
-fn first_addr(addrs: &[SocketAddr]) -> io::Result<SocketAddr> {
-    addrs
-        .first()
-        .copied()
-        .ok_or_else(|| io::Error::other("no address was bound"))
 }
 
 /// Keep-alive and request timeout. Long, so that neither a pooled connection nor a busy test machine causes a

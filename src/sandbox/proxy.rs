@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -70,17 +71,6 @@ struct Behaviour {
     rule: ProxyRule,
     /// The first targets asked for, as the client named them.
     targets: Vec<String>,
-}
-
-/// State of a proxy in the control API.
-#[derive(Serialize)]
-pub(super) struct ProxyState {
-    pub(super) kind: ProxyKind,
-    pub(super) url: String,
-    pub(super) port: u16,
-    pub(super) egress: Option<IpAddr>,
-    pub(super) rule: ProxyRule,
-    pub(super) connections: u64,
 }
 
 /// Why a proxy opened no connection.
@@ -167,16 +157,17 @@ impl Proxy {
         self.inner.stop.send_replace(true);
     }
 
-    pub(super) fn state(&self) -> ProxyState {
+    /// Returns its state for the control API.
+    pub(super) fn state(&self) -> Value {
         let behaviour = self.inner.behaviour.lock();
-        ProxyState {
-            kind: self.inner.kind,
-            url: self.url(),
-            port: self.inner.addr.port(),
-            egress: behaviour.egress,
-            rule: behaviour.rule,
-            connections: self.connections(),
-        }
+        json!({
+            "kind": self.inner.kind,
+            "url": self.url(),
+            "port": self.inner.addr.port(),
+            "egress": behaviour.egress,
+            "rule": behaviour.rule,
+            "connections": self.connections(),
+        })
     }
 }
 
