@@ -130,18 +130,8 @@ impl IssuedValues {
         self.lasting(ROTATES_BEFORE_END, now, ttl, new_value)
     }
 
-    /// Returns the current value. Rotates only if there is no current value.
-    pub(super) fn kept(
-        &mut self,
-        now: UnixTime,
-        ttl: Duration,
-        new_value: impl FnOnce() -> String,
-    ) -> &Issued {
-        self.lasting(Duration::ZERO, now, ttl, new_value)
-    }
-
     /// Returns the current value. Rotates it unless its remaining lifetime is longer than `least`.
-    fn lasting(
+    pub(super) fn lasting(
         &mut self,
         least: Duration,
         now: UnixTime,

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::clock::UnixTime;
 
@@ -50,29 +51,20 @@ impl Simulator {
     /// Returns the system that a call is for: by its path or, if both systems have the path, by its token. An
     /// unknown token counts as weixin's, unless all apps are WeCom's.
     pub(super) fn system(&self, call: &Call<'_>, now: UnixTime) -> System {
-        let by_token = || {
-            let token = call.filled("access_token")?;
-            if self.platform_token(token, now).is_some() {
-                return Some(false);
-            }
-            let owner = self
-                .apps
-                .iter()
-                .find(|running| running.any_fate(token, now).is_some())?;
-            Some(owner.app.is_work())
+        if let Some(system) = call.endpoint.system() {
+            return system;
+        }
+        let token = call.param("access_token").unwrap_or_default();
+        let mut apps = self.apps.iter();
+        let is_work = match apps.find(|running| running.any_fate(token, now).is_some()) {
+            _ if self.platform_token(token, now).is_some() => false,
+            Some(owner) => owner.app.is_work(),
+            None => !self.apps.is_empty() && self.apps.iter().all(|it| it.app.is_work()),
         };
-        let work = || {
-            by_token().unwrap_or_else(|| {
-                !self.apps.is_empty() && self.apps.iter().all(|it| it.app.is_work())
-            })
-        };
-        call.endpoint.system().unwrap_or_else(|| {
-            if work() {
-                System::Qyapi
-            } else {
-                System::Weixin
-            }
-        })
+        match is_work {
+            true => System::Qyapi,
+            false => System::Weixin,
+        }
     }
 
     /// Returns the address that WeCom names when it rejects a call.
@@ -230,7 +222,7 @@ impl Running {
                 ttl,
                 self.app.switches.third_token_ends_first,
             ),
-            false => self.work.kept(now, ttl, new_work_token),
+            false => self.work.lasting(Duration::ZERO, now, ttl, new_work_token),
         }
     }
 }
