@@ -236,7 +236,7 @@ fn page(response: &mut actix_web::HttpResponseBuilder, content: &str) -> HttpRes
             CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
         ))
-        .body(format!("{HEAD}{content}</main>\n</body>\n</html>\n"))
+        .body(PAGE.replace("<!-- content -->", content))
 }
 
 fn escaped(text: &str) -> String {
@@ -249,32 +249,8 @@ fn escaped(text: &str) -> String {
 
 const UNKNOWN: Refused = ("component_appid 无效", "The component_appid is unknown");
 
-const HEAD: &str = r#"<!DOCTYPE html>
-<html lang="zh-CN">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>微信沙箱：授权 · WeChat sandbox: authorisation</title>
-<style>
-:root { color-scheme: light dark; }
-body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 40rem; margin: 0 auto; padding: 1.5rem 1rem; }
-h1 { font-size: 1.25rem; margin: 0 0 1rem; }
-ul { list-style: none; margin: 1rem 0; padding: 0; }
-form { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .75rem; padding: 1rem 0; border-top: 1px solid #8886; }
-p { margin: 0; }
-.id { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
-.done { color: #07803d; }
-.refused { padding: 1rem; border-left: 4px solid #c62828; }
-button { min-height: 44px; padding: 0 1.25rem; border: 0; border-radius: 6px; font: inherit; color: #fff; background: #06803c; cursor: pointer; }
-button:focus-visible { outline: 3px solid #1a73e8; outline-offset: 2px; }
-@media (prefers-color-scheme: dark) { .done { color: #5fd28f; } }
-</style>
-</head>
-<body>
-<main>
-<h1>微信沙箱：授权 · <span lang="en">WeChat sandbox: authorisation</span></h1>
-"#;
+/// The page, with a comment where its content comes.
+const PAGE: &str = include_str!("authorize_page.html");
 
 #[cfg(test)]
 mod tests {
