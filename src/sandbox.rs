@@ -59,7 +59,6 @@ mod state_view;
 mod streamed_body;
 mod ticket;
 mod token_values;
-mod uncertain_behaviour;
 mod user_login;
 mod wecom_limits;
 mod work;
@@ -82,7 +81,7 @@ use self::simulated_endpoints::Endpoint;
 use self::user_login::Login;
 
 pub use self::agent_config::AgentVerify;
-pub use self::app_settings::{App, Platform};
+pub use self::app_settings::{App, ExpiresIn, Platform, Switches};
 pub use self::config_check::{Client, PreVerify, Verdict};
 pub use self::demo_accounts::{
     DEMO_AGENT_ID, DEMO_APP_ID, DEMO_COMPONENT_ID, DEMO_CORP_ID, DEMO_DOMAINS, DEMO_MINI_ID,
@@ -102,7 +101,6 @@ pub use self::shared_state::Gate;
 pub use self::state_view::{
     AppState, AuthorizerState, PlatformState, State, TicketState, TokenState, Tokens,
 };
-pub use self::uncertain_behaviour::{ExpiresIn, Switches};
 
 /// Handle to a running sandbox. A clone is another handle to the same sandbox, which stops when the last
 /// handle is dropped.

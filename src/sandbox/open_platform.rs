@@ -8,11 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::app_settings::TWO_HOURS;
+use super::app_settings::{Switches, TWO_HOURS};
 use super::push_crypto::PushKey;
 use super::quota::Quotas;
 use super::token_values::{new_encoding_aes_key, new_push_token};
-use super::uncertain_behaviour::Switches;
 
 /// A simulated open platform, built like `OpenPlatform::new("wx…", "secret").with_push_url("http://…")`. Accounts
 /// that authorise it are ordinary [`App`](super::App)s.

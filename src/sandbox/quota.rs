@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
+use super::app_settings::Switches;
 use super::reply::{Refusal, require};
 use super::simulated_endpoints::Endpoint;
-use super::uncertain_behaviour::Switches;
 
 /// Quotas of an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

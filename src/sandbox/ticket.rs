@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 
+use super::app_settings::ExpiresIn;
 use super::issued_values::{Issued, IssuedValues};
 use super::reply::{IssuedReply, Refusal, json_with_ok};
 use super::simulator::{Running, Simulator};
 use super::token_values::new_ticket;
-use super::uncertain_behaviour::ExpiresIn;
 
 impl Simulator {
     /// Returns an app's tickets of this type. The `jsapi` ticket of a WeCom app is its corp's.
