@@ -76,7 +76,7 @@ use crate::clock::Clock;
 
 use self::hosts::Network;
 use self::issued_values::Fate;
-use self::shared_state::Shared;
+use self::shared_state::{Inside, Shared};
 use self::simulated_endpoints::Endpoint;
 use self::user_login::Login;
 
@@ -245,9 +245,9 @@ impl Sandbox {
     /// Waits until this endpoint has received `at_least` calls since the start or the last reset of the
     /// counts.
     pub async fn wait_for_calls(&self, endpoint: &str, at_least: u64) {
-        self.shared
-            .wait_for_calls(known_path(endpoint), at_least)
-            .await;
+        let path = known_path(endpoint);
+        let is_reached = |inside: &Inside| inside.calls(path) >= at_least;
+        self.shared.wait_until(is_reached).await;
     }
 
     /// Holds calls to this endpoint until the gate is released or dropped. Held calls are counted, but their

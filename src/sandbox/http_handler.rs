@@ -60,9 +60,20 @@ pub(super) async fn answer(
         // An answer that WeChat would not give, so that a misspelt parameter is noticed.
         Err(error) => return HttpResponse::BadRequest().json(json!({ "error": error })),
     };
-    UnderWay::new(&shared, &call, &received, shape)
-        .respond()
-        .await
+    let (system, content_type) = {
+        let inside = shared.inside();
+        let system = inside.simulator.system(&call, shared.clock.now());
+        (system, inside.content_type(system, endpoint))
+    };
+    let under_way = UnderWay {
+        shared: &shared,
+        call: &call,
+        received: &received,
+        shape,
+        system,
+        content_type,
+    };
+    under_way.respond().await
 }
 
 /// A call that has passed the gates, and the system it is for.
@@ -86,28 +97,11 @@ struct Answer {
     repeated: Option<(i64, String)>,
 }
 
-impl<'a> UnderWay<'a> {
-    fn new(
-        shared: &'a Shared,
-        call: &'a Call<'a>,
-        received: &'a ReceivedRequest,
-        shape: Shape<'a>,
-    ) -> Self {
-        let inside = shared.inside();
-        let system = inside.simulator.system(call, shared.clock.now());
-        Self {
-            shared,
-            call,
-            received,
-            shape,
-            system,
-            content_type: inside.content_type(system, call.endpoint),
-        }
-    }
-
+impl UnderWay<'_> {
     /// Processes the call, unless a fault prevents it.
     async fn respond(&self) -> HttpResponse {
-        match self.shared.take_fault(self.call.path) {
+        let fault = self.shared.inside().faults.take(self.call.path);
+        match fault {
             None => self.carry_out(),
             Some(FaultKind::Errcode(code)) => {
                 self.refused(&Refusal::by(self.system, self.call.endpoint, code))

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, UnixTime};
 
-use super::fault::{FaultKind, Faults};
+use super::fault::Faults;
 use super::hosts::Network;
 use super::received::ReceivedRequests;
 use super::simulated_endpoints::{Endpoint, System};
@@ -29,6 +29,7 @@ pub(super) struct Shared {
 }
 
 /// State behind the lock, which is never held across an await.
+#[derive(Default)]
 pub(super) struct Inside {
     pub(super) simulator: Simulator,
     pub(super) faults: Faults,
@@ -74,18 +75,9 @@ impl Gate {
 
 impl Shared {
     pub(super) fn new(clock: Clock) -> Self {
-        let inside = Inside {
-            simulator: Simulator::default(),
-            faults: Faults::default(),
-            content_type: None,
-            received: ReceivedRequests::default(),
-            calls: HashMap::new(),
-            seen_from: HashMap::new(),
-            gates: Vec::new(),
-        };
         Self {
             clock,
-            inside: Mutex::new(inside),
+            inside: Mutex::default(),
             counted: watch::channel(()).0,
             pushes_due: Notify::new(),
             network: OnceLock::new(),
@@ -146,11 +138,6 @@ impl Shared {
         }
     }
 
-    pub(super) async fn wait_for_calls(&self, path: &str, at_least: u64) {
-        self.wait_until(|inside| inside.calls(path) >= at_least)
-            .await;
-    }
-
     /// Waits until this is true, which only a call or a push may change.
     pub(super) async fn wait_until(&self, mut is_true: impl FnMut(&Inside) -> bool) {
         let mut counted = self.counted.subscribe();
@@ -170,10 +157,6 @@ impl Shared {
             };
             let _ = opened.changed().await;
         }
-    }
-
-    pub(super) fn take_fault(&self, path: &str) -> Option<FaultKind> {
-        self.inside().faults.take(path)
     }
 }
 
@@ -201,12 +184,7 @@ impl Inside {
     }
 
     fn calls_mut(&mut self, path: &str) -> &mut Calls {
-        if !self.calls.contains_key(path) {
-            self.calls.insert(path.to_owned(), Calls::default());
-        }
-        self.calls
-            .get_mut(path)
-            .expect("it was inserted if it was absent")
+        self.calls.entry(path.to_owned()).or_default()
     }
 
     pub(super) fn calls(&self, path: &str) -> u64 {
