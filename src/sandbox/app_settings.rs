@@ -168,12 +168,8 @@ impl App {
     /// calls; others get 60020.
     #[must_use]
     pub fn allow_ips<I: ToString>(mut self, addresses: impl IntoIterator<Item = I>) -> Self {
-        self.allow_ips = Some(
-            addresses
-                .into_iter()
-                .map(|address| address.to_string())
-                .collect(),
-        );
+        let addresses = addresses.into_iter().map(|address| address.to_string());
+        self.allow_ips = Some(addresses.collect());
         self
     }
 

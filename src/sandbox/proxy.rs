@@ -65,6 +65,7 @@ struct Inner {
     stop: watch::Sender<bool>,
 }
 
+#[derive(Default)]
 struct Behaviour {
     /// The address that WeChat sees; `None`: 127.0.0.1.
     egress: Option<IpAddr>,
@@ -95,11 +96,7 @@ impl Proxy {
             kind,
             addr: listener.local_addr()?,
             credentials,
-            behaviour: Mutex::new(Behaviour {
-                egress: None,
-                rule: ProxyRule::Pass,
-                targets: Vec::new(),
-            }),
+            behaviour: Mutex::default(),
             connections: AtomicU64::new(0),
             shared: Arc::downgrade(shared),
             stop,

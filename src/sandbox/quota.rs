@@ -72,22 +72,18 @@ impl Default for Quotas {
     }
 }
 
-/// Usage of one app.
+/// Usage of one app, with the number of the day, minute and month that are being counted.
 #[derive(Default)]
 pub(super) struct QuotaUsage {
-    day: Window<u64>,
+    day: u64,
     used: [u64; Endpoint::SIMULATED.len()],
     forced: u64,
-    minute: Window<u64>,
+    minute: u64,
     stable_in_minute: u64,
     /// `2026-11`.
-    month: Window<String>,
+    month: String,
     cleared: u64,
 }
-
-/// Number of the day, minute or month that is being counted.
-#[derive(Default)]
-struct Window<T>(T);
 
 impl QuotaUsage {
     /// Resets the counts when a new day, minute or month begins.
@@ -97,13 +93,13 @@ impl QuotaUsage {
             .0
             .saturating_sub(switches.quota_day_starts_hour * 3_600)
             / DAY;
-        if self.day.moved(day) {
+        if moved(&mut self.day, day) {
             self.clear_day();
         }
-        if self.minute.moved(now.0 / 60) {
+        if moved(&mut self.minute, now.0 / 60) {
             self.stable_in_minute = 0;
         }
-        if self.month.moved(east.utc()[..7].to_owned()) {
+        if moved(&mut self.month, east.utc()[..7].to_owned()) {
             self.cleared = 0;
         }
     }
@@ -149,12 +145,11 @@ impl QuotaUsage {
     }
 }
 
-impl<T: PartialEq> Window<T> {
-    fn moved(&mut self, to: T) -> bool {
-        let moved = self.0 != to;
-        self.0 = to;
-        moved
-    }
+/// Sets the number of the day, minute or month that is counted. Returns whether it is another one.
+fn moved<T: PartialEq>(counted: &mut T, now: T) -> bool {
+    let moved = *counted != now;
+    *counted = now;
+    moved
 }
 
 /// A quota that no test uses up, and a number as WeChat would answer it.

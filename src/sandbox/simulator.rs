@@ -111,16 +111,12 @@ impl Simulator {
     /// Returns the index of the app of this name: an app id, `corp id:agent id`, or the id of a corp that has
     /// one app. Ids are case-sensitive.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
-        let exact = self
-            .apps
-            .iter()
-            .position(|running| running.app.name() == name);
-        exact.or_else(|| match self.apps_of(name).count() {
-            1 => self
-                .apps
-                .iter()
-                .position(|running| running.app.app_id == name),
-            _ => None,
+        let mut apps = self.apps.iter();
+        let exact = apps.position(|running| running.app.name() == name);
+        exact.or_else(|| {
+            let is_only = self.apps_of(name).count() == 1;
+            let mut apps = self.apps.iter();
+            apps.position(|running| is_only && running.app.app_id == name)
         })
     }
 

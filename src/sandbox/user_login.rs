@@ -79,19 +79,6 @@ pub(super) struct User {
 }
 
 impl Logins {
-    /// Uses up a code.
-    fn redeem(&mut self, app_id: &str, code: &str, now: UnixTime) -> Result<&Code, Refusal> {
-        let code = self
-            .codes
-            .iter_mut()
-            .find(|known| known.value == code && known.app_id == app_id)
-            .ok_or_else(|| Refusal::new(40029))?;
-        require(!code.used, 40163)?;
-        require(now < code.expires_at, 40029)?;
-        code.used = true;
-        Ok(code)
-    }
-
     /// Returns the user whose token a call carries.
     pub(super) fn user(&self, call: &Call<'_>, now: UnixTime) -> Result<&User, Refusal> {
         let token = call.required("access_token", 41001)?;
@@ -187,7 +174,14 @@ impl Simulator {
         // The other platform's codes are not codes here.
         require(running.app.platform == platform, 40029)?;
         let app_id = running.app.app_id.clone();
-        self.logins.redeem(&app_id, code, now)
+        let mut codes = self.logins.codes.iter_mut();
+        let code = codes
+            .find(|known| known.value == code && known.app_id == app_id)
+            .ok_or_else(|| Refusal::new(40029))?;
+        require(!code.used, 40163)?;
+        require(now < code.expires_at, 40029)?;
+        code.used = true;
+        Ok(code)
     }
 
     /// Prolongs a user's token, or replaces it if it has expired.
