@@ -29,22 +29,17 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// Parameters of the page, and of its forms.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Visit {
-    #[serde(default)]
     component_appid: String,
-    #[serde(default)]
     pre_auth_code: String,
-    #[serde(default)]
     redirect_uri: String,
     /// Which accounts may be chosen: 1 official accounts, 2 mini programs, otherwise both.
-    #[serde(default)]
     auth_type: String,
     /// The only account that may be chosen.
-    #[serde(default)]
     biz_appid: String,
     /// The account that was chosen.
-    #[serde(default)]
     app_id: String,
 }
 
@@ -219,17 +214,17 @@ fn accounts(component: &str, cards: &str) -> HttpResponse {
         r#"<p>第三方平台 <b class="id">{}</b> 申请获得账号的授权。<br><span lang="en">This open platform asks to be authorised. Choose an account.</span></p>{list}"#,
         escaped(component)
     );
-    page(&mut HttpResponse::Ok(), &content)
+    page(&content)
 }
 
 /// WeChat shows its refusals with status 200.
 fn refusal((zh, en): Refused) -> HttpResponse {
     let content = format!(r#"<p class="refused">{zh}<br><span lang="en">{en}</span></p>"#);
-    page(&mut HttpResponse::Ok(), &content)
+    page(&content)
 }
 
-fn page(response: &mut actix_web::HttpResponseBuilder, content: &str) -> HttpResponse {
-    response
+fn page(content: &str) -> HttpResponse {
+    HttpResponse::Ok()
         .content_type(ContentType::html())
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((

@@ -2,6 +2,7 @@
 
 use std::io::{Error, ErrorKind};
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
@@ -11,7 +12,8 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 /// A response body: a beginning, a filler of any length, an end.
 pub(super) struct MadeBody {
     head: Bytes,
-    filler: &'static [u8; BLOCK],
+    /// One block.
+    filler: &'static [u8],
     filler_left: u64,
     tail: Bytes,
     chunked: bool,
@@ -188,31 +190,22 @@ fn crc32(data: &[u8]) -> u32 {
     })
 }
 
-/// Returns a JPEG's first bytes, then noise.
-const fn picture() -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
+/// A JPEG's first bytes, then noise.
+static PICTURE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 1_u32;
-    let mut at = 0;
-    while at < BLOCK {
+    let noise = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        block[at] = (state >> 24) as u8;
-        at += 1;
-    }
+        (state >> 24) as u8
+    });
     let first = *b"\xff\xd8\xff\xe0\x00\x10JFIF\x00";
-    let mut at = 0;
-    while at < first.len() {
-        block[at] = first[at];
-        at += 1;
-    }
-    block
-}
+    let rest = noise.take(BLOCK).skip(first.len());
+    first.into_iter().chain(rest).collect()
+});
 
 /// As much as actix buffers for a connection.
 const BLOCK: usize = 32 * 1_024;
 
 static LETTERS: [u8; BLOCK] = [b'a'; BLOCK];
-
-static PICTURE: [u8; BLOCK] = picture();
 
 /// Longest stored block of deflate.
 const LONGEST_STORED: usize = 0xffff;

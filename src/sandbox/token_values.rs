@@ -78,18 +78,18 @@ pub(super) fn openid_of(app_id: &str) -> String {
 
 /// Returns `length` random characters of six bits each.
 fn base64url(length: usize) -> String {
-    let mut rng = rand::rng();
-    (0..length)
-        .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
-        .collect()
+    random(ALPHABET, length)
 }
 
 /// Returns `length` random letters and digits.
 fn alphanumeric(length: usize) -> String {
+    random(&ALPHABET[..62], length)
+}
+
+fn random(alphabet: &[u8], length: usize) -> String {
     let mut rng = rand::rng();
-    (0..length)
-        .map(|_| char::from(ALPHABET[rng.random_range(0..62)]))
-        .collect()
+    let letter = || char::from(alphabet[rng.random_range(0..alphabet.len())]);
+    std::iter::repeat_with(letter).take(length).collect()
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
