@@ -22,7 +22,7 @@ use crate::clock::{Clock, UnixTime};
 
 use super::bounded_queue::push_back;
 use super::component::Component;
-use super::open_platform::APP_ID;
+use super::open_platform::{APP_ID, OpenPlatform};
 use super::passive_reply::Answered;
 use super::push::{Message, Push, PushReply, Sealed, What};
 use super::shared_state::Shared;
@@ -48,11 +48,8 @@ struct Waiting {
 
 /// A push on its way.
 pub(super) struct Delivery {
-    component: String,
+    settings: OpenPlatform,
     sealed: Sealed,
-    url: Option<String>,
-    trusts_any_certificate: bool,
-    timeout: Duration,
     /// Earlier deliveries, or `None` if a failed one is not repeated.
     tries: Option<u32>,
 }
@@ -127,19 +124,9 @@ impl Component {
     }
 
     fn delivery(&self, sealed: Sealed, tries: Option<u32>) -> Delivery {
-        let url = match &sealed.answered {
-            None => self.settings.push_url.clone(),
-            Some(Answered { app_id, .. }) => {
-                let url = self.settings.message_url.as_ref();
-                url.map(|url| url.replace(APP_ID, app_id))
-            }
-        };
         Delivery {
-            component: self.settings.app_id.clone(),
+            settings: self.settings.clone(),
             sealed,
-            url,
-            trusts_any_certificate: self.settings.trusts_any_certificate,
-            timeout: Duration::from_millis(self.settings.push_timeout_ms),
             tries,
         }
     }
@@ -149,14 +136,12 @@ impl Shared {
     /// Makes a push and returns what the platform answered; the second answer if it was sent twice. A failed one
     /// is not repeated.
     pub(super) async fn push(&self, component: &str, push: &Push) -> Result<PushReply, String> {
-        let make = || {
-            let (now, wall) = (self.clock.now(), self.clock.wall());
-            let mut inside = self.inside();
-            let component = inside.simulator.component_mut(component)?;
+        let wall = self.clock.wall();
+        let delivery = self.simulate(|it, now| {
+            let component = it.component_mut(component)?;
             let sealed = component.seal(push, now, wall)?;
             Ok::<_, String>(component.delivery(sealed, None))
-        };
-        let delivery = make()?;
+        })?;
         if push.twice {
             self.deliver(&delivery).await;
         }
@@ -180,11 +165,11 @@ impl Shared {
         message: &Message,
     ) -> Result<(), String> {
         let delivery = self.sealed_event(component, message)?;
-        let now = self.clock.now();
-        let mut inside = self.inside();
-        let component = inside.simulator.component_mut(component)?;
-        component.enqueue(delivery.sealed, now, 0);
-        drop(inside);
+        self.simulate(|it, now| {
+            let component = it.component_mut(component)?;
+            component.enqueue(delivery.sealed, now, 0);
+            Ok::<_, String>(())
+        })?;
         self.pushes_due.notify_one();
         Ok(())
     }
@@ -206,13 +191,14 @@ impl Shared {
 
     /// Removes a push that is due from its queue.
     fn due_push(&self) -> Option<Delivery> {
-        let (now, wall) = (self.clock.now(), self.clock.wall());
-        let mut inside = self.inside();
-        inside.simulator.components.iter_mut().find_map(|it| {
-            // It fails only if the keys are not valid, which is checked when the platform is added.
-            let _ = it.tick(now, wall);
-            let due = it.pushes.take(now)?;
-            Some(it.delivery(due.sealed, Some(due.tries)))
+        let wall = self.clock.wall();
+        self.simulate(|simulator, now| {
+            simulator.components.iter_mut().find_map(|it| {
+                // It fails only if the keys are not valid, which is checked when the platform is added.
+                let _ = it.tick(now, wall);
+                let due = it.pushes.take(now)?;
+                Some(it.delivery(due.sealed, Some(due.tries)))
+            })
         })
     }
 
@@ -227,11 +213,8 @@ impl Shared {
             Err(error) => (None, error),
         };
         let answered = delivery.sealed.answered.as_ref();
-        let read = answered.filter(|_| status == Some(200));
-        let (text, problem) = match read.map_or(Ok(None), |answered| answered.read(&body)) {
-            Ok(text) => (text, None),
-            Err(problem) => (None, Some(problem)),
-        };
+        let answered = answered.filter(|_| status == Some(200));
+        let read = answered.map_or(Ok(None), |answered| answered.read(&body));
         body.truncate(body.floor_char_boundary(LONGEST_KEPT));
         let reply = PushReply {
             info_type: delivery.sealed.info_type.clone(),
@@ -239,12 +222,12 @@ impl Shared {
             status,
             body,
             took,
-            reply: text,
-            reply_problem: problem,
+            reply: read.clone().unwrap_or_default(),
+            reply_problem: read.err(),
         };
         let now = self.clock.now();
         let mut inside = self.inside();
-        if let Ok(component) = inside.simulator.component_mut(&delivery.component) {
+        if let Ok(component) = inside.simulator.component_mut(&delivery.settings.app_id) {
             push_back(&mut component.pushes.replies, reply.clone(), REPLIES);
             let again = delivery.tries.filter(|tries| *tries < RETRIES);
             if let Some(tries) = again.filter(|_| !reply.is_success()) {
@@ -261,15 +244,23 @@ impl Shared {
 impl Delivery {
     /// Returns the status and the body of the answer, or why no answer came.
     async fn send(&self) -> Result<(u16, String), String> {
-        let url = self.url.as_ref().ok_or(match self.sealed.answered {
-            None => "the platform has no push URL",
-            Some(_) => "the platform has no message URL",
-        })?;
+        let settings = &self.settings;
+        let url = match &self.sealed.answered {
+            None => settings
+                .push_url
+                .clone()
+                .ok_or("the platform has no push URL")?,
+            Some(Answered { app_id, .. }) => {
+                let url = settings.message_url.as_ref();
+                let url = url.ok_or("the platform has no message URL")?;
+                url.replace(APP_ID, app_id)
+            }
+        };
         let joint = if url.contains('?') { '&' } else { '?' };
-        let request = client(self.trusts_any_certificate)?
+        let request = client(settings.trusts_any_certificate)?
             .post(format!("{url}{joint}{}", self.sealed.query))
             .header("content-type", "text/xml")
-            .timeout(self.timeout)
+            .timeout(Duration::from_millis(settings.push_timeout_ms))
             .body(self.sealed.body.clone());
         let read = async {
             let mut answer = request.send().await?;
