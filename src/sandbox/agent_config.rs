@@ -60,10 +60,8 @@ impl Simulator {
             return Err(("agentConfig:fail".to_owned(), reason));
         }
         if self.apps_of(&page.corpid).next().is_none() {
-            return Err((
-                told("invalid corpId", 40013),
-                Reason::unknown_app(&page.corpid),
-            ));
+            let reason = Reason::unknown_app(&page.corpid);
+            return Err(refused("invalid corpId", 40013, reason));
         }
         let named = |running: &&Running| {
             running
@@ -73,20 +71,16 @@ impl Simulator {
         };
         let running = self.apps_of(&page.corpid).find(named);
         let running = running.ok_or_else(|| {
-            (
-                told("invalid agentid", 40056),
-                Reason::unknown_agent(&page.agentid),
-            )
+            let reason = Reason::unknown_agent(&page.agentid);
+            refused("invalid agentid", 40056, reason)
         })?;
         let domains = &running.app.safe_domains;
         if !domains
             .iter()
             .any(|domain| covers(domain, Reach::Exact, url))
         {
-            return Err((
-                told("not match any reliable domain.", 80001),
-                Reason::untrusted(url, domains),
-            ));
+            let reason = Reason::untrusted(url, domains);
+            return Err(refused("not match any reliable domain.", 80001, reason));
         }
         if self
             .accepted_tickets(running, AGENT_CONFIG, now)
@@ -94,10 +88,8 @@ impl Simulator {
         {
             return Ok(());
         }
-        Err((
-            told("invalid signature", 40093),
-            self.why_agent_unsigned(running, page, url, now),
-        ))
+        let reason = self.why_agent_unsigned(running, page, url, now);
+        Err(refused("invalid signature", 40093, reason))
     }
 
     /// Tries the most common mistakes and names the one that fits.
@@ -143,8 +135,10 @@ impl AgentVerify {
     }
 }
 
-fn told(words: &str, code: i64) -> String {
-    format!("agentConfig:{words} more info at {}", more_info(code))
+/// Returns the text for the page with its explanation.
+fn refused(words: &str, code: i64, reason: Reason) -> (String, Reason) {
+    let text = format!("agentConfig:{words} more info at {}", more_info(code));
+    (text, reason)
 }
 
 const TICKET: &str = "agent_config ticket";

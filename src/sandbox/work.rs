@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::clock::UnixTime;
 
 use super::api_call::Call;
+use super::app_settings::App;
 use super::issued_values::{Fate, Issued, IssuedValues};
 use super::reply::{IssuedReply, Refusal, json_with_ok};
 use super::simulated_endpoints::{Endpoint, System};
@@ -110,23 +111,19 @@ impl Simulator {
             .filled("corpsecret")
             .ok_or_else(|| Refusal::work(41004))?;
         let corp_id = call.param("corpid").unwrap_or_default();
-        let limit = match self.apps_of(corp_id).next() {
-            Some(first) => first.app.switches.wrong_secrets_until_ban,
-            None => return Err(Refusal::work(40013)),
-        };
+        let first = self.apps_of(corp_id).next();
+        let first = first.ok_or_else(|| Refusal::work(40013))?;
+        let limit = first.app.switches.wrong_secrets_until_ban;
         let peer = self.seen_by_work(call, now);
-        if self
-            .bans
-            .get_mut(&peer)
-            .is_some_and(|ban| ban.is_blocked(now))
-        {
+        let ban = self.bans.entry(peer).or_default();
+        if ban.is_blocked(now) {
             return Err(Refusal::work(45009));
         }
-        let Some(running) = self.work_app_by_secret(corp_id, secret) else {
-            self.bans
-                .entry(peer)
-                .or_default()
-                .count_towards_block(limit, now);
+        let owns = |app: &App| app.is_work() && app.app_id == corp_id && app.secret == secret;
+        let mut apps = self.apps.iter_mut();
+        // A stopped app has no valid secret.
+        let Some(running) = apps.find(|it| owns(&it.app) && !it.app.frozen) else {
+            ban.count_towards_block(limit, now);
             return Err(Refusal::work(40001));
         };
         if running.app.switches.gettoken_checks_ip && !running.app.admits(peer) {
@@ -134,14 +131,6 @@ impl Simulator {
         }
         let issued = running.gettoken(now);
         Ok(json_with_ok(&IssuedReply::of("access_token", issued, now)))
-    }
-
-    /// Finds the app by its secret. A stopped app has no valid secret.
-    fn work_app_by_secret(&mut self, corp_id: &str, secret: &str) -> Option<&mut Running> {
-        self.apps.iter_mut().find(|running| {
-            let app = &running.app;
-            app.is_work() && app.app_id == corp_id && app.secret == secret && !app.frozen
-        })
     }
 
     /// Returns the index of the app that owns a data call's token.

@@ -29,13 +29,11 @@ pub(super) async fn serve(mut client: TcpStream, proxy: &Inner) -> io::Result<()
         "CONNECT" => Url::parse(&format!("http://{target}/")),
         _ => Url::parse(target),
     };
-    let address = address.ok().filter(|url| url.scheme() == "http");
-    let Some((host, port, address)) = address.as_ref().and_then(|url| {
-        let port = url.port_or_known_default()?;
-        Some((url.host_str()?, port, url))
-    }) else {
+    let Some(address) = address.ok().filter(|url| url.scheme() == "http") else {
         return refuse(&mut client, "400 Bad Request").await;
     };
+    let host = address.host_str().unwrap_or_default();
+    let port = address.port_or_known_default().unwrap_or_default();
     let mut outgoing = match proxy.connect(host, port).await {
         Ok(outgoing) => outgoing,
         Err(Refused::Rules) => return refuse(&mut client, "403 Forbidden").await,
@@ -45,7 +43,7 @@ pub(super) async fn serve(mut client: TcpStream, proxy: &Inner) -> io::Result<()
         let established = b"HTTP/1.1 200 Connection established\r\n\r\n";
         client.write_all(established).await?;
     } else {
-        let forwarded = forwarded(method, address, &headers);
+        let forwarded = forwarded(method, &address, &headers);
         outgoing.stream.write_all(forwarded.as_bytes()).await?;
     }
     outgoing.stream.write_all(&body).await?;
