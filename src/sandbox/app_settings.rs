@@ -9,6 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use super::quota::Quotas;
 
+/// Declares methods that set a field.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
+        $(
+            $(#[$doc])*
+            #[must_use]
+            pub fn $field(mut self, $field: $type) -> Self {
+                self.$field = $field;
+                self
+            }
+        )*
+    };
+}
+
+pub(super) use setters;
+
 /// Platform of an app. Tokens of different platforms serve different endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -187,33 +203,20 @@ impl App {
         self
     }
 
-    /// Marks the AppSecret as frozen in the console: 40243.
-    #[must_use]
-    pub fn frozen_secret(mut self, yes: bool) -> Self {
-        self.frozen_secret = yes;
-        self
-    }
-
-    /// Marks the account as punished: 50004.
-    #[must_use]
-    pub fn punished(mut self, yes: bool) -> Self {
-        self.punished = yes;
-        self
-    }
-
-    /// Marks the account as frozen: 50007. A WeCom app is stopped: its secret gets 40001, its token 50003.
-    /// WeCom does not have the other three states.
-    #[must_use]
-    pub fn frozen(mut self, yes: bool) -> Self {
-        self.frozen = yes;
-        self
-    }
-
-    /// Marks the caller's address as risky and not yet confirmed by the account's administrator: 89503.
-    #[must_use]
-    pub fn awaiting_admin(mut self, yes: bool) -> Self {
-        self.awaiting_admin = yes;
-        self
+    setters! {
+        /// Marks the AppSecret as frozen in the console: 40243.
+        frozen_secret: bool,
+        /// Marks the account as punished: 50004.
+        punished: bool,
+        /// Marks the account as frozen: 50007. A WeCom app is stopped: its secret gets 40001, its token 50003.
+        /// WeCom does not have the other three states.
+        frozen: bool,
+        /// Marks the caller's address as risky and not yet confirmed by the account's administrator: 89503.
+        awaiting_admin: bool,
+        /// Sets the quotas.
+        quotas: Quotas,
+        /// Sets how uncertain behaviour is simulated.
+        switches: Switches,
     }
 
     /// Removes the menu: `menu/get` answers 46003.
@@ -240,20 +243,6 @@ impl App {
     #[must_use]
     pub fn ticket_ttl(mut self, life: Duration) -> Self {
         self.ticket_ttl = life.as_secs();
-        self
-    }
-
-    /// Sets the quotas.
-    #[must_use]
-    pub fn quotas(mut self, quotas: Quotas) -> Self {
-        self.quotas = quotas;
-        self
-    }
-
-    /// Sets how uncertain behaviour is simulated.
-    #[must_use]
-    pub fn switches(mut self, switches: Switches) -> Self {
-        self.switches = switches;
         self
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::app_settings::{Switches, TWO_HOURS};
+use super::app_settings::{Switches, TWO_HOURS, setters};
 use super::push_crypto::PushKey;
 use super::quota::Quotas;
 use super::token_values::{new_encoding_aes_key, new_push_token};
@@ -233,33 +233,16 @@ impl OpenPlatform {
         self
     }
 
-    /// Sets whether a replaced token is accepted for five more minutes, which is the default.
-    #[must_use]
-    pub fn token_overlap(mut self, yes: bool) -> Self {
-        self.token_overlap = yes;
-        self
-    }
-
-    /// Sets whether an account that authorises again without a cancellation gets a new refresh token. By default
-    /// it keeps its own.
-    #[must_use]
-    pub fn reauthorization_renews_refresh_token(mut self, yes: bool) -> Self {
-        self.reauthorization_renews_refresh_token = yes;
-        self
-    }
-
-    /// Sets whether the list of authorisers lacks all refresh tokens.
-    #[must_use]
-    pub fn list_without_refresh_tokens(mut self, yes: bool) -> Self {
-        self.list_without_refresh_tokens = yes;
-        self
-    }
-
-    /// Sets the quotas: `component_token_daily` and `clear_monthly` are a platform's.
-    #[must_use]
-    pub fn quotas(mut self, quotas: Quotas) -> Self {
-        self.quotas = quotas;
-        self
+    setters! {
+        /// Sets whether a replaced token is accepted for five more minutes, which is the default.
+        token_overlap: bool,
+        /// Sets whether an account that authorises again without a cancellation gets a new refresh token. By default
+        /// it keeps its own.
+        reauthorization_renews_refresh_token: bool,
+        /// Sets whether the list of authorisers lacks all refresh tokens.
+        list_without_refresh_tokens: bool,
+        /// Sets the quotas: `component_token_daily` and `clear_monthly` are a platform's.
+        quotas: Quotas,
     }
 }
 
