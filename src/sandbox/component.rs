@@ -102,10 +102,7 @@ impl Simulator {
 
     /// Starts the pushes of tickets. The first comes with the next period.
     fn start_push_ticket(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
-        let body = component_body(call)?;
-        let component = self.component_named(&body)?;
-        component.check_secret(&body, "component_secret")?;
-        component.check_address(call)?;
+        let (component, _) = self.by_secret(call, "component_secret")?;
         component.spend(call.endpoint, now)?;
         match component.pushes.start(now) {
             true => Ok(OK.to_owned()),
@@ -115,10 +112,7 @@ impl Simulator {
 
     /// Checks the app id, the secret, the address, the ticket, then the quota.
     fn component_token(&mut self, call: &Call<'_>, now: UnixTime) -> Result<String, Refusal> {
-        let body = component_body(call)?;
-        let component = self.component_named(&body)?;
-        component.check_secret(&body, "component_appsecret")?;
-        component.check_address(call)?;
+        let (component, body) = self.by_secret(call, "component_appsecret")?;
         component.check_ticket(body.get("component_verify_ticket"), now)?;
         component.spend(call.endpoint, now)?;
         let issued = component.settings.issue(&mut component.token, now);
@@ -136,10 +130,7 @@ impl Simulator {
         call: &Call<'_>,
         now: UnixTime,
     ) -> Result<String, Refusal> {
-        let body = component_body(call)?;
-        let component = self.component_named(&body)?;
-        component.check_secret(&body, "appsecret")?;
-        component.check_address(call)?;
+        let (component, body) = self.by_secret(call, "appsecret")?;
         let app_id = text(&body, "appid").ok_or_else(|| Refusal::new(41002))?;
         if app_id == component.settings.app_id {
             component.usage.roll(now, &component.settings.switches);
@@ -151,12 +142,22 @@ impl Simulator {
         self.apps[at].clear(now)
     }
 
-    /// Returns the platform that a call names.
-    fn component_named(&mut self, body: &Value) -> Result<&mut Component, Refusal> {
-        let app_id = text(body, "component_appid").ok_or_else(|| Refusal::new(41018))?;
+    /// Returns the platform that a call names, whose secret it has in this field, and the body.
+    fn by_secret(
+        &mut self,
+        call: &Call<'_>,
+        field: &str,
+    ) -> Result<(&mut Component, Value), Refusal> {
+        let body = component_body(call)?;
+        let app_id = text(&body, "component_appid").ok_or_else(|| Refusal::new(41018))?;
         let is_account = self.apps.iter().any(|it| it.app.app_id == app_id);
-        self.component_mut(app_id)
-            .map_err(|_| Refusal::new(if is_account { 61011 } else { 40013 }))
+        let component = self
+            .component_mut(app_id)
+            .map_err(|_| Refusal::new(if is_account { 61011 } else { 40013 }))?;
+        let secret = text(&body, field).ok_or_else(|| Refusal::new(41019))?;
+        require(secret == component.settings.secret, 40125)?;
+        component.check_address(call)?;
+        Ok((component, body))
     }
 
     /// Checks the token of a call whose body must name the platform. Returns the platform's index and the body.
@@ -237,11 +238,6 @@ impl Component {
         if let Some(known) = codes.find(|known| known.value == code) {
             known.used = true;
         }
-    }
-
-    fn check_secret(&self, body: &Value, field: &str) -> Result<(), Refusal> {
-        let secret = text(body, field).ok_or_else(|| Refusal::new(41019))?;
-        require(secret == self.settings.secret, 40125)
     }
 
     pub(super) fn check_address(&self, call: &Call<'_>) -> Result<(), Refusal> {
