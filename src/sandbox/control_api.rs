@@ -13,8 +13,8 @@ use actix_web::http::header::{
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Data, Json};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::agent_config::AgentVerify;
@@ -125,17 +125,17 @@ async fn requests(shared: Data<Shared>, request: HttpRequest) -> Result<Json<Val
     Ok(Json(json!({ "requests": requests })))
 }
 
-async fn add_fault(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem> {
+async fn add_fault(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
     let order = read::<FaultOrder>(&body, FAULT)?;
     let kind = order.kind()?;
     let mut inside = shared.inside();
     inside.faults.add(order.endpoint, kind, order.times);
-    Ok(DONE)
+    Ok(done())
 }
 
-async fn clear_faults(shared: Data<Shared>) -> Json<Done> {
+async fn clear_faults(shared: Data<Shared>) -> Json<Value> {
     shared.inside().faults.clear();
-    DONE
+    done()
 }
 
 async fn advance(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
@@ -156,7 +156,7 @@ async fn advance(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Probl
     Ok(Json(json!({ "now": shared.clock.now() })))
 }
 
-async fn revoke(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem> {
+async fn revoke(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
@@ -165,7 +165,7 @@ async fn revoke(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem
     }
     let order = read::<Order>(&body, REVOKE)?;
     shared.simulate(|it, now| it.revoke(&order.app_id, order.kind, now))?;
-    Ok(DONE)
+    Ok(done())
 }
 
 async fn foreign_refresh(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
@@ -187,18 +187,18 @@ async fn login_code(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Pr
     Ok(Json(json!({ "code": code })))
 }
 
-async fn add_account(shared: Data<Shared>, body: Bytes) -> Result<Json<Done>, Problem> {
+async fn add_account(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Problem> {
     let app = read::<App>(&body, ACCOUNT)?;
     if let Some(problem) = app.problem() {
         return Err(format!("{problem}; expected JSON like {ACCOUNT}").into());
     }
     shared.inside().simulator.add(app);
-    Ok(DONE)
+    Ok(done())
 }
 
-async fn reset(shared: Data<Shared>) -> Json<Done> {
+async fn reset(shared: Data<Shared>) -> Json<Value> {
     shared.inside().reset(shared.clock.now());
-    DONE
+    done()
 }
 
 async fn unknown(request: HttpRequest) -> HttpResponse {
@@ -299,13 +299,10 @@ impl ResponseError for Problem {
     }
 }
 
-/// Answer of an order that returns nothing.
-#[derive(Serialize)]
-pub(super) struct Done {
-    ok: bool,
+/// Answers an order that returns nothing.
+pub(super) fn done() -> Json<Value> {
+    Json(json!({ "ok": true }))
 }
-
-pub(super) const DONE: Json<Done> = Json(Done { ok: true });
 
 /// One hour. Use `hang` for longer delays.
 const MAX_SLOW: f64 = 3_600.0;

@@ -8,7 +8,7 @@ use actix_web::web::{self, Bytes, Data, Json, ServiceConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::control_api::{DONE, Done, Problem, read};
+use super::control_api::{Problem, done, read};
 use super::hosts::Network;
 use super::proxy::{Proxy, ProxyKind, ProxyRule};
 use super::shared_state::Shared;
@@ -116,13 +116,13 @@ async fn set_proxy(shared: Data<Shared>, body: Bytes) -> Result<Json<Value>, Pro
     Ok(Json(proxy.state()))
 }
 
-async fn stop_proxies(shared: Data<Shared>) -> Json<Done> {
+async fn stop_proxies(shared: Data<Shared>) -> Json<Value> {
     if let Some(network) = shared.network() {
         for proxy in network.proxies.lock().drain(..) {
             proxy.stop();
         }
     }
-    DONE
+    done()
 }
 
 fn network(shared: &Shared) -> Result<Arc<Network>, String> {
