@@ -14,7 +14,6 @@ macro_rules! setters {
     ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
         $(
             $(#[$doc])*
-            #[must_use]
             pub fn $field(mut self, $field: $type) -> Self {
                 self.$field = $field;
                 self
@@ -53,6 +52,7 @@ impl Platform {
 /// A simulated app, built like `App::official("wx…", "secret").safe_domain("example.com")`.
 ///
 /// Its JSON form is the body of `POST /sandbox/accounts`.
+#[must_use]
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default = "App::unnamed", deny_unknown_fields)]
 pub struct App {
@@ -160,7 +160,6 @@ impl App {
     }
 
     /// Sets the AppSecret.
-    #[must_use]
     pub fn with_secret(mut self, secret: impl Into<String>) -> Self {
         self.secret = secret.into();
         self
@@ -174,7 +173,6 @@ impl App {
 
     /// Adds a JS safe domain, `example.com` or `example.com/path`. For a WeCom app it is a trusted domain,
     /// which does not cover subdomains.
-    #[must_use]
     pub fn safe_domain(mut self, domain: impl Into<String>) -> Self {
         self.safe_domains.push(domain.into());
         self
@@ -182,7 +180,6 @@ impl App {
 
     /// Restricts token calls to these addresses; others get 40164. For a WeCom app it restricts the data
     /// calls; others get 60020.
-    #[must_use]
     pub fn allow_ips<I: ToString>(mut self, addresses: impl IntoIterator<Item = I>) -> Self {
         let addresses = addresses.into_iter().map(|address| address.to_string());
         self.allow_ips = Some(addresses.collect());
@@ -190,14 +187,12 @@ impl App {
     }
 
     /// Allows any address, which is the default.
-    #[must_use]
     pub fn any_ip(mut self) -> Self {
         self.allow_ips = None;
         self
     }
 
     /// Replaces the address that calls come from.
-    #[must_use]
     pub fn caller_ip(mut self, address: IpAddr) -> Self {
         self.caller_ip = Some(address);
         self
@@ -220,27 +215,23 @@ impl App {
     }
 
     /// Removes the menu: `menu/get` answers 46003.
-    #[must_use]
     pub fn without_menu(mut self) -> Self {
         self.without_menu = true;
         self
     }
 
     /// Sets the lifetime of tokens and tickets, in whole seconds.
-    #[must_use]
     pub fn ttl(self, life: Duration) -> Self {
         self.token_ttl(life).ticket_ttl(life)
     }
 
     /// Sets the lifetime of tokens, in whole seconds.
-    #[must_use]
     pub fn token_ttl(mut self, life: Duration) -> Self {
         self.token_ttl = life.as_secs();
         self
     }
 
     /// Sets the lifetime of tickets, in whole seconds.
-    #[must_use]
     pub fn ticket_ttl(mut self, life: Duration) -> Self {
         self.ticket_ttl = life.as_secs();
         self

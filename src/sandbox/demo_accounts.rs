@@ -6,7 +6,6 @@ use super::token_values::new_work_secret;
 use crate::hex::hex;
 
 /// Returns one app per platform: an official account, a mini program and a WeCom app.
-#[must_use]
 pub fn demo_apps() -> [App; 3] {
     let official = bound(App::official(DEMO_APP_ID, new_secret()));
     let mini = bound(App::mini(DEMO_MINI_ID, new_secret()));
@@ -16,7 +15,6 @@ pub fn demo_apps() -> [App; 3] {
 
 /// Returns an open platform that the official account and the mini program have authorised. It has no push URL
 /// yet.
-#[must_use]
 pub fn demo_platform() -> OpenPlatform {
     DEMO_DOMAINS
         .into_iter()

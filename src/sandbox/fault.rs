@@ -9,6 +9,7 @@ use actix_web::http::header::ContentType;
 use super::streamed_body::MadeBody;
 
 /// A fault for the next `times` calls to one endpoint.
+#[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// Path of the endpoint, for example `/cgi-bin/token` or `/wxa/getwxacode`.
@@ -21,7 +22,6 @@ pub struct Fault {
 
 impl Fault {
     /// Returns a fault for the next call.
-    #[must_use]
     pub fn once(endpoint: &'static str, kind: FaultKind) -> Self {
         Self {
             endpoint,
@@ -31,7 +31,6 @@ impl Fault {
     }
 
     /// Returns a fault that lasts until the faults are cleared.
-    #[must_use]
     pub fn always(endpoint: &'static str, kind: FaultKind) -> Self {
         Self {
             endpoint,

@@ -17,6 +17,7 @@ use super::token_values::{new_encoding_aes_key, new_push_token};
 /// that authorise it are ordinary [`App`](super::App)s.
 ///
 /// Its JSON form is the body of `POST /sandbox/platforms`.
+#[must_use]
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default = "OpenPlatform::unnamed", deny_unknown_fields)]
 pub struct OpenPlatform {
@@ -122,7 +123,6 @@ impl OpenPlatform {
     }
 
     /// Sets the URL for tickets and authorisation events (授权事件接收URL).
-    #[must_use]
     pub fn with_push_url(mut self, url: impl Into<String>) -> Self {
         self.push_url = Some(url.into());
         self
@@ -130,21 +130,18 @@ impl OpenPlatform {
 
     /// Sets the URL for messages and events of users (消息与事件接收URL). WeChat replaces `$APPID$` in it by the
     /// account's AppID.
-    #[must_use]
     pub fn with_message_url(mut self, url: impl Into<String>) -> Self {
         self.message_url = Some(url.into());
         self
     }
 
     /// Pushes to a service with any certificate: one that is self-signed, or for another name than that of the URL.
-    #[must_use]
     pub fn trusting_any_certificate(mut self) -> Self {
         self.trusts_any_certificate = true;
         self
     }
 
     /// Sets the push token and the EncodingAESKey.
-    #[must_use]
     pub fn with_push_keys(
         mut self,
         token: impl Into<String>,
@@ -156,7 +153,6 @@ impl OpenPlatform {
     }
 
     /// Sets the push token and the EncodingAESKey that the current ones have replaced.
-    #[must_use]
     pub fn with_previous_push_keys(
         mut self,
         token: impl Into<String>,
@@ -168,7 +164,6 @@ impl OpenPlatform {
     }
 
     /// Sets how long a push waits for its answer; 5 s by default.
-    #[must_use]
     pub fn push_timeout(mut self, limit: Duration) -> Self {
         self.push_timeout_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         self
@@ -176,21 +171,18 @@ impl OpenPlatform {
 
     /// Sets the host of the page that links to the authorisation page (授权发起页域名), which then checks its
     /// Referer. Any page may link to it by default.
-    #[must_use]
     pub fn page_host(mut self, host: impl Into<String>) -> Self {
         self.page_host = Some(host.into());
         self
     }
 
     /// Adds a host that the authorisation page may redirect to. Without any, all are allowed.
-    #[must_use]
     pub fn redirect_host(mut self, host: impl Into<String>) -> Self {
         self.redirect_hosts.push(host.into());
         self
     }
 
     /// Adds a JS safe domain (公众号开发域名) of every account that authorised the platform.
-    #[must_use]
     pub fn safe_domain(mut self, domain: impl Into<String>) -> Self {
         self.safe_domains.push(domain.into());
         self
@@ -198,14 +190,12 @@ impl OpenPlatform {
 
     /// Adds an account that authorised the platform earlier. Its code was redeemed, and the list of authorisers
     /// has its refresh token.
-    #[must_use]
     pub fn authorized_by(mut self, app_id: impl Into<String>) -> Self {
         self.authorized_by.push(app_id.into());
         self
     }
 
     /// Restricts the platform's calls, also those on behalf of accounts, to these addresses; others get 61004.
-    #[must_use]
     pub fn allow_ips<I: ToString>(mut self, addresses: impl IntoIterator<Item = I>) -> Self {
         let addresses = addresses.into_iter().map(|address| address.to_string());
         self.allow_ips = Some(addresses.collect());
@@ -213,21 +203,18 @@ impl OpenPlatform {
     }
 
     /// Replaces the address that calls come from.
-    #[must_use]
     pub fn caller_ip(mut self, address: IpAddr) -> Self {
         self.caller_ip = Some(address);
         self
     }
 
     /// Sets the lifetime of the platform's token and of the accounts' tokens for it, in whole seconds.
-    #[must_use]
     pub fn token_ttl(mut self, life: Duration) -> Self {
         self.token_ttl = life.as_secs();
         self
     }
 
     /// Sets the lifetime of authorisation codes, in whole seconds; ten minutes by default.
-    #[must_use]
     pub fn authorization_code_ttl(mut self, life: Duration) -> Self {
         self.authorization_code_ttl = life.as_secs();
         self

@@ -15,6 +15,7 @@ use super::push_crypto::{PushKey, signature};
 /// A push that WeChat makes now, built like `Push::ticket().wrong_signature()`.
 ///
 /// Its JSON form is the body of `POST /sandbox/push`.
+#[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Push {
@@ -52,7 +53,6 @@ pub(super) enum What {
 
 impl Push {
     /// Returns the push of a new component_verify_ticket.
-    #[must_use]
     pub fn ticket() -> Self {
         Self::default()
     }
@@ -100,7 +100,6 @@ impl Push {
     }
 
     /// Returns the last push again, to the byte.
-    #[must_use]
     pub fn replay() -> Self {
         Self {
             what: What::Replay,
@@ -109,49 +108,42 @@ impl Push {
     }
 
     /// Adds a field to an event or a message, such as `AuthorizerAppid`.
-    #[must_use]
     pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.fields.insert(name.into(), value.into());
         self
     }
 
     /// Sets the CreateTime.
-    #[must_use]
     pub fn created_at(mut self, time: UnixTime) -> Self {
         self.created_at = Some(time);
         self
     }
 
     /// Changes one digit of `msg_signature`.
-    #[must_use]
     pub fn wrong_signature(mut self) -> Self {
         self.wrong_signature = true;
         self
     }
 
     /// Encrypts it for another platform.
-    #[must_use]
     pub fn wrong_receiver(mut self) -> Self {
         self.wrong_receiver = true;
         self
     }
 
     /// Signs and encrypts with the token and the key before the current ones.
-    #[must_use]
     pub fn previous_keys(mut self) -> Self {
         self.previous_keys = true;
         self
     }
 
     /// Sends only the first half of the body.
-    #[must_use]
     pub fn truncated(mut self) -> Self {
         self.truncated = true;
         self
     }
 
     /// Sends it twice, to the byte; the second time after the first answer.
-    #[must_use]
     pub fn twice(mut self) -> Self {
         self.twice = true;
         self
