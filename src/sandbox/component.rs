@@ -31,7 +31,7 @@ pub(super) struct Component {
     /// The newest first.
     tickets: VecDeque<TicketState>,
     pub(super) token: IssuedValues,
-    /// The newest first.
+    /// Those that were not used, the newest first.
     pre_auth_codes: VecDeque<PreAuthCode>,
     /// The newest first.
     pub(super) codes: VecDeque<AuthorizationCode>,
@@ -44,7 +44,6 @@ pub(super) struct Component {
 struct PreAuthCode {
     value: String,
     expires_at: UnixTime,
-    used: bool,
 }
 
 impl Simulator {
@@ -220,7 +219,6 @@ impl Component {
         let code = PreAuthCode {
             value: new_pre_auth_code(),
             expires_at: now.plus(life),
-            used: false,
         };
         let reply = json(&IssuedReply::new("pre_auth_code", &code.value, life));
         push_front(&mut self.pre_auth_codes, code, REMEMBERED);
@@ -230,14 +228,11 @@ impl Component {
     /// Returns whether a visitor of the authorisation page may use this pre_auth_code.
     pub(super) fn accepts_pre_auth_code(&self, code: &str, now: UnixTime) -> bool {
         let mut codes = self.pre_auth_codes.iter();
-        codes.any(|known| known.value == code && !known.used && now < known.expires_at)
+        codes.any(|known| known.value == code && now < known.expires_at)
     }
 
     pub(super) fn use_pre_auth_code(&mut self, code: &str) {
-        let mut codes = self.pre_auth_codes.iter_mut();
-        if let Some(known) = codes.find(|known| known.value == code) {
-            known.used = true;
-        }
+        self.pre_auth_codes.retain(|known| known.value != code);
     }
 
     pub(super) fn check_address(&self, call: &Call<'_>) -> Result<(), Refusal> {

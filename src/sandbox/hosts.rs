@@ -103,16 +103,14 @@ impl Host {
     ) -> io::Result<Self> {
         let calls = Arc::<AtomicU64>::default();
         let listener = Listener::start(shared.clone(), calls.clone(), addr).await?;
-        let inner = Inner {
+        let inner = Arc::new(Inner {
             name,
             addr: listener.addr,
             shared,
             calls,
             listening: Mutex::new(Listening::Yes(listener)),
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        });
+        Ok(Self { inner })
     }
 
     /// Returns the base URL; for a host that listens on all addresses of the machine, the one with the loopback address.

@@ -93,7 +93,6 @@ pub struct PlatformState {
     /// Where pushes go.
     pub push_url: Option<String>,
     /// Where messages of users go, with `$APPID$`.
-    #[serde(default)]
     pub message_url: Option<String>,
     /// When the next ticket is pushed, once the pushes were started.
     pub next_ticket_at: Option<UnixTime>,

@@ -35,7 +35,6 @@ pub(super) enum Scope {
 pub(super) struct Login {
     app_id: String,
     /// Each app has one simulated user by default.
-    #[serde(default)]
     openid: Option<String>,
     #[serde(default)]
     scope: Scope,
