@@ -16,7 +16,6 @@
 //! ```
 
 mod agent_config;
-mod api_call;
 mod api_management;
 mod app_settings;
 mod authorize_page;

@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 
 use crate::clock::UnixTime;
 
-use super::api_call::{Call, text};
 use super::platform_token::PlatformToken;
 use super::reply::{Refusal, json_with_ok, quota_reply, require};
-use super::simulated_endpoints::{Endpoint, System};
+use super::simulated_endpoints::{Call, Endpoint, System, text};
 use super::simulator::{Running, Simulator};
 
 /// A success without data.

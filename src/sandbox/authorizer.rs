@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::clock::UnixTime;
 
-use super::api_call::text;
 use super::app_settings::{App, Platform};
 use super::bounded_queue::push_front;
 use super::component::{Component, REMEMBERED};
@@ -18,6 +17,7 @@ use super::issued_values::IssuedValues;
 use super::passive_reply::original_id;
 use super::push::Message;
 use super::reply::{Refusal, json as written, require};
+use super::simulated_endpoints::text;
 use super::simulator::{Running, Simulator};
 use super::token_values::{new_authorization_code, new_pre_auth_code, new_refresh_token};
 

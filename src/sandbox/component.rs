@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 
-use super::api_call::{Call, text};
 use super::api_management::{OK, asked_endpoint};
 use super::app_settings::{admits, seen};
 use super::authorizer::{AuthorizationCode, Authorizer};
@@ -20,7 +19,7 @@ use super::open_platform::OpenPlatform;
 use super::push_queue::PushQueue;
 use super::quota::QuotaUsage;
 use super::reply::{IssuedReply, Refusal, json, quota_reply, require};
-use super::simulated_endpoints::Endpoint;
+use super::simulated_endpoints::{Call, Endpoint, text};
 use super::simulator::Simulator;
 use super::state_view::TicketState;
 use super::token_values::{new_component_ticket, new_pre_auth_code, new_token};

@@ -2,7 +2,7 @@
 //!
 //! WeChat has no such parameters. They make a path answer like an endpoint that the sandbox does not simulate.
 
-use super::api_call::Call;
+use super::simulated_endpoints::Call;
 use super::streamed_body::MadeBody;
 
 /// What the `sandbox_…` parameters of a call ask for.

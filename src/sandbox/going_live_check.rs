@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::api_call::Call;
 use super::app_settings::App;
 use super::bounded_queue::push_back;
 use super::push::{Push, PushReply};
 use super::shared_state::{Inside, Shared};
+use super::simulated_endpoints::Call;
 
 /// A message that an account sent to a user (客服消息).
 struct SentMessage {

@@ -15,14 +15,13 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::api_call::Call;
 use super::echo_shape::{PICTURE, Shape};
 use super::fault::{self, FaultKind};
 use super::going_live_check::SEND_MESSAGE;
 use super::received::{Body, ReceivedRequest};
 use super::reply::{Refusal, json_with_ok};
 use super::shared_state::Shared;
-use super::simulated_endpoints::{Endpoint, System};
+use super::simulated_endpoints::{Call, Endpoint, System};
 use super::streamed_body::MadeBody;
 
 /// Answers every path outside `/sandbox/…`. Below an unknown first segment it is an empty 404.

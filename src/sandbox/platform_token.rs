@@ -2,9 +2,9 @@
 
 use crate::clock::UnixTime;
 
-use super::api_call::Call;
 use super::issued_values::Fate;
 use super::reply::Refusal;
+use super::simulated_endpoints::Call;
 use super::simulator::Simulator;
 
 /// Owner of a token that an open platform was given.

@@ -1,6 +1,11 @@
-//! The simulated endpoints, and the paths that are answered with an echo.
+//! The simulated endpoints, the paths that are answered with an echo, and a call to one of them.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
 
 use super::app_settings::Platform;
+use super::reply::{Refusal, require};
 
 /// Declares [`Endpoint`] and the table of its paths, in one order.
 macro_rules! endpoints {
@@ -146,6 +151,50 @@ impl Endpoint {
         }
         format!("unknown endpoint \"{path}\"; its first segment must be one of: {FIRST_SEGMENTS}")
     }
+}
+
+/// An API call as WeChat sees it.
+pub(super) struct Call<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) path: &'a str,
+    pub(super) is_post: bool,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) body: &'a [u8],
+    pub(super) peer: IpAddr,
+}
+
+impl Call<'_> {
+    /// Returns the first query parameter of this name.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the first query parameter of this name, or `None` if it is empty.
+    pub(super) fn filled(&self, name: &str) -> Option<&str> {
+        self.param(name).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the first query parameter of this name, or refuses with this code if it is absent or empty.
+    pub(super) fn required(&self, name: &str, code: i64) -> Result<&str, Refusal> {
+        self.filled(name).ok_or_else(|| Refusal::new(code))
+    }
+
+    pub(super) fn json(&self) -> Result<Value, Refusal> {
+        require(!self.body.is_empty(), 44002)?;
+        serde_json::from_slice(self.body)
+            .ok()
+            .filter(Value::is_object)
+            .ok_or_else(|| Refusal::new(47001))
+    }
+}
+
+/// Returns a filled text field of a JSON body.
+pub(super) fn text<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
+    let value = body.get(field).and_then(Value::as_str);
+    value.filter(|value| !value.is_empty())
 }
 
 /// The authorisation page for browsers, and the one for phones under two addresses.

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 
-use super::api_call::{Call, text};
 use super::app_settings::App;
 use super::component::Component;
 use super::config_check::AcceptedConfigs;
@@ -18,7 +17,7 @@ use super::going_live_check::SentMessages;
 use super::issued_values::{Fate, Issued, IssuedValues};
 use super::quota::QuotaUsage;
 use super::reply::{IssuedReply, Refusal, ip_list, json, require};
-use super::simulated_endpoints::{Endpoint, System};
+use super::simulated_endpoints::{Call, Endpoint, System, text};
 use super::token_values::new_token;
 use super::user_login::Logins;
 use super::work::{Bans, Corp, TicketHours};

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
-use super::api_call::Call;
 use super::api_management::OK;
 use super::app_settings::Platform;
 use super::bounded_queue::push_front;
 use super::reply::{Refusal, json, require};
+use super::simulated_endpoints::Call;
 use super::simulator::Simulator;
 use super::token_values::{new_login_code, new_session_key, new_token, openid_of};
 

@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 
-use super::api_call::Call;
 use super::app_settings::App;
 use super::issued_values::{Fate, Issued, IssuedValues};
 use super::reply::{IssuedReply, Refusal, json_with_ok};
-use super::simulated_endpoints::{Endpoint, System};
+use super::simulated_endpoints::{Call, Endpoint, System};
 use super::simulator::{Running, Simulator};
 use super::token_values::{new_ticket, new_work_token};
 use super::wecom_limits::HourlyLimit;
