@@ -140,7 +140,7 @@ impl Simulator {
         self.apps[at].clear(now)
     }
 
-    /// Returns the platform that a call names, whose secret it has in this field, and the body.
+    /// Returns the platform that a call names, and the body. Checks the secret in this field, then the address.
     fn by_secret(
         &mut self,
         call: &Call<'_>,
