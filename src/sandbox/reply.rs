@@ -93,7 +93,8 @@ pub(super) fn require(condition: bool, code: i64) -> Result<(), Refusal> {
     condition.then_some(()).ok_or_else(|| Refusal::new(code))
 }
 
-/// A value that was issued, such as `{"access_token","expires_in"}`.
+/// A value that was issued, such as `{"access_token","expires_in"}`. A success has no errcode, unless it is a
+/// ticket's or WeCom's.
 #[derive(Serialize)]
 pub(super) struct IssuedReply<'a> {
     /// One field.
