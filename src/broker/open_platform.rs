@@ -41,7 +41,7 @@ use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, Kind, Secret};
 use crate::error::{CallAuth, Error, Failure, PlatformProblem, System, UpstreamError};
 use crate::platform::authorizer::Todo;
-use crate::platform::{AuthorizationCode, Authorizer, EventKind, PlatformTicket, PushEvent};
+use crate::platform::{Authorizer, EventKind, PlatformTicket, PushEvent};
 use crate::store::StoreError;
 use crate::upstream::Upstream;
 
@@ -141,16 +141,12 @@ impl Broker {
             EventKind::Authorized(code)
             | EventKind::UpdateAuthorized(code)
             | EventKind::FastRegistration(Some(code)) => {
-                self.authorization_pushed(platform, code, at).await?;
+                let authorize = |record: &mut Authorizer| record.authorized(code, at);
+                self.change_and_act(platform, &code.authorizer, authorize)
+                    .await?;
             }
             EventKind::Unauthorized { authorizer } => {
-                let withdraw = |record: &mut Option<Authorizer>| match record {
-                    Some(record) => record.unauthorized(at),
-                    None => {
-                        *record = Some(Authorizer::from_withdrawal(authorizer, at));
-                        Todo::Stop
-                    }
-                };
+                let withdraw = |record: &mut Authorizer| record.unauthorized(at);
                 self.change_and_act(platform, authorizer, withdraw).await?;
             }
             EventKind::FastRegistration(None) | EventKind::Unknown(_) => {}
@@ -173,29 +169,12 @@ impl Broker {
         Ok(())
     }
 
-    async fn authorization_pushed(
-        &self,
-        platform: &Arc<AccountEntry>,
-        code: &AuthorizationCode,
-        at: UnixTime,
-    ) -> Result<(), StoreError> {
-        let authorize = |record: &mut Option<Authorizer>| match record {
-            Some(record) => record.authorized(code, at),
-            None => {
-                *record = Some(Authorizer::from_event(code, at));
-                Todo::Redeem
-            }
-        };
-        self.change_and_act(platform, &code.authorizer, authorize)
-            .await
-    }
-
     /// Changes the record of an account, and starts what follows.
     async fn change_and_act(
         &self,
         platform: &Arc<AccountEntry>,
         app_id: &str,
-        change: impl Fn(&mut Option<Authorizer>) -> Todo,
+        change: impl Fn(&mut Authorizer) -> Todo,
     ) -> Result<(), StoreError> {
         let (_, todo) = self.change_authorizer(platform, app_id, change).await?;
         self.act_later(platform, app_id, todo);

@@ -112,42 +112,12 @@ pub fn code_id(code: &Secret) -> String {
 }
 
 impl Authorizer {
-    /// The first event about an account: it authorised the platform.
-    #[must_use = "store it, then redeem its code"]
-    pub fn from_event(code: &AuthorizationCode, create_time: UnixTime) -> Self {
-        let mut new = Self::new(&code.authorizer, State::Pending);
-        let _ = new.authorized(code, create_time);
-        new
-    }
-
-    /// The first event about an account: it withdrew an authorisation that was never seen.
-    #[must_use = "store it"]
-    pub fn from_withdrawal(app_id: &str, create_time: UnixTime) -> Self {
-        let mut new = Self::new(app_id, State::Withdrawn);
-        let _ = new.unauthorized(create_time);
-        new
-    }
-
-    /// The first redemption for an account, of a code that a browser brought before the event came.
-    #[must_use = "store it"]
-    pub fn from_redemption(app_id: &str, answer: &Redeemed) -> Self {
-        let mut new = Self::new(app_id, State::Pending);
-        let _ = new.redeemed(answer);
-        new
-    }
-
-    /// An account that only WeChat's list knows.
-    #[must_use = "store it"]
-    pub fn from_list(app_id: &str, listed: &Listed) -> Self {
-        let mut new = Self::new(app_id, State::Missing);
-        let _ = new.listed(Some(listed), None);
-        new
-    }
-
-    fn new(app_id: &str, state: State) -> Self {
+    /// Returns the record of an account of which nothing is known yet.
+    #[must_use]
+    pub fn unknown(app_id: &str) -> Self {
         Self {
             app_id: app_id.to_owned(),
-            state,
+            state: State::Missing,
             newest: Authorization {
                 at: UnixTime(0),
                 is_withdrawal: false,

@@ -291,7 +291,8 @@ async fn a_refresh_token_in_a_document_is_encrypted_and_survives_a_change_of_key
         refresh_token: Some("refreshtoken@@@secret".into()),
         auth_time: NOW,
     };
-    let account = Authorizer::from_list("wx570bc396a51b8ff8", &listed);
+    let mut account = Authorizer::unknown("wx570bc396a51b8ff8");
+    let _ = account.listed(Some(&listed), None);
     let store = place.open();
     let document = Document::new(account.write());
     let saved = store.save_document(DOCUMENT, &document, NOW).await;

@@ -98,15 +98,9 @@ impl Broker {
         if this.is_none() && !reading.is_complete {
             return Todo::Nothing;
         }
-        let change = |record: &mut Option<Authorizer>| match record {
-            Some(record) => {
-                let _ = ended.map(|code| record.code_refused(code));
-                record.listed(this, refused)
-            }
-            None => {
-                *record = this.map(|this| Authorizer::from_list(app_id, this));
-                Todo::Nothing
-            }
+        let change = |record: &mut Authorizer| {
+            let _ = ended.map(|code| record.code_refused(code));
+            record.listed(this, refused)
         };
         let changed = self.change_authorizer(platform, app_id, change).await;
         let Some((_, todo)) = self.ok_or_log(platform, changed) else {
@@ -187,18 +181,7 @@ impl Broker {
         app_id: &str,
         listed: &Listed,
     ) -> Result<(), StoreError> {
-        let change = |record: &mut Option<Authorizer>| match record {
-            Some(record) => record.listed(Some(listed), None),
-            None => {
-                let new = Authorizer::from_list(app_id, listed);
-                let todo = match new.is_usable() {
-                    true => Todo::Nothing,
-                    false => Todo::Alert,
-                };
-                *record = Some(new);
-                todo
-            }
-        };
+        let change = |record: &mut Authorizer| record.listed(Some(listed), None);
         match self.change_authorizer(platform, app_id, change).await? {
             (_, Todo::Redeem) => self.redeem(platform, app_id, true).await,
             (_, Todo::Alert) => log_alert(platform, app_id),

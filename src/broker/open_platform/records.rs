@@ -11,6 +11,7 @@ use super::{Known, PlatformState, Todo, record_groups};
 use crate::broker::{AccountEntry, Broker};
 use crate::clock::{UnixTime, per_page};
 use crate::credential::Secret;
+use crate::platform::authorizer::State;
 use crate::platform::{Authorizer, PlatformTicket};
 use crate::store::{Document, StoreError, at_most};
 
@@ -49,12 +50,13 @@ impl Broker {
     }
 
     /// Changes the record of an account, again if another node changes it at the same time. Returns the record
-    /// as it is stored now, and what the change asks for.
+    /// as it is stored now, and what the change asks for. An account that is unknown after the change has no record,
+    /// and nothing to do.
     pub(super) async fn change_authorizer(
         &self,
         platform: &Arc<AccountEntry>,
         app_id: &str,
-        change: impl Fn(&mut Option<Authorizer>) -> Todo,
+        change: impl Fn(&mut Authorizer) -> Todo,
     ) -> Result<(Option<Authorizer>, Todo), StoreError> {
         let (store, name) = (&self.inner.store, authorizer_document(platform, app_id));
         loop {
@@ -66,12 +68,16 @@ impl Broker {
                 Some(lost) => (Some(lost), true),
                 None => (found.as_ref().map(|(found, _)| found.clone()), false),
             };
-            let mut record = before.clone();
+            let unknown = || Authorizer::unknown(app_id);
+            let mut record = before.clone().unwrap_or_else(unknown);
             let todo = change(&mut record);
-            let version = match record.as_ref().filter(|_| is_lost || record != before) {
-                None => Some(found.map_or(0, |(_, version)| version)),
-                Some(new) => {
-                    let document = Document::after(stored.as_ref(), new.write());
+            if before.is_none() && record.state == State::Missing {
+                return Ok((None, Todo::Nothing));
+            }
+            let version = match is_lost || before.as_ref() != Some(&record) {
+                false => Some(found.map_or(0, |(_, version)| version)),
+                true => {
+                    let document = Document::after(stored.as_ref(), record.write());
                     store.save_document(&name, &document, now).await?
                 }
             };
@@ -81,9 +87,8 @@ impl Broker {
                         known.versions.remove(app_id);
                     });
                 }
-                let noted = record.iter().map(|record| (record.clone(), version));
-                self.note_authorizers(platform, noted.collect());
-                return Ok((record, todo));
+                self.note_authorizers(platform, vec![(record.clone(), version)]);
+                return Ok((Some(record), todo));
             }
         }
     }
@@ -94,7 +99,7 @@ impl Broker {
         platform: &Arc<AccountEntry>,
         app_id: &str,
     ) -> Result<Option<Authorizer>, StoreError> {
-        let unchanged = |_: &mut Option<Authorizer>| Todo::Nothing;
+        let unchanged = |_: &mut Authorizer| Todo::Nothing;
         let found = self.change_authorizer(platform, app_id, unchanged).await?;
         Ok(found.0)
     }

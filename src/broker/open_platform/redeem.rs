@@ -116,9 +116,8 @@ impl Broker {
             return leave.await.map_err(stored);
         }
         let claimed = Mutex::new(None);
-        let claim = |record: &mut Option<Authorizer>| {
-            let code = record.as_mut().and_then(Authorizer::claim_code);
-            *claimed.lock() = code;
+        let claim = |record: &mut Authorizer| {
+            *claimed.lock() = record.claim_code();
             Todo::Nothing
         };
         let changed = self.change_authorizer(platform, app_id, claim).await;
@@ -139,17 +138,18 @@ impl Broker {
         code: &Secret,
         claim: &str,
     ) -> Result<(), StoreError> {
-        let leave = |record: &mut Option<Authorizer>| match record {
-            Some(record) if refusal_in(claim).is_some() => record.code_refused(code),
-            Some(record) if !claim.is_empty() => record.code_redeemed_elsewhere(code),
-            Some(record) => {
-                let known = record.code.as_ref();
-                if known.is_some_and(|known| known.value == *code) {
-                    let _ = record.claim_code();
-                }
-                Todo::Nothing
+        let leave = |record: &mut Authorizer| {
+            if refusal_in(claim).is_some() {
+                return record.code_refused(code);
             }
-            None => Todo::Nothing,
+            if !claim.is_empty() {
+                return record.code_redeemed_elsewhere(code);
+            }
+            let known = record.code.as_ref();
+            if known.is_some_and(|known| known.value == *code) {
+                let _ = record.claim_code();
+            }
+            Todo::Nothing
         };
         if claim.is_empty() && self.inner.store.is_shared() {
             self.wait_for_claimer(platform, app_id);
@@ -239,13 +239,7 @@ impl Broker {
         authorized: &Authorized,
         answer: &Redeemed,
     ) -> Todo {
-        let redeemed = |record: &mut Option<Authorizer>| match record {
-            Some(record) => record.redeemed(answer),
-            None => {
-                *record = Some(Authorizer::from_redemption(&authorized.app_id, answer));
-                Todo::Nothing
-            }
-        };
+        let redeemed = |record: &mut Authorizer| record.redeemed(answer);
         let mut pause = Duration::from_secs(1);
         loop {
             let changed = self.change_authorizer(platform, &authorized.app_id, redeemed);
@@ -282,14 +276,15 @@ impl Broker {
         let Some((app_id, _)) = from_push else {
             return;
         };
-        let change = |record: &mut Option<Authorizer>| match record {
-            Some(record) if is_refused => record.code_refused(code),
-            Some(record) if !was_sent || errcode.is_some() => {
-                record.release_code(code);
-                Todo::Nothing
+        let change = |record: &mut Authorizer| {
+            if is_refused {
+                return record.code_refused(code);
             }
-            Some(_) => Todo::AskList,
-            None => Todo::Nothing,
+            if was_sent && errcode.is_none() {
+                return Todo::AskList;
+            }
+            record.release_code(code);
+            Todo::Nothing
         };
         let changed = self.change_authorizer(platform, app_id, change).await;
         if let Some((_, Todo::AskList)) = self.ok_or_log(platform, changed) {
@@ -354,10 +349,8 @@ impl Broker {
                 return;
             }
         };
-        let describe = |record: &mut Option<Authorizer>| {
-            if let Some(record) = record {
-                record.described(&info.nick_name, info.is_mini);
-            }
+        let describe = |record: &mut Authorizer| {
+            record.described(&info.nick_name, info.is_mini);
             Todo::Nothing
         };
         let changed = self.change_authorizer(platform, app_id, describe).await;

@@ -7,7 +7,7 @@ use tokio::task::block_in_place;
 
 use super::*;
 use crate::clock::Clock;
-use crate::platform::Authorizer;
+use crate::platform::AuthorizationCode;
 
 const APP: &str = "wx0123456789abcdef";
 const NOW: UnixTime = UnixTime(1_767_225_600);
@@ -30,7 +30,8 @@ async fn a_redemption_that_is_dropped_can_begin_again() {
         code: Secret::new("code"),
         expires_at: None,
     };
-    let record = Authorizer::from_event(&code, NOW);
+    let mut record = Authorizer::unknown(APP);
+    let _ = record.authorized(&code, NOW);
     broker.note_authorizers(&platform, vec![(record, 1)]);
     {
         let mut redeeming = std::pin::pin!(broker.redeem(&platform, APP, false));

@@ -192,10 +192,7 @@ impl Flight {
         refusal: RefreshRefusal,
     ) -> bool {
         let (broker, app_id) = (&self.broker, self.entry.account.app_id());
-        let refuse = |record: &mut Option<Authorizer>| match record {
-            Some(record) => record.refresh_refused(sent, refusal),
-            None => Todo::Nothing,
-        };
+        let refuse = |record: &mut Authorizer| record.refresh_refused(sent, refusal);
         let changed = broker.change_authorizer(platform, app_id, refuse).await;
         let Some((_, todo)) = broker.ok_or_log(&self.entry, changed) else {
             return false;
@@ -234,10 +231,8 @@ impl Flight {
         let (broker, app_id) = (&self.broker, self.entry.account.app_id());
         let returned = answer.refresh_token.as_ref();
         if returned.is_some_and(|returned| returned != sent) {
-            let replace = |record: &mut Option<Authorizer>| {
-                if let Some(record) = record {
-                    record.refreshed(sent, returned);
-                }
+            let replace = |record: &mut Authorizer| {
+                record.refreshed(sent, returned);
                 Todo::Nothing
             };
             let changed = broker.change_authorizer(platform, app_id, replace).await;

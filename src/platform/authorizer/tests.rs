@@ -31,9 +31,23 @@ fn listed(refresh_token: Option<&str>, auth_time: u64) -> Listed {
     }
 }
 
+/// An account whose first event, at 100, brought this code.
+fn authorized(name: &str) -> Authorizer {
+    let mut account = Authorizer::unknown("wx1");
+    assert_eq!(account.authorized(&code(name), UnixTime(100)), Todo::Redeem);
+    account
+}
+
+/// An account whose first code was brought by a browser.
+fn authorized_in_browser(answer: &Redeemed) -> Authorizer {
+    let mut account = Authorizer::unknown("wx1");
+    assert_eq!(account.redeemed(answer), Todo::Nothing);
+    account
+}
+
 /// An account that authorised at 100 with code `c`; its refresh token is `t`.
 fn active() -> Authorizer {
-    let mut account = Authorizer::from_event(&code("c"), UnixTime(100));
+    let mut account = authorized("c");
     assert_eq!(
         (account.state, account.is_usable()),
         (State::Pending, false)
@@ -119,7 +133,7 @@ fn updateauthorized_redeems_and_the_new_refresh_token_replaces_the_old() {
 
 #[test]
 fn a_code_delivered_by_push_and_redirect_is_redeemed_once() {
-    let mut account = Authorizer::from_event(&code("c"), UnixTime(100));
+    let mut account = authorized("c");
     assert_eq!(account.authorized(&code("c"), UnixTime(100)), Todo::Nothing);
     assert!(account.claim_code().is_some());
     assert_eq!(account.claim_code(), None);
@@ -128,7 +142,7 @@ fn a_code_delivered_by_push_and_redirect_is_redeemed_once() {
         from_browser: true,
         ..redemption("c", 5_000, "t")
     };
-    let mut account = Authorizer::from_redemption("wx1", &answer);
+    let mut account = authorized_in_browser(&answer);
     assert!(account.is_usable() && account.newest.is_provisional);
     assert_eq!(account.authorized(&code("c"), UnixTime(100)), Todo::Nothing);
     assert_eq!(account.newest.at, UnixTime(100), "by WeChat's clock");
@@ -141,7 +155,7 @@ fn a_withdrawal_before_a_time_of_this_clock_is_verified_with_wechat() {
         from_browser: true,
         ..redemption("c", 5_000, "t")
     };
-    let mut account = Authorizer::from_redemption("wx1", &answer);
+    let mut account = authorized_in_browser(&answer);
     assert_eq!(account.unauthorized(UnixTime(200)), Todo::Refresh);
     assert!(account.is_usable());
     let refusal = RefreshRefusal::NotAuthorized;
@@ -170,7 +184,7 @@ fn a_code_that_wechat_accepted_counts_whatever_this_clock_says() {
     assert!(account.is_usable());
 
     // It is ahead: an event after the browser's code seems to be older.
-    let mut account = Authorizer::from_redemption("wx1", &by_browser("c", 5_000, "t"));
+    let mut account = authorized_in_browser(&by_browser("c", 5_000, "t"));
     assert_eq!(account.authorized(&code("d"), UnixTime(300)), Todo::Redeem);
     assert!(account.claim_code().is_some() && account.is_usable());
     assert_eq!(account.redeemed(&redemption("d", 300, "u")), Todo::Nothing);
@@ -257,15 +271,19 @@ fn a_lost_refresh_token_comes_back_from_the_list() {
         (Todo::Refresh, &Some(token("u")))
     );
 
-    let restored = Authorizer::from_list("wx1", &listed(Some("t"), 100));
-    assert!(restored.is_usable());
-    let never_redeemed = Authorizer::from_list("wx1", &listed(None, 100));
+    let unknown = Authorizer::unknown("wx1");
+    let mut restored = unknown.clone();
+    let todo = restored.listed(Some(&listed(Some("t"), 100)), None);
+    assert_eq!((todo, restored.is_usable()), (Todo::Refresh, true));
+    let mut never_redeemed = unknown;
+    let todo = never_redeemed.listed(Some(&listed(None, 100)), None);
+    assert_eq!(todo, Todo::Alert);
     assert_eq!(never_redeemed.state, State::NeedsAuthorization);
 }
 
 #[test]
 fn a_code_whose_process_died_is_redeemed_only_if_the_list_has_no_token() {
-    let mut account = Authorizer::from_event(&code("c"), UnixTime(100));
+    let mut account = authorized("c");
     assert!(account.claim_code().is_some());
     let mut redeemed = account.clone();
     assert_eq!(
@@ -302,7 +320,7 @@ fn a_code_that_another_node_redeemed_is_removed_from_the_record() {
     assert_eq!(account.code_redeemed_elsewhere(&token("d")), Todo::Nothing);
     assert!(account.is_usable() && account.code.is_none());
 
-    let mut first = Authorizer::from_event(&code("c"), UnixTime(100));
+    let mut first = authorized("c");
     assert_eq!(first.code_redeemed_elsewhere(&token("c")), Todo::AskList);
     assert_eq!(first.code, None);
 }
@@ -323,7 +341,7 @@ fn a_refused_code_asks_the_list_and_keeps_a_working_refresh_token() {
     );
     assert!(account.is_usable());
 
-    let mut first = Authorizer::from_event(&code("c"), UnixTime(100));
+    let mut first = authorized("c");
     assert_eq!(first.code_refused(&token("c")), Todo::AskList);
     assert_eq!(first.listed(None, None), Todo::Alert);
     assert_eq!(first.state, State::NeedsAuthorization);
@@ -362,19 +380,11 @@ impl Event {
         self.authorization.map(|n| format!("code-{}-{n}", self.at))
     }
 
-    fn apply(&self, account: Option<Authorizer>) -> (Authorizer, Todo) {
+    fn apply(&self, account: &mut Authorizer) -> Todo {
         let at = UnixTime(self.at);
-        match (account, self.code()) {
-            (None, Some(name)) => (Authorizer::from_event(&code(&name), at), Todo::Redeem),
-            (None, None) => (Authorizer::from_withdrawal("wx1", at), Todo::Stop),
-            (Some(mut account), Some(name)) => {
-                let todo = account.authorized(&code(&name), at);
-                (account, todo)
-            }
-            (Some(mut account), None) => {
-                let todo = account.unauthorized(at);
-                (account, todo)
-            }
+        match self.code() {
+            Some(name) => account.authorized(&code(&name), at),
+            None => account.unauthorized(at),
         }
     }
 }
@@ -396,10 +406,11 @@ fn disordered() -> impl Strategy<Value = (Vec<Event>, Vec<Event>)> {
 }
 
 fn apply(events: &[Event]) -> Authorizer {
-    let account = events
-        .iter()
-        .fold(None, |account, event| Some(event.apply(account).0));
-    account.unwrap()
+    let mut account = Authorizer::unknown("wx1");
+    for event in events {
+        let _ = event.apply(&mut account);
+    }
+    account
 }
 
 fn newest(events: &[Event]) -> &Event {
@@ -420,16 +431,13 @@ proptest! {
 
     #[test]
     fn with_redemptions_the_refresh_token_is_that_of_the_newest((events, disordered) in disordered()) {
-        let mut account = None;
+        let mut account = Authorizer::unknown("wx1");
         for event in &disordered {
-            let (mut after, todo) = event.apply(account);
-            if todo == Todo::Redeem {
-                let code = after.claim_code().unwrap();
-                let _ = after.redeemed(&redemption(code.expose(), event.at, code.expose()));
+            if event.apply(&mut account) == Todo::Redeem {
+                let code = account.claim_code().unwrap();
+                let _ = account.redeemed(&redemption(code.expose(), event.at, code.expose()));
             }
-            account = Some(after);
         }
-        let account = account.unwrap();
         let newest = newest(&events);
         prop_assert_eq!(account.refresh_token, newest.code().map(Secret::new));
         prop_assert_eq!(account.state, if newest.authorization.is_some() { State::Active } else { State::Withdrawn });
