@@ -10,6 +10,7 @@ mod answers;
 mod tests;
 
 use ring::digest;
+use serde::{Deserialize, Serialize};
 
 pub use self::answers::{Listed, Redeemed, RefreshRefusal};
 use super::event::AuthorizationCode;
@@ -37,7 +38,7 @@ pub struct Authorizer {
 }
 
 /// What WeChat knows of an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// The account's name, as its followers see it; at most [`LONGEST_NAME`] characters.
     pub nick_name: String,
@@ -46,7 +47,8 @@ pub struct Profile {
 }
 
 /// Whether an account can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Authorised; its first code is not redeemed yet.
     Pending,
@@ -63,7 +65,7 @@ pub enum State {
 /// An authorisation or a withdrawal. The greater one is the newer one.
 ///
 /// Of the same second, a withdrawal counts as the newer one; among authorisations any fixed order will do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Authorization {
     /// When it happened: the event's CreateTime, or the list's auth_time.
     pub at: UnixTime,

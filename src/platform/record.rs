@@ -13,42 +13,27 @@ use crate::credential::Secret;
 #[derive(Serialize, Deserialize)]
 struct TicketRecord {
     value: String,
-    create_time: u64,
-    previous: Option<(String, u64)>,
+    create_time: UnixTime,
+    previous: Option<(String, UnixTime)>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct AuthorizerRecord {
     app_id: String,
-    state: StateRecord,
-    at: u64,
-    is_withdrawal: bool,
-    code_id: String,
-    is_provisional: bool,
+    state: State,
+    #[serde(flatten)]
+    newest: Authorization,
     code: Option<CodeRecord>,
     refresh_token: Option<String>,
     permission_sets: Vec<u32>,
-    nick_name: Option<String>,
-    is_mini: Option<bool>,
+    #[serde(flatten)]
+    profile: Option<Profile>,
 }
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "State", rename_all = "snake_case")]
-enum StateDef {
-    Pending,
-    Active,
-    NeedsAuthorization,
-    Withdrawn,
-    Missing,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StateRecord(#[serde(with = "StateDef")] State);
 
 #[derive(Serialize, Deserialize)]
 struct CodeRecord {
     value: String,
-    expires_at: Option<u64>,
+    expires_at: Option<UnixTime>,
     is_claimed: bool,
 }
 
@@ -56,13 +41,11 @@ impl PlatformTicket {
     /// Returns the text to store. It contains the tickets.
     #[must_use]
     pub fn write(&self) -> Secret {
+        let previous = self.previous.as_ref();
         write(&TicketRecord {
             value: self.value.expose().to_owned(),
-            create_time: self.create_time.0,
-            previous: self
-                .previous
-                .as_ref()
-                .map(|(value, time)| (value.expose().to_owned(), time.0)),
+            create_time: self.create_time,
+            previous: previous.map(|(value, time)| (value.expose().to_owned(), *time)),
         })
     }
 
@@ -70,15 +53,13 @@ impl PlatformTicket {
     #[must_use]
     pub fn read(text: &Secret) -> Option<Self> {
         let record: TicketRecord = serde_json::from_str(text.expose()).ok()?;
-        let previous = match record.previous {
-            Some((value, time)) => Some((secret(value)?, UnixTime(time))),
-            None => None,
+        let ticket = Self {
+            value: Secret::new(record.value),
+            create_time: record.create_time,
+            previous: record.previous.map(|(value, time)| (Secret::new(value), time)),
         };
-        Some(Self {
-            value: secret(record.value)?,
-            create_time: UnixTime(record.create_time),
-            previous,
-        })
+        let previous = ticket.previous.as_ref().map(|(value, _)| value);
+        are_possible([Some(&ticket.value), previous]).then_some(ticket)
     }
 }
 
@@ -86,28 +67,19 @@ impl Authorizer {
     /// Returns the text to store. It contains the refresh token and the code.
     #[must_use]
     pub fn write(&self) -> Secret {
+        let token = self.refresh_token.as_ref();
         write(&AuthorizerRecord {
             app_id: self.app_id.clone(),
-            state: StateRecord(self.state),
-            at: self.newest.at.0,
-            is_withdrawal: self.newest.is_withdrawal,
-            code_id: self.newest.code_id.clone(),
-            is_provisional: self.newest.is_provisional,
+            state: self.state,
+            newest: self.newest.clone(),
             code: self.code.as_ref().map(|code| CodeRecord {
                 value: code.value.expose().to_owned(),
-                expires_at: code.expires_at.map(|time| time.0),
+                expires_at: code.expires_at,
                 is_claimed: code.is_claimed,
             }),
-            refresh_token: self
-                .refresh_token
-                .as_ref()
-                .map(|token| token.expose().to_owned()),
+            refresh_token: token.map(|token| token.expose().to_owned()),
             permission_sets: self.permission_sets.clone(),
-            nick_name: self
-                .profile
-                .as_ref()
-                .map(|profile| profile.nick_name.clone()),
-            is_mini: self.profile.as_ref().map(|profile| profile.is_mini),
+            profile: self.profile.clone(),
         })
     }
 
@@ -115,35 +87,23 @@ impl Authorizer {
     #[must_use]
     pub fn read(text: &Secret) -> Option<Self> {
         let record: AuthorizerRecord = serde_json::from_str(text.expose()).ok()?;
-        let code = match record.code {
-            Some(code) => Some(Code {
-                value: secret(code.value)?,
-                expires_at: code.expires_at.map(UnixTime),
+        let account = Self {
+            app_id: record.app_id,
+            state: record.state,
+            newest: record.newest,
+            code: record.code.map(|code| Code {
+                value: Secret::new(code.value),
+                expires_at: code.expires_at,
                 is_claimed: code.is_claimed,
             }),
-            None => None,
-        };
-        let refresh_token = match record.refresh_token {
-            Some(token) => Some(secret(token)?),
-            None => None,
-        };
-        is_app_id(&record.app_id).then_some(Self {
-            app_id: record.app_id,
-            state: record.state.0,
-            newest: Authorization {
-                at: UnixTime(record.at),
-                is_withdrawal: record.is_withdrawal,
-                code_id: record.code_id,
-                is_provisional: record.is_provisional,
-            },
-            code,
-            refresh_token,
+            refresh_token: record.refresh_token.map(Secret::new),
             permission_sets: record.permission_sets,
-            profile: record.is_mini.map(|is_mini| Profile {
-                nick_name: record.nick_name.unwrap_or_default(),
-                is_mini,
-            }),
-        })
+            profile: record.profile,
+        };
+        let code = account.code.as_ref().map(|code| &code.value);
+        let is_valid =
+            is_app_id(&account.app_id) && are_possible([code, account.refresh_token.as_ref()]);
+        is_valid.then_some(account)
     }
 }
 
@@ -151,9 +111,10 @@ fn write(record: &impl Serialize) -> Secret {
     Secret::new(serde_json::to_string(record).expect("strings and numbers are JSON"))
 }
 
-fn secret(value: String) -> Option<Secret> {
-    let secret = Secret::new(value);
-    secret.check().is_ok().then_some(secret)
+/// Whether WeChat can have issued these values.
+fn are_possible(secrets: [Option<&Secret>; 2]) -> bool {
+    let mut secrets = secrets.into_iter().flatten();
+    secrets.all(|secret| secret.check().is_ok())
 }
 
 #[cfg(test)]
@@ -211,6 +172,18 @@ mod tests {
             let written = authorizer("wx1", "refreshtoken@@@x", state);
             assert_eq!(Authorizer::read(&written.write()), Some(written));
         }
+    }
+
+    #[test]
+    fn a_record_with_null_for_an_unknown_profile_is_read() {
+        let text = r#"{"app_id":"wx1","state":"needs_authorization","at":7,"is_withdrawal":false,
+            "code_id":"0a","is_provisional":false,"code":null,"refresh_token":"t",
+            "permission_sets":[1,2],"nick_name":null,"is_mini":null}"#;
+        let expected = Authorizer {
+            profile: None,
+            ..authorizer("wx1", "t", State::NeedsAuthorization)
+        };
+        assert_eq!(Authorizer::read(&Secret::new(text)), Some(expected));
     }
 
     #[test]
