@@ -62,28 +62,28 @@ impl Broker {
         }
     }
 
-    /// Claims a code that came directly. If the push brought it too, and this or another process is redeeming it,
-    /// waits for that.
-    pub(super) async fn claim_or_wait(
+    /// Redeems a code that came directly. If the push brought it too, and this or another process is redeeming it,
+    /// waits for that. Returns the AppID of the account that it was for.
+    pub(super) async fn redeem_or_wait(
         &self,
         platform: &Arc<AccountEntry>,
         code: &Secret,
-    ) -> Result<CodeClaim, Error> {
+    ) -> Result<String, Error> {
         // Before the claim: without the platform's token the code cannot be sent.
         self.platform_token(platform).await?;
         let id = code_id(code);
         let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
         loop {
-            if let Some(sending) = CodeGuard::sending(platform, &id) {
+            if let Some(_sending) = CodeGuard::sending(platform, &id) {
                 let claim = self.claim_code(platform, &id).await;
                 match claim.map_err(|error| self.records_failed(platform, &error))? {
-                    None => return Ok(CodeClaim::Claimed(sending)),
+                    None => return self.redeem_claimed(platform, code, None).await,
                     Some(app_id) if !app_id.is_empty() => {
                         return match refusal_in(&app_id) {
                             Some(errcode) => {
                                 Err(self.failed(platform, Upstream::refused_code(errcode)))
                             }
-                            None => Ok(CodeClaim::Redeemed(app_id)),
+                            None => Ok(app_id),
                         };
                     }
                     Some(_) => {}
@@ -96,14 +96,6 @@ impl Broker {
             tokio::time::sleep(CODE_POLL).await;
         }
     }
-}
-
-/// Who redeems a code.
-pub(super) enum CodeClaim {
-    /// This request, as long as it holds the right to send it.
-    Claimed(CodeGuard),
-    /// Another one has redeemed it, for the account with this AppID.
-    Redeemed(String),
 }
 
 /// What one request at a time does in this process.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use super::code_claim::{CodeClaim, CodeGuard};
+use super::code_claim::CodeGuard;
 use super::records::refusal_in;
 use super::token::usable;
 use super::{Authorizer, Broker, Ended, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
@@ -17,7 +17,7 @@ use crate::credential::{Credential, Kind, Secret};
 use crate::error::{Error, PlatformProblem, UpstreamError};
 use crate::platform::authorizer::{Authorization, Redeemed, code_id};
 use crate::store::StoreError;
-use crate::upstream::{Authorized, Issued, Upstream};
+use crate::upstream::{Issued, Upstream};
 
 impl Broker {
     /// Redeems a code that a browser brought back from WeChat's page. Returns the account that it was for.
@@ -48,10 +48,7 @@ impl Broker {
         platform: Arc<AccountEntry>,
         code: &Secret,
     ) -> Result<AuthorizedAccount, Error> {
-        let app_id = match self.claim_or_wait(&platform, code).await? {
-            CodeClaim::Claimed(_sending) => self.redeem_claimed(&platform, code, None).await?,
-            CodeClaim::Redeemed(app_id) => app_id,
-        };
+        let app_id = self.redeem_or_wait(&platform, code).await?;
         let record = self.authorizer(&platform, &app_id).await;
         let record = record.map_err(|error| self.records_failed(&platform, &error))?;
         let problem = record.as_ref().and_then(|record| usable(record).err());
@@ -159,45 +156,12 @@ impl Broker {
 
     /// Sends a code that this process has claimed, and stores what it brings. `from_push`: the account and its
     /// newest authorisation, if an event brought the code. Returns the account's AppID.
-    async fn redeem_claimed(
+    pub(super) async fn redeem_claimed(
         &self,
         platform: &Arc<AccountEntry>,
         code: &Secret,
         from_push: Option<(String, Authorization)>,
     ) -> Result<String, Error> {
-        let Sent {
-            authorized,
-            answer,
-            sent_at,
-        } = self
-            .send_claimed(platform, code, from_push.as_ref())
-            .await?;
-        let todo = self.keep_redeemed(platform, &authorized, &answer).await;
-        let app_id = authorized.app_id;
-        if let Some(issued) = authorized.issued {
-            self.adopt(platform, &app_id, issued, sent_at).await;
-        }
-        self.describe(platform, &app_id).await;
-        let id = code_id(code);
-        let noted = self.note_code(platform, &id, Some(&app_id)).await;
-        self.ok_or_log(platform, noted);
-        info!(
-            platform = platform.name,
-            account = authorizer_name(platform, &app_id),
-            permission_sets = authorized.permission_sets.len(),
-            "account authorised the platform"
-        );
-        self.act_later(platform, &app_id, todo);
-        Ok(app_id)
-    }
-
-    /// Sends a code that this process has claimed, and acts on a failure.
-    pub(super) async fn send_claimed(
-        &self,
-        platform: &Arc<AccountEntry>,
-        code: &Secret,
-        from_push: Option<&(String, Authorization)>,
-    ) -> Result<Sent, Error> {
         let claimed_at = self.inner.clock.now();
         let sent =
             self.with_platform_token(platform, Upstream::REDEEM, |upstream, platform, token| {
@@ -212,37 +176,50 @@ impl Broker {
         let (authorized, sent_at) = match sent.await {
             Ok(sent) => sent,
             Err(error) => {
-                self.not_redeemed(platform, code, from_push, &error).await;
+                let app_id = from_push.as_ref().map(|(app_id, _)| app_id.as_str());
+                self.not_redeemed(platform, code, app_id, &error).await;
                 return Err(error);
             }
         };
+        let (app_id, permission_sets) = (authorized.app_id, authorized.permission_sets.len());
         let newest = from_push.map(|(_, newest)| newest);
         let answer = Redeemed {
             code: code.clone(),
-            at: newest.map_or(claimed_at, |newest| newest.at),
+            at: newest.as_ref().map_or(claimed_at, |newest| newest.at),
             from_browser: newest.is_none_or(|newest| newest.is_provisional),
-            refresh_token: authorized.refresh_token.clone(),
-            permission_sets: authorized.permission_sets.clone(),
+            refresh_token: authorized.refresh_token,
+            permission_sets: authorized.permission_sets,
         };
-        Ok(Sent {
-            authorized,
-            answer,
-            sent_at,
-        })
+        let todo = self.keep_redeemed(platform, &app_id, &answer).await;
+        if let Some(issued) = authorized.issued {
+            self.adopt(platform, &app_id, issued, sent_at).await;
+        }
+        self.describe(platform, &app_id).await;
+        let id = code_id(code);
+        let noted = self.note_code(platform, &id, Some(&app_id)).await;
+        self.ok_or_log(platform, noted);
+        info!(
+            platform = platform.name,
+            account = authorizer_name(platform, &app_id),
+            permission_sets,
+            "account authorised the platform"
+        );
+        self.act_later(platform, &app_id, todo);
+        Ok(app_id)
     }
 
     /// Stores the refresh token, however long the store fails: no call brings it again, only the list. Returns
     /// what follows.
-    pub(super) async fn keep_redeemed(
+    async fn keep_redeemed(
         &self,
         platform: &Arc<AccountEntry>,
-        authorized: &Authorized,
+        app_id: &str,
         answer: &Redeemed,
     ) -> Todo {
         let redeemed = |record: &mut Authorizer| record.redeemed(answer);
         let mut pause = Duration::from_secs(1);
         loop {
-            let changed = self.change_authorizer(platform, &authorized.app_id, redeemed);
+            let changed = self.change_authorizer(platform, app_id, redeemed);
             if let Some((_, todo)) = self.ok_or_log(platform, changed.await) {
                 return todo;
             }
@@ -251,12 +228,12 @@ impl Broker {
         }
     }
 
-    /// Acts on a refused code, and gives up the claim of one that was not sent.
+    /// Acts on a refused code, and gives up the claim of one that was not sent. `app_id`: whose record has the code.
     async fn not_redeemed(
         &self,
         platform: &Arc<AccountEntry>,
         code: &Secret,
-        from_push: Option<&(String, Authorization)>,
+        app_id: Option<&str>,
         error: &Error,
     ) {
         // An error of the call for the platform's token says nothing about the code.
@@ -273,7 +250,7 @@ impl Broker {
             _ => self.note_code(platform, &id, None).await,
         };
         self.ok_or_log(platform, noted);
-        let Some((app_id, _)) = from_push else {
+        let Some(app_id) = app_id else {
             return;
         };
         let change = |record: &mut Authorizer| {
@@ -294,7 +271,7 @@ impl Broker {
     }
 
     /// Makes a token current that came with a redemption.
-    pub(super) async fn adopt(
+    async fn adopt(
         &self,
         platform: &Arc<AccountEntry>,
         app_id: &str,
@@ -367,15 +344,6 @@ pub struct AuthorizedAccount {
     pub nick_name: String,
     /// Why it cannot be used.
     pub problem: Option<PlatformProblem>,
-}
-
-/// The answer to a code.
-pub(super) struct Sent {
-    pub(super) authorized: Authorized,
-    /// What changes in the record.
-    pub(super) answer: Redeemed,
-    /// In milliseconds.
-    pub(super) sent_at: u64,
 }
 
 pub(super) fn interrupted(platform: &AccountEntry) -> Error {
