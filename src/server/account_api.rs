@@ -26,63 +26,18 @@ use problems::{
     BODY_HINT, bad_body, bad_version, invalid, not_loaded, refused, store_problem, unknown,
 };
 
-/// The accounts, and the keys that manage them.
-#[derive(Clone)]
-pub(super) struct AccountApi {
-    pub(super) reloader: Reloader,
-}
-
-impl AccountApi {
-    /// Adds `/accounts` and `/accounts/{account}` to an application.
-    pub(super) fn configure(self) -> impl FnOnce(&mut web::ServiceConfig) {
-        move |services| {
-            services
-                .app_data(web::Data::new(self))
-                .service(web::resource("/accounts").route(web::get().to(list)))
-                .service(
-                    web::resource("/accounts/{account}")
-                        .route(web::get().to(read))
-                        .route(web::put().to(put))
-                        .route(web::delete().to(remove)),
-                );
-        }
-    }
-
-    async fn stored(&self, name: &str) -> Result<Option<StoredAccount>, Problem> {
-        let stored = self.reloader.broker.stored_account(name).await;
-        stored.map_err(|error| store_problem(&error))
-    }
-
-    async fn put(
-        &self,
-        request: &HttpRequest,
-        name: &str,
-        body: web::Payload,
-    ) -> Result<(StoredAccount, Changed), Problem> {
-        let key = admit_manager(request, Some(name), &self.reloader.keys)?;
-        let expected = expected(request)?;
-        let table: HashMap<String, Value> =
-            json_body::read(body, MAX_BODY, BODY_HINT, bad_body).await?;
-        let defaults = self.reloader.account_defaults.load_full();
-        let account = |stored: Option<&Account>| defaults.account(name, table.clone(), stored);
-        let put = self
-            .reloader
-            .broker
-            .put_account(name, account, &expected, &key.name)
-            .await;
-        let put = put.map_err(|refusal| refused(refusal, name, &key))?;
-        put.map_err(|problems| invalid(&problems))
-    }
-
-    async fn remove(&self, request: &HttpRequest, name: &str) -> Result<(), Problem> {
-        let key = admit_manager(request, Some(name), &self.reloader.keys)?;
-        let expected = expected(request)?;
-        let removed = self
-            .reloader
-            .broker
-            .remove_account(name, &expected, &key.name)
-            .await;
-        removed.map_err(|refusal| refused(refusal, name, &key))
+/// Adds `/accounts` and `/accounts/{account}` to an application.
+pub(super) fn configure(reloader: Reloader) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |services| {
+        services
+            .app_data(web::Data::new(reloader))
+            .service(web::resource("/accounts").route(web::get().to(list)))
+            .service(
+                web::resource("/accounts/{account}")
+                    .route(web::get().to(read))
+                    .route(web::put().to(put))
+                    .route(web::delete().to(remove)),
+            );
     }
 }
 
@@ -170,16 +125,13 @@ impl<'a> Details<'a> {
 /// `GET /accounts`: those that the key manages, stored ones that are not used included.
 async fn list(
     request: HttpRequest,
-    api: web::Data<AccountApi>,
+    reloader: web::Data<Reloader>,
     unsent: web::Data<UnsentBudget>,
-) -> HttpResponse {
-    let key = match admit_manager(&request, None, &api.reloader.keys) {
-        Ok(key) => key,
-        Err(problem) => return problem.into_response(),
-    };
-    let broker = &api.reloader.broker;
+) -> Result<HttpResponse, Problem> {
+    let key = admit_manager(&request, None, &reloader.keys)?;
+    let broker = &reloader.broker;
     if broker.awaits_stored_accounts() {
-        return not_loaded().into_response();
+        return Err(not_loaded());
     }
     let (accounts, ignored) = (broker.accounts(), broker.ignored_accounts());
     let managed = accounts
@@ -204,51 +156,56 @@ async fn list(
     let response = HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(list);
-    unsent.limit(&request, response)
+    Ok(unsent.limit(&request, response))
 }
 
 /// `GET /accounts/{account}`.
 async fn read(
     request: HttpRequest,
     name: web::Path<String>,
-    api: web::Data<AccountApi>,
-) -> HttpResponse {
-    let answer = async {
-        admit_manager(&request, Some(&name), &api.reloader.keys)?;
-        let accounts = api.reloader.broker.accounts();
-        let fixed = accounts
-            .sources()
-            .find(|(known, _, source)| *known == name.as_str() && *source != AccountSource::Api);
-        if let Some((name, account, source)) = fixed {
-            let platform = api.reloader.broker.platform_name(account);
-            let identity = Identity::of(name, account, source, platform);
-            return Ok(HttpResponse::Ok()
-                .insert_header((CACHE_CONTROL, "no-store"))
-                .json(Details::of(identity, account)));
-        }
-        match api.stored(&name).await? {
-            Some(stored) => Ok(shown(StatusCode::OK, &name, &stored)),
-            None => Err(unknown(&name)),
-        }
-    };
-    answer.await.unwrap_or_else(Problem::into_response)
+    reloader: web::Data<Reloader>,
+) -> Result<HttpResponse, Problem> {
+    admit_manager(&request, Some(&name), &reloader.keys)?;
+    let broker = &reloader.broker;
+    let accounts = broker.accounts();
+    let fixed = accounts
+        .sources()
+        .find(|(known, _, source)| *known == name.as_str() && *source != AccountSource::Api);
+    if let Some((name, account, source)) = fixed {
+        let identity = Identity::of(name, account, source, broker.platform_name(account));
+        return Ok(HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(Details::of(identity, account)));
+    }
+    let stored = broker.stored_account(&name).await;
+    let stored = stored.map_err(|error| store_problem(&error))?;
+    let stored = stored.ok_or_else(|| unknown(&name))?;
+    Ok(shown(StatusCode::OK, &name, &stored))
 }
 
 /// `PUT /accounts/{account}`: adds or replaces it.
 async fn put(
     request: HttpRequest,
     name: web::Path<String>,
-    api: web::Data<AccountApi>,
+    reloader: web::Data<Reloader>,
     body: web::Payload,
-) -> HttpResponse {
+) -> Result<HttpResponse, Problem> {
     to_its_end(async move {
-        match api.put(&request, &name, body).await {
-            Ok((stored, Changed::Added)) => shown(StatusCode::CREATED, &name, &stored),
-            Ok((stored, Changed::Replaced | Changed::Unchanged)) => {
-                shown(StatusCode::OK, &name, &stored)
-            }
-            Err(problem) => problem.into_response(),
-        }
+        let key = admit_manager(&request, Some(&name), &reloader.keys)?;
+        let expected = expected(&request)?;
+        let table: HashMap<String, Value> =
+            json_body::read(body, MAX_BODY, BODY_HINT, bad_body).await?;
+        let defaults = reloader.account_defaults.load_full();
+        let account = |stored: Option<&Account>| defaults.account(&name, table.clone(), stored);
+        let broker = &reloader.broker;
+        let put = broker.put_account(&name, account, &expected, &key.name);
+        let put = put.await.map_err(|refusal| refused(refusal, &name, &key))?;
+        let (stored, changed) = put.map_err(|problems| invalid(&problems))?;
+        let status = match changed {
+            Changed::Added => StatusCode::CREATED,
+            Changed::Replaced | Changed::Unchanged => StatusCode::OK,
+        };
+        Ok(shown(status, &name, &stored))
     })
     .await
 }
@@ -257,22 +214,26 @@ async fn put(
 async fn remove(
     request: HttpRequest,
     name: web::Path<String>,
-    api: web::Data<AccountApi>,
-) -> HttpResponse {
+    reloader: web::Data<Reloader>,
+) -> Result<HttpResponse, Problem> {
     to_its_end(async move {
-        match api.remove(&request, &name).await {
-            Ok(()) => HttpResponse::NoContent().finish(),
-            Err(problem) => problem.into_response(),
-        }
+        let key = admit_manager(&request, Some(&name), &reloader.keys)?;
+        let expected = expected(&request)?;
+        let broker = &reloader.broker;
+        let removed = broker.remove_account(&name, &expected, &key.name).await;
+        removed.map_err(|refusal| refused(refusal, &name, &key))?;
+        Ok(HttpResponse::NoContent().finish())
     })
     .await
 }
 
 /// Makes a change to its end even if the client resets its connection: this process would otherwise go on with
 /// accounts that are no longer the stored ones.
-async fn to_its_end(change: impl Future<Output = HttpResponse> + 'static) -> HttpResponse {
+async fn to_its_end(
+    change: impl Future<Output = Result<HttpResponse, Problem>> + 'static,
+) -> Result<HttpResponse, Problem> {
     let changed = actix_web::rt::spawn(change).await;
-    changed.unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
+    changed.unwrap_or_else(|_| Ok(HttpResponse::InternalServerError().finish()))
 }
 
 fn shown(status: StatusCode, name: &str, stored: &StoredAccount) -> HttpResponse {
@@ -322,7 +283,7 @@ mod tests {
             let change = to_its_end(async move {
                 tokio::task::yield_now().await;
                 made.send(()).unwrap();
-                HttpResponse::Ok().finish()
+                Ok(HttpResponse::Ok().finish())
             });
             tokio::select! {
                 biased;

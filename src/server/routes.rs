@@ -9,7 +9,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, web};
 
-use super::account_api::AccountApi;
+use super::account_api;
 use super::authorize::AuthorizePages;
 use super::backpressure::UnsentBudget;
 use super::config::Settings;
@@ -283,9 +283,7 @@ pub(super) fn admin_services(
         web::Data::from(reloader.keys.clone()),
     );
     let readiness = web::Data::new(reloader.readiness.clone());
-    let accounts = AccountApi {
-        reloader: reloader.clone(),
-    };
+    let accounts = reloader.clone();
     let status = StatusState {
         gateway: gateway.stats().clone(),
         reloader,
@@ -314,7 +312,7 @@ pub(super) fn admin_services(
         services
             .configure(alive)
             .configure(status.clone().configure())
-            .configure(accounts.clone().configure())
+            .configure(account_api::configure(accounts.clone()))
             .configure(description.clone())
             .configure(doctor.clone().configure_below(""))
             .configure(admin_files);
