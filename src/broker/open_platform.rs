@@ -137,7 +137,11 @@ impl Broker {
             .ok_or(PushFailed::UnknownPlatform)?;
         let at = event.create_time;
         match &event.kind {
-            EventKind::Ticket(ticket) => self.ticket_pushed(platform, ticket, at).await?,
+            EventKind::Ticket(ticket) => {
+                if self.change_ticket(platform, ticket, at).await? {
+                    self.end_waits_for_token(&platform.account.app_key());
+                }
+            }
             EventKind::Authorized(code)
             | EventKind::UpdateAuthorized(code)
             | EventKind::FastRegistration(Some(code)) => {
@@ -151,21 +155,8 @@ impl Broker {
             }
             EventKind::FastRegistration(None) | EventKind::Unknown(_) => {}
         }
-        if let Some(state) = &platform.open_platform {
-            state.known.lock().last_push = Some(self.inner.clock.now());
-        }
-        Ok(())
-    }
-
-    async fn ticket_pushed(
-        &self,
-        platform: &Arc<AccountEntry>,
-        ticket: &Secret,
-        at: UnixTime,
-    ) -> Result<(), StoreError> {
-        if self.change_ticket(platform, ticket, at).await? {
-            self.end_waits_for_token(&platform.account.app_key());
-        }
+        let now = self.inner.clock.now();
+        self.know(platform, |known| known.last_push = Some(now));
         Ok(())
     }
 

@@ -152,7 +152,6 @@ impl Broker {
         };
         let mut known = state.known.lock();
         let (mut changed, mut lost, mut found) = (Vec::new(), Vec::new(), Vec::new());
-        let mut left = Vec::new();
         for (record, version) in records {
             if known.is_older(&record, version) {
                 continue;
@@ -168,29 +167,22 @@ impl Broker {
             if record.is_usable() && before.is_some() {
                 found.push(record.app_id.clone());
             }
-            let account = account_of(platform, &record);
-            let was_account = before.map(|before| account_of(platform, before).is_some());
-            let has_changed = was_account != Some(account.is_some())
-                || before.is_some_and(|before| is_mini(before) != is_mini(&record));
-            if has_changed {
+            let (was_mini, is_mini) = (before.map(is_served_mini), is_served_mini(&record));
+            if was_mini != Some(is_mini) {
                 // Unlike an app that returns to the configuration, it does not get its values back: WeChat
                 // ended them, and a refresh that was in progress may have added one.
-                if account.is_none() || was_account == Some(false) {
-                    left.push(platform.account.authorizer_key(&record.app_id));
+                if is_mini.is_none() || was_mini == Some(None) {
+                    for kind in Kind::ALL {
+                        self.inner.current.forget(&CredentialKey {
+                            app: platform.account.authorizer_key(&record.app_id),
+                            kind,
+                            secret_hash: None,
+                        });
+                    }
                 }
                 changed.push(record.clone());
             }
             known.authorizers.insert(record.app_id.clone(), record);
-        }
-        for app in left {
-            for kind in Kind::ALL {
-                let app = app.clone();
-                self.inner.current.forget(&CredentialKey {
-                    app,
-                    kind,
-                    secret_hash: None,
-                });
-            }
         }
         if !changed.is_empty() {
             // Under the lock of the platform: two tasks must not overwrite each other's accounts.
@@ -329,18 +321,19 @@ impl PlatformState {
 
 /// Returns the account for a record; `None` if the platform may not act for it.
 pub(super) fn account_of(platform: &AccountEntry, record: &Authorizer) -> Option<Account> {
-    let is_authorized = match record.state {
-        State::Pending | State::Active | State::NeedsAuthorization => true,
-        State::Withdrawn | State::Missing => false,
-    };
-    is_authorized.then(|| Account::authorizer(&platform.account, &record.app_id, is_mini(record)))
+    let is_mini = is_served_mini(record)?;
+    Some(Account::authorizer(&platform.account, &record.app_id, is_mini))
 }
 
-fn is_mini(record: &Authorizer) -> bool {
-    record
-        .profile
-        .as_ref()
-        .is_some_and(|profile| profile.is_mini)
+/// Whether the account for a record is a mini program; `None` if the platform may not act for it.
+fn is_served_mini(record: &Authorizer) -> Option<bool> {
+    let profile = record.profile.as_ref();
+    match record.state {
+        State::Pending | State::Active | State::NeedsAuthorization => {
+            Some(profile.is_some_and(|profile| profile.is_mini))
+        }
+        State::Withdrawn | State::Missing => None,
+    }
 }
 
 /// Returns the name of the account: `PLATFORM/APPID`.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::records::{document_name, refusal_in};
 use super::redeem::interrupted;
-use super::token::START_EVERY;
 use super::{Broker, PlatformState};
 use crate::broker::AccountEntry;
 use crate::credential::Secret;
@@ -41,12 +40,6 @@ impl Broker {
         };
         let claim = Document::after(Some(&wrong), "").until(now.plus(time));
         Ok(store.save_document(&name, &claim, now).await?.is_some())
-    }
-
-    /// Claims the next request to push for this node. A store that fails does not prevent it.
-    pub(super) async fn claim_start(&self, platform: &AccountEntry) -> bool {
-        let claimed = self.claim_for(platform, STARTING, START_EVERY).await;
-        claimed.unwrap_or(true)
     }
 
     /// Ends the claim of a request to push that failed: a peer node, or this one after a restart, may succeed.
@@ -137,7 +130,7 @@ impl Drop for CodeGuard {
 }
 
 /// The claim of the next request to push.
-const STARTING: &str = "starting";
+pub(super) const STARTING: &str = "starting";
 
 /// How long the browser waits for the redemption that the push has started.
 const WAIT_FOR_CODE: Duration = Duration::from_secs(10);

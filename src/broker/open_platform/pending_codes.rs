@@ -76,40 +76,34 @@ impl Broker {
     /// Gives another request or node, which has claimed the code, the time to redeem it.
     pub(super) fn wait_for_claimer(&self, platform: &AccountEntry, app_id: &str) {
         let uptime = self.inner.clock.uptime();
-        let Some(state) = &platform.open_platform else {
-            return;
-        };
-        if let Some(redemption) = state.known.lock().redemptions.get_mut(app_id) {
-            redemption.next_try = redemption.next_try.max(uptime + CLAIM_LIFE);
-        }
+        self.know(platform, |known| {
+            if let Some(redemption) = known.redemptions.get_mut(app_id) {
+                redemption.next_try = redemption.next_try.max(uptime + CLAIM_LIFE);
+            }
+        });
     }
 
     /// Notes a try to redeem the code of an account, or to ask what became of it. Returns whether it is the first one of this
     /// process.
     pub(super) fn note_try(&self, platform: &AccountEntry, app_id: &str) -> bool {
         let uptime = self.inner.clock.uptime();
-        let Some(state) = &platform.open_platform else {
-            return false;
-        };
-        let mut known = state.known.lock();
-        let record = known.authorizers.get(app_id);
-        let Some((code_id, _)) = record.and_then(unfinished) else {
-            return false;
-        };
-        let new = Redemption::new(code_id, uptime, Duration::ZERO);
-        let redemption = known.redemptions.entry(app_id.to_owned());
-        let redemption = redemption
-            .and_modify(|old| {
-                if old.code_id != new.code_id {
-                    *old = new.clone();
-                }
-            })
-            .or_insert(new);
-        let is_first = redemption.tries == 0;
-        let pause = RETRY.saturating_mul(1 << redemption.tries.min(5));
-        redemption.tries += 1;
-        redemption.next_try = uptime + pause.min(LONGEST_RETRY);
-        is_first
+        self.know(platform, |known| {
+            let record = known.authorizers.get(app_id);
+            let Some((code_id, _)) = record.and_then(unfinished) else {
+                return false;
+            };
+            let new = Redemption::new(code_id, uptime, Duration::ZERO);
+            let redemption = known.redemptions.entry(app_id.to_owned());
+            let redemption = redemption.or_insert_with(|| new.clone());
+            if redemption.code_id != new.code_id {
+                *redemption = new;
+            }
+            let is_first = redemption.tries == 0;
+            let pause = RETRY.saturating_mul(1 << redemption.tries.min(5));
+            redemption.tries += 1;
+            redemption.next_try = uptime + pause.min(LONGEST_RETRY);
+            is_first
+        })
     }
 }
 

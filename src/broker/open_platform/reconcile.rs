@@ -149,30 +149,24 @@ impl Broker {
         platform: &Arc<AccountEntry>,
         listed: &[(&String, &Listed)],
     ) -> Result<usize, StoreError> {
-        let Some(state) = &platform.open_platform else {
-            return Ok(0);
+        let is_news = |app_id: &str, one: &Listed| {
+            let known = self.known_authorizer(platform, app_id);
+            known.is_none_or(|known| {
+                known.state != State::Active || known.refresh_token != one.refresh_token
+            })
         };
-        let news: Vec<_> = {
-            let known = state.known.lock();
-            let is_known = |app_id: &String, one: &Listed| {
-                known.authorizers.get(app_id).is_some_and(|record| {
-                    record.state == State::Active && record.refresh_token == one.refresh_token
-                })
-            };
-            let news = listed.iter().filter(|(app_id, one)| !is_known(app_id, one));
-            news.map(|&(app_id, one)| (app_id.clone(), one.clone()))
-                .collect()
-        };
-        let count = news.len();
-        let changes = news.into_iter().map(|(app_id, one)| {
-            let (broker, platform) = (self.clone(), platform.clone());
-            async move { broker.apply_listed(&platform, &app_id, &one).await }
-        });
+        let news = listed.iter().filter(|(app_id, one)| is_news(app_id, one));
+        let changes: Vec<_> = news
+            .map(|&(app_id, one)| {
+                let (broker, platform) = (self.clone(), platform.clone());
+                let (app_id, one) = (app_id.clone(), one.clone());
+                async move { broker.apply_listed(&platform, &app_id, &one).await }
+            })
+            .collect();
+        let count = changes.len();
         let changed = at_most(CHANGES_AT_ONCE, &self.inner.runtime, changes).await;
-        match changed.into_iter().find_map(Result::err) {
-            Some(error) => Err(error),
-            None => Ok(count),
-        }
+        changed.into_iter().collect::<Result<(), _>>()?;
+        Ok(count)
     }
 
     async fn apply_listed(

@@ -28,10 +28,9 @@ impl Broker {
             let now = self.inner.clock.now();
             let stored = store.load_document(&name, now).await?;
             let found = stored.as_ref().and_then(read_ticket);
-            let (before, is_lost) = match self.lost_ticket(platform, found.as_ref()) {
-                Some(lost) => (Some(lost), true),
-                None => (found.as_ref().map(|(found, _)| found.clone()), false),
-            };
+            let lost = self.know(platform, |known| known.lost_ticket(found.as_ref()).cloned());
+            let is_lost = lost.is_some();
+            let before = lost.or_else(|| found.as_ref().map(|(found, _)| found.clone()));
             let Some(new) = PlatformTicket::pushed(before.as_ref(), value, create_time, now) else {
                 return Ok(self.know(platform, |known| known.note_ticket(found)));
             };
@@ -64,10 +63,11 @@ impl Broker {
             let stored = store.load_document(&name, now).await?;
             let found = stored.as_ref().and_then(read_authorizer);
             // No record is ever removed: the store has lost one that is known, or its newest version.
-            let (before, is_lost) = match self.lost_authorizer(platform, app_id, found.as_ref()) {
-                Some(lost) => (Some(lost), true),
-                None => (found.as_ref().map(|(found, _)| found.clone()), false),
-            };
+            let lost = self.know(platform, |known| {
+                known.lost_authorizer(app_id, found.as_ref()).cloned()
+            });
+            let is_lost = lost.is_some();
+            let before = lost.or_else(|| found.as_ref().map(|(found, _)| found.clone()));
             let unknown = || Authorizer::unknown(app_id);
             let mut record = before.clone().unwrap_or_else(unknown);
             let todo = change(&mut record);
@@ -110,29 +110,7 @@ impl Broker {
         platform: &AccountEntry,
         app_id: &str,
     ) -> Option<Authorizer> {
-        let known = platform.open_platform.as_ref()?.known.lock();
-        known.authorizers.get(app_id).cloned()
-    }
-
-    /// Returns the known record of an account if the store has lost it, or has gone back to an older version.
-    fn lost_authorizer(
-        &self,
-        platform: &AccountEntry,
-        app_id: &str,
-        found: Option<&(Authorizer, u64)>,
-    ) -> Option<Authorizer> {
-        let known = platform.open_platform.as_ref()?.known.lock();
-        let is_lost = found.is_none_or(|(found, version)| known.is_older(found, *version));
-        known.authorizers.get(app_id).filter(|_| is_lost).cloned()
-    }
-
-    fn lost_ticket(
-        &self,
-        platform: &AccountEntry,
-        found: Option<&(PlatformTicket, u64)>,
-    ) -> Option<PlatformTicket> {
-        let known = platform.open_platform.as_ref()?.known.lock();
-        known.lost_ticket(found).cloned()
+        self.know(platform, |known| known.authorizers.get(app_id).cloned())
     }
 
     /// Reads the platform's records: once, and again every few seconds if other nodes may change them. Writes
@@ -201,10 +179,7 @@ impl Broker {
                 restored, "platform records written again from memory: the store had lost them"
             );
         }
-        match saved.into_iter().find_map(Result::err) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        saved.into_iter().try_for_each(|saved| saved.map(drop))
     }
 
     /// Claims the reading of WeChat's list for this node, for some minutes. Returns whether it is due and this
@@ -257,32 +232,9 @@ impl Broker {
         }
     }
 
-    /// Notes whose code it was, or removes the claim if the code was not sent.
+    /// Notes in a code's claim what became of it: the AppID of its account, or [`REFUSED`] with the errcode. The claim
+    /// of a code that was not sent is not kept: a document that has ended counts as absent.
     pub(super) async fn note_code(
-        &self,
-        platform: &AccountEntry,
-        code_id: &str,
-        app_id: Option<&str>,
-    ) -> Result<(), StoreError> {
-        // A document that has ended counts as absent.
-        let keep = app_id.map_or(Duration::ZERO, |_| CODE_KEPT);
-        let text = app_id.unwrap_or_default();
-        self.replace_claim(platform, code_id, text, keep).await
-    }
-
-    /// Notes that WeChat refused a code with this errcode.
-    pub(super) async fn note_refusal(
-        &self,
-        platform: &AccountEntry,
-        code_id: &str,
-        errcode: i64,
-    ) -> Result<(), StoreError> {
-        let text = format!("{REFUSED}{errcode}");
-        self.replace_claim(platform, code_id, &text, REFUSAL_KEPT)
-            .await
-    }
-
-    async fn replace_claim(
         &self,
         platform: &AccountEntry,
         code_id: &str,
@@ -298,7 +250,12 @@ impl Broker {
         store.save_document(&name, &document, now).await.map(drop)
     }
 
-    fn know<T: Default>(&self, platform: &AccountEntry, change: impl FnOnce(&mut Known) -> T) -> T {
+    /// Reads or changes what is known of a platform.
+    pub(super) fn know<T: Default>(
+        &self,
+        platform: &AccountEntry,
+        change: impl FnOnce(&mut Known) -> T,
+    ) -> T {
         let state = platform.open_platform.as_ref();
         state.map_or_else(T::default, |state| change(&mut state.known.lock()))
     }
@@ -321,6 +278,16 @@ impl Known {
                     && found.create_time <= known.create_time
             })
         })
+    }
+
+    /// Returns the known record of an account if the store has lost it, or has gone back to an older version.
+    fn lost_authorizer(
+        &self,
+        app_id: &str,
+        found: Option<&(Authorizer, u64)>,
+    ) -> Option<&Authorizer> {
+        let is_lost = found.is_none_or(|(found, version)| self.is_older(found, *version));
+        self.authorizers.get(app_id).filter(|_| is_lost)
     }
 
     /// Notes the stored ticket, unless a newer one is known. Returns whether it was not known.
@@ -433,10 +400,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LIST_CLAIMED: Duration = Duration::from_secs(240);
 
 /// A code lives for an hour at most.
-const CODE_KEPT: Duration = Duration::from_secs(86_400);
+pub(super) const CODE_KEPT: Duration = Duration::from_secs(86_400);
 
 /// The start of the claim of a refused code. No AppID has a colon.
-const REFUSED: &str = "refused:";
+pub(super) const REFUSED: &str = "refused:";
 
 /// Only repetitions by the same visitor have to be caught: WeChat refuses the code later too.
-const REFUSAL_KEPT: Duration = Duration::from_secs(600);
+pub(super) const REFUSAL_KEPT: Duration = Duration::from_secs(600);

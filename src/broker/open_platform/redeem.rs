@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::code_claim::CodeGuard;
-use super::records::refusal_in;
+use super::records::{CODE_KEPT, REFUSAL_KEPT, REFUSED, refusal_in};
 use super::token::usable;
-use super::{Authorizer, Broker, Ended, PlatformState, RECORDS_FAILED, Todo, authorizer_name};
+use super::{Authorizer, Broker, Ended, RECORDS_FAILED, Todo, authorizer_name};
 use crate::broker::AccountEntry;
 use crate::broker::slot::RefreshOutcome;
 use crate::clock::UnixTime;
@@ -122,7 +122,8 @@ impl Broker {
         let Some(code) = claimed.into_inner() else {
             return Ok(());
         };
-        let newest = newest_authorization(&platform.open_platform, app_id);
+        let known = self.known_authorizer(platform, app_id);
+        let newest = known.map(|known| (known.app_id, known.newest));
         self.redeem_claimed(platform, &code, newest).await.map(drop)
     }
 
@@ -196,7 +197,7 @@ impl Broker {
         }
         self.describe(platform, &app_id).await;
         let id = code_id(code);
-        let noted = self.note_code(platform, &id, Some(&app_id)).await;
+        let noted = self.note_code(platform, &id, &app_id, CODE_KEPT).await;
         self.ok_or_log(platform, noted);
         info!(
             platform = platform.name,
@@ -245,9 +246,12 @@ impl Broker {
         let is_refused = error.is_some_and(UpstreamError::refuses_code);
         let id = code_id(code);
         let noted = match errcode {
-            Some(errcode) if is_refused => self.note_refusal(platform, &id, errcode).await,
+            Some(errcode) if is_refused => {
+                let refused = format!("{REFUSED}{errcode}");
+                self.note_code(platform, &id, &refused, REFUSAL_KEPT).await
+            }
             None if was_sent => Ok(()),
-            _ => self.note_code(platform, &id, None).await,
+            _ => self.note_code(platform, &id, "", Duration::ZERO).await,
         };
         self.ok_or_log(platform, noted);
         let Some(app_id) = app_id else {
@@ -351,16 +355,6 @@ pub(super) fn interrupted(platform: &AccountEntry) -> Error {
         account: platform.name.clone(),
         kind: Kind::AccessToken,
     }
-}
-
-/// Returns the account and its newest authorisation.
-fn newest_authorization(
-    state: &Option<Arc<PlatformState>>,
-    app_id: &str,
-) -> Option<(String, Authorization)> {
-    let known = state.as_ref()?.known.lock();
-    let record = known.authorizers.get(app_id)?;
-    Some((app_id.to_owned(), record.newest.clone()))
 }
 
 /// The longest pause between two tries to store what a code brought.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::code_claim::STARTING;
 use super::{PlatformState, Todo};
 use crate::broker::refresh::Flight;
 use crate::broker::{AccountEntry, Broker};
@@ -39,7 +40,9 @@ impl Broker {
         }
         let (broker, platform, state) = (self.clone(), platform.clone(), state.clone());
         self.inner.runtime.spawn(async move {
-            if !broker.claim_start(&platform).await {
+            let claimed = broker.claim_for(&platform, STARTING, START_EVERY).await;
+            // A store that fails does not prevent it.
+            if !claimed.unwrap_or(true) {
                 return;
             }
             if let Err(error) = broker.start_push(&platform, &state).await {
@@ -128,16 +131,11 @@ impl Flight {
     ) -> Result<Issued, UpstreamError> {
         let platform = self.platform()?;
         let app_id = self.entry.account.app_id();
-        let mut refused: Option<UpstreamError> = None;
+        let mut was_refused = false;
         loop {
             let record = self.authorizer_record(&platform, app_id).await?;
-            let (sent, is_described) = match record {
-                Some(record) => (
-                    usable(&record).map_err(|problem| self.lacks(problem))?,
-                    record.profile.is_some(),
-                ),
-                None => return Err(self.lacks(PlatformProblem::NotAuthorized)),
-            };
+            let record = record.ok_or_else(|| self.lacks(PlatformProblem::NotAuthorized))?;
+            let sent = usable(&record).map_err(|problem| self.lacks(problem))?;
             let asked = self.unless_spent(self.broker.inner.upstream.authorizer_token(
                 &self.entry.account,
                 component_token,
@@ -145,6 +143,7 @@ impl Flight {
             ));
             let error = match asked.await {
                 Ok(answer) => {
+                    let is_described = record.profile.is_some();
                     self.refreshed(&platform, &sent, &answer, is_described)
                         .await;
                     return Ok(answer.issued);
@@ -159,10 +158,10 @@ impl Flight {
                 return Err(error);
             };
             // The second refusal is the answer: the list was asked already.
-            if refused.is_some() || !self.may_repeat(&platform, &sent, refusal).await {
+            if was_refused || !self.may_repeat(&platform, &sent, refusal).await {
                 return Err(error);
             }
-            refused = Some(error);
+            was_refused = true;
         }
     }
 
@@ -178,10 +177,8 @@ impl Flight {
             Err(error) => error,
         };
         let known = self.broker.known_authorizer(platform, app_id);
-        match known.filter(Authorizer::is_usable) {
-            Some(known) => Ok(Some(known)),
-            None => Err(self.store_unreachable(&error)),
-        }
+        let usable = known.filter(Authorizer::is_usable).map(Some);
+        usable.ok_or_else(|| self.store_unreachable(&error))
     }
 
     /// Decides after a refused refresh token whether another one can be tried.
@@ -204,14 +201,8 @@ impl Flight {
                 if asked.await == Todo::Redeem {
                     broker.act_later(platform, app_id, Todo::Redeem);
                 }
-                let known = platform
-                    .open_platform
-                    .as_ref()
-                    .map(|state| state.known.lock());
-                let record = known
-                    .as_ref()
-                    .and_then(|known| known.authorizers.get(app_id));
-                record.is_some_and(|record| usable(record).is_ok_and(|token| token != *sent))
+                let record = broker.known_authorizer(platform, app_id);
+                record.is_some_and(|record| usable(&record).is_ok_and(|token| token != *sent))
             }
             todo => {
                 broker.act_later(platform, app_id, todo);
@@ -289,4 +280,4 @@ const REFUSED_KEPT: usize = 4;
 const PUSHES_STOPPED: Duration = Duration::from_secs(3_600);
 
 /// Interval between two requests to push.
-pub(super) const START_EVERY: Duration = Duration::from_secs(600);
+const START_EVERY: Duration = Duration::from_secs(600);
