@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use moka::sync::Cache;
-use reqwest::{Client, ClientBuilder, Proxy, RequestBuilder, Response, redirect};
+use reqwest::{Client, Proxy, RequestBuilder, Response, redirect};
 use rustls::ClientConfig;
 use serde_json::Value;
 
@@ -208,11 +208,8 @@ impl Upstream {
                 Egress::Environment if self.is_local => &Egress::Direct,
                 egress => egress,
             };
-            let client = client_builder(ClientConfig::clone(&tls), egress)
-                .connect_timeout(self.connect_timeout)
-                .timeout(self.timeout)
-                .build();
-            client.map_err(|error| ClientError(describe(&error.without_url())))
+            let tls = ClientConfig::clone(&tls);
+            new_client(tls, egress, self.connect_timeout, self.timeout).map_err(ClientError)
         };
         let client = self.clients.entry_by_ref(egress).or_try_insert_with(build);
         client
@@ -366,25 +363,46 @@ impl Upstream {
     }
 }
 
-/// Returns a builder of clients that leave by this way, follow no redirects and keep no connection.
+/// Creates a client whose requests leave by this way; it follows no redirects and keeps no connection. Fails with a
+/// text for people.
 ///
 /// On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a lost token call costs
 /// a classic token its validity. Calls are rare, so one connection per call is cheap.
-pub(crate) fn client_builder(tls: ClientConfig, egress: &Egress) -> ClientBuilder {
+pub(crate) fn new_client(
+    tls: ClientConfig,
+    egress: &Egress,
+    connect_timeout: Duration,
+    timeout: Duration,
+) -> Result<Client, String> {
     let builder = Client::builder()
         .redirect(redirect::Policy::none())
         .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured(tls)
         .dns_resolver(Resolver)
-        .pool_max_idle_per_host(0);
-    match egress {
+        .pool_max_idle_per_host(0)
+        .connect_timeout(connect_timeout)
+        .timeout(timeout);
+    let builder = match egress {
         Egress::Environment => builder,
         Egress::Direct => builder.no_proxy(),
         Egress::Proxy(proxy) => {
             let url = proxy.url_with_credentials();
             builder.proxy(Proxy::all(url.expose()).expect("a proxy has a valid URL"))
         }
+    };
+    let client = builder.build();
+    client.map_err(|error| describe(&error.without_url()))
+}
+
+/// Reads the body of a response, or more than `most` bytes of one that is longer.
+pub(crate) async fn read_up_to(mut response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while body.len() <= most
+        && let Some(chunk) = response.chunk().await?
+    {
+        body.extend_from_slice(&chunk);
     }
+    Ok(body)
 }
 
 /// Returns the credential of a successful answer.

@@ -9,6 +9,8 @@ use reqwest::redirect;
 use rustls::ClientConfig;
 use url::Url;
 
+use crate::upstream::read_up_to;
+
 /// The base URL of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Server(Url);
@@ -111,14 +113,9 @@ impl Server {
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
-        let mut response = request.send().await?;
+        let response = request.send().await?;
         let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while body.len() <= LONGEST
-            && let Some(chunk) = response.chunk().await?
-        {
-            body.extend_from_slice(&chunk);
-        }
+        let body = read_up_to(response, LONGEST).await?;
         let is_truncated = body.len() > LONGEST;
         Ok(Reply {
             status,

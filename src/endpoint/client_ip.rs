@@ -3,7 +3,7 @@
 //!
 //! The header is read from trusted proxies only. From any other peer it is an unverified claim.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
@@ -59,12 +59,10 @@ impl ClientIps {
     /// trusted proxy reports another.
     pub(crate) fn likely(&self, peer: IpAddr, headers: &(impl Headers + ?Sized)) -> IpAddr {
         let peer = peer.to_canonical();
-        let forwarded = if self.trusts(peer) {
-            self.forwarded(peer, headers)
-        } else {
-            None
-        };
-        forwarded.unwrap_or(peer)
+        match self.trusts(peer) {
+            true => self.forwarded(peer, headers).unwrap_or(peer),
+            false => peer,
+        }
     }
 
     /// Returns the name of the header.
@@ -111,18 +109,10 @@ impl ClientIps {
 fn address_of(entry: &[u8]) -> Option<IpAddr> {
     let entry = std::str::from_utf8(entry).ok()?.trim().trim_matches('"');
     let bracketed = || entry.strip_prefix('[')?.split_once(']')?.0.parse().ok();
-    let with_port = || {
-        entry
-            .parse::<std::net::SocketAddr>()
-            .ok()
-            .map(|address| address.ip())
-    };
-    entry
-        .parse()
-        .ok()
-        .or_else(with_port)
-        .or_else(bracketed)
-        .map(|address: IpAddr| address.to_canonical())
+    let with_port = || Some(entry.parse::<SocketAddr>().ok()?.ip());
+    let bare: Option<IpAddr> = entry.parse().ok();
+    let address = bare.or_else(with_port).or_else(bracketed)?;
+    Some(address.to_canonical())
 }
 
 /// Returns whether the address is loopback, private (RFC 1918, unique local), carrier-grade NAT, or

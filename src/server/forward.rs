@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use crate::account::Egress;
 use crate::actix::FORWARDED;
 use crate::endpoint::push::{Forward, ForwardFuture, ForwardMessages, MessageAnswer};
-use crate::upstream::{client_builder, describe, tls_config};
+use crate::upstream::{describe, new_client, read_up_to, tls_config};
 
 /// The HTTP client for forwarded messages, created when it is first needed. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -39,11 +39,7 @@ impl MessageClient {
             let tls = tls_config().map_err(|error| error.to_string())?;
             // The company's own server is not behind the proxy to WeChat. Workers have runtimes of their own,
             // which could not share connections.
-            let client = client_builder(tls, &Egress::Direct)
-                .connect_timeout(CONNECT_TIMEOUT)
-                .timeout(TIMEOUT)
-                .build();
-            client.map_err(|error| describe(&error.without_url()))
+            new_client(tls, &Egress::Direct, CONNECT_TIMEOUT, TIMEOUT)
         };
         self.0.get_or_init(create).as_ref().map_err(String::clone)
     }
@@ -64,7 +60,7 @@ impl Forwarder {
         // The URL may contain what only the company's servers should know.
         let failed = |error: reqwest::Error| describe(&error.without_url());
         let sent = request.body(message.body.to_vec()).send().await;
-        let mut response = sent.map_err(failed)?;
+        let response = sent.map_err(failed)?;
         let status = response.status().as_u16();
         if status != 200 {
             return Err(format!("HTTP {status}"));
@@ -72,14 +68,11 @@ impl Forwarder {
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
         let content_type = content_type.map(str::to_owned);
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LONGEST_ANSWER {
-                return Err(format!("an answer of more than {LONGEST_ANSWER} bytes"));
-            }
+        let body = read_up_to(response, LONGEST_ANSWER).await.map_err(failed)?;
+        match body.len() > LONGEST_ANSWER {
+            true => Err(format!("an answer of more than {LONGEST_ANSWER} bytes")),
+            false => Ok(MessageAnswer { content_type, body }),
         }
-        Ok(MessageAnswer { content_type, body })
     }
 }
 

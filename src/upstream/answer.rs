@@ -8,7 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Endpoint, Issued, transport_failure};
+use super::{Endpoint, Issued, read_up_to, transport_failure};
 use crate::credential::{Secret, check_life};
 use crate::error::{Failure, UpstreamError, is_visible};
 
@@ -220,15 +220,13 @@ fn first_words(body: &[u8], sent: &[&Secret]) -> String {
 }
 
 /// Reads the body of a response.
-pub(super) async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(transport_failure::lost)? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(Failure::Unusable(format!("more than {MAX_BODY} bytes")));
-        }
-        body.extend_from_slice(&chunk);
+pub(super) async fn read(response: Response) -> Result<Vec<u8>, Failure> {
+    let body = read_up_to(response, MAX_BODY).await;
+    let body = body.map_err(transport_failure::lost)?;
+    match body.len() > MAX_BODY {
+        true => Err(Failure::Unusable(format!("more than {MAX_BODY} bytes"))),
+        false => Ok(body),
     }
-    Ok(body)
 }
 
 /// Prepares external text for a log line: one line, bounded, without the secrets that were sent.

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::header::LOCATION;
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, redirect};
 
-use super::{ClientError, describe, tls_config};
+use super::{ClientError, describe, read_up_to, tls_config};
 use crate::account::VerifyFile;
 use crate::error::{Text, is_visible};
 
@@ -98,7 +98,8 @@ impl VerifyFileProbe {
         if response.status().as_u16() != 200 {
             return Err(VerifyFileFailure::Status(response.status().as_u16()));
         }
-        let body = beginning(response).await.map_err(unreachable)?;
+        // A body that is longer cannot be an ownership file.
+        let body = read_up_to(response, MAX_BODY).await.map_err(unreachable)?;
         let text = String::from_utf8_lossy(&body);
         let bare = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '"');
         match text.as_ref() {
@@ -108,18 +109,6 @@ impl VerifyFileProbe {
             _ => Err(VerifyFileFailure::OtherBody),
         }
     }
-}
-
-/// Reads the beginning of the body; a longer body cannot be an ownership file.
-async fn beginning(mut response: Response) -> reqwest::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while body.len() < MAX_BODY {
-        let Some(chunk) = response.chunk().await? else {
-            break;
-        };
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 /// Returns whether the address is one of this host by https.

@@ -16,7 +16,7 @@ use crate::account::Egress;
 use crate::clock::Clock;
 use crate::server::config::{WebhookKind, WebhookSettings};
 use crate::server::pages::Lang;
-use crate::upstream::{client_builder, describe, tls_config};
+use crate::upstream::{describe, new_client, read_up_to, tls_config};
 
 /// The HTTP client for webhooks could not be created.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -69,11 +69,7 @@ impl Link {
     pub(super) fn new(egress: &Egress, clock: Clock) -> Result<Self, NotifyError> {
         let tls = tls_config().map_err(|error| NotifyError(error.to_string()))?;
         // A redirect would carry the webhook's key elsewhere: the client follows none.
-        let client = client_builder(tls, egress)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| NotifyError(describe(&error.without_url())))?;
+        let client = new_client(tls, egress, CONNECT_TIMEOUT, TIMEOUT).map_err(NotifyError)?;
         Ok(Self { client, clock })
     }
 
@@ -221,38 +217,29 @@ impl Courier {
         let request = request.header(CONTENT_TYPE, "application/json; charset=utf-8");
         let sent = request.body(message.body).send().await;
         let failed = |error: reqwest::Error| describe(&error.without_url());
-        let mut response = sent.map_err(failed)?;
+        let response = sent.map_err(failed)?;
         let status = response.status().as_u16();
         if self.webhook.kind == WebhookKind::Json {
             return accepted(WebhookKind::Json, status, &[]);
         }
-        let mut body = Vec::new();
-        while body.len() < LONGEST_ANSWER
-            && let Some(chunk) = response.chunk().await.map_err(failed)?
-        {
-            body.extend_from_slice(&chunk);
-        }
+        let body = read_up_to(response, LONGEST_ANSWER).await.map_err(failed)?;
         accepted(self.webhook.kind, status, &body)
     }
 
     /// Removes the parts of the URL that may be a key, which a service might repeat in its answer, and bounds
     /// the text.
     fn without_secrets(&self, error: &str) -> String {
+        let secret = self.webhook.secret.iter();
+        let mut secrets: Vec<String> = secret.map(|it| it.expose().to_owned()).collect();
+        if let Ok(url) = Url::parse(self.webhook.url.expose()) {
+            let path = url.path_segments().into_iter().flatten();
+            let user = [Some(url.username()), url.password()].into_iter().flatten();
+            secrets.extend(path.chain(user).map(str::to_owned));
+            secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+        }
         let mut text = error.to_owned();
-        let url = Url::parse(self.webhook.url.expose()).ok();
-        let url = url.as_ref();
-        let path = url.and_then(Url::path_segments).into_iter().flatten();
-        let path = path.map(str::to_owned);
-        let query = url.map(Url::query_pairs).into_iter().flatten();
-        let query = query.map(|(_, value)| value.into_owned());
-        let secret = self.webhook.secret.iter().map(|it| it.expose().to_owned());
-        let user = url
-            .into_iter()
-            .flat_map(|it| [Some(it.username()), it.password()]);
-        let user = user.flatten().map(str::to_owned);
-        let secrets = path.chain(query).chain(secret).chain(user);
-        for secret in secrets.filter(|secret| secret.len() >= SHORTEST_SECRET) {
-            text = text.replace(&secret, "…");
+        for secret in secrets.iter().filter(|it| it.len() >= SHORTEST_SECRET) {
+            text = text.replace(secret, "…");
         }
         let visible = text.chars().filter(|c| !c.is_control());
         visible.take(LONGEST_ERROR).collect()

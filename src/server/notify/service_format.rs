@@ -155,11 +155,7 @@ fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let ends = (0..=most - MARK.len()).rev();
-    let end = ends
-        .into_iter()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0);
+    let end = text.floor_char_boundary(most - MARK.len());
     format!("{}{MARK}", &text[..end])
 }
 
