@@ -15,8 +15,8 @@ use super::query::value;
 use crate::broker::Broker;
 use crate::credential::Secret;
 use crate::platform::push_crypto::SignedPush;
-use crate::platform::push_envelope::Envelope;
-use crate::platform::{EventKind, PushError, PushEvent, PushKeys, PushRefusal};
+use crate::platform::push_envelope::encrypted;
+use crate::platform::{EventKind, PushEvent, PushKeys, PushRefusal};
 
 /// The answer to a push that was stored. Anything else counts as a failure for WeChat.
 pub const SUCCESS: &str = "success";
@@ -90,7 +90,7 @@ impl PushReceiver {
         body: &[u8],
     ) -> Result<(), NotReceived> {
         let event = self.read(query, body);
-        let event = event.map_err(|error| self.refuse(broker, error))?;
+        let event = event.map_err(|reason| self.refuse(broker, reason))?;
         if let EventKind::Unknown(info_type) = &event.kind {
             tracing::info!(
                 platform = self.platform,
@@ -115,33 +115,32 @@ impl PushReceiver {
         }
     }
 
-    fn read(&self, query: &str, body: &[u8]) -> Result<PushEvent, PushError> {
+    fn read(&self, query: &str, body: &[u8]) -> Result<PushEvent, PushRefusal> {
         let (message, _) = self.open(query, body)?;
         PushEvent::read(message.expose(), &self.keys.receive_id)
     }
 
     /// Returns the decrypted message, and the keys that it used.
-    fn open(&self, query: &str, body: &[u8]) -> Result<(Secret, PushKeys), PushError> {
+    fn open(&self, query: &str, body: &[u8]) -> Result<(Secret, PushKeys), PushRefusal> {
         let [timestamp, nonce, msg_signature] = ["timestamp", "nonce", "msg_signature"]
             .map(|name| value(query, name).unwrap_or_default());
         // Reading the body takes longer, and its sender is not known yet.
         let is_hex = msg_signature.bytes().all(|byte| byte.is_ascii_hexdigit());
         if msg_signature.len() != 40 || !is_hex {
-            return Err(PushRefusal::Signature.into());
+            return Err(PushRefusal::Signature);
         }
-        let envelope = Envelope::read(body)?;
-        self.keys.open_message(&SignedPush {
+        let encrypt = encrypted(body)?;
+        self.keys.open(&SignedPush {
             timestamp: &timestamp,
             nonce: &nonce,
             msg_signature: &msg_signature,
-            encrypt: &envelope.encrypt,
+            encrypt: &encrypt,
         })
     }
 
-    fn refuse(&self, broker: &Broker, error: PushError) -> NotReceived {
+    fn refuse(&self, broker: &Broker, reason: PushRefusal) -> NotReceived {
         self.count(Outcome::Refused);
         if self.refused.may_log(broker.clock().uptime()) {
-            let reason = error.refusal;
             tracing::warn!(platform = self.platform, %reason, "push refused");
         }
         NotReceived::Invalid
@@ -235,8 +234,8 @@ mod tests {
             ("0".repeat(40), PushRefusal::Envelope),
         ] {
             let query = format!("timestamp=1&nonce=n&msg_signature={signature}");
-            let error = receiver().open(&query, b"not XML").unwrap_err();
-            assert_eq!(error.refusal, refusal, "{signature}");
+            let reason = receiver().open(&query, b"not XML").unwrap_err();
+            assert_eq!(reason, refusal, "{signature}");
         }
     }
 }

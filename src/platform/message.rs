@@ -98,7 +98,7 @@ pub enum GoingLive {
 
 impl PushKeys {
     /// Encrypts and signs a reply: the body of the answer to a message. `self` are the keys that
-    /// [`PushKeys::open_message`] returned.
+    /// [`PushKeys::open`] returned.
     #[must_use]
     pub fn reply(&self, message: &str, at: UnixTime) -> String {
         let nonce: u32 = rand::rng().random_range(100_000_000..1_000_000_000);
@@ -106,7 +106,7 @@ impl PushKeys {
     }
 
     fn reply_with(&self, random: [u8; 16], nonce: &str, message: &str, at: UnixTime) -> String {
-        let encrypt = self.encrypt_with(random, message);
+        let encrypt = self.encrypt(random, message);
         let signature = self.sign(&at.to_string(), nonce, &encrypt);
         let mut xml = String::with_capacity(encrypt.len() + 256);
         let _ = write!(
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::platform::push_crypto::{AesKey, Rotating, SignedPush};
-    use crate::platform::push_envelope::Envelope;
+    use crate::platform::push_envelope::encrypted;
 
     fn message(to: &str, fields: &str) -> Option<UserMessage> {
         UserMessage::read(&format!(
@@ -268,7 +268,7 @@ mod tests {
         };
         let of = |name: &str| old[name].as_str().unwrap();
         let (_, used) = both
-            .open_message(&SignedPush {
+            .open(&SignedPush {
                 timestamp: of("timestamp"),
                 nonce: of("nonce"),
                 msg_signature: of("msg_signature"),
@@ -276,15 +276,16 @@ mod tests {
             })
             .unwrap();
         let reply = used.reply("<xml></xml>", UnixTime(1_436_881_300));
-        let sealed = Envelope::read(reply.as_bytes()).unwrap();
+        let sealed = encrypted(reply.as_bytes()).unwrap();
         let fields = Fields::read(&reply).unwrap();
         let push = SignedPush {
             timestamp: fields.get("TimeStamp").unwrap(),
             nonce: fields.get("Nonce").unwrap(),
             msg_signature: fields.get("MsgSignature").unwrap(),
-            encrypt: &sealed.encrypt,
+            encrypt: &sealed,
         };
-        assert_eq!(old_keys.open(&push).unwrap().expose(), "<xml></xml>");
+        let (message, _) = old_keys.open(&push).unwrap();
+        assert_eq!(message.expose(), "<xml></xml>");
         let current_only = PushKeys {
             receive_id: both.receive_id,
             ..new_keys

@@ -122,62 +122,43 @@ pub struct SignedPush<'a> {
 }
 
 impl PushKeys {
-    /// Checks the signature and the receiver of a push, and returns its message.
+    /// Checks the signature and the receiver of a push. Returns its message, and the keys that the push used: those
+    /// for the reply.
     ///
     /// # Errors
-    /// [`PushError`]: its text is the same for every cause; the cause is for the log.
-    pub fn open(&self, push: &SignedPush<'_>) -> Result<Secret, PushError> {
-        self.open_with_used(push).map(|(message, _, _)| message)
-    }
-
-    /// [`PushKeys::open`], with the keys that the push used: those for the reply.
-    ///
-    /// # Errors
-    /// As [`PushKeys::open`].
-    pub fn open_message(&self, push: &SignedPush<'_>) -> Result<(Secret, Self), PushError> {
-        let (message, token, aes_key) = self.open_with_used(push)?;
-        let used = Self {
-            token: token.clone().into(),
-            aes_key: aes_key.clone().into(),
-            receive_id: self.receive_id.clone(),
-        };
-        Ok((message, used))
-    }
-
-    fn open_with_used(
-        &self,
-        push: &SignedPush<'_>,
-    ) -> Result<(Secret, &Secret, &AesKey), PushError> {
+    /// [`PushRefusal`], for the log only: the sender must not learn it.
+    pub fn open(&self, push: &SignedPush<'_>) -> Result<(Secret, Self), PushRefusal> {
         if push.encrypt.len() > MAX_PUSH {
-            return Err(PushRefusal::TooLarge.into());
+            return Err(PushRefusal::TooLarge);
         }
         let token = self.token_of(push).ok_or(PushRefusal::Signature)?;
         let sealed = BASE64_STANDARD
             .decode(push.encrypt)
             .map_err(|_| PushRefusal::Base64)?;
         if sealed.is_empty() || !sealed.len().is_multiple_of(BLOCK) {
-            return Err(PushRefusal::Length.into());
+            return Err(PushRefusal::Length);
         }
         // With the wrong one of two keys, the first check fails: report the key that got further.
         let mut furthest = PushRefusal::Length;
         for key in self.aes_key.each() {
             match open_with(key, sealed.clone(), &self.receive_id) {
-                Ok(message) => return Ok((message, token, key)),
+                Ok(message) => {
+                    let used = Self {
+                        token: token.clone().into(),
+                        aes_key: key.clone().into(),
+                        receive_id: self.receive_id.clone(),
+                    };
+                    return Ok((message, used));
+                }
                 Err(refusal) => furthest = furthest.max(refusal),
             }
         }
-        Err(furthest.into())
+        Err(furthest)
     }
 
-    /// Encrypts a message for a reply, with the current key.
+    /// Encrypts a message for a reply, with the current key. The 16 bytes at its beginning must be random.
     #[must_use]
-    pub fn encrypt(&self, message: &str) -> String {
-        self.encrypt_with(rand::random(), message)
-    }
-
-    /// [`PushKeys::encrypt`] with these 16 bytes at the beginning; they must be random.
-    #[must_use]
-    pub fn encrypt_with(&self, random: [u8; 16], message: &str) -> String {
+    pub fn encrypt(&self, random: [u8; 16], message: &str) -> String {
         let length = u32::try_from(message.len()).expect("a message is shorter than 4 GiB");
         let mut bytes = [
             &random[..],
@@ -254,20 +235,6 @@ fn signature(token: &Secret, timestamp: &str, nonce: &str, encrypt: &str) -> Str
         hash.update(part);
     }
     hex(&hash.finalize())
-}
-
-/// A push that is not accepted. Its text is the same for every cause, because it may reach the sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the push is not valid")]
-pub struct PushError {
-    /// Why, for the log.
-    pub refusal: PushRefusal,
-}
-
-impl From<PushRefusal> for PushError {
-    fn from(refusal: PushRefusal) -> Self {
-        Self { refusal }
-    }
 }
 
 /// Why a push is not accepted, in the order of the checks. Contains nothing of the push.

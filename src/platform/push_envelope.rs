@@ -1,52 +1,39 @@
 //! What a push says: the outer document around the encrypted text, and the event inside.
 
-use super::push_crypto::{PushError, PushRefusal};
+use super::push_crypto::PushRefusal;
 use super::xml::Fields;
 use super::{AuthorizationCode, EventKind, MAX_PUSH, PushEvent};
 use crate::account::is_app_id;
 use crate::clock::UnixTime;
 use crate::credential::Secret;
 
-/// The body of a push. Nothing in it is proven until [`super::PushKeys::open`] has checked `encrypt`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Envelope {
-    /// The encrypted text, as received.
-    pub encrypt: String,
-}
-
-impl Envelope {
-    /// Reads the body of a push. Its `AppId` or `ToUserName` is ignored: the message inside says whom it is
-    /// for.
-    ///
-    /// # Errors
-    /// [`PushError`] if it is too large, or not an encrypted push.
-    pub fn read(body: &[u8]) -> Result<Self, PushError> {
-        if body.len() > MAX_PUSH {
-            return Err(PushRefusal::TooLarge.into());
-        }
-        let fields = std::str::from_utf8(body).ok().and_then(Fields::read);
-        let encrypt = fields.as_ref().and_then(|fields| fields.get("Encrypt"));
-        match encrypt {
-            Some(encrypt) if !encrypt.is_empty() => Ok(Self {
-                encrypt: encrypt.to_owned(),
-            }),
-            _ => Err(PushRefusal::Envelope.into()),
-        }
+/// Returns the encrypted text in the body of a push, as received. Nothing in it is proven until
+/// [`super::PushKeys::open`] has checked it. The body's `AppId` or `ToUserName` is ignored: the message inside says whom
+/// it is for.
+///
+/// # Errors
+/// [`PushRefusal`] if the body is too large, or not an encrypted push.
+pub fn encrypted(body: &[u8]) -> Result<String, PushRefusal> {
+    if body.len() > MAX_PUSH {
+        return Err(PushRefusal::TooLarge);
     }
+    let fields = std::str::from_utf8(body).ok().and_then(Fields::read);
+    let fields = fields.ok_or(PushRefusal::Envelope)?;
+    let encrypt = fields.get("Encrypt").filter(|text| !text.is_empty());
+    encrypt.map(str::to_owned).ok_or(PushRefusal::Envelope)
 }
 
 impl PushEvent {
     /// Reads a decrypted message for the platform with this component_appid.
     ///
     /// # Errors
-    /// [`PushError`] if it is for another platform, not an event, or lacks a part of it.
-    pub fn read(message: &str, component_app_id: &str) -> Result<Self, PushError> {
+    /// [`PushRefusal`] if it is for another platform, not an event, or lacks a part of it.
+    pub fn read(message: &str, component_app_id: &str) -> Result<Self, PushRefusal> {
         let fields = Fields::read(message).ok_or(PushRefusal::Message)?;
         if fields.get("AppId") != Some(component_app_id) {
-            return Err(PushRefusal::OtherReceiver.into());
+            return Err(PushRefusal::OtherReceiver);
         }
-        let event = Self::of(&fields).ok_or(PushRefusal::Message)?;
-        Ok(event)
+        Self::of(&fields).ok_or(PushRefusal::Message)
     }
 
     fn of(fields: &Fields) -> Option<Self> {
@@ -124,13 +111,9 @@ mod tests {
         let message = format!(
             "<xml><AppId>{PLATFORM}</AppId><CreateTime>1413192760</CreateTime>{fields}</xml>"
         );
-        match PushEvent::read(&message, PLATFORM) {
-            Ok(event) => {
-                assert_eq!(event.create_time, UnixTime(1_413_192_760));
-                Ok(event.kind)
-            }
-            Err(error) => Err(error.refusal),
-        }
+        let event = PushEvent::read(&message, PLATFORM)?;
+        assert_eq!(event.create_time, UnixTime(1_413_192_760));
+        Ok(event.kind)
     }
 
     fn code(authorizer: &str, code: &str, expires_at: Option<u64>) -> AuthorizationCode {
@@ -216,8 +199,8 @@ mod tests {
             let message = format!(
                 "<xml><AppId>{PLATFORM}</AppId><CreateTime>{time}</CreateTime><InfoType>x</InfoType></xml>"
             );
-            let error = PushEvent::read(&message, PLATFORM).unwrap_err();
-            assert_eq!(error.refusal, PushRefusal::Message, "{time}");
+            let refusal = PushEvent::read(&message, PLATFORM).unwrap_err();
+            assert_eq!(refusal, PushRefusal::Message, "{time}");
         }
     }
 
@@ -271,8 +254,8 @@ mod tests {
     fn a_ticket_of_another_platform_is_not_read() {
         let message = "<xml><AppId>wx0000000000000000</AppId><CreateTime>1</CreateTime>\
             <InfoType>component_verify_ticket</InfoType><ComponentVerifyTicket>t</ComponentVerifyTicket></xml>";
-        let error = PushEvent::read(message, PLATFORM).unwrap_err();
-        assert_eq!(error.refusal, PushRefusal::OtherReceiver);
+        let refusal = PushEvent::read(message, PLATFORM).unwrap_err();
+        assert_eq!(refusal, PushRefusal::OtherReceiver);
     }
 
     #[test]
@@ -281,8 +264,7 @@ mod tests {
             "<xml><AppId><![CDATA[wx1]]></AppId><Encrypt><![CDATA[a+/=]]></Encrypt></xml>",
             "<xml>\n    <ToUserName>gh_1</ToUserName>\n    <Encrypt>\na+/=\n</Encrypt>\n</xml>\n",
         ] {
-            let encrypt = "a+/=".to_owned();
-            assert_eq!(Envelope::read(body.as_bytes()), Ok(Envelope { encrypt }));
+            assert_eq!(encrypted(body.as_bytes()), Ok("a+/=".to_owned()));
         }
     }
 
@@ -300,7 +282,7 @@ mod tests {
             (b"<xml><Encrypt>\xff</Encrypt></xml>", PushRefusal::Envelope),
             (large.as_bytes(), PushRefusal::TooLarge),
         ] {
-            assert_eq!(Envelope::read(body), Err(refusal.into()));
+            assert_eq!(encrypted(body), Err(refusal));
         }
     }
 }

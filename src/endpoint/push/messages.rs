@@ -62,7 +62,7 @@ impl PushReceiver {
         push: &Forward<'_>,
     ) -> Result<MessageAnswer, NotReceived> {
         let opened = self.open(push.query, push.body);
-        let (message, keys) = opened.map_err(|error| self.refuse(broker, error))?;
+        let (message, keys) = opened.map_err(|reason| self.refuse(broker, reason))?;
         // A message of a form that is not known here may be known to the company's own server.
         let message = UserMessage::read(message.expose());
         let test = message
