@@ -13,7 +13,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tracing::{debug, info, warn};
 
 #[cfg(feature = "server")]
@@ -164,7 +164,7 @@ impl Broker {
 
     /// Returns the stored accounts that are not used: another account has their name or app.
     pub(crate) fn ignored_accounts(&self) -> Vec<(String, Arc<Account>)> {
-        let known = self.inner.stored_accounts.known.lock();
+        let known = self.known_accounts();
         let ignored = known.conflicts.keys();
         ignored
             .filter_map(|name| Some((name.clone(), known.accounts.get(name)?.clone())))
@@ -173,8 +173,7 @@ impl Broker {
 
     /// Whether the store may have accounts that this process has not read since its start.
     pub(crate) fn awaits_stored_accounts(&self) -> bool {
-        let stored = &self.inner.stored_accounts;
-        stored.is_on && !stored.known.lock().was_loaded
+        self.inner.stored_accounts.is_on && !self.known_accounts().was_loaded
     }
 
     /// Whether the account with this name may be known later.
@@ -206,7 +205,7 @@ impl Broker {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         let uptime = self.inner.clock.uptime();
         let (changes, is_loaded) = {
-            let mut known = self.inner.stored_accounts.known.lock();
+            let mut known = self.known_accounts();
             let may_differ = store.is_shared() || !known.is_loaded;
             let every = per_page(LOOK_EVERY, known.accounts.len());
             let is_on = self.inner.stored_accounts.is_on && may_differ;
@@ -225,7 +224,7 @@ impl Broker {
             Ok(documents)
         };
         let documents: Result<_, StoreError> = documents.await;
-        let mut known = self.inner.stored_accounts.known.lock();
+        let mut known = self.known_accounts();
         let was_failing = std::mem::replace(&mut known.is_failing, documents.is_err());
         let documents = match documents {
             Ok(documents) => documents,
@@ -250,13 +249,17 @@ impl Broker {
 
     /// Replaces the accounts by those of a new configuration, with the stored ones. Returns them.
     pub(super) fn replace_accounts(&self, accounts: Accounts, before: &Accounts) -> Arc<Accounts> {
-        let mut known = self.inner.stored_accounts.known.lock();
+        let mut known = self.known_accounts();
         let (merged, conflicts, has_moved) = accounts.with_stored(&known.accounts, before);
         let merged = Arc::new(merged);
         self.inner.accounts.store(merged.clone());
         self.store_again_if(has_moved);
         known.log_new(conflicts);
         merged
+    }
+
+    fn known_accounts(&self) -> MutexGuard<'_, Known> {
+        self.inner.stored_accounts.known.lock()
     }
 
     /// Lets the keeper store what has a new key: a file store is otherwise compared at the start only.
@@ -268,14 +271,14 @@ impl Broker {
 
     /// Makes the next look read the store: whether a change that failed was stored is not known.
     fn look_again(&self) {
-        let mut known = self.inner.stored_accounts.known.lock();
+        let mut known = self.known_accounts();
         known.changes += 1;
         known.is_loaded = false;
         known.look.at_once();
     }
 
     fn change_known(&self, change: impl FnOnce(&mut Known)) {
-        let mut known = self.inner.stored_accounts.known.lock();
+        let mut known = self.known_accounts();
         known.changes += 1;
         change(&mut known);
         self.merge(&mut known);

@@ -47,15 +47,15 @@ impl Notifier {
         certificates: Vec<Certificate>,
     ) -> Result<Self, NotifyError> {
         let node = broker.snapshot(&Find::default()).cluster.node.name;
-        let link = match settings.webhooks.is_empty() {
-            true => None, // no HTTP client either
-            false => Some(Link::new(egress, broker.clock().clone())?),
-        };
-        let couriers = settings.webhooks.iter().zip(std::iter::repeat(link));
-        let couriers = couriers.filter_map(|(webhook, link)| {
-            let (webhook, node) = (webhook.clone(), node.clone());
-            Some(Courier::new(webhook, link?, settings.language, node))
-        });
+        let mut couriers = Vec::new();
+        // No HTTP client either.
+        if !settings.webhooks.is_empty() {
+            let link = Link::new(egress, broker.clock().clone())?;
+            couriers.extend(settings.webhooks.iter().map(|webhook| {
+                let (webhook, link, node) = (webhook.clone(), link.clone(), node.clone());
+                Courier::new(webhook, link, settings.language, node)
+            }));
+        }
         Ok(Self {
             broker,
             reload_record,
@@ -64,7 +64,7 @@ impl Notifier {
                 settle: settings.settle,
                 repeat: settings.repeat,
             },
-            couriers: couriers.collect(),
+            couriers,
         })
     }
 
@@ -76,23 +76,17 @@ impl Notifier {
 
     /// Runs as long as the service; ends at once if there is no webhook.
     pub(super) async fn run(mut self) {
-        let couriers = std::mem::take(&mut self.couriers);
-        if couriers.is_empty() {
-            return;
-        }
-        let (queues, delivering): (Vec<_>, Vec<_>) = couriers
-            .into_iter()
-            .map(|courier| {
-                let (queue, notices) = mpsc::channel(MOST_WAITING);
-                (queue, courier.deliver(notices))
-            })
-            .unzip();
         // Dropped with this future, and all deliveries with it.
         let mut tasks = tokio::task::JoinSet::new();
-        for deliver in delivering {
-            tasks.spawn(deliver);
+        let mut queues = Vec::new();
+        for courier in std::mem::take(&mut self.couriers) {
+            let (queue, notices) = mpsc::channel(MOST_WAITING);
+            tasks.spawn(courier.deliver(notices));
+            queues.push(queue);
         }
-        self.watch(&queues).await;
+        if !queues.is_empty() {
+            self.watch(&queues).await;
+        }
     }
 
     async fn watch(self, queues: &[Sender<Arc<Notice>>]) {

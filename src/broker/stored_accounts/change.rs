@@ -174,8 +174,7 @@ impl Broker {
             return Err(ChangeRefused::Contested(account.app_key().to_string()));
         }
         if takes_app {
-            let mut known = self.inner.stored_accounts.known.lock();
-            known.forget_same_app(name, &account);
+            self.known_accounts().forget_same_app(name, &account);
         }
         let noted = self.note(name, version, &text, account);
         self.count_change().await;
@@ -212,10 +211,7 @@ impl Broker {
             let before = self.inner.store.load_document(&document, now).await?;
             let Some(before) = before.filter(is_present) else {
                 self.check_source(name)?;
-                let is_known = {
-                    let known = self.inner.stored_accounts.known.lock();
-                    known.accounts.contains_key(name)
-                };
+                let is_known = self.known_accounts().accounts.contains_key(name);
                 return Err(match is_known && self.restore_lost_accounts().await? {
                     true => ChangeRefused::Restored(name.to_owned()),
                     false => ChangeRefused::Unknown(name.to_owned()),

@@ -28,16 +28,16 @@ impl Broker {
             return;
         }
         // Before the store is read: a change by this process meanwhile is no loss.
-        let expected = self.inner.stored_accounts.known.lock().mark.clone();
+        let expected = self.known_accounts().mark.clone();
         let (before, mark) = match self.next_mark().await {
             Ok(marks) => marks,
             Err(error) => {
-                self.inner.stored_accounts.known.lock().is_uncounted = true;
+                self.known_accounts().is_uncounted = true;
                 return debug!(%error, "change of stored accounts not counted yet");
             }
         };
         let mark = Some(mark);
-        let mut known = self.inner.stored_accounts.known.lock();
+        let mut known = self.known_accounts();
         known.is_uncounted = false;
         if expected.is_some_and(|expected| !expected.is_in(&before)) {
             // The mark stays, so that the next look knows of which store the versions are.
@@ -81,14 +81,14 @@ impl Broker {
             return Ok(false);
         }
         // Before the store is read: a change by this process meanwhile is no loss.
-        let before = self.inner.stored_accounts.known.lock().mark.clone();
+        let before = self.known_accounts().mark.clone();
         let stored = match self.stored_mark().await {
             // Written by a node with another key, so the store has not lost it.
             Err(StoreError::OtherKey { .. }) => return Ok(false),
             stored => stored?,
         };
         let (lost, versions, removed) = {
-            let mut known = self.inner.stored_accounts.known.lock();
+            let mut known = self.known_accounts();
             let is_lost = match &before {
                 Some(before) => !before.is_in(&stored),
                 // The mark of the first change was never written, or the store has lost it.
@@ -112,7 +112,7 @@ impl Broker {
         let restored = self.restore(lost, &versions).await?;
         let (_, mark) = self.next_mark().await?;
         {
-            let mut known = self.inner.stored_accounts.known.lock();
+            let mut known = self.known_accounts();
             (known.mark, known.has_lost) = (Some(mark), false);
             known.is_uncounted = false;
         }
@@ -127,7 +127,7 @@ impl Broker {
 
     /// Counts the changes whose mark could not be written.
     pub(super) async fn count_again(&self) {
-        let is_uncounted = self.inner.stored_accounts.known.lock().is_uncounted;
+        let is_uncounted = self.known_accounts().is_uncounted;
         if is_uncounted {
             self.count_change().await;
         }
@@ -175,10 +175,7 @@ impl Broker {
             };
             let version = stored.as_ref().map_or(0, |stored| stored.version);
             let known = versions.get(&name).map_or(0, |known| known.number);
-            let is_kept = {
-                let known = self.inner.stored_accounts.known.lock();
-                known.accounts.contains_key(&name)
-            };
+            let is_kept = self.known_accounts().accounts.contains_key(&name);
             // Another node may have been faster. One that another node has removed since the last look comes back:
             // the store that would tell has lost it.
             if is_kept && (version == 0 || version < known) {
