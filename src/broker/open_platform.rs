@@ -30,7 +30,6 @@ use tracing::{error, info};
 pub use authorize::AuthorizationLinks;
 pub(super) use authorizer_accounts::with_known_authorizers;
 use authorizer_accounts::{Ended, account_of, authorizer_name};
-use code_claim::CodeStep;
 use pending_codes::Redemption;
 pub use redeem::AuthorizedAccount;
 
@@ -78,8 +77,8 @@ struct Known {
     start: Due,
     /// Why WeChat was not willing to push when it was asked last.
     push_error: Option<Arc<UpstreamError>>,
-    /// What this process is doing with codes.
-    code_steps: HashSet<CodeStep>,
+    /// The ids of each [`CodeGuard`](code_claim::CodeGuard): the codes that this process is redeeming.
+    guarded: HashSet<String>,
     /// The codes that are not redeemed yet, by their accounts.
     redemptions: HashMap<String, Redemption>,
 }
@@ -142,9 +141,7 @@ impl Broker {
                     self.end_waits_for_token(&platform.account.app_key());
                 }
             }
-            EventKind::Authorized(code)
-            | EventKind::UpdateAuthorized(code)
-            | EventKind::FastRegistration(Some(code)) => {
+            EventKind::Authorized(code) | EventKind::FastRegistration(Some(code)) => {
                 let authorize = |record: &mut Authorizer| record.authorized(code, at);
                 self.change_and_act(platform, &code.authorizer, authorize)
                     .await?;

@@ -190,7 +190,7 @@ impl Outcome {
     fn of(event: &EventKind) -> Self {
         match event {
             EventKind::Ticket(_) => Self::Ticket,
-            EventKind::Authorized(_) | EventKind::UpdateAuthorized(_) => Self::Authorized,
+            EventKind::Authorized(_) => Self::Authorized,
             EventKind::Unauthorized { .. } => Self::Unauthorized,
             EventKind::FastRegistration(_) | EventKind::Unknown(_) => Self::Other,
         }

@@ -17,10 +17,8 @@ pub struct PushEvent {
 pub enum EventKind {
     /// A new component_verify_ticket, every ten minutes.
     Ticket(Secret),
-    /// An account authorised the platform.
+    /// An account authorised the platform. If it did before, or changed its permission sets, its access token is dead.
     Authorized(AuthorizationCode),
-    /// An account changed its permission sets or authorised again: its access token is dead.
-    UpdateAuthorized(AuthorizationCode),
     /// An account withdrew its authorisation.
     Unauthorized {
         /// The account's AppID.

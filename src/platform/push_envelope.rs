@@ -41,8 +41,7 @@ impl PushEvent {
             "component_verify_ticket" => {
                 EventKind::Ticket(secret(fields, "ComponentVerifyTicket")?)
             }
-            "authorized" => EventKind::Authorized(authorization(fields)?),
-            "updateauthorized" => EventKind::UpdateAuthorized(authorization(fields)?),
+            "authorized" | "updateauthorized" => EventKind::Authorized(authorization(fields)?),
             "unauthorized" => EventKind::Unauthorized {
                 authorizer: app_id(fields, "AuthorizerAppid")?,
             },
@@ -140,7 +139,7 @@ mod tests {
             ),
             (
                 format!("<InfoType>updateauthorized</InfoType>{grant}"),
-                EventKind::UpdateAuthorized(grant_of),
+                EventKind::Authorized(grant_of),
             ),
             (
                 "<InfoType>unauthorized</InfoType><AuthorizerAppid>wx1</AuthorizerAppid>".to_owned(),

@@ -585,7 +585,7 @@ async fn updateauthorized_drops_the_token() {
     let old = world.token(SHOP).await.unwrap();
     world.advance(10);
     let code = world.authorize(SHOP).await;
-    world.pushed(EventKind::UpdateAuthorized(code)).await;
+    world.pushed(EventKind::Authorized(code)).await;
     let renewed = || {
         let token = world.sandbox.authorizer_token(COMPONENT, SHOP);
         token.is_some_and(|token| token != old.value.expose())

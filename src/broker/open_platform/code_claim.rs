@@ -67,7 +67,7 @@ impl Broker {
         let id = code_id(code);
         let mut polls_left = WAIT_FOR_CODE.as_millis() / CODE_POLL.as_millis();
         loop {
-            if let Some(_sending) = CodeGuard::sending(platform, &id) {
+            if let Some(_sending) = CodeGuard::begin(platform, &id) {
                 let claim = self.claim_code(platform, &id).await;
                 match claim.map_err(|error| self.records_failed(platform, &error))? {
                     None => return self.redeem_claimed(platform, code, None).await,
@@ -91,41 +91,25 @@ impl Broker {
     }
 }
 
-/// What one request at a time does in this process.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum CodeStep {
-    /// Redeems the code in the record of the account with this AppID.
-    Redeem(String),
-    /// Sends the code with this id.
-    Send(String),
-}
-
-/// The right to a step, until it is dropped.
+/// The right to do what one request at a time does in this process: to redeem the code in the record of an account, by
+/// its AppID, or to send a code, by its id. Ends when it is dropped.
 pub(super) struct CodeGuard {
     platform: Arc<PlatformState>,
-    step: CodeStep,
+    id: String,
 }
 
 impl CodeGuard {
-    pub(super) fn redeeming(platform: &AccountEntry, app_id: &str) -> Option<Self> {
-        Self::begin(platform, CodeStep::Redeem(app_id.to_owned()))
-    }
-
-    pub(super) fn sending(platform: &AccountEntry, code_id: &str) -> Option<Self> {
-        Self::begin(platform, CodeStep::Send(code_id.to_owned()))
-    }
-
     /// Returns `None` if another request does it.
-    fn begin(platform: &AccountEntry, step: CodeStep) -> Option<Self> {
-        let platform = platform.open_platform.clone()?;
-        let is_free = platform.known.lock().code_steps.insert(step.clone());
-        is_free.then(|| Self { platform, step })
+    pub(super) fn begin(platform: &AccountEntry, id: &str) -> Option<Self> {
+        let (platform, id) = (platform.open_platform.clone()?, id.to_owned());
+        let is_free = platform.known.lock().guarded.insert(id.clone());
+        is_free.then(|| Self { platform, id })
     }
 }
 
 impl Drop for CodeGuard {
     fn drop(&mut self) {
-        self.platform.known.lock().code_steps.remove(&self.step);
+        self.platform.known.lock().guarded.remove(&self.id);
     }
 }
 

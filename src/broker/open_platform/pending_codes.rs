@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::code_claim::CodeStep;
 use super::{AccountEntry, Authorizer, Broker, Known, PlatformState, Secret, Todo, account_of};
 use crate::platform::authorizer::{State, code_id};
 
@@ -18,7 +17,7 @@ impl Broker {
             let Known {
                 authorizers,
                 redemptions,
-                code_steps,
+                guarded,
                 ..
             } = &mut *known;
             redemptions.retain(|app_id, redemption| {
@@ -27,12 +26,11 @@ impl Broker {
             });
             let open = authorizers.values().filter_map(|record| {
                 let (code_id, todo) = unfinished(record)?;
-                account_of(platform, record).map(|_| (record, code_id, todo))
+                let is_redeeming = guarded.contains(&record.app_id);
+                let account = account_of(platform, record).filter(|_| !is_redeeming);
+                account.map(|_| (record, code_id, todo))
             });
-            let is_redeeming =
-                |app_id: &String| code_steps.contains(&CodeStep::Redeem(app_id.clone()));
-            for (record, code_id, todo) in open.filter(|(record, ..)| !is_redeeming(&record.app_id))
-            {
+            for (record, code_id, todo) in open {
                 // Another process may be at it, or this one was in an earlier life.
                 let first_pause = match todo == Todo::AskList && self.inner.store.is_shared() {
                     true => CLAIM_LIFE,

@@ -70,7 +70,7 @@ impl Broker {
     /// Redeems the code in an account's record. `unused`: WeChat's list says that it was not redeemed, although
     /// it was claimed.
     pub(super) async fn redeem(&self, platform: &Arc<AccountEntry>, app_id: &str, unused: bool) {
-        let Some(_redeeming) = CodeGuard::redeeming(platform, app_id) else {
+        let Some(_redeeming) = CodeGuard::begin(platform, app_id) else {
             // The keeper finds the code in the record.
             return;
         };
@@ -104,7 +104,7 @@ impl Broker {
         };
         let code = code.value;
         let id = code_id(&code);
-        let Some(_sending) = CodeGuard::sending(platform, &id) else {
+        let Some(_sending) = CodeGuard::begin(platform, &id) else {
             // The browser's request is at it. If it fails, the keeper tries again.
             return Ok(());
         };

@@ -38,10 +38,10 @@ async fn a_redemption_that_is_dropped_can_begin_again() {
         let mut context = Context::from_waker(Waker::noop());
         assert!(redeeming.as_mut().poll(&mut context).is_pending());
         let known = platform.open_platform.as_ref().unwrap().known.lock();
-        assert!(known.code_steps.contains(&CodeStep::Redeem(APP.to_owned())));
+        assert!(known.guarded.contains(APP));
     }
     let known = platform.open_platform.as_ref().unwrap().known.lock();
-    assert!(known.code_steps.is_empty());
+    assert!(known.guarded.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,7 +45,7 @@ async fn a_lost_answer_to_a_known_accounts_code_costs_one_list_call() {
         .sandbox
         .fault(Fault::once(QUERY_AUTH, FaultKind::LostReply));
     let code = world.authorize(SHOP).await;
-    world.pushed(EventKind::UpdateAuthorized(code)).await;
+    world.pushed(EventKind::Authorized(code)).await;
     world.until(|| world.calls(LIST) > lists).await;
     world.pass(600).await;
     assert_eq!(world.calls_of([QUERY_AUTH, LIST]), [1, lists + 1]);
@@ -98,7 +98,7 @@ async fn an_unredeemable_code_is_retried_with_backoff_for_an_hour() {
         .sandbox
         .fault(Fault::always(QUERY_AUTH, FaultKind::Errcode(-1)));
     let code = world.authorize(SHOP).await;
-    world.pushed(EventKind::UpdateAuthorized(code)).await;
+    world.pushed(EventKind::Authorized(code)).await;
     world.until(|| world.calls(QUERY_AUTH) > 0).await;
     world.pass(3_500).await;
     let tries = world.calls(QUERY_AUTH);
