@@ -64,21 +64,19 @@ impl RateLimit {
         }
     }
 
-    /// Limits all clients together too, those included whose address is unknown behind a proxy.
+    /// Limits all clients together too, those included whose address is unknown behind a proxy. `name`: that of the rate
+    /// limit in the log, which has no setting.
     #[cfg_attr(not(feature = "diagnose"), allow(dead_code))] // an embedder has one rate limit
-    pub(crate) fn with_total(self, per_second: NonZeroU32, burst: NonZeroU32) -> Self {
+    pub(crate) fn with_total(
+        self,
+        name: &'static str,
+        per_second: NonZeroU32,
+        burst: NonZeroU32,
+    ) -> Self {
         let quota = Quota::per_second(per_second).allow_burst(burst);
         let total = Limiter::new(quota, RateBuckets::new(1), self.clock.clone());
         Self {
             total: Some(total),
-            ..self
-        }
-    }
-
-    /// Names a rate limit that is not `limits.requests_per_second`, for the log.
-    #[cfg_attr(not(feature = "diagnose"), allow(dead_code))]
-    pub(crate) fn named(self, name: &'static str) -> Self {
-        Self {
             name,
             hint: OWN_HINT,
             ..self

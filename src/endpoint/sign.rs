@@ -91,7 +91,7 @@ pub async fn answer(broker: &Broker, path: &str, query: &str) -> Result<Vec<u8>,
             Err(Refused::NeedsRefresh(query)) => query.sign_refreshed(broker).await,
             Err(Refused::Problem(problem)) => Err(problem),
         },
-        "/agent-config" => Ok(json(agent_config(broker, query).await?)),
+        "/agent-config" => Ok(json(agent(broker, &ConfigQuery::parse(query)?).await?)),
         "/work-config" => Ok(json(work_config(broker, query).await?)),
         "/card-ext" => Ok(json(card_ext(broker, query).await?)),
         "/choose-card" => Ok(json(choose_card(broker, query).await?)),
@@ -101,11 +101,6 @@ pub async fn answer(broker: &Broker, path: &str, query: &str) -> Result<Vec<u8>,
 
 fn json(answer: impl Serialize) -> Vec<u8> {
     serde_json::to_vec(&answer).expect("texts and numbers always serialise")
-}
-
-/// Answers `GET …/agent-config`.
-async fn agent_config(broker: &Broker, query: &str) -> Result<AgentConfig, Problem> {
-    agent(broker, &ConfigQuery::parse(query)?).await
 }
 
 /// Both configs of a WeCom page.
@@ -121,8 +116,10 @@ async fn work_config(broker: &Broker, query: &str) -> Result<WorkConfig, Problem
     let query = ConfigQuery::parse(query)?;
     // The app's own ticket first: an account without one gets an error, not half an answer.
     let agent_config = agent(broker, &query).await?;
+    let mut config = broker.js_config(&query.account, &query.url).await?;
+    query.options.apply(&mut config);
     Ok(WorkConfig {
-        config: js_config(broker, &query).await?,
+        config,
         agent_config,
     })
 }
@@ -165,12 +162,7 @@ async fn choose_card(broker: &Broker, query: &str) -> Result<ChooseCard, Problem
     Ok(broker.choose_card(&query.account, filter).await?)
 }
 
-async fn js_config(broker: &Broker, query: &ConfigQuery<'_>) -> Result<JsConfig, Problem> {
-    let mut config = broker.js_config(&query.account, &query.url).await?;
-    query.options.apply(&mut config);
-    Ok(config)
-}
-
+/// Answers `GET …/agent-config`.
 async fn agent(broker: &Broker, query: &ConfigQuery<'_>) -> Result<AgentConfig, Problem> {
     let mut config = broker.agent_config(&query.account, &query.url).await?;
     if let Some(names) = &query.options.js_api_list {

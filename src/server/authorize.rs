@@ -52,9 +52,9 @@ struct PlatformPage {
 impl AuthorizePages {
     /// Create it once: all workers share its rate limit.
     pub(super) fn new(broker: &Broker, clients: Arc<ClientIps>, clock: Clock) -> Self {
-        let limit = RateLimit::new(VISITS_PER_SECOND, VISITS_AT_ONCE, clients, clock)
-            .with_total(ALL_VISITS_PER_SECOND, ALL_VISITS_AT_ONCE)
-            .named("the authorisation page");
+        let limit = RateLimit::new(VISITS_PER_SECOND, VISITS_AT_ONCE, clients, clock);
+        let name = "the authorisation page";
+        let limit = limit.with_total(name, ALL_VISITS_PER_SECOND, ALL_VISITS_AT_ONCE);
         Self {
             pages: Arc::default(),
             broker: broker.clone(),
