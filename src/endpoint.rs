@@ -23,7 +23,7 @@ pub use cors::may_read;
 pub(crate) use log_throttle::LogThrottle;
 pub use problem::Problem;
 pub use query::{ConfigQuery, account_of};
-pub(crate) use rate_buckets::{Limiter, RateBuckets, Ticks};
+pub(crate) use rate_buckets::{Limiter, RateBuckets};
 pub use rate_limit::RateLimit;
 pub(crate) use rate_limit::whole_seconds;
 pub use sign::{Answer, Refused, SIGNING, answer, sign};

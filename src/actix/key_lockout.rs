@@ -13,18 +13,17 @@ use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
 use governor::Quota;
-use governor::clock::Clock as _;
 
 use super::keys::{ApiKey, ApiKeys};
 use crate::clock::Clock;
-use crate::endpoint::{ClientIps, Limiter, LogThrottle, RateBuckets, Ticks, key_of, whole_seconds};
+use crate::endpoint::{ClientIps, Limiter, LogThrottle, RateBuckets, key_of, whole_seconds};
 
 /// The limit on invalid keys. The scopes of the admin listener apply it if it is mounted as `web::Data` in the
 /// application.
 #[derive(Debug)]
 pub struct KeyLockout {
     limiter: Option<Limiter>,
-    clock: Ticks,
+    clock: Clock,
     clients: Arc<ClientIps>,
     /// When the lockout of each address ends, in milliseconds of uptime.
     locked: RateBuckets,
@@ -41,7 +40,6 @@ impl KeyLockout {
     /// limit.
     #[must_use]
     pub fn new(allowed: u32, clients: Arc<ClientIps>, clock: Clock) -> Self {
-        let clock = Ticks(clock);
         let limiter = NonZeroU32::new(allowed).map(|allowed| {
             let quota = Quota::with_period(ONE_MORE_AFTER)
                 .expect("not zero")
@@ -103,7 +101,7 @@ impl KeyLockout {
 
     /// Returns whether a line about a secret in a key's place may be logged now: once a minute.
     pub(super) fn may_log_secret(&self) -> bool {
-        self.secret_log.may_log(self.clock.now())
+        self.secret_log.may_log(self.clock.uptime())
     }
 
     fn count_wrong(&self, presented: &str, client: IpAddr) -> Result<(), Duration> {
@@ -114,7 +112,7 @@ impl KeyLockout {
         let address = key_of(client);
         let until = Duration::from_millis(self.locked.of(address).load(Ordering::Acquire));
         if let Some(wait) = until
-            .checked_sub(self.clock.now())
+            .checked_sub(self.clock.uptime())
             .filter(|wait| !wait.is_zero())
         {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -128,8 +126,8 @@ impl KeyLockout {
             return Ok(());
         };
         let (now, wait) = (
-            self.clock.now(),
-            whole_seconds(until.wait_time_from(self.clock.now())),
+            self.clock.uptime(),
+            whole_seconds(until.wait_time_from(self.clock.uptime())),
         );
         self.locked.of(address).store(
             u64::try_from((now + wait).as_millis()).unwrap_or(u64::MAX),

@@ -98,21 +98,17 @@ impl PushReceiver {
                 "push of an unknown kind ignored"
             );
         }
-        let component = &self.keys.receive_id;
-        match broker.platform_pushed(component, &event).await {
-            Ok(()) => {
-                self.count(Outcome::of(&event.kind));
-                Ok(())
-            }
-            Err(error) => {
-                self.count(Outcome::NotStored);
-                tracing::error!(
-                    platform = self.platform, %error,
-                    "push could not be stored: WeChat will push it again"
-                );
-                Err(NotReceived::Failed)
-            }
+        let stored = broker.platform_pushed(&self.keys.receive_id, &event).await;
+        if let Err(error) = stored {
+            self.count(Outcome::NotStored);
+            tracing::error!(
+                platform = self.platform, %error,
+                "push could not be stored: WeChat will push it again"
+            );
+            return Err(NotReceived::Failed);
         }
+        self.count(Outcome::of(&event.kind));
+        Ok(())
     }
 
     fn read(&self, query: &str, body: &[u8]) -> Result<PushEvent, PushRefusal> {

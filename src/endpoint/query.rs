@@ -166,27 +166,21 @@ impl CardQuery {
             }
             once(&mut values[at], CARD[at], value)?;
         }
-        let [
-            account,
-            card_id,
-            code,
-            openid,
-            shop_id,
-            card_type,
-            outer_str,
-            fixed_begintimestamp,
-        ] = values.map(|value| value.filter(|text| !text.is_empty()).map(Cow::into_owned));
-        let fixed_begintimestamp = fixed_begintimestamp
-            .map(|text| text.parse().map_err(|_| bad_card("fixed_begintimestamp")));
+        let mut values = values.into_iter().map(|value| Some(value?.into_owned()));
+        let mut next = || values.next().flatten().filter(|text| !text.is_empty());
+        let bad_time = |_| bad_card("fixed_begintimestamp");
+        // The fields are evaluated in this order, that of `CARD`.
         Ok(Self {
-            account: account.unwrap_or_default(),
-            card_id: card_id.unwrap_or_default(),
-            code: code.unwrap_or_default(),
-            openid: openid.unwrap_or_default(),
-            shop_id: shop_id.unwrap_or_default(),
-            card_type: card_type.unwrap_or_default(),
-            outer_str,
-            fixed_begintimestamp: fixed_begintimestamp.transpose()?,
+            account: next().unwrap_or_default(),
+            card_id: next().unwrap_or_default(),
+            code: next().unwrap_or_default(),
+            openid: next().unwrap_or_default(),
+            shop_id: next().unwrap_or_default(),
+            card_type: next().unwrap_or_default(),
+            outer_str: next(),
+            fixed_begintimestamp: next()
+                .map(|text| text.parse().map_err(bad_time))
+                .transpose()?,
         })
     }
 }
@@ -341,19 +335,16 @@ fn add_names(
     text: &str,
 ) -> Result<(), Problem> {
     let names = list.get_or_insert_default();
-    let array: Vec<String>;
-    let more: Vec<&str> = if text.trim_start().starts_with('[') {
-        array = serde_json::from_str(text)
-            .map_err(|_| bad_list(parameter, "is not a JSON array of names"))?;
-        array.iter().map(String::as_str).collect()
-    } else {
-        text.split(',').collect()
+    let more: Vec<Cow<'_, str>> = match text.trim_start().starts_with('[') {
+        true => serde_json::from_str(text)
+            .map_err(|_| bad_list(parameter, "is not a JSON array of names"))?,
+        false => text.split(',').map(Cow::Borrowed).collect(),
     };
     *given += more.len();
     if *given > MAX_NAMES {
         return Err(bad_list(parameter, "contains more than 200 names"));
     }
-    for name in more.into_iter().map(str::trim) {
+    for name in more.iter().map(|name| name.trim()) {
         if name.len() > MAX_NAME
             || !name
                 .bytes()

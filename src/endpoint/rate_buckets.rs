@@ -19,7 +19,7 @@ use governor::state::StateStore;
 use crate::clock::Clock;
 
 /// governor's limiter on this table.
-pub(crate) type Limiter = RateLimiter<u64, RateBuckets, Ticks, NoOpMiddleware<Duration>>;
+pub(crate) type Limiter = RateLimiter<u64, RateBuckets, Clock, NoOpMiddleware<Duration>>;
 
 /// The table. Each process maps keys to cells differently.
 #[derive(Debug)]
@@ -81,15 +81,11 @@ impl StateStore for RateBuckets {
 /// Cells per page: 4 KiB.
 const PAGE: usize = 512;
 
-/// Adapts [`Clock`] to governor.
-#[derive(Clone, Debug)]
-pub(crate) struct Ticks(pub(crate) Clock);
-
-impl GovernorClock for Ticks {
+impl GovernorClock for Clock {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        self.0.uptime()
+        self.uptime()
     }
 }
 

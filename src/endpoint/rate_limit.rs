@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use governor::clock::Clock as _;
 use governor::{NotUntil, Quota};
 
 use super::client_ip::{ClientIps, Headers, key_of};
 use super::log_throttle::LogThrottle;
 use super::problem::Problem;
-use super::rate_buckets::{Limiter, RateBuckets, Ticks};
+use super::rate_buckets::{Limiter, RateBuckets};
 use crate::clock::Clock;
 use crate::error::{ProblemCode, Text};
 
@@ -25,7 +24,7 @@ pub struct RateLimit {
     limiter: Option<Limiter>,
     /// The limit for all clients together: a table with one cell.
     total: Option<Limiter>,
-    clock: Ticks,
+    clock: Clock,
     clients: Arc<ClientIps>,
     refused: AtomicU64,
     /// Whether a request of an unknown peer was logged already; it is logged once.
@@ -42,7 +41,6 @@ impl RateLimit {
     /// proxies of `clients`.
     #[must_use]
     pub fn new(per_second: u32, burst: u32, clients: Arc<ClientIps>, clock: Clock) -> Self {
-        let clock = Ticks(clock);
         let limiter = NonZeroU32::new(per_second).map(|per_second| {
             let burst = NonZeroU32::new(burst).unwrap_or(per_second);
             Limiter::new(
@@ -137,7 +135,7 @@ impl RateLimit {
     /// `client`: `None` if all clients together exceed the limit.
     #[cold]
     fn refuse(&self, client: Option<IpAddr>, until: NotUntil<Duration>) -> Problem {
-        let now = self.clock.now();
+        let now = self.clock.uptime();
         let wait = until.wait_time_from(now);
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if self.log.may_log(now) {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
@@ -16,19 +15,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::super::dropin::reply::Refusal;
 use super::GatewayOptions;
 use crate::clock::Clock;
-use crate::endpoint::Ticks;
 
 /// The load of every key that has made a call.
 pub(super) struct KeyLimits {
     calls_at_once: u32,
     calls_per_second: Option<NonZeroU32>,
     keys: Mutex<HashMap<String, Arc<KeyLoad>>>,
-    clock: Ticks,
+    clock: Clock,
 }
 
 struct KeyLoad {
     free: Arc<Semaphore>,
-    rate: Option<RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>>,
+    rate: Option<RateLimiter<NotKeyed, InMemoryState, Clock, NoOpMiddleware<Duration>>>,
 }
 
 impl KeyLimits {
@@ -37,7 +35,7 @@ impl KeyLimits {
             calls_at_once: options.calls_at_once,
             calls_per_second: NonZeroU32::new(options.calls_per_second),
             keys: Mutex::default(),
-            clock: Ticks(clock),
+            clock,
         }
     }
 
@@ -47,7 +45,7 @@ impl KeyLimits {
         if let Some(rate) = &load.rate
             && let Err(until) = rate.check()
         {
-            let wait = until.wait_time_from(self.clock.now());
+            let wait = until.wait_time_from(self.clock.uptime());
             return Err(too_many(key, wait, "calls_per_second"));
         }
         let permit = load.free.clone().try_acquire_owned();

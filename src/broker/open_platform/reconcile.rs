@@ -58,19 +58,17 @@ impl Broker {
         let listed = reading.accounts.iter();
         let (expected, listed): (Vec<_>, Vec<_>) = listed.partition(|(_, one)| is_expected(one));
         // Without a note, the list is read again in some minutes.
-        let applied = match self.apply_list(platform, &listed).await {
-            Ok(changed) => {
-                let listed_at = match expected.is_empty() && reading.is_complete {
-                    true => now,
-                    // Again in an hour.
-                    false => UnixTime(now.0.saturating_sub((LIST_EVERY - CODE_LIFE).as_secs())),
-                };
-                let noted = self.note_listed(platform, listed_at).await;
-                noted.map(|()| changed)
-            }
-            Err(error) => Err(error),
+        let applied = async {
+            let changed = self.apply_list(platform, &listed).await?;
+            let listed_at = match expected.is_empty() && reading.is_complete {
+                true => now,
+                // Again in an hour.
+                false => UnixTime(now.0.saturating_sub((LIST_EVERY - CODE_LIFE).as_secs())),
+            };
+            self.note_listed(platform, listed_at).await?;
+            Ok(changed)
         };
-        if let Some(changed) = self.ok_or_log(platform, applied) {
+        if let Some(changed) = self.ok_or_log(platform, applied.await) {
             info!(
                 platform = platform.name,
                 accounts = reading.accounts.len(),
