@@ -216,7 +216,10 @@ impl Broker {
         };
         let documents = async {
             self.restore_lost_accounts().await?;
-            self.count_again().await;
+            let is_uncounted = self.known_accounts().is_uncounted;
+            if is_uncounted {
+                self.count_change().await;
+            }
             let documents = store.load_documents(GROUP, now).await?;
             if !is_loaded {
                 self.load_claims(&documents).await?;

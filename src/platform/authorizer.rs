@@ -65,7 +65,7 @@ pub enum State {
 /// An authorisation or a withdrawal. The greater one is the newer one.
 ///
 /// Of the same second, a withdrawal counts as the newer one; among authorisations any fixed order will do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Authorization {
     /// When it happened: the event's CreateTime, or the list's auth_time.
     pub at: UnixTime,
@@ -120,12 +120,7 @@ impl Authorizer {
         Self {
             app_id: app_id.to_owned(),
             state: State::Missing,
-            newest: Authorization {
-                at: UnixTime(0),
-                is_withdrawal: false,
-                code_id: String::new(),
-                is_provisional: false,
-            },
+            newest: Authorization::default(),
             code: None,
             refresh_token: None,
             permission_sets: Vec::new(),
@@ -154,9 +149,8 @@ impl Authorizer {
     pub fn authorized(&mut self, code: &AuthorizationCode, create_time: UnixTime) -> Todo {
         let event = Authorization {
             at: create_time,
-            is_withdrawal: false,
             code_id: code_id(&code.code),
-            is_provisional: false,
+            ..Authorization::default()
         };
         if self.newest.code_id == event.code_id && !self.newest.is_withdrawal {
             // The browser was first, or it is a replay.
@@ -187,8 +181,7 @@ impl Authorizer {
         let event = Authorization {
             at: create_time,
             is_withdrawal: true,
-            code_id: String::new(),
-            is_provisional: false,
+            ..Authorization::default()
         };
         if self.newest.is_provisional && create_time <= self.newest.at {
             // A time by this machine's clock decides nothing: WeChat does.
@@ -341,9 +334,7 @@ impl Authorizer {
         if listed.auth_time > self.newest.at {
             self.newest = Authorization {
                 at: listed.auth_time,
-                is_withdrawal: false,
-                code_id: String::new(),
-                is_provisional: false,
+                ..Authorization::default()
             };
             self.code = None;
         }

@@ -18,7 +18,7 @@ pub(super) struct MessageClient(Arc<OnceLock<Result<Client, String>>>);
 /// Forwards the messages of one open platform.
 #[derive(Debug)]
 struct Forwarder {
-    client: MessageClient,
+    client: Result<Client, String>,
     /// With [`PLACEHOLDER`] in the place of the account's AppID.
     url: String,
 }
@@ -26,22 +26,17 @@ struct Forwarder {
 impl MessageClient {
     /// Returns the forwarder to a URL of the configuration.
     pub(super) fn to(&self, url: &str) -> Arc<dyn ForwardMessages> {
-        // Certificates take a while to read: not while WeChat waits.
-        let _ = self.client();
-        Arc::new(Forwarder {
-            client: self.clone(),
-            url: url.to_owned(),
-        })
-    }
-
-    fn client(&self) -> Result<&Client, String> {
         let create = || {
             let tls = tls_config().map_err(|error| error.to_string())?;
             // The company's own server is not behind the proxy to WeChat. Workers have runtimes of their own,
             // which could not share connections.
             new_client(tls, &Egress::Direct, CONNECT_TIMEOUT, TIMEOUT)
         };
-        self.0.get_or_init(create).as_ref().map_err(String::clone)
+        Arc::new(Forwarder {
+            // Certificates take a while to read: not while WeChat waits.
+            client: self.0.get_or_init(create).clone(),
+            url: url.to_owned(),
+        })
     }
 }
 
@@ -52,7 +47,7 @@ impl Forwarder {
             url.push(if url.contains('?') { '&' } else { '?' });
             url.push_str(message.query);
         }
-        let request = self.client.client()?.post(url).header(FORWARDED, "1");
+        let request = self.client.clone()?.post(url).header(FORWARDED, "1");
         let request = match message.content_type {
             Some(content_type) => request.header(CONTENT_TYPE, content_type),
             None => request,

@@ -161,17 +161,16 @@ fn of_account(account: &AccountSnapshot) -> Option<Finding> {
         _ if !down_kinds.is_empty() => Severity::PartlyDown,
         _ => Severity::Failing,
     };
-    let last = account.last_error();
-    let cause = last.map_or(Cause::Passing, |last| match last.error.class() {
-        Class::Setup if !last.error.ips_to_allow().is_empty() => Cause::Ip(console(&last.error)),
-        Class::Setup => Cause::Setup(console(&last.error), last.error.failure.code()),
-        Class::Quota => Cause::Quota(console(&last.error)),
+    let error = account.last_error().map(|last| &last.error);
+    let cause = error.map_or(Cause::Passing, |error| match error.class() {
+        Class::Setup if !error.ips_to_allow().is_empty() => Cause::Ip(console(error)),
+        Class::Setup => Cause::Setup(console(error), error.failure.code()),
+        Class::Quota => Cause::Quota(console(error)),
         Class::Transient | Class::StaleToken => Cause::Passing,
     });
     if severity == Severity::Failing && cause == Cause::Passing {
         return None;
     }
-    let error = last.map(|last| &last.error);
     let detail = Detail {
         errcode: error.and_then(|error| error.errcode()),
         advice: error.map(|error| (error.cause(), error.fix())),

@@ -12,7 +12,7 @@ struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_id: Option<u64>,
     secret: String,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_classic: bool,
     js_safe_domains: Vec<String>,
     js_api_list: Vec<String>,
@@ -61,10 +61,6 @@ pub(super) fn read(text: &Secret) -> Option<Account> {
     domains.try_fold(account, |account, domain| {
         account.js_safe_domain(domain).ok()
     })
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 #[cfg(test)]

@@ -125,14 +125,6 @@ impl Broker {
         Ok(true)
     }
 
-    /// Counts the changes whose mark could not be written.
-    pub(super) async fn count_again(&self) {
-        let is_uncounted = self.known_accounts().is_uncounted;
-        if is_uncounted {
-            self.count_change().await;
-        }
-    }
-
     /// Removes accounts that came back with an older copy of the store. One that was changed there since stays only
     /// if its version is not lower: an earlier text and a later change of it cannot be told apart.
     async fn remove_again(&self, removed: BTreeMap<String, Version>) -> Result<(), StoreError> {

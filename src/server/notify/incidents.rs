@@ -164,9 +164,9 @@ struct Affected {
 impl Cause {
     /// Events of the service itself happen once and do not flap.
     fn settle(&self, timing: Timing) -> Duration {
-        match self {
-            Self::Certificate | Self::Reload(_) => Duration::ZERO,
-            _ => timing.settle,
+        match self.is_of_accounts() {
+            true => timing.settle,
+            false => Duration::ZERO,
         }
     }
 
