@@ -20,7 +20,7 @@ use super::config::SECRET_IS_SET;
 use super::reload::Reloader;
 use crate::account::{Account, Platform, TokenMode};
 use crate::actix::{admit_manager, json_body};
-use crate::broker::{AccountSource, Changed, Expected, StoredAccount};
+use crate::broker::{AccountSource, Broker, Changed, Expected, StoredAccount};
 use crate::endpoint::Problem;
 use problems::{
     BODY_HINT, bad_body, bad_version, invalid, not_loaded, refused, store_problem, unknown,
@@ -80,12 +80,7 @@ struct List<'a> {
 }
 
 impl<'a> Identity<'a> {
-    fn of(
-        name: &'a str,
-        account: &'a Account,
-        source: AccountSource,
-        platform: &'static str,
-    ) -> Self {
+    fn of(broker: &Broker, name: &'a str, account: &'a Account, source: AccountSource) -> Self {
         let (app_id, corp_id, agent_id) = match account.platform() {
             Platform::Work { agent_id } => (None, Some(account.app_id()), Some(agent_id)),
             Platform::Official | Platform::Mini | Platform::Component => {
@@ -95,7 +90,7 @@ impl<'a> Identity<'a> {
         Self {
             account: name,
             source: source.as_str(),
-            platform,
+            platform: broker.platform_name(account),
             app_id,
             corp_id,
             agent_id,
@@ -137,16 +132,12 @@ async fn list(
     let managed = accounts
         .sources()
         .filter(|(name, _, _)| key.opens_account(name));
-    let managed = managed.map(|(name, account, source)| {
-        Identity::of(name, account, source, broker.platform_name(account))
-    });
+    let managed =
+        managed.map(|(name, account, source)| Identity::of(broker, name, account, source));
     let ignored = ignored.iter().filter(|(name, _)| key.opens_account(name));
-    let ignored = ignored.map(|(name, account)| {
-        let platform = account.platform().as_str();
-        Identity {
-            ignored: true,
-            ..Identity::of(name, account, AccountSource::Api, platform)
-        }
+    let ignored = ignored.map(|(name, account)| Identity {
+        ignored: true,
+        ..Identity::of(broker, name, account, AccountSource::Api)
     });
     let mut list = List {
         accounts: managed.chain(ignored).collect(),
@@ -172,7 +163,7 @@ async fn read(
         .sources()
         .find(|(known, _, source)| *known == name.as_str() && *source != AccountSource::Api);
     if let Some((name, account, source)) = fixed {
-        let identity = Identity::of(name, account, source, broker.platform_name(account));
+        let identity = Identity::of(broker, name, account, source);
         return Ok(HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
             .json(Details::of(identity, account)));
@@ -180,7 +171,7 @@ async fn read(
     let stored = broker.stored_account(&name).await;
     let stored = stored.map_err(|error| store_problem(&error))?;
     let stored = stored.ok_or_else(|| unknown(&name))?;
-    Ok(shown(StatusCode::OK, &name, &stored))
+    Ok(shown(broker, StatusCode::OK, &name, &stored))
 }
 
 /// `PUT /accounts/{account}`: adds or replaces it.
@@ -205,7 +196,7 @@ async fn put(
             Changed::Added => StatusCode::CREATED,
             Changed::Replaced | Changed::Unchanged => StatusCode::OK,
         };
-        Ok(shown(status, &name, &stored))
+        Ok(shown(broker, status, &name, &stored))
     })
     .await
 }
@@ -236,11 +227,15 @@ async fn to_its_end(
     changed.unwrap_or_else(|_| Ok(HttpResponse::InternalServerError().finish()))
 }
 
-fn shown(status: StatusCode, name: &str, stored: &StoredAccount) -> HttpResponse {
+fn shown(
+    broker: &Broker,
+    status: StatusCode,
+    name: &str,
+    stored: &StoredAccount,
+) -> HttpResponse {
     let version = EntityTag::new_strong(stored.version.to_string());
     let account = &stored.account;
-    let platform = account.platform().as_str();
-    let identity = Identity::of(name, account, AccountSource::Api, platform);
+    let identity = Identity::of(broker, name, account, AccountSource::Api);
     HttpResponse::build(status)
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(ETag(version))
