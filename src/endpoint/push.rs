@@ -59,24 +59,21 @@ pub enum NotReceived {
 }
 
 impl PushReceiver {
-    /// `platform` is the name for the log.
+    /// `platform` is the name for the log; the messages of users go to `forwarder`.
     #[must_use]
-    pub fn new(platform: &str, keys: PushKeys) -> Self {
+    pub fn new(
+        platform: &str,
+        keys: PushKeys,
+        forwarder: Option<Arc<dyn ForwardMessages>>,
+    ) -> Self {
         Self {
             platform: platform.to_owned(),
             keys,
             counts: Arc::default(),
             refused: LogThrottle::default(),
-            forwarder: None,
+            forwarder,
             not_forwarded: LogThrottle::default(),
         }
-    }
-
-    /// Sets where the messages of users go.
-    #[must_use]
-    pub fn forwarding(mut self, forwarder: Option<Arc<dyn ForwardMessages>>) -> Self {
-        self.forwarder = forwarder;
-        self
     }
 
     /// Processes a push. When it returns without an error, the change is stored: answer [`SUCCESS`].
@@ -204,7 +201,7 @@ mod tests {
             aes_key: AesKey::parse(&"A".repeat(43)).unwrap().into(),
             receive_id: "wx00000000000c0de0".to_owned(),
         };
-        PushReceiver::new("agency", keys)
+        PushReceiver::new("agency", keys, None)
     }
 
     #[tokio::test]

@@ -244,12 +244,13 @@ impl Settings {
     /// Returns the receivers of the platforms' pushes, with their paths.
     pub(super) fn push_routes(&self, message_client: &MessageClient) -> Vec<PushRoute> {
         let route = |platform: &PlatformSettings| {
-            let receiver = PushReceiver::new(&platform.name, platform.push_keys.clone());
             let url = platform.messages_url.as_ref();
+            let forwarder = url.map(|url| message_client.to(url));
+            let keys = platform.push_keys.clone();
             PushRoute {
                 events: platform.callback_path.clone(),
                 messages: platform.messages_path.clone(),
-                receiver: receiver.forwarding(url.map(|url| message_client.to(url))),
+                receiver: PushReceiver::new(&platform.name, keys, forwarder),
             }
         };
         self.platforms.iter().map(route).collect()

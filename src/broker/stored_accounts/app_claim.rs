@@ -55,16 +55,15 @@ impl Broker {
         }
     }
 
-    /// Returns the account that has claimed the app of an account since this name did.
+    /// Whether another account has claimed the app of an account since this name did.
     pub(super) async fn lost_claim(
         &self,
         name: &str,
         account: &Account,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<bool, StoreError> {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         let claim = store.load_document(&claim_name(account), now).await?;
-        let owner = claim.map(|claim| claim.text.expose().to_owned());
-        Ok(owner.filter(|owner| owner != name))
+        Ok(claim.is_some_and(|claim| claim.text.expose() != name))
     }
 
     /// Reads the claims of the accounts in these documents, and those of removed accounts beside them: after a

@@ -146,15 +146,14 @@ impl Broker {
         }
         let document = document_name(name);
         let text = record::write(&account);
-        let version = before.as_ref().map_or(0, |before| before.version);
         let changed = match before.as_ref().filter(|before| is_present(before)) {
-            Some(before) if before.text == text => Changed::Unchanged,
+            Some(before) if before.text == text => {
+                let noted = self.note(name, before.version, &text, account);
+                return Ok(Some((noted, Changed::Unchanged)));
+            }
             Some(_) => Changed::Replaced,
             None => Changed::Added,
         };
-        if changed == Changed::Unchanged {
-            return Ok(Some((self.note(name, version, &text, account), changed)));
-        }
         let takes_app = stored.is_none_or(|stored| stored.app_key() != account.app_key());
         if takes_app {
             self.claim_app(name, &account).await?;
@@ -164,7 +163,7 @@ impl Broker {
         let Some(version) = saved.inspect_err(|_| self.look_again())? else {
             return Ok(None);
         };
-        if takes_app && self.lost_claim(name, &account).await?.is_some() {
+        if takes_app && self.lost_claim(name, &account).await? {
             let undone = Document {
                 version,
                 ..before.unwrap_or_else(|| Document::new("").until(now))

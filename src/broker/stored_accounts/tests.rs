@@ -159,11 +159,8 @@ async fn of_two_claims_before_an_account_is_stored_the_later_one_wins() {
     let account = Account::official(APP, OLD);
     one.claim_app("a", &account).await.unwrap();
     two.claim_app("b", &account).await.unwrap();
-    assert_eq!(
-        one.lost_claim("a", &account).await.unwrap().as_deref(),
-        Some("b")
-    );
-    assert_eq!(two.lost_claim("b", &account).await.unwrap(), None);
+    assert_eq!(one.lost_claim("a", &account).await, Ok(true));
+    assert_eq!(two.lost_claim("b", &account).await, Ok(false));
     // The other way round: what was stored since the look counts.
     let document = Document::new(record::write(&account));
     store
