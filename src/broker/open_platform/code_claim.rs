@@ -42,19 +42,6 @@ impl Broker {
         Ok(store.save_document(&name, &claim, now).await?.is_some())
     }
 
-    /// Ends the claim of a request to push that failed: a peer node, or this one after a restart, may succeed.
-    pub(super) async fn end_start(&self, platform: &AccountEntry) {
-        let (store, now) = (&self.inner.store, self.inner.clock.now());
-        let name = document_name(platform, STARTING);
-        if store.is_shared()
-            && let Ok(Some(claim)) = store.load_document(&name, now).await
-        {
-            let end = Document::after(Some(&claim), "").until(now);
-            // A claim that cannot be ended expires.
-            let _ = store.save_document(&name, &end, now).await;
-        }
-    }
-
     /// Redeems a code that came directly. If the push brought it too, and this or another process is redeeming it,
     /// waits for that. Returns the AppID of the account that it was for.
     pub(super) async fn redeem_or_wait(
@@ -112,9 +99,6 @@ impl Drop for CodeGuard {
         self.platform.known.lock().guarded.remove(&self.id);
     }
 }
-
-/// The claim of the next request to push.
-pub(super) const STARTING: &str = "starting";
 
 /// How long the browser waits for the redemption that the push has started.
 const WAIT_FOR_CODE: Duration = Duration::from_secs(10);

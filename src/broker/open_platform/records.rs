@@ -232,22 +232,20 @@ impl Broker {
         }
     }
 
-    /// Notes in a code's claim what became of it: the AppID of its account, or [`REFUSED`] with the errcode. The claim
-    /// of a code that was not sent is not kept: a document that has ended counts as absent.
-    pub(super) async fn note_code(
+    /// Replaces the text of a claim and keeps it for this long, if it is still there and no other node is faster. A
+    /// document that has ended counts as absent.
+    pub(super) async fn replace_claim(
         &self,
-        platform: &AccountEntry,
-        code_id: &str,
+        name: &str,
         text: &str,
         keep: Duration,
     ) -> Result<(), StoreError> {
-        let (store, name) = (&self.inner.store, code_name(platform, code_id));
-        let now = self.inner.clock.now();
-        let Some(stored) = store.load_document(&name, now).await? else {
+        let (store, now) = (&self.inner.store, self.inner.clock.now());
+        let Some(stored) = store.load_document(name, now).await? else {
             return Ok(());
         };
         let document = Document::after(Some(&stored), text).until(now.plus(keep));
-        store.save_document(&name, &document, now).await.map(drop)
+        store.save_document(name, &document, now).await.map(drop)
     }
 
     /// Reads or changes what is known of a platform.
@@ -383,7 +381,9 @@ fn authorizer_document(platform: &AccountEntry, app_id: &str) -> String {
     format!("{}:{app_id}", record_groups(platform)[1])
 }
 
-fn code_name(platform: &AccountEntry, code_id: &str) -> String {
+/// Returns the name of the claim of a code. Its text is empty until it is known what became of the code: the AppID of
+/// the account, or [`REFUSED`] with the errcode.
+pub(super) fn code_name(platform: &AccountEntry, code_id: &str) -> String {
     document_name(platform, &format!("code:{code_id}"))
 }
 

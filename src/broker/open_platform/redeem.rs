@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::code_claim::CodeGuard;
-use super::records::{CODE_KEPT, REFUSAL_KEPT, REFUSED, refusal_in};
+use super::records::{CODE_KEPT, REFUSAL_KEPT, REFUSED, code_name, refusal_in};
 use super::token::usable;
 use super::{Authorizer, Broker, Ended, RECORDS_FAILED, Todo, authorizer_name};
 use crate::broker::AccountEntry;
@@ -196,8 +196,8 @@ impl Broker {
             self.adopt(platform, &app_id, issued, sent_at).await;
         }
         self.describe(platform, &app_id).await;
-        let id = code_id(code);
-        let noted = self.note_code(platform, &id, &app_id, CODE_KEPT).await;
+        let claim = code_name(platform, &code_id(code));
+        let noted = self.replace_claim(&claim, &app_id, CODE_KEPT).await;
         self.ok_or_log(platform, noted);
         info!(
             platform = platform.name,
@@ -244,14 +244,14 @@ impl Broker {
         let was_sent =
             error.is_some_and(|error| errcode.is_some() || error.may_have_been_carried_out());
         let is_refused = error.is_some_and(UpstreamError::refuses_code);
-        let id = code_id(code);
+        let claim = code_name(platform, &code_id(code));
         let noted = match errcode {
             Some(errcode) if is_refused => {
                 let refused = format!("{REFUSED}{errcode}");
-                self.note_code(platform, &id, &refused, REFUSAL_KEPT).await
+                self.replace_claim(&claim, &refused, REFUSAL_KEPT).await
             }
             None if was_sent => Ok(()),
-            _ => self.note_code(platform, &id, "", Duration::ZERO).await,
+            _ => self.replace_claim(&claim, "", Duration::ZERO).await,
         };
         self.ok_or_log(platform, noted);
         let Some(app_id) = app_id else {

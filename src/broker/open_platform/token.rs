@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::code_claim::STARTING;
+use super::records::document_name;
 use super::{PlatformState, Todo};
 use crate::broker::refresh::Flight;
 use crate::broker::{AccountEntry, Broker};
@@ -46,7 +46,9 @@ impl Broker {
                 return;
             }
             if let Err(error) = broker.start_push(&platform, &state).await {
-                broker.end_start(&platform).await;
+                // A peer node, or this one after a restart, may succeed. A claim that cannot be ended expires.
+                let claim = document_name(&platform, STARTING);
+                let _ = broker.replace_claim(&claim, "", Duration::ZERO).await;
                 warn!(
                     platform = platform.name, %error, fix = %error.fix_for_operator().en,
                     "WeChat cannot be asked to push component_verify_tickets"
@@ -278,6 +280,9 @@ const REFUSED_KEPT: usize = 4;
 
 /// WeChat pushes every ten minutes. An hour without a push is no delay any more.
 const PUSHES_STOPPED: Duration = Duration::from_secs(3_600);
+
+/// The claim of the next request to push.
+const STARTING: &str = "starting";
 
 /// Interval between two requests to push.
 const START_EVERY: Duration = Duration::from_secs(600);
