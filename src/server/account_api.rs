@@ -227,12 +227,7 @@ async fn to_its_end(
     changed.unwrap_or_else(|_| Ok(HttpResponse::InternalServerError().finish()))
 }
 
-fn shown(
-    broker: &Broker,
-    status: StatusCode,
-    name: &str,
-    stored: &StoredAccount,
-) -> HttpResponse {
+fn shown(broker: &Broker, status: StatusCode, name: &str, stored: &StoredAccount) -> HttpResponse {
     let version = EntityTag::new_strong(stored.version.to_string());
     let account = &stored.account;
     let identity = Identity::of(broker, name, account, AccountSource::Api);

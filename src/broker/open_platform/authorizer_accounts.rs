@@ -167,7 +167,8 @@ impl Broker {
             if record.is_usable() && before.is_some() {
                 found.push(record.app_id.clone());
             }
-            let (was_mini, is_mini) = (before.map(is_served_mini), is_served_mini(&record));
+            let was_mini = before.map(is_served_mini);
+            let is_mini = is_served_mini(&record);
             if was_mini != Some(is_mini) {
                 // Unlike an app that returns to the configuration, it does not get its values back: WeChat
                 // ended them, and a refresh that was in progress may have added one.
@@ -321,8 +322,9 @@ impl PlatformState {
 
 /// Returns the account for a record; `None` if the platform may not act for it.
 pub(super) fn account_of(platform: &AccountEntry, record: &Authorizer) -> Option<Account> {
+    let app_id = &record.app_id;
     let is_mini = is_served_mini(record)?;
-    Some(Account::authorizer(&platform.account, &record.app_id, is_mini))
+    Some(Account::authorizer(&platform.account, app_id, is_mini))
 }
 
 /// Whether the account for a record is a mini program; `None` if the platform may not act for it.

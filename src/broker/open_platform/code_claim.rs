@@ -88,7 +88,8 @@ pub(super) struct CodeGuard {
 impl CodeGuard {
     /// Returns `None` if another request does it.
     pub(super) fn begin(platform: &AccountEntry, id: &str) -> Option<Self> {
-        let (platform, id) = (platform.open_platform.clone()?, id.to_owned());
+        let platform = platform.open_platform.clone()?;
+        let id = id.to_owned();
         let is_free = platform.known.lock().guarded.insert(id.clone());
         is_free.then(|| Self { platform, id })
     }

@@ -182,7 +182,8 @@ impl Broker {
                 return Err(error);
             }
         };
-        let (app_id, permission_sets) = (authorized.app_id, authorized.permission_sets.len());
+        let app_id = authorized.app_id;
+        let permission_sets = authorized.permission_sets.len();
         let newest = from_push.map(|(_, newest)| newest);
         let answer = Redeemed {
             code: code.clone(),
