@@ -23,14 +23,16 @@ use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use moka::sync::Cache;
-use reqwest::{Client, Proxy, RequestBuilder, Response, redirect};
+use reqwest::{Client, RequestBuilder, Response};
 use rustls::ClientConfig;
 use serde_json::Value;
 
+pub(crate) use answer::read_up_to;
 pub use endpoints::endpoint;
 pub(crate) use endpoints::failed;
 pub use open_platform::{Authorized, AuthorizerInfo, AuthorizerPage, AuthorizerToken};
 pub use options::UpstreamOptions;
+pub(crate) use route::new_client;
 pub use route::{Route, Via};
 #[cfg_attr(not(feature = "server"), allow(unused_imports))]
 pub(crate) use tls::{provider, tls_config};
@@ -44,7 +46,6 @@ use crate::error::{Class, Failure, ProxyProblem, System, UpstreamError};
 use answer::Answer;
 use endpoints::{CHECK, Endpoint, WORK_CHECK, endpoint_of, url};
 use failover::Hosts;
-use resolver::Resolver;
 use tls::tls_without_roots;
 #[cfg(feature = "server")]
 pub(crate) use transport_failure::BoxError;
@@ -361,48 +362,6 @@ impl Upstream {
         // The first host's failure: the others are only its replacements.
         Err(unreachable.expect("there is always a host to try"))
     }
-}
-
-/// Creates a client whose requests leave by this way; it follows no redirects and keeps no connection. Fails with a
-/// text for people.
-///
-/// On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a lost token call costs
-/// a classic token its validity. Calls are rare, so one connection per call is cheap.
-pub(crate) fn new_client(
-    tls: ClientConfig,
-    egress: &Egress,
-    connect_timeout: Duration,
-    timeout: Duration,
-) -> Result<Client, String> {
-    let builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
-        .tls_backend_preconfigured(tls)
-        .dns_resolver(Resolver)
-        .pool_max_idle_per_host(0)
-        .connect_timeout(connect_timeout)
-        .timeout(timeout);
-    let builder = match egress {
-        Egress::Environment => builder,
-        Egress::Direct => builder.no_proxy(),
-        Egress::Proxy(proxy) => {
-            let url = proxy.url_with_credentials();
-            builder.proxy(Proxy::all(url.expose()).expect("a proxy has a valid URL"))
-        }
-    };
-    let client = builder.build();
-    client.map_err(|error| describe(&error.without_url()))
-}
-
-/// Reads the body of a response, or more than `most` bytes of one that is longer.
-pub(crate) async fn read_up_to(mut response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while body.len() <= most
-        && let Some(chunk) = response.chunk().await?
-    {
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 /// Returns the credential of a successful answer.

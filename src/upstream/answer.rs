@@ -8,7 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Endpoint, Issued, read_up_to, transport_failure};
+use super::{Endpoint, Issued, transport_failure};
 use crate::credential::{Secret, check_life};
 use crate::error::{Failure, UpstreamError, is_visible};
 
@@ -217,6 +217,17 @@ fn first_words(body: &[u8], sent: &[&Secret]) -> String {
     }
     let shown: String = words.trim_end().chars().take(FIRST_WORDS).collect();
     format!(", which begin with {shown:?}")
+}
+
+/// Reads the body of a response, or more than `most` bytes of one that is longer.
+pub(crate) async fn read_up_to(mut response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while body.len() <= most
+        && let Some(chunk) = response.chunk().await?
+    {
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// Reads the body of a response.

@@ -1,9 +1,14 @@
-//! The way by which an account's calls leave, as pages and commands show it.
+//! The way by which an account's calls leave: the client for it, and how pages and commands show it.
+
+use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use reqwest::{Client, Proxy, redirect};
+use rustls::ClientConfig;
 
 use super::Upstream;
-use super::transport_failure::{Through, address_of};
+use super::resolver::Resolver;
+use super::transport_failure::{Through, address_of, describe};
 use crate::account::{Account, Egress};
 use crate::credential::Kind;
 use crate::error::{System, Text};
@@ -132,4 +137,35 @@ impl Upstream {
             status_timeout: self.connect_timeout,
         }
     }
+}
+
+/// Creates a client whose requests leave by this way; it follows no redirects and keeps no connection. Fails with a
+/// text for people.
+///
+/// On a pooled connection that WeChat has just closed, a request looks like a lost reply, and a lost token call costs
+/// a classic token its validity. Calls are rare, so one connection per call is cheap.
+pub(crate) fn new_client(
+    tls: ClientConfig,
+    egress: &Egress,
+    connect_timeout: Duration,
+    timeout: Duration,
+) -> Result<Client, String> {
+    let builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("wx-jssdk/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(Resolver)
+        .pool_max_idle_per_host(0)
+        .connect_timeout(connect_timeout)
+        .timeout(timeout);
+    let builder = match egress {
+        Egress::Environment => builder,
+        Egress::Direct => builder.no_proxy(),
+        Egress::Proxy(proxy) => {
+            let url = proxy.url_with_credentials();
+            builder.proxy(Proxy::all(url.expose()).expect("a proxy has a valid URL"))
+        }
+    };
+    let client = builder.build();
+    client.map_err(|error| describe(&error.without_url()))
 }

@@ -38,20 +38,25 @@ fn authorized(name: &str) -> Authorizer {
     account
 }
 
-/// An account whose first code was brought by a browser.
-fn authorized_in_browser(answer: &Redeemed) -> Authorizer {
+/// An account whose first code, `c`, was brought by a browser; its refresh token is `t`.
+fn authorized_in_browser() -> Authorizer {
     let mut account = Authorizer::unknown("wx1");
-    assert_eq!(account.redeemed(answer), Todo::Nothing);
+    let answer = by_browser("c", 5_000, "t");
+    assert_eq!(account.redeemed(&answer), Todo::Nothing);
     account
+}
+
+fn by_browser(code: &str, at: u64, refresh_token: &str) -> Redeemed {
+    Redeemed {
+        from_browser: true,
+        ..redemption(code, at, refresh_token)
+    }
 }
 
 /// An account that authorised at 100 with code `c`; its refresh token is `t`.
 fn active() -> Authorizer {
     let mut account = authorized("c");
-    assert_eq!(
-        (account.state, account.is_usable()),
-        (State::Pending, false)
-    );
+    assert_eq!(account.state, State::Pending);
     assert_eq!(account.claim_code(), Some(token("c")));
     assert_eq!(account.redeemed(&redemption("c", 100, "t")), Todo::Nothing);
     assert!(account.is_usable() && account.code.is_none());
@@ -138,11 +143,7 @@ fn a_code_delivered_by_push_and_redirect_is_redeemed_once() {
     assert!(account.claim_code().is_some());
     assert_eq!(account.claim_code(), None);
 
-    let answer = Redeemed {
-        from_browser: true,
-        ..redemption("c", 5_000, "t")
-    };
-    let mut account = authorized_in_browser(&answer);
+    let mut account = authorized_in_browser();
     assert!(account.is_usable() && account.newest.is_provisional);
     assert_eq!(account.authorized(&code("c"), UnixTime(100)), Todo::Nothing);
     assert_eq!(account.newest.at, UnixTime(100), "by WeChat's clock");
@@ -151,11 +152,7 @@ fn a_code_delivered_by_push_and_redirect_is_redeemed_once() {
 
 #[test]
 fn a_withdrawal_before_a_time_of_this_clock_is_verified_with_wechat() {
-    let answer = Redeemed {
-        from_browser: true,
-        ..redemption("c", 5_000, "t")
-    };
-    let mut account = authorized_in_browser(&answer);
+    let mut account = authorized_in_browser();
     assert_eq!(account.unauthorized(UnixTime(200)), Todo::Refresh);
     assert!(account.is_usable());
     let refusal = RefreshRefusal::NotAuthorized;
@@ -164,10 +161,6 @@ fn a_withdrawal_before_a_time_of_this_clock_is_verified_with_wechat() {
 
 #[test]
 fn a_code_that_wechat_accepted_counts_whatever_this_clock_says() {
-    let by_browser = |code: &str, at, token: &str| Redeemed {
-        from_browser: true,
-        ..redemption(code, at, token)
-    };
     // This machine's clock is behind: the withdrawal seems to be the newer one.
     let mut account = active();
     assert_eq!(account.unauthorized(UnixTime(200)), Todo::Stop);
@@ -184,7 +177,7 @@ fn a_code_that_wechat_accepted_counts_whatever_this_clock_says() {
     assert!(account.is_usable());
 
     // It is ahead: an event after the browser's code seems to be older.
-    let mut account = authorized_in_browser(&by_browser("c", 5_000, "t"));
+    let mut account = authorized_in_browser();
     assert_eq!(account.authorized(&code("d"), UnixTime(300)), Todo::Redeem);
     assert!(account.claim_code().is_some() && account.is_usable());
     assert_eq!(account.redeemed(&redemption("d", 300, "u")), Todo::Nothing);
@@ -271,11 +264,10 @@ fn a_lost_refresh_token_comes_back_from_the_list() {
         (Todo::Refresh, &Some(token("u")))
     );
 
-    let unknown = Authorizer::unknown("wx1");
-    let mut restored = unknown.clone();
+    let mut restored = Authorizer::unknown("wx1");
     let todo = restored.listed(Some(&listed(Some("t"), 100)), None);
     assert_eq!((todo, restored.is_usable()), (Todo::Refresh, true));
-    let mut never_redeemed = unknown;
+    let mut never_redeemed = Authorizer::unknown("wx1");
     let todo = never_redeemed.listed(Some(&listed(None, 100)), None);
     assert_eq!(todo, Todo::Alert);
     assert_eq!(never_redeemed.state, State::NeedsAuthorization);
