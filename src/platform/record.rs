@@ -56,7 +56,9 @@ impl PlatformTicket {
         let ticket = Self {
             value: Secret::new(record.value),
             create_time: record.create_time,
-            previous: record.previous.map(|(value, time)| (Secret::new(value), time)),
+            previous: record
+                .previous
+                .map(|(value, time)| (Secret::new(value), time)),
         };
         let previous = ticket.previous.as_ref().map(|(value, _)| value);
         are_possible([Some(&ticket.value), previous]).then_some(ticket)

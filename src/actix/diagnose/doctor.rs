@@ -44,8 +44,11 @@ impl Doctor {
     #[must_use]
     pub fn new(broker: Broker, clients: Arc<ClientIps>) -> Self {
         let clock = broker.clock().clone();
-        let rate = RateLimit::new(SHARE_A_SECOND, SHARE_AT_ONCE, clients, clock)
-            .with_total("the doctor's rate limit", A_SECOND, AT_ONCE);
+        let rate = RateLimit::new(SHARE_A_SECOND, SHARE_AT_ONCE, clients, clock).with_total(
+            "the doctor's rate limit",
+            A_SECOND,
+            AT_ONCE,
+        );
         Self {
             broker,
             rate: Arc::new(rate),

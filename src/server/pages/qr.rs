@@ -54,8 +54,11 @@ pub(super) async fn qr(
 
 /// Returns the rate limit of QR codes: drawing one costs a thousand times as much as a signature.
 pub(super) fn limit(clients: Arc<ClientIps>, clock: Clock) -> RateLimit {
-    RateLimit::new(SHARE_A_SECOND, SHARE_AT_ONCE, clients, clock)
-        .with_total("the rate limit of QR codes", A_SECOND, AT_ONCE)
+    RateLimit::new(SHARE_A_SECOND, SHARE_AT_ONCE, clients, clock).with_total(
+        "the rate limit of QR codes",
+        A_SECOND,
+        AT_ONCE,
+    )
 }
 
 fn bad_url() -> Problem {
