@@ -166,21 +166,27 @@ impl CardQuery {
             }
             once(&mut values[at], CARD[at], value)?;
         }
-        let mut values = values.into_iter().map(|value| Some(value?.into_owned()));
-        let mut next = || values.next().flatten().filter(|text| !text.is_empty());
-        let bad_time = |_| bad_card("fixed_begintimestamp");
-        // The fields are evaluated in this order, that of `CARD`.
+        let [
+            account,
+            card_id,
+            code,
+            openid,
+            shop_id,
+            card_type,
+            outer_str,
+            fixed_begintimestamp,
+        ] = values.map(|value| value.filter(|text| !text.is_empty()).map(Cow::into_owned));
+        let fixed_begintimestamp = fixed_begintimestamp
+            .map(|text| text.parse().map_err(|_| bad_card("fixed_begintimestamp")));
         Ok(Self {
-            account: next().unwrap_or_default(),
-            card_id: next().unwrap_or_default(),
-            code: next().unwrap_or_default(),
-            openid: next().unwrap_or_default(),
-            shop_id: next().unwrap_or_default(),
-            card_type: next().unwrap_or_default(),
-            outer_str: next(),
-            fixed_begintimestamp: next()
-                .map(|text| text.parse().map_err(bad_time))
-                .transpose()?,
+            account: account.unwrap_or_default(),
+            card_id: card_id.unwrap_or_default(),
+            code: code.unwrap_or_default(),
+            openid: openid.unwrap_or_default(),
+            shop_id: shop_id.unwrap_or_default(),
+            card_type: card_type.unwrap_or_default(),
+            outer_str,
+            fixed_begintimestamp: fixed_begintimestamp.transpose()?,
         })
     }
 }
