@@ -126,11 +126,6 @@ impl Anchor {
             monotonic: Instant::now(),
         }
     }
-
-    /// Returns the later of the wall clock and the time that the monotonic clock implies.
-    fn now(&self) -> Duration {
-        since_epoch().max(self.wall + self.monotonic.elapsed())
-    }
 }
 
 #[allow(clippy::disallowed_methods)] // the one reader of time
@@ -175,13 +170,7 @@ impl Clock {
     /// second.
     #[must_use]
     pub fn now_millis(&self) -> u64 {
-        match self {
-            Self::System(anchor) => millis(anchor.now()),
-            Self::Shifted(anchor, ahead) => {
-                millis(anchor.now()).saturating_add(ahead.load(Ordering::Relaxed))
-            }
-            Self::Manual(hands) => hands.wall().max(hands.start + millis(self.uptime())),
-        }
+        millis(self.wall_time().max(self.start() + self.uptime()))
     }
 
     /// Returns how long this clock has been running, unaffected by changes of the wall clock.
@@ -189,38 +178,44 @@ impl Clock {
     pub fn uptime(&self) -> Duration {
         match self {
             Self::System(anchor) => anchor.monotonic.elapsed(),
-            Self::Shifted(anchor, ahead) => {
-                anchor.monotonic.elapsed() + Duration::from_millis(ahead.load(Ordering::Relaxed))
-            }
-            Self::Manual(hands) => Duration::from_millis(hands.advanced.load(Ordering::Relaxed)),
+            Self::Shifted(anchor, ahead) => anchor.monotonic.elapsed() + load(ahead),
+            Self::Manual(hands) => load(&hands.advanced),
         }
     }
 
     /// Returns the time for signing and printing: the wall clock as currently set.
     #[must_use]
     pub fn wall(&self) -> UnixTime {
+        UnixTime(self.wall_time().as_secs())
+    }
+
+    /// Returns the wall clock as currently set, since 1970.
+    fn wall_time(&self) -> Duration {
         match self {
-            Self::System(_) => UnixTime(since_epoch().as_secs()),
-            Self::Shifted(_, ahead) => UnixTime(
-                since_epoch()
-                    .as_secs()
-                    .saturating_add(ahead.load(Ordering::Relaxed) / 1_000),
-            ),
-            Self::Manual(hands) => UnixTime(hands.wall() / 1_000),
+            Self::System(_) => since_epoch(),
+            Self::Shifted(_, ahead) => since_epoch() + load(ahead),
+            Self::Manual(hands) => {
+                let right = hands.start + hands.advanced.load(Ordering::Relaxed);
+                let wrong = hands.set_wrong.load(Ordering::Relaxed);
+                Duration::from_millis(right.saturating_add_signed(wrong))
+            }
+        }
+    }
+
+    /// Returns the wall clock at the start, since 1970.
+    fn start(&self) -> Duration {
+        match self {
+            Self::System(anchor) | Self::Shifted(anchor, _) => anchor.wall,
+            Self::Manual(hands) => Duration::from_millis(hands.start),
         }
     }
 
     /// Returns the conversion of times of [`Clock::now`] to the wall clock, for printing. They are the same unless the
     /// wall clock was ahead when this clock started, and has been set back.
     pub fn to_wall(&self) -> impl Fn(UnixTime) -> UnixTime + Copy + use<> {
-        let behind = match self {
-            Self::System(anchor) | Self::Shifted(anchor, _) => {
-                millis((anchor.wall + anchor.monotonic.elapsed()).saturating_sub(since_epoch()))
-            }
-            Self::Manual(hands) => self.now_millis().saturating_sub(hands.wall()),
-        };
+        let behind = (self.start() + self.uptime()).saturating_sub(self.wall_time());
         // Rounded, so that a clock that a time server slows down does not let each time flicker.
-        let seconds = (behind + 500) / 1_000;
+        let seconds = (millis(behind) + 500) / 1_000;
         move |time| UnixTime(time.0.saturating_sub(seconds))
     }
 
@@ -228,41 +223,24 @@ impl Clock {
     /// thousand times a second.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        let (anchor, ahead) = match self {
-            Self::System(anchor) => (anchor, Duration::ZERO),
-            Self::Shifted(anchor, ahead) => {
-                (anchor, Duration::from_millis(ahead.load(Ordering::Relaxed)))
-            }
-            Self::Manual(_) => {
-                return Moment {
-                    now: self.now(),
-                    uptime: self.uptime(),
-                    wall: self.wall(),
-                };
-            }
-        };
-        let (wall, running) = (since_epoch(), anchor.monotonic.elapsed());
-        let now = wall.max(anchor.wall + running);
+        let wall = self.wall_time();
+        let uptime = self.uptime();
         Moment {
-            now: UnixTime((now + ahead).as_secs()),
-            uptime: running + ahead,
-            wall: UnixTime((wall + ahead).as_secs()),
+            now: UnixTime(wall.max(self.start() + uptime).as_secs()),
+            uptime,
+            wall: UnixTime(wall.as_secs()),
         }
     }
 
     /// Moves a manual or shifted clock ahead. Does nothing and returns false for the machine's own clock.
     pub fn advance(&self, by: Duration) -> bool {
-        match self {
-            Self::System(_) => false,
-            Self::Shifted(_, ahead) => {
-                ahead.fetch_add(millis(by), Ordering::Relaxed);
-                true
-            }
-            Self::Manual(hands) => {
-                hands.advanced.fetch_add(millis(by), Ordering::Relaxed);
-                true
-            }
-        }
+        let ahead = match self {
+            Self::System(_) => return false,
+            Self::Shifted(_, ahead) => ahead,
+            Self::Manual(hands) => &hands.advanced,
+        };
+        ahead.fetch_add(millis(by), Ordering::Relaxed);
+        true
     }
 
     /// Sets a manual clock's wall clock ahead (or back, if negative) by this many seconds without time
@@ -279,14 +257,13 @@ impl Clock {
     }
 }
 
-impl Hands {
-    fn wall(&self) -> u64 {
-        let right = self.start + self.advanced.load(Ordering::Relaxed);
-        right.saturating_add_signed(self.set_wrong.load(Ordering::Relaxed))
-    }
+/// Returns the duration that a counter of milliseconds holds.
+fn load(millis: &AtomicU64) -> Duration {
+    Duration::from_millis(millis.load(Ordering::Relaxed))
 }
 
-fn millis(duration: Duration) -> u64 {
+/// Returns a duration in milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -7,6 +7,7 @@ use tracing::{debug, error, info, warn};
 use super::Flight;
 use crate::account::{Account, Platform, TokenMode};
 use crate::broker::AccountEntry;
+use crate::clock::millis;
 use crate::credential::{Credential, Kind};
 use crate::error::{Class, Text, UpstreamError};
 
@@ -25,7 +26,7 @@ impl Flight {
         let due_at = self.slot.lock().due_at(credential, self.slot.jitter_seed);
         let expires_in = credential.remaining(now).as_secs();
         let next_in = due_at.since(now).as_secs();
-        let took_ms = self.took_ms();
+        let took_ms = millis(self.took());
         let generation = credential.generation;
         info!(account, %kind, reason, outcome, took_ms, expires_in, next_in, generation, "{message}");
     }
@@ -35,7 +36,7 @@ impl Flight {
         let account = self.entry.name.as_str();
         let reason = self.reason.as_str();
         let outcome = failure.class().as_str();
-        let took_ms = self.took_ms();
+        let took_ms = millis(self.took());
         let retry_in = retry_in.as_secs();
         // How long pages keep working: until then users notice nothing.
         let at = self.broker.inner.clock.moment();
@@ -54,11 +55,6 @@ impl Flight {
         } else {
             warn!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
         }
-    }
-
-    /// Returns the duration as `u64`, which JSON logs write as a number; they would not for `u128`.
-    fn took_ms(&self) -> u64 {
-        u64::try_from(self.took().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
