@@ -254,8 +254,7 @@ impl Broker {
             RefreshOutcome::FromStore => Outcome::FromStore,
             _ => Outcome::Refreshed,
         };
-        let counts = &slot.details.counts;
-        counts.succeeded(counted, credential.issued_at, now);
+        state.counts.succeeded(counted, credential.issued_at, now);
         let refresh = Refresh::success(now, outcome, Duration::ZERO, credential.expires_at);
         state.history.add(&refresh);
     }

@@ -100,7 +100,7 @@ impl Broker {
         if reason.is_on_demand() {
             if let Some(retry_after) = state.rate_limited_for(now) {
                 if matches!(reason, Reason::Rejected(_)) {
-                    slot.details.counts.count(stats::Outcome::RateLimited);
+                    state.counts.count(stats::Outcome::RateLimited);
                 }
                 return Decision::Refused(Error::RateLimited {
                     account: entry.name.clone(),

@@ -65,7 +65,6 @@ pub(super) struct Slot {
 /// The part of a slot that reading its value does not need. In its own allocation, so that what signatures read
 /// of ten thousand accounts takes few pages of memory.
 pub(super) struct Details {
-    pub(super) counts: SlotCounts,
     /// The API keys that were given this access token; empty for tickets.
     pub(super) recipients: Recipients,
     /// [`CredentialKey::secret_hash`] of the account that has this slot now, which its key lacks; 0 without one.
@@ -112,6 +111,8 @@ pub(super) struct State {
     pub(super) foreign_refreshes: u64,
     /// Whether the log already says that the last value ended while its refresh failed.
     pub(super) end_is_logged: bool,
+    /// What became of its refreshes.
+    pub(super) counts: SlotCounts,
     /// The results of the last refreshes.
     pub(super) history: History,
     /// WeCom repeats the same token until it ends, so an earlier call returns no new one.
@@ -150,7 +151,6 @@ impl Slot {
             may_retry: AtomicBool::new(false),
             view: ArcSwapOption::empty(),
             details: Box::new(Details {
-                counts: SlotCounts::default(),
                 recipients: Recipients::default(),
                 secret_hash: AtomicU64::new(0),
                 state: Mutex::new(state),

@@ -6,7 +6,7 @@
 mod status_counts;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -66,7 +66,7 @@ impl Outcome {
         Self::Failed(Class::Setup),
     ];
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Refreshed => "refreshed",
             Self::FromStore => "from_store",
@@ -80,76 +80,55 @@ impl Outcome {
 /// Counters of one credential. Kept small, for thirty thousand credentials.
 #[derive(Default)]
 pub(super) struct SlotCounts {
-    outcomes: [AtomicU32; OUTCOMES],
-    stale_refusals: AtomicU32,
-    /// Calls to its endpoint, and the midnight until which they count as today's.
-    calls: AtomicU32,
-    calls_until: AtomicU64,
-    /// In seconds; 0 means never.
-    last_success: AtomicU64,
+    outcomes: [u32; OUTCOMES],
+    /// Number of ticket calls that were refused because of their token.
+    pub(super) stale_refusals: u32,
+    /// Calls to its endpoint, and the midnight until which they count as today's; 0 before the first reading.
+    calls: u32,
+    calls_until: UnixTime,
+    /// The time of the last success.
+    pub(super) last_success: Option<UnixTime>,
 }
 
 impl SlotCounts {
-    pub(super) fn count(&self, outcome: Outcome) {
+    pub(super) fn count(&mut self, outcome: Outcome) {
         let at = Outcome::ALL
             .iter()
             .position(|known| *known == outcome)
             .expect("all outcomes are in it");
-        self.outcomes[at].fetch_add(1, Relaxed);
+        self.outcomes[at] += 1;
     }
 
     /// Counts a success, and keeps the time of the latest, unless it is of a clock that was ahead.
-    pub(super) fn succeeded(&self, outcome: Outcome, at: UnixTime, now: UnixTime) {
+    pub(super) fn succeeded(&mut self, outcome: Outcome, at: UnixTime, now: UnixTime) {
         self.count(outcome);
-        let known = self.last_success().filter(|known| *known <= now);
-        let latest = known.max(Some(at)).unwrap_or(at);
-        self.last_success.store(latest.0, Relaxed);
+        let known = self.last_success.filter(|known| *known <= now);
+        self.last_success = known.max(Some(at));
     }
 
     /// Returns the number of values that came from WeChat or from the store.
     pub(super) fn refreshes(&self) -> u64 {
-        let [refreshed, from_store, ..] = self.outcomes();
-        refreshed.1 + from_store.1
-    }
-
-    /// Returns the time of the last success.
-    pub(super) fn last_success(&self) -> Option<UnixTime> {
-        let at = self.last_success.load(Relaxed);
-        (at > 0).then_some(UnixTime(at))
-    }
-
-    pub(super) fn stale_refusals(&self) -> u64 {
-        self.stale_refusals.load(Relaxed).into()
-    }
-
-    pub(super) fn token_was_refused(&self) {
-        self.stale_refusals.fetch_add(1, Relaxed);
+        let [refreshed, from_store, ..] = self.outcomes;
+        u64::from(refreshed) + u64::from(from_store)
     }
 
     /// Records the number of calls counted today.
-    pub(super) fn called(&self, count: u64, now: UnixTime) {
-        self.calls
-            .store(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
-        self.calls_until
-            .store(now.next_shanghai_midnight().0, Relaxed);
+    pub(super) fn called(&mut self, count: u64, now: UnixTime) {
+        self.calls = u32::try_from(count).unwrap_or(u32::MAX);
+        self.calls_until = now.next_shanghai_midnight();
     }
 
     /// Returns today's calls; `None` if they have not been read yet.
     pub(super) fn calls_today(&self, now: UnixTime) -> Option<u64> {
-        match self.calls_until.load(Relaxed) {
-            0 => None,
-            until if now.0 < until => Some(self.calls.load(Relaxed).into()),
+        match self.calls_until {
+            UnixTime(0) => None,
+            until if now < until => Some(self.calls.into()),
             _ => Some(0),
         }
     }
 
     pub(super) fn outcomes(&self) -> [(&'static str, u64); OUTCOMES] {
-        std::array::from_fn(|at| {
-            (
-                Outcome::ALL[at].as_str(),
-                self.outcomes[at].load(Relaxed).into(),
-            )
-        })
+        std::array::from_fn(|at| (Outcome::ALL[at].as_str(), self.outcomes[at].into()))
     }
 }
 
@@ -160,8 +139,8 @@ pub(super) struct Counters {
     durations: [[Histogram; 2]; Kind::ALL.len()],
     pub(super) lease_waits: Histogram,
     failed_calls: Mutex<BTreeMap<(Kind, &'static str, String), u64>>,
-    /// In milliseconds of uptime, plus one; 0 means never.
-    keeper_step: AtomicU64,
+    /// When, in uptime, the keeper last checked for due credentials.
+    keeper_step: Mutex<Option<Duration>>,
 }
 
 impl Counters {
@@ -176,22 +155,18 @@ impl Counters {
     }
 
     pub(super) fn keeper_looked(&self, uptime: Duration) {
-        self.keeper_step.store(millis(uptime) + 1, Relaxed);
-    }
-
-    fn keeper_idle(&self, uptime: Duration) -> Option<Duration> {
-        let at = self.keeper_step.load(Relaxed).checked_sub(1)?;
-        Some(Duration::from_millis(millis(uptime).saturating_sub(at)))
+        *self.keeper_step.lock() = Some(uptime);
     }
 
     /// Returns the counters of this module.
     pub(super) fn read(&self, uptime: Duration) -> Stats {
         let failed = self.failed_calls.lock();
+        let looked_at = *self.keeper_step.lock();
         Stats {
             durations: self.durations(),
             failed_calls: failed.iter().map(|(key, n)| (key.clone(), *n)).collect(),
             lease_waits: self.lease_waits.read(),
-            keeper_idle: self.keeper_idle(uptime),
+            keeper_idle: looked_at.map(|at| uptime.saturating_sub(at)),
             ..Stats::default()
         }
     }
@@ -270,10 +245,6 @@ pub fn errcode_label(error: &UpstreamError) -> String {
     }
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
-}
-
 /// The histograms' bounds in microseconds. WeChat answers within 0.05 to 0.2 s. A call ends after
 /// `upstream.timeout_ms` (5 s by default), and a refresh may need several.
 const BOUNDS: [u64; 10] = [
@@ -321,7 +292,7 @@ mod tests {
 
     #[test]
     fn every_outcome_is_counted_under_its_own_name() {
-        let counts = SlotCounts::default();
+        let mut counts = SlotCounts::default();
         for (at, outcome) in Outcome::ALL.into_iter().enumerate() {
             for _ in 0..=at {
                 counts.count(outcome);
@@ -362,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_call_count_is_unknown_then_todays_then_zero_after_midnight() {
-        let counts = SlotCounts::default();
+        let mut counts = SlotCounts::default();
         let now = UnixTime(1_767_225_600);
         assert_eq!(counts.calls_today(now), None);
         counts.called(7, now);
@@ -372,26 +343,24 @@ mod tests {
 
     #[test]
     fn the_last_success_of_a_clock_that_was_ahead_is_replaced() {
-        let counts = SlotCounts::default();
+        let mut counts = SlotCounts::default();
         let now = UnixTime(1_767_225_600);
         counts.succeeded(Outcome::Refreshed, now, now);
         counts.succeeded(Outcome::FromStore, UnixTime(now.0 - 100), now);
-        assert_eq!(counts.last_success(), Some(now), "an older value");
+        assert_eq!(counts.last_success, Some(now), "an older value");
         let ahead = UnixTime(now.0 + 86_400);
         counts.succeeded(Outcome::Refreshed, ahead, ahead);
         let later = UnixTime(now.0 + 60);
         counts.succeeded(Outcome::Refreshed, later, later);
-        assert_eq!(counts.last_success(), Some(later));
+        assert_eq!(counts.last_success, Some(later));
     }
 
     #[test]
     fn a_keeper_that_never_ran_has_no_age() {
         let counters = Counters::default();
-        assert_eq!(counters.keeper_idle(Duration::from_secs(5)), None);
+        let uptime = Duration::from_secs(5);
+        assert_eq!(counters.read(uptime).keeper_idle, None);
         counters.keeper_looked(Duration::ZERO);
-        assert_eq!(
-            counters.keeper_idle(Duration::from_secs(5)),
-            Some(Duration::from_secs(5))
-        );
+        assert_eq!(counters.read(uptime).keeper_idle, Some(uptime));
     }
 }

@@ -103,7 +103,7 @@ impl Flight {
     async fn fetch_with(&self, token: &Credential) -> Result<Issued, UpstreamError> {
         let refused = match self.ask_with(&token.value).await {
             Err(error) if error.class() == Class::StaleToken => {
-                self.slot.details.counts.token_was_refused();
+                self.slot.lock().counts.stale_refusals += 1;
                 error
             }
             other => return other,

@@ -46,7 +46,7 @@ impl Broker {
                 return;
             };
             for ((slot, _), count) in page.iter().zip(counts) {
-                slot.details.counts.called(count, now);
+                slot.lock().counts.called(count, now);
             }
         }
     }
@@ -190,8 +190,8 @@ impl Flight {
         let Some(until) = spent.spent_until(now) else {
             return;
         };
-        let few = self.slot.details.counts.calls_today(now);
-        let few = few.and_then(|calls| self.if_few(calls));
+        let calls = self.slot.lock().counts.calls_today(now);
+        let few = calls.and_then(|calls| self.if_few(calls));
         let kept = store.set_block(app, spent.endpoint, until, now).await;
         if let Failure::Refused {
             blocked_until,
@@ -241,7 +241,7 @@ impl Flight {
             .count_call(&self.slot.key.app, endpoint, now)
             .await
         {
-            Ok(today) => self.slot.details.counts.called(today, now),
+            Ok(today) => self.slot.lock().counts.called(today, now),
             Err(error) => self.broker.log_store_error(
                 &self.entry.name,
                 &error,

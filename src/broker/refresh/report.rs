@@ -40,10 +40,10 @@ impl Flight {
                 Err(error)
             }
             Err(Failed::RateLimited(error)) => {
-                self.slot.details.counts.count(Outcome::RateLimited);
                 let wait = error.retry_after().unwrap_or_default();
                 let from = self.broker.inner.clock.now().plus(wait);
                 let mut state = self.slot.lock();
+                state.counts.count(Outcome::RateLimited);
                 state.on_demand_from = state.on_demand_from.max(Some(from));
                 Err(error)
             }
@@ -53,22 +53,19 @@ impl Flight {
     }
 
     fn report_value(&self, published: Published) -> Arc<Credential> {
-        let inner = &self.broker.inner;
-        let counts = &self.slot.details.counts;
+        let counters = &self.broker.inner.counters;
+        let now = self.broker.inner.clock.now();
         let credential = published.credential;
-        if published.is_from_store {
-            let now = inner.clock.now();
-            counts.succeeded(Outcome::FromStore, credential.issued_at, now);
-            self.log_value("from_store", &credential, "refreshed from the store");
+        let (outcome, at, message) = if published.is_from_store {
+            let message = "refreshed from the store";
+            (Outcome::FromStore, credential.issued_at, message)
         } else {
             self.note_way(false);
-            let now = inner.clock.now();
-            counts.succeeded(Outcome::Refreshed, now, now);
-            inner
-                .counters
-                .refreshed(self.slot.key.kind, true, self.took());
-            self.log_value("refreshed", &credential, "refreshed");
-        }
+            counters.refreshed(self.slot.key.kind, true, self.took());
+            (Outcome::Refreshed, now, "refreshed")
+        };
+        self.slot.lock().counts.succeeded(outcome, at, now);
+        self.log_value(outcome.as_str(), &credential, message);
         if self.slot.key.kind == Kind::AccessToken {
             self.broker.end_waits_for_token(&self.slot.key.app);
         }
@@ -96,13 +93,10 @@ impl Flight {
         let kind = self.slot.key.kind;
         let now = self.broker.inner.clock.now();
         let error = Arc::new(self.with_other_addresses(error));
-        self.slot
-            .details
-            .counts
-            .count(Outcome::Failed(error.class()));
         let is_served = self.broker.current_credential(&self.slot).is_some();
         let remembered = {
             let mut state = self.slot.lock();
+            state.counts.count(Outcome::Failed(error.class()));
             self.enter(&mut state, error.clone(), kind, None);
             let failure = state.failure.as_mut().expect("just remembered");
             if let Some(latest) = latest {
@@ -117,7 +111,8 @@ impl Flight {
     /// Applies the parent's cooldown: without its parent this credential cannot be fetched, so callers are
     /// answered from memory until the parent is tried again.
     fn share_cooldown(&self, error: &Error) {
-        self.slot.details.counts.count(Outcome::NoToken);
+        let mut state = self.slot.lock();
+        state.counts.count(Outcome::NoToken);
         if let Error::Upstream {
             error,
             kind: Some(kind),
@@ -125,7 +120,6 @@ impl Flight {
             ..
         } = error
         {
-            let mut state = self.slot.lock();
             self.enter(&mut state, error.clone(), *kind, Some(*retry_at));
         }
     }
