@@ -41,10 +41,9 @@ pub use keeper::TICK;
 pub use open_platform::{AuthorizationLinks, AuthorizedAccount, PlatformSnapshot, PushFailed};
 pub use overview::{Incident, Overview};
 pub(crate) use signing::ConfigOptions;
-pub use slot::{HOURS, HourState, Refresh, RefreshOutcome};
+pub use slot::{HOURS, HourState, LastError, Refresh, RefreshOutcome};
 pub use snapshot::{
-    AccountSnapshot, Counts, CredentialSnapshot, EgressSnapshot, EgressWay, Find, LastError,
-    Snapshot,
+    AccountSnapshot, Counts, CredentialSnapshot, EgressSnapshot, EgressWay, Find, Snapshot,
 };
 pub(crate) use stats::StatusCounts;
 pub use stats::{Distribution, OUTCOMES, Stats, errcode_label};

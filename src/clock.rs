@@ -262,7 +262,7 @@ fn load(millis: &AtomicU64) -> Duration {
     Duration::from_millis(millis.load(Ordering::Relaxed))
 }
 
-/// Returns a duration in milliseconds.
+/// Returns a duration in milliseconds, as `u64`: a log in JSON writes a `u128` as text.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

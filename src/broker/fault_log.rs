@@ -215,7 +215,7 @@ impl Broker {
         let error = failure.error.clone();
         let kind = slot.key.kind;
         let failing_for = now.since(failure.since).as_secs();
-        let retry_in = failure.until.since(now).as_secs();
+        let retry_in = failure.retry_at.since(now).as_secs();
         state.end_is_logged = true;
         let (cause, fix) = (error.cause().en, error.fix_for_operator().en);
         if self.may_log_failure("no longer served", account, &error, true) {

@@ -113,7 +113,7 @@ impl Broker {
             overview.succeeded += succeeded;
             overview.refreshes += refreshes;
             if first_error.is_none() {
-                first_error = state.failure.as_deref().map(LastError::from);
+                first_error = state.last_error();
             }
         }
         if health == Health::Degraded {

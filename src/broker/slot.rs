@@ -22,7 +22,7 @@ pub use self::history::{Refresh, RefreshOutcome};
 pub use self::hours::{HOURS, HourState};
 pub(super) use self::refused_addresses::MOST_ADDRESSES;
 use self::refused_addresses::RefusedAddresses;
-pub(super) use self::retry::Remembered;
+pub use self::retry::LastError;
 use super::current::Current;
 use super::stats::SlotCounts;
 use super::token_index::Recipients;
@@ -55,7 +55,7 @@ pub(super) struct Slot {
     wanted: AtomicBool,
     /// Whether it was used since the keeper last asked.
     used: AtomicBool,
-    /// Whether [`Remembered::pending`] may be set. Lets the keeper, which checks every second, skip the lock.
+    /// Whether [`LastError::pending`] may be set. Lets the keeper, which checks every second, skip the lock.
     may_retry: AtomicBool,
     /// The view of the current value, which the cache owns.
     pub(super) view: ArcSwapOption<Current>,
@@ -78,7 +78,7 @@ pub(super) struct State {
     /// The running refresh, and why it was started.
     pub(super) flight: Option<(Reason, watch::Receiver<FlightResult>)>,
     /// The last failure; cleared by a success. Boxed, because most slots have none.
-    pub(super) failure: Option<Box<Remembered>>,
+    pub(super) failure: Option<Box<LastError>>,
     /// The last credential seen, valid or not. Distinguishes a new value from a repeated one.
     pub(super) last: Option<Arc<Credential>>,
     /// When, in uptime, this process first saw the value, and how long the value then had to live. Not
@@ -259,7 +259,7 @@ impl Slot {
     }
 
     /// Ends the wait after the last failure if the failure is one of these.
-    pub(super) fn end_wait_if(&self, now: UnixTime, is_over: impl FnOnce(&Remembered) -> bool) {
+    pub(super) fn end_wait_if(&self, now: UnixTime, is_over: impl FnOnce(&LastError) -> bool) {
         let mut state = self.lock();
         if let Some(failure) = state.failure.as_mut().filter(|failure| is_over(failure)) {
             failure.end_by(now);

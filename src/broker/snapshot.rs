@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(super) use account_snapshot::next_refresh;
-pub use account_snapshot::{AccountSnapshot, CredentialSnapshot, LastError};
+pub use account_snapshot::{AccountSnapshot, CredentialSnapshot};
 pub use egress_snapshot::{EgressSnapshot, EgressWay};
 
 use super::health::Health;

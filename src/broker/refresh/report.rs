@@ -100,7 +100,7 @@ impl Flight {
             self.enter(&mut state, error.clone(), kind, None);
             let failure = state.failure.as_mut().expect("just remembered");
             if let Some(latest) = latest {
-                failure.until = failure.until.min(latest);
+                failure.end_by(latest);
             }
             failure.as_error(&self.entry.name, is_served, now)
         };
@@ -175,7 +175,7 @@ impl Flight {
         let Some(failure) = &mut state.failure else {
             return;
         };
-        failure.until = until.unwrap_or(failure.until);
+        failure.retry_at = until.unwrap_or(failure.retry_at);
         let current = self.broker.inner.accounts.load();
         if current
             .of_key(&self.slot.key.app)

@@ -8,28 +8,42 @@ use crate::clock::UnixTime;
 use crate::credential::Kind;
 use crate::error::{Error, UpstreamError, Wait, next_probe};
 
-/// A remembered failure, which prevents another try before `until`.
+/// A failure that no success has followed yet.
 #[derive(Clone, Debug)]
-pub(in crate::broker) struct Remembered {
-    pub(in crate::broker) error: Arc<UpstreamError>,
-    /// The credential that failed. A ticket's failure may be its token's.
-    pub(in crate::broker) kind: Kind,
-    pub(in crate::broker) at: UnixTime,
+#[non_exhaustive]
+pub struct LastError {
+    /// When it happened.
+    pub at: UnixTime,
     /// When the first failure in a row happened.
-    pub(in crate::broker) since: UnixTime,
-    pub(in crate::broker) until: UnixTime,
+    pub since: UnixTime,
+    /// When the next try is. The failure prevents another one before.
+    pub retry_at: UnixTime,
     /// Number of failures in a row.
-    pub(in crate::broker) failures: u32,
+    pub failures: u32,
+    /// `transient`, `stale_token`, `quota` or `setup`.
+    pub class: &'static str,
+    /// The credential that failed. A ticket's failure may be its token's.
+    pub kind: Kind,
+    /// The error itself.
+    pub error: Arc<UpstreamError>,
     /// The on-demand refresh that failed. The keeper retries it until it succeeds, however fresh the value looks.
     pub(in crate::broker) pending: Option<Reason>,
 }
 
 impl State {
     /// Returns the failure that still prevents another try.
-    pub(in crate::broker) fn cooldown(&self, now: UnixTime) -> Option<&Remembered> {
+    pub(in crate::broker) fn cooldown(&self, now: UnixTime) -> Option<&LastError> {
         self.failure
             .as_deref()
-            .filter(|failure| now < failure.until)
+            .filter(|failure| now < failure.retry_at)
+    }
+
+    /// Returns the last failure for a snapshot, without the value that a client may have reported.
+    pub(in crate::broker) fn last_error(&self) -> Option<LastError> {
+        self.failure.as_deref().map(|failure| LastError {
+            pending: None,
+            ..failure.clone()
+        })
     }
 
     /// Records a failure of this slot.
@@ -49,20 +63,20 @@ impl State {
         let failures = in_a_row
             .map_or(0, |failure| failure.failures)
             .saturating_add(1);
-        let until = retry_at(error.wait(), failures, now);
         // A reported dead value takes precedence over an operator's request. Neither is dropped when another
         // refresh fails.
         let pending = match (reason, before.and_then(|failure| failure.pending)) {
             (Reason::Rejected(_), _) | (Reason::RefreshNow, None) => Some(reason.clone()),
             (_, pending) => pending,
         };
-        self.failure = Some(Box::new(Remembered {
-            error,
-            kind,
-            since,
+        self.failure = Some(Box::new(LastError {
             at: now,
-            until,
+            since,
+            retry_at: retry_at(error.wait(), failures, now),
             failures,
+            class: error.class().as_str(),
+            kind,
+            error,
             pending,
         }));
     }
@@ -72,7 +86,7 @@ impl State {
     pub(in crate::broker) fn retry_from(&self) -> Option<UnixTime> {
         let failure = self.failure.as_deref()?;
         failure.pending.as_ref()?;
-        self.on_demand_from.max(Some(failure.until))
+        self.on_demand_from.max(Some(failure.retry_at))
     }
 
     /// Returns the reason of the failed on-demand refresh, if it can be retried now.
@@ -102,7 +116,7 @@ impl State {
     }
 }
 
-impl Remembered {
+impl LastError {
     /// Whether this reason starts a refresh although the failure still prevents one: an operator's request does,
     /// except within a minute whose calls are used up. Its cause may have been removed, however long WeChat
     /// said that it lasts.
@@ -112,7 +126,7 @@ impl Remembered {
 
     /// Ends the cooldown at this time at the latest.
     pub(in crate::broker) fn end_by(&mut self, time: UnixTime) {
-        self.until = self.until.min(time);
+        self.retry_at = self.retry_at.min(time);
     }
 
     /// Returns the failure as the error for callers. `served`: whether a valid credential exists meanwhile.
@@ -122,8 +136,8 @@ impl Remembered {
             kind: Some(self.kind),
             error: self.error.clone(),
             served,
-            retry_at: self.until,
-            retry_after: self.until.since(now).max(Duration::from_secs(1)),
+            retry_at: self.retry_at,
+            retry_after: self.retry_at.since(now).max(Duration::from_secs(1)),
         }
     }
 }
@@ -164,7 +178,7 @@ mod tests {
                 state.fail(Arc::new(error), Kind::AccessToken, &Reason::Due, now);
                 let failure = state.failure.as_ref().unwrap();
                 assert_eq!((failure.failures, failure.since), (n, UnixTime(1_000)));
-                now = failure.until;
+                now = failure.retry_at;
             }
         }
     }

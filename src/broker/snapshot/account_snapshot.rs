@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::account::Account;
 use crate::broker::health::Health;
 use crate::broker::refresh::{daily_quota, foreign_refresh_advice};
-use crate::broker::slot::{HOURS, HourState, Refresh, Remembered, Slot, State};
+use crate::broker::slot::{HOURS, HourState, LastError, Refresh, Slot, State};
 use crate::broker::stats::OUTCOMES;
 use crate::broker::{AccountEntry, AccountSource, Broker};
 use crate::clock::{Moment, UnixTime};
 use crate::credential::Kind;
-use crate::error::{Text, UpstreamError};
+use crate::error::Text;
 use crate::upstream::endpoint;
 
 /// The state of one account.
@@ -83,26 +83,6 @@ pub struct CredentialSnapshot {
     slot: Arc<Slot>,
 }
 
-/// A failure that no success has followed yet.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LastError {
-    /// When it happened.
-    pub at: UnixTime,
-    /// When the first failure in a row happened.
-    pub since: UnixTime,
-    /// When the next try is.
-    pub retry_at: UnixTime,
-    /// Number of failures in a row.
-    pub failures: u32,
-    /// `transient`, `stale_token`, `quota` or `setup`.
-    pub class: &'static str,
-    /// The credential that failed. A ticket's failure may be its token's.
-    pub kind: Kind,
-    /// The error itself.
-    pub error: Arc<UpstreamError>,
-}
-
 impl Broker {
     pub(super) fn account_snapshot(
         &self,
@@ -157,7 +137,7 @@ impl Broker {
             next_refresh: next_refresh(&state, due_at, at.now),
             overdue: overdue(&state, due_at, at.now),
             last_success: state.counts.last_success,
-            last_error: state.failure.as_deref().map(LastError::from),
+            last_error: state.last_error(),
             refreshes: state.counts.refreshes(),
             foreign_refreshes: state.foreign_refreshes,
             lost_replies: state.lost_replies,
@@ -250,20 +230,6 @@ impl CredentialSnapshot {
     }
 }
 
-impl From<&Remembered> for LastError {
-    fn from(failure: &Remembered) -> Self {
-        Self {
-            since: failure.since,
-            at: failure.at,
-            retry_at: failure.until,
-            failures: failure.failures,
-            class: failure.error.class().as_str(),
-            kind: failure.kind,
-            error: failure.error.clone(),
-        }
-    }
-}
-
 /// Returns when the keeper will refresh: when the credential is due, but not during a cooldown.
 pub(in crate::broker) fn next_refresh(
     state: &State,
@@ -271,7 +237,7 @@ pub(in crate::broker) fn next_refresh(
     now: UnixTime,
 ) -> Option<UnixTime> {
     let forbidden = [
-        state.cooldown(now).map(|failure| failure.until),
+        state.cooldown(now).map(|failure| failure.retry_at),
         state.nothing_new_until,
     ];
     let earliest = forbidden.into_iter().flatten().fold(now, UnixTime::max);
