@@ -175,13 +175,10 @@ impl Accounts {
             ..Self::default()
         };
         for (name, account) in accounts {
-            if let Some(first) = all.same_app(&account) {
-                return Err(Conflict::SameApp(first.name.clone()).error(&name, &account));
+            if let Some(conflict) = all.conflict_of(&name, &account) {
+                return Err(conflict.error(&name, &account));
             }
             note_verify_files(&account, &mut all.verify_files)?;
-            if all.by_name.contains(name.as_str()) {
-                return Err(BuildError::SameName(name));
-            }
             let before = before.and_then(|before| before.by_app.get(&account.app_key()));
             let entry = AccountEntry::new(name, account, before, &mut all.templates);
             all.insert(entry);

@@ -27,7 +27,7 @@ use super::current::Current;
 use super::stats::SlotCounts;
 use super::token_index::Recipients;
 use crate::clock::{Clock, UnixTime};
-use crate::credential::{AppKey, Credential, CredentialKey, Kind, Secret};
+use crate::credential::{Credential, CredentialKey, Kind, Secret};
 use crate::error::{Class, Error, UpstreamError};
 
 /// Why a credential is refreshed.
@@ -129,16 +129,11 @@ pub(super) struct State {
 impl Slot {
     pub(super) fn new(key: CredentialKey, kept: bool) -> Self {
         let mut hasher = DefaultHasher::new();
-        let AppKey {
-            platform,
-            id,
-            agent_id,
-            component,
-        } = &key.app;
-        (platform, id, agent_id, key.kind).hash(&mut hasher);
-        component
-            .as_ref()
-            .inspect(|component| component.hash(&mut hasher));
+        let app = &key.app;
+        (app.platform, &app.id, app.agent_id, key.kind).hash(&mut hasher);
+        if let Some(component) = &app.component {
+            component.hash(&mut hasher);
+        }
         let state = State {
             rotates_at_its_end: key.kind == Kind::AccessToken && key.app.is_work(),
             ..State::default()

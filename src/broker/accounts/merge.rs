@@ -7,9 +7,8 @@ use std::sync::Arc;
 use sha1::{Digest as _, Sha1};
 
 use super::{AccountEntry, AccountSource, Accounts, ByName};
-use crate::account::{Account, Platform};
+use crate::account::Account;
 use crate::broker::BuildError;
-use crate::credential::AppKey;
 
 /// Why a stored account is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,19 +90,14 @@ impl Accounts {
 
     /// Returns the account that is the same app, by [`Account::app_identity`].
     pub(in crate::broker) fn same_app(&self, account: &Account) -> Option<&Arc<AccountEntry>> {
-        let key = account.app_key();
-        let twin = match account.platform() {
-            Platform::Official => Some("mini"),
-            Platform::Mini => Some("official"),
-            Platform::Work { .. } | Platform::Component => None,
-        };
-        let twin = twin.filter(|_| account.component_app_id().is_none());
-        let twin = twin.map(|platform| AppKey {
-            platform,
-            ..key.clone()
-        });
+        let mut key = account.app_key();
         let found = self.by_app.get(&key);
-        found.or_else(|| self.by_app.get(&twin?))
+        key.platform = match key.platform {
+            "official" => "mini",
+            "mini" => "official",
+            _ => return found,
+        };
+        found.or_else(|| self.by_app.get(&key))
     }
 }
 
