@@ -291,6 +291,12 @@ impl Accounts {
         self.by_name.iter().map(|ByName(entry)| entry)
     }
 
+    /// Returns the slots of all accounts; within one account parents first.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (&Arc<AccountEntry>, &Arc<Slot>)> {
+        self.all()
+            .flat_map(|entry| entry.slots().map(move |slot| (entry, slot)))
+    }
+
     /// Returns the account of this app; of an open platform, also those that authorised it.
     pub(super) fn with_dependents(&self, app: &AppKey) -> impl Iterator<Item = &Arc<AccountEntry>> {
         let entry = self.of_key(app);

@@ -170,9 +170,10 @@ impl Broker {
         if ahead < before {
             self.end_waits_of_wrong_clock().await;
         }
-        let corrected = self.slots().into_iter().filter_map(|slot| {
-            self.correct_dates(&slot)
-                .map(|corrected| (slot.stored_key(), corrected))
+        let accounts = self.inner.accounts.load_full();
+        let corrected = accounts.slots().filter_map(|(_, slot)| {
+            let corrected = self.correct_dates(slot)?;
+            Some((slot.stored_key(), corrected))
         });
         if let Some(error) = self.save_all(corrected.collect()).await {
             warn!(%error, "some credentials could not be stored: kept in memory");
@@ -258,10 +259,8 @@ impl Broker {
         if !failing {
             self.inner.counters.keeper_looked(at.uptime);
         }
-        let slots = accounts
-            .all()
-            .flat_map(|entry| entry.slots().map(move |slot| (entry, slot)));
-        let due = slots.filter(|(entry, slot)| slot.is_wanted() && self.is_due(entry, slot, &at));
+        let wanted = accounts.slots().filter(|(_, slot)| slot.is_wanted());
+        let due = wanted.filter(|(entry, slot)| self.is_due(entry, slot, &at));
         due.filter(|(entry, slot)| self.will_probably_fail(entry, slot) == failing)
             .map(|(entry, slot)| (entry.clone(), slot.clone()))
             .collect()

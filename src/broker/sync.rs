@@ -22,7 +22,7 @@ use self::nodes::StoreCheck;
 use super::Broker;
 use super::refresh::{OVERLAP, SPREAD, quota_of};
 use super::slot::{RefreshOutcome, Slot};
-use crate::account::{Account, TokenMode};
+use crate::account::Account;
 use crate::clock::{Due, UnixTime};
 use crate::credential::{Credential, CredentialKey, Freshness, Kind};
 use crate::store::{Saved, StoreError, at_most};
@@ -117,9 +117,9 @@ impl Broker {
         let reads_all = self.inner.store.is_changing_keys()
             && sync.whole_passes.load(Ordering::Relaxed) < WHOLE_PASSES;
         let is_whole = reads_all && !self.awaits_accounts();
-        let mut slots = self.slots();
-        slots.retain(|slot| reads_all || slot.is_wanted());
-        let classic = self.classic_tokens();
+        let accounts = self.inner.accounts.load_full();
+        let mut slots: Vec<_> = accounts.slots().collect();
+        slots.retain(|(_, slot)| reads_all || slot.is_wanted());
         let pages = u32::try_from(slots.len() / PAGE).unwrap_or(u32::MAX);
         due.lock().postpone(PER_PAGE.saturating_mul(pages));
         let mut not_stored = None;
@@ -127,7 +127,7 @@ impl Broker {
             self.note_store(StoreCheck::Read, None);
         }
         for page in slots.chunks(PAGE) {
-            let keys: Vec<_> = page.iter().map(|slot| slot.stored_key()).collect();
+            let keys: Vec<_> = page.iter().map(|(_, slot)| slot.stored_key()).collect();
             let keys: Vec<_> = keys.iter().collect();
             let stored = match self.inner.store.load_many(&keys).await {
                 Ok(stored) => stored,
@@ -135,9 +135,9 @@ impl Broker {
             };
             self.note_store(StoreCheck::Read, None);
             let wanted = page.iter().zip(stored);
-            let wanted = wanted.filter(|(slot, _)| slot.is_wanted());
-            let missing = wanted.filter_map(|(slot, stored)| {
-                let is_classic = classic.contains(&slot.key);
+            let wanted = wanted.filter(|((_, slot), _)| slot.is_wanted());
+            let missing = wanted.filter_map(|((entry, slot), stored)| {
+                let is_classic = entry.is_classic_token(slot.key.kind);
                 self.compare(slot, stored, is_classic)
             });
             not_stored = self.save_all(missing.collect()).await.or(not_stored);
@@ -295,26 +295,6 @@ impl Broker {
             };
         }
         Ok(None)
-    }
-
-    /// Returns the classic tokens, for which every call retires the previous value.
-    fn classic_tokens(&self) -> HashSet<CredentialKey> {
-        let accounts = self.inner.accounts.load();
-        let classic = accounts
-            .all()
-            .filter(|entry| entry.account.has_token_of(TokenMode::Classic));
-        classic
-            .map(|entry| entry.account.key(Kind::AccessToken))
-            .collect()
-    }
-
-    pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
-        self.inner
-            .accounts
-            .load()
-            .all()
-            .flat_map(|entry| entry.slots().cloned())
-            .collect()
     }
 }
 

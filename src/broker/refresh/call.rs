@@ -164,8 +164,7 @@ impl Flight {
     }
 
     pub(super) fn is_classic_token(&self) -> bool {
-        let account = &self.entry.account;
-        self.slot.key.kind == Kind::AccessToken && account.has_token_of(TokenMode::Classic)
+        self.entry.is_classic_token(self.slot.key.kind)
     }
 }
 
@@ -173,5 +172,10 @@ impl AccountEntry {
     /// Whether this credential is a stable token, the only kind of which WeChat can be made to issue another.
     pub(super) fn is_stable_token(&self, kind: Kind) -> bool {
         kind == Kind::AccessToken && self.account.has_token_of(TokenMode::Stable)
+    }
+
+    /// Whether this credential is a classic token, for which every call retires the previous value.
+    pub(in crate::broker) fn is_classic_token(&self, kind: Kind) -> bool {
+        kind == Kind::AccessToken && self.account.has_token_of(TokenMode::Classic)
     }
 }

@@ -11,14 +11,13 @@
 //! So the gap grows once a day's first refreshes are used up. Forced refreshes of stable tokens have WeChat's
 //! own limit, and the calls before them cost nothing.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Flight;
 use crate::account::{Account, Platform, TokenMode};
 use crate::broker::Broker;
-use crate::broker::slot::{MIN_DEMAND_GAP, Reason, Slot};
+use crate::broker::slot::{MIN_DEMAND_GAP, Reason};
 use crate::credential::{AppKey, Kind};
 use crate::error::{Class, Error, Failure, UpstreamError};
 use crate::store::{Claim, StoreError};
@@ -37,29 +36,22 @@ impl Broker {
         {
             return;
         }
-        for page in self.entries().chunks(PAGE) {
-            let of: Vec<_> = page
-                .iter()
-                .map(|(slot, endpoint)| (&slot.key.app, *endpoint))
-                .collect();
+        let accounts = self.inner.accounts.load_full();
+        let wanted = accounts.slots().filter(|(_, slot)| slot.is_wanted());
+        let wanted: Vec<_> = wanted.collect();
+        for page in wanted.chunks(PAGE) {
+            let of = page.iter().map(|(entry, slot)| {
+                let (_, endpoint) = endpoint(&entry.account, slot.key.kind);
+                (&slot.key.app, endpoint)
+            });
+            let of: Vec<_> = of.collect();
             let Ok(counts) = self.inner.store.calls_many(&of, now).await else {
                 return;
             };
-            for ((slot, _), count) in page.iter().zip(counts) {
+            for ((_, slot), count) in page.iter().zip(counts) {
                 slot.lock().counts.called(count, now);
             }
         }
-    }
-
-    fn entries(&self) -> Vec<(Arc<Slot>, &'static str)> {
-        let accounts = self.inner.accounts.load();
-        let slots = accounts
-            .all()
-            .flat_map(|entry| entry.slots().map(move |slot| (entry, slot)));
-        let wanted = slots.filter(|(_, slot)| slot.is_wanted());
-        wanted
-            .map(|(entry, slot)| (slot.clone(), endpoint(&entry.account, slot.key.kind).1))
-            .collect()
     }
 
     /// Lifts the block of an app's endpoint whose quota may no longer be spent. The waiting credentials are tried at
