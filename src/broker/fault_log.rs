@@ -23,10 +23,10 @@ use crate::store::StoreError;
 pub(super) struct FaultLog(Mutex<HashMap<Topic, Crowd>>);
 
 /// What identifies a fault: everything in the line except the account.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Topic {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Topic {
     /// The log message.
-    pub(super) what: &'static str,
+    what: &'static str,
     /// WeChat's endpoint; empty if the fault has none.
     endpoint: &'static str,
     class: &'static str,
@@ -52,9 +52,9 @@ struct Crowd {
 
 /// Cause and fix in a summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Advice {
-    pub(super) cause: String,
-    pub(super) fix: String,
+struct Advice {
+    cause: String,
+    fix: String,
 }
 
 /// One summary line.
@@ -68,7 +68,7 @@ struct Summary {
 
 impl Topic {
     /// Returns the topic of a failed refresh.
-    pub(super) fn of(what: &'static str, error: &UpstreamError, dead: bool) -> Self {
+    fn of(what: &'static str, error: &UpstreamError, dead: bool) -> Self {
         Self {
             what,
             endpoint: error.endpoint,
@@ -82,10 +82,7 @@ impl Topic {
     fn of_line(what: &'static str) -> Self {
         Self {
             what,
-            endpoint: "",
-            class: "",
-            dead: false,
-            code: String::new(),
+            ..Self::default()
         }
     }
 }
@@ -155,20 +152,16 @@ impl FaultLog {
 
 impl Summary {
     fn write(&self) {
-        let Self {
-            topic:
-                Topic {
-                    what,
-                    endpoint,
-                    class,
-                    dead,
-                    code,
-                },
-            accounts,
-            examples,
-            advice: Advice { cause, fix },
-        } = self;
-        let examples = examples.join(", ");
+        let Topic {
+            what,
+            endpoint,
+            class,
+            dead,
+            code,
+        } = &self.topic;
+        let Advice { cause, fix } = &self.advice;
+        let accounts = self.accounts;
+        let examples = self.examples.join(", ");
         if *dead || *class == Class::Setup.as_str() {
             error!(
                 accounts,

@@ -383,8 +383,7 @@ impl Flight {
                     credential.generation = newer.generation.saturating_add(1);
                 }
                 Err(error) => {
-                    let what = "credential could not be stored: kept in memory";
-                    self.broker.log_store_error(&self.entry.name, &error, what);
+                    self.log_store_error(&error, "credential could not be stored: kept in memory");
                     break;
                 }
             }

@@ -187,21 +187,10 @@ impl Flight {
         let what =
             "answer to a token call lost: the old token is used for four more minutes at most";
         self.broker.log_warning(&self.entry.name, what);
-        if let Err(error) = self
-            .broker
-            .inner
-            .store
-            .save(
-                &self.slot.stored_key(),
-                &self.broker.dated_for_others(&trimmed),
-            )
-            .await
-        {
-            self.broker.log_store_error(
-                &self.entry.name,
-                &error,
-                "shortened validity could not be stored",
-            );
+        let store = &self.broker.inner.store;
+        let shared = self.broker.dated_for_others(&trimmed);
+        if let Err(error) = store.save(&self.slot.stored_key(), &shared).await {
+            self.log_store_error(&error, "shortened validity could not be stored");
         }
         self.slot.lock().lost_replies += 1;
         self.broker

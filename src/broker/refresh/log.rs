@@ -10,6 +10,7 @@ use crate::broker::AccountEntry;
 use crate::clock::millis;
 use crate::credential::{Credential, Kind};
 use crate::error::{Class, Text, UpstreamError};
+use crate::store::StoreError;
 
 impl Flight {
     /// Logs a refresh that brought a value. A generation is a time, not a secret.
@@ -55,6 +56,11 @@ impl Flight {
         } else {
             warn!(account, %kind, reason, outcome, took_ms, retry_in, served_for, %cause, %fix, "refresh failed: {failure}");
         }
+    }
+
+    /// Logs an error of the store.
+    pub(super) fn log_store_error(&self, error: &StoreError, what: &'static str) {
+        self.broker.log_store_error(&self.entry.name, error, what);
     }
 }
 

@@ -103,11 +103,7 @@ impl Flight {
                 })
             }
             Err(error) => {
-                self.broker.log_store_error(
-                    &self.entry.name,
-                    &error,
-                    "refresh limit could not be read from the store",
-                );
+                self.log_store_error(&error, "refresh limit could not be read from the store");
                 Ok(false)
             }
         }
@@ -195,11 +191,7 @@ impl Flight {
             *blocked_until = kept.is_ok().then_some(until);
         }
         if let Err(error) = kept {
-            self.broker.log_store_error(
-                &self.entry.name,
-                &error,
-                "exhausted quota could not be stored",
-            );
+            self.log_store_error(&error, "exhausted quota could not be stored");
         }
     }
 
@@ -226,19 +218,10 @@ impl Flight {
     ) -> Result<T, UpstreamError> {
         let (_, endpoint) = endpoint(&self.entry.account, self.slot.key.kind);
         let now = self.broker.inner.clock.now();
-        match self
-            .broker
-            .inner
-            .store
-            .count_call(&self.slot.key.app, endpoint, now)
-            .await
-        {
+        let store = &self.broker.inner.store;
+        match store.count_call(&self.slot.key.app, endpoint, now).await {
             Ok(today) => self.slot.lock().counts.called(today, now),
-            Err(error) => self.broker.log_store_error(
-                &self.entry.name,
-                &error,
-                "call count could not be stored",
-            ),
+            Err(error) => self.log_store_error(&error, "call count could not be stored"),
         }
         let sent_at = self.broker.inner.clock.now_millis();
         let outcome = call.await;
@@ -263,11 +246,8 @@ impl Flight {
                 false
             }
             Err(error) => {
-                self.broker.log_store_error(
-                    &self.entry.name,
-                    &error,
-                    "limit of forced refreshes could not be read: none is forced",
-                );
+                let what = "limit of forced refreshes could not be read: none is forced";
+                self.log_store_error(&error, what);
                 false
             }
         }

@@ -28,8 +28,7 @@ impl Flight {
                 Err(Failed::Store(error, UnixTime(latest)))
             }
             _ => {
-                let what = "refreshing without the store";
-                self.broker.log_store_error(&self.entry.name, error, what);
+                self.log_store_error(error, "refreshing without the store");
                 Ok(Turn::Granted(None))
             }
         }
