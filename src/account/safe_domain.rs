@@ -17,42 +17,32 @@ impl SafeDomain {
     /// # Errors
     /// [`DomainError`] if it is not exactly a host and an optional path.
     pub fn parse(domain: &str) -> Result<Self, DomainError> {
-        let error = |problem| {
-            Err(DomainError {
-                domain: domain.to_owned(),
-                problem,
-            })
+        let error = |problem| DomainError {
+            domain: domain.to_owned(),
+            problem,
         };
         let (host, path) = split(domain);
-        if domain.contains("://") {
-            return error(DomainProblem::Scheme);
+        let has_port = !host.starts_with('[') && host.contains(':');
+        let problems = [
+            (domain.contains("://"), DomainProblem::Scheme),
+            (domain.contains('*'), DomainProblem::Wildcard),
+            (is_list(host, path), DomainProblem::List),
+            (host.trim().is_empty(), DomainProblem::NoHost),
+            (domain.contains(char::is_whitespace), DomainProblem::Blank),
+            (has_port, DomainProblem::Port),
+            (host.ends_with('.'), DomainProblem::Dot),
+        ];
+        if let Some((_, problem)) = problems.into_iter().find(|(is_so, _)| *is_so) {
+            return Err(error(problem));
         }
-        if domain.contains('*') {
-            return error(DomainProblem::Wildcard);
+        let parsed = url::Host::parse(host).ok().filter(is_host_name);
+        let parsed = parsed.ok_or_else(|| error(DomainProblem::Host))?;
+        if !is_path(path) {
+            return Err(error(DomainProblem::Path));
         }
-        if is_list(host, path) {
-            return error(DomainProblem::List);
-        }
-        if host.trim().is_empty() {
-            return error(DomainProblem::NoHost);
-        }
-        if domain.contains(char::is_whitespace) {
-            return error(DomainProblem::Blank);
-        }
-        if !host.starts_with('[') && host.contains(':') {
-            return error(DomainProblem::Port);
-        }
-        if host.ends_with('.') {
-            return error(DomainProblem::Dot);
-        }
-        match url::Host::parse(host) {
-            Ok(parsed) if !is_host_name(&parsed) => error(DomainProblem::Host),
-            Ok(_) if !is_path(path) => error(DomainProblem::Path),
-            Ok(parsed) => Ok(Self {
-                text: format!("{parsed}{}", path.trim_end_matches('/')),
-            }),
-            Err(_) => error(DomainProblem::Host),
-        }
+        Ok(Self {
+            text: format!("{parsed}{}", path.trim_end_matches('/')),
+        })
     }
 
     /// Parses a domain of an account whose domains cover their subdomains or, as WeCom's, do not.
