@@ -368,31 +368,21 @@ impl BrokerBuilder {
     pub fn build(self) -> Result<Broker, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let clock = self.clock.unwrap_or_else(Clock::system);
-        let accounts =
-            ArcSwap::from_pointee(Accounts::new(self.accounts, self.default_account, None)?);
-        let current = current::CurrentValues::new(clock.clone());
-        let store = self.store.unwrap_or_else(Store::memory);
-        let upstream = Upstream::with_clock(&self.upstream, clock.clone())?;
-        let keeper = keeper::KeeperState::default();
-        let counters = stats::Counters::default();
-        let fault_log = fault_log::FaultLog::default();
-        let presence = sync::Presence::new(self.node);
-        let handed = token_index::HandedTokens::default();
-        let stored_accounts = stored_accounts::StoredAccounts::new(self.has_stored_accounts);
+        let accounts = Accounts::new(self.accounts, self.default_account, None)?;
         let inner = Inner {
-            accounts,
+            accounts: ArcSwap::from_pointee(accounts),
             app_added_at: Mutex::new(clock.uptime()),
-            current,
-            handed,
-            store,
-            upstream,
-            clock,
-            counters,
-            fault_log,
+            current: current::CurrentValues::new(clock.clone()),
+            handed: token_index::HandedTokens::default(),
+            store: self.store.unwrap_or_else(Store::memory),
+            upstream: Upstream::with_clock(&self.upstream, clock.clone())?,
+            counters: stats::Counters::default(),
+            fault_log: fault_log::FaultLog::default(),
             runtime,
-            keeper,
-            presence,
-            stored_accounts,
+            keeper: keeper::KeeperState::default(),
+            presence: sync::Presence::new(self.node),
+            stored_accounts: stored_accounts::StoredAccounts::new(self.has_stored_accounts),
+            clock,
         };
         Ok(Broker {
             inner: Arc::new(inner),
