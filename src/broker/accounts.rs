@@ -148,6 +148,12 @@ impl AccountEntry {
         self.slots[kind as usize].as_ref()
     }
 
+    /// Returns the slot of its access token.
+    pub(super) fn token_slot(&self) -> &Arc<Slot> {
+        self.slot_of(Kind::AccessToken)
+            .expect("every platform has an access token")
+    }
+
     pub(super) fn slot(&self, kind: Kind) -> Result<&Arc<Slot>, Error> {
         self.slot_of(kind).ok_or_else(|| self.unsupported(kind))
     }

@@ -348,10 +348,10 @@ impl Flight {
     /// Returns the token that the call needs: a ticket's needs the account's token, and the token of an account
     /// that authorised a platform needs the platform's. An operator's request covers it too.
     async fn parent(&self) -> Result<Option<Arc<Credential>>, Failed> {
-        let Some((entry, kind)) = self.parent_of().map_err(Failed::Call)? else {
+        let Some(entry) = self.parent_of().map_err(Failed::Call)? else {
             return Ok(None);
         };
-        let slot = entry.slot(kind).map_err(Failed::Parent)?;
+        let slot = entry.token_slot();
         if let Some(current) = self.broker.current_credential(slot) {
             return Ok(Some(current));
         }

@@ -14,7 +14,7 @@ use super::refresh::OVERLAP;
 use super::{AccountEntry, Broker};
 use crate::account::Account;
 use crate::clock::{Moment, UnixTime};
-use crate::credential::{Kind, Secret};
+use crate::credential::Secret;
 
 impl Broker {
     /// Returns the account of an access token: a current one that this process knows, or one replaced so
@@ -35,30 +35,20 @@ impl Broker {
     }
 
     fn has_current_token(&self, entry: &AccountEntry, token: &Secret, at: &Moment) -> bool {
-        let Some(slot) = entry.slot_of(Kind::AccessToken) else {
-            return false;
-        };
-        self.current(slot, at)
+        self.current(entry.token_slot(), at)
             .as_ref()
             .is_some_and(|current| current.credential.value == *token)
     }
 }
 
 fn had_token(entry: &AccountEntry, token: &Secret, now: UnixTime) -> bool {
-    let Some(slot) = entry.slot_of(Kind::AccessToken) else {
-        return false;
-    };
-    let state = slot.lock();
-    let Some((previous, replaced)) = state
-        .previous
-        .as_ref()
-        .filter(|(previous, _)| previous.value == *token)
-    else {
-        return false;
-    };
-    previous.expires_at > now
-        && now.since(*replaced) < OVERLAP
-        && state.rejected.as_ref() != Some(token)
+    let state = entry.token_slot().lock();
+    state.previous.as_ref().is_some_and(|(previous, replaced)| {
+        previous.value == *token
+            && previous.expires_at > now
+            && now.since(*replaced) < OVERLAP
+            && state.rejected.as_ref() != Some(token)
+    })
 }
 
 #[cfg(test)]
@@ -74,7 +64,7 @@ mod tests {
     fn give(broker: &Broker, name: &str, value: &str) {
         let entry = broker.entry(name).unwrap();
         let now = broker.clock().now();
-        let slot = entry.slot(Kind::AccessToken).unwrap();
+        let slot = entry.token_slot();
         let mut state = slot.lock();
         let generation = state.last.as_ref().map_or(1, |last| last.generation + 1);
         let expires_at = now.plus(Duration::from_secs(3_600));
@@ -110,7 +100,7 @@ mod tests {
         // Each slot is locked, as by a running refresh.
         let held: Vec<_> = accounts
             .all()
-            .map(|entry| entry.slot_of(Kind::AccessToken).unwrap().lock())
+            .map(|entry| entry.token_slot().lock())
             .collect();
         let (answer, answered) = mpsc::channel();
         let asking = broker.clone();

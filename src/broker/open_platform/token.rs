@@ -244,16 +244,14 @@ impl Flight {
         platform.ok_or_else(|| self.lacks(PlatformProblem::NotAuthorized))
     }
 
-    /// Returns the account and the kind of the token that this credential's call needs.
-    pub(in crate::broker) fn parent_of(
-        &self,
-    ) -> Result<Option<(Arc<AccountEntry>, Kind)>, UpstreamError> {
-        if let Some(kind) = self.slot.key.kind.parent() {
-            return Ok(Some((self.entry.clone(), kind)));
+    /// Returns the account whose token this credential's call needs.
+    pub(in crate::broker) fn parent_of(&self) -> Result<Option<Arc<AccountEntry>>, UpstreamError> {
+        if self.slot.key.kind.parent().is_some() {
+            return Ok(Some(self.entry.clone()));
         }
         match self.entry.account.component_app_id() {
             None => Ok(None),
-            Some(_) => Ok(Some((self.platform()?, Kind::AccessToken))),
+            Some(_) => self.platform().map(Some),
         }
     }
 

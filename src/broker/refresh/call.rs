@@ -108,12 +108,10 @@ impl Flight {
             }
             other => return other,
         };
-        let Some((entry, kind)) = self.parent_of()? else {
+        let Some(entry) = self.parent_of()? else {
             return Err(refused);
         };
-        let slot = entry
-            .slot(kind)
-            .expect("every platform has an access token");
+        let slot = entry.token_slot();
         match Box::pin(self.broker.refresh_if_current(&entry, slot, &token.value)).await {
             Ok(refreshed) if refreshed.value != token.value => {
                 self.ask_with(&refreshed.value).await

@@ -149,13 +149,9 @@ impl Flight {
             return failure;
         };
         let now = self.broker.inner.clock.now();
-        let slot = self.entry.slot(Kind::AccessToken);
-        let also_seen = slot.map_or_else(
-            |_| Vec::new(),
-            |slot| slot.lock().note_refused_address(ip, now),
-        );
+        let mut state = self.entry.token_slot().lock();
         UpstreamError {
-            also_seen,
+            also_seen: state.note_refused_address(ip, now),
             ..failure
         }
     }

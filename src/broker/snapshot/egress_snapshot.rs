@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use crate::broker::Broker;
 use crate::broker::slot::MOST_ADDRESSES;
-use crate::credential::Kind;
 use crate::upstream::Route;
 
 /// The ways by which calls leave.
@@ -45,9 +44,8 @@ impl Broker {
                 addresses: Vec::new(),
             });
             way.accounts += 1;
-            let slot = entry.slot_of(Kind::AccessToken);
-            let seen = slot.map(|slot| slot.lock().refused_addresses(now));
-            for address in seen.into_iter().flatten() {
+            let seen = entry.token_slot().lock().refused_addresses(now);
+            for address in seen {
                 if !way.addresses.contains(&address) && way.addresses.len() < MOST_ADDRESSES {
                     way.addresses.push(address);
                 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::token_for_key::{ASKED_AGAIN, Check};
 use crate::broker::Broker;
-use crate::credential::{AppKey, Credential, KeyId, Kind, Secret};
+use crate::credential::{AppKey, Credential, KeyId, Secret};
 
 /// The API keys that were last given one account's tokens. Local to this process; each node remembers its
 /// own.
@@ -129,9 +129,8 @@ impl Broker {
         from: Option<IpAddr>,
     ) {
         let accounts = self.inner.accounts.load();
-        if let Ok(entry) = accounts.find(account)
-            && let Some(slot) = entry.slot_of(Kind::AccessToken)
-        {
+        if let Ok(entry) = accounts.find(account) {
+            let slot = entry.token_slot();
             let handed = &self.inner.handed;
             let fingerprint = handed.fingerprint(token.expose());
             let state = slot.lock();
@@ -164,14 +163,12 @@ impl Broker {
     /// Returns the API keys that were given this token of the account, at this IP address or else at any.
     pub(crate) fn holders_of(&self, account: &str, token: &str, from: Option<IpAddr>) -> Holders {
         let accounts = self.inner.accounts.load();
-        let slot = accounts
-            .find(account)
-            .ok()
-            .and_then(|entry| entry.slot_of(Kind::AccessToken));
+        let Ok(entry) = accounts.find(account) else {
+            return Holders::default();
+        };
         let fingerprint = self.inner.handed.fingerprint(token);
-        let mut holders = slot.map_or_else(Holders::default, |slot| {
-            slot.details.recipients.of(fingerprint, from)
-        });
+        let recipients = &entry.token_slot().details.recipients;
+        let mut holders = recipients.of(fingerprint, from);
         holders.are_all &= !self.has_peer_nodes();
         holders
     }

@@ -60,15 +60,12 @@ impl Broker {
         from: Option<IpAddr>,
     ) -> Result<Arc<Credential>, Error> {
         let entry = self.entry_or_stored(account).await?;
-        let slot = entry.slot(Kind::AccessToken)?;
         let mut token = self.credential(account, Kind::AccessToken).await?;
         let clock = &self.inner.clock;
         let fingerprint = self.inner.handed.fingerprint(token.value.expose());
+        let recipients = &entry.token_slot().details.recipients;
         if token.remaining(clock.now()) > STILL_LONG
-            && slot
-                .details
-                .recipients
-                .has_just_been_given(fingerprint, key_id, clock.uptime())
+            && recipients.has_just_been_given(fingerprint, key_id, clock.uptime())
         {
             let broker = self.clone();
             let key = key.to_owned();
@@ -88,7 +85,7 @@ impl Broker {
         entry: &Arc<AccountEntry>,
         key: &str,
     ) -> Result<Arc<Credential>, Error> {
-        let slot = entry.slot(Kind::AccessToken)?;
+        let slot = entry.token_slot();
         let mut checked = slot.details.recipients.checked.lock().await;
         // Another caller may have checked and refreshed it while this one waited.
         let token = self.credential(&entry.name, Kind::AccessToken).await?;
