@@ -5,9 +5,7 @@ mod default_account;
 mod merge;
 mod source;
 
-use std::borrow::Borrow;
-use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,34 +40,10 @@ pub(super) struct AccountEntry {
     secret_hash: Option<NonZeroU64>,
 }
 
-/// An account that is found by its name; a clone is the same account. The name is not kept twice, which keeps the set small.
-#[derive(Clone)]
-struct ByName(Arc<AccountEntry>);
-
-impl Borrow<str> for ByName {
-    fn borrow(&self) -> &str {
-        &self.0.name
-    }
-}
-
-impl Hash for ByName {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.name.hash(state);
-    }
-}
-
-impl PartialEq for ByName {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.name == other.0.name
-    }
-}
-
-impl Eq for ByName {}
-
 /// All accounts of a configuration.
 #[derive(Clone, Default)]
 pub struct Accounts {
-    by_name: HashSet<ByName>,
+    by_name: HashMap<String, Arc<AccountEntry>>,
     by_app: HashMap<AppKey, Arc<AccountEntry>>,
     templates: Templates,
     /// The open platforms, sorted by name.
@@ -175,7 +149,7 @@ impl Accounts {
         before: Option<&Self>,
     ) -> Result<Self, BuildError> {
         let mut all = Self {
-            by_name: HashSet::with_capacity(accounts.len()),
+            by_name: HashMap::with_capacity(accounts.len()),
             by_app: HashMap::with_capacity(accounts.len()),
             is_implied: default_account.is_none(),
             ..Self::default()
@@ -194,20 +168,17 @@ impl Accounts {
         platforms.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         all.platforms = platforms;
         all.default_account = match default_account {
-            Some(name) => match all.by_name.get(name.as_str()) {
+            Some(name) => match all.by_name.get(&name) {
                 None => return Err(BuildError::NoSuchDefault(name)),
-                found => found.map(|ByName(entry)| entry.clone()),
+                found => found.cloned(),
             },
-            None => implied_default(&all.by_name),
+            None => implied_default(&all),
         };
         let lost = before.and_then(Self::implied_signer);
         if let Some(lost) = lost.filter(|_| all.is_implied && all.default_account.is_none())
             && all.all().any(|entry| entry.account.signs_pages())
         {
-            return Err(BuildError::DefaultLost(suggested_default(
-                &all.by_name,
-                lost,
-            )));
+            return Err(BuildError::DefaultLost(suggested_default(&all, lost)));
         }
         Ok(all)
     }
@@ -216,7 +187,7 @@ impl Accounts {
     fn insert(&mut self, entry: impl Into<Arc<AccountEntry>>) {
         let entry = entry.into();
         self.by_app.insert(entry.account.app_key(), entry.clone());
-        self.by_name.insert(ByName(entry));
+        self.by_name.insert(entry.name.clone(), entry);
     }
 
     /// Returns the accounts with these authorizers of one platform, `None` for those that no longer are, in the
@@ -230,7 +201,7 @@ impl Accounts {
         for (app, authorizer) in changed {
             let before = all.by_app.remove(&app);
             if let Some(before) = &before {
-                all.by_name.remove(before.name.as_str());
+                all.by_name.remove(&before.name);
             }
             if let Some((name, account)) = authorizer {
                 let before = before.as_ref().or_else(|| others.by_app.get(&app));
@@ -256,7 +227,7 @@ impl Accounts {
         name: &'a str,
     ) -> Option<(&Arc<AccountEntry>, &PlatformState, &'a str)> {
         let (platform, app_id) = name.rsplit_once('/')?;
-        let ByName(entry) = self.by_name.get(platform)?;
+        let entry = self.by_name.get(platform)?;
         Some((entry, entry.open_platform.as_deref()?, app_id))
     }
 
@@ -283,7 +254,7 @@ impl Accounts {
         let found = if name.is_empty() {
             self.default_account.as_ref()
         } else {
-            self.by_name.get(name).map(|ByName(entry)| entry)
+            self.by_name.get(name)
         };
         found.ok_or_else(|| match name {
             "" => Error::AccountRequired,
@@ -294,7 +265,7 @@ impl Accounts {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<AccountEntry>> {
-        self.by_name.iter().map(|ByName(entry)| entry)
+        self.by_name.values()
     }
 
     /// Returns the slots of all accounts; within one account parents first.

@@ -22,19 +22,17 @@ impl Accounts {
     /// or all apps of the corp, unordered.
     #[must_use]
     pub fn all_of_app(&self, app_id: &str, agent_id: Option<u64>) -> Vec<(&str, &Arc<Account>)> {
-        let entries = match agent_id {
+        let mut entries = match agent_id {
             None => self.entries_of_weixin(app_id),
             Some(_) => Vec::new(),
         };
-        if !entries.is_empty() {
-            return entries
-                .into_iter()
-                .map(|entry| entry.named_account())
-                .collect();
+        if entries.is_empty() {
+            let apps = self.entries_of_corp(app_id);
+            let apps = apps.filter(|(agent, _)| agent_id.is_none_or(|agent_id| *agent == agent_id));
+            entries = apps.map(|(_, entry)| entry).collect();
         }
-        let apps = self.entries_of_corp(app_id);
-        let apps = apps.filter(|(agent, _)| agent_id.is_none_or(|agent_id| *agent == agent_id));
-        apps.map(|(_, entry)| entry.named_account()).collect()
+        let entries = entries.into_iter();
+        entries.map(|entry| entry.named_account()).collect()
     }
 
     /// Returns the name and the account that authorised the open platform with this component_appid.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha1::{Digest as _, Sha1};
 
-use super::{AccountEntry, AccountSource, Accounts, ByName};
+use super::{AccountEntry, AccountSource, Accounts};
 use crate::account::Account;
 use crate::broker::BuildError;
 
@@ -44,7 +44,7 @@ impl Accounts {
     ) -> (Self, BTreeMap<String, Conflict>, bool) {
         let mut merged = self.clone();
         let is_stored = |entry: &AccountEntry| entry.source == AccountSource::Api;
-        merged.by_name.retain(|ByName(entry)| !is_stored(entry));
+        merged.by_name.retain(|_, entry| !is_stored(entry));
         merged.by_app.retain(|_, entry| !is_stored(entry));
         let mut conflicts = BTreeMap::new();
         for (name, account) in stored {
@@ -55,8 +55,8 @@ impl Accounts {
             let is_own = |had: &&Arc<AccountEntry>| {
                 had.name == *name || had.account.secret() == account.secret()
             };
-            let entry = match before.by_name.get(name.as_str()) {
-                Some(ByName(known)) if Arc::ptr_eq(&known.account, account) => known.clone(),
+            let entry = match before.by_name.get(name) {
+                Some(known) if Arc::ptr_eq(&known.account, account) => known.clone(),
                 _ => Arc::new(AccountEntry {
                     source: AccountSource::Api,
                     secret_hash: hash_of_secret(account),
@@ -81,7 +81,7 @@ impl Accounts {
 
     /// Returns why an account cannot be added under this name.
     pub(in crate::broker) fn conflict_of(&self, name: &str, account: &Account) -> Option<Conflict> {
-        if self.by_name.contains(name) {
+        if self.by_name.contains_key(name) {
             return Some(Conflict::SameName);
         }
         let same = self.same_app(account)?;
