@@ -13,7 +13,7 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::accounts::AccountEntry;
-use super::slot::{Refresh, RefreshOutcome, Slot, State};
+use super::slot::{RefreshOutcome, Slot, State};
 use super::stats::Outcome;
 use super::{Accounts, Broker};
 use crate::clock::{Clock, Moment, UnixTime};
@@ -255,8 +255,8 @@ impl Broker {
             _ => Outcome::Refreshed,
         };
         state.counts.succeeded(counted, credential.issued_at, now);
-        let refresh = Refresh::success(now, outcome, Duration::ZERO, credential.expires_at);
-        state.history.add(&refresh);
+        let end = Some(credential.expires_at);
+        state.history.add(now, outcome, Duration::ZERO, None, end);
     }
 
     pub(super) fn freshness(&self, slot: &Slot, credential: &Credential) -> Freshness {

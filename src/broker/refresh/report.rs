@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Failed, Flight, Published};
-use crate::broker::slot::{Refresh, RefreshOutcome, State};
+use crate::broker::slot::{RefreshOutcome, State};
 use crate::broker::stats::Outcome;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
@@ -183,9 +183,7 @@ impl Flight {
 
     /// Records the result in the history, unless the rate limit refused the refresh.
     fn record(&self, outcome: &Result<Arc<Credential>, Error>, is_from_store: bool) {
-        let now = self.broker.inner.clock.now();
-        let took = self.took();
-        let refresh = match outcome {
+        let (outcome, errcode, expires_at) = match outcome {
             Ok(credential) => {
                 let before = self.had.as_ref();
                 let outcome = if before.is_some_and(|before| before.value == credential.value) {
@@ -195,12 +193,18 @@ impl Flight {
                 } else {
                     RefreshOutcome::Fetched
                 };
-                Refresh::success(now, outcome, took, credential.expires_at)
+                (outcome, None, Some(credential.expires_at))
             }
-            Err(Error::Upstream { error, .. }) => Refresh::failure(now, took, error),
+            Err(Error::Upstream { error, .. }) => {
+                let outcome = RefreshOutcome::Failed(error.class());
+                (outcome, error.errcode(), None)
+            }
             Err(_) => return,
         };
-        self.slot.lock().history.add(&refresh);
+        let now = self.broker.inner.clock.now();
+        let took = self.took();
+        let mut state = self.slot.lock();
+        state.history.add(now, outcome, took, errcode, expires_at);
     }
 
     /// Returns the time since the flight began, including the wait for a lease.

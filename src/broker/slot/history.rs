@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::hours::{HOURS, HourState, Hours};
 use crate::clock::UnixTime;
-use crate::error::{Class, UpstreamError};
+use crate::error::Class;
 
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,9 +83,29 @@ impl RefreshOutcome {
 }
 
 impl History {
-    pub(in crate::broker) fn add(&mut self, refresh: &Refresh) {
-        self.hours.note(refresh.last_at, refresh.expires_at);
-        let new = Entry::from(refresh);
+    /// Adds a refresh that ended at this time. A failure has no `expires_at`.
+    pub(in crate::broker) fn add(
+        &mut self,
+        at: UnixTime,
+        outcome: RefreshOutcome,
+        took: Duration,
+        errcode: Option<i64>,
+        expires_at: Option<UnixTime>,
+    ) {
+        self.hours.note(at, expires_at);
+        let life = expires_at.map_or(0, |end| end.since(at).as_secs());
+        let seconds = u32::try_from(at.0).unwrap_or(u32::MAX);
+        let new = Entry {
+            at: seconds,
+            last_at: seconds,
+            errcode: errcode
+                .and_then(|code| i32::try_from(code).ok())
+                .unwrap_or_default(),
+            times: 1,
+            millis: u16::try_from(took.as_millis()).unwrap_or(u16::MAX),
+            life: u16::try_from(life).unwrap_or(u16::MAX),
+            outcome,
+        };
         if let Some(last) = self
             .entries
             .back_mut()
@@ -138,26 +158,6 @@ impl Entry {
     }
 }
 
-impl From<&Refresh> for Entry {
-    fn from(refresh: &Refresh) -> Self {
-        let life = refresh
-            .expires_at
-            .map_or(0, |end| end.since(refresh.at).as_secs());
-        Self {
-            at: u32::try_from(refresh.at.0).unwrap_or(u32::MAX),
-            last_at: u32::try_from(refresh.last_at.0).unwrap_or(u32::MAX),
-            errcode: refresh
-                .errcode
-                .and_then(|code| i32::try_from(code).ok())
-                .unwrap_or_default(),
-            times: u16::try_from(refresh.times).unwrap_or(u16::MAX),
-            millis: u16::try_from(refresh.took.as_millis()).unwrap_or(u16::MAX),
-            life: u16::try_from(life).unwrap_or(u16::MAX),
-            outcome: refresh.outcome,
-        }
-    }
-}
-
 impl From<&Entry> for Refresh {
     fn from(entry: &Entry) -> Self {
         let at = UnixTime(entry.at.into());
@@ -174,38 +174,6 @@ impl From<&Entry> for Refresh {
     }
 }
 
-impl Refresh {
-    pub(in crate::broker) fn success(
-        at: UnixTime,
-        outcome: RefreshOutcome,
-        took: Duration,
-        expires_at: UnixTime,
-    ) -> Self {
-        Self {
-            at,
-            last_at: at,
-            times: 1,
-            outcome,
-            errcode: None,
-            took,
-            expires_at: Some(expires_at),
-        }
-    }
-
-    pub(in crate::broker) fn failure(at: UnixTime, took: Duration, error: &UpstreamError) -> Self {
-        let outcome = RefreshOutcome::Failed(error.class());
-        Self {
-            at,
-            last_at: at,
-            times: 1,
-            outcome,
-            errcode: error.errcode(),
-            took,
-            expires_at: None,
-        }
-    }
-}
-
 /// A day and a third of two-hour lives. Full buffers for two credentials of ten thousand accounts take 6.4
 /// MB.
 const KEPT: usize = 16;
@@ -214,49 +182,58 @@ const KEPT: usize = 16;
 mod tests {
     use super::*;
 
-    fn failed(at: u64, class: Class, errcode: Option<i64>) -> Refresh {
-        let at = UnixTime(at);
-        let outcome = RefreshOutcome::Failed(class);
-        Refresh {
-            at,
-            last_at: at,
-            times: 1,
-            outcome,
-            errcode,
-            took: Duration::from_millis(40),
-            expires_at: None,
+    impl History {
+        fn add_failed(&mut self, at: u64, class: Class, errcode: Option<i64>) {
+            let outcome = RefreshOutcome::Failed(class);
+            let took = Duration::from_millis(40);
+            self.add(UnixTime(at), outcome, took, errcode, None);
         }
-    }
 
-    fn fetched(at: u64) -> Refresh {
-        Refresh::success(
-            UnixTime(at),
-            RefreshOutcome::Fetched,
-            Duration::from_millis(52),
-            UnixTime(at + 7_200),
-        )
+        fn add_fetched(&mut self, at: u64) {
+            let took = Duration::from_millis(52);
+            let end = Some(UnixTime(at + 7_200));
+            self.add(UnixTime(at), RefreshOutcome::Fetched, took, None, end);
+        }
     }
 
     #[test]
-    fn an_entry_is_small_and_round_trips() {
+    fn an_entry_is_small_and_keeps_what_was_added() {
         assert!(size_of::<Entry>() <= 20, "{}", size_of::<Entry>());
-        for refresh in [
-            fetched(1_767_225_600),
-            failed(1_767_225_600, Class::Setup, Some(-1)),
-            failed(0, Class::Transient, None),
-        ] {
-            assert_eq!(Refresh::from(&Entry::from(&refresh)), refresh);
-        }
+        let mut history = History::default();
+        history.add_fetched(1_767_225_600);
+        history.add_failed(1_767_225_700, Class::Setup, Some(-1));
+        let at = UnixTime(1_767_225_600);
+        let fetched = Refresh {
+            at,
+            last_at: at,
+            times: 1,
+            outcome: RefreshOutcome::Fetched,
+            errcode: None,
+            took: Duration::from_millis(52),
+            expires_at: Some(UnixTime(1_767_232_800)),
+        };
+        let at = UnixTime(1_767_225_700);
+        let failed = Refresh {
+            at,
+            last_at: at,
+            outcome: RefreshOutcome::Failed(Class::Setup),
+            errcode: Some(-1),
+            took: Duration::from_millis(40),
+            expires_at: None,
+            ..fetched
+        };
+        assert_eq!(history.all(), [fetched, failed]);
     }
 
     #[test]
     fn out_of_range_values_are_clamped_and_do_not_wrap() {
-        let long = Refresh {
-            took: Duration::from_secs(600),
-            times: 1 << 20,
-            ..fetched(u64::from(u32::MAX) + 1)
-        };
-        let read = Refresh::from(&Entry::from(&long));
+        let mut history = History::default();
+        for _ in 0..1 << 17 {
+            let at = UnixTime(u64::from(u32::MAX) + 1);
+            let outcome = RefreshOutcome::Failed(Class::Transient);
+            history.add(at, outcome, Duration::from_secs(600), None, None);
+        }
+        let read = &history.all()[0];
         assert_eq!(
             (read.took.as_millis(), read.times, read.at),
             (65_535, 65_535, UnixTime(u32::MAX.into()))
@@ -267,7 +244,7 @@ mod tests {
     fn the_oldest_entries_are_dropped_first() {
         let mut history = History::default();
         for at in 0..40 {
-            history.add(&fetched(at));
+            history.add_fetched(at);
         }
         let all = history.all();
         assert_eq!(
@@ -279,12 +256,12 @@ mod tests {
     #[test]
     fn consecutive_equal_failures_are_one_entry_and_displace_no_other() {
         let mut history = History::default();
-        history.add(&fetched(10));
+        history.add_fetched(10);
         for n in 0..500 {
-            history.add(&failed(100 + n, Class::Setup, Some(7)));
+            history.add_failed(100 + n, Class::Setup, Some(7));
         }
-        history.add(&failed(700, Class::Transient, None));
-        history.add(&failed(701, Class::Setup, Some(7)));
+        history.add_failed(700, Class::Transient, None);
+        history.add_failed(701, Class::Setup, Some(7));
         let all: Vec<_> = history
             .all()
             .iter()
@@ -294,8 +271,8 @@ mod tests {
             all,
             [(10, 10, 1), (100, 599, 500), (700, 700, 1), (701, 701, 1)]
         );
-        history.add(&fetched(800));
-        history.add(&fetched(801));
+        history.add_fetched(800);
+        history.add_fetched(801);
         assert_eq!(history.all().len(), 6, "successes are not counted together");
     }
 }
