@@ -3,10 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::collections::HashSet;
 use std::hint::black_box;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use memchr::memchr_iter;
 
@@ -268,7 +267,7 @@ fn default_config(
 
 /// The JSON text of a [`JsConfig`] as serde writes it, without the five values that differ from page to page or from
 /// account to account. Accounts with the same lists share it, so that it stays in the CPU cache.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Template {
     text: String,
     /// Offsets of AppID, timestamp, nonce, signature and URL.
@@ -297,27 +296,25 @@ impl Template {
     }
 }
 
-/// The templates of all accounts, by the hash of their text.
+/// The templates of all accounts.
 #[derive(Debug, Default)]
-pub(super) struct Templates(HashMap<u64, Weak<Template>>);
+pub(super) struct Templates(HashSet<Arc<Template>>);
 
 impl Clone for Templates {
     /// Leaves out those that no account has any more.
     fn clone(&self) -> Self {
-        let living = self.0.iter().filter(|(_, it)| it.strong_count() > 0);
-        Self(living.map(|(hash, it)| (*hash, it.clone())).collect())
+        let used = self.0.iter().filter(|it| Arc::strong_count(it) > 1);
+        Self(used.cloned().collect())
     }
 }
 
 impl Templates {
     fn share(&mut self, template: Template) -> Arc<Template> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&template.text);
-        let known = self.0.get(&hash).and_then(Weak::upgrade);
-        if let Some(same) = known.filter(|known| **known == template) {
-            return same;
+        if let Some(same) = self.0.get(&template) {
+            return same.clone();
         }
         let template = Arc::new(template);
-        self.0.insert(hash, Arc::downgrade(&template));
+        self.0.insert(template.clone());
         template
     }
 }
