@@ -59,13 +59,6 @@ impl Deadline {
         let by_uptime = self.uptime.saturating_sub(at.uptime);
         self.time.since(at.now).min(by_uptime)
     }
-
-    /// Returns the earlier time, in whole seconds.
-    fn time(self, at: &Moment) -> UnixTime {
-        let by_uptime = self.uptime.saturating_sub(at.uptime);
-        let seconds = by_uptime.as_secs() + u64::from(by_uptime.subsec_nanos() > 0);
-        self.time.min(UnixTime(at.now.0 + seconds))
-    }
 }
 
 impl Current {
@@ -102,9 +95,11 @@ impl Current {
         }
     }
 
-    /// Returns until when it is served.
+    /// Returns until when it is served, in whole seconds.
     pub(super) fn served_until(&self, at: &Moment) -> UnixTime {
-        self.served_until.time(at)
+        let left = self.served_for(at);
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        UnixTime(at.now.0 + seconds)
     }
 
     /// Returns how long it is still served.
@@ -136,6 +131,12 @@ impl CurrentValues {
         slot.view.store(Some(current));
     }
 
+    /// Returns the value of a slot that is still served.
+    fn get(&self, slot: &Slot, at: &Moment) -> Option<Arc<Current>> {
+        let owned = self.0.get(&slot.stored_key());
+        owned.filter(|owned| owned.freshness(at) != Freshness::Expired)
+    }
+
     /// Drops the value of a credential: no slot finds it again.
     pub(super) fn forget(&self, key: &CredentialKey) {
         self.0.invalidate(key);
@@ -162,12 +163,7 @@ impl Broker {
         view: Guard<Option<Arc<Current>>>,
         at: &Moment,
     ) -> Guard<Option<Arc<Current>>> {
-        let owned = self
-            .inner
-            .current
-            .0
-            .get(&slot.stored_key())
-            .filter(|current| current.freshness(at) != Freshness::Expired);
+        let owned = self.inner.current.get(slot, at);
         if view.is_some() || owned.is_some() {
             // Keeps a newer value that was set meanwhile.
             slot.view.compare_and_swap(&view, owned.clone());
@@ -188,17 +184,11 @@ impl Broker {
             .filter(is_new)
             .flat_map(|entry| entry.slots())
         {
-            // A reload makes every entry new, but keeps its slots.
-            if slot.lock().last.is_some() {
-                continue;
-            }
-            let owned = self.inner.current.0.get(&slot.stored_key());
-            let Some(owned) = owned.filter(|owned| owned.freshness(&at) != Freshness::Expired)
-            else {
-                continue;
-            };
             let mut state = slot.lock();
-            if state.last.is_none() {
+            // A reload makes every entry new, but keeps its slots.
+            if state.last.is_none()
+                && let Some(owned) = self.inner.current.get(slot, &at)
+            {
                 state.see(&owned.credential, &self.inner.clock);
                 state.seen = Some((at.uptime, owned.ends.saturating_sub(at.uptime)));
                 self.publish(slot, &state);
