@@ -155,6 +155,7 @@ pub struct JsConfig {
 
 /// The object that WeCom's `wx.agentConfig` takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AgentConfig {
     /// The CorpID. It must be the corp that the user is logged in to.
     pub corpid: String,
@@ -163,12 +164,10 @@ pub struct AgentConfig {
     /// When the signature was made, in seconds.
     pub timestamp: UnixTime,
     /// The nonce.
-    #[serde(rename = "nonceStr")]
     pub nonce_str: String,
     /// The signature, made with the *agent* ticket, not the corp's ticket.
     pub signature: Signature,
     /// The interfaces that the page wants to call.
-    #[serde(rename = "jsApiList")]
     pub js_api_list: Vec<String>,
 }
 
