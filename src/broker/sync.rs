@@ -49,14 +49,8 @@ impl Broker {
         if !self.inner.store.is_shared() {
             return None;
         }
-        let mut lookup = self
-            .inner
-            .keeper
-            .sync
-            .token_lookup
-            .clone()
-            .lock_owned()
-            .await;
+        let lookup = self.inner.keeper.sync.token_lookup.clone();
+        let mut lookup = lookup.lock_owned().await;
         // Another caller may have read it while this one waited.
         let known = self.account_of_token(token);
         if known.is_some() || !lookup.take(self.inner.clock.uptime(), LOOK_GAP) {
@@ -144,10 +138,9 @@ impl Broker {
         }
         let passes = u32::from(is_whole);
         sync.whole_passes.fetch_add(passes, Ordering::Relaxed);
-        let before = sync
-            .not_stored
-            .swap(not_stored.is_some(), Ordering::Relaxed);
-        if let Some(error) = not_stored.filter(|_| !before) {
+        let is_failing = not_stored.is_some();
+        let was_failing = sync.not_stored.swap(is_failing, Ordering::Relaxed);
+        if let Some(error) = not_stored.filter(|_| !was_failing) {
             warn!(%error, "some credentials could not be stored: kept in memory");
         }
         if self.inner.store.is_shared() {
