@@ -251,16 +251,12 @@ impl Accounts {
 
     /// Returns the account with this name. An empty name selects the default account.
     pub(super) fn find(&self, name: &str) -> Result<&Arc<AccountEntry>, Error> {
-        let found = if name.is_empty() {
-            self.default_account.as_ref()
-        } else {
-            self.by_name.get(name)
-        };
-        found.ok_or_else(|| match name {
-            "" => Error::AccountRequired,
-            name => Error::UnknownAccount {
-                account: name.to_owned(),
-            },
+        if name.is_empty() {
+            return self.default_account.as_ref().ok_or(Error::AccountRequired);
+        }
+        let found = self.by_name.get(name);
+        found.ok_or_else(|| Error::UnknownAccount {
+            account: name.to_owned(),
         })
     }
 
