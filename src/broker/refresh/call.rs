@@ -16,13 +16,10 @@ impl Flight {
     /// Refuses a ticket of an account that turned out to be a mini program while its token was fetched.
     pub(super) fn check_kind(&self) -> Result<(), Failed> {
         let accounts = self.broker.inner.accounts.load();
-        match accounts.of_key(&self.slot.key.app) {
-            Some(entry) => entry
-                .slot(self.slot.key.kind)
-                .map(drop)
-                .map_err(Failed::Parent),
-            None => Ok(()),
+        if let Some(entry) = accounts.of_key(&self.slot.key.app) {
+            entry.slot(self.slot.key.kind).map_err(Failed::Parent)?;
         }
+        Ok(())
     }
 
     /// Calls WeChat, with the token that the call needs, if it needs one.
@@ -82,10 +79,8 @@ impl Flight {
             account = self.entry.name,
             "forcing a new stable token: the current one was rejected"
         );
-        match self
-            .counted(self.broker.inner.upstream.token(&self.entry.account, true))
-            .await
-        {
+        let call = self.broker.inner.upstream.token(&self.entry.account, true);
+        match self.counted(call).await {
             Err(error) if error.class() == Class::Quota => {
                 warn!(account = self.entry.name, %error, "WeChat's quota of forced refreshes is exhausted: the rejected token is kept until it ends");
                 Ok(current)
@@ -126,8 +121,8 @@ impl Flight {
         if self.entry.account.platform() == Platform::Component {
             return self.ask_for_component_token().await;
         }
-        let call = self.unless_spent(self.broker.inner.upstream.token(&self.entry.account, false));
-        call.await
+        let call = self.broker.inner.upstream.token(&self.entry.account, false);
+        self.unless_spent(call).await
     }
 
     async fn ask_with(&self, token: &Secret) -> Result<Issued, UpstreamError> {
@@ -135,13 +130,9 @@ impl Flight {
         if kind == Kind::AccessToken {
             return self.ask_for_authorizer_token(token).await;
         }
-        self.unless_spent(
-            self.broker
-                .inner
-                .upstream
-                .ticket(&self.entry.account, kind, token),
-        )
-        .await
+        let upstream = &self.broker.inner.upstream;
+        let call = upstream.ticket(&self.entry.account, kind, token);
+        self.unless_spent(call).await
     }
 
     /// Returns the error of this call.

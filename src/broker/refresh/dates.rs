@@ -123,21 +123,13 @@ impl Flight {
     /// Returns when a value ends that was known before. Dates that come from the store may be wrong, because
     /// the clock of their writer or of this node was.
     fn end_of_known(&self, last: &Credential, issued: &Issued, promised: UnixTime) -> UnixTime {
-        let now = self.broker.inner.clock.now();
-        let (by_uptime, dated_here) = {
-            let state = self.slot.lock();
-            (
-                state
-                    .end_by_uptime(&self.broker.inner.clock)
-                    .unwrap_or(last.expires_at),
-                state.dated_here,
-            )
-        };
-        let end = if by_uptime.since(last.expires_at) > CLOCK_TOLERANCE {
-            by_uptime
-        } else {
-            last.expires_at
-        };
+        let clock = &self.broker.inner.clock;
+        let now = clock.now();
+        let state = self.slot.lock();
+        let dated_here = state.dated_here;
+        let by_uptime = state.end_by_uptime(clock);
+        let is_later = |end: &UnixTime| end.since(last.expires_at) > CLOCK_TOLERANCE;
+        let end = by_uptime.filter(is_later).unwrap_or(last.expires_at);
         let whole = last.issued_at.plus(issued.expires_in);
         let reports_remaining = self.is_stable_token() || issued.expires_in < WHOLE_LIFE;
         if reports_remaining && dated_here && promised.since(end) <= ROUNDING {

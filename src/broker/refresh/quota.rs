@@ -27,13 +27,8 @@ impl Broker {
     /// Reads today's counts once a minute. After a store error the old counts stay.
     pub(in crate::broker) async fn read_calls(&self) {
         let (now, uptime) = (self.inner.clock.now(), self.inner.clock.uptime());
-        if !self
-            .inner
-            .keeper
-            .quota_reads
-            .lock()
-            .take(uptime, READ_EVERY)
-        {
+        let due = &self.inner.keeper.quota_reads;
+        if !due.lock().take(uptime, READ_EVERY) {
             return;
         }
         let accounts = self.inner.accounts.load_full();
@@ -199,11 +194,8 @@ impl Flight {
     /// tenth. A memory store must have counted the whole day.
     fn if_few(&self, calls: u64) -> Option<u64> {
         let inner = &self.broker.inner;
-        let left = inner
-            .clock
-            .now()
-            .next_shanghai_midnight()
-            .since(inner.clock.now());
+        let now = inner.clock.now();
+        let left = now.next_shanghai_midnight().since(now);
         if inner.store.kind() == "memory" && inner.clock.uptime() + left < ONE_DAY {
             return None;
         }

@@ -89,23 +89,20 @@ impl Broker {
         let mut checked = slot.details.recipients.checked.lock().await;
         // Another caller may have checked and refreshed it while this one waited.
         let token = self.credential(&entry.name, Kind::AccessToken).await?;
-        if Check::is_due(&mut checked, self.inner.clock.uptime())
-            && self
-                .inner
-                .upstream
-                .refuses_token(&entry.account, &token.value)
-                .await
+        let upstream = &self.inner.upstream;
+        if !Check::is_due(&mut checked, self.inner.clock.uptime())
+            || !upstream.refuses_token(&entry.account, &token.value).await
         {
-            tracing::info!(
-                account = entry.name,
-                key,
-                "client asked again for a token that WeChat refuses"
-            );
-            // A limited or failed refresh leaves the client with what there is.
-            let refreshed = self.refresh_if_current(entry, slot, &token.value).await;
-            return Ok(refreshed.unwrap_or(token));
+            return Ok(token);
         }
-        Ok(token)
+        tracing::info!(
+            account = entry.name,
+            key,
+            "client asked again for a token that WeChat refuses"
+        );
+        // A limited or failed refresh leaves the client with what there is.
+        let refreshed = self.refresh_if_current(entry, slot, &token.value).await;
+        Ok(refreshed.unwrap_or(token))
     }
 }
 
