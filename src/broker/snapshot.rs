@@ -120,7 +120,7 @@ impl Broker {
         let mut overview = Collector::default();
         let without_token: HashSet<_> = accounts
             .platforms()
-            .filter(|(platform, _)| !self.has_token(platform, &at))
+            .filter(|(platform, _)| self.current(platform.token_slot(), &at).is_none())
             .map(|(platform, _)| platform.account.app_id())
             .collect();
         for entry in accounts.all() {
@@ -171,11 +171,6 @@ impl Broker {
         let accounts = self.inner.accounts.load();
         let entry = accounts.find(account);
         entry.is_ok_and(|entry| entry.wanted_slots().next().is_some())
-    }
-
-    fn has_token(&self, platform: &AccountEntry, at: &Moment) -> bool {
-        let slot = platform.primary_slot();
-        slot.is_some_and(|slot| self.current(slot, at).is_some())
     }
 
     fn health_of(&self, entry: &AccountEntry, at: &Moment) -> Health {
