@@ -143,17 +143,15 @@ impl Broker {
     /// the store, where a restart or a peer node would trust them.
     pub(super) async fn notice_clock(&self) {
         let clock = &self.inner.clock;
+        let keeper = &self.inner.keeper;
         let ahead = clock.wall().0.saturating_sub(clock.uptime().as_secs());
-        let before = self.inner.keeper.wall_minus_uptime.lock().replace(ahead);
+        let before = keeper.wall_minus_uptime.lock().replace(ahead);
         let Some(before) =
             before.filter(|before| before.abs_diff(ahead) > CLOCK_TOLERANCE.as_secs())
         else {
             return;
         };
-        self.inner
-            .keeper
-            .clock_jumps
-            .fetch_add(1, Ordering::Relaxed);
+        keeper.clock_jumps.fetch_add(1, Ordering::Relaxed);
         let seconds = before.abs_diff(ahead);
         let direction = if ahead > before { "ahead" } else { "back" };
         warn!(
@@ -163,10 +161,8 @@ impl Broker {
         let behind = Some(clock.now().since(clock.wall()))
             .filter(|behind| *behind > CLOCK_TOLERANCE)
             .unwrap_or_default();
-        self.inner
-            .keeper
-            .now_minus_wall
-            .store(behind.as_secs(), Ordering::Relaxed);
+        let now_minus_wall = &keeper.now_minus_wall;
+        now_minus_wall.store(behind.as_secs(), Ordering::Relaxed);
         if ahead < before {
             self.end_waits_of_wrong_clock().await;
         }

@@ -92,20 +92,17 @@ impl Broker {
         for slot in entry.wanted_slots() {
             let current = self.current(slot, at);
             let state = slot.lock();
+            let last = state.last.as_deref();
             if Health::of_slot(&state, current.is_some()) == Health::Down {
                 down_kinds.push(slot.key.kind);
             }
             if Some(slot.key.kind) == primary {
                 served_until = current.as_ref().map(|current| current.served_until(at));
-                let last = state.last.as_deref();
                 ended = last
                     .map(|last| last.served_until())
                     .filter(|end| *end <= at.now);
             }
-            let due_at = state
-                .last
-                .as_deref()
-                .map(|last| state.due_at(last, slot.jitter_seed));
+            let due_at = last.map(|last| state.due_at(last, slot.jitter_seed));
             let next = next_refresh(&state, due_at, at.now);
             overview.next_refresh = overview.next_refresh.into_iter().chain(next).min();
             let (succeeded, refreshes) =
