@@ -218,39 +218,43 @@ impl Slot {
         state.flight.is_none() && retry_from.is_some_and(|from| from <= now)
     }
 
-    /// Records a failed refresh that was started for this reason.
-    pub(super) fn fail(
+    /// Records a failed refresh that was started for this reason, and returns the record.
+    pub(super) fn fail<'a>(
         &self,
-        state: &mut State,
+        state: &'a mut State,
         error: Arc<UpstreamError>,
         kind: Kind,
         reason: &Reason,
         now: UnixTime,
-    ) {
-        state.fail(error, kind, reason, now);
-        self.may_retry
-            .store(state.retry_from().is_some(), Ordering::Relaxed);
+    ) -> &'a mut LastError {
+        let failure = state.fail(error, kind, reason, now);
+        let may_retry = failure.pending.is_some();
+        self.may_retry.store(may_retry, Ordering::Relaxed);
+        failure
     }
 
-    /// See [`State::clock_was_set_back`]. Returns whether the slot was waiting for a spent quota of its
-    /// own.
+    /// Corrects recorded times after the clock was set back. Waits that end in the future, by the wrong
+    /// clock, would last as long as the clock was ahead; one try too early costs less. Returns whether the
+    /// slot was waiting for a spent quota of its own.
     pub(super) fn clock_was_set_back(&self, now: UnixTime) -> bool {
         let mut state = self.lock();
-        state.clock_was_set_back(now);
-        let of_its_own = state
-            .failure
-            .as_ref()
-            .filter(|failure| failure.kind == self.key.kind);
-        of_its_own.is_some_and(|failure| failure.error.class() == Class::Quota)
+        (state.nothing_new_until, state.on_demand_from) = (None, None);
+        if let Some((_, replaced)) = &mut state.previous {
+            *replaced = (*replaced).min(now);
+        }
+        let Some(failure) = &mut state.failure else {
+            return false;
+        };
+        failure.end_by(now);
+        (failure.at, failure.since) = (failure.at.min(now), failure.since.min(now));
+        failure.kind == self.key.kind && failure.error.class() == Class::Quota
     }
 
     /// Whether it waits for the end of a quota block that the store remembers.
     pub(super) fn is_blocked(&self, now: UnixTime) -> bool {
         let state = self.lock();
-        let failure = state
-            .cooldown(now)
-            .filter(|failure| failure.kind == self.key.kind);
-        failure.is_some_and(|failure| failure.error.is_block())
+        let failure = state.cooldown(now);
+        failure.is_some_and(|failure| failure.kind == self.key.kind && failure.error.is_block())
     }
 
     /// Ends the wait after the last failure if the failure is one of these.
@@ -376,19 +380,6 @@ impl State {
     pub(super) fn rate_limited_for(&self, now: UnixTime) -> Option<Duration> {
         let left = self.on_demand_from?.since(now);
         (!left.is_zero()).then_some(left)
-    }
-
-    /// Corrects recorded times after the clock was set back. Waits that end in the future, by the wrong
-    /// clock, would last as long as the clock was ahead; one try too early costs less.
-    fn clock_was_set_back(&mut self, now: UnixTime) {
-        if let Some(failure) = &mut self.failure {
-            failure.end_by(now);
-            (failure.at, failure.since) = (failure.at.min(now), failure.since.min(now));
-        }
-        if let Some((_, replaced)) = &mut self.previous {
-            *replaced = (*replaced).min(now);
-        }
-        (self.nothing_new_until, self.on_demand_from) = (None, None);
     }
 }
 

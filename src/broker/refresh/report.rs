@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Failed, Flight, Published};
-use crate::broker::slot::{RefreshOutcome, State};
+use crate::broker::slot::{LastError, RefreshOutcome, State};
 use crate::broker::stats::Outcome;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind};
@@ -97,8 +97,7 @@ impl Flight {
         let remembered = {
             let mut state = self.slot.lock();
             state.counts.count(Outcome::Failed(error.class()));
-            self.enter(&mut state, error.clone(), kind, None);
-            let failure = state.failure.as_mut().expect("just remembered");
+            let failure = self.enter(&mut state, error.clone(), kind, None);
             if let Some(latest) = latest {
                 failure.end_by(latest);
             }
@@ -159,18 +158,15 @@ impl Flight {
     /// Records a failure, which prevents another try until `until`, or for as long as its class says. A
     /// failure of a flight that started before a reload corrected the account says nothing about the new
     /// configuration, and prevents nothing.
-    fn enter(
+    fn enter<'a>(
         &self,
-        state: &mut State,
+        state: &'a mut State,
         error: Arc<UpstreamError>,
         kind: Kind,
         until: Option<UnixTime>,
-    ) {
+    ) -> &'a mut LastError {
         let now = self.broker.inner.clock.now();
-        self.slot.fail(state, error, kind, &self.reason, now);
-        let Some(failure) = &mut state.failure else {
-            return;
-        };
+        let failure = self.slot.fail(state, error, kind, &self.reason, now);
         failure.retry_at = until.unwrap_or(failure.retry_at);
         let current = self.broker.inner.accounts.load();
         if current
@@ -179,6 +175,7 @@ impl Flight {
         {
             failure.end_by(now);
         }
+        failure
     }
 
     /// Records the result in the history, unless the rate limit refused the refresh.

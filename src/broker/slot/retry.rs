@@ -46,14 +46,14 @@ impl State {
         })
     }
 
-    /// Records a failure of this slot.
+    /// Records a failure of this slot, and returns the record.
     pub(super) fn fail(
         &mut self,
         error: Arc<UpstreamError>,
         kind: Kind,
         reason: &Reason,
         now: UnixTime,
-    ) {
+    ) -> &mut LastError {
         let before = self.failure.take();
         let since = before.as_ref().map_or(now, |failure| failure.since);
         // Failures of the store say nothing about WeChat, and the reverse: each starts its own backoff.
@@ -69,7 +69,7 @@ impl State {
             (Reason::Rejected(_), _) | (Reason::RefreshNow, None) => Some(reason.clone()),
             (_, pending) => pending,
         };
-        self.failure = Some(Box::new(LastError {
+        self.failure.insert(Box::new(LastError {
             at: now,
             since,
             retry_at: retry_at(error.wait(), failures, now),
@@ -78,7 +78,7 @@ impl State {
             kind,
             error,
             pending,
-        }));
+        }))
     }
 
     /// Returns when the keeper may retry a failed on-demand refresh: after the failure's cooldown and the rate
@@ -175,8 +175,7 @@ mod tests {
         for (failure, times) in [(&store, 7), (&wechat, 7), (&store, 1)] {
             for n in 1..=times {
                 let error = failed(&account, Kind::AccessToken, failure.clone());
-                state.fail(Arc::new(error), Kind::AccessToken, &Reason::Due, now);
-                let failure = state.failure.as_ref().unwrap();
+                let failure = state.fail(Arc::new(error), Kind::AccessToken, &Reason::Due, now);
                 assert_eq!((failure.failures, failure.since), (n, UnixTime(1_000)));
                 now = failure.retry_at;
             }
