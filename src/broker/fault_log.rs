@@ -199,12 +199,10 @@ impl Broker {
 
     /// Logs, once per value, that it has ended while its refresh fails. The next try may be an hour away.
     pub(super) fn log_end(&self, account: &str, slot: &Slot, state: &mut State, now: UnixTime) {
-        let Some(failure) = state.failure.as_ref().filter(|_| !state.end_is_logged) else {
+        let may_log = state.last.is_some() && !state.end_is_logged;
+        let Some(failure) = state.failure.as_ref().filter(|_| may_log) else {
             return;
         };
-        if state.last.is_none() {
-            return;
-        }
         let error = failure.error.clone();
         let kind = slot.key.kind;
         let failing_for = now.since(failure.since).as_secs();

@@ -300,12 +300,9 @@ impl Broker {
             return None;
         }
         let retry = slot.lock().retry_reason(at.now);
-        let ordinary = || {
-            if self.current_credential(slot).is_some() {
-                Reason::Due
-            } else {
-                Reason::Missing
-            }
+        let ordinary = || match self.current_credential(slot) {
+            Some(_) => Reason::Due,
+            None => Reason::Missing,
         };
         match self.join_or_start(entry, slot, retry.unwrap_or_else(ordinary)) {
             Decision::Wait(flight) | Decision::Join(flight) => Some(flight),

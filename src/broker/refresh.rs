@@ -41,13 +41,12 @@ impl Broker {
         slot: &Arc<Slot>,
         reason: Reason,
     ) -> Result<Arc<Credential>, Error> {
-        let result = self.refresh_once(entry, slot, reason.clone()).await;
-        match (&result, &reason) {
+        match self.refresh_once(entry, slot, reason.clone()).await {
             // The rate limit refused a refresh that another caller had requested and this one had joined.
-            (Err(Error::RateLimited { .. }), Reason::Missing) => {
+            Err(Error::RateLimited { .. }) if matches!(reason, Reason::Missing) => {
                 self.refresh_once(entry, slot, reason).await
             }
-            _ => result,
+            result => result,
         }
     }
 
