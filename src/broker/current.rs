@@ -257,12 +257,6 @@ impl Broker {
 /// Ends a cache entry at the end of its credential. Reads also check a manual clock ([`Broker::current`]).
 struct UntilItsEnd(Clock);
 
-impl UntilItsEnd {
-    fn left(&self, current: &Current) -> Option<Duration> {
-        Some(current.ends.saturating_sub(self.0.uptime()))
-    }
-}
-
 impl Expiry<CredentialKey, Arc<Current>> for UntilItsEnd {
     fn expire_after_create(
         &self,
@@ -270,17 +264,17 @@ impl Expiry<CredentialKey, Arc<Current>> for UntilItsEnd {
         current: &Arc<Current>,
         _: Instant,
     ) -> Option<Duration> {
-        self.left(current)
+        Some(current.ends.saturating_sub(self.0.uptime()))
     }
 
     fn expire_after_update(
         &self,
-        _: &CredentialKey,
+        key: &CredentialKey,
         current: &Arc<Current>,
-        _: Instant,
+        updated_at: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        self.left(current)
+        self.expire_after_create(key, current, updated_at)
     }
 }
 

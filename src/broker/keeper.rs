@@ -24,9 +24,9 @@ use crate::error::Error;
 /// The state of the keeper: its refreshes, and what it knows of the clock.
 #[derive(Default)]
 pub(super) struct KeeperState {
-    ordinary: Lane,
-    /// For refreshes that will probably fail, since each of their calls may last until it times out.
-    failing: Lane,
+    /// For ordinary refreshes, and for those that will probably fail, since each of their calls may last until it
+    /// times out.
+    lanes: [Lane; 2],
     /// The accounts' own ways to WeChat through which the last call got no answer.
     pub(super) silent_ways: Mutex<HashSet<Egress>>,
     pub(super) clock_jumps: AtomicU64,
@@ -99,10 +99,7 @@ impl Broker {
     }
 
     fn lane(&self, failing: bool) -> &Lane {
-        match failing {
-            true => &self.inner.keeper.failing,
-            false => &self.inner.keeper.ordinary,
-        }
+        &self.inner.keeper.lanes[usize::from(failing)]
     }
 
     /// Does once what [`Broker::keep_fresh`] repeats: checks the clock and, if it is time, the store; starts

@@ -23,7 +23,7 @@ pub struct Stats {
     /// Durations of refreshes that called WeChat, by kind and by success.
     pub durations: Vec<(Kind, bool, Distribution)>,
     /// Failed calls, by kind, class and [`errcode_label`].
-    pub failed_calls: Vec<((Kind, &'static str, String), u64)>,
+    pub failed_calls: BTreeMap<(Kind, &'static str, String), u64>,
     /// Time spent waiting for a peer node's refresh.
     pub lease_waits: Distribution,
     /// Store operations: name, number of operations, number of errors.
@@ -160,11 +160,10 @@ impl Counters {
 
     /// Returns the counters of this module.
     pub(super) fn read(&self, uptime: Duration) -> Stats {
-        let failed = self.failed_calls.lock();
         let looked_at = *self.keeper_step.lock();
         Stats {
             durations: self.durations(),
-            failed_calls: failed.iter().map(|(key, n)| (key.clone(), *n)).collect(),
+            failed_calls: self.failed_calls.lock().clone(),
             lease_waits: self.lease_waits.read(),
             keeper_idle: looked_at.map(|at| uptime.saturating_sub(at)),
             ..Stats::default()

@@ -49,15 +49,13 @@ impl Flight {
                     known.issued_at.plus(shift)
                 };
                 let generation = known.generation.saturating_add(u64::from(!shift.is_zero()));
-                (
-                    Credential {
-                        issued_at,
-                        expires_at: end.min(promised),
-                        generation,
-                        ..(*known).clone()
-                    },
-                    dates,
-                )
+                let credential = Credential {
+                    issued_at,
+                    expires_at: end.min(promised),
+                    generation,
+                    ..(*known).clone()
+                };
+                (credential, dates)
             }
             None if issued.expires_in.is_zero() => {
                 return Err(self.failed(Failure::Unusable("expires_in is 0".into())));

@@ -106,10 +106,9 @@ impl History {
             life: u16::try_from(life).unwrap_or(u16::MAX),
             outcome,
         };
-        if let Some(last) = self
-            .entries
-            .back_mut()
-            .filter(|last| new.outcome.is_failure() && last.is_like(&new))
+        let is_same = |last: &Entry| (last.outcome, last.errcode) == (outcome, new.errcode);
+        if outcome.is_failure()
+            && let Some(last) = self.entries.back_mut().filter(|last| is_same(last))
         {
             *last = Entry {
                 at: last.at,
@@ -149,12 +148,6 @@ impl History {
             }
         }
         counts
-    }
-}
-
-impl Entry {
-    fn is_like(&self, other: &Self) -> bool {
-        (self.outcome, self.errcode) == (other.outcome, other.errcode)
     }
 }
 
