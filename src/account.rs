@@ -316,10 +316,13 @@ impl Account {
 
 /// Whether a text can be an AppID. AppIDs become names of stored entries and stand in the log.
 pub(crate) fn is_app_id(id: &str) -> bool {
-    (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (1..=64).contains(&id.len()) && is_word(id)
+}
+
+/// Whether a text has only ASCII letters, digits, `_` and `-`.
+fn is_word(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 const KEPT_FOR: Duration = Duration::from_secs(86_400);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use memchr::memchr;
 
+use super::is_word;
+
 /// A bound domain: a host, and optionally the path under which WeChat looks for the verify file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafeDomain {
@@ -84,12 +86,8 @@ fn is_host_name(host: &url::Host) -> bool {
     let url::Host::Domain(name) = host else {
         return true;
     };
-    name.split('.').all(|label| {
-        !label.is_empty()
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    })
+    name.split('.')
+        .all(|label| !label.is_empty() && is_word(label))
 }
 
 /// Returns whether a text is a list, as one that was pasted. A path may contain `,` and `;`, but ends with neither and

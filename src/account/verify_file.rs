@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::is_word;
+
 /// A domain ownership file: the exact name and content that WeChat issued, without a line break.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyFile {
@@ -40,10 +42,7 @@ impl VerifyFile {
         if middle.is_none() {
             return Err(VerifyFileError::Name);
         }
-        let is_word = content
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if !is_word || !(1..=MAX_CONTENT).contains(&content.len()) {
+        if !is_word(content) || !(1..=MAX_CONTENT).contains(&content.len()) {
             return Err(VerifyFileError::Content);
         }
         Ok(Self {
