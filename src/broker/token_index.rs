@@ -26,11 +26,8 @@ impl Broker {
         let current = accounts
             .all()
             .find(|entry| self.has_current_token(entry, &token, &at));
-        let found = current.or_else(|| {
-            accounts
-                .all()
-                .find(|entry| had_token(entry, &token, at.now))
-        });
+        let had = |entry: &&Arc<AccountEntry>| had_token(entry, &token, at.now);
+        let found = current.or_else(|| accounts.all().find(had));
         found.map(|entry| (entry.name.clone(), entry.account.clone()))
     }
 
