@@ -34,12 +34,16 @@ impl Broker {
     pub fn egress(&self) -> EgressSnapshot {
         let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
         let upstream = &self.inner.upstream;
-        // Ten thousand accounts have a few ways at most.
-        let mut ways: HashMap<_, EgressWay> = HashMap::new();
+        // Ten thousand accounts have a few ways at most. Calls to WeChat and to WeCom leave by one way if both have
+        // one base URL.
+        let mut routes = HashMap::new();
+        let mut ways: HashMap<Route, EgressWay> = HashMap::new();
         for entry in accounts.all() {
-            let key = upstream.way_of(&entry.account);
-            let way = ways.entry(key).or_insert_with(|| EgressWay {
-                route: upstream.route(&entry.account),
+            let route = routes.entry(upstream.way_of(&entry.account));
+            let route = route.or_insert_with(|| upstream.route(&entry.account));
+            let way = ways.entry(route.clone());
+            let way = way.or_insert_with_key(|route| EgressWay {
+                route: route.clone(),
                 accounts: 0,
                 addresses: Vec::new(),
             });
@@ -52,16 +56,6 @@ impl Broker {
             }
         }
         let mut ways: Vec<_> = ways.into_values().collect();
-        ways.sort_by(|a, b| a.route.cmp(&b.route));
-        // Calls to WeChat and to WeCom leave by one way if both have one base URL.
-        ways.dedup_by(|next, way| {
-            let is_same = next.route == way.route;
-            if is_same {
-                way.accounts += next.accounts;
-                way.addresses.append(&mut next.addresses);
-            }
-            is_same
-        });
         ways.sort_by(|a, b| (b.accounts, &a.route).cmp(&(a.accounts, &b.route)));
         EgressSnapshot {
             ways,
