@@ -315,10 +315,7 @@ impl Flight {
             self.keep_claim();
         }
         let dated = match issued {
-            Ok(issued) => {
-                let sent_at = self.sent_at.load(Ordering::Relaxed);
-                self.date(issued, sent_at).await
-            }
+            Ok(issued) => self.date(issued).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &dated {

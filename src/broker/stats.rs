@@ -83,9 +83,8 @@ pub(super) struct SlotCounts {
     outcomes: [u32; OUTCOMES],
     /// Number of ticket calls that were refused because of their token.
     pub(super) stale_refusals: u32,
-    /// Calls to its endpoint, and the midnight until which they count as today's; 0 before the first reading.
-    calls: u32,
-    calls_until: UnixTime,
+    /// Calls to its endpoint, and the midnight until which they count as today's.
+    calls: Option<(u32, UnixTime)>,
     /// The time of the last success.
     pub(super) last_success: Option<UnixTime>,
 }
@@ -114,17 +113,14 @@ impl SlotCounts {
 
     /// Records the number of calls counted today.
     pub(super) fn called(&mut self, count: u64, now: UnixTime) {
-        self.calls = u32::try_from(count).unwrap_or(u32::MAX);
-        self.calls_until = now.next_shanghai_midnight();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.calls = Some((count, now.next_shanghai_midnight()));
     }
 
     /// Returns today's calls; `None` if they have not been read yet.
     pub(super) fn calls_today(&self, now: UnixTime) -> Option<u64> {
-        match self.calls_until {
-            UnixTime(0) => None,
-            until if now < until => Some(self.calls.into()),
-            _ => Some(0),
-        }
+        let (count, until) = self.calls?;
+        Some(if now < until { count.into() } else { 0 })
     }
 
     pub(super) fn outcomes(&self) -> [(&'static str, u64); OUTCOMES] {

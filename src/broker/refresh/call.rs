@@ -24,13 +24,23 @@ impl Flight {
 
     /// Calls WeChat, with the token that the call needs, if it needs one.
     pub(super) async fn call(&self, token: Option<&Credential>) -> Result<Issued, UpstreamError> {
-        match token {
-            None => self.fetch_token().await,
-            Some(token) => {
-                let issued = self.fetch_with(token).await?;
-                self.judge_report(&issued);
-                Ok(issued)
+        let issued = match token {
+            None => self.ask_for_token().await?,
+            Some(token) => self.fetch_with(token).await?,
+        };
+        self.judge_report(&issued);
+        match &self.reason {
+            // stable_token returned the rejected value again, so WeChat itself considers it valid. Only a
+            // forced refresh replaces it.
+            Reason::Rejected(bad)
+                if token.is_none()
+                    && issued.value == *bad
+                    && self.is_stable_token()
+                    && self.may_force().await =>
+            {
+                self.force_token(issued).await
             }
+            _ => Ok(issued),
         }
     }
 
@@ -54,21 +64,6 @@ impl Flight {
         } else {
             self.slot.lock().foreign_refreshes += 1;
             self.entry.log_foreign_refresh(left);
-        }
-    }
-
-    async fn fetch_token(&self) -> Result<Issued, UpstreamError> {
-        let issued = self.ask_for_token().await?;
-        self.judge_report(&issued);
-        match &self.reason {
-            // stable_token returned the rejected value again, so WeChat itself considers it valid. Only a
-            // forced refresh replaces it.
-            Reason::Rejected(bad)
-                if issued.value == *bad && self.is_stable_token() && self.may_force().await =>
-            {
-                self.force_token(issued).await
-            }
-            _ => Ok(issued),
         }
     }
 

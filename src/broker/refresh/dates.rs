@@ -1,6 +1,7 @@
 //! The dates of a returned value, by what is already known of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Flight;
@@ -15,11 +16,8 @@ impl Flight {
     /// Returns the credential with its dates. The life starts when the call was sent, and when this value
     /// was first seen: the same value returned with a new `expires_in` does not live longer. If the wall
     /// clock was set meanwhile, the end moves with it.
-    pub(super) async fn date(
-        &self,
-        issued: Issued,
-        sent_at: u64,
-    ) -> Result<(Credential, Dates), UpstreamError> {
+    pub(super) async fn date(&self, issued: Issued) -> Result<(Credential, Dates), UpstreamError> {
+        let sent_at = self.sent_at.load(Ordering::Relaxed);
         let issued_at = UnixTime(sent_at / 1_000);
         let promised = issued_at.plus(issued.expires_in);
         let (last, dated_here) = {
