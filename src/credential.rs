@@ -63,6 +63,14 @@ impl Credential {
         (self.generation, other.expires_at) > (other.generation, self.expires_at)
     }
 
+    /// Returns this credential with an end at this time at the latest.
+    pub(crate) fn ending_by(&self, end: UnixTime) -> Self {
+        Self {
+            expires_at: self.expires_at.min(end),
+            ..self.clone()
+        }
+    }
+
     /// Returns the whole life as promised by WeChat.
     #[must_use]
     pub fn life(&self) -> Duration {

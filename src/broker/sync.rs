@@ -192,16 +192,11 @@ impl Broker {
                     && are_rivals(&stored, &last)
                     && stored.expires_at > self.inner.clock.now() =>
             {
-                let newer = if stored.generation > last.generation {
-                    stored
-                } else {
-                    (*last).clone()
+                let newer = match stored.generation > last.generation {
+                    true => &stored,
+                    false => &*last,
                 };
-                let end = newer.expires_at.min(newer.issued_at.plus(OVERLAP));
-                let trimmed = Arc::new(Credential {
-                    expires_at: end,
-                    ..newer
-                });
+                let trimmed = Arc::new(newer.ending_by(newer.issued_at.plus(OVERLAP)));
                 state.see(&trimmed, &self.inner.clock);
                 self.publish(slot, &state);
                 Some((slot.stored_key(), trimmed))
@@ -218,11 +213,7 @@ impl Broker {
             {
                 let end = self.inner.clock.now().plus(OVERLAP);
                 if last.expires_at > end {
-                    let shortened = Credential {
-                        expires_at: end,
-                        ..(*last).clone()
-                    };
-                    state.see(&Arc::new(shortened), &self.inner.clock);
+                    state.see(&Arc::new(last.ending_by(end)), &self.inner.clock);
                     self.publish(slot, &state);
                 }
                 None

@@ -165,10 +165,7 @@ impl Flight {
         let Some(current) = self.broker.current_credential(&self.slot) else {
             return;
         };
-        let trimmed = Credential {
-            expires_at: current.expires_at.min(now.plus(OVERLAP)),
-            ..(*current).clone()
-        };
+        let trimmed = current.ending_by(now.plus(OVERLAP));
         if trimmed == *current {
             return;
         }
