@@ -139,16 +139,10 @@ impl Broker {
             }
         }
         let matching = found.len();
-        // Only the accounts up to the end of the page are sorted.
-        let from = find.offset.min(matching);
-        let to = find.offset.saturating_add(find.limit).min(matching);
-        let by = |a: &Found<'_>, b: &Found<'_>| (a.0, &a.1.name).cmp(&(b.0, &b.1.name));
-        if to < matching && to > 0 {
-            found.select_nth_unstable_by(to, by);
+        if find.limit > 0 {
+            found.sort_unstable_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
         }
-        found.truncate(to);
-        found.sort_unstable_by(by);
-        let page = found[from..].iter();
+        let page = found.iter().skip(find.offset).take(find.limit);
         Snapshot {
             now: at.now,
             counts,
