@@ -58,7 +58,8 @@ impl StatusCounts {
 /// Returns the index at which a status is counted: its own, or the first of its class.
 fn index_of(status: u16) -> usize {
     let own = STATUSES.iter().position(|known| *known == status);
-    let first_of_class = || STATUSES.iter().position(|known| known / 100 == status / 100);
+    let class = status / 100;
+    let first_of_class = || STATUSES.iter().position(|known| known / 100 == class);
     own.or_else(first_of_class).unwrap_or(STATUSES.len() - 1)
 }
 
