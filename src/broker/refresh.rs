@@ -41,27 +41,14 @@ impl Broker {
         slot: &Arc<Slot>,
         reason: Reason,
     ) -> Result<Arc<Credential>, Error> {
-        match self.refresh_once(entry, slot, reason.clone()).await {
+        let decision = self.join_or_start(entry, slot, reason.clone());
+        match decision.result(entry, slot).await {
             // The rate limit refused a refresh that another caller had requested and this one had joined.
             Err(Error::RateLimited { .. }) if matches!(reason, Reason::Missing) => {
-                self.refresh_once(entry, slot, reason).await
+                let decision = self.join_or_start(entry, slot, reason);
+                decision.result(entry, slot).await
             }
             result => result,
-        }
-    }
-
-    async fn refresh_once(
-        &self,
-        entry: &Arc<AccountEntry>,
-        slot: &Arc<Slot>,
-        reason: Reason,
-    ) -> Result<Arc<Credential>, Error> {
-        match self.join_or_start(entry, slot, reason) {
-            Decision::Current(credential) => Ok(credential),
-            Decision::Refused(error) => Err(error),
-            Decision::Wait(flight) | Decision::Join(flight) => {
-                wait(flight, entry, slot.key.kind).await
-            }
         }
     }
 
@@ -189,9 +176,7 @@ impl Broker {
         let reason = || Reason::Rejected(bad.clone());
         let joined = match self.join_or_start(entry, slot, reason()) {
             Decision::Join(flight) => wait(flight, entry, slot.key.kind).await?,
-            Decision::Wait(flight) => return wait(flight, entry, slot.key.kind).await,
-            Decision::Current(credential) => return Ok(credential),
-            Decision::Refused(error) => return Err(error),
+            decision => return decision.result(entry, slot).await,
         };
         if joined.value != *bad {
             return Ok(joined);
@@ -213,6 +198,17 @@ pub(super) enum Decision {
     Wait(watch::Receiver<FlightResult>),
     /// A refresh that had started for another reason.
     Join(watch::Receiver<FlightResult>),
+}
+
+impl Decision {
+    /// Returns the result, once a running refresh has ended.
+    async fn result(self, entry: &AccountEntry, slot: &Slot) -> Result<Arc<Credential>, Error> {
+        match self {
+            Self::Current(credential) => Ok(credential),
+            Self::Refused(error) => Err(error),
+            Self::Wait(flight) | Self::Join(flight) => wait(flight, entry, slot.key.kind).await,
+        }
+    }
 }
 
 /// Waits for a flight to end. It ends without a result only if its task was killed with the runtime.
