@@ -5,7 +5,7 @@ use crate::credential::Kind;
 use crate::error::{CallAuth, Failure, System, UpstreamError};
 
 /// A WeChat endpoint: its system and path, the credential that authenticates the call, and the response
-/// field with the value.
+/// field with the value, if its answer has one.
 pub(super) struct Endpoint {
     pub(super) system: System,
     pub(super) path: &'static str,
@@ -19,89 +19,63 @@ const TOKEN: Endpoint = Endpoint {
     auth: CallAuth::WithSecret,
     field: "access_token",
 };
-const STABLE_TOKEN: Endpoint = Endpoint {
-    path: "/cgi-bin/stable_token",
-    ..TOKEN
-};
-const GETTOKEN: Endpoint = Endpoint {
-    system: System::Qyapi,
-    path: "/cgi-bin/gettoken",
-    ..TOKEN
-};
+const STABLE_TOKEN: Endpoint = TOKEN.at("/cgi-bin/stable_token");
+const GETTOKEN: Endpoint = TOKEN.at("/cgi-bin/gettoken").of_wecom();
+
 const TICKET: Endpoint = Endpoint {
     system: System::Weixin,
     path: "/cgi-bin/ticket/getticket",
     auth: CallAuth::WithToken,
     field: "ticket",
 };
-const WORK_JSAPI_TICKET: Endpoint = Endpoint {
-    system: System::Qyapi,
-    path: "/cgi-bin/get_jsapi_ticket",
-    ..TICKET
-};
+const WORK_JSAPI_TICKET: Endpoint = TICKET.at("/cgi-bin/get_jsapi_ticket").of_wecom();
+const WORK_TICKET: Endpoint = TICKET.at("/cgi-bin/ticket/get").of_wecom();
 /// Answers a list of addresses, which is no credential: only a refused token matters.
-pub(super) const CHECK: Endpoint = Endpoint {
-    path: "/cgi-bin/get_api_domain_ip",
-    ..TICKET
-};
-pub(super) const WORK_CHECK: Endpoint = Endpoint {
-    system: System::Qyapi,
-    ..CHECK
-};
+pub(super) const CHECK: Endpoint = TICKET.at("/cgi-bin/get_api_domain_ip");
+pub(super) const WORK_CHECK: Endpoint = CHECK.of_wecom();
+/// A message of an account to one of its users (客服消息).
+pub(super) const SEND_MESSAGE: Endpoint = TICKET.at("/cgi-bin/message/custom/send");
+
 const COMPONENT_TOKEN: Endpoint = Endpoint {
     system: System::Weixin,
     path: "/cgi-bin/component/api_component_token",
     auth: CallAuth::WithPushedTicket,
     field: "component_access_token",
 };
-pub(super) const AUTHORIZER_TOKEN: Endpoint = Endpoint {
-    path: "/cgi-bin/component/api_authorizer_token",
-    field: "authorizer_access_token",
-    ..COMPONENT_CALL
-};
-pub(super) const QUERY_AUTH: Endpoint = Endpoint {
-    path: "/cgi-bin/component/api_query_auth",
-    field: "authorizer_access_token",
-    ..COMPONENT_CALL
-};
-pub(super) const AUTHORIZER_LIST: Endpoint = Endpoint {
-    path: "/cgi-bin/component/api_get_authorizer_list",
-    ..COMPONENT_CALL
-};
-pub(super) const AUTHORIZER_INFO: Endpoint = Endpoint {
-    path: "/cgi-bin/component/api_get_authorizer_info",
-    ..COMPONENT_CALL
-};
-pub(super) const PRE_AUTH_CODE: Endpoint = Endpoint {
-    path: "/cgi-bin/component/api_create_preauthcode",
-    field: "pre_auth_code",
-    ..COMPONENT_CALL
-};
-/// A message of an account to one of its users (客服消息).
-pub(super) const SEND_MESSAGE: Endpoint = Endpoint {
-    path: "/cgi-bin/message/custom/send",
-    field: "",
-    ..TICKET
-};
 /// Needs no token, which does not exist before the first push.
-pub(super) const START_PUSH: Endpoint = Endpoint {
-    path: "/cgi-bin/component/api_start_push_ticket",
-    auth: CallAuth::WithPushedTicket,
-    ..COMPONENT_CALL
-};
-const COMPONENT_CALL: Endpoint = Endpoint {
+pub(super) const START_PUSH: Endpoint =
+    COMPONENT_TOKEN.at("/cgi-bin/component/api_start_push_ticket");
+
+pub(super) const AUTHORIZER_TOKEN: Endpoint = Endpoint {
     system: System::Weixin,
-    path: "/cgi-bin/component/",
+    path: "/cgi-bin/component/api_authorizer_token",
     auth: CallAuth::WithComponentToken,
-    field: "",
+    field: "authorizer_access_token",
 };
-const WORK_TICKET: Endpoint = Endpoint {
-    system: System::Qyapi,
-    path: "/cgi-bin/ticket/get",
-    ..TICKET
+pub(super) const QUERY_AUTH: Endpoint = AUTHORIZER_TOKEN.at("/cgi-bin/component/api_query_auth");
+pub(super) const AUTHORIZER_LIST: Endpoint =
+    AUTHORIZER_TOKEN.at("/cgi-bin/component/api_get_authorizer_list");
+pub(super) const AUTHORIZER_INFO: Endpoint =
+    AUTHORIZER_TOKEN.at("/cgi-bin/component/api_get_authorizer_info");
+pub(super) const PRE_AUTH_CODE: Endpoint = Endpoint {
+    field: "pre_auth_code",
+    ..AUTHORIZER_TOKEN.at("/cgi-bin/component/api_create_preauthcode")
 };
 
 impl Endpoint {
+    /// Returns the endpoint of another path of the same kind.
+    const fn at(self, path: &'static str) -> Self {
+        Self { path, ..self }
+    }
+
+    /// Returns the endpoint of the same kind in WeCom.
+    const fn of_wecom(self) -> Self {
+        Self {
+            system: System::Qyapi,
+            ..self
+        }
+    }
+
     /// Returns whether it repeats a value until its last moment. The rest of its life, in whole seconds, may then
     /// be rounded down to 0.
     pub(super) fn repeats_to_the_end(&self) -> bool {
@@ -116,6 +90,15 @@ impl Endpoint {
             auth: self.auth,
             failure,
             also_seen: Vec::new(),
+        }
+    }
+
+    /// Returns the `type` of a ticket in the query. WeCom's corp ticket has a path of its own instead.
+    pub(super) fn ticket_type(&self, kind: Kind) -> Option<&'static str> {
+        match kind {
+            Kind::AgentTicket => Some("agent_config"),
+            Kind::CardTicket => Some("wx_card"),
+            _ => (self.path == TICKET.path).then_some("jsapi"),
         }
     }
 }
@@ -155,16 +138,5 @@ pub(super) fn endpoint_of(account: &Account, kind: Kind) -> &'static Endpoint {
         (_, Kind::AccessToken, TokenMode::Classic) => &TOKEN,
         (_, Kind::AccessToken, TokenMode::Stable) => &STABLE_TOKEN,
         (_, _, _) => &TICKET,
-    }
-}
-
-impl Endpoint {
-    /// Returns the `type` of a ticket in the query. WeCom's corp ticket has a path of its own instead.
-    pub(super) fn ticket_type(&self, kind: Kind) -> Option<&'static str> {
-        match kind {
-            Kind::AgentTicket => Some("agent_config"),
-            Kind::CardTicket => Some("wx_card"),
-            _ => (self.path == TICKET.path).then_some("jsapi"),
-        }
     }
 }
