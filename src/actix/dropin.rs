@@ -86,8 +86,8 @@ fn is_base(request: &HttpRequest, account: &str) -> bool {
     base.is_none_or(|base| base.0 == account)
 }
 
-/// Returns the name of the account whose token this is, while WeChat accepts it.
-pub(super) async fn account_of_token(broker: &Broker, token: &str) -> Option<String> {
+/// Returns the name of the account of a token of WeChat, and whether WeChat still accepts the token.
+pub(super) async fn account_of_token(broker: &Broker, token: &str) -> Option<(String, bool)> {
     let found = if token.starts_with(API_KEY_PREFIX) {
         None
     } else if token.starts_with(virtual_token::PREFIX) {
@@ -97,7 +97,10 @@ pub(super) async fn account_of_token(broker: &Broker, token: &str) -> Option<Str
     } else {
         broker.find_account_of_token(token).await
     };
-    found.map(|(name, _)| name)
+    match found {
+        Some((name, _)) => Some((name, true)),
+        None => Some((broker.account_of_handed_token(token)?, false)),
+    }
 }
 
 /// The caller of a ticket call.
@@ -205,26 +208,20 @@ impl TicketCaller {
                 presented: Presented::Key(key.clone()),
             });
         }
-        let recipients = |account: &str| broker.holders_of(account, token, peer_ip(request)).keys;
-        if let Some(account) = account_of_token(broker, token).await {
-            let presented = Presented::Token {
-                recipients: recipients(&account),
-                has_peer_nodes: broker.has_peer_nodes(),
-            };
-            return Some(Self { account, presented });
-        }
-        // Any other client has to learn that its token has ended, as at WeChat.
-        let account = broker.account_of_handed_token(token)?;
-        let holders = recipients(&account);
-        let known = keys.with_ids(&holders);
-        let callers = known.filter(|key| !key.calls.is_empty());
-        let recipients: Vec<_> = callers.map(|key| key.id()).collect();
-        if recipients.is_empty() {
-            return None;
+        let (account, is_valid) = account_of_token(broker, token).await?;
+        let mut recipients = broker.holders_of(&account, token, peer_ip(request)).keys;
+        if !is_valid {
+            let known = keys.with_ids(&recipients);
+            let callers = known.filter(|key| !key.calls.is_empty());
+            recipients = callers.map(|key| key.id()).collect();
+            // Any other client has to learn that its token has ended, as at WeChat.
+            if recipients.is_empty() {
+                return None;
+            }
         }
         let presented = Presented::Token {
             recipients,
-            has_peer_nodes: false,
+            has_peer_nodes: is_valid && broker.has_peer_nodes(),
         };
         Some(Self { account, presented })
     }
@@ -259,12 +256,14 @@ pub(super) fn key_in_headers<'k>(
     let Some(presented) = presented(presenter.headers) else {
         return Ok(None);
     };
-    if let Some(key) = presenter.find(keys, presented)? {
-        return Ok(Some(key));
-    }
     let error = wire_errors::BAD_SECRET;
-    let refusal = app_secret_refusal(presenter, broker, presented, error);
-    Err(refusal.unwrap_or_else(|| Refusal::because(error, "the API key in the header is invalid")))
+    match find_key(presenter, broker, keys, presented, error)? {
+        Some(key) => Ok(Some(key)),
+        None => Err(Refusal::because(
+            error,
+            "the API key in the header is invalid",
+        )),
+    }
 }
 
 /// Returns the API key that stands in the place of a token, if it is one. `Err`: it is invalid. Only a text that
@@ -292,10 +291,7 @@ pub(super) async fn owner_of_token(broker: &Broker, keys: &ApiKeys, token: &str)
     if let Some((_, name)) = virtual_token::open(token, keys, &broker.accounts()) {
         return Some(name);
     }
-    match account_of_token(broker, token).await {
-        Some(name) => Some(name),
-        None => broker.account_of_handed_token(token),
-    }
+    Some(account_of_token(broker, token).await?.0)
 }
 
 /// Returns the system whose API this account has.
@@ -387,18 +383,25 @@ async fn token_for_key(
         .await
 }
 
-/// Returns the refusal of a text that is not an API key, if it is an account's AppSecret.
-pub(super) fn app_secret_refusal(
+/// Returns the API key with this text; `None` if it is invalid. `Err`: its address is locked out, or the text is an
+/// account's AppSecret.
+pub(super) fn find_key<'k>(
     presenter: Presenter<'_>,
     broker: &Broker,
+    keys: &'k ApiKeys,
     presented: &str,
     error: WireError,
-) -> Option<Refusal> {
+) -> Result<Option<&'k Arc<ApiKey>>, Refusal> {
+    if let Some(key) = presenter.find(keys, presented)? {
+        return Ok(Some(key));
+    }
     let accounts = broker.accounts();
     let is_secret = |account: &Account| account.secret().expose() == presented;
-    let (name, _) = accounts.iter().find(|(_, account)| is_secret(account))?;
+    let Some((name, _)) = accounts.iter().find(|(_, account)| is_secret(account)) else {
+        return Ok(None);
+    };
     presenter.log_app_secret(name);
-    Some(Refusal::because(
+    Err(Refusal::because(
         error,
         "this is wx-jssdk, send its API key instead of the AppSecret",
     ))

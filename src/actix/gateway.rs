@@ -29,7 +29,7 @@ use actix_web::http::{Method, StatusCode};
 use arc_swap::ArcSwap;
 use tokio::time::timeout;
 
-use self::caller::{APP_IDS, Caller, UserTokens};
+use self::caller::{APP_IDS, Caller, Identification, UserTokens};
 pub(crate) use self::connections::Connections;
 use self::key_limits::KeyLimits;
 use self::outgoing_request::Query;
@@ -291,9 +291,14 @@ impl Shared {
         )
         .await
         .unwrap_or_else(|_| Err(request_body::Cut::Late.refusal(&self.options)))?;
-        let caller = self
-            .identify(incoming, path, &keys, secret_body.as_deref())
-            .await?;
+        let identification = Identification {
+            shared: self,
+            incoming,
+            path,
+            keys: &keys,
+            secret_body: secret_body.as_deref(),
+        };
+        let caller = identification.caller().await?;
         *named = Some(caller.name.clone());
         let permit = check_right(incoming, path, &caller)
             .and_then(|()| self.limits.enter(&caller.key.name))

@@ -14,7 +14,6 @@ use std::time::Duration;
 use actix_web::http::header::HeaderMap;
 use governor::Quota;
 
-use super::keys::{ApiKey, ApiKeys};
 use crate::clock::Clock;
 use crate::endpoint::{ClientIps, Limiter, LogThrottle, RateBuckets, key_of, whole_seconds};
 
@@ -72,21 +71,6 @@ impl KeyLockout {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Returns the key with this text. `Err`: it is invalid, and its address is locked out for that long.
-    /// All keys are compared first and in constant time, so that a valid key passes in either case.
-    pub(super) fn find<'k>(
-        &self,
-        keys: &'k ApiKeys,
-        presented: &str,
-        client: IpAddr,
-    ) -> Result<Option<&'k Arc<ApiKey>>, Duration> {
-        let found = keys.find(presented);
-        if found.is_none() {
-            self.count_wrong(presented, client)?;
-        }
-        Ok(found)
-    }
-
     /// Returns the address that most likely presents a key: the connection's peer, or the client that a proxy
     /// names.
     pub(super) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
@@ -104,7 +88,8 @@ impl KeyLockout {
         self.secret_log.may_log(self.clock.uptime())
     }
 
-    fn count_wrong(&self, presented: &str, client: IpAddr) -> Result<(), Duration> {
+    /// Counts an invalid key. `Err`: its address is locked out for that long.
+    pub(super) fn count_wrong(&self, presented: &str, client: IpAddr) -> Result<(), Duration> {
         let wrong = self.wrong.fetch_add(1, Ordering::Relaxed) + 1;
         let Some(limiter) = &self.limiter else {
             return Ok(());

@@ -11,10 +11,9 @@ use tracing::debug;
 
 use super::reply::{self, Refusal};
 use super::{
-    Keys, MAX_BODY, app_secret_refusal, base_account, given, is_base, parameter, respond,
-    system_of, token_for_key,
+    Keys, MAX_BODY, base_account, find_key, given, is_base, parameter, respond, system_of,
+    token_for_key,
 };
-use crate::actix::keys::authentication::Presenter;
 use crate::actix::keys::{ApiKey, TokenStyle};
 use crate::actix::peer_ip;
 use crate::broker::Broker;
@@ -127,15 +126,12 @@ impl TokenRequest<'_> {
         }
         let key = self.key.as_deref().ok_or(wire_errors::NO_SECRET)?;
         let keys = keys.load();
-        let Some(key) = Presenter::from(request).find(&keys, key)? else {
-            let error = wire_errors::BAD_SECRET;
-            let refusal = app_secret_refusal(request.into(), broker, key, error);
-            return Err(refusal.unwrap_or_else(|| error.into()));
-        };
+        let error = wire_errors::BAD_SECRET;
+        let key = find_key(request.into(), broker, &keys, key, error)?.ok_or(error)?;
         let mut names = found.into_iter().map(|(name, _)| name);
         let account = names
             .find(|name| key.opens(name, Kind::AccessToken))
-            .ok_or(wire_errors::BAD_SECRET)?;
+            .ok_or(error)?;
         debug!(key = key.name, account, "drop-in token call");
         Ok((account.to_owned(), key.clone()))
     }

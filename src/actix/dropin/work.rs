@@ -9,9 +9,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{Keys, app_secret_refusal, is_base, parameter, respond, token_for_key};
+use super::{Keys, find_key, is_base, parameter, respond, token_for_key};
 use crate::actix::keys::ApiKey;
-use crate::actix::keys::authentication::Presenter;
 use crate::broker::Broker;
 use crate::credential::Kind;
 use crate::error::System;
@@ -65,17 +64,14 @@ fn account(
         return Err(Refusal::unknown_app(broker, wire_errors::WORK_BAD_CORPID));
     }
     let keys = keys.load();
-    let Some(key) = Presenter::from(request).find(&keys, presented)? else {
-        let error = wire_errors::WORK_BAD_SECRET;
-        let refusal = app_secret_refusal(request.into(), broker, presented, error);
-        return Err(refusal.unwrap_or_else(|| error.into()));
-    };
+    let error = wire_errors::WORK_BAD_SECRET;
+    let key = find_key(request.into(), broker, &keys, presented, error)?.ok_or(error)?;
     let opened: Vec<_> = apps
         .into_iter()
         .filter(|(name, _)| key.opens(name, Kind::AccessToken))
         .collect();
     if opened.is_empty() {
-        return Err(Refusal::unknown_app(broker, wire_errors::WORK_BAD_SECRET));
+        return Err(Refusal::unknown_app(broker, error));
     }
     let asked = parameter(request, "agentid");
     let asked = asked.as_deref();

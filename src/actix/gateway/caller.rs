@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::super::dropin::reply::Refusal;
 use super::super::dropin::{
-    account_of_token, app_secret_refusal, dead_token, key_in_headers, key_in_tokens_place,
-    owner_of_token, system_of,
+    account_of_token, dead_token, find_key, key_in_headers, key_in_tokens_place, owner_of_token,
+    system_of,
 };
 use super::super::keys::authentication::Presenter;
 use super::super::keys::call_policy::CallRight;
@@ -71,155 +71,124 @@ impl UserTokens {
     }
 }
 
-impl Shared {
-    /// Returns the caller, if its key opens the account. `secret_body` is the body of a call that carries the
-    /// AppSecret in JSON.
-    pub(super) async fn identify(
-        &self,
-        incoming: &Incoming<'_>,
-        path: WechatPath<'_>,
-        keys: &ApiKeys,
-        secret_body: Option<&[u8]>,
-    ) -> Result<Caller, Refusal> {
-        if let Some(name) = &incoming.base {
-            self.broker.look_for_authorizer(name).await;
+/// Finds the caller of one call.
+pub(super) struct Identification<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) incoming: &'a Incoming<'a>,
+    pub(super) path: WechatPath<'a>,
+    pub(super) keys: &'a ApiKeys,
+    /// The body of a call that carries the AppSecret in JSON.
+    pub(super) secret_body: Option<&'a [u8]>,
+}
+
+impl Identification<'_> {
+    /// Returns the caller, if its key opens the account.
+    pub(super) async fn caller(&self) -> Result<Caller, Refusal> {
+        let broker = &self.shared.broker;
+        if let Some(name) = &self.incoming.base {
+            broker.look_for_authorizer(name).await;
         }
-        if let Some(key) = key_in_headers(self.presenter(incoming), &self.broker, keys)? {
-            return self.of_key(incoming, path, keys, key, secret_body).await;
+        if let Some(key) = key_in_headers(self.presenter(), broker, self.keys)? {
+            return self.of_key(key).await;
         }
-        let query = incoming.query();
-        if let Some(parameter) = path.secret_parameter() {
-            let secret = query.get(parameter).map(Cow::into_owned);
-            let secret = secret.or_else(|| text_in(secret_body?, parameter));
-            let secret = secret.ok_or(wire_errors::NO_SECRET)?;
-            let Some(key) = self.presenter(incoming).find(keys, &secret)? else {
-                let error = wire_errors::BAD_SECRET;
-                let presenter = self.presenter(incoming);
-                let refusal = app_secret_refusal(presenter, &self.broker, &secret, error);
-                return Err(refusal.unwrap_or_else(|| error.into()));
-            };
-            return self.of_key(incoming, path, keys, key, secret_body).await;
+        if let Some(parameter) = self.path.secret_parameter() {
+            let secret = self.parameter(parameter).ok_or(wire_errors::NO_SECRET)?;
+            let error = wire_errors::BAD_SECRET;
+            let key = find_key(self.presenter(), broker, self.keys, &secret, error)?;
+            return self.of_key(key.ok_or(error)?).await;
         }
-        let parameters = path.token_parameters();
-        if parameters.is_empty() {
-            return self.of_user(incoming, keys);
+        if self.path.token_parameters().is_empty() {
+            return self.of_user();
         }
-        let token = parameters.iter().find_map(|name| query.get(name));
-        let token = token.ok_or_else(|| {
+        let token = self.token().ok_or_else(|| {
             Refusal::because(
                 wire_errors::NO_TOKEN,
                 "send an API key of wx-jssdk, or what its /cgi-bin/token returned",
             )
         })?;
-        self.of_token(incoming, path, keys, &token).await
+        self.of_token(&token).await
     }
 
-    async fn of_token(
-        &self,
-        incoming: &Incoming<'_>,
-        path: WechatPath<'_>,
-        keys: &ApiKeys,
-        token: &str,
-    ) -> Result<Caller, Refusal> {
-        if let Some(key) = key_in_tokens_place(self.presenter(incoming), keys, token)? {
-            return self.of_key(incoming, path, keys, key, None).await;
+    /// Returns a parameter in the query, or in a body with the AppSecret.
+    fn parameter(&self, name: &str) -> Option<String> {
+        let in_query = self.incoming.query().get(name).map(Cow::into_owned);
+        in_query.or_else(|| text_in(self.secret_body?, name))
+    }
+
+    /// Returns the account's token in the query.
+    fn token(&self) -> Option<Cow<'_, str>> {
+        let mut names = self.path.token_parameters().iter();
+        names.find_map(|name| self.incoming.query().get(name))
+    }
+
+    async fn of_token(&self, token: &str) -> Result<Caller, Refusal> {
+        let (broker, keys) = (&self.shared.broker, self.keys);
+        if let Some(key) = key_in_tokens_place(self.presenter(), keys, token)? {
+            return self.of_key(key).await;
         }
-        let accounts = self.broker.accounts();
+        let accounts = broker.accounts();
         if let Some((key, name)) = virtual_token::open(token, keys, &accounts) {
-            return self.caller(incoming, key, &name, &accounts);
+            return self.with(key, &name, &accounts);
         }
-        let (name, is_valid) = self
-            .account_of_token(token)
+        let (name, is_valid) = account_of_token(broker, token)
             .await
-            .ok_or_else(|| self.dead_token(incoming))?;
-        let holders = self.broker.holders_of(&name, token, incoming.peer_ip());
+            .ok_or_else(|| self.dead_token())?;
+        let holders = broker.holders_of(&name, token, self.incoming.peer_ip());
         let others = (is_valid && !holders.are_all).then_some(name.as_str());
         let key = key_of_token(keys, &holders.keys, others, |key| {
-            key.right(incoming.method(), path) == CallRight::Granted
+            key.right(self.incoming.method(), self.path) == CallRight::Granted
         });
-        let key = key.ok_or_else(|| self.dead_token(incoming))?;
-        self.caller(incoming, key, &name, &self.broker.accounts())
-    }
-
-    /// Returns the name of the account of a token of WeChat, and whether WeChat still accepts the token.
-    async fn account_of_token(&self, token: &str) -> Option<(String, bool)> {
-        match account_of_token(&self.broker, token).await {
-            Some(name) => Some((name, true)),
-            None => {
-                let name = self.broker.account_of_handed_token(token)?;
-                Some((name, false))
-            }
-        }
+        let key = key.ok_or_else(|| self.dead_token())?;
+        self.with(key, &name, &broker.accounts())
     }
 
     /// Returns the name of the account whose token, of WeChat, of a user or a virtual one, stands beside an API key.
-    async fn owner_of_presented_token(
-        &self,
-        incoming: &Incoming<'_>,
-        path: WechatPath<'_>,
-        keys: &ApiKeys,
-    ) -> Option<String> {
-        let parameters = path.token_parameters();
-        if parameters.is_empty() {
-            let (_, name) = self.owner_of_users_token(incoming)?;
+    async fn owner_of_presented_token(&self) -> Option<String> {
+        if self.path.token_parameters().is_empty() {
+            let (_, name) = self.owner_of_users_token()?;
             return Some(name);
         }
-        let query = incoming.query();
-        let token = parameters.iter().find_map(|name| query.get(name))?;
-        owner_of_token(&self.broker, keys, &token).await
+        owner_of_token(&self.shared.broker, self.keys, &self.token()?).await
     }
 
     /// Returns the caller for a key, and the account that the base URL, the query or the key itself names, or
     /// else the owner of the token beside the key.
-    async fn of_key(
-        &self,
-        incoming: &Incoming<'_>,
-        path: WechatPath<'_>,
-        keys: &ApiKeys,
-        key: &Arc<ApiKey>,
-        secret_body: Option<&[u8]>,
-    ) -> Result<Caller, Refusal> {
-        let accounts = self.broker.accounts();
-        if let Some(name) = &incoming.base {
-            return self.caller(incoming, key, name, &accounts);
+    async fn of_key(&self, key: &Arc<ApiKey>) -> Result<Caller, Refusal> {
+        let accounts = self.shared.broker.accounts();
+        if let Some(name) = &self.incoming.base {
+            return self.with(key, name, &accounts);
         }
-        let query = incoming.query();
-        let named = APP_IDS.into_iter().find_map(|parameter| {
-            let id = query.get(parameter).map(Cow::into_owned);
-            let id = id.or_else(|| text_in(secret_body?, parameter))?;
-            Some((parameter, id))
-        });
+        let mut named = APP_IDS.into_iter();
+        let named = named.find_map(|parameter| Some((parameter, self.parameter(parameter)?)));
         if let Some((parameter, id)) = named {
-            let agent_id = query.get("agentid");
-            let named = (parameter, id.as_str());
-            let name = self.app_of_key(&accounts, key, named, agent_id.as_deref())?;
-            return self.caller(incoming, key, name, &accounts);
+            let name = self.app_of_key(&accounts, key, parameter, &id)?;
+            return self.with(key, name, &accounts);
         }
         if let Some(name) = key.only_account(&accounts) {
-            return self.caller(incoming, key, name, &accounts);
+            return self.with(key, name, &accounts);
         }
-        let owner = self.owner_of_presented_token(incoming, path, keys).await;
+        let owner = self.owner_of_presented_token().await;
         let name = owner
             .filter(|name| key.opens_account(name))
             .ok_or_else(|| Refusal::which_account(key))?;
-        self.caller(incoming, key, &name, &self.broker.accounts())
+        self.with(key, &name, &self.shared.broker.accounts())
     }
 
-    /// Returns the name of the account with this ID that the key opens: a parameter of [`APP_IDS`] and its value.
+    /// Returns the name of the account with this ID that the key opens. `parameter`: of [`APP_IDS`].
     /// The errors do not say whether there is another account.
     fn app_of_key<'a>(
         &self,
         accounts: &'a Accounts,
         key: &ApiKey,
-        (parameter, id): (&str, &str),
-        agent_id: Option<&str>,
+        parameter: &str,
+        id: &str,
     ) -> Result<&'a str, Refusal> {
         let unopened = |error, what: &str, parameter: &str| {
             let what = format!(
                 "the API key \"{}\" opens no {what} with this {parameter}, see its accounts in server.api_keys",
                 key.name
             );
-            Refusal::unknown_app(&self.broker, Refusal::because(error, what))
+            Refusal::unknown_app(&self.shared.broker, Refusal::because(error, what))
         };
         let mut opened = accounts.all_of_app(id, None);
         opened.retain(|(name, _)| key.opens_account(name));
@@ -233,7 +202,8 @@ impl Shared {
         if system_of(account) == System::Weixin {
             return Ok(name);
         }
-        let asked = agent_id.map(str::parse::<u64>);
+        let agent_id = self.incoming.query().get("agentid");
+        let asked = agent_id.map(|id| id.parse::<u64>());
         let is_meant = |account: &Account| match (account.platform(), &asked) {
             (Platform::Work { agent_id }, Some(asked)) => *asked == Ok(agent_id),
             _ => true,
@@ -250,20 +220,18 @@ impl Shared {
     }
 
     /// Returns the key and the name of the account with which the user of this call logged in here.
-    fn owner_of_users_token(&self, incoming: &Incoming<'_>) -> Option<(KeyId, String)> {
-        let query = incoming.query();
+    fn owner_of_users_token(&self) -> Option<(KeyId, String)> {
+        let query = self.incoming.query();
         let token = query
             .get("access_token")
             .or_else(|| query.get("refresh_token"))?;
-        self.user_tokens.owner(&token)
+        self.shared.user_tokens.owner(&token)
     }
 
     /// Returns the caller of a `/sns/` call, which carries the user's token.
-    fn of_user(&self, incoming: &Incoming<'_>, keys: &ApiKeys) -> Result<Caller, Refusal> {
-        let owner = self.owner_of_users_token(incoming);
-        let accounts = self.broker.accounts();
-        let known = owner.and_then(|(id, name)| {
-            let key = keys.iter().find(|key| key.id() == id)?;
+    fn of_user(&self) -> Result<Caller, Refusal> {
+        let known = self.owner_of_users_token().and_then(|(id, name)| {
+            let key = self.keys.iter().find(|key| key.id() == id)?;
             Some((key, name))
         });
         let (key, name) = known.ok_or_else(|| {
@@ -272,40 +240,37 @@ impl Shared {
                 "this user's token does not come from a login through this wx-jssdk; send an API key as Authorization: Bearer KEY",
             )
         })?;
+        let accounts = self.shared.broker.accounts();
         accounts.get(&name).map_err(|_| wire_errors::DEAD_TOKEN)?;
-        self.caller(incoming, key, &name, &accounts)
+        self.with(key, &name, &accounts)
     }
 
-    fn caller(
-        &self,
-        incoming: &Incoming<'_>,
-        key: &Arc<ApiKey>,
-        name: &str,
-        accounts: &Accounts,
-    ) -> Result<Caller, Refusal> {
-        if incoming.base.as_ref().is_some_and(|base| base != name) {
+    /// Returns the caller with this key and account, if the key opens the account.
+    fn with(&self, key: &Arc<ApiKey>, name: &str, accounts: &Accounts) -> Result<Caller, Refusal> {
+        let base = self.incoming.base.as_ref();
+        if base.is_some_and(|base| base != name) {
             return Err(Refusal::of_another_account());
         }
         match accounts.get(name) {
             Ok((name, account)) if key.opens_account(name) => Ok(Caller::new(key, name, account)),
             // The same answer whether or not the account exists.
-            _ => Err(Refusal::unopened_account(&self.broker, key, name)),
+            _ => Err(Refusal::unopened_account(&self.shared.broker, key, name)),
         }
     }
 
-    fn presenter<'a>(&'a self, incoming: &Incoming<'a>) -> Presenter<'a> {
+    fn presenter(&self) -> Presenter<'_> {
         Presenter {
-            lockout: Some(&self.lockout),
-            peer: incoming.request.peer_addr(),
-            headers: incoming.headers(),
+            lockout: Some(&self.shared.lockout),
+            peer: self.incoming.request.peer_addr(),
+            headers: self.incoming.headers(),
         }
     }
 
     /// Returns the error for an unknown token, which may be a key without the prefix, in the error format of
     /// [`Shared::system`].
-    fn dead_token(&self, incoming: &Incoming<'_>) -> Refusal {
+    fn dead_token(&self) -> Refusal {
         Refusal::because(
-            dead_token(self.system(None, incoming)),
+            dead_token(self.shared.system(None, self.incoming)),
             "this wx-jssdk does not know the token; an API key in its place must begin with wxk_",
         )
     }

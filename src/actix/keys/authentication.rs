@@ -40,23 +40,19 @@ impl Presenter<'_> {
         keys: &'k ApiKeys,
         presented: &str,
     ) -> Result<Option<&'k Arc<ApiKey>>, Duration> {
-        let Some(lockout) = self.lockout else {
-            return Ok(keys.find(presented));
-        };
-        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        lockout.find(keys, presented, self.client(lockout).unwrap_or(unknown))
+        // First and in constant time, so that a valid key passes in either case.
+        let found = keys.find(presented);
+        if found.is_none()
+            && let Some(lockout) = self.lockout
+        {
+            let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            lockout.count_wrong(presented, self.client(lockout).unwrap_or(unknown))?;
+        }
+        Ok(found)
     }
 
     fn client(self, lockout: &KeyLockout) -> Option<IpAddr> {
         Some(lockout.client(self.peer?, self.headers))
-    }
-
-    /// Returns the configured key that the headers carry, if any.
-    pub(in crate::actix) fn find_in_headers(self, keys: &ApiKeys) -> Result<&Arc<ApiKey>, Problem> {
-        let presented = presented(self.headers).ok_or_else(unauthorized)?;
-        self.find(keys, presented)
-            .map_err(locked_out)?
-            .ok_or_else(unauthorized)
     }
 
     /// Logs that a client sent an account's AppSecret instead of an API key, at most once a minute.
@@ -80,7 +76,9 @@ pub(in crate::actix) fn key_of_request<'k>(
     request: &HttpRequest,
     keys: &'k ApiKeys,
 ) -> Result<&'k Arc<ApiKey>, Problem> {
-    Presenter::from(request).find_in_headers(keys)
+    let presented = presented(request.headers()).ok_or_else(unauthorized)?;
+    let found = Presenter::from(request).find(keys, presented);
+    found.map_err(locked_out)?.ok_or_else(unauthorized)
 }
 
 /// Returns the key text in the headers, unless it is missing or empty.
