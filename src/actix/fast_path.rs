@@ -7,21 +7,20 @@
 mod finisher;
 mod path_rewrite;
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Ready, ready};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use actix_http::{HttpMessage as _, Request};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::body::EitherBody;
 use actix_web::dev::{AppConfig, Response, ServiceResponse};
 use actix_web::http::{Method, StatusCode};
+use futures_util::future::{Either, LocalBoxFuture};
 
 use self::finisher::Finisher;
-use super::access_log::{AccessLog, Entry};
+use super::access_log::AccessLog;
 use super::cors;
 use super::gateway::{Connections, Gateway};
 use super::limit::RateLimitResult;
@@ -65,24 +64,23 @@ impl<F> FastPath<F> {
     }
 }
 
-impl<F, B> ServiceFactory<Request> for FastPath<F>
+impl<F> ServiceFactory<Request> for FastPath<F>
 where
     F: ServiceFactory<
             Request,
-            Response = ServiceResponse<B>,
+            Response = ServiceResponse,
             Config = AppConfig,
             Error = actix_web::Error,
         >,
     F::Future: 'static,
     <F::Service as Service<Request>>::Future: 'static,
-    B: MessageBody + Unpin + 'static,
 {
-    type Response = Response<Body<B>>;
+    type Response = Response<Body>;
     type Error = actix_web::Error;
     type Config = AppConfig;
     type Service = FastPathService<F::Service>;
     type InitError = F::InitError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Service, F::InitError>>>>;
+    type Future = LocalBoxFuture<'static, Result<Self::Service, F::InitError>>;
 
     fn new_service(&self, config: AppConfig) -> Self::Future {
         let app = self.app.new_service(config);
@@ -138,14 +136,15 @@ struct ConfigRoute {
     limit: Arc<RateLimit>,
 }
 
-/// The body of an answer, by where it comes from: bytes made here (a signature), the gateway's answer or a
-/// problem document, or the application's.
-type Body<B> = EitherBody<Vec<u8>, EitherBody<BoxBody, B>>;
+/// The body of an answer: bytes made here (a signature), or that of the gateway or the application.
+type Body = EitherBody<Vec<u8>>;
+
+type Answered = Result<Response<Body>, actix_web::Error>;
 
 impl<S> FastPathService<S> {
     /// Returns the signed answer if the request is for one and no refresh is needed; `None` for every other
     /// request.
-    fn sign<B>(&self, request: &Request) -> Option<Response<Body<B>>> {
+    fn sign(&self, request: &Request) -> Option<Response<Body>> {
         let ConfigRoute {
             path,
             counter,
@@ -195,15 +194,14 @@ impl<S> FastPathService<S> {
     }
 }
 
-impl<S, B> Service<Request> for FastPathService<S>
+impl<S> Service<Request> for FastPathService<S>
 where
-    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    S: Service<Request, Response = ServiceResponse, Error = actix_web::Error>,
     S::Future: 'static,
-    B: MessageBody + Unpin + 'static,
 {
-    type Response = Response<Body<B>>;
+    type Response = Response<Body>;
     type Error = actix_web::Error;
-    type Future = FastPathFuture<S::Future, B>;
+    type Future = Either<Ready<Answered>, LocalBoxFuture<'static, Answered>>;
 
     fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.app.poll_ready(context)
@@ -214,7 +212,7 @@ where
             path_rewrite::rewrite_base_url(&mut request);
         }
         if let Some(response) = self.sign(&request) {
-            return FastPathFuture::Signed(Some(response));
+            return Either::Left(ready(Ok(response)));
         }
         let finisher = self.finisher.clone();
         let begun = finisher.broker.clock().uptime();
@@ -223,63 +221,17 @@ where
             && Gateway::answers(request.uri().path())
         {
             let (gateway, connections) = (gateway.clone(), connections.clone());
-            return FastPathFuture::Gateway(Box::pin(async move {
+            return Either::Right(Box::pin(async move {
                 let passed = gateway.pass(request, connections).await;
-                finisher.finish_passed(passed, begun, &entry)
+                Ok(finisher.finish_passed(passed, begun, &entry))
             }));
         }
         path_rewrite::cut_long_path(&mut request);
-        FastPathFuture::App {
-            app: Box::pin(self.app.call(request)),
-            finisher,
-            begun,
-            entry: Some(entry),
-        }
-    }
-}
-
-/// A finished answer, or a pending one of the gateway or the application.
-pub(crate) enum FastPathFuture<F, B> {
-    Signed(Option<Response<Body<B>>>),
-    Gateway(Pin<Box<dyn Future<Output = Response<BoxBody>>>>),
-    App {
-        app: Pin<Box<F>>,
-        finisher: Rc<Finisher>,
-        begun: Duration,
-        entry: Option<Entry>,
-    },
-}
-
-impl<F, B> Future for FastPathFuture<F, B>
-where
-    F: Future<Output = Result<ServiceResponse<B>, actix_web::Error>>,
-    B: MessageBody + Unpin + 'static,
-{
-    type Output = Result<Response<Body<B>>, actix_web::Error>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Signed(response) => Poll::Ready(Ok(response.take().expect("polled once"))),
-            Self::Gateway(answer) => {
-                let answer = ready!(answer.as_mut().poll(context));
-                Poll::Ready(Ok(
-                    answer.map_body(|_, body| EitherBody::right(EitherBody::left(body)))
-                ))
-            }
-            Self::App {
-                app,
-                finisher,
-                begun,
-                entry,
-            } => {
-                let answer = ready!(app.as_mut().poll(context))?;
-                Poll::Ready(Ok(finisher.finish(
-                    answer,
-                    *begun,
-                    entry.take().expect("ready once"),
-                )))
-            }
-        }
+        let answer = self.app.call(request);
+        Either::Right(Box::pin(async move {
+            let answer = answer.await?;
+            Ok(finisher.finish(answer, begun, &entry))
+        }))
     }
 }
 

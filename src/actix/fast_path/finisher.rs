@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::HttpResponse;
+use actix_web::body::EitherBody;
 use actix_web::dev::{Response, ServiceResponse};
 use actix_web::http::header::{ALLOW, CONTENT_TYPE};
 use actix_web::http::{Method, StatusCode};
@@ -12,7 +13,6 @@ use super::Body;
 use crate::actix::access_log::{AccessLog, Entry};
 use crate::actix::credentials::account_in_path;
 use crate::actix::gateway::Passed;
-use crate::actix::problem::FailureCode;
 use crate::actix::request_stats::{ListenerName, WorkerStats};
 use crate::broker::Broker;
 use crate::endpoint::{Problem, SIGNING, account_of};
@@ -29,13 +29,14 @@ pub(crate) struct Finisher {
 
 impl Finisher {
     /// Counts and logs an answer of the application, and adds the request id.
-    pub(super) fn finish<B: MessageBody>(
+    pub(super) fn finish(
         &self,
-        answer: ServiceResponse<B>,
+        answer: ServiceResponse,
         begun: Duration,
-        entry: Entry,
-    ) -> Response<Body<B>> {
+        entry: &Entry,
+    ) -> Response<Body> {
         let (request, response) = answer.into_parts();
+        let response = self.with_problem(response);
         let (status, pattern) = (response.status(), request.match_pattern());
         let took = self.stats.count(pattern.as_deref(), status.as_u16(), begun);
         let account = match (self.listener, &pattern) {
@@ -53,38 +54,9 @@ impl Finisher {
         // An unknown account name is arbitrary text from the request.
         let accounts = self.broker.accounts();
         let account = account.and_then(|account| Some(accounts.get(&account).ok()?.0));
-        let bare = self.bare_problem(&response);
-        let failure = match &bare {
-            Some(problem) => FailureCode {
-                code: Some(problem.code),
-                errcode: None,
-            },
-            None => response.extensions().get().copied().unwrap_or_default(),
-        };
         let is_unknown = pattern.is_none() && self.listener == ListenerName::Public;
         let path = is_unknown.then(|| request.path());
-        self.access_log.note(
-            &entry,
-            (pattern.as_deref(), path),
-            status.as_u16(),
-            failure,
-            account,
-            took,
-        );
-        let mut response = match bare {
-            Some(problem) => {
-                let mut answer = problem.into_response();
-                if let Some(allow) = response.headers().get(ALLOW) {
-                    answer.headers_mut().insert(ALLOW, allow.clone());
-                }
-                Response::from(answer).map_body(|_, body| EitherBody::right(EitherBody::left(body)))
-            }
-            None => Response::from(response)
-                .map_body(|_, body| EitherBody::right(EitherBody::right(body))),
-        };
-        self.access_log
-            .label(&entry, status, response.headers_mut());
-        response
+        self.note(entry, (pattern.as_deref(), path), account, took, response)
     }
 
     /// Counts and logs an answer of the gateway, and adds the request id.
@@ -93,56 +65,69 @@ impl Finisher {
         passed: Passed,
         begun: Duration,
         entry: &Entry,
-    ) -> Response<BoxBody> {
+    ) -> Response<Body> {
         let Passed {
             response,
             group,
             account,
         } = passed;
-        let status = response.status();
-        let took = self
-            .stats
-            .count(Some(GATEWAY_ROUTE), status.as_u16(), begun);
-        let failure = response.extensions().get().copied().unwrap_or_default();
+        let status = response.status().as_u16();
+        let took = self.stats.count(Some(GATEWAY_ROUTE), status, begun);
         let route = if group.is_empty() {
             GATEWAY_ROUTE
         } else {
             &group
         };
-        self.access_log.note(
+        self.note(
             entry,
             (Some(route), None),
-            status.as_u16(),
-            failure,
             account.as_deref(),
             took,
-        );
-        let mut response = Response::from(response);
-        self.access_log.label(entry, status, response.headers_mut());
-        response
+            response,
+        )
     }
 
-    /// Returns the problem document for a 404 or 405 without a body: the framework's own, or that of an
-    /// unknown path.
-    fn bare_problem<B>(&self, response: &actix_web::HttpResponse<B>) -> Option<Problem> {
-        if response.headers().contains_key(CONTENT_TYPE) {
-            return None;
+    /// Logs an answer, and adds the request id.
+    fn note(
+        &self,
+        entry: &Entry,
+        route: (Option<&str>, Option<&str>),
+        account: Option<&str>,
+        took: Duration,
+        mut response: HttpResponse,
+    ) -> Response<Body> {
+        let status = response.status();
+        let failure = response.extensions().get().copied().unwrap_or_default();
+        self.access_log
+            .note(entry, route, status.as_u16(), failure, account, took);
+        self.access_log.label(entry, status, response.headers_mut());
+        Response::from(response).map_body(|_, body| EitherBody::right(body))
+    }
+
+    /// Replaces a 404 or 405 without a body, the framework's own or that of an unknown path, by a problem document.
+    fn with_problem(&self, response: HttpResponse) -> HttpResponse {
+        let headers = response.headers();
+        if headers.contains_key(CONTENT_TYPE) {
+            return response;
         }
-        match (response.status(), self.listener) {
-            (StatusCode::NOT_FOUND, ListenerName::Public) => Some(Problem::not_found()),
-            (StatusCode::NOT_FOUND, ListenerName::Admin) => Some(Problem {
+        let allow = headers.get(ALLOW);
+        let problem = match (response.status(), self.listener) {
+            (StatusCode::NOT_FOUND, ListenerName::Public) => Problem::not_found(),
+            (StatusCode::NOT_FOUND, ListenerName::Admin) => Problem {
                 hint: ADMIN_PATHS,
                 ..Problem::not_found()
-            }),
+            },
             (StatusCode::METHOD_NOT_ALLOWED, _) => {
-                let allow = response
-                    .headers()
-                    .get(ALLOW)
-                    .and_then(|allow| allow.to_str().ok());
-                Some(Problem::method_not_allowed(allow.unwrap_or("GET, HEAD")))
+                let allow = allow.and_then(|allow| allow.to_str().ok());
+                Problem::method_not_allowed(allow.unwrap_or("GET, HEAD"))
             }
-            _ => None,
+            _ => return response,
+        };
+        let mut answer = problem.into_response();
+        if let Some(allow) = allow {
+            answer.headers_mut().insert(ALLOW, allow.clone());
         }
+        answer
     }
 
     fn signs(&self, pattern: &str) -> bool {
