@@ -27,13 +27,14 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{ALLOW, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use self::caller::{APP_IDS, Caller, Identification, UserTokens};
 pub(crate) use self::connections::Connections;
 use self::key_limits::KeyLimits;
 use self::outgoing_request::Query;
-use self::request_body::ReplayBudget;
+use self::request_body::MOST_KEPT;
 use self::stats::Unanswered;
 pub(crate) use self::stats::{CallOutcome, CallStats, GatewayStats};
 use super::dropin::reply::Refusal;
@@ -74,7 +75,8 @@ struct Shared {
     options: GatewayOptions,
     lockout: Arc<KeyLockout>,
     limits: KeyLimits,
-    budget: ReplayBudget,
+    /// A permit for each byte of a body that may be kept for a repetition.
+    budget: Arc<Semaphore>,
     user_tokens: UserTokens,
     stats: GatewayStats,
     /// Names this process in `Via`.
@@ -107,7 +109,7 @@ impl Gateway {
             broker,
             keys,
             options,
-            budget: ReplayBudget::default(),
+            budget: Arc::new(Semaphore::new(MOST_KEPT)),
             user_tokens: UserTokens::default(),
             stats: GatewayStats::default(),
             via: format!("wx-jssdk-{:016x}", rand::random::<u64>()),

@@ -6,11 +6,10 @@ use serde_json::Value;
 use super::super::dropin::reply::Refusal;
 use super::forward::Call;
 use super::outgoing_request;
-use super::request_body::Body;
 
 impl Call<'_> {
     /// Returns query and body with the AppSecret: in the body if that has the key, else in the query.
-    pub(super) fn with_secret_in_body(&self, body: &[u8]) -> Result<(String, Body), Refusal> {
+    pub(super) fn with_secret_in_body(&self, body: &[u8]) -> Result<(String, Bytes), Refusal> {
         let parameter = self.path.secret_parameter().unwrap_or_default();
         let mut members = match serde_json::from_slice(body) {
             Ok(Value::Object(members)) => members,
@@ -24,8 +23,7 @@ impl Call<'_> {
             return Err(outgoing_request::key_found());
         }
         if !has_key {
-            let body = Bytes::copy_from_slice(body);
-            return Ok((self.query(None), Body::Whole(body, None)));
+            return Ok((self.query(None), Bytes::copy_from_slice(body)));
         }
         let secret = self.caller.account.secret().expose();
         members.insert(parameter.to_owned(), secret.into());
@@ -35,6 +33,6 @@ impl Call<'_> {
             Some(_) => self.query(None),
             None => self.incoming.query().0.to_owned(),
         };
-        Ok((query, Body::Whole(body.into(), None)))
+        Ok((query, body.into()))
     }
 }

@@ -15,7 +15,7 @@ use hyper::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Method, Request, Uri};
 
-use super::request_body::{Outgoing, Progress};
+use super::request_body::{Body, Progress};
 use crate::account::{Account, Egress};
 use crate::clock::Clock;
 use crate::upstream::gateway_connector::{AbsoluteForm, Opened, Stream};
@@ -43,7 +43,7 @@ struct Idle {
 }
 
 struct Connection {
-    sender: SendRequest<Outgoing>,
+    sender: SendRequest<Body>,
     absolute_form: Option<AbsoluteForm>,
 }
 
@@ -230,8 +230,8 @@ impl Lent {
         path_and_query: &str,
         method: Method,
         headers: HeaderMap,
-        body: Outgoing,
-    ) -> Result<Request<Outgoing>, BoxError> {
+        body: Body,
+    ) -> Result<Request<Body>, BoxError> {
         let (_, below) = base.split_once("://").unwrap_or_default();
         let (host, prefix) = match below.find('/') {
             Some(at) => below.split_at(at),
@@ -254,13 +254,15 @@ impl Lent {
         Ok(request)
     }
 
-    pub(super) fn sender(&mut self) -> &mut SendRequest<Outgoing> {
+    pub(super) fn sender(&mut self) -> &mut SendRequest<Body> {
         &mut self.connection.sender
     }
 
     /// Keeps the connection for the next call. The answer must have been read to its end.
     pub(super) fn give_back(self) {
-        let is_sent = self.progress.is_none_or(|progress| progress.is_complete());
+        let is_sent = self
+            .progress
+            .is_none_or(|progress| progress.state().is_complete);
         if is_sent {
             self.pool.give_back(self.connection);
         }
@@ -340,7 +342,7 @@ mod tests {
             absolute_form: None,
         };
         let mut connection = Connection::begin(opened).await.ok()?;
-        let body = Outgoing::Whole(Bytes::from_static(b"a body"));
+        let body = Body::Whole(Bytes::from_static(b"a body"));
         let answered = connection.sender.send_request(Request::new(body)).await;
         answered.ok().map(|answer| answer.status().as_u16())
     }

@@ -20,7 +20,7 @@ use super::answer::Answer;
 use super::caller::Caller;
 use super::connections::Connections;
 use super::outgoing_request;
-use super::request_body::{self, Body, Outgoing, Progress};
+use super::request_body::{self, Body, Progress};
 use super::stats::{CallOutcome, InProgress};
 use super::{GatewayOptions, Incoming, Shared, unavailable};
 use crate::account::Platform;
@@ -75,30 +75,31 @@ impl Call<'_> {
         headers.extend(self.key_for_upstream());
         let mut token = self.token().await?;
         let mut deadline = Box::pin(sleep(options.timeout));
-        let (mut query, mut body) = match secret_body {
-            Some(body) => self.with_secret_in_body(&body)?,
+        let (mut query, mut body, _reserved) = match secret_body {
+            Some(body) => {
+                let (query, body) = self.with_secret_in_body(&body)?;
+                (query, Body::Whole(body), Vec::new())
+            }
             None => {
-                let body = tokio::select! {
+                let (body, reserved) = tokio::select! {
                     biased;
-                    body = request_body::read(self.incoming, payload, options, budget) => body?,
+                    read = request_body::read(self.incoming, payload, options, budget) => read?,
                     () = &mut deadline => return Err(request_body::Cut::Late.refusal(options)),
                 };
-                (self.query(token.as_deref()), body)
+                (self.query(token.as_deref()), body, reserved)
             }
         };
-        if matches!(&body, Body::Whole(bytes, _) if bytes.is_empty()) && self.has_body() {
+        if matches!(&body, Body::Whole(bytes) if bytes.is_empty()) && self.has_body() {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let begun = broker.clock().uptime();
         loop {
-            let (again, outgoing) = match body {
-                Body::Whole(bytes, reserved) => {
-                    (Some((bytes.clone(), reserved)), Outgoing::Whole(bytes))
-                }
-                Body::Streaming(streaming) => (None, Outgoing::Streaming(Box::new(streaming))),
+            let again = match &body {
+                Body::Whole(bytes) => Some(bytes.clone()),
+                Body::Streaming(_) => None,
             };
             call.outcome = CallOutcome::Failed;
-            let answered = self.send(&query, &headers, outgoing, deadline, &mut call);
+            let answered = self.send(&query, &headers, body, deadline, &mut call);
             let answered = answered.await;
             call.took = Some(broker.clock().uptime().saturating_sub(begun));
             let mut answer = answered.map_err(|failed| self.refusal(failed))?;
@@ -109,13 +110,13 @@ impl Call<'_> {
                     .reject(&self.caller.name, Kind::AccessToken, &refused.value)
                     .await
                 && new.value != refused.value
-                && let Some((bytes, reserved)) = again
+                && let Some(bytes) = again
             {
                 let (account, path) = (&self.caller.name, self.path.group());
                 info!(account, path, "call repeated with a new access token");
                 query = self.query(Some(&new));
                 token = Some(new);
-                body = Body::Whole(bytes, reserved);
+                body = Body::Whole(bytes);
                 call.replayed = true;
                 deadline = Box::pin(sleep(options.timeout));
                 continue;
@@ -180,18 +181,18 @@ impl Call<'_> {
         &self,
         query: &str,
         headers: &HeaderMap,
-        body: Outgoing,
+        body: Body,
         deadline: Pin<Box<Sleep>>,
         call: &mut InProgress,
     ) -> Result<Answer, Failed> {
         let upstream = self.shared.broker.upstream();
         let account = &self.caller.account;
         let progress = match &body {
-            Outgoing::Whole(bytes) => {
+            Body::Whole(bytes) => {
                 call.bytes_sent += bytes.len() as u64;
                 None
             }
-            Outgoing::Streaming(streaming) => Some(streaming.progress()),
+            Body::Streaming(streaming) => Some(streaming.progress()),
         };
         let target = match query {
             "" => self.path.as_str().to_owned(),
@@ -217,8 +218,9 @@ impl Call<'_> {
                 .unwrap_or_else(|| Box::pin(sleep(timeout)));
             let answered = self.attempt(base, &mut attempt, &mut deadline).await;
             if let Some(progress) = &progress {
-                call.bytes_sent = progress.bytes();
-                if let Some(cut) = progress.cut() {
+                let state = progress.state();
+                call.bytes_sent = state.bytes;
+                if let Some(cut) = state.cut {
                     return Err(Failed::Body(cut));
                 }
             }
@@ -234,7 +236,8 @@ impl Call<'_> {
                 }
                 Err(broken) => broken,
             };
-            if broken.is_timeout && progress.as_ref().is_some_and(Progress::awaits_client) {
+            let awaits_client = |progress: &Progress| progress.state().awaits_client;
+            if broken.is_timeout && progress.as_ref().is_some_and(awaits_client) {
                 return Err(Failed::Body(request_body::Cut::Late));
             }
             let is_unsent = broken.is_unsent;
@@ -428,6 +431,6 @@ struct Attempt<'a> {
     target: String,
     headers: &'a HeaderMap,
     /// `None`: it is on its way, and WeChat may have received some of it.
-    body: Option<Outgoing>,
+    body: Option<Body>,
     progress: Option<Progress>,
 }

@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use actix_web::dev::Payload;
@@ -13,6 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::{Stream as _, StreamExt as _};
 use hyper::body::{Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::dropin::reply::Refusal;
 use super::outgoing_request::{OVERLAP, contains_key, key_found};
@@ -20,47 +20,12 @@ use super::{GatewayOptions, Incoming};
 use crate::actix::WechatPath;
 use crate::error::codes::wire_errors;
 
-/// The bytes of all bodies that are kept at the moment. Beyond the limit, bodies stream.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ReplayBudget(Arc<AtomicUsize>);
-
-/// Bytes that count against the budget until they are dropped.
-#[derive(Debug)]
-pub(super) struct Reserved {
-    bytes: usize,
-    budget: ReplayBudget,
-}
-
-impl ReplayBudget {
-    fn reserve(&self) -> Reserved {
-        Reserved {
-            bytes: 0,
-            budget: self.clone(),
-        }
-    }
-}
-
-impl Reserved {
-    /// Adds bytes; false if the budget is used up.
-    fn add(&mut self, bytes: usize) -> bool {
-        let total = self.budget.0.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.bytes += bytes;
-        total <= MOST_KEPT
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.budget.0.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 /// A request body.
 pub(super) enum Body {
     /// Complete: it can be sent twice.
-    Whole(Bytes, #[allow(dead_code)] Option<Reserved>), // the reservation ends with it
+    Whole(Bytes),
     /// A body that is sent while it arrives.
-    Streaming(Streaming),
+    Streaming(Box<Streaming>),
 }
 
 /// The rest of a body, its beginning, and its length if the client declared it.
@@ -71,23 +36,19 @@ pub(super) struct Streaming {
     limit: u64,
     scan: Scan,
     progress: Progress,
-    reserved: Option<Reserved>,
 }
 
 /// Why a streaming body ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body ended before its end")]
 pub(super) enum Cut {
     /// It contains an API key.
-    #[error("the body contains an API key")]
     HasKey,
     /// It is longer than the limit.
-    #[error("the body is too long")]
     TooLarge,
     /// The client ended the connection, or sent no valid body.
-    #[error("the body ended before its end")]
     Client,
     /// The client did not send all of it in time.
-    #[error("the body did not arrive in time")]
     Late,
 }
 
@@ -96,29 +57,17 @@ pub(super) enum Cut {
 pub(super) struct Progress(Rc<Cell<State>>);
 
 #[derive(Clone, Copy, Default)]
-struct State {
-    bytes: u64,
-    is_complete: bool,
+pub(super) struct State {
+    pub(super) bytes: u64,
+    pub(super) is_complete: bool,
     /// Whether the client's next bytes are awaited, not WeChat.
-    awaits_client: bool,
-    cut: Option<Cut>,
+    pub(super) awaits_client: bool,
+    pub(super) cut: Option<Cut>,
 }
 
 impl Progress {
-    pub(super) fn cut(&self) -> Option<Cut> {
-        self.0.get().cut
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.get().bytes
-    }
-
-    pub(super) fn is_complete(&self) -> bool {
-        self.0.get().is_complete
-    }
-
-    pub(super) fn awaits_client(&self) -> bool {
-        self.0.get().awaits_client
+    pub(super) fn state(&self) -> State {
+        self.0.get()
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
@@ -170,64 +119,46 @@ pub(super) async fn read_with_secret(
     Ok(Some(read.freeze()))
 }
 
-/// Reads a body: as a whole up to `replay_limit` bytes and while the budget lasts.
+/// Reads a body: as a whole up to `replay_limit` bytes and while the budget lasts. The permits are those of the bytes
+/// that were read.
 pub(super) async fn read(
     incoming: &Incoming<'_>,
     mut rest: Payload,
     options: &GatewayOptions,
-    budget: &ReplayBudget,
-) -> Result<Body, Refusal> {
-    let length = match incoming.headers().get("content-length") {
-        None => None,
-        Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()),
-    };
+    budget: &Arc<Semaphore>,
+) -> Result<(Body, Vec<OwnedSemaphorePermit>), Refusal> {
+    let length = incoming.headers().get("content-length");
+    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length| length > options.body_limit) {
         return Err(too_large(options));
     }
-    let streaming = |first: Bytes, rest: Payload, reserved: Option<Reserved>| {
-        Ok(Body::Streaming(Streaming {
-            first,
-            rest,
-            length,
-            limit: options.body_limit,
-            scan: Scan::default(),
-            progress: Progress::default(),
-            reserved,
-        }))
-    };
-    if length.is_some_and(|length| length > options.replay_limit as u64) {
-        return streaming(Bytes::new(), rest, None);
-    }
-    let mut reserved = budget.reserve();
-    let mut only: Option<Bytes> = None;
-    let mut joined = BytesMut::new();
-    while let Some(chunk) = rest.next().await {
+    let mut first = BytesMut::new();
+    let mut reserved = Vec::new();
+    let mut is_kept = length.is_none_or(|length| length <= options.replay_limit as u64);
+    while is_kept {
+        let Some(chunk) = rest.next().await else {
+            let whole = first.freeze();
+            return match contains_key(&whole) {
+                true => Err(key_found()),
+                false => Ok((Body::Whole(whole), reserved)),
+            };
+        };
         let chunk = chunk.map_err(|_| client_left())?;
-        let is_kept = reserved.add(chunk.len());
-        match only.take() {
-            None if joined.is_empty() => only = Some(chunk),
-            first => {
-                joined.extend_from_slice(&first.unwrap_or_default());
-                joined.extend_from_slice(&chunk);
-            }
-        }
-        let read = only.as_ref().map_or(joined.len(), Bytes::len);
-        if !is_kept || read > options.replay_limit {
-            let first = only.take().unwrap_or_else(|| joined.freeze());
-            return streaming(first, rest, Some(reserved));
-        }
+        first.extend_from_slice(&chunk);
+        let bytes = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+        let permit = budget.clone().try_acquire_many_owned(bytes);
+        is_kept = permit.is_ok() && first.len() <= options.replay_limit;
+        reserved.extend(permit);
     }
-    let whole = only.unwrap_or_else(|| joined.freeze());
-    if contains_key(&whole) {
-        return Err(key_found());
-    }
-    Ok(Body::Whole(whole, Some(reserved)))
-}
-
-/// The body as the HTTP client sends it.
-pub(super) enum Outgoing {
-    Whole(Bytes),
-    Streaming(Box<Streaming>),
+    let streaming = Streaming {
+        first: first.freeze(),
+        rest,
+        length,
+        limit: options.body_limit,
+        scan: Scan::default(),
+        progress: Progress::default(),
+    };
+    Ok((Body::Streaming(Box::new(streaming)), reserved))
 }
 
 impl Streaming {
@@ -253,21 +184,21 @@ impl Streaming {
         };
         self.progress
             .update(|state| state.bytes += chunk.len() as u64);
-        if self.progress.bytes() > self.limit {
+        let sent = self.progress.state().bytes;
+        if sent > self.limit {
             return self.cut(Cut::TooLarge);
         }
         if self.scan.finds_key(&chunk) {
             return self.cut(Cut::HasKey);
         }
         // The HTTP client does not ask for the end of a body whose length is declared.
-        if self.length == Some(self.progress.bytes()) {
+        if self.length == Some(sent) {
             self.complete();
         }
         Poll::Ready(Some(Ok(chunk)))
     }
 
-    fn complete(&mut self) {
-        self.reserved = None;
+    fn complete(&self) {
         self.progress.update(|state| state.is_complete = true);
     }
 
@@ -277,7 +208,7 @@ impl Streaming {
     }
 }
 
-impl hyper::body::Body for Outgoing {
+impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = Cut;
 
@@ -342,8 +273,8 @@ fn client_left() -> Refusal {
     )
 }
 
-/// The bodies of all calls in progress that are kept for a repetition.
-const MOST_KEPT: usize = 16 * 1024 * 1024;
+/// The bytes of the bodies of all calls in progress that are kept for a repetition. Beyond it, bodies stream.
+pub(super) const MOST_KEPT: usize = 16 * 1024 * 1024;
 
 /// Such a body has a hundred bytes.
 const SECRET_BODY_LIMIT: usize = 8 * 1024;
@@ -368,17 +299,5 @@ mod tests {
             let chunks = innocent.as_bytes().chunks(size);
             assert!(!chunks.into_iter().any(|chunk| scan.finds_key(chunk)));
         }
-    }
-
-    #[test]
-    fn dropping_a_reservation_releases_its_budget() {
-        let budget = ReplayBudget::default();
-        let mut first = budget.reserve();
-        assert!(first.add(MOST_KEPT));
-        let mut second = budget.reserve();
-        assert!(!second.add(1));
-        drop(first);
-        drop(second);
-        assert!(budget.reserve().add(MOST_KEPT));
     }
 }
