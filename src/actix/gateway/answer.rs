@@ -94,27 +94,22 @@ impl Answer {
             lent.give_back();
             return Ok(answer);
         };
-        answer.first = first;
         let encoded = answer.headers.get(CONTENT_ENCODING);
         let is_encoded = encoded.is_some_and(|encoding| encoding != "identity");
         let limit = if is_redacted { REDACTABLE } else { PEEKED };
         let is_small = answer.length.is_none_or(|length| length <= limit as u64);
-        let mut joined: Option<BytesMut> = None;
+        let mut read = BytesMut::from(first);
         let is_whole = loop {
-            let read = joined.as_deref().unwrap_or(&answer.first[..]);
-            let is_wanted = is_redacted || may_be_object(read);
+            let is_wanted = is_redacted || may_be_object(&read);
             if is_encoded || !is_small || !is_wanted || read.len() > limit {
                 break false;
             }
             let Some(chunk) = chunk(&mut body).await? else {
                 break true;
             };
-            let joined = joined.get_or_insert_with(|| BytesMut::from(&answer.first[..]));
-            joined.extend_from_slice(&chunk);
+            read.extend_from_slice(&chunk);
         };
-        if let Some(joined) = joined {
-            answer.first = joined.freeze();
-        }
+        answer.first = read.freeze();
         if is_whole {
             lent.give_back();
             answer.errcode = errcode(&answer.first);

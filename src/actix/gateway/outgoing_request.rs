@@ -49,30 +49,20 @@ impl<'a> Query<'a> {
         let mut found = self.pairs().map(|(_, name, _)| name);
         let found = found.find(|name| names.contains(&&**name));
         let name = found.as_deref().unwrap_or(names[0]);
-        let length = self.0.len() + name.len() + value.len() + 2;
-        let mut query = String::with_capacity(length);
-        let add = |query: &mut String, part: &str| {
-            if !query.is_empty() {
-                query.push('&');
+        let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        let replaced = format!("{name}={value}");
+        let mut placed = Some(replaced.as_str());
+        let pairs = self.pairs().filter_map(|(raw, key, _)| {
+            let is_replaced = names.contains(&&*key);
+            if is_replaced {
+                placed.take()
+            } else {
+                Some(raw)
             }
-            query.push_str(part);
-        };
-        let mut replaced = String::with_capacity(length);
-        replaced.push_str(name);
-        replaced.push('=');
-        replaced.extend(url::form_urlencoded::byte_serialize(value.as_bytes()));
-        let mut is_placed = false;
-        for (raw, key, _) in self.pairs() {
-            if !names.contains(&&*key) {
-                add(&mut query, raw);
-            } else if !std::mem::replace(&mut is_placed, true) {
-                add(&mut query, &replaced);
-            }
-        }
-        if !is_placed {
-            add(&mut query, &replaced);
-        }
-        query
+        });
+        let mut pairs: Vec<_> = pairs.collect();
+        pairs.extend(placed);
+        pairs.join("&")
     }
 
     /// Whether it contains what looks like an API key or a virtual token, apart from the values of these
