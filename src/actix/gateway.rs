@@ -86,10 +86,8 @@ struct Shared {
 /// An answer of the gateway, and what the access log shows of it.
 pub(crate) struct Passed {
     pub(crate) response: HttpResponse,
-    /// The first two segments of the path; empty for a refused caller.
-    pub(crate) group: String,
-    /// The configured name of the account.
-    pub(crate) account: Option<String>,
+    /// The first two segments of the path and the configured name of the account; `None` for a refused caller.
+    pub(crate) named: Option<(String, String)>,
 }
 
 impl Gateway {
@@ -162,27 +160,22 @@ impl Gateway {
         if ![Method::GET, Method::HEAD, Method::POST].contains(incoming.method()) {
             return Passed {
                 response: shared.refuse_method(&incoming),
-                group: String::new(),
-                account: None,
+                named: None,
             };
         }
-        let (mut group, mut account) = (String::new(), None);
+        let mut named = None;
         let path = WechatPath::parse(request.uri().path());
         let answer = match path.filter(|path| path.is_known()) {
             Some(path) => {
                 let mut call = Unanswered {
                     path: path.group(),
                     account: None,
-                    is_answered: false,
                 };
                 let answered =
                     shared.answer(&incoming, path, body, &connections, &mut call.account);
                 let answered = answered.await;
-                call.is_answered = true;
-                account = call.account.take();
-                if account.is_some() {
-                    path.group().clone_into(&mut group);
-                }
+                let account = call.account.take();
+                named = account.map(|account| (path.group().to_owned(), account));
                 answered
             }
             None => Err(Refusal::because(
@@ -190,13 +183,9 @@ impl Gateway {
                 "WeChat has no such path; doubled or encoded slashes, dots and other characters in the path are refused",
             )),
         };
-        let response =
-            answer.unwrap_or_else(|refusal| shared.refuse(refusal, account.as_deref(), &incoming));
-        Passed {
-            response,
-            group,
-            account,
-        }
+        let account = named.as_ref().map(|(_, account)| account.as_str());
+        let response = answer.unwrap_or_else(|refusal| shared.refuse(refusal, account, &incoming));
+        Passed { response, named }
     }
 }
 

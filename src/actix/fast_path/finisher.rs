@@ -66,25 +66,14 @@ impl Finisher {
         begun: Duration,
         entry: &Entry,
     ) -> Response<Body> {
-        let Passed {
-            response,
-            group,
-            account,
-        } = passed;
+        let Passed { response, named } = passed;
         let status = response.status().as_u16();
         let took = self.stats.count(Some(GATEWAY_ROUTE), status, begun);
-        let route = if group.is_empty() {
-            GATEWAY_ROUTE
-        } else {
-            &group
+        let (route, account) = match &named {
+            Some((group, account)) => (group.as_str(), Some(account.as_str())),
+            None => (GATEWAY_ROUTE, None),
         };
-        self.note(
-            entry,
-            (Some(route), None),
-            account.as_deref(),
-            took,
-            response,
-        )
+        self.note(entry, (Some(route), None), account, took, response)
     }
 
     /// Logs an answer, and adds the request id.

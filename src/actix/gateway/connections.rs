@@ -23,12 +23,9 @@ use crate::upstream::{BoxError, Broken, Upstream};
 
 /// The connections of one worker, by the way on which calls leave and the base URL.
 pub(crate) struct Connections {
-    pools: RefCell<HashMap<Egress, Pools>>,
+    pools: RefCell<HashMap<(Egress, String), Rc<Pool>>>,
     clock: Clock,
 }
-
-/// By base URL: an account has one or a few.
-type Pools = Vec<(String, Rc<Pool>)>;
 
 /// The connections to one host that no call uses.
 struct Pool {
@@ -94,19 +91,14 @@ impl Connections {
 
     fn pool(&self, egress: &Egress, base: &str) -> Rc<Pool> {
         let mut pools = self.pools.borrow_mut();
-        if !pools.contains_key(egress) {
-            pools.insert(egress.clone(), Vec::new());
-        }
-        let of_egress = pools.get_mut(egress).expect("just inserted");
-        if let Some((_, pool)) = of_egress.iter().find(|(known, _)| known == base) {
-            return pool.clone();
-        }
-        let pool = Rc::new(Pool {
-            idle: RefCell::default(),
-            clock: self.clock.clone(),
-        });
-        of_egress.push((base.to_owned(), pool.clone()));
-        pool
+        let pool = pools.entry((egress.clone(), base.to_owned()));
+        let new = || {
+            Rc::new(Pool {
+                idle: RefCell::default(),
+                clock: self.clock.clone(),
+            })
+        };
+        pool.or_insert_with(new).clone()
     }
 }
 

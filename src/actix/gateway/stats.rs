@@ -202,16 +202,13 @@ impl Drop for InProgress {
 pub(super) struct Unanswered<'a> {
     pub(super) path: &'a str,
     /// The configured name; `None` before the caller is known. Then nothing is logged, so that a client without a
-    /// key cannot fill the log.
+    /// key cannot fill the log. Nor after the answer, when the account is taken.
     pub(super) account: Option<String>,
-    pub(super) is_answered: bool,
 }
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
-        if let Some(account) = &self.account
-            && !self.is_answered
-        {
+        if let Some(account) = &self.account {
             let path = self.path;
             tracing::info!(
                 account,
