@@ -4,7 +4,6 @@
 //! cause.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
@@ -17,7 +16,7 @@ use super::keys::authorization::admit_key;
 use super::peer_ip;
 use crate::broker::Broker;
 use crate::clock::{Clock, UnixTime};
-use crate::credential::{Credential, KeyId, Kind, Secret};
+use crate::credential::{Credential, Kind, Secret};
 use crate::endpoint::Problem;
 use crate::error::{ProblemCode, Text};
 
@@ -42,28 +41,22 @@ pub fn credentials_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> S
 fn reads(path: &str) -> Resource {
     web::resource(path)
         .route(web::get().to(read))
-        .default_service(web::to(only_get))
+        .default_service(web::to(|| {
+            wrong_method("GET", "GET /credentials/{account}/{kind}")
+        }))
 }
 
 fn rejects(path: &str) -> Resource {
     web::resource(path)
         .route(web::post().to(reject))
-        .default_service(web::to(only_post))
+        .default_service(web::to(|| {
+            wrong_method("POST", "POST /credentials/{account}/{kind}/reject")
+        }))
 }
 
 /// Handles `GET /credentials/{account}/{kind}`.
 async fn read(request: HttpRequest, broker: web::Data<Broker>, keys: Keys) -> HttpResponse {
-    let answer = async {
-        let (account, kind, key) = admitted(&request, &broker, &keys)?;
-        let account = &*account;
-        let credential = broker
-            .credential(account, kind)
-            .await
-            .map_err(Problem::for_admin)?;
-        note_recipient(&request, &broker, account, kind, &credential, key);
-        Ok(credential)
-    };
-    respond(answer.await, &broker)
+    answer(&request, &broker, &keys, None).await
 }
 
 /// Handles `POST /credentials/{account}/{kind}/reject`: WeChat refused the value.
@@ -73,18 +66,40 @@ async fn reject(
     keys: Keys,
     body: web::Payload,
 ) -> HttpResponse {
-    let answer = async {
-        let (account, kind, key) = admitted(&request, &broker, &keys)?;
-        let account = &*account;
-        let bad_value = refused_value(body).await?;
-        let credential = broker
-            .reject(account, kind, &bad_value)
-            .await
-            .map_err(Problem::for_admin)?;
-        note_recipient(&request, &broker, account, kind, &credential, key);
-        Ok(credential)
+    answer(&request, &broker, &keys, Some(body)).await
+}
+
+/// Answers with a credential. `rejection`: the body with the value that WeChat refused.
+async fn answer(
+    request: &HttpRequest,
+    broker: &Broker,
+    keys: &Keys,
+    rejection: Option<web::Payload>,
+) -> HttpResponse {
+    let credential = async {
+        let account = account_in_path(request).unwrap_or_default();
+        let kind = request.match_info().get("kind").unwrap_or_default();
+        let (kind, key) = admit_key(request, broker, &account, kind, keys)?;
+        let credential = match rejection {
+            None => broker.credential(&account, kind).await,
+            Some(body) => {
+                let refused = refused_value(body).await?;
+                broker.reject(&account, kind, &refused).await
+            }
+        };
+        let credential = credential.map_err(Problem::for_admin)?;
+        // The drop-in's ticket calls present the token instead of a key.
+        if kind == Kind::AccessToken {
+            broker.note_recipient(&account, &credential.value, key, peer_ip(request));
+        }
+        Ok::<_, Problem>(credential)
     };
-    respond(answer.await, &broker)
+    match credential.await {
+        Ok(credential) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(Answer::of(&credential, broker.clock())),
+        Err(problem) => problem.into_response(),
+    }
 }
 
 type Keys = web::Data<ArcSwap<ApiKeys>>;
@@ -113,18 +128,6 @@ impl Answer {
     }
 }
 
-/// Returns the account and kind that the path names, and the id of the API key, if the key opens them.
-fn admitted<'a>(
-    request: &'a HttpRequest,
-    broker: &Broker,
-    keys: &Keys,
-) -> Result<(Cow<'a, str>, Kind, KeyId), Problem> {
-    let account = account_in_path(request).unwrap_or_default();
-    let kind = request.match_info().get("kind").unwrap_or_default();
-    let (kind, key) = admit_key(request, broker, &account, kind, keys)?;
-    Ok((account, kind, key))
-}
-
 /// Returns the account that the path names, if any. The name of an open platform's account has two segments:
 /// `agency/wx0123456789abcdef`.
 pub(super) fn account_in_path(request: &HttpRequest) -> Option<Cow<'_, str>> {
@@ -132,20 +135,6 @@ pub(super) fn account_in_path(request: &HttpRequest) -> Option<Cow<'_, str>> {
     match (path.get("platform"), path.get("app_id")) {
         (Some(platform), Some(app_id)) => Some(format!("{platform}/{app_id}").into()),
         _ => path.get("account").map(Cow::Borrowed),
-    }
-}
-
-/// Records which key got an access token. The drop-in's ticket calls present that token instead of a key.
-fn note_recipient(
-    request: &HttpRequest,
-    broker: &Broker,
-    account: &str,
-    kind: Kind,
-    credential: &Credential,
-    key: KeyId,
-) {
-    if kind == Kind::AccessToken {
-        broker.note_recipient(account, &credential.value, key, peer_ip(request));
     }
 }
 
@@ -166,15 +155,6 @@ async fn refused_value(body: web::Payload) -> Result<Secret, Problem> {
     }
 }
 
-fn respond(answer: Result<Arc<Credential>, Problem>, broker: &Broker) -> HttpResponse {
-    match answer {
-        Ok(credential) => HttpResponse::Ok()
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .json(Answer::of(&credential, broker.clock())),
-        Err(problem) => problem.into_response(),
-    }
-}
-
 fn bad_body() -> Problem {
     Problem::new(
         ProblemCode::BadBody,
@@ -183,16 +163,8 @@ fn bad_body() -> Problem {
     )
 }
 
-async fn only_get() -> HttpResponse {
-    wrong_method("GET", "GET /credentials/{account}/{kind}")
-}
-
-async fn only_post() -> HttpResponse {
-    wrong_method("POST", "POST /credentials/{account}/{kind}/reject")
-}
-
 /// The answer to a method that the route does not have.
-fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
+async fn wrong_method(allowed: &'static str, usage: &'static str) -> HttpResponse {
     Problem {
         hint: Text::owned(format!("Use {usage}."), format!("请使用 {usage}。")),
         ..Problem::method_not_allowed(allowed)
