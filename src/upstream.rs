@@ -180,8 +180,7 @@ impl Upstream {
     /// Classifies the error of a call to `base` that was not answered.
     #[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
     pub(crate) async fn failure(&self, account: &Account, base: &str, broken: Broken) -> Failure {
-        let proxy = self.proxy(self.egress_of(account), base);
-        let through = proxy.as_ref().map(|proxy| self.through(proxy, base));
+        let through = self.through(self.egress_of(account), base);
         transport_failure::failure(broken, through).await
     }
 
@@ -189,8 +188,8 @@ impl Upstream {
     /// the place of WeChat. `None` if no such proxy is in between.
     #[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
     pub(crate) fn refused_by_proxy(&self, account: &Account, base: &str) -> Option<Failure> {
-        let proxy = self.proxy(self.egress_of(account), base)?;
-        let through = Some(self.through(&proxy, base)).filter(Through::forwards)?;
+        let through = self.through(self.egress_of(account), base);
+        let through = through.filter(Through::forwards)?;
         Some(through.failure(ProxyProblem::Password, "HTTP 407"))
     }
 
@@ -336,26 +335,21 @@ impl Upstream {
             .map_err(|ClientError(why)| endpoint.failed(Failure::Unreachable(why)))?;
         let mut unreachable = None;
         for base in self.bases(account, endpoint.system) {
-            let proxy = self.proxy(egress, base);
-            let through = proxy.as_ref().map(|proxy| self.through(proxy, base));
+            let through = self.through(egress, base);
             let sent = request(&client, base).send().await;
             match judge(endpoint, secrets, sent, through).await {
                 Err(error) if error.failure.is_about_the_host() => {
                     self.host_failed(account, base);
                     unreachable.get_or_insert(error);
                 }
-                outcome => {
-                    let is_answer = !matches!(
-                        outcome,
-                        Err(UpstreamError {
-                            failure: Failure::ReplyLost(_) | Failure::Proxy { .. },
-                            ..
-                        })
-                    );
-                    if is_answer {
-                        self.host_answered(account, base);
-                    }
-                    return outcome;
+                Err(error)
+                    if matches!(error.failure, Failure::ReplyLost(_) | Failure::Proxy { .. }) =>
+                {
+                    return Err(error);
+                }
+                answer => {
+                    self.host_answered(account, base);
+                    return answer;
                 }
             }
         }
@@ -389,22 +383,16 @@ async fn judge(
     let body = body.map_err(|failure| endpoint.failed(failure))?;
     let judged = answer::judged(endpoint, secrets, status, &body);
     // A proxy that forwards plain requests answers in the place of WeChat, which has neither status.
-    match (&judged, through.filter(Through::forwards)) {
-        (
-            Err(UpstreamError {
-                failure: Failure::NotJson { status, .. },
-                ..
-            }),
-            Some(through),
-        ) => {
-            let problem = match status {
-                407 => ProxyProblem::Password,
-                403 => ProxyProblem::Rules,
-                _ => return judged,
-            };
+    let problem = match status {
+        407 => ProxyProblem::Password,
+        403 => ProxyProblem::Rules,
+        _ => return judged,
+    };
+    match (judged, through.filter(Through::forwards)) {
+        (Err(error), Some(through)) if matches!(error.failure, Failure::NotJson { .. }) => {
             Err(endpoint.failed(through.failure(problem, &format!("HTTP {status}"))))
         }
-        _ => judged,
+        (judged, _) => judged,
     }
 }
 

@@ -130,12 +130,13 @@ impl Upstream {
         }
     }
 
-    pub(super) fn through<'a>(&self, proxy: &'a Intercept, base: &'a str) -> Through<'a> {
-        Through {
-            proxy,
+    /// Returns the proxy between this machine and a host, for the failures of a call.
+    pub(super) fn through<'a>(&self, egress: &Egress, base: &'a str) -> Option<Through<'a>> {
+        Some(Through {
+            proxy: self.proxy(egress, base)?,
             base,
             status_timeout: self.connect_timeout,
-        }
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Failure, ProxyProblem};
 
 /// The proxy through which a call goes.
 pub(super) struct Through<'a> {
-    pub(super) proxy: &'a Intercept,
+    pub(super) proxy: Intercept,
     /// The base URL called.
     pub(super) base: &'a str,
     /// Timeout of asking the proxy for its status.
@@ -88,7 +88,7 @@ pub(super) fn lost(error: reqwest::Error) -> Failure {
 impl Through<'_> {
     /// Returns the failure with the proxy's address, which is for the operator.
     pub(super) fn failure(&self, problem: ProxyProblem, why: &str) -> Failure {
-        let proxy = self.address();
+        let proxy = address_of(&self.proxy);
         let said = format!("proxy {proxy}: {why}");
         Failure::Proxy { problem, said }
     }
@@ -97,10 +97,6 @@ impl Through<'_> {
     /// others.
     pub(super) fn forwards(&self) -> bool {
         self.base.starts_with("http://") && self.proxy.uri().scheme_str().is_some_and(is_http)
-    }
-
-    fn address(&self) -> String {
-        address_of(self.proxy)
     }
 
     /// Names the problem by the texts of the HTTP client's errors: their types are private.
@@ -161,7 +157,7 @@ impl Through<'_> {
             request.push_str(&format!("Proxy-Authorization: {auth}\r\n"));
         }
         request.push_str("\r\n");
-        let mut stream = TcpStream::connect(self.address()).await.ok()?;
+        let mut stream = TcpStream::connect(address_of(&self.proxy)).await.ok()?;
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut head = [0; "HTTP/1.1 403".len()];
         stream.read_exact(&mut head).await.ok()?;
