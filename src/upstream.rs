@@ -253,11 +253,11 @@ impl Upstream {
                 });
                 let secrets = [account.secret()];
                 let answer = self.post(account, endpoint, &[], &secrets, &body);
-                return issued(endpoint, &answer.await?);
+                return answer.await?.issued();
             }
         };
         let answer = self.get(account, endpoint, &query, account.secret());
-        issued(endpoint, &answer.await?)
+        answer.await?.issued()
     }
 
     /// Returns whether WeChat refuses this access token, by a call that costs nothing
@@ -288,13 +288,13 @@ impl Upstream {
         let mut query = vec![("access_token", token.expose())];
         query.extend(endpoint.ticket_type(kind).map(|kind| ("type", kind)));
         let answer = self.get(account, endpoint, &query, token);
-        issued(endpoint, &answer.await?)
+        answer.await?.issued()
     }
 
     async fn get(
         &self,
         account: &Account,
-        endpoint: &Endpoint,
+        endpoint: &'static Endpoint,
         query: &[(&str, &str)],
         secret: &Secret,
     ) -> Result<Answer, UpstreamError> {
@@ -305,7 +305,7 @@ impl Upstream {
     async fn post(
         &self,
         account: &Account,
-        endpoint: &Endpoint,
+        endpoint: &'static Endpoint,
         query: &[(&str, &str)],
         secrets: &[&Secret],
         body: &Value,
@@ -325,7 +325,7 @@ impl Upstream {
     async fn call(
         &self,
         account: &Account,
-        endpoint: &Endpoint,
+        endpoint: &'static Endpoint,
         secrets: &[&Secret],
         request: impl Fn(&Client, &str) -> RequestBuilder,
     ) -> Result<Answer, UpstreamError> {
@@ -358,16 +358,9 @@ impl Upstream {
     }
 }
 
-/// Returns the credential of a successful answer.
-fn issued(endpoint: &Endpoint, answer: &Answer) -> Result<Issued, UpstreamError> {
-    answer
-        .issued(endpoint)
-        .map_err(|failure| endpoint.failed(failure))
-}
-
 /// Turns a response into an answer or one classified error. `secrets` are redacted from all text that is kept.
 async fn judge(
-    endpoint: &Endpoint,
+    endpoint: &'static Endpoint,
     secrets: &[&Secret],
     sent: reqwest::Result<Response>,
     through: Option<Through<'_>>,
@@ -406,8 +399,7 @@ pub fn judge_body(
     body: &[u8],
 ) -> Result<Issued, UpstreamError> {
     let endpoint = endpoint_of(account, kind);
-    let answer = answer::judged(endpoint, &[secret], status, body)?;
-    issued(endpoint, &answer)
+    answer::judged(endpoint, &[secret], status, body)?.issued()
 }
 
 /// Maximum number of HTTP clients kept: one for each proxy in use.

@@ -15,14 +15,18 @@ use crate::error::{Failure, UpstreamError, is_visible};
 /// Evaluates a complete response. `sent` are the secrets of the request, which are redacted from all text that
 /// is kept.
 pub(super) fn judged(
-    endpoint: &Endpoint,
+    endpoint: &'static Endpoint,
     sent: &[&Secret],
     status: u16,
     body: &[u8],
 ) -> Result<Answer, UpstreamError> {
     let failed = |failure| endpoint.failed(failure);
     let answer = match serde_json::from_slice::<Members>(body) {
-        Ok(Members(members)) => Answer { status, members },
+        Ok(Members(members)) => Answer {
+            endpoint,
+            status,
+            members,
+        },
         Err(error) => {
             let error = error.to_string();
             let twice = error
@@ -41,31 +45,25 @@ pub(super) fn judged(
             }));
         }
     };
-    match answer.get("errcode") {
-        None | Some(Value::Null) => {}
-        Some(code) => match code.as_i64() {
-            Some(0) => {}
-            Some(errcode) => {
-                let errmsg = printable(answer.text("errmsg").unwrap_or_default(), sent);
-                return Err(failed(Failure::Refused {
-                    errcode,
-                    errmsg,
-                    blocked_until: None,
-                    few_calls: None,
-                }));
-            }
-            None => {
-                return Err(failed(Failure::Unusable(format!(
-                    "HTTP {status}, an errcode that is not a number"
-                ))));
-            }
-        },
+    let errcode = match answer.get("errcode") {
+        None | Some(Value::Null) => Some(0),
+        Some(code) => code.as_i64(),
+    };
+    match errcode {
+        Some(0) => Ok(answer),
+        Some(errcode) => Err(failed(Failure::Refused {
+            errcode,
+            errmsg: printable(answer.text("errmsg").unwrap_or_default(), sent),
+            blocked_until: None,
+            few_calls: None,
+        })),
+        None => Err(answer.unusable("an errcode that is not a number")),
     }
-    Ok(answer)
 }
 
 /// The JSON object of an answer that is not an error.
 pub(super) struct Answer {
+    endpoint: &'static Endpoint,
     status: u16,
     members: serde_json::Map<String, Value>,
 }
@@ -80,7 +78,7 @@ impl Answer {
     }
 
     /// Returns the object of this name as an answer of its own.
-    pub(super) fn part(&self, name: &str) -> Result<Self, Failure> {
+    pub(super) fn part(&self, name: &str) -> Result<Self, UpstreamError> {
         match self.get(name) {
             Some(Value::Object(members)) => Ok(self.with(members)),
             _ => Err(self.unusable(format_args!("{name} is not an object"))),
@@ -88,7 +86,7 @@ impl Answer {
     }
 
     /// Returns the objects of a list as answers of their own.
-    pub(super) fn list(&self, name: &str) -> Result<Vec<Self>, Failure> {
+    pub(super) fn list(&self, name: &str) -> Result<Vec<Self>, UpstreamError> {
         let Some(Value::Array(list)) = self.get(name) else {
             return Err(self.unusable(format_args!("{name} is not a list")));
         };
@@ -101,14 +99,14 @@ impl Answer {
 
     fn with(&self, members: &serde_json::Map<String, Value>) -> Self {
         Self {
-            status: self.status,
             members: members.clone(),
+            ..*self
         }
     }
 
-    /// Returns the credential that this endpoint issues.
-    pub(super) fn issued(&self, endpoint: &Endpoint) -> Result<Issued, Failure> {
-        let field = endpoint.field;
+    /// Returns the credential that the endpoint issues.
+    pub(super) fn issued(&self) -> Result<Issued, UpstreamError> {
+        let field = self.endpoint.field;
         let value = self
             .secret(field)?
             .ok_or_else(|| self.unusable(format_args!("{field} is missing")))?;
@@ -116,7 +114,7 @@ impl Answer {
         match self.get("expires_in") {
             Some(Value::Number(number)) => {
                 let life = number.as_u64().and_then(|seconds| match seconds {
-                    0 if endpoint.repeats_to_the_end() => Some(Duration::ZERO),
+                    0 if self.endpoint.repeats_to_the_end() => Some(Duration::ZERO),
                     seconds => check_life(seconds).ok(),
                 });
                 let expires_in =
@@ -128,7 +126,7 @@ impl Answer {
     }
 
     /// Returns the secret in this member; `None` if there is no text.
-    pub(super) fn secret(&self, field: &str) -> Result<Option<Secret>, Failure> {
+    pub(super) fn secret(&self, field: &str) -> Result<Option<Secret>, UpstreamError> {
         let value = match self.text(field) {
             None => return Ok(None),
             Some("") => return Err(self.unusable(format_args!("{field} is empty"))),
@@ -140,9 +138,10 @@ impl Answer {
         Ok(Some(value))
     }
 
-    /// Returns the failure of an answer that cannot be used.
-    pub(super) fn unusable(&self, why: impl fmt::Display) -> Failure {
-        Failure::Unusable(format!("HTTP {}, {why}", self.status))
+    /// Returns the error of an answer that cannot be used.
+    pub(super) fn unusable(&self, why: impl fmt::Display) -> UpstreamError {
+        let why = format!("HTTP {}, {why}", self.status);
+        self.endpoint.failed(Failure::Unusable(why))
     }
 }
 
@@ -207,11 +206,8 @@ fn first_words(body: &[u8], sent: &[&Secret]) -> String {
             word.push(c);
             continue;
         }
-        words.push_str(if word.len() > LONGEST_WORD {
-            "…"
-        } else {
-            &word
-        });
+        let is_long = word.len() > LONGEST_WORD;
+        words.push_str(if is_long { "…" } else { &word });
         word.clear();
         words.push(c);
     }

@@ -9,7 +9,7 @@ use super::endpoints::{
     AUTHORIZER_INFO, AUTHORIZER_LIST, AUTHORIZER_TOKEN, Endpoint, PRE_AUTH_CODE, QUERY_AUTH,
     SEND_MESSAGE, START_PUSH, endpoint_of,
 };
-use super::{Issued, Upstream, issued};
+use super::{Issued, Upstream};
 use crate::account::Account;
 use crate::clock::UnixTime;
 use crate::credential::{Kind, Secret};
@@ -100,10 +100,8 @@ impl Upstream {
             "component_appid": platform.app_id(), "component_appsecret": platform.secret().expose(),
             "component_verify_ticket": ticket.expose(),
         });
-        let answer = self
-            .platform_post(platform, endpoint, None, &[ticket], body)
-            .await?;
-        issued(endpoint, &answer)
+        let answer = self.platform_post(platform, endpoint, None, &[ticket], body);
+        answer.await?.issued()
     }
 
     /// Fetches a code for a link with which one account can authorise the platform. It works once.
@@ -117,7 +115,7 @@ impl Upstream {
     ) -> Result<Issued, UpstreamError> {
         let body = json!({ "component_appid": platform.app_id() });
         let answer = self.platform_post(platform, &PRE_AUTH_CODE, Some(token), &[], body);
-        issued(&PRE_AUTH_CODE, &answer.await?)
+        answer.await?.issued()
     }
 
     /// Redeems an authorisation code, which works once.
@@ -135,7 +133,7 @@ impl Upstream {
         });
         let sent = [code];
         let answer = self.platform_post(platform, &QUERY_AUTH, Some(token), &sent, body);
-        authorized(&answer.await?).map_err(|failure| QUERY_AUTH.failed(failure))
+        authorized(&answer.await?)
     }
 
     /// Returns the error of a code that WeChat has refused before.
@@ -166,14 +164,11 @@ impl Upstream {
             "authorizer_refresh_token": refresh_token.expose(),
         });
         let sent = [refresh_token];
-        let answer = self
-            .platform_post(account, endpoint, Some(token), &sent, body)
-            .await?;
-        let issued = issued(endpoint, &answer)?;
-        let refresh_token = answer.secret("authorizer_refresh_token");
+        let answer = self.platform_post(account, endpoint, Some(token), &sent, body);
+        let answer = answer.await?;
         Ok(AuthorizerToken {
-            issued,
-            refresh_token: refresh_token.map_err(|failure| endpoint.failed(failure))?,
+            issued: answer.issued()?,
+            refresh_token: answer.secret("authorizer_refresh_token")?,
         })
     }
 
@@ -191,7 +186,7 @@ impl Upstream {
             "component_appid": platform.app_id(), "offset": offset, "count": PAGE,
         });
         let answer = self.platform_post(platform, &AUTHORIZER_LIST, Some(token), &[], body);
-        page(&answer.await?).map_err(|failure| AUTHORIZER_LIST.failed(failure))
+        page(&answer.await?)
     }
 
     /// Returns what WeChat knows of an authorised account.
@@ -208,8 +203,7 @@ impl Upstream {
             "component_appid": platform.app_id(), "authorizer_appid": app_id,
         });
         let answer = self.platform_post(platform, &AUTHORIZER_INFO, Some(token), &[], body);
-        let info = answer.await?.part("authorizer_info");
-        let info = info.map_err(|failure| AUTHORIZER_INFO.failed(failure))?;
+        let info = answer.await?.part("authorizer_info")?;
         Ok(AuthorizerInfo {
             nick_name: info.text("nick_name").unwrap_or_default().to_owned(),
             is_mini: info.get("MiniProgramInfo").is_some_and(Value::is_object),
@@ -240,7 +234,7 @@ impl Upstream {
     async fn platform_post(
         &self,
         account: &Account,
-        endpoint: &Endpoint,
+        endpoint: &'static Endpoint,
         token: Option<&Secret>,
         secrets: &[&Secret],
         body: Value,
@@ -256,14 +250,14 @@ impl Upstream {
     }
 }
 
-fn authorized(answer: &Answer) -> Result<Authorized, Failure> {
+fn authorized(answer: &Answer) -> Result<Authorized, UpstreamError> {
     let info = answer.part("authorization_info")?;
     let app_id = info.text("authorizer_appid").unwrap_or_default();
     if !crate::account::is_app_id(app_id) {
         return Err(answer.unusable("authorizer_appid is not an AppID"));
     }
     let issued = match info.secret(QUERY_AUTH.field)? {
-        Some(_) => Some(info.issued(&QUERY_AUTH)?),
+        Some(_) => Some(info.issued()?),
         None => None,
     };
     Ok(Authorized {
@@ -283,7 +277,7 @@ fn permission_sets(info: &Answer) -> Vec<u32> {
     ids.take(MOST_PERMISSION_SETS).collect()
 }
 
-fn page(answer: &Answer) -> Result<AuthorizerPage, Failure> {
+fn page(answer: &Answer) -> Result<AuthorizerPage, UpstreamError> {
     let total = answer.get("total_count").and_then(Value::as_u64);
     let total = total.ok_or_else(|| answer.unusable("total_count is not a number"))?;
     let mut accounts = Vec::new();
