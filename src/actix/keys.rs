@@ -132,17 +132,7 @@ impl ApiKey {
             .as_ref()
             .is_none_or(|accounts| accounts.iter().any(|name| covers(name, account)))
     }
-}
 
-/// Whether a name in a key's accounts is this account, or `PLATFORM/*` and the account authorised the platform.
-fn covers(name: &str, account: &str) -> bool {
-    name == account
-        || name
-            .strip_suffix('*')
-            .is_some_and(|platform| platform.ends_with('/') && account.starts_with(platform))
-}
-
-impl ApiKey {
     /// Decides whether the key may make this call through the gateway.
     pub(super) fn right(&self, method: &Method, path: WechatPath<'_>) -> CallRight {
         Call::right(&self.calls, method, path)
@@ -162,6 +152,14 @@ impl ApiKey {
             }
         }
     }
+}
+
+/// Whether a name in a key's accounts is this account, or `PLATFORM/*` and the account authorised the platform.
+fn covers(name: &str, account: &str) -> bool {
+    name == account
+        || name
+            .strip_suffix('*')
+            .is_some_and(|platform| platform.ends_with('/') && account.starts_with(platform))
 }
 
 impl ApiKeys {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::debug;
 
 use super::reply::{self, Refusal};
@@ -56,7 +56,11 @@ pub(super) async fn stable_token(
                 format_args!("the body has more than {MAX_BODY} bytes, or is not complete"),
             )
         })?;
-        let body = object(&body)?;
+        if body.is_empty() {
+            return Err(wire_errors::NO_BODY.into());
+        }
+        let body: Map<String, Value> =
+            serde_json::from_slice(&body).map_err(|_| wire_errors::BAD_BODY)?;
         let text = |name: &str| {
             let text = body.get(name).and_then(Value::as_str);
             text.and_then(given).map(Cow::Borrowed)
@@ -155,30 +159,15 @@ async fn forced(
 
 /// Reads a boolean as clients write it: `true`, `"true"`, 1 or `"1"`, and their opposites.
 fn truth(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(value) => Some(*value),
-        Value::Number(number) => match number.as_u64() {
-            Some(0) => Some(false),
-            Some(1) => Some(true),
-            _ => None,
-        },
-        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" | "" => Some(false),
-            _ => None,
-        },
+    let text = match value {
+        Value::String(text) => text.trim().to_ascii_lowercase(),
+        value => value.to_string(),
+    };
+    match text.as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" | "" => Some(false),
         _ => None,
     }
-}
-
-fn object(body: &[u8]) -> Result<Value, Refusal> {
-    if body.is_empty() {
-        return Err(wire_errors::NO_BODY.into());
-    }
-    serde_json::from_slice(body)
-        .ok()
-        .filter(Value::is_object)
-        .ok_or_else(|| wire_errors::BAD_BODY.into())
 }
 
 const SYSTEM: System = System::Weixin;

@@ -233,11 +233,8 @@ impl Lent {
         *request.method_mut() = method;
         *request.headers_mut() = headers;
         let absolute_form = self.connection.absolute_form.as_ref();
-        *request.uri_mut() = match absolute_form {
-            Some(_) => Uri::try_from(format!("{base}{path_and_query}"))?,
-            None if prefix.is_empty() => Uri::try_from(path_and_query)?,
-            None => Uri::try_from(format!("{prefix}{path_and_query}"))?,
-        };
+        let target = absolute_form.map_or(prefix, |_| base);
+        *request.uri_mut() = Uri::try_from(format!("{target}{path_and_query}"))?;
         let headers = request.headers_mut();
         headers.insert(HOST, HeaderValue::try_from(host)?);
         if let Some(authorization) = absolute_form.and_then(|it| it.authorization.clone()) {

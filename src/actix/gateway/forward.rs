@@ -20,9 +20,9 @@ use super::answer::Answer;
 use super::caller::Caller;
 use super::connections::Connections;
 use super::outgoing_request;
-use super::request_body::{self, Body, Progress};
+use super::request_body::{self, Body, Cut, Progress};
 use super::stats::{CallOutcome, InProgress};
-use super::{GatewayOptions, Incoming, Shared, unavailable};
+use super::{Incoming, Shared, unavailable};
 use crate::account::Platform;
 use crate::actix::WechatPath;
 use crate::credential::{Credential, Kind};
@@ -36,16 +36,6 @@ pub(super) struct Call<'a> {
     pub(super) path: WechatPath<'a>,
     pub(super) caller: &'a Caller,
     pub(super) connections: &'a Connections,
-}
-
-/// Why there is no answer.
-enum Failed {
-    /// Nothing was sent.
-    Unsent(String),
-    /// WeChat may have processed the call.
-    Unknown(String),
-    /// The caller's body cannot be passed on.
-    Body(request_body::Cut),
 }
 
 impl Call<'_> {
@@ -84,7 +74,7 @@ impl Call<'_> {
                 let (body, reserved) = tokio::select! {
                     biased;
                     read = request_body::read(self.incoming, payload, options, budget) => read?,
-                    () = &mut deadline => return Err(request_body::Cut::Late.refusal(options)),
+                    () = &mut deadline => return Err(Cut::Late.refusal(options)),
                 };
                 (self.query(token.as_deref()), body, reserved)
             }
@@ -102,7 +92,7 @@ impl Call<'_> {
             let answered = self.send(&query, &headers, body, deadline, &mut call);
             let answered = answered.await;
             call.took = Some(broker.clock().uptime().saturating_sub(begun));
-            let mut answer = answered.map_err(|failed| self.refusal(failed))?;
+            let mut answer = answered?;
             self.refuse_redirect(&answer)?;
             let is_token_error = answer.errcode.is_some_and(|code| self.is_token_error(code));
             if let Some(refused) = token.as_ref().filter(|_| is_token_error && !call.replayed)
@@ -184,7 +174,7 @@ impl Call<'_> {
         body: Body,
         deadline: Pin<Box<Sleep>>,
         call: &mut InProgress,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<Answer, Refusal> {
         let upstream = self.shared.broker.upstream();
         let account = &self.caller.account;
         let progress = match &body {
@@ -204,24 +194,20 @@ impl Call<'_> {
             body: Some(body),
             progress: progress.clone(),
         };
-        let mut unsent = String::new();
-        let GatewayOptions {
-            timeout,
-            connect_timeout,
-            ..
-        } = self.shared.options;
+        let mut unreached = String::new();
+        let options = &self.shared.options;
         let mut first_deadline = Some(deadline);
         for base in upstream.bases(account, system_of(account)) {
             let is_first = first_deadline.is_some();
             let mut deadline = first_deadline
                 .take()
-                .unwrap_or_else(|| Box::pin(sleep(timeout)));
+                .unwrap_or_else(|| Box::pin(sleep(options.timeout)));
             let answered = self.attempt(base, &mut attempt, &mut deadline).await;
             if let Some(progress) = &progress {
                 let state = progress.state();
                 call.bytes_sent = state.bytes;
                 if let Some(cut) = state.cut {
-                    return Err(Failed::Body(cut));
+                    return Err(cut.refusal(options));
                 }
             }
             let broken = match answered {
@@ -229,7 +215,7 @@ impl Call<'_> {
                     if answer.status == 407
                         && let Some(failure) = upstream.refused_by_proxy(account, base)
                     {
-                        return Err(Failed::Unsent(failure.said().into_owned()));
+                        return Err(unsent(&failure.said()));
                     }
                     upstream.host_answered(account, base);
                     return Ok(answer.until(deadline));
@@ -238,26 +224,32 @@ impl Call<'_> {
             };
             let awaits_client = |progress: &Progress| progress.state().awaits_client;
             if broken.is_timeout && progress.as_ref().is_some_and(awaits_client) {
-                return Err(Failed::Body(request_body::Cut::Late));
+                return Err(Cut::Late.refusal(options));
             }
             let is_unsent = broken.is_unsent;
             // Only a body that arrived late leaves less time than a connection may take.
-            if is_first && is_unsent && deadline.is_elapsed() && timeout > connect_timeout {
-                return Err(Failed::Body(request_body::Cut::Late));
+            let is_late = options.timeout > options.connect_timeout && deadline.is_elapsed();
+            if is_first && is_unsent && is_late {
+                return Err(Cut::Late.refusal(options));
             }
             let failure = upstream.failure(account, base, broken).await;
             let said = failure.said().into_owned();
             if !is_unsent {
-                return Err(Failed::Unknown(said));
+                return Err(unavailable(
+                    StatusCode::GATEWAY_TIMEOUT,
+                    format!(
+                        "system error: no complete answer of WeChat, which may have processed the call: {said}"
+                    ),
+                ));
             }
-            unsent = said;
+            unreached = said;
             // Another host is behind the same proxy.
             if !failure.is_about_the_host() {
                 break;
             }
             upstream.host_failed(account, base);
         }
-        Err(Failed::Unsent(unsent))
+        Err(unsent(&unreached))
     }
 
     /// Sends the call to one host, on a kept connection if there is one.
@@ -393,22 +385,14 @@ impl Call<'_> {
         );
         Ok(())
     }
+}
 
-    fn refusal(&self, failed: Failed) -> Refusal {
-        match failed {
-            Failed::Body(cut) => cut.refusal(&self.shared.options),
-            Failed::Unsent(said) => unavailable(
-                StatusCode::BAD_GATEWAY,
-                format!("system error: WeChat was not reached and nothing was sent: {said}"),
-            ),
-            Failed::Unknown(said) => unavailable(
-                StatusCode::GATEWAY_TIMEOUT,
-                format!(
-                    "system error: no complete answer of WeChat, which may have processed the call: {said}"
-                ),
-            ),
-        }
-    }
+/// Returns the refusal of a call of which nothing was sent.
+fn unsent(said: &str) -> Refusal {
+    unavailable(
+        StatusCode::BAD_GATEWAY,
+        format!("system error: WeChat was not reached and nothing was sent: {said}"),
+    )
 }
 
 /// Returns the refusal of a call for which this service has no token. WeChat's error is about the account's own
