@@ -131,15 +131,11 @@ impl AccessLog {
                 return;
             }
         }
-        let (listener, method, route) = (
-            self.listener.as_str(),
-            entry.method.as_str(),
-            route.unwrap_or(OTHER_ROUTE),
-        );
-        let (micros, id) = (
-            u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            entry.id.to_str().unwrap_or_default(),
-        );
+        let listener = self.listener.as_str();
+        let method = entry.method.as_str();
+        let route = route.unwrap_or(OTHER_ROUTE);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let id = entry.id.to_str().unwrap_or_default();
         let client = entry.client.map(tracing::field::display);
         let path = path.map(shown);
         let path = path.as_deref();

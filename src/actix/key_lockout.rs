@@ -45,13 +45,12 @@ impl KeyLockout {
                 .allow_burst(allowed);
             Limiter::new(quota, RateBuckets::new(CELLS), clock.clone())
         });
-        let (locked, seen) = (RateBuckets::new(CELLS), RateBuckets::new(CELLS));
         Self {
             limiter,
             clock,
             clients,
-            locked,
-            seen,
+            locked: RateBuckets::new(CELLS),
+            seen: RateBuckets::new(CELLS),
             wrong: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             log: LogThrottle::default(),
@@ -110,10 +109,8 @@ impl KeyLockout {
         let Err(until) = limiter.check_key(&address) else {
             return Ok(());
         };
-        let (now, wait) = (
-            self.clock.uptime(),
-            whole_seconds(until.wait_time_from(self.clock.uptime())),
-        );
+        let now = self.clock.uptime();
+        let wait = whole_seconds(until.wait_time_from(now));
         self.locked.of(address).store(
             u64::try_from((now + wait).as_millis()).unwrap_or(u64::MAX),
             Ordering::Release,

@@ -59,11 +59,8 @@ impl Upstream {
     ) -> Result<Opened, Broken> {
         let opened = tokio::time::timeout(timeout, self.open(self.egress_of(account), base));
         match opened.await {
-            Ok(opened) => opened.map_err(Broken::unsent),
-            Err(elapsed) => Err(Broken {
-                is_timeout: true,
-                ..Broken::unsent(elapsed.into())
-            }),
+            Ok(opened) => opened.map_err(|error| Broken::new(error, true)),
+            Err(elapsed) => Err(Broken::timed_out(elapsed, true)),
         }
     }
 

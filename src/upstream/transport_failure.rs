@@ -32,14 +32,22 @@ pub(crate) struct Broken {
     pub(crate) is_timeout: bool,
 }
 
+#[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
 impl Broken {
-    /// Creates it for a call of which nothing was sent.
-    #[cfg_attr(not(feature = "server"), allow(dead_code))] // for the gateway
-    pub(crate) fn unsent(error: BoxError) -> Self {
+    /// Creates it for a call that failed before its time was over.
+    pub(crate) fn new(error: impl Into<BoxError>, is_unsent: bool) -> Self {
         Self {
-            error,
-            is_unsent: true,
+            error: error.into(),
+            is_unsent,
             is_timeout: false,
+        }
+    }
+
+    /// Creates it for a call that took too long.
+    pub(crate) fn timed_out(error: impl Into<BoxError>, is_unsent: bool) -> Self {
+        Self {
+            is_timeout: true,
+            ..Self::new(error, is_unsent)
         }
     }
 }

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut};
 use hyper::Response;
 use hyper::body::{Body as _, Incoming as UpstreamBody};
@@ -185,12 +184,7 @@ impl Answer {
             if hop_by_hop.contains(name.as_str()) || QUOTING.contains(&name.as_str()) {
                 continue;
             }
-            if let (Ok(name), Ok(value)) = (
-                HeaderName::from_bytes(name.as_str().as_bytes()),
-                HeaderValue::from_bytes(value.as_bytes()),
-            ) {
-                response.append_header((name, value));
-            }
+            response.append_header((name.as_str(), value.as_bytes()));
         }
         let errcode = self.errcode;
         let size = match (self.length, &self.rest) {

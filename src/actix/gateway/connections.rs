@@ -111,7 +111,7 @@ impl Connection {
                 is_broken: false,
             })
             .await
-            .map_err(|error| Broken::unsent(error.into()))?;
+            .map_err(|error| Broken::new(error, true))?;
         // Its errors reach the call.
         rt::spawn(driver);
         Ok(Self {

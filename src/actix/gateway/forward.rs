@@ -263,11 +263,10 @@ impl Call<'_> {
         tokio::select! {
             biased;
             answered = self.exchange(base, attempt) => answered,
-            () = deadline => Err(Broken {
-                error: format!("no answer within {} s", timeout.as_secs_f32()).into(),
-                is_unsent: attempt.body.is_some(),
-                is_timeout: true,
-            }),
+            () = deadline => {
+                let error = format!("no answer within {} s", timeout.as_secs_f32());
+                Err(Broken::timed_out(error, attempt.body.is_some()))
+            }
         }
     }
 
@@ -277,7 +276,7 @@ impl Call<'_> {
         let is_head = method == Method::HEAD;
         let is_redacted = self.path.returns_secrets();
         let method = hyper::Method::from_bytes(method.as_str().as_bytes())
-            .map_err(|error| Broken::unsent(error.into()))?;
+            .map_err(|error| Broken::new(error, true))?;
         loop {
             let mut lent = self
                 .connections
@@ -288,15 +287,11 @@ impl Call<'_> {
             let headers = attempt.headers.clone();
             let request = lent
                 .request(base, &attempt.target, method.clone(), headers, body)
-                .map_err(Broken::unsent)?;
+                .map_err(|error| Broken::new(error, true))?;
             let mut error = match lent.sender().try_send_request(request).await {
                 Ok(response) => {
                     let answer = Answer::peek(response, lent, is_head, is_redacted).await;
-                    return answer.map_err(|error| Broken {
-                        error: error.into(),
-                        is_unsent: false,
-                        is_timeout: false,
-                    });
+                    return answer.map_err(|error| Broken::new(error, false));
                 }
                 Err(error) => error,
             };
@@ -304,11 +299,7 @@ impl Call<'_> {
             // WeChat had closed the connection.
             let is_unsent = attempt.body.is_some();
             if !(lent.is_reused && is_unsent) {
-                return Err(Broken {
-                    error: error.into_error().into(),
-                    is_unsent,
-                    is_timeout: false,
-                });
+                return Err(Broken::new(error.into_error(), is_unsent));
             }
         }
     }

@@ -57,10 +57,9 @@ impl Presenter<'_> {
 
     /// Logs that a client sent an account's AppSecret instead of an API key, at most once a minute.
     pub(in crate::actix) fn log_app_secret(self, account: &str) {
-        let Some(lockout) = self.lockout else {
-            return;
-        };
-        if lockout.may_log_secret() {
+        if let Some(lockout) = self.lockout
+            && lockout.may_log_secret()
+        {
             let client = self.client(lockout).map(tracing::field::display);
             tracing::warn!(
                 account,
