@@ -3,7 +3,6 @@
 
 #[cfg(feature = "server")]
 mod access_log;
-mod client_script;
 mod cors;
 mod credentials;
 #[cfg(feature = "diagnose")]

@@ -1,6 +1,9 @@
-//! The public endpoints for pages: signatures only. Tickets never leave the process here.
+//! The public endpoints for pages: signatures, and the client script with its types. Tickets never leave the process
+//! here.
 
+use std::future::ready;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -9,10 +12,12 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope, web};
 
 use super::request_stats::{ListenerName, RequestStats, WorkerStats};
-use super::{client_script, cors, limit, read_route};
+use super::{cors, limit, read_route};
 use crate::broker::Broker;
 use crate::endpoint::cors::{ANYONE, of_answer};
-use crate::endpoint::{self, Problem, READS, SCRIPT, SIGNING, TYPES, account_of};
+use crate::endpoint::{
+    self, ClientFile, FILE_METHODS, Problem, READS, SCRIPT, SIGNING, TYPES, account_of,
+};
 
 /// The endpoints below `path` (`/jssdk` in the documents), all `GET`:
 ///
@@ -43,8 +48,8 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
     SIGNING
         .into_iter()
         .fold(scope, signing)
-        .service(client_script::file("/wx-jssdk.js", &SCRIPT))
-        .service(client_script::file("/wx-jssdk.d.ts", &TYPES))
+        .service(file("/wx-jssdk.js", &SCRIPT))
+        .service(file("/wx-jssdk.d.ts", &TYPES))
         .default_service(web::to(unknown_path))
 }
 
@@ -92,7 +97,37 @@ fn count(stats: &WorkerStats, answer: &ServiceResponse, begun: Duration) {
 fn read_only(path: &str) -> Resource {
     web::resource(path)
         .route(web::route().method(Method::OPTIONS).to(cors::preflight))
-        .default_service(web::to(only_get))
+        .default_service(web::to(|request, broker| {
+            refuse_method(READS, request, broker)
+        }))
+}
+
+/// Serves a file at this path.
+fn file(path: &str, file: &'static LazyLock<ClientFile>) -> Resource {
+    let send = move |request: HttpRequest| ready(send(&request, file));
+    web::resource(path)
+        .route(read_route().to(send))
+        .default_service(web::to(|request, broker| {
+            refuse_method(FILE_METHODS, request, broker)
+        }))
+}
+
+/// Sends the file, or 304 to a client that has this version already.
+fn send(request: &HttpRequest, file: &'static ClientFile) -> HttpResponse {
+    let is_known = endpoint::client_has(request.headers(), &file.tag);
+    let mut response = if is_known {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    for header in file.headers() {
+        response.insert_header(header);
+    }
+    if is_known {
+        response.finish()
+    } else {
+        response.content_type(file.content_type).body(file.text)
+    }
 }
 
 /// Answers a signing endpoint within the rate limit.
@@ -125,18 +160,14 @@ fn readable(request: &HttpRequest, broker: &Broker, mut response: HttpResponse) 
     response
 }
 
-async fn only_get(request: HttpRequest, broker: web::Data<Broker>) -> HttpResponse {
-    refuse_method(&request, &broker, READS)
-}
-
 /// Answers another method than those of `allow`.
-pub(super) fn refuse_method(
-    request: &HttpRequest,
-    broker: &Broker,
+async fn refuse_method(
     allow: &'static str,
+    request: HttpRequest,
+    broker: web::Data<Broker>,
 ) -> HttpResponse {
     let response = Problem::method_not_allowed(allow).into_response_allowing(allow);
-    readable(request, broker, response)
+    readable(&request, &broker, response)
 }
 
 /// Answers every unknown path, to pages of any site.
