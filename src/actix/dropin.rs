@@ -81,9 +81,7 @@ fn base_account(request: &HttpRequest) -> Option<String> {
 
 /// Returns whether the base URL allows this account.
 fn is_base(request: &HttpRequest, account: &str) -> bool {
-    let extensions = request.extensions();
-    let base = extensions.get::<BaseAccount>();
-    base.is_none_or(|base| base.0 == account)
+    base_account(request).is_none_or(|base| base == account)
 }
 
 /// Returns the name of the account of a token of WeChat, and whether WeChat still accepts the token.
@@ -107,22 +105,13 @@ pub(super) async fn account_of_token(broker: &Broker, token: &str) -> Option<(St
 struct TicketCaller {
     /// The configured name of the account.
     account: String,
-    /// What the caller's rights follow from.
-    presented: Presented,
-}
-
-/// What a caller presents.
-enum Presented {
-    /// An API key that opens the account, or a virtual token of one.
-    Key(Arc<ApiKey>),
-    /// WeChat's token of the account.
-    Token {
-        /// The keys that were given it here. Of a token that has ended, only those with `calls`: the
-        /// gateway replaces it in each call, so the client does not know.
-        recipients: Vec<KeyId>,
-        /// Whether peer nodes may have given it to other keys.
-        has_peer_nodes: bool,
-    },
+    /// Whether an API key that opens the account was presented, or a virtual token of one, not WeChat's token.
+    has_key: bool,
+    /// The key, or the keys that were given the token here. Of a token that has ended, only those with `calls`: the
+    /// gateway replaces it in each call, so the client does not know.
+    keys: Vec<KeyId>,
+    /// Whether peer nodes may have given the token to other keys.
+    has_peer_nodes: bool,
 }
 
 impl TicketCaller {
@@ -154,13 +143,22 @@ impl TicketCaller {
         if found.is_some_and(|(_, account)| system_of(account) == system) {
             return Ok(caller);
         }
-        Err(match caller.presented {
-            Presented::Key(_) => Refusal::because(
+        Err(match caller.has_key {
+            true => Refusal::because(
                 forbidden(system),
                 "tickets of this account have another path: /cgi-bin/get_jsapi_ticket for WeCom, /cgi-bin/ticket/getticket for others",
             ),
-            Presented::Token { .. } => dead_token(system).into(),
+            false => dead_token(system).into(),
         })
+    }
+
+    fn new(account: String, key: &ApiKey) -> Self {
+        Self {
+            account,
+            has_key: true,
+            keys: vec![key.id()],
+            has_peer_nodes: false,
+        }
     }
 
     /// Returns the caller with a key, for the account that the base URL, the key or the token beside it names.
@@ -188,10 +186,7 @@ impl TicketCaller {
         if !is_opened || broker.accounts().get(&account).is_err() {
             return Err(Refusal::unopened_account(broker, key, &account));
         }
-        Ok(Self {
-            account,
-            presented: Presented::Key(key.clone()),
-        })
+        Ok(Self::new(account, key))
     }
 
     /// Returns the caller with a token, of WeChat or virtual. `None`: it is not valid here.
@@ -203,10 +198,7 @@ impl TicketCaller {
     ) -> Option<Self> {
         // First what needs no look into a shared store.
         if let Some((key, account)) = virtual_token::open(token, keys, &broker.accounts()) {
-            return Some(Self {
-                account,
-                presented: Presented::Key(key.clone()),
-            });
+            return Some(Self::new(account, key));
         }
         let (account, is_valid) = account_of_token(broker, token).await?;
         let mut recipients = broker.holders_of(&account, token, peer_ip(request)).keys;
@@ -219,29 +211,22 @@ impl TicketCaller {
                 return None;
             }
         }
-        let presented = Presented::Token {
-            recipients,
+        Some(Self {
+            account,
+            has_key: false,
+            keys: recipients,
             has_peer_nodes: is_valid && broker.has_peer_nodes(),
-        };
-        Some(Self { account, presented })
+        })
     }
 
     /// Checks whether the client may have this ticket.
     fn ticket_right(&self, keys: &ApiKeys, kind: Kind) -> TicketRight {
         let account = &self.account;
-        let (recipients, has_peer_nodes) = match &self.presented {
-            Presented::Key(key) if key.opens(account, kind) => return TicketRight::Granted,
-            Presented::Key(_) => return TicketRight::Limited,
-            Presented::Token {
-                recipients,
-                has_peer_nodes,
-            } => (recipients, *has_peer_nodes),
-        };
-        let right = keys.ticket_right(account, kind, recipients, has_peer_nodes);
+        let right = keys.ticket_right(account, kind, &self.keys, self.has_peer_nodes);
         if right != TicketRight::Granted {
-            let known = keys.with_ids(recipients);
-            let recipients: Vec<_> = known.map(|key| &key.name).collect();
-            debug!(account, %kind, ?recipients, "no API key that fetched the token has access to this ticket");
+            let known = keys.with_ids(&self.keys);
+            let keys: Vec<_> = known.map(|key| &key.name).collect();
+            debug!(account, %kind, ?keys, "the caller's API keys have no access to this ticket");
         }
         right
     }

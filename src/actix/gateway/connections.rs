@@ -29,19 +29,15 @@ pub(crate) struct Connections {
 
 /// The connections to one host that no call uses.
 struct Pool {
-    idle: RefCell<Vec<Idle>>,
+    idle: RefCell<Vec<Connection>>,
     clock: Clock,
-}
-
-struct Idle {
-    connection: Connection,
-    /// In uptime.
-    since: Duration,
 }
 
 struct Connection {
     sender: SendRequest<Body>,
     absolute_form: Option<AbsoluteForm>,
+    /// The end of its last call, in uptime.
+    idle_since: Duration,
 }
 
 /// A connection in use by one call.
@@ -117,6 +113,7 @@ impl Connection {
         Ok(Self {
             sender,
             absolute_form: opened.absolute_form,
+            idle_since: Duration::ZERO,
         })
     }
 }
@@ -191,25 +188,24 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         self.drop_stale(&mut idle);
         // On one that is not ready, the last request is still being sent.
-        let ready = |it: &Idle| it.connection.sender.is_ready();
-        let at = idle.iter().rposition(ready)?;
-        Some(idle.swap_remove(at).connection)
+        let at = idle.iter().rposition(|it| it.sender.is_ready())?;
+        Some(idle.swap_remove(at))
     }
 
-    fn give_back(&self, connection: Connection) {
+    fn give_back(&self, mut connection: Connection) {
         let mut idle = self.idle.borrow_mut();
         self.drop_stale(&mut idle);
         if idle.len() < MOST_IDLE {
-            let since = self.clock.uptime();
-            idle.push(Idle { connection, since });
+            connection.idle_since = self.clock.uptime();
+            idle.push(connection);
         }
     }
 
     /// Drops what WeChat has closed, or will soon.
-    fn drop_stale(&self, idle: &mut Vec<Idle>) {
+    fn drop_stale(&self, idle: &mut Vec<Connection>) {
         let now = self.clock.uptime();
         idle.retain(|it| {
-            !it.connection.sender.is_closed() && now.saturating_sub(it.since) < LONGEST_IDLE
+            !it.sender.is_closed() && now.saturating_sub(it.idle_since) < LONGEST_IDLE
         });
     }
 }
