@@ -19,7 +19,7 @@ use super::super::keys::API_KEY_PREFIX;
 use super::answer::Answer;
 use super::caller::Caller;
 use super::connections::Connections;
-use super::outgoing_request;
+use super::outgoing_request::{self, contains_key, key_found};
 use super::request_body::{self, Body, Cut, Progress};
 use super::stats::{CallOutcome, InProgress};
 use super::{Incoming, Shared, unavailable};
@@ -156,14 +156,20 @@ impl Call<'_> {
         Some((AUTHORIZATION, key))
     }
 
+    /// Refuses what must not go upstream: an API key in the path, the query or a header that is passed on.
     fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let secret = self.path.secret_parameter();
+        // Their values do not go upstream.
         let replaced = match &secret {
             Some(_) => secret.as_slice(),
             None => self.path.token_parameters(),
         };
-        let query = self.incoming.query();
-        outgoing_request::check(self.path.as_str(), query, replaced, headers)
+        let in_header = headers.values().any(|value| contains_key(value.as_bytes()));
+        let in_query = self.incoming.query().contains_key_beside(replaced);
+        match in_header || in_query || contains_key(self.path.as_str().as_bytes()) {
+            true => Err(key_found()),
+            false => Ok(()),
+        }
     }
 
     /// Sends the call to the first host that can be reached. `deadline`: of the first host.

@@ -67,7 +67,7 @@ impl<'a> Query<'a> {
 
     /// Whether it contains what looks like an API key or a virtual token, apart from the values of these
     /// parameters.
-    fn contains_key_beside(self, parameters: &[&str]) -> bool {
+    pub(super) fn contains_key_beside(self, parameters: &[&str]) -> bool {
         self.pairs().any(|(raw, name, value)| {
             let is_decoded = raw.contains('%');
             !parameters.contains(&&*name)
@@ -90,21 +90,6 @@ pub(super) fn refuse_loop(headers: &CallerHeaders, via: &str) -> Result<(), Refu
         )),
         false => Ok(()),
     }
-}
-
-/// Refuses what must not go upstream: an API key in the path, the query or a header that is passed on.
-/// `replaced` are the parameters whose values do not go upstream.
-pub(super) fn check(
-    path: &str,
-    query: Query<'_>,
-    replaced: &[&str],
-    headers: &HeaderMap,
-) -> Result<(), Refusal> {
-    let is_in_headers = || headers.values().any(|value| contains_key(value.as_bytes()));
-    if contains_key(path.as_bytes()) || query.contains_key_beside(replaced) || is_in_headers() {
-        return Err(key_found());
-    }
-    Ok(())
 }
 
 /// The refusal of a request with an API key in a part that would go upstream.

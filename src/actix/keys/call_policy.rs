@@ -67,14 +67,10 @@ impl FromStr for Call {
 
     fn from_str(text: &str) -> Result<Self, BadCall> {
         let (method, path) = match text.trim().split_once(' ') {
-            Some((method, path)) => (Some(method), path.trim_start()),
-            None => (None, text.trim()),
-        };
-        let method = match method {
-            None => None,
-            Some("GET") => Some(Method::GET),
-            Some("POST") => Some(Method::POST),
+            Some(("GET", path)) => (Some(Method::GET), path.trim_start()),
+            Some(("POST", path)) => (Some(Method::POST), path.trim_start()),
             Some(_) => return Err(BadCall),
+            None => (None, text.trim()),
         };
         let path = match path {
             "/" => "",
