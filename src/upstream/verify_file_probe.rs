@@ -67,20 +67,15 @@ impl VerifyFileProbe {
     /// # Errors
     /// [`VerifyFileFailure`] of the scheme that got farther.
     pub async fn find(&self, domain: &str, file: &VerifyFile) -> Result<String, VerifyFileFailure> {
-        let mut failure = None;
-        for scheme in ["https", "http"] {
-            let address = format!("{scheme}://{domain}/{}", file.name());
-            match self.ask(&address, file).await {
-                Ok(()) => return Ok(address),
-                Err(found) => {
-                    failure = Some(match failure {
-                        Some(before) => found.after(before, domain),
-                        None => found,
-                    });
-                }
-            }
+        let address = format!("https://{domain}/{}", file.name());
+        let Err(of_https) = self.ask(&address, file).await else {
+            return Ok(address);
+        };
+        let address = format!("http://{domain}/{}", file.name());
+        match self.ask(&address, file).await {
+            Ok(()) => Ok(address),
+            Err(of_http) => Err(of_http.after(of_https, domain)),
         }
-        Err(failure.expect("two schemes were tried"))
     }
 
     async fn ask(&self, address: &str, file: &VerifyFile) -> Result<(), VerifyFileFailure> {
@@ -113,13 +108,9 @@ impl VerifyFileProbe {
 
 /// Returns whether the address is one of this host by https.
 fn is_https_of(host: &str, address: &str) -> bool {
-    let Ok(url) = url::Url::parse(address) else {
-        return false;
-    };
-    url.scheme() == "https"
-        && url
-            .host_str()
-            .is_some_and(|found| found.eq_ignore_ascii_case(host))
+    let is_host = |found: &str| found.eq_ignore_ascii_case(host);
+    url::Url::parse(address)
+        .is_ok_and(|url| url.scheme() == "https" && url.host_str().is_some_and(is_host))
 }
 
 fn printable(text: &str) -> String {
