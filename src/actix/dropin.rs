@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::ALLOW;
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Resource, Route, Scope, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Resource, Scope, web};
 use arc_swap::ArcSwap;
 use tracing::debug;
 
@@ -29,8 +29,9 @@ use crate::broker::Broker;
 use crate::clock::UnixTime;
 use crate::credential::{Credential, KeyId, Kind};
 use crate::endpoint::query;
+use crate::error::Error;
+use crate::error::System::{self, Qyapi, Weixin};
 use crate::error::codes::wire_errors::{self, WireError};
-use crate::error::{Error, System};
 
 /// The token and ticket endpoints of `api.weixin.qq.com` and `qyapi.weixin.qq.com`, below `/cgi-bin`.
 ///
@@ -41,24 +42,39 @@ pub fn dropin_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope 
     web::scope("/cgi-bin")
         .app_data(web::Data::new(broker))
         .app_data(keys)
-        .app_data(web::PayloadConfig::new(MAX_BODY))
-        .service(at("/token", || web::to(weixin::token)))
-        .service(at("/stable_token", || web::to(weixin::stable_token)))
-        .service(at("/ticket/getticket", || web::to(weixin::ticket)))
-        .service(at("/gettoken", || web::to(work::token)))
-        .service(at("/get_jsapi_ticket", || web::to(work::corp_ticket)))
-        .service(at("/ticket/get", || web::to(work::agent_ticket)))
+        .service(at("/token", Weixin, weixin::token))
+        .service(at("/stable_token", Weixin, weixin::stable_token))
+        .service(at("/ticket/getticket", Weixin, weixin::ticket))
+        .service(at("/gettoken", Qyapi, work::token))
+        .service(at("/get_jsapi_ticket", Qyapi, work::corp_ticket))
+        .service(at("/ticket/get", Qyapi, work::agent_ticket))
         // An empty body, like WeCom's.
         .default_service(web::to(HttpResponse::NotFound))
 }
 
 /// Registers a path for GET and POST with the query in the address, like WeChat's.
-fn at(path: &str, handler: impl Fn() -> Route) -> Resource {
+fn at<Answer>(
+    path: &str,
+    system: System,
+    handler: fn(DropinCall, web::Payload) -> Answer,
+) -> Resource
+where
+    Answer: Future<Output = HttpResponse> + 'static,
+{
+    let handler = move |request, broker, keys: web::Data<ArcSwap<ApiKeys>>, body| {
+        let call = DropinCall {
+            system,
+            request,
+            broker,
+            keys: keys.load_full(),
+        };
+        handler(call, body)
+    };
     let methods = [Method::GET, Method::HEAD, Method::POST];
     let resource = methods
         .into_iter()
         .fold(web::resource(path), |resource, method| {
-            resource.route(handler().method(method))
+            resource.route(web::route().method(method).to(handler))
         });
     resource.default_service(web::to(|| async {
         HttpResponse::MethodNotAllowed()
@@ -67,21 +83,16 @@ fn at(path: &str, handler: impl Fn() -> Route) -> Resource {
     }))
 }
 
-type Keys = web::Data<ArcSwap<ApiKeys>>;
-
 /// The account that the base URL `http://…/wx/{account}` names: an extension of the request.
 pub(super) struct BaseAccount(pub(super) String);
 
-/// Returns the account that the base URL names, if any.
-fn base_account(request: &HttpRequest) -> Option<String> {
-    let extensions = request.extensions();
-    let base = extensions.get::<BaseAccount>();
-    base.map(|base| base.0.clone())
-}
-
-/// Returns whether the base URL allows this account.
-fn is_base(request: &HttpRequest, account: &str) -> bool {
-    base_account(request).is_none_or(|base| base == account)
+/// A call of a client.
+struct DropinCall {
+    /// The system whose API this is.
+    system: System,
+    request: HttpRequest,
+    broker: web::Data<Broker>,
+    keys: Arc<ApiKeys>,
 }
 
 /// Returns the name of the account of a token of WeChat, and whether WeChat still accepts the token.
@@ -115,27 +126,73 @@ struct TicketCaller {
 }
 
 impl TicketCaller {
-    /// Returns the caller with an API key in the headers, or with an API key or a token in the query.
-    async fn identify(
-        system: System,
-        request: &HttpRequest,
-        broker: &Broker,
-        keys: &ApiKeys,
-    ) -> Result<Self, Refusal> {
-        let presenter = Presenter::from(request);
-        let token = parameter(request, "access_token");
-        let caller = if let Some(key) = key_in_headers(presenter, broker, keys)? {
-            Self::with_key(request, broker, keys, key, token.as_deref()).await?
+    fn new(account: String, key: &ApiKey) -> Self {
+        Self {
+            account,
+            has_key: true,
+            keys: vec![key.id()],
+            has_peer_nodes: false,
+        }
+    }
+
+    /// Checks whether the client may have this ticket.
+    fn ticket_right(&self, keys: &ApiKeys, kind: Kind) -> TicketRight {
+        let account = &self.account;
+        let right = keys.ticket_right(account, kind, &self.keys, self.has_peer_nodes);
+        if right != TicketRight::Granted {
+            let known = keys.with_ids(&self.keys);
+            let keys: Vec<_> = known.map(|key| &key.name).collect();
+            debug!(account, %kind, ?keys, "the caller's API keys have no access to this ticket");
+        }
+        right
+    }
+}
+
+impl DropinCall {
+    /// Returns a parameter, unless it is missing or empty.
+    fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        query::trimmed_value(self.request.query_string(), name)
+    }
+
+    /// Returns the account that the base URL names, if any.
+    fn base_account(&self) -> Option<String> {
+        let extensions = self.request.extensions();
+        let base = extensions.get::<BaseAccount>();
+        base.map(|base| base.0.clone())
+    }
+
+    /// Returns whether the base URL allows this account.
+    fn is_base(&self, account: &str) -> bool {
+        self.base_account().is_none_or(|base| base == account)
+    }
+
+    /// Returns the API key with this text. `error`: that of an invalid one.
+    fn find_key(&self, presented: &str, error: WireError) -> Result<&Arc<ApiKey>, Refusal> {
+        let presenter = Presenter::from(&self.request);
+        let key = find_key(presenter, &self.broker, &self.keys, presented, error)?;
+        key.ok_or_else(|| error.into())
+    }
+
+    /// Returns the caller of a ticket call with an API key in the headers, or with an API key or a token in the
+    /// query.
+    async fn ticket_caller(&self) -> Result<TicketCaller, Refusal> {
+        let system = self.system;
+        let broker = &self.broker;
+        let presenter = Presenter::from(&self.request);
+        let token = self.parameter("access_token");
+        let caller = if let Some(key) = key_in_headers(presenter, broker, &self.keys)? {
+            self.caller_with_key(key, token.as_deref()).await?
         } else {
             let token = token.as_deref().ok_or(wire_errors::NO_TOKEN)?;
-            match key_in_tokens_place(presenter, keys, token)? {
-                Some(key) => Self::with_key(request, broker, keys, key, None).await?,
-                None => Self::with_token(request, broker, keys, token)
-                    .await
-                    .ok_or_else(|| dead_token(system))?,
+            match key_in_tokens_place(presenter, &self.keys, token)? {
+                Some(key) => self.caller_with_key(key, None).await?,
+                None => {
+                    let caller = self.caller_with_token(token).await;
+                    caller.ok_or_else(|| dead_token(system))?
+                }
             }
         };
-        if !is_base(request, &caller.account) {
+        if !self.is_base(&caller.account) {
             return Err(Refusal::of_another_account());
         }
         let accounts = broker.accounts();
@@ -152,27 +209,17 @@ impl TicketCaller {
         })
     }
 
-    fn new(account: String, key: &ApiKey) -> Self {
-        Self {
-            account,
-            has_key: true,
-            keys: vec![key.id()],
-            has_peer_nodes: false,
-        }
-    }
-
     /// Returns the caller with a key, for the account that the base URL, the key or the token beside it names.
-    async fn with_key(
-        request: &HttpRequest,
-        broker: &Broker,
-        keys: &ApiKeys,
-        key: &Arc<ApiKey>,
+    async fn caller_with_key(
+        &self,
+        key: &ApiKey,
         token: Option<&str>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<TicketCaller, Refusal> {
+        let broker = &self.broker;
         let only = key.only_account(&broker.accounts()).map(str::to_owned);
-        let account = match (base_account(request).or(only), token) {
+        let account = match (self.base_account().or(only), token) {
             (Some(account), _) => account,
-            (None, Some(token)) => owner_of_token(broker, keys, token)
+            (None, Some(token)) => owner_of_token(broker, &self.keys, token)
                 .await
                 .filter(|account| key.opens_account(account))
                 .ok_or_else(|| Refusal::which_account(key))?,
@@ -186,22 +233,20 @@ impl TicketCaller {
         if !is_opened || broker.accounts().get(&account).is_err() {
             return Err(Refusal::unopened_account(broker, key, &account));
         }
-        Ok(Self::new(account, key))
+        Ok(TicketCaller::new(account, key))
     }
 
     /// Returns the caller with a token, of WeChat or virtual. `None`: it is not valid here.
-    async fn with_token(
-        request: &HttpRequest,
-        broker: &Broker,
-        keys: &ApiKeys,
-        token: &str,
-    ) -> Option<Self> {
+    async fn caller_with_token(&self, token: &str) -> Option<TicketCaller> {
+        let broker = &self.broker;
+        let keys = &self.keys;
         // First what needs no look into a shared store.
         if let Some((key, account)) = virtual_token::open(token, keys, &broker.accounts()) {
-            return Some(Self::new(account, key));
+            return Some(TicketCaller::new(account, key));
         }
         let (account, is_valid) = account_of_token(broker, token).await?;
-        let mut recipients = broker.holders_of(&account, token, peer_ip(request)).keys;
+        let holders = broker.holders_of(&account, token, peer_ip(&self.request));
+        let mut recipients = holders.keys;
         if !is_valid {
             let known = keys.with_ids(&recipients);
             let callers = known.filter(|key| !key.calls.is_empty());
@@ -211,7 +256,7 @@ impl TicketCaller {
                 return None;
             }
         }
-        Some(Self {
+        Some(TicketCaller {
             account,
             has_key: false,
             keys: recipients,
@@ -219,16 +264,57 @@ impl TicketCaller {
         })
     }
 
-    /// Checks whether the client may have this ticket.
-    fn ticket_right(&self, keys: &ApiKeys, kind: Kind) -> TicketRight {
-        let account = &self.account;
-        let right = keys.ticket_right(account, kind, &self.keys, self.has_peer_nodes);
-        if right != TicketRight::Granted {
-            let known = keys.with_ids(&self.keys);
-            let keys: Vec<_> = known.map(|key| &key.name).collect();
-            debug!(account, %kind, ?keys, "the caller's API keys have no access to this ticket");
+    /// Answers a ticket call. `kind` is `None` for an unknown type; key and token are checked first.
+    async fn ticket(&self, kind: Option<Kind>) -> HttpResponse {
+        let system = self.system;
+        let bad_args = match system {
+            Weixin => wire_errors::BAD_ARGS,
+            Qyapi => wire_errors::WORK_BAD_ARGS,
+        };
+        let answer = async {
+            let caller = self.ticket_caller().await?;
+            let kind = kind.ok_or(bad_args)?;
+            match caller.ticket_right(&self.keys, kind) {
+                TicketRight::Granted => {}
+                TicketRight::Limited => return Err(forbidden(system).into()),
+                TicketRight::Unknown => return Err(dead_token(system).into()),
+            }
+            let account = caller.account;
+            debug!(account, %kind, "drop-in ticket call");
+            Ok(self.broker.credential(&account, kind).await?)
+        };
+        self.respond(answer.await, reply::ticket)
+    }
+
+    fn respond(
+        &self,
+        answer: Result<Arc<Credential>, Refusal>,
+        reply: fn(System, &Credential, UnixTime) -> HttpResponse,
+    ) -> HttpResponse {
+        let clock = self.broker.clock();
+        match answer {
+            Ok(credential) => reply(self.system, &credential, clock.now()),
+            Err(refusal) => refusal.answer(self.system, clock.wall(), peer_ip(&self.request)),
         }
-        right
+    }
+
+    /// Returns the access token that a key gets for an account: a virtual one, or the current one.
+    async fn token_for_key(&self, account: &str, key: &ApiKey) -> Result<Arc<Credential>, Error> {
+        let broker = &self.broker;
+        if key.token == TokenStyle::Virtual {
+            let now = broker.clock().now();
+            let accounts = broker.accounts();
+            let (_, account) = accounts.get(account)?;
+            return Ok(Arc::new(Credential {
+                value: virtual_token::of(key, account),
+                issued_at: now,
+                expires_at: now.plus(VIRTUAL_LIFE),
+                generation: 0,
+            }));
+        }
+        broker
+            .token_for_key(account, &key.name, key.id(), peer_ip(&self.request))
+            .await
     }
 }
 
@@ -282,90 +368,25 @@ pub(super) async fn owner_of_token(broker: &Broker, keys: &ApiKeys, token: &str)
 /// Returns the system whose API this account has.
 pub(super) fn system_of(account: &Account) -> System {
     match account.platform() {
-        Platform::Work { .. } => System::Qyapi,
-        _ => System::Weixin,
+        Platform::Work { .. } => Qyapi,
+        _ => Weixin,
     }
 }
 
 /// Returns the error for an unknown or ended token.
 pub(super) fn dead_token(system: System) -> WireError {
     match system {
-        System::Weixin => wire_errors::DEAD_TOKEN,
-        System::Qyapi => wire_errors::WORK_DEAD_TOKEN,
+        Weixin => wire_errors::DEAD_TOKEN,
+        Qyapi => wire_errors::WORK_DEAD_TOKEN,
     }
 }
 
 /// Returns the error for a call that the account or the API key may not make.
 pub(super) fn forbidden(system: System) -> WireError {
     match system {
-        System::Weixin => wire_errors::NOT_FOR_THIS_ACCOUNT,
-        System::Qyapi => wire_errors::WORK_FORBIDDEN,
+        Weixin => wire_errors::NOT_FOR_THIS_ACCOUNT,
+        Qyapi => wire_errors::WORK_FORBIDDEN,
     }
-}
-
-/// Answers a ticket call. `kind` is `None` for an unknown type; key and token are checked first.
-async fn ticket(
-    system: System,
-    request: &HttpRequest,
-    broker: &Broker,
-    keys: &Keys,
-    kind: Option<Kind>,
-) -> HttpResponse {
-    let bad_args = match system {
-        System::Weixin => wire_errors::BAD_ARGS,
-        System::Qyapi => wire_errors::WORK_BAD_ARGS,
-    };
-    let answer = async {
-        let keys = keys.load_full();
-        let caller = TicketCaller::identify(system, request, broker, &keys).await?;
-        let kind = kind.ok_or(bad_args)?;
-        match caller.ticket_right(&keys, kind) {
-            TicketRight::Granted => {}
-            TicketRight::Limited => return Err(forbidden(system).into()),
-            TicketRight::Unknown => return Err(dead_token(system).into()),
-        }
-        let account = caller.account;
-        debug!(account, %kind, "drop-in ticket call");
-        Ok(broker.credential(&account, kind).await?)
-    };
-    respond(system, request, broker, answer.await, reply::ticket)
-}
-
-fn respond(
-    system: System,
-    request: &HttpRequest,
-    broker: &Broker,
-    answer: Result<Arc<Credential>, Refusal>,
-    reply: fn(System, &Credential, UnixTime) -> HttpResponse,
-) -> HttpResponse {
-    let clock = broker.clock();
-    match answer {
-        Ok(credential) => reply(system, &credential, clock.now()),
-        Err(refusal) => refusal.answer(system, clock.wall(), peer_ip(request)),
-    }
-}
-
-/// Returns the access token that a key gets for an account: a virtual one, or the current one.
-async fn token_for_key(
-    request: &HttpRequest,
-    broker: &Broker,
-    account: &str,
-    key: &ApiKey,
-) -> Result<Arc<Credential>, Error> {
-    if key.token == TokenStyle::Virtual {
-        let now = broker.clock().now();
-        let accounts = broker.accounts();
-        let (_, account) = accounts.get(account)?;
-        return Ok(Arc::new(Credential {
-            value: virtual_token::of(key, account),
-            issued_at: now,
-            expires_at: now.plus(VIRTUAL_LIFE),
-            generation: 0,
-        }));
-    }
-    broker
-        .token_for_key(account, &key.name, key.id(), peer_ip(request))
-        .await
 }
 
 /// Returns the API key with this text; `None` if it is invalid. `Err`: its address is locked out, or the text is an
@@ -392,18 +413,5 @@ pub(super) fn find_key<'k>(
     ))
 }
 
-/// Returns a parameter of a call, unless it is missing or empty.
-fn parameter<'r>(request: &'r HttpRequest, name: &str) -> Option<Cow<'r, str>> {
-    query::trimmed_value(request.query_string(), name)
-}
-
-/// Trims a value, since files and shells append a line break; no valid value contains white space.
-fn given(value: &str) -> Option<&str> {
-    Some(value.trim()).filter(|value| !value.is_empty())
-}
-
 /// WeChat's tokens live as long.
 const VIRTUAL_LIFE: Duration = Duration::from_secs(7_200);
-
-/// Maximum length of a body. SDKs send a few hundred bytes.
-const MAX_BODY: usize = 8 * 1024;

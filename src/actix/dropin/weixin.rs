@@ -5,52 +5,40 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
 use tracing::debug;
 
 use super::reply::{self, Refusal};
-use super::{
-    Keys, MAX_BODY, base_account, find_key, given, is_base, parameter, respond, system_of,
-    token_for_key,
-};
+use super::{DropinCall, system_of};
 use crate::actix::keys::{ApiKey, TokenStyle};
-use crate::actix::peer_ip;
+use crate::actix::{json_body, peer_ip};
 use crate::broker::Broker;
 use crate::credential::{Credential, Kind};
+use crate::error::Error;
 use crate::error::codes::wire_errors;
-use crate::error::{Error, System};
 
 /// Handles `GET /cgi-bin/token?grant_type=client_credential&appid=&secret=`.
-pub(super) async fn token(
-    request: HttpRequest,
-    broker: web::Data<Broker>,
-    keys: Keys,
-) -> HttpResponse {
+pub(super) async fn token(call: DropinCall, _: web::Payload) -> HttpResponse {
     let token_request = TokenRequest {
-        app_id: parameter(&request, "appid"),
-        grant_type: parameter(&request, "grant_type"),
-        key: parameter(&request, "secret"),
+        app_id: call.parameter("appid"),
+        grant_type: call.parameter("grant_type"),
+        key: call.parameter("secret"),
     };
     let answer = async {
-        let (account, key) = token_request.account(&request, &broker, &keys).await?;
-        Ok(token_for_key(&request, &broker, &account, &key).await?)
+        let (account, key) = token_request.account(&call).await?;
+        Ok(call.token_for_key(&account, &key).await?)
     };
-    respond(SYSTEM, &request, &broker, answer.await, reply::token)
+    call.respond(answer.await, reply::token)
 }
 
 /// Handles `POST /cgi-bin/stable_token`: the same parameters in a JSON body, and `force_refresh`.
-pub(super) async fn stable_token(
-    request: HttpRequest,
-    broker: web::Data<Broker>,
-    keys: Keys,
-    body: Result<web::Bytes, actix_web::Error>,
-) -> HttpResponse {
+pub(super) async fn stable_token(call: DropinCall, body: web::Payload) -> HttpResponse {
     let answer = async {
-        if request.method() != Method::POST {
+        if call.request.method() != Method::POST {
             return Err(wire_errors::NOT_POST.into());
         }
-        let body = body.map_err(|_| {
+        let body = json_body::whole(body, MAX_BODY).await.map_err(|_| {
             Refusal::because(
                 wire_errors::BAD_BODY,
                 format_args!("the body has more than {MAX_BODY} bytes, or is not complete"),
@@ -74,30 +62,27 @@ pub(super) async fn stable_token(
             grant_type: text("grant_type"),
             key: text("secret"),
         };
-        let (account, key) = token_request.account(&request, &broker, &keys).await?;
+        let (account, key) = token_request.account(&call).await?;
         if !force || key.token == TokenStyle::Virtual {
-            return Ok(token_for_key(&request, &broker, &account, &key).await?);
+            return Ok(call.token_for_key(&account, &key).await?);
         }
+        let broker = &call.broker;
         let token = broker.credential(&account, Kind::AccessToken).await?;
-        let token = forced(&broker, &account, token).await?;
-        broker.note_recipient(&account, &token.value, key.id(), peer_ip(&request));
+        let token = forced(broker, &account, token).await?;
+        broker.note_recipient(&account, &token.value, key.id(), peer_ip(&call.request));
         Ok(token)
     };
-    respond(SYSTEM, &request, &broker, answer.await, reply::token)
+    call.respond(answer.await, reply::token)
 }
 
 /// Handles `GET /cgi-bin/ticket/getticket?access_token=&type=`.
-pub(super) async fn ticket(
-    request: HttpRequest,
-    broker: web::Data<Broker>,
-    keys: Keys,
-) -> HttpResponse {
-    let kind = match parameter(&request, "type").as_deref() {
+pub(super) async fn ticket(call: DropinCall, _: web::Payload) -> HttpResponse {
+    let kind = match call.parameter("type").as_deref() {
         Some("jsapi") => Some(Kind::JsapiTicket),
         Some("wx_card") => Some(Kind::CardTicket),
         _ => None,
     };
-    super::ticket(SYSTEM, &request, &broker, &keys, kind).await
+    call.ticket(kind).await
 }
 
 /// The parameters of a token call.
@@ -109,19 +94,15 @@ struct TokenRequest<'a> {
 
 impl TokenRequest<'_> {
     /// Returns the name of the account and the key, if the key opens the account's token.
-    async fn account(
-        &self,
-        request: &HttpRequest,
-        broker: &Broker,
-        keys: &Keys,
-    ) -> Result<(String, Arc<ApiKey>), Refusal> {
+    async fn account(&self, call: &DropinCall) -> Result<(String, Arc<ApiKey>), Refusal> {
+        let broker = &call.broker;
         let app_id = self.app_id.as_deref().ok_or(wire_errors::NO_APPID)?;
-        if let Some(name) = base_account(request) {
+        if let Some(name) = call.base_account() {
             broker.look_for_authorizer(&name).await;
         }
         let accounts = broker.accounts();
         let mut found = accounts.all_of_app(app_id, None);
-        found.retain(|(name, account)| system_of(account) == SYSTEM && is_base(request, name));
+        found.retain(|(name, account)| system_of(account) == call.system && call.is_base(name));
         if found.is_empty() {
             return Err(Refusal::unknown_app(broker, wire_errors::BAD_APPID));
         }
@@ -129,9 +110,8 @@ impl TokenRequest<'_> {
             return Err(wire_errors::BAD_GRANT_TYPE.into());
         }
         let key = self.key.as_deref().ok_or(wire_errors::NO_SECRET)?;
-        let keys = keys.load();
         let error = wire_errors::BAD_SECRET;
-        let key = find_key(request.into(), broker, &keys, key, error)?.ok_or(error)?;
+        let key = call.find_key(key, error)?;
         let mut names = found.into_iter().map(|(name, _)| name);
         let account = names
             .find(|name| key.opens(name, Kind::AccessToken))
@@ -170,4 +150,10 @@ fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-const SYSTEM: System = System::Weixin;
+/// Trims a value, since files and shells append a line break; no valid value contains white space.
+fn given(value: &str) -> Option<&str> {
+    Some(value.trim()).filter(|value| !value.is_empty())
+}
+
+/// Maximum length of a body. SDKs send a few hundred bytes.
+const MAX_BODY: usize = 8 * 1024;

@@ -5,67 +5,50 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use tracing::debug;
 
+use super::DropinCall;
 use super::reply::{self, Refusal};
-use super::{Keys, find_key, is_base, parameter, respond, token_for_key};
 use crate::actix::keys::ApiKey;
-use crate::broker::Broker;
 use crate::credential::Kind;
-use crate::error::System;
 use crate::error::codes::wire_errors;
 
 /// Handles `GET /cgi-bin/gettoken?corpid=&corpsecret=[&agentid=]`.
-pub(super) async fn token(
-    request: HttpRequest,
-    broker: web::Data<Broker>,
-    keys: Keys,
-) -> HttpResponse {
+pub(super) async fn token(call: DropinCall, _: web::Payload) -> HttpResponse {
     let answer = async {
-        let (account, key) = account(&request, &broker, &keys)?;
-        Ok(token_for_key(&request, &broker, &account, &key).await?)
+        let (account, key) = account(&call)?;
+        Ok(call.token_for_key(&account, &key).await?)
     };
-    respond(SYSTEM, &request, &broker, answer.await, reply::token)
+    call.respond(answer.await, reply::token)
 }
 
 /// Handles `GET /cgi-bin/get_jsapi_ticket?access_token=`: the corp's ticket, for `wx.config`.
-pub(super) async fn corp_ticket(
-    request: HttpRequest,
-    broker: web::Data<Broker>,
-    keys: Keys,
-) -> HttpResponse {
-    super::ticket(SYSTEM, &request, &broker, &keys, Some(Kind::JsapiTicket)).await
+pub(super) async fn corp_ticket(call: DropinCall, _: web::Payload) -> HttpResponse {
+    call.ticket(Some(Kind::JsapiTicket)).await
 }
 
 /// Handles `GET /cgi-bin/ticket/get?access_token=&type=agent_config`: the app's ticket, for
 /// `wx.agentConfig`.
-pub(super) async fn agent_ticket(
-    request: HttpRequest,
-    broker: web::Data<Broker>,
-    keys: Keys,
-) -> HttpResponse {
-    let kind = parameter(&request, "type").filter(|kind| kind == "agent_config");
-    let kind = kind.map(|_| Kind::AgentTicket);
-    super::ticket(SYSTEM, &request, &broker, &keys, kind).await
+pub(super) async fn agent_ticket(call: DropinCall, _: web::Payload) -> HttpResponse {
+    let kind = call.parameter("type").filter(|kind| kind == "agent_config");
+    call.ticket(kind.map(|_| Kind::AgentTicket)).await
 }
 
 /// Returns the name of the account that corp, key and agent select together, and the key.
-fn account(
-    request: &HttpRequest,
-    broker: &Broker,
-    keys: &Keys,
-) -> Result<(String, Arc<ApiKey>), Refusal> {
-    let presented = &*parameter(request, "corpsecret").ok_or(wire_errors::WORK_NO_SECRET)?;
+fn account(call: &DropinCall) -> Result<(String, Arc<ApiKey>), Refusal> {
+    let broker = &call.broker;
+    let presented = &*call
+        .parameter("corpsecret")
+        .ok_or(wire_errors::WORK_NO_SECRET)?;
     let accounts = broker.accounts();
-    let corp_id = parameter(request, "corpid").unwrap_or_default();
+    let corp_id = call.parameter("corpid").unwrap_or_default();
     let apps: Vec<_> = accounts.of_corp(&corp_id).collect();
     if apps.is_empty() {
         return Err(Refusal::unknown_app(broker, wire_errors::WORK_BAD_CORPID));
     }
-    let keys = keys.load();
     let error = wire_errors::WORK_BAD_SECRET;
-    let key = find_key(request.into(), broker, &keys, presented, error)?.ok_or(error)?;
+    let key = call.find_key(presented, error)?;
     let opened: Vec<_> = apps
         .into_iter()
         .filter(|(name, _)| key.opens(name, Kind::AccessToken))
@@ -73,12 +56,12 @@ fn account(
     if opened.is_empty() {
         return Err(Refusal::unknown_app(broker, error));
     }
-    let asked = parameter(request, "agentid");
+    let asked = call.parameter("agentid");
     let asked = asked.as_deref();
     let is_asked = |agent_id: u64| asked.is_none_or(|asked| asked.parse() == Ok(agent_id));
     let mut meant = opened
         .into_iter()
-        .filter(|(name, agent_id)| is_asked(*agent_id) && is_base(request, name));
+        .filter(|(name, agent_id)| is_asked(*agent_id) && call.is_base(name));
     match (meant.next(), meant.next()) {
         (Some((account, _)), None) => {
             debug!(key = key.name, account, "drop-in token call");
@@ -98,5 +81,3 @@ fn account(
         }
     }
 }
-
-const SYSTEM: System = System::Qyapi;

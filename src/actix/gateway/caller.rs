@@ -122,7 +122,8 @@ impl Identification<'_> {
     }
 
     async fn of_token(&self, token: &str) -> Result<Caller, Refusal> {
-        let (broker, keys) = (&self.shared.broker, self.keys);
+        let broker = &self.shared.broker;
+        let keys = self.keys;
         if let Some(key) = key_in_tokens_place(self.presenter(), keys, token)? {
             return self.of_key(key).await;
         }
