@@ -285,36 +285,6 @@ impl Caller {
             account: account.clone(),
         }
     }
-
-    /// Refuses a call that carries the account's AppSecret, or logs in through a platform, but names another
-    /// app.
-    pub(super) fn check_app_id(
-        &self,
-        incoming: &Incoming<'_>,
-        path: WechatPath<'_>,
-        secret_body: Option<&[u8]>,
-    ) -> Result<(), Refusal> {
-        let parameter = if path.takes_component_secret() || path.is_platform_login() {
-            "component_appid"
-        } else if path.secret_parameter().is_some() {
-            "appid"
-        } else {
-            return Ok(());
-        };
-        let in_query = incoming.query().get(parameter);
-        let in_body = secret_body.and_then(|body| text_in(body, parameter));
-        let is_other = |id: &str| id.trim() != self.account.app_id();
-        if in_query.as_deref().is_some_and(is_other) || in_body.as_deref().is_some_and(is_other) {
-            return Err(Refusal::because(
-                wire_errors::BAD_APPID,
-                format_args!(
-                    "the call is for the account \"{}\", and this {parameter} is another one's",
-                    self.name
-                ),
-            ));
-        }
-        Ok(())
-    }
 }
 
 /// The query parameters that name an account's app. The first of them in a query decides.
@@ -341,7 +311,7 @@ fn key_of_token<'k>(
 }
 
 /// Returns a text member of a JSON object.
-fn text_in(body: &[u8], name: &str) -> Option<String> {
+pub(super) fn text_in(body: &[u8], name: &str) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     body.get(name)?.as_str().map(str::to_owned)
 }

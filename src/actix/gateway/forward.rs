@@ -60,8 +60,7 @@ impl Call<'_> {
             self.shared.lockout.client_ip_header(),
         );
         self.check(&headers)?;
-        self.caller
-            .check_app_id(self.incoming, self.path, secret_body.as_deref())?;
+        self.check_app_id(secret_body.as_deref())?;
         headers.extend(self.key_for_upstream());
         let mut token = self.token().await?;
         let mut deadline = Box::pin(sleep(options.timeout));
