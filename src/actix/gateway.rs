@@ -157,7 +157,7 @@ impl Gateway {
                 .get::<BaseAccount>()
                 .map(|base| base.0.clone()),
         };
-        if ![Method::GET, Method::HEAD, Method::POST].contains(incoming.method()) {
+        if ![Method::GET, Method::HEAD, Method::POST].contains(incoming.request.method()) {
             return Passed {
                 response: shared.refuse_method(&incoming),
                 named: None,
@@ -224,10 +224,6 @@ impl<'a> Incoming<'a> {
             Some(token) if !is_of_weixin(&token) => System::Qyapi,
             _ => System::Weixin,
         }
-    }
-
-    fn method(&self) -> &'a Method {
-        self.request.method()
     }
 
     fn peer_ip(&self) -> Option<IpAddr> {
@@ -364,7 +360,7 @@ fn check_right(
 ) -> Result<(), Refusal> {
     check_account(path, &caller.account)?;
     let (key, called) = (&caller.key.name, path.as_str().trim_end_matches('/'));
-    let what = match caller.key.right(incoming.method(), path) {
+    let what = match caller.key.right(incoming.request.method(), path) {
         CallRight::Granted => return Ok(()),
         CallRight::NotListed if caller.key.calls.is_empty() => {
             let entry = match path.is_sensitive() {
@@ -377,7 +373,7 @@ fn check_right(
         }
         CallRight::NotListed => format!(
             "the calls of the API key \"{key}\" do not include {} {called}: add it to calls in server.api_keys",
-            Call::listed_method(incoming.method())
+            Call::listed_method(incoming.request.method())
         ),
         CallRight::NeedsExactEntry => format!(
             "{called} is sensitive: the calls of the API key \"{key}\" must name exactly this path, a part of it is not enough"

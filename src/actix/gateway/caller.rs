@@ -137,7 +137,7 @@ impl Identification<'_> {
         let holders = broker.holders_of(&name, token, self.incoming.peer_ip());
         let others = (is_valid && !holders.are_all).then_some(name.as_str());
         let key = key_of_token(keys, &holders.keys, others, |key| {
-            key.right(self.incoming.method(), self.path) == CallRight::Granted
+            key.right(self.incoming.request.method(), self.path) == CallRight::Granted
         });
         let key = key.ok_or_else(|| self.dead_token())?;
         self.with(key, &name, &broker.accounts())

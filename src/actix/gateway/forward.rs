@@ -277,7 +277,7 @@ impl Call<'_> {
 
     async fn exchange(&self, base: &str, attempt: &mut Attempt<'_>) -> Result<Answer, Broken> {
         let (upstream, account) = (self.shared.broker.upstream(), &self.caller.account);
-        let method = self.incoming.method();
+        let method = self.incoming.request.method();
         let is_head = method == Method::HEAD;
         let is_redacted = self.path.returns_secrets();
         let method = hyper::Method::from_bytes(method.as_str().as_bytes())

@@ -54,16 +54,14 @@ impl KeyLimits {
 
     fn load(&self, key: &str) -> Arc<KeyLoad> {
         let mut keys = self.keys.lock();
-        if let Some(load) = keys.get(key) {
-            return load.clone();
-        }
-        let rate = self.calls_per_second.map(|per_second| {
-            RateLimiter::direct_with_clock(Quota::per_second(per_second), self.clock.clone())
+        let load = keys.entry(key.to_owned()).or_insert_with(|| {
+            let rate = self.calls_per_second.map(|per_second| {
+                RateLimiter::direct_with_clock(Quota::per_second(per_second), self.clock.clone())
+            });
+            let free = Arc::new(Semaphore::new(self.calls_at_once as usize));
+            Arc::new(KeyLoad { free, rate })
         });
-        let free = Arc::new(Semaphore::new(self.calls_at_once as usize));
-        let load = Arc::new(KeyLoad { free, rate });
-        keys.insert(key.to_owned(), load.clone());
-        load
+        load.clone()
     }
 
     /// Returns the number of calls in progress.

@@ -103,7 +103,7 @@ pub(super) async fn read_with_secret(
     path: WechatPath<'_>,
     body: &mut Payload,
 ) -> Result<Option<Bytes>, Refusal> {
-    if !path.has_secret_in_body() || incoming.method() != "POST" {
+    if !path.has_secret_in_body() || incoming.request.method() != "POST" {
         return Ok(None);
     }
     let mut read = BytesMut::new();
