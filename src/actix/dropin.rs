@@ -118,8 +118,8 @@ struct TicketCaller {
     account: String,
     /// Whether an API key that opens the account was presented, or a virtual token of one, not WeChat's token.
     has_key: bool,
-    /// The key, or the keys that were given the token here. Of a token that has ended, only those with `calls`: the
-    /// gateway replaces it in each call, so the client does not know.
+    /// The key, or the keys that were given the token here. Of a token that has ended, only those with `calls`:
+    /// the gateway replaces it in each call, so the client does not know.
     keys: Vec<KeyId>,
     /// Whether peer nodes may have given the token to other keys.
     has_peer_nodes: bool,
@@ -389,8 +389,8 @@ pub(super) fn forbidden(system: System) -> WireError {
     }
 }
 
-/// Returns the API key with this text; `None` if it is invalid. `Err`: its address is locked out, or the text is an
-/// account's AppSecret.
+/// Returns the API key with this text; `None` if it is invalid. `Err`: its address is locked out, or the text is
+/// an account's AppSecret.
 pub(super) fn find_key<'k>(
     presenter: Presenter<'_>,
     broker: &Broker,

@@ -1,5 +1,5 @@
-//! The public endpoints for pages: signatures, and the client script with its types. Tickets never leave the process
-//! here.
+//! The public endpoints for pages: signatures, and the client script with its types. Tickets never leave the
+//! process here.
 
 use std::future::ready;
 use std::rc::Rc;

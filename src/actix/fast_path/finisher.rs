@@ -93,7 +93,8 @@ impl Finisher {
         Response::from(response).map_body(|_, body| EitherBody::right(body))
     }
 
-    /// Replaces a 404 or 405 without a body, the framework's own or that of an unknown path, by a problem document.
+    /// Replaces a 404 or 405 without a body, the framework's own or that of an unknown path, by a problem
+    /// document.
     fn with_problem(&self, response: HttpResponse) -> HttpResponse {
         let headers = response.headers();
         if headers.contains_key(CONTENT_TYPE) {

@@ -1,5 +1,5 @@
-//! Calls that carry the AppSecret: checks whose it is, and puts it into a JSON body, whose caller sent the API key in its
-//! place.
+//! Calls that carry the AppSecret: checks whose app they name, and puts the AppSecret into a JSON body, whose
+//! caller sent the API key in its place.
 
 use actix_web::web::Bytes;
 use serde_json::Value;

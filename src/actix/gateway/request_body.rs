@@ -119,8 +119,8 @@ pub(super) async fn read_with_secret(
     Ok(Some(read.freeze()))
 }
 
-/// Reads a body: as a whole up to `replay_limit` bytes and while the budget lasts. The permits are those of the bytes
-/// that were read.
+/// Reads a body: as a whole up to `replay_limit` bytes and while the budget lasts. Returns the permits of the
+/// bytes that were read besides.
 pub(super) async fn read(
     incoming: &Incoming<'_>,
     mut rest: Payload,
