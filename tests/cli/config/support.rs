@@ -71,7 +71,7 @@ pub(crate) fn only(path: &str, result: Result<Settings, Problems>) -> String {
         .to_string();
     assert_eq!(paths(result), [path], "{text}");
     text.lines()
-        .next()
+        .nth(2) // below their number and a blank line
         .unwrap()
         .strip_prefix(path)
         .unwrap()
