@@ -100,7 +100,8 @@ impl Upstream {
             "component_appid": platform.app_id(), "component_appsecret": platform.secret().expose(),
             "component_verify_ticket": ticket.expose(),
         });
-        let answer = self.platform_post(platform, endpoint, None, &[ticket], body);
+        let secrets = [ticket];
+        let answer = self.platform_post(platform, endpoint, None, &secrets, body);
         answer.await?.issued()
     }
 
