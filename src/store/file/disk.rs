@@ -5,6 +5,7 @@ mod external_change;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use redb::{
@@ -237,9 +238,7 @@ fn open_private(path: &Path) -> io::Result<File> {
     let existed = is_there(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    let file = options.mode(0o600).open(path)?;
     if existed {
         make_private(path, &file)?;
     } else {
@@ -260,9 +259,7 @@ fn is_there(path: &Path) -> io::Result<bool> {
 }
 
 /// Removes the access rights of others from an existing file.
-#[cfg(unix)]
 fn make_private(path: &Path, file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
     if file.metadata()?.permissions().mode() & 0o077 == 0 {
         return Ok(());
     }
@@ -270,24 +267,13 @@ fn make_private(path: &Path, file: &File) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o600))
 }
 
-#[cfg(not(unix))]
-fn make_private(_: &Path, _: &File) -> io::Result<()> {
-    Ok(())
-}
-
 /// Makes a new name durable: syncing the file does not sync its directory.
-#[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// Takes the lock on `NAME.lock`. The system releases it when the process ends, however it ends. Retries

@@ -41,7 +41,7 @@ struct Idle {
     /// Number of attempts to connect.
     attempts: u64,
     /// SQLite's file when it was opened.
-    file_id: FileId,
+    file_id: Option<FileId>,
     /// The era in which all tables were there.
     checked: Option<u64>,
 }
@@ -127,7 +127,7 @@ impl Link {
     /// continue in a file that no other process finds. `None` if the disk does not answer within `limit`.
     pub(super) async fn leave_changed_file(&self, limit: Duration) -> Option<()> {
         let known = self.0.idle.lock().file_id;
-        let (Some(file), Some(_)) = (&self.0.file, known) else {
+        let (Some(file), Some(known)) = (&self.0.file, known) else {
             return Some(());
         };
         let change = match file.id(limit).await? {
@@ -190,7 +190,7 @@ impl Inner {
         if let Some(file) = &self.file {
             connection.execute(SQLITE).await.map_err(failed)?;
             let found = file.id(CONNECT / 2).await.ok_or_else(late)?;
-            self.idle.lock().file_id = found.unwrap_or_default();
+            self.idle.lock().file_id = found.ok();
         }
         if self.idle.lock().checked != Some(era) {
             self.schema.prepare(&mut connection).await?;

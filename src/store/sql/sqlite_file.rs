@@ -1,7 +1,8 @@
 //! SQLite's file, beside its connection. It is accessed on a thread of its own, since its disk may hang.
 
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::time::Duration;
 
 use crate::store::StoreError;
@@ -13,8 +14,8 @@ pub(super) struct SqliteFile {
     thread: FileThread,
 }
 
-/// Device and inode; `None` if the system has none.
-pub(super) type FileId = Option<(u64, u64)>;
+/// Device and inode.
+pub(super) type FileId = (u64, u64);
 
 impl SqliteFile {
     pub(super) fn new(path: String, place: &str) -> Result<Self, StoreError> {
@@ -32,9 +33,7 @@ impl SqliteFile {
         let path = self.path.clone();
         let create = move || {
             let mut options = OpenOptions::new();
-            options.create_new(true).write(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            options.create_new(true).write(true).mode(0o600);
             drop(options.open(path));
         };
         self.thread.run(limit, create).await
@@ -43,7 +42,7 @@ impl SqliteFile {
     /// Returns which file has the path now; `None` after `limit`.
     pub(super) async fn id(&self, limit: Duration) -> Option<io::Result<FileId>> {
         let path = self.path.clone();
-        let look = move || fs::metadata(path).map(|found| id_of(&found));
+        let look = move || fs::metadata(path).map(|found| (found.dev(), found.ino()));
         self.thread.run(limit, look).await
     }
 
@@ -52,15 +51,4 @@ impl SqliteFile {
     pub(super) fn hang(&self) -> std::sync::mpsc::Sender<()> {
         self.thread.hang()
     }
-}
-
-#[cfg(unix)]
-fn id_of(file: &Metadata) -> FileId {
-    use std::os::unix::fs::MetadataExt as _;
-    Some((file.dev(), file.ino()))
-}
-
-#[cfg(not(unix))]
-fn id_of(_: &Metadata) -> FileId {
-    None
 }

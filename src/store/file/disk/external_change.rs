@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
 
 use super::{Disk, Entry, Failure, Open, StoreError, lock, move_aside, problem, read, with_suffix};
 
@@ -114,7 +115,7 @@ impl Disk {
 /// Identifies a version of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// Device and inode, if the system has them.
+    /// Device and inode.
     file: (u64, u64),
     length: u64,
     /// Seconds and nanoseconds of the last write.
@@ -122,22 +123,11 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    #[cfg(unix)]
     pub(super) fn of(found: &fs::Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt as _;
         Self {
             file: (found.dev(), found.ino()),
             length: found.len(),
             written: (found.mtime(), found.mtime_nsec()),
-        }
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn of(found: &fs::Metadata) -> Self {
-        Self {
-            file: (0, 0),
-            length: found.len(),
-            written: (0, 0),
         }
     }
 }
