@@ -99,13 +99,15 @@ impl StoreError {
 
 /// Refuses an option of an address that is not a known one. Drivers ignore unknown options, so a misspelt one would
 /// leave TLS off, or log their values. The message names the option only if it cannot be part of a password; otherwise
-/// it is `how`, which says how to write an address.
+/// it is `how`, which says how to write an address. `known` lists the options, with commas.
 #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
-pub(super) fn check_options(address: &str, known: &[&str], how: Text) -> Result<(), StoreError> {
+pub(super) fn check_options(address: &str, known: &str, how: Text) -> Result<(), StoreError> {
     let (_, rest) = address.split_once('?').unwrap_or_default();
     let query = rest.split('#').next().unwrap_or_default();
+    // Without options, the list has an empty one.
     let is_known = |name: &str| {
-        known.contains(&name) || (known.contains(&"options") && name.starts_with("options["))
+        let mut known = known.split(", ").filter(|known| !known.is_empty());
+        known.any(|known| known == name || (known == "options" && name.starts_with("options[")))
     };
     let mut options = url::form_urlencoded::parse(query.as_bytes());
     let Some((name, value)) = options.find(|(name, _)| !is_known(name)) else {
@@ -113,7 +115,7 @@ pub(super) fn check_options(address: &str, known: &[&str], how: Text) -> Result<
     };
     // The question mark may be part of a password that is not percent-encoded.
     if rest.contains('@') {
-        return Err(StoreError::Address { problem: how });
+        return Err(refuse(how));
     }
     let is_word = name
         .bytes()
@@ -129,8 +131,7 @@ pub(super) fn check_options(address: &str, known: &[&str], how: Text) -> Result<
             "问号之后的选项未知".to_owned(),
         )
     };
-    let known = known.join(", ");
-    let problem = match known.as_str() {
+    Err(refuse(match known {
         "" => Text::owned(
             format!("{which_en}: remove it"),
             format!("{which_zh}：请删除"),
@@ -139,8 +140,13 @@ pub(super) fn check_options(address: &str, known: &[&str], how: Text) -> Result<
             format!("{which_en}; known options: {known}"),
             format!("{which_zh}；可用的选项：{known}"),
         ),
-    };
-    Err(StoreError::Address { problem })
+    }))
+}
+
+/// Returns an error that says what to write, and never what was written, which may contain a password.
+#[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
+pub(super) fn refuse(problem: Text) -> StoreError {
+    StoreError::Address { problem }
 }
 
 fn other_key(key: Option<&str>) -> String {

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::link::Connection;
 use super::{StoreError, explain};
 use crate::error::Text;
-use crate::store::error::check_options;
+use crate::store::error::{check_options, refuse};
 
 /// A single server, the master that sentinels name, or a cluster.
 #[derive(Clone)]
@@ -75,12 +75,12 @@ impl Target {
 }
 
 /// Returns the options that an address of this scheme may have.
-fn options_of(scheme: &str) -> &'static [&'static str] {
+fn options_of(scheme: &str) -> &'static str {
     match scheme.rsplit('+').next().unwrap_or_default() {
-        "cluster" => &[],
-        "sentinel" => &["sentinel_user", "sentinel_password"],
-        "unix" => &["db", "user", "pass", "protocol"],
-        _ => &["protocol"],
+        "cluster" => "",
+        "sentinel" => "sentinel_user, sentinel_password",
+        "unix" => "db, user, pass, protocol",
+        _ => "protocol",
     }
 }
 
@@ -217,11 +217,6 @@ impl<'a> Nodes<'a> {
             .map(|host| info(host).map_err(|_| refuse(HOW)))
             .collect()
     }
-}
-
-/// Returns an error that says what to write, and never what was written, which may contain a password.
-fn refuse(problem: Text) -> StoreError {
-    StoreError::Address { problem }
 }
 
 const HOW: Text = Text::new(

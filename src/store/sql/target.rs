@@ -11,7 +11,7 @@ use url::Url;
 use super::dialect::Dialect;
 use crate::error::Text;
 use crate::store::StoreError;
-use crate::store::error::check_options;
+use crate::store::error::{check_options, refuse};
 
 /// A database.
 pub(super) struct Target {
@@ -136,11 +136,6 @@ pub(super) fn prefix(prefix: &str) -> Result<&str, StoreError> {
     )))
 }
 
-/// Returns an error that says what to write, and never what was written, which may contain a password.
-fn refuse(problem: Text) -> StoreError {
-    StoreError::Address { problem }
-}
-
 const HOW: Text = Text::new(
     "write postgres://USER:PASSWORD@HOST[:PORT]/DATABASE, mysql://… or mariadb://… of the same form, or \
      sqlite:///PATH; other signs than letters and digits in a password as %XX",
@@ -154,40 +149,9 @@ const OPTIONS: Text = Text::new(
 );
 
 /// The options that sqlx reads from an address, each with its other spellings.
-const POSTGRES_OPTIONS: &[&str] = &[
-    "sslmode",
-    "ssl-mode",
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "statement-cache-capacity",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "application_name",
-    "options",
-];
-const MYSQL_OPTIONS: &[&str] = &[
-    "ssl-mode",
-    "sslmode",
-    "ssl-ca",
-    "sslca",
-    "ssl-cert",
-    "sslcert",
-    "ssl-key",
-    "sslkey",
-    "statement-cache-capacity",
-    "socket",
-    "charset",
-    "collation",
-    "timezone",
-    "time-zone",
-];
-const SQLITE_OPTIONS: &[&str] = &["mode", "cache", "immutable", "vfs"];
+const POSTGRES_OPTIONS: &str = "sslmode, ssl-mode, sslrootcert, ssl-root-cert, ssl-ca, sslcert, ssl-cert, \
+     sslkey, ssl-key, statement-cache-capacity, host, hostaddr, port, dbname, user, password, \
+     application_name, options";
+const MYSQL_OPTIONS: &str = "ssl-mode, sslmode, ssl-ca, sslca, ssl-cert, sslcert, ssl-key, sslkey, \
+     statement-cache-capacity, socket, charset, collation, timezone, time-zone";
+const SQLITE_OPTIONS: &str = "mode, cache, immutable, vfs";
