@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::any::{AnyQueryResult, AnyRow};
-use sqlx::{AssertSqlSafe, Executor as _, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, FromRow};
 
 use self::dialect::Dialect;
 use self::error::Failure;
@@ -102,7 +102,8 @@ impl Store {
     /// # Errors
     /// As [`Store::sql`].
     pub fn sql_schema(url: &str, table_prefix: &str) -> Result<String, StoreError> {
-        SqlStore::ddl(url, table_prefix)
+        let Target { dialect, .. } = Target::parse(url)?;
+        Ok(Schema::new(dialect, target::prefix(table_prefix)?).ddl())
     }
 }
 
@@ -120,12 +121,6 @@ impl SqlStore {
             unparsable: Ignored::default(),
             prune_at: AtomicU64::new(0),
         })
-    }
-
-    /// Returns the statements that create the tables.
-    pub(super) fn ddl(url: &str, prefix: &str) -> Result<String, StoreError> {
-        let Target { dialect, .. } = Target::parse(url)?;
-        Ok(Schema::new(dialect, target::prefix(prefix)?).ddl())
     }
 
     pub(super) fn kind(&self) -> &'static str {
@@ -256,7 +251,7 @@ impl SqlStore {
         names: &[String],
     ) -> Result<HashMap<String, T>, Failure>
     where
-        T: for<'r> sqlx::Decode<'r, sqlx::Any> + sqlx::Type<sqlx::Any>,
+        (String, T): for<'r> FromRow<'r, AnyRow>,
     {
         if names.is_empty() {
             return Ok(HashMap::new());
@@ -264,10 +259,8 @@ impl SqlStore {
         let places = vec!["?"; names.len()].join(", ");
         let select = format!("SELECT name, {column} FROM {{}}{table} WHERE name IN ({places})");
         let values: Vec<_> = names.iter().map(|name| Text(name)).collect();
-        let rows = self.rows(&select, &values).await?;
-        let read = |row: &AnyRow| Ok((row.try_get(0)?, row.try_get(1)?));
-        let read: Result<_, sqlx::Error> = rows.iter().map(read).collect();
-        read.map_err(|error| self.dialect.classify(&error))
+        let rows: Vec<(String, T)> = self.rows(&select, &values).await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Returns the record with this name.
@@ -299,13 +292,19 @@ impl SqlStore {
         }
     }
 
-    async fn rows(&self, text: &str, values: &[Value<'_>]) -> Result<Vec<AnyRow>, Failure> {
+    async fn rows<R>(&self, text: &str, values: &[Value<'_>]) -> Result<Vec<R>, Failure>
+    where
+        R: for<'r> FromRow<'r, AnyRow>,
+    {
         let mut tries = 0;
         loop {
             let query = self.query(text, values);
             let rows = self.link.run(|connection| connection.fetch_all(query));
             match rows.await {
-                Ok(rows) => return Ok(rows),
+                Ok(rows) => {
+                    let rows = rows.iter().map(R::from_row).collect::<Result<_, _>>();
+                    return rows.map_err(|error| self.dialect.classify(&error));
+                }
                 Err(failure) => self.again(failure, &mut tries)?,
             }
         }

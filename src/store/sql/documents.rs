@@ -1,8 +1,5 @@
 //! Documents: a row each. The version is compared in the statement; the record has it too.
 
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
-
 use super::error::Failure;
 use super::{SqlStore, Text, number};
 use crate::clock::UnixTime;
@@ -28,7 +25,7 @@ impl SqlStore {
         // LIKE would ignore the case in SQLite, and take `_` of a name for any letter.
         let begin = format!("{group}:");
         let select = format!(
-            "SELECT version, record, name FROM {{}}documents \
+            "SELECT name, version, record FROM {{}}documents \
              WHERE SUBSTR(name, 1, {}) = ? AND name > ? ORDER BY name LIMIT {PAGE}",
             begin.chars().count()
         );
@@ -36,17 +33,12 @@ impl SqlStore {
         let mut after = String::new();
         loop {
             let values = [Text(&begin), Text(&after)];
-            let page = self.bounded(async {
-                let rows = self.rows(&select, &values).await?;
-                let rows: Result<Vec<_>, _> = rows.iter().map(named_row).collect();
-                rows.map_err(|error| self.dialect.classify(&error))
-            });
-            let page = page.await?;
+            let page: Vec<(String, i64, String)> = self.bounded(self.rows(&select, &values)).await?;
             let is_last = page.len() < PAGE;
-            for (name, row) in page {
+            for (name, version, record) in page {
                 after.clone_from(&name);
                 if group_of(&name).0 == group
-                    && let Some(document) = self.readable(&name, &row)
+                    && let Some(document) = self.readable(&name, &(version, record))
                 {
                     documents.push((name, document));
                 }
@@ -108,9 +100,8 @@ impl SqlStore {
 
     async fn document_row(&self, name: &str) -> Result<Option<StoredRow>, Failure> {
         let select = "SELECT version, record FROM {}documents WHERE name = ?";
-        let rows = self.rows(select, &[Text(name)]).await?;
-        let stored = rows.first().map(stored_row).transpose();
-        stored.map_err(|error| self.dialect.classify(&error))
+        let mut rows = self.rows(select, &[Text(name)]).await?;
+        Ok(rows.pop())
     }
 
     /// Returns the document; `None` if its record is damaged, or of another version than the row.
@@ -127,14 +118,6 @@ impl SqlStore {
 
 /// Version and record.
 type StoredRow = (i64, String);
-
-fn stored_row(row: &AnyRow) -> Result<StoredRow, sqlx::Error> {
-    Ok((row.try_get(0)?, row.try_get(1)?))
-}
-
-fn named_row(row: &AnyRow) -> Result<(String, StoredRow), sqlx::Error> {
-    Ok((row.try_get(2)?, stored_row(row)?))
-}
 
 /// Number of documents that are read at once.
 const PAGE: usize = 500;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sqlx::Row as _;
-
 use super::{SqlStore, Text, number};
 use crate::clock::UnixTime;
 use crate::store::StoreError;
@@ -31,18 +29,15 @@ impl SqlStore {
                 self.inserted(&insert, &[Text(&text)]).await?;
                 self.changed(&remove, &[keep]).await?;
             }
-            let rows = self.rows(&select, &[]).await?;
+            let rows: Vec<(String, i64)> = self.rows(&select, &[]).await?;
             // Announcements beyond it, for example of a faulty client, displace the oldest.
-            for row in rows.iter().skip(MOST) {
-                let node: String = row.try_get(0).unwrap_or_default();
+            for (node, _) in rows.iter().skip(MOST) {
                 let delete = "DELETE FROM {}nodes WHERE node = ?";
-                self.changed(delete, &[Text(&node)]).await?;
+                self.changed(delete, &[Text(node)]).await?;
             }
             Ok(rows)
         });
-        let read = |row: &sqlx::any::AnyRow| {
-            let node: String = row.try_get(0).ok()?;
-            let age: i64 = row.try_get(1).ok()?;
+        let read = |(node, age): (String, i64)| {
             let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
             (age <= GONE_AFTER).then_some(())?;
             Some(PeerNode {
@@ -50,7 +45,8 @@ impl SqlStore {
                 seen_at: UnixTime(now.0.saturating_sub(age.as_secs())),
             })
         };
-        let nodes = rows.await?.iter().take(MOST).filter_map(read).collect();
+        let rows = rows.await?.into_iter();
+        let nodes = rows.take(MOST).filter_map(read).collect();
         // Not with the operations of a refresh, which it would delay.
         self.prune(now).await;
         Ok(nodes)

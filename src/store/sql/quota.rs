@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sqlx::Row as _;
-
 use super::dialect::Dialect;
 use super::error::Failure;
 use super::{SqlStore, Text, Value, number};
@@ -36,9 +34,8 @@ impl SqlStore {
             let count = format!(
                 "{insert} ON CONFLICT (name) DO UPDATE SET calls = {{}}calls.calls + 1 RETURNING calls"
             );
-            let rows = self.rows(&count, &values).await?;
-            let count = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok());
-            Ok(count.map_or(0, i64::unsigned_abs))
+            let rows: Vec<(i64,)> = self.rows(&count, &values).await?;
+            Ok(rows.first().map_or(0, |(count,)| count.unsigned_abs()))
         })
         .await
     }
@@ -156,17 +153,14 @@ impl SqlStore {
         value: Value<'_>,
     ) -> Result<bool, Failure> {
         let select = format!("SELECT name FROM {{}}{table} WHERE {condition} LIMIT {AT_ONCE}");
-        let rows = self.rows(&select, &[value]).await?;
-        let names = rows.iter().map(|row| row.try_get(0));
-        let names: Result<Vec<String>, sqlx::Error> = names.collect();
-        let names = names.map_err(|error| self.dialect.classify(&error))?;
+        let names: Vec<(String,)> = self.rows(&select, &[value]).await?;
         if names.is_empty() {
             return Ok(true);
         }
         // The condition again: another process may have written a row meanwhile.
         let places = vec!["?"; names.len()].join(", ");
         let delete = format!("DELETE FROM {{}}{table} WHERE {condition} AND name IN ({places})");
-        let values = names.iter().map(|name| Text(name));
+        let values = names.iter().map(|(name,)| Text(name));
         let values: Vec<_> = [value].into_iter().chain(values).collect();
         self.changed(&delete, &values).await?;
         Ok(names.len() < AT_ONCE)
