@@ -24,12 +24,10 @@ impl Schema {
         let Self { dialect, prefix } = self;
         let end = match dialect {
             // Otherwise two names that differ in case would be one, and the name of a node might not fit.
-            Dialect::MySql => ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;\n",
-            _ => ");\n",
+            Dialect::MySql => " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;\n",
+            _ => ";\n",
         };
-        let table = |(name, columns): (&str, &str)| {
-            format!("CREATE TABLE IF NOT EXISTS {prefix}{name} ({columns}{end}")
-        };
+        let table = |table: &str| format!("CREATE TABLE IF NOT EXISTS {prefix}{table}{end}");
         let tables: String = TABLES.into_iter().map(table).collect();
         let version = format!("INTO {prefix}schema (version) VALUES ({VERSION})");
         format!("{tables}{};\n", dialect.insert_if_absent(&version))
@@ -55,12 +53,13 @@ impl Schema {
     /// Returns the version of the tables, if all are there.
     async fn version(&self, connection: &mut AnyConnection) -> Result<Option<i64>, Failure> {
         let prefix = &self.prefix;
-        let others = TABLES.iter().filter(|(name, _)| *name != "schema");
-        let looks = others.map(|(name, columns)| {
-            let key = columns.split(' ').next().unwrap_or_default();
-            format!(" AND NOT EXISTS (SELECT 1 FROM {prefix}{name} WHERE {key} = '')")
+        let others = TABLES.iter().filter_map(|table| {
+            let (name, columns) = table.split_once(" (")?;
+            let (key, _) = columns.split_once(' ')?;
+            let look = format!(" AND NOT EXISTS (SELECT 1 FROM {prefix}{name} WHERE {key} = '')");
+            (name != "schema").then_some(look)
         });
-        let looks: String = looks.collect();
+        let looks: String = others.collect();
         let text = format!(
             "SELECT version FROM {prefix}schema WHERE version > 0{looks} ORDER BY version DESC"
         );
@@ -100,36 +99,15 @@ impl Schema {
 
 /// The tables with their columns; the first column is the key. Times are in milliseconds (leases, nodes: by
 /// the server's clock) or seconds.
-const TABLES: [(&str, &str); 8] = [
-    ("schema", "version BIGINT NOT NULL PRIMARY KEY"),
-    (
-        "credentials",
-        "name VARCHAR(190) NOT NULL PRIMARY KEY, generation BIGINT NOT NULL, expires_at BIGINT NOT NULL, record VARCHAR(8000) NOT NULL",
-    ),
-    (
-        "leases",
-        "name VARCHAR(190) NOT NULL PRIMARY KEY, owner VARCHAR(190) NOT NULL, expires_at BIGINT NOT NULL",
-    ),
-    (
-        "calls",
-        "name VARCHAR(190) NOT NULL PRIMARY KEY, day BIGINT NOT NULL, calls BIGINT NOT NULL",
-    ),
-    (
-        "blocks",
-        "name VARCHAR(190) NOT NULL PRIMARY KEY, blocked_until BIGINT NOT NULL",
-    ),
-    (
-        "refresh_limits",
-        "name VARCHAR(190) NOT NULL PRIMARY KEY, record VARCHAR(190) NOT NULL",
-    ),
-    (
-        "nodes",
-        "node VARCHAR(190) NOT NULL PRIMARY KEY, seen_at BIGINT NOT NULL",
-    ),
-    (
-        "documents",
-        "name VARCHAR(190) NOT NULL PRIMARY KEY, version BIGINT NOT NULL, expires_at BIGINT NOT NULL, record VARCHAR(8000) NOT NULL",
-    ),
+const TABLES: [&str; 8] = [
+    "schema (version BIGINT NOT NULL PRIMARY KEY)",
+    "credentials (name VARCHAR(190) NOT NULL PRIMARY KEY, generation BIGINT NOT NULL, expires_at BIGINT NOT NULL, record VARCHAR(8000) NOT NULL)",
+    "leases (name VARCHAR(190) NOT NULL PRIMARY KEY, owner VARCHAR(190) NOT NULL, expires_at BIGINT NOT NULL)",
+    "calls (name VARCHAR(190) NOT NULL PRIMARY KEY, day BIGINT NOT NULL, calls BIGINT NOT NULL)",
+    "blocks (name VARCHAR(190) NOT NULL PRIMARY KEY, blocked_until BIGINT NOT NULL)",
+    "refresh_limits (name VARCHAR(190) NOT NULL PRIMARY KEY, record VARCHAR(190) NOT NULL)",
+    "nodes (node VARCHAR(190) NOT NULL PRIMARY KEY, seen_at BIGINT NOT NULL)",
+    "documents (name VARCHAR(190) NOT NULL PRIMARY KEY, version BIGINT NOT NULL, expires_at BIGINT NOT NULL, record VARCHAR(8000) NOT NULL)",
 ];
 
 /// The version of [`TABLES`]. Version 1 had no documents. An older version is upgraded by creating the
