@@ -3,6 +3,8 @@
 //! Pure functions. An entry that cannot be read back exactly, or that contains values which WeChat cannot
 //! have issued, is invalid: it counts as absent and is never served.
 
+use std::str::FromStr;
+
 use sha1::{Digest as _, Sha1};
 
 use super::Document;
@@ -20,15 +22,14 @@ impl RefreshClaims {
         format!("{} {} {}", self.last, self.day, self.count)
     }
 
-    /// Reads the output of [`RefreshClaims::write`]; `None` for anything else.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let claims = Self {
-            last: UnixTime(words.next()?.parse().ok()?),
-            day: words.next()?.parse().ok()?,
-            count: words.next()?.parse().ok()?,
-        };
-        words.next().is_none().then_some(claims)
+    /// Reads the output of [`RefreshClaims::write`].
+    pub(super) fn read(text: &str) -> Result<Self, NoRecord> {
+        let [last, day, count] = words(text.split(' '))?;
+        Ok(Self {
+            last: UnixTime(number(last)?),
+            day: number(day)?,
+            count: number(count)?,
+        })
     }
 }
 
@@ -47,25 +48,20 @@ impl Entry {
 
     /// Reads the output of [`Entry::write`] for this name.
     pub(super) fn read(name: &str, text: &str) -> Result<Self, NoRecord> {
-        if name.starts_with("credential:") {
-            return read_credential(name, text).map(Self::Credential);
-        }
-        Self::read_other(name, text).ok_or_else(NoRecord::torn)
-    }
-
-    fn read_other(name: &str, text: &str) -> Option<Self> {
-        match name.split(':').next()? {
-            "calls" => {
-                let (day, count) = unseal(name, text)?.split_once(' ')?;
-                Some(Self::Calls {
-                    day: day.parse().ok()?,
-                    count: count.parse().ok()?,
+        let payload = || unseal(name, text);
+        match name.split(':').next() {
+            Some("credential") => read_credential(name, text).map(Self::Credential),
+            Some("document") => read_document(name, text).map(Self::Document),
+            Some("force") => RefreshClaims::read(payload()?).map(Self::RefreshClaims),
+            Some("block") => Ok(Self::Block(UnixTime(number(payload()?)?))),
+            Some("calls") => {
+                let [day, count] = words(payload()?.split(' '))?;
+                Ok(Self::Calls {
+                    day: number(day)?,
+                    count: number(count)?,
                 })
             }
-            "block" => Some(Self::Block(UnixTime(unseal(name, text)?.parse().ok()?))),
-            "document" => read_document(name, text).ok().map(Self::Document),
-            "force" => RefreshClaims::read(unseal(name, text)?).map(Self::RefreshClaims),
-            _ => None,
+            _ => Err(NoRecord::torn()),
         }
     }
 }
@@ -93,23 +89,16 @@ pub(super) fn write_credential(name: &str, credential: &Credential) -> String {
 
 /// Reads the output of [`write_credential`] for this name, and checks that WeChat can have issued it.
 pub(super) fn read_credential(name: &str, text: &str) -> Result<Credential, NoRecord> {
-    let credential = written_credential(name, text).ok_or_else(NoRecord::torn)?;
+    let payload = unseal(name, text)?;
+    let [generation, expires_at, issued_at, value] = words(payload.splitn(4, ' '))?;
+    let credential = Credential {
+        value: Secret::new(value),
+        issued_at: UnixTime(number(issued_at)?),
+        expires_at: UnixTime(number(expires_at)?),
+        generation: number(generation)?,
+    };
     credential.check().map_err(NoRecord)?;
     Ok(credential)
-}
-
-fn written_credential(name: &str, text: &str) -> Option<Credential> {
-    let mut words = unseal(name, text)?.splitn(4, ' ');
-    let generation = words.next()?.parse().ok()?;
-    let expires_at = UnixTime(words.next()?.parse().ok()?);
-    let issued_at = UnixTime(words.next()?.parse().ok()?);
-    let value = words.next()?;
-    Some(Credential {
-        value: Secret::new(value),
-        issued_at,
-        expires_at,
-        generation,
-    })
 }
 
 /// Returns the text of a document: `1 CHECKSUM VERSION END WRITER TEXT`.
@@ -128,18 +117,11 @@ pub(super) fn write_document(name: &str, document: &Document, writer: &str) -> S
 
 /// Reads the output of [`write_document`] for this name.
 pub(super) fn read_document(name: &str, text: &str) -> Result<Document, NoRecord> {
-    written_document(name, text).ok_or_else(NoRecord::torn)
-}
-
-fn written_document(name: &str, text: &str) -> Option<Document> {
-    let mut words = unseal(name, text)?.splitn(4, ' ');
-    let version = words.next()?.parse().ok()?;
-    let end = words.next()?.parse().ok()?;
-    let _writer = words.next()?;
-    Some(Document {
-        version,
-        expires_at: Some(UnixTime(end)).filter(|end| end.0 > 0),
-        text: Secret::new(words.next()?),
+    let [version, end, _writer, document] = words(unseal(name, text)?.splitn(4, ' '))?;
+    Ok(Document {
+        version: number(version)?,
+        expires_at: Some(UnixTime(number(end)?)).filter(|end| end.0 > 0),
+        text: Secret::new(document),
     })
 }
 
@@ -159,12 +141,28 @@ fn seal(name: &str, payload: &str) -> String {
 }
 
 /// Returns the payload if version and checksum are correct.
-fn unseal<'a>(name: &str, text: &'a str) -> Option<&'a str> {
-    let (sum, payload) = text
-        .strip_prefix(VERSION)?
-        .strip_prefix(' ')?
-        .split_once(' ')?;
-    (checksum(name, payload) == sum).then_some(payload)
+fn unseal<'a>(name: &str, text: &'a str) -> Result<&'a str, NoRecord> {
+    let sealed = text
+        .strip_prefix(VERSION)
+        .and_then(|text| text.strip_prefix(' '))
+        .and_then(|text| text.split_once(' '));
+    match sealed {
+        Some((sum, payload)) if checksum(name, payload) == sum => Ok(payload),
+        _ => Err(NoRecord::torn()),
+    }
+}
+
+/// Returns the words of a record if it has this many.
+fn words<'a, const N: usize>(
+    words: impl Iterator<Item = &'a str>,
+) -> Result<[&'a str; N], NoRecord> {
+    let words: Vec<_> = words.collect();
+    words.try_into().map_err(|_| NoRecord::torn())
+}
+
+/// Reads a number of a record.
+pub(super) fn number<N: FromStr>(text: &str) -> Result<N, NoRecord> {
+    text.parse().map_err(|_| NoRecord::torn())
 }
 
 /// Protects against torn and swapped bytes, not against an attacker: anyone who can write the store can
@@ -260,9 +258,10 @@ mod tests {
             day: 19_000,
             count: 3,
         };
-        assert_eq!(RefreshClaims::read(&claims.write()), Some(claims));
+        assert_eq!(RefreshClaims::read(&claims.write()), Ok(claims));
         for rubbish in ["", "7 19000", "7 19000 3 4", "7 19000 -3", "a b c"] {
-            assert_eq!(RefreshClaims::read(rubbish), None, "{rubbish}");
+            let read = RefreshClaims::read(rubbish);
+            assert_eq!(read, Err(NoRecord::torn()), "{rubbish}");
         }
     }
 }

@@ -63,24 +63,19 @@ impl Store {
     /// # Errors
     /// As [`Store::redis`].
     pub fn redis_within(url: &str, prefix: &str, limit: Duration) -> Result<Self, StoreError> {
-        let redis = RedisStore::new(url, prefix, limit)?;
-        Ok(Self::new(Inner::Redis(Arc::new(redis))))
-    }
-}
-
-impl RedisStore {
-    /// Parses the address; does not connect. Every operation ends within `limit`.
-    pub(super) fn new(url: &str, prefix: &str, limit: Duration) -> Result<Self, StoreError> {
         let (target, place) = Target::parse(url)?;
-        Ok(Self {
+        let redis = RedisStore {
             link: Link::new(target, limit),
             place,
             prefix: prefix.to_owned(),
             limit,
             unparsable: Ignored::default(),
-        })
+        };
+        Ok(Self::new(Inner::Redis(Arc::new(redis))))
     }
+}
 
+impl RedisStore {
     pub(super) fn kind(&self) -> &'static str {
         "redis"
     }
@@ -97,7 +92,7 @@ impl RedisStore {
     ) -> Result<Vec<Option<Credential>>, StoreError> {
         let records = self.get_many(names).await?;
         let read = |(name, record): (&String, Option<Vec<u8>>)| {
-            self.ok_or_log_once(name, credential_in(name, &record?))
+            self.ok_or_log_once(name, &record?, |text| read_credential(name, text))
         };
         Ok(names.iter().zip(records).map(read).collect())
     }
@@ -121,14 +116,15 @@ impl RedisStore {
                 let keep = keep.to_string();
                 let mut arguments = vec![record.as_bytes(), keep.as_bytes(), &rubbish];
                 arguments.extend(keys.ids().map(str::as_bytes));
-                let cmd = script(SAVE_CREDENTIAL, &self.key(name), &arguments);
+                let cmd = script(SAVE_CREDENTIAL, &[self.key(name)], &arguments);
                 let Some(stored) = self.run::<Option<Vec<u8>>>(&cmd).await? else {
                     return Ok(Saved::Stored);
                 };
                 if stored == record.as_bytes() {
                     return Ok(Saved::Stored);
                 }
-                match self.ok_or_log_once(name, credential_in(name, &stored)) {
+                let read = |text: &str| read_credential(name, text);
+                match self.ok_or_log_once(name, &stored, read) {
                     Some(newer) => return Ok(Saved::Newer(newer)),
                     None => rubbish = stored,
                 }
@@ -146,13 +142,13 @@ impl RedisStore {
     ) -> Result<bool, StoreError> {
         let ttl = millis(ttl).max(1).to_string();
         let arguments = [owner.as_bytes(), ttl.as_bytes()];
-        self.bounded(self.run(&script(ACQUIRE, &self.key(name), &arguments)))
+        self.bounded(self.run(&script(ACQUIRE, &[self.key(name)], &arguments)))
             .await
     }
 
     pub(super) async fn release(&self, name: &str, owner: &str) -> Result<(), StoreError> {
-        self.bounded(self.run(&script(RELEASE, &self.key(name), &[owner.as_bytes()])))
-            .await
+        let release = script(RELEASE, &[self.key(name)], &[owner.as_bytes()]);
+        self.bounded(self.run(&release)).await
     }
 
     /// Reads a key. PING would go to all masters of a cluster, and the client library may leave such a request
@@ -180,7 +176,15 @@ impl RedisStore {
         format!("{}{name}", self.prefix)
     }
 
-    fn ok_or_log_once<T>(&self, name: &str, read: Result<T, NoRecord>) -> Option<T> {
+    /// Reads a record. Returns `None` for one that cannot be read, and logs it once.
+    fn ok_or_log_once<T>(
+        &self,
+        name: &str,
+        record: &[u8],
+        read: impl FnOnce(&str) -> Result<T, NoRecord>,
+    ) -> Option<T> {
+        let text = std::str::from_utf8(record).map_err(|_| NoRecord::torn());
+        let read = text.and_then(read);
         self.unparsable.ok_or_log_once(&self.place, name, read)
     }
 
@@ -238,16 +242,7 @@ impl RedisStore {
     }
 }
 
-fn credential_in(name: &str, record: &[u8]) -> Result<Credential, NoRecord> {
-    let text = std::str::from_utf8(record).map_err(|_| NoRecord::torn())?;
-    read_credential(name, text)
-}
-
-fn script(text: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
-    script_on(text, &[key], arguments)
-}
-
-fn script_on(text: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+fn script(text: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
     let mut cmd = redis::cmd("EVAL");
     cmd.arg(text).arg(keys.len()).arg(keys);
     for argument in arguments {

@@ -2,10 +2,9 @@
 //!
 //! The group is the hash tag of both keys: in a cluster they are on one node.
 
-use super::{RedisStore, SLACK, script, script_on};
+use super::{RedisStore, SLACK, script};
 use crate::clock::UnixTime;
 use crate::store::document::group_of;
-use crate::store::ignored::NoRecord;
 use crate::store::record::{read_document, write_document, writer};
 use crate::store::rules::millis;
 use crate::store::{Document, StoreError};
@@ -15,9 +14,9 @@ impl RedisStore {
         &self,
         name: &str,
     ) -> Result<Option<Document>, StoreError> {
-        let records = self.get_keys(vec![self.document_key(name)]).await?;
-        let record = records.into_iter().next().flatten();
-        Ok(record.and_then(|record| self.ok_or_log_once(name, document_in(name, &record))))
+        let mut records = self.get_keys(vec![self.document_key(name)]).await?;
+        let record = records.pop().flatten();
+        Ok(record.and_then(|record| self.readable(name, &record)))
     }
 
     /// Uses one request for the names, and one for each page of documents.
@@ -25,7 +24,7 @@ impl RedisStore {
         &self,
         group: &str,
     ) -> Result<Vec<(String, Document)>, StoreError> {
-        let list = script(NAMES, &self.group_key(group), &[]);
+        let list = script(NAMES, &[self.group_key(group)], &[]);
         let lasts: Vec<Vec<u8>> = self.bounded(self.run(&list)).await?;
         let lasts = lasts.into_iter().flat_map(String::from_utf8);
         let names: Vec<_> = lasts.map(|last| format!("{group}:{last}")).collect();
@@ -34,7 +33,7 @@ impl RedisStore {
             let keys = page.iter().map(|name| self.document_key(name)).collect();
             let records = self.get_keys(keys).await?;
             let read = |(name, record): (&String, Option<Vec<u8>>)| {
-                let document = self.ok_or_log_once(name, document_in(name, &record?))?;
+                let document = self.readable(name, &record?)?;
                 Some((name.clone(), document))
             };
             documents.extend(page.iter().zip(records).filter_map(read));
@@ -68,24 +67,24 @@ impl RedisStore {
                     keep.as_bytes(),
                     last.as_bytes(),
                 ];
-                let cmd = script_on(
-                    SAVE_DOCUMENT,
-                    &keys.each_ref().map(String::as_str),
-                    &arguments,
-                );
-                let Some(stored) = self.run::<Option<Vec<u8>>>(&cmd).await? else {
+                let save = script(SAVE_DOCUMENT, &keys, &arguments);
+                let Some(stored) = self.run::<Option<Vec<u8>>>(&save).await? else {
                     return Ok(Ok(()));
                 };
                 if stored.is_empty() {
                     return Ok(Err(None));
                 }
-                match self.ok_or_log_once(name, document_in(name, &stored)) {
+                match self.readable(name, &stored) {
                     None if previous == "0" => rubbish = stored,
                     stored => return Ok(Err(stored)),
                 }
             }
         })
         .await
+    }
+
+    fn readable(&self, name: &str, record: &[u8]) -> Option<Document> {
+        self.ok_or_log_once(name, record, |text| read_document(name, text))
     }
 
     fn document_key(&self, name: &str) -> String {
@@ -96,11 +95,6 @@ impl RedisStore {
     fn group_key(&self, group: &str) -> String {
         self.key(&format!("{{{group}}}"))
     }
-}
-
-fn document_in(name: &str, record: &[u8]) -> Result<Document, NoRecord> {
-    let text = std::str::from_utf8(record).map_err(|_| NoRecord::torn())?;
-    read_document(name, text)
 }
 
 /// Number of documents that are read at once.

@@ -16,7 +16,7 @@ impl RedisStore {
         let (keep, most) = (millis(GONE_AFTER).to_string(), MOST.to_string());
         let cmd = script(
             ANNOUNCE,
-            &self.key("nodes"),
+            &[self.key("nodes")],
             &[node.write().as_bytes(), keep.as_bytes(), most.as_bytes()],
         );
         let reply: Vec<String> = self.bounded(self.run(&cmd)).await?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{RedisStore, SLACK, script};
 use crate::clock::UnixTime;
-use crate::store::ignored::NoRecord;
 use crate::store::quota::Numbers;
+use crate::store::record::number;
 use crate::store::rules::{RefreshClaims, millis};
 use crate::store::{Claim, StoreError};
 
@@ -16,8 +16,8 @@ impl RedisStore {
         _now: UnixTime,
     ) -> Result<u64, StoreError> {
         let keep = millis(TWO_DAYS).to_string();
-        self.bounded(self.run(&script(COUNT, &self.key(name), &[keep.as_bytes()])))
-            .await
+        let count = script(COUNT, &[self.key(name)], &[keep.as_bytes()]);
+        self.bounded(self.run(&count)).await
     }
 
     /// Returns the numbers with these names. Uses one request. A value that is not a number counts as absent.
@@ -27,12 +27,8 @@ impl RedisStore {
         names: &[String],
     ) -> Result<Vec<Option<u64>>, StoreError> {
         let numbers = self.get_many(names).await?;
-        let read = |(name, text): (&String, Option<Vec<u8>>)| {
-            let text = std::str::from_utf8(&text?)
-                .map_err(|_| NoRecord::torn())
-                .and_then(number);
-            self.ok_or_log_once(name, text)
-        };
+        let read =
+            |(name, text): (&String, Option<Vec<u8>>)| self.ok_or_log_once(name, &text?, number);
         Ok(names.iter().zip(numbers).map(read).collect())
     }
 
@@ -59,15 +55,10 @@ impl RedisStore {
     ) -> Result<Claim, StoreError> {
         self.bounded(async {
             loop {
-                let seen = self.get_many(&[name.to_owned()]).await?;
-                let seen = seen.into_iter().next().flatten();
-                let stored = seen.as_deref().and_then(|record| {
-                    let text = std::str::from_utf8(record).ok();
-                    let claims = text
-                        .and_then(RefreshClaims::read)
-                        .ok_or_else(NoRecord::torn);
-                    self.ok_or_log_once(name, claims)
-                });
+                let seen = self.get_many(&[name.to_owned()]).await?.pop().flatten();
+                let stored = seen
+                    .as_deref()
+                    .and_then(|record| self.ok_or_log_once(name, record, RefreshClaims::read));
                 let (claim, remember) = RefreshClaims::claim(stored, now, min_gap, daily);
                 let Some(remember) = remember else {
                     return Ok(claim);
@@ -76,7 +67,7 @@ impl RedisStore {
                 let keep = millis(TWO_DAYS).to_string();
                 let seen = seen.unwrap_or_default();
                 let arguments = [&seen, record.as_bytes(), keep.as_bytes()];
-                let cmd = script(SWAP, &self.key(name), &arguments);
+                let cmd = script(SWAP, &[self.key(name)], &arguments);
                 if self.run::<bool>(&cmd).await? {
                     return Ok(claim);
                 }
@@ -84,10 +75,6 @@ impl RedisStore {
         })
         .await
     }
-}
-
-fn number(text: &str) -> Result<u64, NoRecord> {
-    text.parse().map_err(|_| NoRecord::torn())
 }
 
 /// A daily count is needed on its day, and on the next by people who look it up.

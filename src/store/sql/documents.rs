@@ -33,7 +33,8 @@ impl SqlStore {
         let mut after = String::new();
         loop {
             let values = [Text(&begin), Text(&after)];
-            let page: Vec<(String, i64, String)> = self.bounded(self.rows(&select, &values)).await?;
+            let page: Vec<(String, i64, String)> =
+                self.bounded(self.rows(&select, &values)).await?;
             let is_last = page.len() < PAGE;
             for (name, version, record) in page {
                 after.clone_from(&name);

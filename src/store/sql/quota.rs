@@ -8,7 +8,6 @@ use super::dialect::Dialect;
 use super::error::Failure;
 use super::{SqlStore, Text, Value, number};
 use crate::clock::UnixTime;
-use crate::store::ignored::NoRecord;
 use crate::store::quota::Numbers;
 use crate::store::rules::{KEPT, RefreshClaims, shanghai_day};
 use crate::store::{Claim, StoreError};
@@ -88,9 +87,9 @@ impl SqlStore {
         self.bounded(async {
             loop {
                 let text = self.text("refresh_limits", name).await?;
-                let stored = text.as_deref().and_then(|text| {
-                    self.ok_or_log_once(name, RefreshClaims::read(text).ok_or_else(NoRecord::torn))
-                });
+                let stored = text
+                    .as_deref()
+                    .and_then(|text| self.ok_or_log_once(name, RefreshClaims::read(text)));
                 let (claim, remember) = RefreshClaims::claim(stored, now, min_gap, daily);
                 let Some(remember) = remember else {
                     return Ok(claim);
