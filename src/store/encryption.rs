@@ -152,21 +152,22 @@ impl EncryptionKeys {
     /// Whether a stored credential may not be replaced by this one: it lives, and is sealed by a key that is not
     /// one of these.
     pub(super) fn protect(&self, stored: &Credential, from: &Credential) -> bool {
-        stored.expires_at > from.issued_at && self.is_of_other_key(&stored.value)
-    }
-
-    fn is_of_other_key(&self, stored: &Secret) -> bool {
-        let sealed = stored.expose().strip_prefix(SEALED);
+        let sealed = stored.value.expose().strip_prefix(SEALED);
         let id = sealed.and_then(|sealed| sealed.split_once(':'));
-        id.is_some_and(|(id, _)| !self.ids().any(|known| known == id))
+        stored.expires_at > from.issued_at && id.is_some_and(|(id, _)| self.find(id).is_none())
     }
 
     /// Returns the ids of the keys.
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
-        [&self.current, &self.previous]
-            .into_iter()
-            .flatten()
-            .map(EncryptionKey::id)
+        self.keys().map(EncryptionKey::id)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &EncryptionKey> {
+        [&self.current, &self.previous].into_iter().flatten()
+    }
+
+    fn find(&self, id: &str) -> Option<&EncryptionKey> {
+        self.keys().find(|key| key.id == id)
     }
 
     /// Returns the credential as it is stored: its value is `sealed:KEYID:BASE64` of nonce and ciphertext.
@@ -248,11 +249,8 @@ impl EncryptionKeys {
         };
         let damaged = || Unreadable::Damaged(NoRecord("it cannot be decrypted".to_owned()));
         let (id, sealed) = sealed.split_once(':').ok_or_else(damaged)?;
-        let keys = [&self.current, &self.previous];
-        let key = keys.into_iter().flatten().find(|key| key.id == id);
-        let Some(EncryptionKey { key, .. }) = key else {
-            return Err(Unreadable::OtherKey(Some(id.to_owned())));
-        };
+        let other_key = || Unreadable::OtherKey(Some(id.to_owned()));
+        let EncryptionKey { key, .. } = self.find(id).ok_or_else(other_key)?;
         let mut bytes = BASE64.decode(sealed).map_err(|_| damaged())?;
         let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN).ok_or_else(damaged)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
