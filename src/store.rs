@@ -71,6 +71,9 @@ use crate::credential::{Credential, CredentialKey};
 #[derive(Clone)]
 pub struct Store {
     inner: Inner,
+    kind: &'static str,
+    /// Kind and location, without a password.
+    place: Arc<str>,
     operations: Arc<Operations>,
     breaker: Arc<Breaker>,
     encryption: Arc<EncryptionKeys>,
@@ -130,12 +133,14 @@ impl Store {
     /// Returns a store that lasts as long as the process.
     #[must_use]
     pub fn memory() -> Self {
-        Self::new(Inner::Memory(Arc::default()))
+        Self::new(Inner::Memory(Arc::default()), "memory", "memory")
     }
 
-    fn new(inner: Inner) -> Self {
+    fn new(inner: Inner, kind: &'static str, place: &str) -> Self {
         Self {
             inner,
+            kind,
+            place: place.into(),
             operations: Arc::default(),
             breaker: Arc::default(),
             encryption: Arc::default(),
@@ -157,14 +162,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read now; continue as if it were empty.
     pub async fn load(&self, key: &CredentialKey) -> Result<Option<Credential>, StoreError> {
-        self.counted(Operation::Load, async {
-            let name = credential_name(key);
-            let names = std::slice::from_ref(&name);
-            let stored = self.stored_many(names).await?.pop().flatten();
-            let opened = stored.map(|stored| self.open(&name, stored)).transpose()?;
-            Ok(opened.flatten().map(|opened| opened.value))
-        })
-        .await
+        Ok(self.open_all(&[key]).await?.pop())
     }
 
     /// Returns the credentials with these keys, in the same order. Writes those again that are not
@@ -300,21 +298,13 @@ impl Store {
     /// Returns the kind of store: `memory`, `file`, `redis` or `sql`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        by_store! { &self.inner;
-            Memory(_) => "memory",
-            File(_) => "file",
-            Shared(shared) => shared.kind(),
-        }
+        self.kind
     }
 
     /// Returns the store's kind and location for logs and the status page, without a password.
     #[must_use]
-    pub fn describe(&self) -> String {
-        by_store! { &self.inner;
-            Memory(_) => "memory".to_owned(),
-            File(file) => format!("file {}", file.path().display()),
-            Shared(shared) => shared.place().to_owned(),
-        }
+    pub fn describe(&self) -> &str {
+        &self.place
     }
 }
 

@@ -68,7 +68,8 @@ impl Store {
     /// written, [`StoreError::NoThread`] if the thread that writes it cannot be started.
     pub fn file(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
         let file = FileStore::open(path.as_ref())?;
-        Ok(Self::new(Inner::File(Arc::new(file))))
+        let place = format!("file {}", file.path.display());
+        Ok(Self::new(Inner::File(Arc::new(file)), "file", &place))
     }
 }
 
@@ -90,10 +91,6 @@ impl FileStore {
             thread,
             bound: BOUND,
         })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     pub(super) fn load(&self, name: &str) -> Option<Credential> {

@@ -66,25 +66,16 @@ impl Store {
         let (target, place) = Target::parse(url)?;
         let redis = RedisStore {
             link: Link::new(target, limit),
-            place,
+            place: place.clone(),
             prefix: prefix.to_owned(),
             limit,
             unparsable: Ignored::default(),
         };
-        Ok(Self::new(Inner::Redis(Arc::new(redis))))
+        Ok(Self::new(Inner::Redis(Arc::new(redis)), "redis", &place))
     }
 }
 
 impl RedisStore {
-    pub(super) fn kind(&self) -> &'static str {
-        "redis"
-    }
-
-    /// Returns the address without user and password.
-    pub(super) fn place(&self) -> &str {
-        &self.place
-    }
-
     /// Uses one request. A value that is not a text counts as absent.
     pub(super) async fn load_many(
         &self,

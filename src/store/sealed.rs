@@ -25,22 +25,24 @@ impl Store {
                 Ok(found) => {
                     // Those that stay are written at the next opportunity.
                     let _ = self.load_many(keys).await;
-                    return Ok(found);
+                    return Ok(!found.is_empty());
                 }
             }
         }
         Ok(false)
     }
 
-    /// Reads these credentials, and fails at the first one of an unknown key. Returns whether there was one.
-    async fn open_all(&self, keys: &[&CredentialKey]) -> Result<bool, StoreError> {
+    /// Returns those of these credentials that are stored. Fails at the first one of an unknown key.
+    pub(super) async fn open_all(
+        &self,
+        keys: &[&CredentialKey],
+    ) -> Result<Vec<Credential>, StoreError> {
         self.counted(Operation::Load, async {
             let names: Vec<_> = keys.iter().map(|key| credential_name(key)).collect();
-            let stored = self.stored_many(&names).await?;
-            let mut found = false;
-            for (name, stored) in names.iter().zip(stored) {
+            let mut found = Vec::new();
+            for (name, stored) in names.iter().zip(self.stored_many(&names).await?) {
                 if let Some(stored) = stored {
-                    found |= self.open(name, stored)?.is_some();
+                    found.extend(self.open(name, stored)?.map(|opened| opened.value));
                 }
             }
             Ok(found)
@@ -96,10 +98,10 @@ impl Store {
             Err(Unreadable::Damaged(why)) => {
                 Ok(self
                     .undecryptable
-                    .ok_or_log_once(&self.describe(), name, Err(why)))
+                    .ok_or_log_once(self.describe(), name, Err(why)))
             }
             Err(Unreadable::OtherKey(key)) => Err(StoreError::OtherKey {
-                place: self.describe(),
+                place: self.describe().to_owned(),
                 key,
             }),
         }
@@ -120,7 +122,7 @@ impl Store {
                 let opened = self.encryption.open(&name, stored.clone());
                 let readable = opened.map_err(NoRecord::from);
                 self.undecryptable
-                    .ok_or_log_once(&self.describe(), &name, readable)
+                    .ok_or_log_once(self.describe(), &name, readable)
             });
             if let Some(opened) = opened.as_ref().filter(|opened| opened.is_outdated)
                 && !self.rewritten.contains(&name, &opened.value.value)

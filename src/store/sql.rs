@@ -81,7 +81,8 @@ impl Store {
     /// As [`Store::sql`].
     pub fn sql_within(url: &str, table_prefix: &str, limit: Duration) -> Result<Self, StoreError> {
         let sql = SqlStore::new(url, table_prefix, limit)?;
-        Ok(Self::new(Inner::Sql(Arc::new(sql))))
+        let place = sql.place.clone();
+        Ok(Self::new(Inner::Sql(Arc::new(sql)), "sql", &place))
     }
 
     /// Returns whether the names of the tables of [`Store::sql`] may start with this text: at most 32 lower-case
@@ -121,15 +122,6 @@ impl SqlStore {
             unparsable: Ignored::default(),
             prune_at: AtomicU64::new(0),
         })
-    }
-
-    pub(super) fn kind(&self) -> &'static str {
-        "sql"
-    }
-
-    /// Returns the address without user and password.
-    pub(super) fn place(&self) -> &str {
-        &self.place
     }
 
     /// Uses one query.

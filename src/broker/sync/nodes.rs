@@ -83,7 +83,7 @@ impl Broker {
         Cluster {
             node: presence.node.clone(),
             store: store.kind(),
-            place: store.describe(),
+            place: store.describe().to_owned(),
             shared: store.is_shared(),
             trouble: seen.error().cloned().zip(seen.failing_since),
             looked_at: seen.looked_at,
