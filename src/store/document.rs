@@ -89,8 +89,7 @@ impl Store {
         self.counted(Operation::Load, async {
             let group = entry_name(group);
             let stored = by_store! { &self.inner;
-                Memory(memory) => memory.records().documents(&group),
-                File(file) => file.documents(&group).await?,
+                Memory(memory) => memory.change(|records| records.documents(&group)).await?,
                 Shared(shared) => shared.documents(&group).await?,
             };
             let mut documents = Vec::with_capacity(stored.len());
@@ -138,15 +137,14 @@ impl Store {
                 let Err(stored) = self.put_document(&name, &sealed, now).await? else {
                     return Ok(Some(sealed.version));
                 };
-                match stored {
-                    Some(stored) if document.version == 0 => {
-                        if !stored.is_over(now) && self.open_document(&name, &stored)?.is_some() {
-                            return Ok(None);
-                        }
-                        replaced = stored.version;
-                    }
-                    None if document.version == 0 => replaced = 0,
-                    _ => return Ok(None),
+                if document.version > 0 {
+                    return Ok(None);
+                }
+                replaced = stored.as_ref().map_or(0, |stored| stored.version);
+                if let Some(stored) = stored.filter(|stored| !stored.is_over(now))
+                    && self.open_document(&name, &stored)?.is_some()
+                {
+                    return Ok(None);
                 }
             }
         })
@@ -190,8 +188,7 @@ impl Store {
 
     async fn stored_document(&self, name: &str) -> Result<Option<Document>, StoreError> {
         by_store! { &self.inner;
-            Memory(memory) => Ok(memory.records().document(name).cloned()),
-            File(file) => file.document(name).await,
+            Memory(memory) => memory.change(|records| records.document(name)).await,
             Shared(shared) => shared.document(name).await,
         }
     }
@@ -206,8 +203,7 @@ impl Store {
     ) -> Result<Result<(), Option<Document>>, StoreError> {
         let _ = now;
         by_store! { &self.inner;
-            Memory(memory) => Ok(memory.records().save_document(name, sealed)),
-            File(file) => file.save_document(name, sealed).await,
+            Memory(memory) => memory.change(|records| records.save_document(name, sealed)).await,
             Shared(shared) => shared.save_document(name, sealed, now).await,
         }
     }

@@ -1,33 +1,43 @@
-//! The memory store: lasts as long as the process. Also answers the reads of the file store.
+//! The store of one process: in memory, and in a file too if it has one.
 //!
 //! An expired credential stays until a newer one is saved or a week has passed; the caller checks its life.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::document::group_of;
+#[cfg(feature = "file")]
+use super::file::FileStore;
 use super::rules::{KEPT, RefreshClaims, shanghai_day};
-use super::{Claim, Document, EncryptionKeys, Saved};
+use super::{Claim, Document, EncryptionKeys, Saved, StoreError};
 use crate::clock::UnixTime;
 use crate::credential::Credential;
 
-/// [`Records`] behind a lock that is held for one operation, never across an await.
+/// The store of one process.
 #[derive(Default)]
-pub(super) struct Memory(Mutex<Records>);
-
-impl Memory {
-    /// Locks the records for one operation.
-    pub(super) fn records(&self) -> MutexGuard<'_, Records> {
-        self.0.lock()
-    }
+pub(super) struct MemoryStore {
+    /// The lock is held for one operation, never across an await.
+    pub(super) records: Arc<Mutex<Records>>,
+    /// Where changes become durable; without it, they are at once.
+    #[cfg(feature = "file")]
+    pub(super) file: Option<FileStore>,
 }
 
-/// All entries of a store, by name.
+/// All entries of a store, by name, and which of them are durable.
 #[derive(Default)]
 pub(super) struct Records {
-    entries: HashMap<String, Entry>,
+    pub(super) entries: HashMap<String, Entry>,
+    /// Credentials that are not durable yet, and therefore not visible to readers.
+    pending: HashMap<String, Credential>,
+    /// Names to write, each with the number of the change.
+    pub(super) dirty: HashMap<String, u64>,
+    /// Number of the last change.
+    changed: u64,
+    /// Number of the last durable change.
+    pub(super) durable: u64,
     /// The last day on which old entries were removed.
     pruned: u64,
 }
@@ -42,21 +52,72 @@ pub(super) enum Entry {
     Document(Document),
 }
 
-impl Records {
-    /// Returns the entry with this name.
-    #[cfg(feature = "file")]
-    pub(super) fn get(&self, name: &str) -> Option<&Entry> {
-        self.entries.get(name)
-    }
+/// Names with the entries to write; `None` removes.
+pub(super) type Batch = Vec<(String, Option<Entry>)>;
 
+impl MemoryStore {
+    /// Does work on the records. Returns its result when the change that it names is durable.
+    pub(super) async fn change<T>(
+        &self,
+        work: impl FnOnce(&mut Records) -> (T, u64),
+    ) -> Result<T, StoreError> {
+        let (done, change) = work(&mut self.records.lock());
+        #[cfg(feature = "file")]
+        if let Some(file) = &self.file {
+            return file.durable(change).await.map(|()| done);
+        }
+        let mut records = self.records.lock();
+        if records.durable < change {
+            let (last, batch) = records.batch();
+            records.written(last, batch);
+        }
+        Ok(done)
+    }
+}
+
+/// Each change returns its result and the number of the change to wait for.
+impl Records {
     /// Sets an entry, replacing any previous one.
     pub(super) fn put(&mut self, name: String, entry: Entry) {
         self.entries.insert(name, entry);
     }
 
-    #[cfg(feature = "file")]
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
-        self.entries.keys()
+    /// Marks names as dirty and returns the number of this change.
+    pub(super) fn touch(&mut self, names: impl IntoIterator<Item = String>) -> u64 {
+        self.changed += 1;
+        self.dirty
+            .extend(names.into_iter().map(|name| (name, self.changed)));
+        self.changed
+    }
+
+    /// Returns the last change of an entry that is not durable, 0 if there is no such change.
+    fn change_of(&self, name: &str) -> u64 {
+        self.dirty.get(name).copied().unwrap_or(0)
+    }
+
+    /// Returns all changes that are not durable, and the number of the last one.
+    pub(super) fn batch(&self) -> (u64, Batch) {
+        let entry = |name: &String| match self.pending.get(name) {
+            Some(credential) => Some(Entry::Credential(credential.clone())),
+            None => self.entries.get(name).cloned(),
+        };
+        let names = self.dirty.keys();
+        let batch = names.map(|name| (name.clone(), entry(name))).collect();
+        (self.changed, batch)
+    }
+
+    /// Marks a batch as durable, and makes its credentials visible to readers.
+    pub(super) fn written(&mut self, change: u64, batch: Batch) {
+        self.dirty.retain(|_, changed| *changed > change);
+        self.durable = self.durable.max(change);
+        for (name, entry) in batch {
+            if let Some(Entry::Credential(credential)) = entry {
+                if self.pending.get(&name) == Some(&credential) {
+                    self.pending.remove(&name);
+                }
+                self.put(name, Entry::Credential(credential));
+            }
+        }
     }
 
     /// Returns the credential with this name.
@@ -67,47 +128,55 @@ impl Records {
         }
     }
 
-    /// Saves the credential if it is the newer one; `outdated` is replaced in any case, and a living one of an
-    /// unknown key in none.
+    /// Saves the credential if it is newer than the newest one, whether that is durable or pending; `outdated` is
+    /// replaced in any case, and a living one of an unknown key in none.
     pub(super) fn save(
         &mut self,
         name: String,
         credential: &Credential,
         outdated: Option<&Credential>,
         keys: &EncryptionKeys,
-    ) -> Saved {
-        match self.load(&name) {
-            Some(stored)
-                if stored != credential
-                    && Some(stored) != outdated
-                    && (!credential.replaces(stored) || keys.protect(stored, credential)) =>
+    ) -> (Saved, u64) {
+        let pending = self.pending.get(&name);
+        // Another caller's commit may write a pending credential, but it is not durable before that, so
+        // wait for it too.
+        let wait = pending.map_or(0, |_| self.changed);
+        match pending.or_else(|| self.load(&name)) {
+            Some(newest) if newest == credential => (Saved::Stored, wait),
+            Some(newest)
+                if Some(newest) != outdated
+                    && (!credential.replaces(newest) || keys.protect(newest, credential)) =>
             {
-                Saved::Newer(stored.clone())
+                (Saved::Newer(newest.clone()), wait)
             }
             _ => {
-                self.put(name, Entry::Credential(credential.clone()));
-                Saved::Stored
+                self.pending.insert(name.clone(), credential.clone());
+                (Saved::Stored, self.touch([name]))
             }
         }
     }
 
     /// Returns the document with this name.
-    pub(super) fn document(&self, name: &str) -> Option<&Document> {
-        match self.entries.get(name) {
-            Some(Entry::Document(document)) => Some(document),
+    pub(super) fn document(&self, name: &str) -> (Option<Document>, u64) {
+        let document = match self.entries.get(name) {
+            Some(Entry::Document(document)) => Some(document.clone()),
             _ => None,
-        }
+        };
+        (document, self.change_of(name))
     }
 
     /// Returns the documents of a group, by the names of their entries.
-    pub(super) fn documents(&self, group: &str) -> Vec<(String, Document)> {
+    pub(super) fn documents(&self, group: &str) -> (Vec<(String, Document)>, u64) {
         let of_group = |(name, entry): (&String, &Entry)| match entry {
             Entry::Document(document) if group_of(name).0 == group => {
                 Some((name.clone(), document.clone()))
             }
             _ => None,
         };
-        self.entries.iter().filter_map(of_group).collect()
+        let documents: Vec<_> = self.entries.iter().filter_map(of_group).collect();
+        let changes = documents.iter().map(|(name, _)| self.change_of(name));
+        let change = changes.max().unwrap_or(0);
+        (documents, change)
     }
 
     /// Saves a document in place of its previous version, or returns the stored one.
@@ -115,24 +184,28 @@ impl Records {
         &mut self,
         name: &str,
         document: &Document,
-    ) -> Result<(), Option<Document>> {
-        let stored = self.document(name);
-        if stored.map_or(0, |stored| stored.version) + 1 != document.version {
-            return Err(stored.cloned());
+    ) -> (Result<(), Option<Document>>, u64) {
+        let (stored, change) = self.document(name);
+        if stored.as_ref().map_or(0, |stored| stored.version) + 1 != document.version {
+            return (Err(stored), change);
         }
         self.put(name.to_owned(), Entry::Document(document.clone()));
-        Ok(())
+        (Ok(()), self.touch([name.to_owned()]))
     }
 
-    /// Counts one call under this name. Returns its count and the names of all changed entries, including removed
-    /// ones.
-    pub(super) fn count_call(&mut self, name: String, now: UnixTime) -> (u64, Vec<String>) {
+    /// Counts one call under this name.
+    pub(super) fn count_call(&mut self, name: String, now: UnixTime) -> (u64, u64) {
         let mut touched = self.prune(now);
         let count = self.number(&name).unwrap_or(0).saturating_add(1);
         let day = shanghai_day(now);
         self.put(name.clone(), Entry::Calls { day, count });
         touched.push(name);
-        (count, touched)
+        (count, self.touch(touched))
+    }
+
+    pub(super) fn set_block(&mut self, name: String, until: UnixTime) -> ((), u64) {
+        self.put(name.clone(), Entry::Block(until));
+        ((), self.touch([name]))
     }
 
     /// Returns the numbers with these names.
@@ -155,20 +228,21 @@ impl Records {
         now: UnixTime,
         min_gap: Duration,
         daily: Option<u32>,
-    ) -> Claim {
+    ) -> (Claim, u64) {
         let stored = match self.entries.get(&name) {
             Some(Entry::RefreshClaims(claims)) => Some(*claims),
             _ => None,
         };
         let (claim, remember) = RefreshClaims::claim(stored, now, min_gap, daily);
-        if let Some(claims) = remember {
-            self.put(name, Entry::RefreshClaims(claims));
-        }
-        claim
+        let change = remember.map_or(0, |claims| {
+            self.put(name.clone(), Entry::RefreshClaims(claims));
+            self.touch([name])
+        });
+        (claim, change)
     }
 
     /// Once a day, removes the counts before yesterday, the blocks and documents that have ended, and the
-    /// credentials and claimed refreshes that ended a week ago.
+    /// credentials and claimed refreshes that ended a week ago. Returns their names.
     fn prune(&mut self, now: UnixTime) -> Vec<String> {
         let today = shanghai_day(now);
         if today <= self.pruned {
@@ -208,13 +282,15 @@ mod tests {
         };
         let keys = EncryptionKeys::default();
         records.save("credential:a".to_owned(), &credential, None, &keys);
+        let (change, batch) = records.batch();
+        records.written(change, batch);
         let mut left_after = |days| {
-            let (_, mut touched) = records.count_call("calls:a".to_owned(), start.plus(DAY * days));
-            touched.retain(|name| !name.starts_with("calls:"));
-            touched
+            records.count_call("calls:a".to_owned(), start.plus(DAY * days));
+            let names = ["credential:a", "force:a"].into_iter();
+            Vec::from_iter(names.filter(|name| records.entries.contains_key(*name)))
         };
-        assert_eq!(left_after(7), [""; 0]);
-        assert_eq!(left_after(8), ["force:a"]);
-        assert_eq!(left_after(9), ["credential:a"]);
+        assert_eq!(left_after(7), ["credential:a", "force:a"]);
+        assert_eq!(left_after(8), ["credential:a"]);
+        assert_eq!(left_after(9), [""; 0]);
     }
 }

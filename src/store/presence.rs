@@ -75,7 +75,6 @@ impl Store {
             let _ = (node, now);
             by_store! { &self.inner;
                 Memory(_) => Ok(Vec::new()),
-                File(_) => Ok(Vec::new()),
                 Shared(shared) => shared.announce(node, now).await,
             }
         })

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::memory::Entry;
 use super::rules::{block_name, calls_name, claims_name, shanghai_day};
 use super::{Claim, Inner, Operation, Store, StoreError};
 use crate::clock::UnixTime;
@@ -32,8 +31,7 @@ impl Store {
         self.counted(Operation::Count, async {
             let name = calls_name(app, endpoint, shanghai_day(now));
             by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().count_call(name, now).0),
-                File(file) => file.count_call(name, now).await,
+                Memory(memory) => memory.change(|records| records.count_call(name, now)).await,
                 Shared(shared) => shared.count_call(&name, now).await,
             }
         })
@@ -89,11 +87,7 @@ impl Store {
             let _ = now;
             let name = block_name(app, endpoint);
             by_store! { &self.inner;
-                Memory(memory) => {
-                    memory.records().put(name, Entry::Block(until));
-                    Ok(())
-                },
-                File(file) => file.set_block(name, until).await,
+                Memory(memory) => memory.change(|records| records.set_block(name, until)).await,
                 Shared(shared) => shared.set_block(&name, until, now).await,
             }
         })
@@ -137,8 +131,7 @@ impl Store {
     async fn numbers(&self, of: Numbers, names: &[String]) -> Result<Vec<Option<u64>>, StoreError> {
         let _ = of;
         by_store! { &self.inner;
-            Memory(memory) => Ok(memory.records().numbers(names)),
-            File(file) => Ok(file.numbers(names)),
+            Memory(memory) => Ok(memory.records.lock().numbers(names)),
             Shared(shared) => shared.numbers(of, names).await,
         }
     }
@@ -158,8 +151,9 @@ impl Store {
         self.counted(Operation::Claim, async {
             let name = claims_name(key);
             by_store! { &self.inner;
-                Memory(memory) => Ok(memory.records().claim_refresh(name, now, min_gap, daily)),
-                File(file) => file.claim_refresh(name, now, min_gap, daily).await,
+                Memory(memory) => {
+                    memory.change(|records| records.claim_refresh(name, now, min_gap, daily)).await
+                },
                 Shared(shared) => shared.claim_refresh(&name, now, min_gap, daily).await,
             }
         })

@@ -72,8 +72,9 @@ impl Store {
     ) -> Result<Saved, StoreError> {
         let keys = &self.encryption;
         by_store! { &self.inner;
-            Memory(memory) => Ok(memory.records().save(name, sealed, outdated, keys)),
-            File(file) => file.save(name, sealed, outdated, keys).await,
+            Memory(memory) => {
+                memory.change(|records| records.save(name, sealed, outdated, keys)).await
+            },
             Shared(shared) => shared.save(&name, sealed, outdated, keys).await,
         }
     }

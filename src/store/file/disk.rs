@@ -27,7 +27,7 @@ pub(super) struct Disk {
     /// moved aside. The lock file is never removed, which would be a race.
     lock: File,
     /// A write found that the content of the file is unusable.
-    broken: bool,
+    pub(super) broken: bool,
     /// Another process holds the lock, and this has been logged.
     lost: bool,
 }
@@ -70,11 +70,6 @@ impl Disk {
             lost: false,
         };
         Ok((disk, entries))
-    }
-
-    /// Whether a write found that the content of the file is unusable.
-    pub(super) fn is_broken(&self) -> bool {
-        self.broken
     }
 
     /// Writes a batch in one transaction, which is on disk when this returns. A failure closes the
