@@ -46,19 +46,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Address`] if the URL is invalid.
     pub fn redis(url: &str) -> Result<Self, StoreError> {
-        Self::redis_with_prefix(url, "wx-jssdk:")
+        Self::redis_within(url, "wx-jssdk:", BOUND)
     }
 
-    /// [`Store::redis`] with another name prefix, so that two installations can share one Redis.
-    ///
-    /// # Errors
-    /// As [`Store::redis`].
-    pub fn redis_with_prefix(url: &str, prefix: &str) -> Result<Self, StoreError> {
-        Self::redis_within(url, prefix, BOUND)
-    }
-
-    /// [`Store::redis_with_prefix`] with another time limit for operations. Refreshes wait that long for a Redis
-    /// that does not answer.
+    /// [`Store::redis`] with another name prefix, so that two installations can share one Redis, and with another
+    /// time limit for operations. Refreshes wait that long for a Redis that does not answer.
     ///
     /// # Errors
     /// As [`Store::redis`].

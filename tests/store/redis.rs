@@ -465,7 +465,7 @@ async fn two_prefixes_or_databases_share_nothing() {
     let redis = Redis::start();
     let stores = [
         open(&redis.url()),
-        Store::redis_with_prefix(&redis.url(), "staging:").unwrap(),
+        Store::redis_within(&redis.url(), "staging:", Duration::from_secs(20)).unwrap(),
         open(&format!("{}/1", redis.url())),
     ];
     for (generation, store) in (1..).zip(&stores) {
