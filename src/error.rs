@@ -36,6 +36,11 @@ pub(crate) fn is_visible(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\' | '\u{3000}') || c.escape_debug().len() == 1
 }
 
+/// Returns the first visible characters of an external text, at most `most`.
+pub(crate) fn visible(text: &str, most: usize) -> String {
+    text.chars().filter(|c| is_visible(*c)).take(most).collect()
+}
+
 /// How to react to an upstream failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {

@@ -3,7 +3,7 @@
 
 use super::{Inner, Operation, Store, StoreError};
 use crate::clock::UnixTime;
-use crate::error::is_visible;
+use crate::error::visible;
 #[cfg(feature = "shared-store")]
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Node {
     pub fn new(name: &str) -> Self {
         Self {
             id: rand::random(),
-            name: fit(name),
+            name: visible(name, LONGEST),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -59,7 +59,7 @@ impl Node {
         Some(Self {
             id,
             version,
-            name: fit(words.next()?),
+            name: visible(words.next()?, LONGEST),
         })
     }
 }
@@ -82,15 +82,7 @@ impl Store {
     }
 }
 
-/// Limits the length of a name and removes invisible characters, because other nodes' pages show it.
-fn fit(name: &str) -> String {
-    name.chars()
-        .filter(|c| is_visible(*c))
-        .take(LONGEST)
-        .collect()
-}
-
-/// Maximum number of characters in a name. Host names have at most 64.
+/// Maximum number of characters in a name, which other nodes' pages show. Host names have at most 64.
 const LONGEST: usize = 64;
 
 /// A node that has not announced itself for this long counts as gone.

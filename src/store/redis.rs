@@ -22,7 +22,7 @@ use super::record::{read_credential, write_credential};
 use super::rules::millis;
 use super::{BOUND, EncryptionKeys, Inner, Saved, Store, StoreError};
 use crate::credential::Credential;
-use crate::error::is_visible;
+use crate::error::visible;
 
 /// The Redis store.
 pub(super) struct RedisStore {
@@ -263,15 +263,12 @@ fn explain(error: &RedisError) -> String {
 /// Returns the beginning of the text with which Redis refused a command. Of a command that it does not know, Redis
 /// quotes the arguments, which are secrets.
 fn text_of(error: &RedisError) -> String {
-    let text = match error.code() {
-        Some(_) => error.detail().unwrap_or_default(),
-        None => "",
-    };
+    let text = error
+        .code()
+        .and_then(|_| error.detail())
+        .unwrap_or_default();
     let (text, _) = text.split_once(", with args").unwrap_or((text, ""));
-    text.chars()
-        .filter(|c| is_visible(*c))
-        .take(SHOWN)
-        .collect()
+    visible(text, SHOWN)
 }
 
 /// Shorter than any script, so that a proxy that quotes a whole command shows no value either.

@@ -9,7 +9,7 @@ use reqwest::{Client, redirect};
 
 use super::{ClientError, describe, read_up_to, tls_config};
 use crate::account::VerifyFile;
-use crate::error::{Text, is_visible};
+use crate::error::{Text, visible};
 
 /// Requests ownership files from domains.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl VerifyFileProbe {
                 .get(LOCATION)
                 .and_then(|to| to.to_str().ok())
                 .unwrap_or_default();
-            return Err(VerifyFileFailure::Redirected(printable(to)));
+            return Err(VerifyFileFailure::Redirected(visible(to, MAX_SHOWN)));
         }
         if response.status().as_u16() != 200 {
             return Err(VerifyFileFailure::Status(response.status().as_u16()));
@@ -111,13 +111,6 @@ fn is_https_of(host: &str, address: &str) -> bool {
     let is_host = |found: &str| found.eq_ignore_ascii_case(host);
     url::Url::parse(address)
         .is_ok_and(|url| url.scheme() == "https" && url.host_str().is_some_and(is_host))
-}
-
-fn printable(text: &str) -> String {
-    text.chars()
-        .filter(|c| is_visible(*c))
-        .take(MAX_SHOWN)
-        .collect()
 }
 
 impl VerifyFileFailure {
