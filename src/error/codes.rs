@@ -87,12 +87,17 @@ impl CallAuth {
     }
 }
 
-/// Creates a row: code, policy, then cause and fix in English, cause and fix in Chinese.
-const fn row(errcode: i64, policy: Policy, en: [&'static str; 2], zh: [&'static str; 2]) -> Row {
+/// Creates a row: code, policy, then cause and fix, each in English and Chinese.
+const fn row(
+    errcode: i64,
+    policy: Policy,
+    cause: [&'static str; 2],
+    fix: [&'static str; 2],
+) -> Row {
     Row {
         errcode,
         auth: None,
-        advice: advice(policy, en, zh),
+        advice: advice(policy, cause, fix),
     }
 }
 
@@ -101,22 +106,26 @@ const fn row_if(
     auth: CallAuth,
     errcode: i64,
     policy: Policy,
-    en: [&'static str; 2],
-    zh: [&'static str; 2],
+    cause: [&'static str; 2],
+    fix: [&'static str; 2],
 ) -> Row {
     Row {
         errcode,
         auth: Some(auth),
-        advice: advice(policy, en, zh),
+        advice: advice(policy, cause, fix),
     }
 }
 
-const fn advice((class, wait): Policy, en: [&'static str; 2], zh: [&'static str; 2]) -> Advice {
+const fn advice(
+    (class, wait): Policy,
+    cause: [&'static str; 2],
+    fix: [&'static str; 2],
+) -> Advice {
     Advice {
         class,
         wait,
-        cause: Text::new(en[0], zh[0]),
-        fix: Text::new(en[1], zh[1]),
+        cause: Text::new(cause[0], cause[1]),
+        fix: Text::new(fix[0], fix[1]),
     }
 }
 
