@@ -116,11 +116,7 @@ const fn row_if(
     }
 }
 
-const fn advice(
-    (class, wait): Policy,
-    cause: [&'static str; 2],
-    fix: [&'static str; 2],
-) -> Advice {
+const fn advice((class, wait): Policy, cause: [&'static str; 2], fix: [&'static str; 2]) -> Advice {
     Advice {
         class,
         wait,

@@ -17,7 +17,8 @@ use crate::error::Text;
 
 /// Validates `[account_defaults]` by itself, so that problems are reported there, even without any account.
 pub(super) fn defaults(mut section: Section) -> AccountDefaults {
-    let defaults = AccountDefaults(section.table().clone());
+    let defaults = section.table().clone();
+    let defaults = AccountDefaults(defaults.into_iter().collect());
     section.choice("platform", PLATFORMS);
     section.choice("token_mode", TOKEN_MODES);
     for list in ["js_safe_domains"].into_iter().chain(PAGE_LISTS) {

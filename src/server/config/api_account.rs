@@ -1,6 +1,6 @@
 //! An account of the admin API: the keys of `[accounts.NAME]` as JSON, validated as those.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use config::{Value, ValueKind};
@@ -13,13 +13,14 @@ use crate::account::Account;
 
 /// `[account_defaults]`.
 #[derive(Clone, Debug, Default)]
-pub struct AccountDefaults(pub(super) HashMap<String, Value>);
+pub struct AccountDefaults(pub(super) BTreeMap<String, Value>);
 
 impl AccountDefaults {
     /// Returns the list of this key.
     #[must_use]
     pub fn list(&self, key: &'static str) -> Vec<String> {
-        let mut section = Section::root(self.0.clone(), Path::new(""), Problems::default());
+        let table = self.0.clone().into_iter().collect();
+        let mut section = Section::root(table, Path::new(""), Problems::default());
         section.list(key).unwrap_or_default()
     }
 
