@@ -116,7 +116,11 @@ const fn row_if(
     }
 }
 
-const fn advice((class, wait): Policy, cause: [&'static str; 2], fix: [&'static str; 2]) -> Advice {
+pub(super) const fn advice(
+    (class, wait): Policy,
+    cause: [&'static str; 2],
+    fix: [&'static str; 2],
+) -> Advice {
     Advice {
         class,
         wait,
@@ -128,8 +132,8 @@ const fn advice((class, wait): Policy, cause: [&'static str; 2], fix: [&'static 
 /// How the program reacts, and when.
 type Policy = (Class, Wait);
 
-/// A temporary failure on WeChat's side.
-const BUSY: Policy = (Class::Transient, Wait::Backoff);
+/// A temporary failure.
+pub(super) const BUSY: Policy = (Class::Transient, Wait::Backoff);
 /// Too many calls within this minute.
 const MINUTE: Policy = (Class::Transient, Wait::NextMinute);
 /// Refresh the token and repeat the call; if the new token is rejected too, back off.
@@ -140,7 +144,7 @@ const DAY: Policy = (Class::Quota, Wait::NextDay);
 /// <https://developer.work.weixin.qq.com/document/path/90454>.
 const HOUR: Policy = (Class::Quota, Wait::For(ONE_HOUR));
 /// An operator must act.
-const SETUP: Policy = (Class::Setup, Wait::Slow);
+pub(super) const SETUP: Policy = (Class::Setup, Wait::Slow);
 /// The administrator refused this IP: WeChat rejects its calls for an hour.
 const REFUSED_FOR_AN_HOUR: Policy = (Class::Setup, Wait::For(ONE_HOUR));
 /// The administrator refused this IP twice: WeChat rejects its calls for a day.

@@ -131,12 +131,7 @@ impl UpstreamError {
     /// Returns how to react.
     #[must_use]
     pub fn class(&self) -> Class {
-        match self.failure {
-            Failure::Proxy { problem, .. } => problem.class(),
-            Failure::Platform(problem) => problem.class(),
-            Failure::Refused { errcode, .. } => self.advice(errcode).class,
-            _ => Class::Transient,
-        }
+        self.advice().class
     }
 
     /// Whether no host of WeChat's answered the call.
@@ -166,10 +161,7 @@ impl UpstreamError {
                 blocked_until: Some(until),
                 ..
             } => Wait::Until(until),
-            Failure::Proxy { problem, .. } => problem.wait(),
-            Failure::Platform(problem) => problem.wait(),
-            Failure::Refused { errcode, .. } => self.advice(errcode).wait,
-            _ => Wait::Backoff,
+            _ => self.advice().wait,
         }
     }
 
@@ -279,51 +271,29 @@ impl UpstreamError {
     /// Returns the cause in both languages.
     #[must_use]
     pub fn cause(&self) -> Text {
-        match &self.failure {
+        let cause = &self.advice().cause;
+        match self.failure {
             Failure::Refused {
-                errcode, few_calls, ..
-            } => {
-                let cause = &self.advice(*errcode).cause;
-                few_calls.map_or_else(|| cause.clone(), |calls| used_elsewhere(cause, calls))
-            }
-            Failure::Unreachable(_) => UNREACHABLE_CAUSE,
-            Failure::Untrusted(_) => UNTRUSTED_CAUSE,
-            Failure::Proxy { problem, .. } => problem.cause(),
-            Failure::Platform(problem) => problem.cause(),
-            Failure::ReplyLost(_) => REPLY_LOST_CAUSE,
-            Failure::NotJson {
-                status: 500..=599, ..
-            } => SERVER_ERROR_CAUSE,
-            Failure::NotJson { .. } => NOT_JSON_CAUSE,
-            Failure::Unusable(_) => UNUSABLE_CAUSE,
-            Failure::StoreUnreachable(_) => STORE_CAUSE,
+                few_calls: Some(calls),
+                ..
+            } => used_elsewhere(cause, calls),
+            _ => cause.clone(),
         }
     }
 
     /// Returns the fix in both languages. It names no IP, so it may be shown publicly.
     #[must_use]
     pub fn fix(&self) -> Text {
-        match &self.failure {
-            Failure::Refused {
-                errcode: codes::SPENT,
-                ..
-            } if self.endpoint.ends_with(CLASSIC_TOKEN) => {
-                with_stable_mode(&self.advice(codes::SPENT).fix)
-            }
-            Failure::Refused { errcode, .. } => self.advice(*errcode).fix.clone(),
-            Failure::Unreachable(_) => unreachable_fix(self.system),
-            Failure::Untrusted(_) => UNTRUSTED_FIX,
-            Failure::Proxy { problem, .. } => problem.fix(self.system),
-            Failure::Platform(problem) => problem.fix(),
-            Failure::NotJson { status: 404, .. } => no_such_path(self.system, self.endpoint),
-            Failure::NotJson {
-                status: 500..=599, ..
-            }
-            | Failure::ReplyLost(_)
-            | Failure::Unusable(_) => UNUSABLE_FIX,
-            Failure::NotJson { .. } => NOT_JSON_FIX,
-            Failure::StoreUnreachable(_) => STORE_FIX,
+        let fix = &self.advice().fix;
+        if self.errcode() == Some(codes::SPENT) && self.endpoint.ends_with(CLASSIC_TOKEN) {
+            return with_stable_mode(fix);
         }
+        let filled = |text: &str| {
+            text.replace("{host}", self.system.host())
+                .replace("{setting}", self.system.setting())
+                .replace("{endpoint}", self.endpoint)
+        };
+        Text::owned(filled(&fix.en), filled(&fix.zh))
     }
 
     /// Returns [`UpstreamError::fix`] with the IPs to allow, if WeChat's errmsg names one: for the operator.
@@ -339,8 +309,23 @@ impl UpstreamError {
         without_retries(&self.fix_for_operator())
     }
 
-    fn advice(&self, errcode: i64) -> &'static Advice {
-        explain(self.system, self.auth, errcode)
+    /// Returns the row that explains the failure.
+    fn advice(&self) -> &'static Advice {
+        match self.failure {
+            Failure::Unreachable(_) => &UNREACHABLE,
+            Failure::Untrusted(_) => &UNTRUSTED,
+            Failure::Proxy { problem, .. } => problem.advice(),
+            Failure::ReplyLost(_) => &REPLY_LOST,
+            Failure::NotJson { status: 404, .. } => &NO_SUCH_PATH,
+            Failure::NotJson {
+                status: 500..=599, ..
+            } => &SERVER_ERROR,
+            Failure::NotJson { .. } => &NOT_JSON,
+            Failure::Unusable(_) => &UNUSABLE,
+            Failure::StoreUnreachable(_) => &STORE_UNREACHABLE,
+            Failure::Platform(problem) => problem.advice(),
+            Failure::Refused { errcode, .. } => explain(self.system, self.auth, errcode),
+        }
     }
 }
 

@@ -132,7 +132,7 @@ impl Body {
             // These end by themselves, within seconds or with the next ticket.
             _ => return Self::Done(account.name, account.nick_name),
         };
-        Self::StartAgain(what, problem.fix(), platform)
+        Self::StartAgain(what, problem.advice().fix.clone(), platform)
     }
 }
 

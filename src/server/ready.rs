@@ -200,7 +200,7 @@ impl AccountReport {
         let error = last.map(|last| &last.error);
         // Before the first push there is no failure: the platform waits for it, unless the store has a ticket.
         let is_platform = account.account.platform() == Platform::Component;
-        let waits = (is_platform && !awaits_store).then_some(PlatformProblem::NoTicket);
+        let waits = (is_platform && !awaits_store).then(|| PlatformProblem::NoTicket.advice());
         Self {
             reason: Some(match last {
                 Some(last) => last.class,
@@ -216,8 +216,10 @@ impl AccountReport {
             errcode: error.and_then(|error| error.errcode()),
             cause: error
                 .map(|error| error.cause())
-                .or(waits.map(|no| no.cause())),
-            fix: error.map(|error| error.fix()).or(waits.map(|no| no.fix())),
+                .or(waits.map(|no| no.cause.clone())),
+            fix: error
+                .map(|error| error.fix())
+                .or(waits.map(|no| no.fix.clone())),
             ..report
         }
     }
