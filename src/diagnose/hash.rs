@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha512};
@@ -38,48 +38,36 @@ static ALGORITHMS: [Algorithm; 4] = [
     Algorithm {
         length: 20,
         cause: None,
-        of: |text| Sha1::digest(text).to_vec(),
+        of: digest::<Sha1>,
         others: &[
-            (hmac_sha1, &c::HMAC),
-            (
-                |_, text| Sha1::digest(hex(&Sha1::digest(text))).to_vec(),
-                &c::HASHED_TWICE,
-            ),
-            (
-                |_, text| Sha1::digest(hex(&Md5::digest(text))).to_vec(),
-                &c::HASHED_TWICE,
-            ),
+            (keyed::<Hmac<Sha1>>, &c::HMAC),
+            (digest_of_digest::<Sha1, Sha1>, &c::HASHED_TWICE),
+            (digest_of_digest::<Sha1, Md5>, &c::HASHED_TWICE),
         ],
     },
     Algorithm {
         length: 16,
         cause: Some(&c::MD5),
-        of: |text| Md5::digest(text).to_vec(),
+        of: digest::<Md5>,
         others: &[
-            (hmac_md5, &c::HMAC),
-            (
-                |_, text| Md5::digest(hex(&Md5::digest(text))).to_vec(),
-                &c::HASHED_TWICE,
-            ),
+            (keyed::<Hmac<Md5>>, &c::HMAC),
+            (digest_of_digest::<Md5, Md5>, &c::HASHED_TWICE),
         ],
     },
     Algorithm {
         length: 32,
         cause: Some(&c::SHA256),
-        of: |text| Sha256::digest(text).to_vec(),
+        of: digest::<Sha256>,
         others: &[
-            (hmac_sha256, &c::HMAC),
-            (
-                |_, text| Sha256::digest(hex(&Sha256::digest(text))).to_vec(),
-                &c::HASHED_TWICE,
-            ),
+            (keyed::<Hmac<Sha256>>, &c::HMAC),
+            (digest_of_digest::<Sha256, Sha256>, &c::HASHED_TWICE),
         ],
     },
     Algorithm {
         length: 64,
         cause: Some(&c::SHA512),
-        of: |text| Sha512::digest(text).to_vec(),
-        others: &[(hmac_sha512, &c::HMAC)],
+        of: digest::<Sha512>,
+        others: &[(keyed::<Hmac<Sha512>>, &c::HMAC)],
     },
 ];
 
@@ -171,44 +159,36 @@ pub(super) fn sha1(text: &str) -> String {
     hex(&Sha1::digest(text))
 }
 
-macro_rules! hmac_of {
-    ($name:ident, $hash:ty) => {
-        fn $name(key: &[u8], text: &[u8]) -> Vec<u8> {
-            // HMAC accepts a key of any length.
-            Hmac::<$hash>::new_from_slice(key).map_or_else(
-                |_| Vec::new(),
-                |hmac| hmac.chain_update(text).finalize().into_bytes().to_vec(),
-            )
-        }
-    };
+fn digest<D: Digest>(text: &[u8]) -> Vec<u8> {
+    D::digest(text).to_vec()
 }
-hmac_of!(hmac_md5, Md5);
-hmac_of!(hmac_sha1, Sha1);
-hmac_of!(hmac_sha256, Sha256);
-hmac_of!(hmac_sha512, Sha512);
+
+/// Returns the digest of the inner digest in hex.
+fn digest_of_digest<Outer: Digest, Inner: Digest>(_: &[u8], text: &[u8]) -> Vec<u8> {
+    Outer::digest(hex(&Inner::digest(text))).to_vec()
+}
+
+fn keyed<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Vec<u8> {
+    // HMAC accepts a key of any length.
+    M::new_from_slice(key).map_or_else(
+        |_| Vec::new(),
+        |hmac| hmac.chain_update(text).finalize().into_bytes().to_vec(),
+    )
+}
 
 /// Leading zeros lost from each byte, or from the whole number.
 fn lost_zeros(sent: &str, digest: &[u8]) -> bool {
-    sent == hex(digest).trim_start_matches('0')
-        || sent
-            == digest
-                .iter()
-                .map(|byte| format!("{byte:x}"))
-                .collect::<String>()
+    let bytes: String = digest.iter().map(|byte| format!("{byte:x}")).collect();
+    sent == bytes || sent == hex(digest).trim_start_matches('0')
 }
 
 /// Java's `Integer.toHexString(b)` and C's `%02x` of a signed byte.
 fn sign_extended(sent: &str, digest: &[u8]) -> bool {
-    let extended = |byte: &u8| i32::from(byte.cast_signed());
-    let padded: String = digest
-        .iter()
-        .map(|byte| format!("{:02x}", extended(byte)))
-        .collect();
-    let bare: String = digest
-        .iter()
-        .map(|byte| format!("{:x}", extended(byte)))
-        .collect();
-    sent == padded || sent == bare
+    let written = |width: usize| -> String {
+        let bytes = digest.iter().map(|byte| i32::from(byte.cast_signed()));
+        bytes.map(|byte| format!("{byte:0width$x}")).collect()
+    };
+    sent == written(2) || sent == written(1)
 }
 
 /// Returns the algorithm whose digest, written as `bytes_of` bytes, has the length of this Base64.
