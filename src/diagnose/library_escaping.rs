@@ -3,6 +3,7 @@
 use encoding_rs::Encoding;
 
 use super::ticket_input;
+use crate::hex;
 
 /// JavaScript's `encodeURIComponent`.
 pub(super) fn component(text: &str) -> String {
@@ -52,16 +53,8 @@ pub(super) fn escaped(address: &str) -> String {
         .filter(|host| !host.is_ascii())
         .and_then(|host| url::Host::parse(host).ok());
     let host = ascii.map_or_else(|| host.to_owned(), |host| host.to_string());
-    let mut out = format!("{}{host}", &address[..start]);
-    for byte in rest.bytes() {
-        if byte.is_ascii() && byte != b' ' {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            push_hex(&mut out, byte);
-        }
-    }
-    out
+    let rest = percent_encoded(rest.as_bytes(), |byte| byte.is_ascii() && *byte != b' ');
+    format!("{}{host}{rest}", &address[..start])
 }
 
 /// The ways in which libraries write the names and values of a query.
@@ -115,48 +108,34 @@ fn is_unreserved(byte: u8) -> bool {
 
 /// JavaScript's `escape`.
 pub(super) fn escape_of_javascript(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    for unit in text.encode_utf16() {
-        match u8::try_from(unit) {
-            Ok(byte) if byte.is_ascii_alphanumeric() || b"@*_+-./".contains(&byte) => {
-                out.push(char::from(byte));
-            }
-            Ok(byte) => {
-                out.push('%');
-                push_hex(&mut out, byte);
-            }
-            Err(_) => {
-                let [high, low] = unit.to_be_bytes();
-                out.push_str("%u");
-                push_hex(&mut out, high);
-                push_hex(&mut out, low);
-            }
-        }
-    }
-    out
+    let stays = |byte: &u8| byte.is_ascii_alphanumeric() || b"@*_+-./".contains(byte);
+    text.encode_utf16()
+        .map(|unit| match u8::try_from(unit) {
+            Ok(byte) => percent_encoded(&[byte], stays),
+            Err(_) => format!("%u{unit:04X}"),
+        })
+        .collect()
 }
 
 fn keeping(text: &str, kept: &[u8]) -> String {
-    keeping_bytes(text.as_bytes(), kept)
+    percent_encoded(text.as_bytes(), |byte| {
+        byte.is_ascii_alphanumeric() || kept.contains(byte)
+    })
 }
 
-fn keeping_bytes(text: &[u8], kept: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    for &byte in text {
-        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
-            out.push(char::from(byte));
+/// Percent-encodes the bytes except those that stay, which are ASCII.
+fn percent_encoded(bytes: &[u8], stays: impl Fn(&u8) -> bool) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        if stays(byte) {
+            out.push(char::from(*byte));
         } else {
-            out.push('%');
-            push_hex(&mut out, byte);
+            let digits = [*byte >> 4, *byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+            out.extend([b'%', digits[0], digits[1]].map(char::from));
         }
     }
     out
-}
-
-fn push_hex(out: &mut String, byte: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-    out.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
 /// `decodeURIComponent`, except that invalid UTF-8 becomes the replacement character, as in most servers.
@@ -208,7 +187,7 @@ pub(super) fn escaped_in(text: &str, charset: &'static Encoding) -> String {
             rest = &rest[at + 1..];
         } else {
             let bytes = in_charset(&decoded(&rest[at..end]), charset);
-            out.push_str(&keeping_bytes(&bytes, b""));
+            out.push_str(&percent_encoded(&bytes, u8::is_ascii_alphanumeric));
             rest = &rest[end..];
         }
     }
@@ -231,13 +210,12 @@ pub(super) fn in_charset(text: &str, charset: &'static Encoding) -> Vec<u8> {
     out
 }
 
-/// Encodes a text in ISO-8859-1, limited to code points below `end`; other characters become `?`.
-pub(super) fn in_latin_1(text: &str, end: u32) -> Vec<u8> {
+/// Encodes a text in ISO-8859-1, limited to code points up to `last`; other characters become `?`.
+pub(super) fn in_latin_1(text: &str, last: u8) -> Vec<u8> {
     text.chars()
         .map(|letter| {
-            let byte = Some(u32::from(letter)).filter(|code| *code < end);
-            byte.and_then(|code| u8::try_from(code).ok())
-                .unwrap_or(b'?')
+            let byte = u8::try_from(letter).ok().filter(|byte| *byte <= last);
+            byte.unwrap_or(b'?')
         })
         .collect()
 }
@@ -270,15 +248,9 @@ fn bytes_undoing(text: &str, undoes: impl Fn(u8) -> bool) -> Vec<u8> {
 
 /// Returns the byte of an escape at the start of `text`.
 fn escape(text: &[u8]) -> Option<u8> {
-    let [b'%', high, low, ..] = text else {
-        return None;
-    };
-    let digit = |c: &u8| {
-        char::from(*c)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    Some(digit(high)? << 4 | digit(low)?)
+    let digits = text.strip_prefix(b"%")?.get(..2)?;
+    let [byte] = hex::decode(std::str::from_utf8(digits).ok()?)?;
+    Some(byte)
 }
 
 /// Applies `case` to the hex digits of every escape.

@@ -354,9 +354,9 @@ impl<'a> Search<'a> {
             && (url_mistakes::CHARSETS
                 .iter()
                 .any(|charset| fits(&library_escaping::in_charset(string, charset)))
-                || [0x80, 0x100]
+                || [0x7f, 0xff]
                     .iter()
-                    .any(|end| fits(&library_escaping::in_latin_1(string, *end))));
+                    .any(|last| fits(&library_escaping::in_latin_1(string, *last))));
         in_a_charset.then(|| [&[&c::CHARSET], &*self.sent.causes()].concat())
     }
 
