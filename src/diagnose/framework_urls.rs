@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 
 use super::causes::{self as c, Cause};
-use super::library_escaping;
+use super::library_escaping::{PATHS, VALUES, component, decoded};
+use super::url_mistakes::Variant;
 
 /// Returns the forms in which `query` is rewritten from its parsed parameters.
-pub(super) fn queries(query: &str) -> Vec<(&'static Cause, String)> {
+pub(super) fn queries(query: &str) -> Vec<Variant> {
     let given = parsed(query);
     let grouped = grouped(&given);
     let mut by_name = given.clone();
@@ -59,35 +60,30 @@ pub(super) fn queries(query: &str) -> Vec<(&'static Cause, String)> {
 }
 
 /// Returns the forms in which servers write a path that they have parsed.
-pub(super) fn paths(path: &str) -> Vec<(&'static Cause, String)> {
-    let decoded = library_escaping::decoded(path);
+pub(super) fn paths(path: &str) -> Vec<Variant> {
+    let readable = decoded(path);
     let bare = without_parameters(path);
     let merged = merged_slashes(path);
-    let mut found = vec![
-        (&c::SLASHES_MERGED, merged.clone()),
-        (
-            &c::SLASHES_MERGED,
-            path.trim_end_matches('/').replacen("//", "/", 1),
-        ),
-        (
-            &c::SLASHES_MERGED,
-            format!("/{}", path.trim_start_matches('/')),
-        ),
-        (&c::SLASHES_MERGED, merged.trim_end_matches('/').to_owned()),
-        (&c::PATH_DECODED, decoded.clone()),
+    let slashes = [
+        merged.clone(),
+        path.trim_end_matches('/').replacen("//", "/", 1),
+        format!("/{}", path.trim_start_matches('/')),
+        merged.trim_end_matches('/').to_owned(),
     ];
+    let mut found = Vec::from(slashes.map(|text| (&c::SLASHES_MERGED, text)));
+    found.push((&c::PATH_DECODED, readable.clone()));
     if bare != path {
-        let matched = library_escaping::decoded(&merged_slashes(&bare));
+        let matched = decoded(&merged_slashes(&bare));
         found.push((&c::PATH_PARAMETERS, bare));
         found.push((&c::PATH_PARAMETERS, matched));
     }
-    for encode in library_escaping::PATHS {
-        found.push((&c::PATH_REENCODED, encode(&decoded)));
-        found.push((&c::PATH_REENCODED, encode(&merged_slashes(&decoded))));
+    for encode in PATHS {
+        found.push((&c::PATH_REENCODED, encode(&readable)));
+        found.push((&c::PATH_REENCODED, encode(&merged_slashes(&readable))));
     }
     let segments: Vec<_> = path
         .split('/')
-        .map(|segment| library_escaping::component(&library_escaping::decoded(segment)))
+        .map(|segment| component(&decoded(segment)))
         .collect();
     found.push((&c::PATH_REENCODED, segments.join("/")));
     found
@@ -97,7 +93,7 @@ type Pairs = Vec<(String, String)>;
 
 /// Parses a query as form parsers do: empty parts are skipped, and a name without a value gets an empty one.
 fn parsed(query: &str) -> Pairs {
-    let read = |text: &str| library_escaping::decoded(&text.replace('+', " "));
+    let read = |text: &str| decoded(&text.replace('+', " "));
     query
         .split('&')
         .filter(|part| !part.is_empty())
@@ -114,12 +110,8 @@ fn joined(pairs: &[(String, String)], encode: fn(&str) -> String) -> String {
         .join("&")
 }
 
-fn written(cause: &'static Cause, pairs: &Pairs, found: &mut Vec<(&'static Cause, String)>) {
-    found.extend(
-        library_escaping::VALUES
-            .iter()
-            .map(|encode| (cause, joined(pairs, *encode))),
-    );
+fn written(cause: &'static Cause, pairs: &Pairs, found: &mut Vec<Variant>) {
+    found.extend(VALUES.iter().map(|encode| (cause, joined(pairs, *encode))));
     if cause != &c::QUERY_REENCODED {
         found.push((cause, joined(pairs, str::to_owned)));
     }

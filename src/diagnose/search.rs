@@ -5,8 +5,9 @@ use std::collections::HashSet;
 
 use super::causes::{self as c, Cause};
 use super::hash::Sent;
+use super::url_mistakes::{self, Variant};
 use super::value_mistakes::{Values, far_timestamps, nonces, strings, tickets, timestamps};
-use super::{Case, Role, library_escaping, url_mistakes};
+use super::{Case, Role, library_escaping};
 use crate::sign::before_fragment;
 
 /// The result of a search.
@@ -55,6 +56,11 @@ impl Part {
     fn place(&self) -> std::mem::Discriminant<Self> {
         std::mem::discriminant(self)
     }
+}
+
+fn changes_of(variants: Vec<Variant>, part: fn(String) -> Part) -> impl Iterator<Item = Change> {
+    let variants = variants.into_iter();
+    variants.map(move |(cause, text)| (cause, part(text)))
 }
 
 pub(super) struct Search<'a> {
@@ -176,18 +182,15 @@ impl<'a> Search<'a> {
 
     /// Returns every change of one value.
     fn changes(&self) -> Vec<Change> {
-        let urls = url_mistakes::mistaken(&self.right.url, &self.case)
-            .into_iter()
-            .map(|(cause, text)| (cause, Part::Url(text)));
-        let others = tickets(&self.case, &self.right.ticket).into_iter();
-        let nonces = nonces(&self.right.nonce, &self.case)
-            .into_iter()
-            .map(|(cause, text)| (cause, Part::Nonce(text)));
-        let times = timestamps(&self.right.timestamp, &self.case)
-            .into_iter()
-            .map(|(cause, text)| (cause, Part::Timestamp(text)));
-        let tickets = others.map(|(cause, text, shown)| (cause, Part::Ticket(text, shown)));
-        urls.chain(tickets).chain(times).chain(nonces).collect()
+        let urls = url_mistakes::mistaken(&self.right.url, &self.case);
+        let tickets = tickets(&self.case, &self.right.ticket).into_iter();
+        let times = timestamps(&self.right.timestamp, &self.case);
+        let nonces = nonces(&self.right.nonce, &self.case);
+        changes_of(urls, Part::Url)
+            .chain(tickets.map(|(cause, text, shown)| (cause, Part::Ticket(text, shown))))
+            .chain(changes_of(times, Part::Timestamp))
+            .chain(changes_of(nonces, Part::Nonce))
+            .collect()
     }
 
     fn singly(&self, changes: &[Change]) -> Option<Found> {
@@ -195,10 +198,8 @@ impl<'a> Search<'a> {
         alone
             .or_else(|| self.as_another_string(&self.right, &[]))
             .or_else(|| {
-                let far = far_timestamps(&self.right.timestamp)
-                    .into_iter()
-                    .map(|(cause, text)| (cause, Part::Timestamp(text)));
-                far.into_iter().find_map(|change| self.with(&[&change]))
+                let far = far_timestamps(&self.right.timestamp);
+                changes_of(far, Part::Timestamp).find_map(|change| self.with(&[&change]))
             })
     }
 

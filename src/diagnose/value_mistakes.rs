@@ -2,8 +2,9 @@
 //! values.
 
 use super::causes::{self as c, Cause};
-use super::url_mistakes::NOTHING;
-use super::{Case, Role, Target, library_escaping};
+use super::library_escaping::{component, form, whole};
+use super::url_mistakes::{NOTHING, Variant};
+use super::{Case, Role, Target};
 
 /// The four values of a signed string, and the placeholder shown instead of the ticket.
 #[derive(Clone)]
@@ -43,6 +44,11 @@ impl Values {
 /// Returns the wrong tickets, with the placeholders shown instead.
 pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, String)> {
     let mut found = Vec::new();
+    let mut add = |cause, value: &str, shown: String| {
+        if value != right {
+            found.push((cause, value.to_owned(), shown));
+        }
+    };
     // Pasted tickets come last: their account is unknown, and they may equal one of the others.
     let (pasted, known): (Vec<_>, Vec<_>) = case
         .tickets
@@ -61,81 +67,53 @@ pub(super) fn tickets(case: &Case, right: &str) -> Vec<(&'static Cause, String, 
             (Role::Other(_), _) => &c::OTHER_ACCOUNT,
             (Role::Pasted, _) => &c::PASTED_TICKET,
         };
-        found.push((cause, ticket.value.expose().to_owned(), ticket.role.shown()));
+        add(cause, ticket.value.expose(), ticket.role.shown());
     }
     for nothing in NOTHING {
-        found.push((
-            &c::TICKET_MISSING,
-            (*nothing).to_owned(),
-            (*nothing).to_owned(),
-        ));
+        add(&c::TICKET_MISSING, nothing, (*nothing).to_owned());
     }
     let shown = "[ticket]";
     for (before, after) in EDGES {
-        found.push((
-            &c::TICKET_BLANK,
-            format!("{before}{right}{after}"),
-            format!("{before}{shown}{after}"),
-        ));
+        let value = format!("{before}{right}{after}");
+        add(&c::TICKET_BLANK, &value, format!("{before}{shown}{after}"));
     }
-    found.push((&c::TICKET_CASE, right.to_ascii_lowercase(), shown.into()));
-    found.push((&c::TICKET_CASE, right.to_ascii_uppercase(), shown.into()));
-    for length in COLUMNS.into_iter().filter(|length| *length < right.len()) {
+    add(&c::TICKET_CASE, &right.to_ascii_lowercase(), shown.into());
+    add(&c::TICKET_CASE, &right.to_ascii_uppercase(), shown.into());
+    for length in COLUMNS {
         if let Some(cut) = right.get(..length) {
-            found.push((
-                &c::TICKET_CUT,
-                cut.to_owned(),
-                format!("[the ticket's first {length} characters]"),
-            ));
+            let shown = format!("[the ticket's first {length} characters]");
+            add(&c::TICKET_CUT, cut, shown);
         }
     }
-    found.retain(|(_, value, _)| value != right);
     found
 }
 
 /// Returns nonces that differ from the one that was sent.
-pub(super) fn nonces(nonce: &str, case: &Case) -> Vec<(&'static Cause, String)> {
-    let others = case.other_nonces.iter().take(MAX_OTHERS);
-    let cause = |other: &str| {
-        if is_number_of(other, nonce) {
-            &c::NONCE_ROUNDED
-        } else {
-            &c::TWO_NONCES
-        }
-    };
-    let mut found: Vec<_> = others.map(|other| (cause(other), other.clone())).collect();
+pub(super) fn nonces(nonce: &str, case: &Case) -> Vec<Variant> {
+    let mut found = others(&case.other_nonces, nonce, &c::NONCE_ROUNDED, &c::TWO_NONCES);
     found.extend([
         (&c::NONCE_CASE, nonce.to_ascii_lowercase()),
         (&c::NONCE_CASE, nonce.to_ascii_uppercase()),
         (&c::NONCE_BLANK, nonce.trim().to_owned()),
         (&c::NONCE_BLANK, nonce.replace('-', "")),
     ]);
-    found.extend(
-        EDGES
-            .iter()
-            .map(|(before, after)| (&c::NONCE_BLANK, format!("{before}{nonce}{after}"))),
-    );
-    found.extend(
-        NOTHING
-            .iter()
-            .map(|nothing| (&c::NONCE_MISSING, (*nothing).to_owned())),
-    );
+    found.extend(surrounded(&c::NONCE_BLANK, nonce));
+    for nothing in NOTHING {
+        found.push((&c::NONCE_MISSING, (*nothing).to_owned()));
+    }
     found.retain(|(_, text)| text != nonce);
     found
 }
 
 /// Returns timestamps that differ from the one that was sent and are worth combining with every other
 /// mistake.
-pub(super) fn timestamps(sent: &str, case: &Case) -> Vec<(&'static Cause, String)> {
-    let others = case.other_timestamps.iter().take(MAX_OTHERS);
-    let cause = |other: &str| {
-        if is_number_of(other, sent) {
-            &c::TIME_AS_TEXT
-        } else {
-            &c::TWO_TIMES
-        }
-    };
-    let mut found: Vec<_> = others.map(|other| (cause(other), other.clone())).collect();
+pub(super) fn timestamps(sent: &str, case: &Case) -> Vec<Variant> {
+    let mut found = others(
+        &case.other_timestamps,
+        sent,
+        &c::TIME_AS_TEXT,
+        &c::TWO_TIMES,
+    );
     found.push((&c::TIME_AS_TEXT, sent.trim().to_owned()));
     if let Ok(time) = sent.trim().parse::<i64>() {
         found.push((&c::MILLISECONDS, (time / 1_000).to_string()));
@@ -145,19 +123,37 @@ pub(super) fn timestamps(sent: &str, case: &Case) -> Vec<(&'static Cause, String
         }
     }
     found.push((&c::TIME_AS_TEXT, format!("{sent}.0")));
-    found.extend(
-        EDGES
-            .iter()
-            .map(|(before, after)| (&c::TIME_AS_TEXT, format!("{before}{sent}{after}"))),
-    );
-    found.extend(
-        NOTHING
-            .iter()
-            .chain(&["0"])
-            .map(|nothing| (&c::TIME_AS_TEXT, (*nothing).to_owned())),
-    );
+    found.extend(surrounded(&c::TIME_AS_TEXT, sent));
+    for nothing in NOTHING.iter().chain(&["0"]) {
+        found.push((&c::TIME_AS_TEXT, (*nothing).to_owned()));
+    }
     found.retain(|(_, text)| text != sent);
     found
+}
+
+/// Returns the other values of the answer, each with its cause: `rounded` if it is the number that JavaScript
+/// writes as the one that was sent, else `two`.
+fn others(
+    others: &[String],
+    sent: &str,
+    rounded: &'static Cause,
+    two: &'static Cause,
+) -> Vec<Variant> {
+    let cause = |other: &str| {
+        if is_number_of(other, sent) {
+            rounded
+        } else {
+            two
+        }
+    };
+    let others = others.iter().take(MAX_OTHERS);
+    others.map(|other| (cause(other), other.clone())).collect()
+}
+
+/// Returns the value with what often surrounds one.
+fn surrounded(cause: &'static Cause, value: &str) -> impl Iterator<Item = Variant> {
+    let text = move |(before, after)| (cause, format!("{before}{value}{after}"));
+    EDGES.into_iter().map(text)
 }
 
 /// Returns whether JavaScript writes this number of a JSON text as `sent`.
@@ -168,37 +164,31 @@ fn is_number_of(literal: &str, sent: &str) -> bool {
 }
 
 /// Returns timestamps farther off. Not tried in pairs, since there are thousands.
-pub(super) fn far_timestamps(sent: &str) -> Vec<(&'static Cause, String)> {
+pub(super) fn far_timestamps(sent: &str) -> Vec<Variant> {
     let Ok(time) = sent.trim().parse::<i64>() else {
         return Vec::new();
     };
-    let near = (4..=FAR)
-        .flat_map(|seconds| [-seconds, seconds])
-        .map(|by| (&c::OTHER_TIME, by));
-    let zones = (1..=28)
-        .flat_map(|half_hours| [-half_hours, half_hours])
-        .map(|by| (&c::TIME_ZONE, by * 1_800));
-    let mut found: Vec<_> = near
-        .chain(zones)
-        .map(|(cause, by)| (cause, time.saturating_add(by).to_string()))
-        .collect();
-    found.extend((1..1_000).map(|part| {
-        (
-            &c::MILLISECONDS,
-            time.saturating_mul(1_000).saturating_add(part).to_string(),
-        )
-    }));
-    found.extend(
-        (1..=FAR)
-            .flat_map(|by| [time / 1_000 - by, time / 1_000 + by])
-            .map(|time| (&c::MILLISECONDS, time.to_string())),
-    );
+    let mut found = Vec::new();
+    let mut add = |cause, time: i64| found.push((cause, time.to_string()));
+    for seconds in (4..=FAR).flat_map(|by| [-by, by]) {
+        add(&c::OTHER_TIME, time.saturating_add(seconds));
+    }
+    for half_hours in (1..=28).flat_map(|by| [-by, by]) {
+        add(&c::TIME_ZONE, time.saturating_add(half_hours * 1_800));
+    }
+    let milliseconds = time.saturating_mul(1_000);
+    for part in 1..1_000 {
+        add(&c::MILLISECONDS, milliseconds.saturating_add(part));
+    }
+    for by in (1..=FAR).flat_map(|by| [-by, by]) {
+        add(&c::MILLISECONDS, time / 1_000 + by);
+    }
     found
 }
 
 /// Returns the wrongly built strings. Their number and order do not depend on the values, so that the list
 /// built with the redacted ticket shows at the same position what was hashed.
-pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, String)> {
+pub(super) fn strings(values: &Values, case: &Case) -> Vec<Variant> {
     let named = values.named();
     let right = joined(&named, "&");
     let mut found = Vec::new();
@@ -264,14 +254,7 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<(&'static Cause, Stri
         ]
     }));
     found.push((&c::BOM, format!("\u{feff}{right}")));
-    found.extend(
-        [
-            library_escaping::component,
-            library_escaping::form,
-            library_escaping::whole,
-        ]
-        .map(|encode| (&c::STRING_ENCODED, encode(&right))),
-    );
+    found.extend([component, form, whole].map(|encode| (&c::STRING_ENCODED, encode(&right))));
     found.push((&c::STRING_CASE, right.to_ascii_lowercase()));
     found.push((&c::STRING_CASE, right.to_ascii_uppercase()));
     for missing in 0..4 {

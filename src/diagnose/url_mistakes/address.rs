@@ -62,16 +62,11 @@ pub(super) fn path(url: &str, case: &Case, add: &mut Add<'_>) {
     add(&c::TRAILING_SLASH, format!("{url}/"));
     let folder = &path[..path.rfind('/').map_or(0, |at| at + 1)];
     for file in INDEX {
-        match path
-            .strip_suffix(file)
-            .filter(|folder| folder.ends_with('/'))
-        {
-            Some(folder) => add(&c::INDEX_FILE, format!("{origin}{folder}{query}")),
-            None if path == folder => add(
-                &c::INDEX_FILE,
-                format!("{origin}{}/{file}{query}", folder.trim_end_matches('/')),
-            ),
-            None => {}
+        if let Some(folder) = path.strip_suffix(file).filter(|rest| rest.ends_with('/')) {
+            add(&c::INDEX_FILE, format!("{origin}{folder}{query}"));
+        } else if path == folder {
+            let folder = folder.trim_end_matches('/');
+            add(&c::INDEX_FILE, format!("{origin}{folder}/{file}{query}"));
         }
     }
     let mut after = path.trim_start_matches('/');
@@ -83,27 +78,20 @@ pub(super) fn path(url: &str, case: &Case, add: &mut Add<'_>) {
         after = rest;
     }
     let rooted = path.strip_prefix('/').unwrap_or(path);
+    let asked = query.replacen('?', "&", 1);
     for script in SCRIPTS {
+        let script = format!("{origin}/{script}");
+        let mut add = |text| add(&c::SCRIPT_PATH, text);
         // PHP's `PHP_SELF?QUERY_STRING`.
         if query.is_empty() {
-            add(&c::SCRIPT_PATH, format!("{origin}/{script}/{rooted}?"));
-            add(&c::SCRIPT_PATH, format!("{origin}/{script}?"));
+            add(format!("{script}/{rooted}?"));
+            add(format!("{script}?"));
         }
-        add(
-            &c::SCRIPT_PATH,
-            format!("{origin}/{script}/{rooted}{query}"),
-        );
-        add(&c::SCRIPT_PATH, format!("{origin}/{script}{query}"));
-        let asked = query.replacen('?', "&", 1);
+        add(format!("{script}/{rooted}{query}"));
+        add(format!("{script}{query}"));
         for name in ["s", "_url", "q"] {
-            add(
-                &c::SCRIPT_PATH,
-                format!("{origin}/{script}?{name}=/{rooted}{asked}"),
-            );
-            add(
-                &c::SCRIPT_PATH,
-                format!("{origin}{path}?{name}=/{rooted}{asked}"),
-            );
+            add(format!("{script}?{name}=/{rooted}{asked}"));
+            add(format!("{origin}{path}?{name}=/{rooted}{asked}"));
         }
     }
     let given = case.hosts.iter().filter_map(|host| {
@@ -111,10 +99,8 @@ pub(super) fn path(url: &str, case: &Case, add: &mut Add<'_>) {
         before_fragment(rest).split('/').nth(1)
     });
     for prefix in given.chain(PREFIXES) {
-        add(
-            &c::PREFIX_ADDED,
-            format!("{origin}/{prefix}/{rooted}{query}"),
-        );
+        let text = format!("{origin}/{prefix}/{rooted}{query}");
+        add(&c::PREFIX_ADDED, text);
     }
     if !query.is_empty() {
         add(&c::PATH_DROPPED, format!("{origin}/{query}"));

@@ -2,7 +2,11 @@
 
 use super::{Add, origin_and_rest};
 use crate::diagnose::causes as c;
-use crate::diagnose::{Case, framework_urls, library_escaping};
+use crate::diagnose::library_escaping::{
+    component, decoded, decoded_as, decoded_as_latin_1, decoded_path, decoded_query, decoded_whole,
+    escape_of_javascript, escaped_in, form, normal, recased, whole,
+};
+use crate::diagnose::{Case, framework_urls};
 
 pub(super) fn blanks(url: &str, _: &Case, add: &mut Add<'_>) {
     add(&c::PLUS_TO_SPACE, url.replace('+', " "));
@@ -13,45 +17,28 @@ pub(super) fn blanks(url: &str, _: &Case, add: &mut Add<'_>) {
 }
 
 pub(super) fn escaping(url: &str, _: &Case, add: &mut Add<'_>) {
-    add(&c::PERCENT_DECODED, library_escaping::decoded(url));
-    add(&c::PERCENT_DECODED, library_escaping::decoded_whole(url));
-    add(
-        &c::PERCENT_DECODED,
-        library_escaping::decoded(&url.replace('+', " ")),
-    );
-    for encode in [library_escaping::component, library_escaping::form] {
+    add(&c::PERCENT_DECODED, decoded(url));
+    add(&c::PERCENT_DECODED, decoded_whole(url));
+    add(&c::PERCENT_DECODED, decoded(&url.replace('+', " ")));
+    for encode in [component, form] {
         add(&c::ENCODED, encode(url));
-        add(
-            &c::ENCODED,
-            library_escaping::recased(&encode(url), str::to_ascii_lowercase),
-        );
+        add(&c::ENCODED, recased(&encode(url), str::to_ascii_lowercase));
         add(&c::DOUBLE_ENCODED, encode(&encode(url)));
     }
     if url.contains('%') {
-        add(&c::ESCAPES_ENCODED, library_escaping::whole(url));
+        add(&c::ESCAPES_ENCODED, whole(url));
     }
-    add(
-        &c::ESCAPE_CASE,
-        library_escaping::recased(url, str::to_ascii_lowercase),
-    );
-    add(
-        &c::ESCAPE_CASE,
-        library_escaping::recased(url, str::to_ascii_uppercase),
-    );
-    add(&c::HTML_ESCAPED, url.replace('&', "&amp;"));
+    add(&c::ESCAPE_CASE, recased(url, str::to_ascii_lowercase));
+    add(&c::ESCAPE_CASE, recased(url, str::to_ascii_uppercase));
+    let html = url.replace('&', "&amp;");
+    add(&c::HTML_ESCAPED, html.clone());
     add(&c::HTML_ESCAPED, url.replace("&amp;", "&"));
     add(&c::JSON_ESCAPED, url.replace('/', "\\/"));
     add(&c::JSON_ESCAPED, url.replace('&', "\\u0026"));
     add(&c::JSON_ESCAPED, format!("\"{url}\""));
     add(&c::JSON_ESCAPED, format!("\"{}\"", url.replace('/', "\\/")));
-    add(
-        &c::HTML_ESCAPED,
-        url.replace('&', "&amp;").replace('\'', "&#039;"),
-    );
-    add(
-        &c::HTML_ESCAPED,
-        url.replace('&', "&amp;").replace('\'', "&#39;"),
-    );
+    add(&c::HTML_ESCAPED, html.replace('\'', "&#039;"));
+    add(&c::HTML_ESCAPED, html.replace('\'', "&#39;"));
     add(&c::LOWER_CASED, url.to_ascii_lowercase());
 }
 
@@ -73,35 +60,24 @@ pub(super) fn rebuilt(url: &str, _: &Case, add: &mut Add<'_>) {
         // then escaped.
         add(
             &c::PERCENT_DECODED,
-            format!(
-                "{origin}{}?{}",
-                library_escaping::decoded_path(path),
-                library_escaping::decoded_query(query)
-            ),
+            format!("{origin}{}?{}", decoded_path(path), decoded_query(query)),
         );
         add(&c::QUERY_REENCODED, url.replace('\'', "%27"));
         add(&c::QUERY_REENCODED, url.replace("%27", "'"));
         add(&c::QUESTION_ENCODED, url.replacen('?', "%3F", 1));
         add(&c::QUESTION_ENCODED, url.replace('?', "%3F"));
     }
-    add(
-        &c::PERCENT_DECODED,
-        library_escaping::decoded(url).replace(' ', "%20"),
-    );
+    add(&c::PERCENT_DECODED, decoded(url).replace(' ', "%20"));
     add(&c::PATH_REENCODED, url.replace('\'', "%27"));
-    let normal = library_escaping::normal(url);
+    let normal = normal(url);
     let cause = if normal.starts_with(&format!("{origin}{path}?")) {
         &c::QUERY_REENCODED
     } else {
         &c::PATH_REENCODED
     };
     add(cause, normal);
-    let decoded = library_escaping::decoded(url);
-    add(&c::QUERY_REENCODED, library_escaping::whole(&decoded));
-    add(
-        &c::ESCAPES_ENCODED,
-        library_escaping::whole(&library_escaping::decoded_whole(url)),
-    );
+    add(&c::QUERY_REENCODED, whole(&decoded(url)));
+    add(&c::ESCAPES_ENCODED, whole(&decoded_whole(url)));
     // The URL as part of a path.
     add(&c::SLASHES_MERGED, url.replacen("://", ":/", 1));
 }
@@ -111,33 +87,30 @@ pub(super) fn charset(url: &str, _: &Case, add: &mut Add<'_>) {
     if !url.contains('%') && url.is_ascii() {
         return;
     }
-    add(&c::CHARSET, library_escaping::decoded_as_latin_1(url));
+    add(&c::CHARSET, decoded_as_latin_1(url));
     for charset in CHARSETS {
-        add(&c::CHARSET, library_escaping::decoded_as(url, charset));
-        let escaped = library_escaping::escaped_in(url, charset);
-        add(
-            &c::CHARSET,
-            library_escaping::recased(&escaped, str::to_ascii_lowercase),
-        );
+        add(&c::CHARSET, decoded_as(url, charset));
+        let escaped = escaped_in(url, charset);
+        add(&c::CHARSET, recased(&escaped, str::to_ascii_lowercase));
         add(&c::CHARSET, escaped);
     }
     if let Some((origin, rest)) = origin_and_rest(url) {
-        let escaped = library_escaping::escape_of_javascript(&library_escaping::decoded(rest));
+        let escaped = escape_of_javascript(&decoded(rest));
         add(&c::CHARSET, format!("{origin}{escaped}"));
-        let in_place: String = library_escaping::decoded(rest)
+        let in_place: String = decoded(rest)
             .chars()
             .map(|letter| {
                 if letter.is_ascii() {
                     letter.to_string()
                 } else {
-                    library_escaping::escape_of_javascript(&letter.to_string())
+                    escape_of_javascript(&letter.to_string())
                 }
             })
             .collect();
         add(&c::CHARSET, format!("{origin}{in_place}"));
         // A servlet's path, decoded as ISO-8859-1, with an undecoded query.
         let (path, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
-        let path = library_escaping::decoded_as_latin_1(path);
+        let path = decoded_as_latin_1(path);
         add(&c::CHARSET, format!("{origin}{path}{query}"));
     }
 }

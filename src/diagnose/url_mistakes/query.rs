@@ -46,10 +46,8 @@ pub(super) fn query(url: &str, _: &Case, add: &mut Add<'_>) {
         }
     }
     if tells_of_oauth(&parts) {
-        add(
-            &c::OAUTH_PARAMETERS,
-            kept(&|part| !["code", "state"].contains(&name_of(part))),
-        );
+        let text = kept(&|part| !OAUTH.contains(&name_of(part)));
+        add(&c::OAUTH_PARAMETERS, text);
     }
     for (cause, _, text) in cuts {
         add(cause, text);
@@ -130,10 +128,12 @@ fn tells_of_sharing(part: &str) -> bool {
 
 /// Returns whether both OAuth parameters are present: WeChat adds both, and one alone may be the page's own.
 fn tells_of_oauth(parts: &[&str]) -> bool {
-    ["code", "state"]
-        .iter()
-        .all(|name| parts.iter().any(|part| name_of(part) == *name))
+    let is_present = |name: &&str| parts.iter().any(|part| name_of(part) == *name);
+    OAUTH.iter().all(is_present)
 }
+
+/// The parameters that WeChat adds after a web login.
+const OAUTH: [&str; 2] = ["code", "state"];
 
 /// Parameters that only WeChat and WeCom add to a URL when a page is shared or opened. Taken from captures:
 /// there is no official list.
