@@ -186,6 +186,19 @@ pub(super) fn is_one_of(name: &str, known: &[&str]) -> bool {
     known.iter().any(|known| is_same(name, known))
 }
 
+/// Returns the first result for an object of the JSON, at any depth, outer objects first.
+pub(super) fn first_in<T>(
+    json: &Value,
+    of_object: &impl Fn(&Map<String, Value>) -> Option<T>,
+) -> Option<T> {
+    match json {
+        Value::Object(fields) => of_object(fields)
+            .or_else(|| fields.values().find_map(|value| first_in(value, of_object))),
+        Value::Array(items) => items.iter().find_map(|item| first_in(item, of_object)),
+        _ => None,
+    }
+}
+
 /// Returns the first field with one of these names, ignoring case, `_` and `-`, and whether it is spelled
 /// like the first name.
 fn field(fields: &Map<String, Value>, names: &[&str]) -> Option<(String, bool)> {

@@ -6,13 +6,14 @@
 mod extract;
 mod signed_string;
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 
 use self::extract::{
-    ERROR, errcode_in, is_of_wecom, js_api_list_in, json_in, problem_in, values_in, word_of,
+    errcode_in, errmsg_in, is_of_wecom, js_api_list_in, json_in, problem_in, values_in,
 };
 
-use super::backend_answer::{Answer, is_same};
+use super::backend_answer::Answer;
 use super::url_mistakes::NOTHING;
 use super::{Case, Role, Target, client_errors, hash, ticket_input};
 use crate::credential::Secret;
@@ -43,7 +44,8 @@ pub struct Paste {
 }
 
 /// The kind of a text or of a part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PasteKind {
     /// A backend's answer.
     Json,
@@ -61,22 +63,6 @@ pub enum PasteKind {
     Ticket,
 }
 
-impl PasteKind {
-    /// Returns the name used in API responses.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Values => "values",
-            Self::SignedString => "signed_string",
-            Self::Error => "error",
-            Self::Url => "url",
-            Self::Source => "source",
-            Self::Ticket => "ticket",
-        }
-    }
-}
-
 impl Paste {
     /// Finds all known values in a text.
     #[must_use]
@@ -91,7 +77,7 @@ impl Paste {
         let found = if paste.kinds.iter().all(|kind| *kind == PasteKind::Ticket) {
             values_in(text)
         } else {
-            Map::new()
+            Value::Null
         };
         paste.values(&found);
         if paste.kinds.is_empty() && text.contains("jsapi_ticket=") {
@@ -102,9 +88,11 @@ impl Paste {
         }
         paste.address(text);
         paste.words(text, &found);
-        paste.refused_address();
         paste.checked_url = client_errors::checked_url(text);
-        paste.url = paste.url.or_else(|| paste.checked_url.clone());
+        let error = paste.error.as_deref();
+        let refused = error.and_then(client_errors::refused_address);
+        let refused = refused.map(str::to_owned);
+        paste.url = paste.url.or(refused).or_else(|| paste.checked_url.clone());
         if paste.kinds.is_empty() && text.contains("wx.config") {
             paste.kinds.push(PasteKind::Source);
         }
@@ -120,7 +108,7 @@ impl Paste {
             }
             let error = problem_in(json)
                 .or_else(|| errcode_in(json))
-                .or_else(|| word_of(json, &ERROR))
+                .or_else(|| errmsg_in(json))
                 .filter(|words| is_said_by_wechat(words));
             self.error = self.error.take().or(error);
         }
@@ -165,13 +153,13 @@ impl Paste {
         self.note(PasteKind::SignedString);
     }
 
-    fn values(&mut self, found: &Map<String, Value>) {
-        if let Some(answer) = Answer::from_json(&Value::Object(found.clone())) {
+    fn values(&mut self, found: &Value) {
+        if let Some(answer) = Answer::from_json(found) {
             self.answer = answer;
             self.note(PasteKind::Values);
         }
         if self.given_ticket.is_none()
-            && let Some(ticket) = ticket_input::in_json(&Value::Object(found.clone()))
+            && let Some(ticket) = ticket_input::in_json(found)
         {
             self.given_ticket = Some(ticket);
             self.note(PasteKind::Ticket);
@@ -203,16 +191,12 @@ impl Paste {
     }
 
     /// Reads the client's error text. A number alone counts as an errcode only if nothing else was found.
-    fn words(&mut self, text: &str, found: &Map<String, Value>) {
+    fn words(&mut self, text: &str, found: &Value) {
         if self.error.as_deref().is_some_and(is_refusal) {
             return;
         }
-        let named = ERROR
-            .iter()
-            .find_map(|name| found.iter().find(|(key, _)| is_same(key, name)))
-            .and_then(|(_, value)| value.as_str())
-            .filter(|words| is_said_by_wechat(words));
-        let text = named.unwrap_or(text);
+        let named = errmsg_in(found).filter(|words| is_said_by_wechat(words));
+        let text = named.as_deref().unwrap_or(text);
         let known = if self.kinds.is_empty() {
             is_explained(text) || client_errors::unlisted_errcode(text).is_some()
         } else {
@@ -231,18 +215,6 @@ impl Paste {
                 .unwrap_or(text);
             self.error = Some(line.chars().take(MAX_ERROR).collect());
             self.note(PasteKind::Error);
-        }
-    }
-
-    /// Uses the URL that the client's error text names as rejected.
-    fn refused_address(&mut self) {
-        if self.url.is_none()
-            && let Some(address) = self
-                .error
-                .as_deref()
-                .and_then(client_errors::refused_address)
-        {
-            self.url = Some(address.to_owned());
         }
     }
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::Role;
-use super::backend_answer::is_one_of;
+use super::backend_answer::{first_in, is_one_of};
 use crate::credential::Secret;
 
 /// Extracts the ticket. A ticket from a pasted string is kept unchanged, since that is what was hashed.
@@ -26,18 +26,11 @@ pub(super) fn read(role: &Role, given: Secret) -> Secret {
 
 /// Finds a ticket in JSON at any depth. A value that is too short is another field with that name.
 pub(super) fn in_json(json: &Value) -> Option<Secret> {
-    match json {
-        Value::Object(fields) => {
-            let own = fields
-                .iter()
-                .find_map(|(key, value)| value.as_str().filter(|_| is_one_of(key, &NAMES)));
-            own.filter(|value| is_long_enough(value))
-                .map(Secret::new)
-                .or_else(|| fields.values().find_map(in_json))
-        }
-        Value::Array(items) => items.iter().find_map(in_json),
-        _ => None,
-    }
+    first_in(json, &|fields| {
+        let mut named = fields.iter().filter(|(key, _)| is_one_of(key, &NAMES));
+        let value = named.find_map(|(_, value)| value.as_str())?;
+        is_long_enough(value).then(|| Secret::new(value))
+    })
 }
 
 /// Returns whether the value is long enough for a ticket: WeChat's have about 86 characters.

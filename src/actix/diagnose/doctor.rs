@@ -24,7 +24,7 @@ use crate::account::{Account, Platform};
 use crate::actix::json_body::is_json;
 use crate::broker::Broker;
 use crate::credential::Kind;
-use crate::diagnose::{Case, Effort, Finding, Paste, Role, Target, diagnose_both};
+use crate::diagnose::{Case, Effort, Finding, Paste, PasteKind, Role, Target, diagnose_both};
 use crate::endpoint::{ClientIps, Problem, RateLimit};
 use crate::error::{Error, ProblemCode, Text};
 use crate::sign::PageUrl;
@@ -241,7 +241,7 @@ pub(crate) struct DoctorAnswer {
 #[serde(rename_all = "camelCase")]
 struct ReadOut {
     /// What the pasted text was: `json`, `values`, `signed_string`, `error`, `url`, `source`, `ticket`.
-    kinds: Vec<&'static str>,
+    kinds: Vec<PasteKind>,
     /// The page's address.
     url: String,
     /// The nonce.
@@ -262,7 +262,7 @@ struct ReadOut {
 
 fn read_out(case: &Case, paste: &Paste) -> ReadOut {
     ReadOut {
-        kinds: paste.kinds.iter().map(|kind| kind.as_str()).collect(),
+        kinds: paste.kinds.clone(),
         url: case.url.clone(),
         nonce_str: case.nonce.clone(),
         timestamp: case.timestamp.clone(),

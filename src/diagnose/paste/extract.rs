@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::diagnose::backend_answer::{SIGNATURE, URL, is_one_of, is_same};
+use crate::diagnose::backend_answer::{SIGNATURE, URL, first_in, is_one_of, is_same};
 use crate::diagnose::client_errors::PROBLEM_TYPE;
 use crate::diagnose::ticket_input;
 
@@ -63,69 +63,42 @@ pub(super) fn json_in(text: &str) -> Vec<Value> {
 
 /// Returns this server's problem document at any depth, as JSON.
 pub(super) fn problem_in(json: &Value) -> Option<String> {
-    match json {
-        Value::Object(fields) => {
-            let kind = fields.get("type").and_then(Value::as_str);
-            if kind.is_some_and(|kind| kind.starts_with(PROBLEM_TYPE)) {
-                return Some(json.to_string());
-            }
-            fields.values().find_map(problem_in)
-        }
-        Value::Array(items) => items.iter().find_map(problem_in),
-        _ => None,
-    }
+    first_in(json, &|fields| {
+        let kind = fields.get("type")?.as_str()?;
+        let is_problem = kind.starts_with(PROBLEM_TYPE);
+        is_problem.then(|| serde_json::to_string(fields).ok())?
+    })
 }
 
 /// Finds an errcode of WeChat's servers at any depth.
 pub(super) fn errcode_in(json: &Value) -> Option<String> {
-    match json {
-        Value::Object(fields) => {
-            let named = |name: &str| {
-                fields
-                    .iter()
-                    .find(|(key, _)| is_same(key, name))
-                    .map(|(_, value)| value)
-            };
-            let errcode = named("errcode")
-                .and_then(Value::as_i64)
-                .filter(|errcode| *errcode != 0);
-            let words = || named("errmsg").and_then(Value::as_str).unwrap_or_default();
-            errcode
-                .map(|errcode| {
-                    format!("errcode {errcode}: {}", words())
-                        .trim_end_matches([':', ' '])
-                        .to_owned()
-                })
-                .or_else(|| fields.values().find_map(errcode_in))
-        }
-        Value::Array(items) => items.iter().find_map(errcode_in),
-        _ => None,
-    }
+    first_in(json, &|fields| {
+        let named = |name| {
+            let mut fields = fields.iter();
+            fields.find_map(|(key, value)| is_same(key, name).then_some(value))
+        };
+        let errcode = named("errcode")?.as_i64().filter(|errcode| *errcode != 0)?;
+        let words = named("errmsg").and_then(Value::as_str).unwrap_or_default();
+        let text = format!("errcode {errcode}: {words}");
+        Some(text.trim_end_matches([':', ' ']).to_owned())
+    })
 }
 
-/// Returns the first text under one of these names at any depth; of a list, its first item.
-pub(super) fn word_of(json: &Value, names: &[&str]) -> Option<String> {
-    match json {
-        Value::Object(fields) => {
-            let own = fields
-                .iter()
-                .filter(|(key, _)| is_one_of(key, names))
-                .find_map(|(_, value)| match value {
-                    Value::String(text) => Some(text.clone()),
-                    Value::Array(items) => items.first().and_then(Value::as_str).map(str::to_owned),
-                    _ => None,
-                });
-            own.filter(|text| !text.is_empty())
-                .or_else(|| fields.values().find_map(|value| word_of(value, names)))
-        }
-        Value::Array(items) => items.iter().find_map(|item| word_of(item, names)),
-        _ => None,
-    }
+/// Returns the first error text at any depth; of a list, its first item.
+pub(super) fn errmsg_in(json: &Value) -> Option<String> {
+    first_in(json, &|fields| {
+        let mut named = fields.iter().filter(|(key, _)| is_one_of(key, &ERROR));
+        let text = named.find_map(|(_, value)| match value {
+            Value::Array(items) => items.first()?.as_str(),
+            value => value.as_str(),
+        })?;
+        (!text.is_empty()).then(|| text.to_owned())
+    })
 }
 
 /// Returns every `name: 'value'`, `name=value`, `"name" => "value"` or `<name>value</name>` whose name may
 /// occur in a backend's answer.
-pub(super) fn values_in(text: &str) -> Map<String, Value> {
+pub(super) fn values_in(text: &str) -> Value {
     let mut found = Map::new();
     let mut rest = text;
     let mut tries = 0;
@@ -153,7 +126,7 @@ pub(super) fn values_in(text: &str) -> Map<String, Value> {
             rest = after;
         }
     }
-    found
+    Value::Object(found)
 }
 
 fn is_name_start(c: char) -> bool {
@@ -315,7 +288,7 @@ const IDS: [&str; 7] = [
     "agentid",
     "wxappid",
 ];
-pub(super) const ERROR: [&str; 2] = ["errmsg", "errormessage"];
+const ERROR: [&str; 2] = ["errmsg", "errormessage"];
 
 /// Limits the values that are read, each of which may reach to the end of the text.
 const MAX_VALUES: usize = 256;
