@@ -94,28 +94,28 @@ pub(crate) fn diagnose_both(case: &Case, agent: Option<&Case>, effort: Effort) -
 fn diagnosed(case: &Case, effort: Effort) -> Vec<Finding> {
     let is_presumed = case.presumes_agent_ticket();
     let case = &case.with_known_roles();
-    let mut findings = Vec::new();
     let client_findings = client_findings(case);
     let has_scheme = ticket_input::has_scheme(ticket_input::address(case.checked()));
-    if case.signature.is_empty() {
-        findings.extend(client_findings);
+    let mut findings = if case.signature.is_empty() {
+        client_findings
     } else if let Some(sent) = Sent::of(&case.signature) {
         let search = Search::new(case, &sent, effort).filter(|_| case.is_whole() && has_scheme);
         let expected = search.as_ref().map(Search::expected);
         let found = search.and_then(Search::run);
         match expected {
-            _ if found.is_none() && sent.is_short() => malformed(client_findings, &mut findings),
+            _ if found.is_none() && sent.is_short() => malformed(client_findings),
             Some(expected) => {
-                judged(case, found, expected, client_findings, &mut findings);
+                let mut findings = judged(case, found, expected, client_findings);
                 if is_presumed {
                     presume_ticket(&mut findings);
                 }
+                findings
             }
-            None => without_verdict(case, &sent, client_findings, &mut findings),
+            None => without_verdict(case, &sent, client_findings),
         }
     } else {
-        malformed(client_findings, &mut findings);
-    }
+        malformed(client_findings)
+    };
     if findings.iter().all(is_refusal_alone) {
         let lacking = match case.is_whole() {
             true if !has_scheme => &verdicts::SCHEME_NEEDED,
@@ -182,19 +182,19 @@ fn has_other_port(page: &str) -> bool {
     is_domain && page.port().is_some_and(|port| ![80, 443].contains(&port))
 }
 
-fn malformed(client_findings: Vec<Finding>, findings: &mut Vec<Finding>) {
-    findings.push(Finding::new(Confidence::Proven, &verdicts::MALFORMED));
-    findings.extend(client_findings);
+fn malformed(mut client_findings: Vec<Finding>) -> Vec<Finding> {
+    let verdict = Finding::new(Confidence::Proven, &verdicts::MALFORMED);
+    client_findings.insert(0, verdict);
+    client_findings
 }
 
-/// Adds the findings of a search that had a ticket to compute with.
+/// Returns the findings of a search that had a ticket to compute with.
 fn judged(
     case: &Case,
     found: Option<Found>,
     expected: String,
     mut client_findings: Vec<Finding>,
-    findings: &mut Vec<Finding>,
-) {
+) -> Vec<Finding> {
     let Some(Found {
         mistakes,
         string,
@@ -202,7 +202,6 @@ fn judged(
     }) = found
     else {
         client_findings.retain(|finding| !is_refusal_alone(finding));
-        findings.extend(client_findings);
         let is_for_agent = case.signed_for() == Target::AgentConfig;
         let has_its_ticket = case.has(&Role::Agent) || case.has(&Role::Pasted);
         let verdict = if is_for_agent && !has_its_ticket {
@@ -210,11 +209,11 @@ fn judged(
         } else {
             &verdicts::NOTHING_FITS
         };
-        findings.push(Finding {
+        client_findings.push(Finding {
             expected: Some(expected),
             ..verdict_without(case, verdict)
         });
-        return;
+        return client_findings;
     };
     // iOS checks the landing URL. Only the URL that the client reports as checked can prove it wrong.
     let (landing, proven): (Vec<_>, Vec<_>) = mistakes
@@ -225,31 +224,23 @@ fn judged(
     let likely = landing
         .into_iter()
         .chain(as_given.then_some(&verdicts::NOT_CANONICAL));
-    let shown = |sure| {
-        let (string, expected) = (&string, &expected);
-        move |cause| Finding {
-            evidence: Some(string.clone()),
-            expected: Some(expected.clone()),
-            ..Finding::new(sure, cause)
-        }
+    let shown = |cause, sure| Finding {
+        evidence: Some(string.clone()),
+        expected: Some(expected.clone()),
+        ..Finding::new(sure, cause)
     };
     // Where a pasted string ends is a guess, so that another URL in it is only likely.
     let is_guess = |cause: &Cause| case.derived && cause.code == causes::OTHER_URL.code;
-    findings.extend(proven.into_iter().map(|cause| {
-        let sure = if is_guess(cause) {
-            Confidence::Likely
-        } else {
-            Confidence::Proven
-        };
-        shown(sure)(cause)
-    }));
-    let of_app_id = if is_right {
-        Confidence::Proven
-    } else {
-        Confidence::Likely
+    let certainty = |guess| match guess {
+        true => Confidence::Likely,
+        false => Confidence::Proven,
     };
-    findings.extend(wrong_ids(case).map(|cause| Finding::new(of_app_id, cause)));
-    findings.extend(likely.map(shown(Confidence::Likely)));
+    let mut findings: Vec<_> = proven
+        .into_iter()
+        .map(|cause| shown(cause, certainty(is_guess(cause))))
+        .collect();
+    findings.extend(wrong_ids(case).map(|cause| Finding::new(certainty(!is_right), cause)));
+    findings.extend(likely.map(|cause| shown(cause, Confidence::Likely)));
     if is_right {
         let beside = beside_the_signature(case).into_iter();
         findings.extend(
@@ -262,8 +253,7 @@ fn judged(
     if is_right {
         // A signature computed from the pasted string always matches it, so the match proves nothing about
         // the ticket.
-        let role = case.signed_for().role();
-        let proves_itself = case.derived && !case.tickets.iter().any(|ticket| ticket.role == role);
+        let proves_itself = case.derived && !case.has(&case.signed_for().role());
         let (sure, verdict) = if proves_itself {
             (Confidence::Possible, &verdicts::STRING)
         } else {
@@ -274,6 +264,7 @@ fn judged(
             ..Finding::new(sure, verdict)
         });
     }
+    findings
 }
 
 /// Replaces the verdict that the signature is right, if the kind of its ticket is only presumed.
@@ -297,7 +288,8 @@ fn beside_the_signature(case: &Case) -> Vec<Finding> {
         .is_some_and(|landing| {
             before_fragment(&library_escaping::href(landing)) != before_fragment(&page)
         });
-    let milliseconds = in_milliseconds(case);
+    let is_digit = |byte: u8| byte.is_ascii_digit();
+    let milliseconds = case.timestamp.len() == 13 && case.timestamp.bytes().all(is_digit);
     let causes = [
         (has_other_port(&page), &verdicts::PORT),
         (case.misnamed, &verdicts::MISNAMED),
@@ -338,28 +330,23 @@ fn wrong_ids(case: &Case) -> impl Iterator<Item = &'static Cause> {
     app_id(case).into_iter().chain(agent_id(case))
 }
 
-/// Adds the findings that need no ticket: the client's error text and visible defects.
-fn without_verdict(
-    case: &Case,
-    sent: &Sent,
-    client_findings: Vec<Finding>,
-    findings: &mut Vec<Finding>,
-) {
-    let look = sent.causes().into_iter();
-    findings.extend(look.map(|cause| Finding::new(Confidence::Likely, cause)));
-    let (specific, general): (Vec<_>, Vec<_>) = client_findings
-        .into_iter()
-        .partition(|finding| !is_refusal_alone(finding));
-    findings.extend(specific);
-    findings.extend(wrong_ids(case).map(|cause| Finding::new(Confidence::Likely, cause)));
+/// Returns the findings that need no ticket: the client's error text and visible defects.
+fn without_verdict(case: &Case, sent: &Sent, client_findings: Vec<Finding>) -> Vec<Finding> {
+    let likely = |cause: &'static Cause| Finding::new(Confidence::Likely, cause);
+    let (general, specific): (Vec<_>, Vec<_>) =
+        client_findings.into_iter().partition(is_refusal_alone);
     let address = address_signed(case);
-    let beside = beside_the_signature(case).into_iter();
     // The answer's URL was signed. That the landing URL should have been signed instead is only a guess.
-    findings.extend(
-        beside.filter(|finding| address.is_none() || finding.code != verdicts::CURRENT_URL.code),
-    );
-    findings.extend(address.map(|cause| Finding::new(Confidence::Likely, cause)));
-    findings.extend(general);
+    let beside = beside_the_signature(case)
+        .into_iter()
+        .filter(|finding| address.is_none() || finding.code != verdicts::CURRENT_URL.code);
+    let look = sent.causes().into_iter().map(likely);
+    look.chain(specific)
+        .chain(wrong_ids(case).map(likely))
+        .chain(beside)
+        .chain(address.map(likely))
+        .chain(general)
+        .collect()
 }
 
 /// Returns the mistake that turned the URL to be signed into the one that was signed, as far as that is
@@ -392,8 +379,4 @@ fn is_refusal_alone(finding: &Finding) -> bool {
 /// Returns whether the finding is about the signature as a whole, so that a computed verdict says more.
 fn is_about_the_whole(finding: &Finding) -> bool {
     is_refusal_alone(finding) || finding.code == "config_accepted"
-}
-
-fn in_milliseconds(case: &Case) -> bool {
-    case.timestamp.len() == 13 && case.timestamp.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::causes::Cause;
-use super::verdicts;
+use super::verdicts as v;
 use crate::error::Text;
 
 /// How certain a finding is.
@@ -65,21 +65,16 @@ impl Finding {
     /// Returns whether the finding says more than that nothing was found.
     #[must_use]
     pub fn explains(&self) -> bool {
-        use verdicts::{
-            AGENT_TICKET_NEEDED, NOTHING_FITS, NOTHING_GIVEN, SCHEME_NEEDED, STRING, TICKET_KIND,
-            TICKET_NEEDED, VALUES_NEEDED,
-        };
-        ![
-            &AGENT_TICKET_NEEDED,
-            &NOTHING_FITS,
-            &NOTHING_GIVEN,
-            &SCHEME_NEEDED,
-            &STRING,
-            &TICKET_KIND,
-            &TICKET_NEEDED,
-            &VALUES_NEEDED,
-        ]
-        .iter()
-        .any(|cause| cause.code == self.code)
+        let says_nothing = [
+            &v::AGENT_TICKET_NEEDED,
+            &v::NOTHING_FITS,
+            &v::NOTHING_GIVEN,
+            &v::SCHEME_NEEDED,
+            &v::STRING,
+            &v::TICKET_KIND,
+            &v::TICKET_NEEDED,
+            &v::VALUES_NEEDED,
+        ];
+        says_nothing.iter().all(|cause| cause.code != self.code)
     }
 }
