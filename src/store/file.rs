@@ -7,6 +7,7 @@
 //! A file in use by another process is left alone. The values are secrets, protected only by the file's
 //! mode (0600).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,9 +73,7 @@ impl FileStore {
         let thread = FileThread::start(&path.display().to_string())?;
         let (disk, entries) = Disk::open(path)?;
         let mut records = Records::default();
-        for (name, entry) in entries {
-            records.put(name, entry);
-        }
+        records.entries.extend(entries);
         Ok(Self {
             path: disk.path.clone(),
             content: Arc::new(Content {
@@ -148,19 +147,11 @@ impl Drop for FileStore {
 
 impl Records {
     /// Whether these entries are exactly the ones that were written.
-    fn is_on_disk(&self, entries: &[(String, Entry)]) -> bool {
-        let is_written = |name: &String| !self.dirty.contains_key(name);
-        let written = self.entries.keys().filter(|name| is_written(name)).count();
-        let known = entries.iter().filter(|(name, _)| is_written(name));
-        let mut count = 0;
-        for (name, entry) in known {
-            let ours = self.entries.get(name).map(|ours| ours.write(name));
-            if ours != Some(entry.write(name)) {
-                return false;
-            }
-            count += 1;
-        }
-        count == written
+    fn is_on_disk(&self, entries: &HashMap<String, Entry>) -> bool {
+        let names = self.entries.keys().chain(entries.keys());
+        let mut written = names.filter(|name| !self.dirty.contains_key(*name));
+        let text = |entry: Option<&Entry>, name: &str| entry.map(|entry| entry.write(name));
+        written.all(|name| text(self.entries.get(name), name) == text(entries.get(name), name))
     }
 
     fn touch_all(&mut self) {

@@ -78,7 +78,7 @@ impl MemoryStore {
 /// Each change returns its result and the number of the change to wait for.
 impl Records {
     /// Sets an entry, replacing any previous one.
-    pub(super) fn put(&mut self, name: String, entry: Entry) {
+    fn put(&mut self, name: String, entry: Entry) {
         self.entries.insert(name, entry);
     }
 

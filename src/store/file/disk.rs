@@ -3,6 +3,7 @@
 mod backend;
 mod external_change;
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -44,7 +45,7 @@ struct Open {
 
 impl Disk {
     /// Opens or creates the file and reads all of it. An unreadable file is moved aside.
-    pub(super) fn open(path: &Path) -> Result<(Self, Vec<(String, Entry)>), StoreError> {
+    pub(super) fn open(path: &Path) -> Result<(Self, HashMap<String, Entry>), StoreError> {
         // The process may change its directory later.
         let path = &std::path::absolute(path).map_err(|error| problem(path, Failure::Io(error)))?;
         // Before the lock file: a wrong path leaves nothing behind.
@@ -75,27 +76,17 @@ impl Disk {
     /// Writes a batch in one transaction, which is on disk when this returns. A failure closes the
     /// database.
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let Some(open) = &mut self.open else {
-            return Err(problem(
-                &self.path,
-                Failure::Other("the database is closed".to_owned()),
-            ));
-        };
-        let stamped = guarded(|| {
+        let written = guarded(|| {
+            let open = self.open.as_mut().ok_or(redb::Error::DatabaseClosed)?;
             write(&open.database, batch)?;
-            open.file.metadata().map_err(Failure::Io)
+            open.stamp = Stamp::of(&open.file.metadata().map_err(Failure::Io)?);
+            Ok(())
         });
-        match stamped {
-            Ok(now) => {
-                open.stamp = Stamp::of(&now);
-                Ok(())
-            }
-            Err(failure) => {
-                self.broken = matches!(failure, Failure::Broken(_));
-                self.close();
-                Err(problem(&self.path, failure))
-            }
-        }
+        written.map_err(|failure| {
+            self.broken = matches!(failure, Failure::Broken(_));
+            self.close();
+            problem(&self.path, failure)
+        })
     }
 
     fn close(&mut self) {
@@ -164,7 +155,7 @@ impl<E: Into<redb::Error>> From<E> for Failure {
 
 /// Opens or creates the file, checks every page, and reads every record. A new file that cannot be
 /// initialised is removed: the next start would take it for a damaged one.
-fn read(path: &Path) -> Result<(Open, Vec<(String, Entry)>), Failure> {
+fn read(path: &Path) -> Result<(Open, HashMap<String, Entry>), Failure> {
     let existed = path.exists();
     let opened = guarded(|| read_file(path, existed));
     if opened.is_err() && !existed {
@@ -173,7 +164,7 @@ fn read(path: &Path) -> Result<(Open, Vec<(String, Entry)>), Failure> {
     opened
 }
 
-fn read_file(path: &Path, existed: bool) -> Result<(Open, Vec<(String, Entry)>), Failure> {
+fn read_file(path: &Path, existed: bool) -> Result<(Open, HashMap<String, Entry>), Failure> {
     let file = open_private(path).map_err(Failure::Io)?;
     if existed && file.metadata().is_ok_and(|file| file.len() == 0) {
         tracing::warn!(file = %path.display(), "store file was empty: initialised");
@@ -184,21 +175,20 @@ fn read_file(path: &Path, existed: bool) -> Result<(Open, Vec<(String, Entry)>),
         .set_check_integrity_on_open(true)
         .create_with_backend(backend.clone())?;
     let reading = database.begin_read()?;
-    let names: Vec<_> = reading
-        .list_tables()?
-        .map(|table| table.name().to_owned())
-        .collect();
-    let mut entries = Vec::new();
-    if names.iter().any(|name| name != TABLE.name()) {
+    let tables: Vec<_> = reading.list_tables()?.collect();
+    let mut entries = HashMap::new();
+    if tables.iter().any(|table| table.name() != TABLE.name()) {
         return Err(Failure::Broken(
             "the database belongs to another program".to_owned(),
         ));
     }
-    if !names.is_empty() {
+    if !tables.is_empty() {
         for record in reading.open_table(TABLE)?.iter()? {
             let (name, text) = record?;
             match Entry::read(name.value(), text.value()) {
-                Ok(entry) => entries.push((name.value().to_owned(), entry)),
+                Ok(entry) => {
+                    entries.insert(name.value().to_owned(), entry);
+                }
                 Err(NoRecord(why)) => {
                     tracing::warn!(file = %path.display(), name = name.value(), reason = why, "stored record ignored")
                 }
@@ -262,13 +252,9 @@ fn make_private(path: &Path, file: &File) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o600))
 }
 
-/// Makes a new name durable: syncing the file does not sync its directory.
+/// Makes the new name of an absolute path durable: syncing the file does not sync its directory.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
+    File::open(path.parent().unwrap_or(path))?.sync_all()
 }
 
 /// Takes the lock on `NAME.lock`. The system releases it when the process ends, however it ends. Retries

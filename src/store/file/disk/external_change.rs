@@ -1,6 +1,7 @@
 //! Guards the file against other programs: one that is deleted, replaced, truncated or damaged while this
 //! process uses it is written again from memory.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
@@ -13,7 +14,7 @@ impl Disk {
     /// file had to be reopened, so that everything must be written again.
     pub(in crate::store::file) fn reopen_if_changed(
         &mut self,
-        is_ours: impl FnOnce(&[(String, Entry)]) -> bool,
+        is_ours: impl FnOnce(&HashMap<String, Entry>) -> bool,
     ) -> Result<bool, StoreError> {
         self.keep_lock()?;
         let path = self.path.clone();
