@@ -89,7 +89,11 @@ impl Store {
     /// letters, digits and underscores, no digit first.
     #[must_use]
     pub fn is_table_prefix(text: &str) -> bool {
-        target::is_prefix(text)
+        text.len() <= 32
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            && !text.starts_with(|first: char| first.is_ascii_digit())
     }
 
     /// Returns the file of a `sqlite:` URL, which [`Store::sql`] creates on first use.

@@ -10,8 +10,8 @@ use url::Url;
 
 use super::dialect::Dialect;
 use crate::error::Text;
-use crate::store::StoreError;
 use crate::store::error::{check_options, refuse};
+use crate::store::{Store, StoreError};
 
 /// A database.
 pub(super) struct Target {
@@ -116,18 +116,9 @@ impl Target {
     }
 }
 
-/// Returns whether names of tables may start with this text, which becomes a part of statements.
-pub(super) fn is_prefix(text: &str) -> bool {
-    text.len() <= 32
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && !text.starts_with(|first: char| first.is_ascii_digit())
-}
-
-/// Checks the prefix of the tables.
+/// Checks the prefix of the tables, which becomes a part of statements.
 pub(super) fn prefix(prefix: &str) -> Result<&str, StoreError> {
-    if is_prefix(prefix) {
+    if Store::is_table_prefix(prefix) {
         return Ok(prefix);
     }
     Err(refuse(Text::new(
