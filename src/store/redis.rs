@@ -143,15 +143,10 @@ impl RedisStore {
 
     /// Returns the values with these names, with one request.
     async fn get_many(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.get_keys(names.iter().map(|name| self.key(name)).collect())
-            .await
-    }
-
-    /// Returns the values of these keys, with one request.
-    async fn get_keys(&self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        if keys.is_empty() {
+        if names.is_empty() {
             return Ok(Vec::new());
         }
+        let keys: Vec<_> = names.iter().map(|name| self.key(name)).collect();
         self.bounded(self.run(redis::cmd("MGET").arg(keys))).await
     }
 

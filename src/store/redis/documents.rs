@@ -14,8 +14,7 @@ impl RedisStore {
         &self,
         name: &str,
     ) -> Result<Option<Document>, StoreError> {
-        let mut records = self.get_keys(vec![self.document_key(name)]).await?;
-        let record = records.pop().flatten();
+        let record = self.get_many(&[tagged(name)]).await?.pop().flatten();
         Ok(record.and_then(|record| self.readable(name, &record)))
     }
 
@@ -30,8 +29,8 @@ impl RedisStore {
         let names: Vec<_> = lasts.map(|last| format!("{group}:{last}")).collect();
         let mut documents = Vec::with_capacity(names.len());
         for page in names.chunks(PAGE) {
-            let keys = page.iter().map(|name| self.document_key(name)).collect();
-            let records = self.get_keys(keys).await?;
+            let names: Vec<_> = page.iter().map(|name| tagged(name)).collect();
+            let records = self.get_many(&names).await?;
             let read = |(name, record): (&String, Option<Vec<u8>>)| {
                 let document = self.readable(name, &record?)?;
                 Some((name.clone(), document))
@@ -56,7 +55,7 @@ impl RedisStore {
             .map_or(0, |end| millis(end.since(now) + SLACK))
             .to_string();
         let (group, last) = group_of(name);
-        let keys = [self.document_key(name), self.group_key(group)];
+        let keys = [self.key(&tagged(name)), self.group_key(group)];
         self.bounded(async {
             let mut rubbish = Vec::new();
             loop {
@@ -87,14 +86,15 @@ impl RedisStore {
         self.ok_or_log_once(name, record, |text| read_document(name, text))
     }
 
-    fn document_key(&self, name: &str) -> String {
-        let (group, last) = group_of(name);
-        format!("{}:{last}", self.group_key(group))
-    }
-
     fn group_key(&self, group: &str) -> String {
         self.key(&format!("{{{group}}}"))
     }
+}
+
+/// Returns the name of a document with its group as the hash tag.
+fn tagged(name: &str) -> String {
+    let (group, last) = group_of(name);
+    format!("{{{group}}}:{last}")
 }
 
 /// Number of documents that are read at once.
