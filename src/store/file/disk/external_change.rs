@@ -25,8 +25,8 @@ impl Disk {
         }
         self.close();
         let what = match change {
-            _ if self.broken => Change::Damaged,
-            Some(change @ (Change::Deleted | Change::Cut)) => change,
+            _ if self.broken => DAMAGED,
+            Some(change @ (DELETED | CUT)) => change,
             // The same records in another file are harmless: a filesystem without stable inodes looks like
             // that.
             change => match read(&path) {
@@ -36,11 +36,11 @@ impl Disk {
                 }
                 Ok((open, _)) => {
                     open.close();
-                    change.unwrap_or(Change::Damaged)
+                    change.unwrap_or(DAMAGED)
                 }
                 Err(Failure::Broken(_)) => match change {
-                    Some(Change::Replaced) => Change::Replaced,
-                    _ => Change::Damaged,
+                    Some(REPLACED) => REPLACED,
+                    _ => DAMAGED,
                 },
                 Err(failure) => return Err(failed(failure)),
             },
@@ -54,7 +54,7 @@ impl Disk {
         self.broken = false;
         tracing::warn!(
             file = %path.display(),
-            change = what.as_str(),
+            change = what,
             moved_to = moved_to.map(|aside| aside.display().to_string()),
             "store file changed by another program: written again from memory"
         );
@@ -68,17 +68,17 @@ impl Disk {
         };
         let now = match fs::metadata(&self.path) {
             Ok(found) => Stamp::of(&found),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(Change::Deleted)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(DELETED)),
             Err(error) => return Err(error),
         };
         Ok(if now == *before {
             None
         } else if now.file != before.file {
-            Some(Change::Replaced)
+            Some(REPLACED)
         } else if now.length < before.length {
-            Some(Change::Cut)
+            Some(CUT)
         } else {
-            Some(Change::Written)
+            Some(WRITTEN)
         })
     }
 
@@ -133,25 +133,12 @@ impl Stamp {
     }
 }
 
-/// What another program did to the file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Deleted,
-    Replaced,
-    Cut,
-    /// Written to, possibly without harm.
-    Written,
-    Damaged,
-}
+/// What another program did to the file, in the word of the log line.
+type Change = &'static str;
 
-impl Change {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Deleted => "deleted",
-            Self::Replaced => "replaced",
-            Self::Cut => "truncated",
-            Self::Written => "written",
-            Self::Damaged => "damaged",
-        }
-    }
-}
+const DELETED: Change = "deleted";
+const REPLACED: Change = "replaced";
+const CUT: Change = "truncated";
+/// Possibly without harm.
+const WRITTEN: Change = "written";
+const DAMAGED: Change = "damaged";
