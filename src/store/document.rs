@@ -47,6 +47,12 @@ impl Document {
         self
     }
 
+    /// Returns what is authenticated beside its text.
+    fn authenticated(&self, name: &str) -> String {
+        let end = self.expires_at.map_or(0, |end| end.0);
+        format!("{name} {} {end}", self.version)
+    }
+
     fn is_over(&self, now: UnixTime) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
@@ -214,7 +220,8 @@ impl Store {
             version: replaced.saturating_add(1),
             ..document.clone()
         };
-        sealed.text = self.encryption.seal_text(name, &sealed);
+        let authenticated = sealed.authenticated(name);
+        sealed.text = self.encryption.seal_value(authenticated, &sealed.text);
         sealed
     }
 
@@ -224,7 +231,9 @@ impl Store {
         name: &str,
         stored: &Document,
     ) -> Result<Option<Opened<Secret>>, StoreError> {
-        self.ok_or_log_once(name, self.encryption.open_text(name, stored))
+        let authenticated = stored.authenticated(name);
+        let opened = self.encryption.open_value(authenticated, &stored.text);
+        self.ok_or_log_once(name, opened)
     }
 }
 
@@ -277,7 +286,9 @@ mod tests {
             let stored = Document {
                 version: 1,
                 expires_at: None,
-                text: store.encryption.seal_text(name, &other),
+                text: store
+                    .encryption
+                    .seal_value(other.authenticated(name), &other.text),
             };
             let put = store.put_document("document:a", &stored, NOW).await;
             assert_eq!(put, Ok(Ok(())));

@@ -14,7 +14,6 @@ use parking_lot::Mutex;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest;
 
-use super::Document;
 use super::ignored::NoRecord;
 use crate::clock::{Clock, Due};
 use crate::credential::{Credential, Secret};
@@ -178,12 +177,8 @@ impl EncryptionKeys {
         }
     }
 
-    /// Returns the text of a document as it is stored, in the same form.
-    pub(super) fn seal_text(&self, name: &str, document: &Document) -> Secret {
-        self.seal_value(authenticated_text(name, document), &document.text)
-    }
-
-    fn seal_value(&self, authenticated: String, value: &Secret) -> Secret {
+    /// Returns a value as it is stored. `authenticated` must be the same when it is opened.
+    pub(super) fn seal_value(&self, authenticated: String, value: &Secret) -> Secret {
         let Some(EncryptionKey { id, key }) = &self.current else {
             return value.clone();
         };
@@ -224,16 +219,8 @@ impl EncryptionKeys {
         })
     }
 
-    /// Reads the output of [`EncryptionKeys::seal_text`] under the same name, version and end.
-    pub(super) fn open_text(
-        &self,
-        name: &str,
-        stored: &Document,
-    ) -> Result<Opened<Secret>, Unreadable> {
-        self.open_value(authenticated_text(name, stored), &stored.text)
-    }
-
-    fn open_value(
+    /// Reads the output of [`EncryptionKeys::seal_value`].
+    pub(super) fn open_value(
         &self,
         authenticated: String,
         stored: &Secret,
@@ -273,12 +260,6 @@ fn authenticated(name: &str, credential: &Credential) -> String {
         value: _,
     } = credential;
     format!("{name} {generation} {expires_at} {issued_at}")
-}
-
-/// What is authenticated beside the text.
-fn authenticated_text(name: &str, document: &Document) -> String {
-    let end = document.expires_at.map_or(0, |end| end.0);
-    format!("{name} {} {end}", document.version)
 }
 
 /// Neither WeChat's values nor documents begin with it.
