@@ -178,94 +178,79 @@ impl Account {
     }
 
     /// Returns how long after their last use credentials are refreshed, if the account authorised a platform.
-    #[must_use]
     pub fn kept_for(&self) -> Duration {
         self.kept_for
     }
 
     /// Returns the platform.
-    #[must_use]
     pub fn platform(&self) -> Platform {
         self.platform
     }
 
     /// Returns the AppID, or WeCom's CorpID: the `appId` that `wx.config` takes.
-    #[must_use]
     pub fn app_id(&self) -> &str {
         &self.app_id
     }
 
     /// Returns the component_appid of the open platform that acts for this account; `None` for an account with
     /// an AppSecret.
-    #[must_use]
     pub fn component_app_id(&self) -> Option<&str> {
         self.component.as_deref()
     }
 
     /// Whether [`Account::secret`] is that of an open platform, which logs users in on other paths.
-    #[must_use]
     pub fn has_no_app_secret(&self) -> bool {
         self.component.is_some() || self.platform == Platform::Component
     }
 
     /// Returns the AppSecret, or the WeCom app's secret; for an account that authorised an open platform, that of
     /// the platform.
-    #[must_use]
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
 
     /// Returns the token endpoint in use.
-    #[must_use]
     pub fn mode(&self) -> TokenMode {
         self.token_mode
     }
 
     /// Returns the bound domains.
-    #[must_use]
     pub fn safe_domains(&self) -> &[SafeDomain] {
         &self.safe_domains
     }
 
     /// Returns the default `jsApiList`.
-    #[must_use]
     pub fn js_apis(&self) -> &[String] {
         &self.js_api_list
     }
 
     /// Returns the default `openTagList`.
-    #[must_use]
     pub fn open_tags(&self) -> &[String] {
         &self.open_tag_list
     }
 
     /// Returns the domain ownership files.
-    #[must_use]
     pub fn verify_files(&self) -> &[VerifyFile] {
         &self.verify_files
     }
 
     /// Returns the way by which this account's calls leave, if it has one of its own.
-    #[must_use]
     pub fn own_egress(&self) -> Option<&Egress> {
         self.egress.as_deref()
     }
 
     /// Returns whether this account has credentials of this kind.
-    #[must_use]
     pub fn has(&self, kind: Kind) -> bool {
         self.platform.kinds().contains(&kind)
     }
 
     /// Returns whether it signs pages: its platform has the ticket for that, and it has a JS safe domain.
-    #[must_use]
     pub fn signs_pages(&self) -> bool {
         self.has(Kind::JsapiTicket) && !self.safe_domains.is_empty()
     }
 
     /// Returns the kinds to refresh before the first request: the token, and the tickets that an ordinary page needs
     /// if the account signs pages.
-    #[must_use]
     pub fn kept_kinds(&self) -> &'static [Kind] {
         match (self.signs_pages(), self.platform) {
             (false, _) => &[Kind::AccessToken],
@@ -275,7 +260,6 @@ impl Account {
     }
 
     /// Returns the kind that the account exists for: the ticket that signs its pages, or the token if it signs none.
-    #[must_use]
     pub fn primary_kind(&self) -> Kind {
         match self.signs_pages() {
             true => Kind::JsapiTicket,
@@ -293,7 +277,6 @@ impl Account {
     ///
     /// An official account's domain covers its subdomains, as WeChat's console says; a WeCom trusted domain
     /// covers that host only.
-    #[must_use]
     pub fn allows_page(&self, host: &str, path: &str) -> bool {
         let subdomains = self.covers_subdomains();
         self.safe_domains
@@ -302,7 +285,6 @@ impl Account {
     }
 
     /// Returns whether any page on `host` may be signed. Used for origins, which have no path.
-    #[must_use]
     pub fn allows_host(&self, host: &str) -> bool {
         self.safe_domains
             .iter()

@@ -89,7 +89,6 @@ struct Inner {
 
 impl Broker {
     /// Returns a builder for a broker.
-    #[must_use]
     pub fn builder() -> BrokerBuilder {
         BrokerBuilder::default()
     }
@@ -203,7 +202,6 @@ impl Broker {
     }
 
     /// Returns all accounts as they are now. A reload replaces them as a whole.
-    #[must_use]
     pub fn accounts(&self) -> Arc<Accounts> {
         self.inner.accounts.load_full()
     }
@@ -215,7 +213,6 @@ impl Broker {
     }
 
     /// Returns the clock that credential lifetimes are measured with.
-    #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
     }

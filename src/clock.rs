@@ -161,20 +161,17 @@ impl Clock {
 
     /// Returns the time for measuring lifetimes. Never behind the start time plus the uptime; goes back
     /// only if the wall clock was ahead of that.
-    #[must_use]
     pub fn now(&self) -> UnixTime {
         UnixTime(self.now_millis() / 1_000)
     }
 
     /// Returns [`Clock::now`] in milliseconds, which is fine enough to order two refreshes within one
     /// second.
-    #[must_use]
     pub fn now_millis(&self) -> u64 {
         millis(self.wall_time().max(self.start() + self.uptime()))
     }
 
     /// Returns how long this clock has been running, unaffected by changes of the wall clock.
-    #[must_use]
     pub fn uptime(&self) -> Duration {
         match self {
             Self::System(anchor) => anchor.monotonic.elapsed(),
@@ -184,7 +181,6 @@ impl Clock {
     }
 
     /// Returns the time for signing and printing: the wall clock as currently set.
-    #[must_use]
     pub fn wall(&self) -> UnixTime {
         UnixTime(self.wall_time().as_secs())
     }
@@ -221,7 +217,6 @@ impl Clock {
 
     /// Returns all three times at once, at half the cost of three calls, for code that runs a hundred
     /// thousand times a second.
-    #[must_use]
     pub fn moment(&self) -> Moment {
         let wall = self.wall_time();
         let uptime = self.uptime();

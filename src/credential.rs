@@ -58,7 +58,6 @@ impl Credential {
 
     /// Returns whether this replaces `other`: a higher generation does, and of the same generation the one that
     /// ends earlier (a life cut short after a lost reply). Nothing ever extends the life of a credential.
-    #[must_use]
     pub fn replaces(&self, other: &Self) -> bool {
         (self.generation, other.expires_at) > (other.generation, self.expires_at)
     }
@@ -72,13 +71,11 @@ impl Credential {
     }
 
     /// Returns the whole life as promised by WeChat.
-    #[must_use]
     pub fn life(&self) -> Duration {
         self.expires_at.since(self.issued_at)
     }
 
     /// Returns the remaining life, which is the number to hand out as `expires_in`.
-    #[must_use]
     pub fn remaining(&self, now: UnixTime) -> Duration {
         self.expires_at.since(now)
     }

@@ -49,14 +49,12 @@ use search::{Found, Search};
 
 /// Returns the findings, best first; never empty. Two mistakes made together are two findings with the same
 /// evidence.
-#[must_use]
 pub fn diagnose(case: &Case) -> Vec<Finding> {
     diagnose_both(case, case.agent_half().as_ref(), Effort::Full)
 }
 
 /// Like [`diagnose`], but at a bounded cost for public requests: ports that application servers rarely use
 /// are not tried, and on a very long URL only some of the pairs of mistakes.
-#[must_use]
 pub fn diagnose_briefly(case: &Case) -> Vec<Finding> {
     diagnose_both(case, case.agent_half().as_ref(), Effort::Brief)
 }

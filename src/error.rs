@@ -229,13 +229,11 @@ pub(crate) fn no_refresh(account: &str, kind: Option<Kind>, served: bool) -> Str
 
 impl Error {
     /// Returns a stable code for programs.
-    #[must_use]
     pub fn code(&self) -> &'static str {
         self.problem().as_str()
     }
 
     /// Returns the code of the problem that a web layer answers.
-    #[must_use]
     pub fn problem(&self) -> ProblemCode {
         match self {
             Self::UnknownAccount { .. } => ProblemCode::UnknownAccount,
@@ -257,7 +255,6 @@ impl Error {
     }
 
     /// Returns how long to wait before retrying, if waiting helps.
-    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Upstream { retry_after, .. }
@@ -269,7 +266,6 @@ impl Error {
     }
 
     /// Returns the underlying upstream failure, if there is one.
-    #[must_use]
     pub fn upstream(&self) -> Option<&UpstreamError> {
         match self {
             Self::Upstream { error, .. } => Some(error),

@@ -146,13 +146,11 @@ impl Sandbox {
     }
 
     /// Returns `http://127.0.0.1:PORT`, the replacement for `https://api.weixin.qq.com`.
-    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// Returns the listen address.
-    #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.network.first.addr()
     }
@@ -163,7 +161,6 @@ impl Sandbox {
     }
 
     /// Returns the first host: the one at [`Sandbox::url`].
-    #[must_use]
     pub fn host(&self) -> &Host {
         &self.network.first
     }
@@ -211,27 +208,23 @@ impl Sandbox {
     }
 
     /// Returns how many calls this endpoint received, rejected and failed calls included.
-    #[must_use]
     pub fn calls(&self, endpoint: &str) -> u64 {
         self.shared.inside().calls(known_path(endpoint))
     }
 
     /// Returns how often this endpoint answered with each errcode; 0 is a success. Answers without an errcode,
     /// such as a fault's HTML page, are not in it.
-    #[must_use]
     pub fn errcodes(&self, endpoint: &str) -> BTreeMap<i64, u64> {
         self.shared.inside().errcodes(known_path(endpoint))
     }
 
     /// Returns the newest requests that this endpoint received, the newest last. The sandbox remembers 256
     /// requests of all endpoints together.
-    #[must_use]
     pub fn last_requests(&self, endpoint: &str) -> Vec<ReceivedRequest> {
         self.shared.inside().received.of(Some(known_path(endpoint)))
     }
 
     /// Returns how many calls all endpoints received.
-    #[must_use]
     pub fn calls_total(&self) -> u64 {
         self.shared.inside().calls_total()
     }
@@ -297,19 +290,16 @@ impl Sandbox {
     }
 
     /// Returns the sandbox's clock.
-    #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
     /// Returns a snapshot of the sandbox.
-    #[must_use]
     pub fn state(&self) -> State {
         State::of(&self.shared.inside(), self.shared.clock.now())
     }
 
     /// Returns an app's current token in this mode.
-    #[must_use]
     pub fn token(&self, app: &str, mode: Mode) -> Option<String> {
         self.shared.simulate(|it, now| {
             let running = known(it.known_app(app));
@@ -318,14 +308,12 @@ impl Sandbox {
     }
 
     /// Returns an app's current ticket of this type: `jsapi`, `wx_card` or `agent_config`.
-    #[must_use]
     pub fn ticket(&self, app: &str, kind: &str) -> Option<String> {
         self.shared
             .simulate(|it, now| known(it.tickets(app, kind))?.current_text(now))
     }
 
     /// Returns whether WeChat would accept this token for this app now.
-    #[must_use]
     pub fn accepts_token(&self, app: &str, token: &str) -> bool {
         self.shared.simulate(|it, now| {
             let running = known(it.known_app(app));
@@ -334,7 +322,6 @@ impl Sandbox {
     }
 
     /// Returns whether WeChat would accept this ticket for this app and type now.
-    #[must_use]
     pub fn accepts_ticket(&self, app: &str, kind: &str, ticket: &str) -> bool {
         self.shared.simulate(|it, now| {
             let tickets = known(it.tickets(app, kind));
@@ -343,13 +330,11 @@ impl Sandbox {
     }
 
     /// Checks a page's `wx.config` as the client does.
-    #[must_use]
     pub fn verify(&self, page: &PreVerify) -> Verdict {
         self.shared.simulate(|it, now| it.verify(page, now))
     }
 
     /// Checks a page's `wx.agentConfig` as WeCom's client does.
-    #[must_use]
     pub fn verify_agent(&self, page: &AgentVerify) -> Verdict {
         self.shared.simulate(|it, now| it.verify_agent(page, now))
     }

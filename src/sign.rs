@@ -43,7 +43,6 @@ impl Signer {
 
     /// Signs `page`. The result's lists are empty, and `debug` and `beta` are off; they are not part of the
     /// signature, so set them as the page needs. WeCom's pages need `beta`.
-    #[must_use]
     pub fn sign(&self, page: &PageUrl, nonce: &str, timestamp: UnixTime) -> JsConfig {
         JsConfig {
             warning: page.warning(),
@@ -53,7 +52,6 @@ impl Signer {
 
     /// Like [`Signer::sign`], for a text that need not be a URL: used to compare with another backend's
     /// signature.
-    #[must_use]
     pub fn sign_text(&self, url: &str, nonce: &str, timestamp: UnixTime) -> JsConfig {
         JsConfig {
             debug: false,
@@ -70,7 +68,6 @@ impl Signer {
     }
 
     /// Returns the signature over `url` as given: cut off the fragment first.
-    #[must_use]
     pub fn signature(&self, url: &str, nonce: &str, timestamp: UnixTime) -> Signature {
         self.signature_of(nonce.as_bytes(), timestamp.to_string().as_bytes(), url)
     }
@@ -207,7 +204,6 @@ pub struct CardExt {
 
 impl CardExt {
     /// Signs with the wx_card ticket and returns the JSON *text* that `cardExt` must be.
-    #[must_use]
     pub fn sign(&self, ticket: &Secret) -> String {
         #[derive(Serialize)]
         struct Text<'a> {
@@ -267,7 +263,6 @@ pub struct ChooseCard {
 
 impl ChooseCard {
     /// Signs a selection among the user's cards with the wx_card ticket of `app_id`.
-    #[must_use]
     pub fn sign(
         ticket: &Secret,
         app_id: &str,
@@ -300,7 +295,6 @@ impl ChooseCard {
 
 /// Returns the card signature: the SHA-1 of the non-empty values, sorted as byte strings and joined without
 /// a separator.
-#[must_use]
 pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signature {
     let mut values: Vec<_> = values
         .into_iter()
@@ -316,7 +310,6 @@ pub fn card_signature<'a>(values: impl IntoIterator<Item = &'a str>) -> Signatur
 
 /// Returns a new nonce: 32 hex digits, 128 bits from the operating system's seeded CSPRNG. WeChat allows up
 /// to 32 characters.
-#[must_use]
 pub fn nonce() -> String {
     String::from_utf8(nonce_digits().to_vec()).expect("hex digits are ASCII")
 }

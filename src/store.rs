@@ -190,7 +190,6 @@ impl Store {
     }
 
     /// Whether other processes may change its content.
-    #[must_use]
     pub fn is_shared(&self) -> bool {
         by_store! { &self.inner;
             Memory(_) => false,
@@ -289,13 +288,11 @@ impl Store {
     }
 
     /// Returns the kind of store: `memory`, `file`, `redis` or `sql`.
-    #[must_use]
     pub fn kind(&self) -> &'static str {
         self.kind
     }
 
     /// Returns the store's kind and location for logs and the status page, without a password.
-    #[must_use]
     pub fn describe(&self) -> &str {
         &self.place
     }

@@ -127,7 +127,6 @@ impl Upstream {
     }
 
     /// Returns the maximum duration of a call. A lease must last longer.
-    #[must_use]
     pub fn timeout(&self) -> Duration {
         // Each host but the last can fail to connect.
         let others = self.weixin.all().len().saturating_sub(1);

@@ -67,13 +67,11 @@ impl Proxy {
     }
 
     /// Returns the host and the port, for logs and pages.
-    #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
     /// Returns the URL without credentials.
-    #[must_use]
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }

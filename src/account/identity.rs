@@ -5,7 +5,6 @@ use crate::credential::{AppKey, CredentialKey, Kind};
 
 impl Account {
     /// Returns the key under which a credential of this account is cached and stored.
-    #[must_use]
     pub fn key(&self, kind: Kind) -> CredentialKey {
         CredentialKey {
             app: self.app_key(),
@@ -15,7 +14,6 @@ impl Account {
     }
 
     /// Returns the platform, app ID and agent ID.
-    #[must_use]
     pub fn app_key(&self) -> AppKey {
         let agent_id = match self.platform {
             Platform::Work { agent_id } => Some(agent_id),

@@ -59,13 +59,11 @@ impl SafeDomain {
     }
 
     /// Returns the host, lower case, in punycode.
-    #[must_use]
     pub fn host(&self) -> &str {
         split(&self.text).0
     }
 
     /// Returns the bound path with a leading slash; empty for the whole host.
-    #[must_use]
     pub fn path(&self) -> &str {
         split(&self.text).1
     }
@@ -139,7 +137,6 @@ pub struct DomainError {
 
 impl DomainError {
     /// Returns the kind of mistake.
-    #[must_use]
     pub fn problem(&self) -> DomainProblem {
         self.problem
     }

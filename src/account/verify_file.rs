@@ -52,13 +52,11 @@ impl VerifyFile {
     }
 
     /// Returns the name: `MP_verify_….txt` or `WW_verify_….txt`.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns the content.
-    #[must_use]
     pub fn content(&self) -> &Arc<str> {
         &self.content
     }

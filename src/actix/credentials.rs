@@ -26,7 +26,6 @@ use crate::error::{ProblemCode, Text};
 ///
 /// Mount it on a listener that the internet does not reach. Storing other keys in `keys` takes effect at
 /// the next request.
-#[must_use]
 pub fn credentials_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope {
     web::scope("/credentials")
         .app_data(web::Data::new(broker))

@@ -30,7 +30,6 @@ use queue::Place;
 ///
 /// Mount it on a listener that the internet does not reach. Storing other keys in `keys` takes effect at
 /// the next request.
-#[must_use]
 pub fn diagnose_resource(
     path: &str,
     doctor: &Doctor,

@@ -12,7 +12,6 @@ use crate::error::Text;
 
 /// Serves `GET /MP_verify_….txt`: at the root of the listener that the accounts' domains reach, and below
 /// the path of a safe domain that has one. Follows [`Broker::reload`].
-#[must_use]
 pub fn verify_resource(broker: Broker) -> Resource {
     web::resource(NAMES)
         .app_data(web::Data::new(broker))

@@ -37,7 +37,6 @@ use crate::error::codes::wire_errors::{self, WireError};
 ///
 /// Mount it on a listener that the internet does not reach. Storing other keys in `keys` takes effect at
 /// the next request.
-#[must_use]
 pub fn dropin_scope(broker: Broker, keys: web::Data<ArcSwap<ApiKeys>>) -> Scope {
     web::scope("/cgi-bin")
         .app_data(web::Data::new(broker))

@@ -115,13 +115,11 @@ impl Gateway {
     }
 
     /// Returns the counters of the calls.
-    #[must_use]
     pub(crate) fn stats(&self) -> &GatewayStats {
         &self.0.stats
     }
 
     /// Returns the number of calls in progress.
-    #[must_use]
     pub(crate) fn in_progress(&self) -> usize {
         self.0.limits.in_progress()
     }

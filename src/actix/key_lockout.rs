@@ -59,13 +59,11 @@ impl KeyLockout {
     }
 
     /// Returns how many invalid keys were presented, repeated ones included.
-    #[must_use]
     pub fn wrong(&self) -> u64 {
         self.wrong.load(Ordering::Relaxed)
     }
 
     /// Returns how many calls were rejected because their address was locked out.
-    #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }

@@ -116,7 +116,6 @@ impl ApiKey {
     }
 
     /// Returns whether the key opens this credential.
-    #[must_use]
     pub fn opens(&self, account: &str, kind: Kind) -> bool {
         self.opens_account(account)
             && self
@@ -126,7 +125,6 @@ impl ApiKey {
     }
 
     /// Returns whether the key opens any credential of this account.
-    #[must_use]
     pub fn opens_account(&self, account: &str) -> bool {
         self.accounts
             .as_ref()
@@ -171,7 +169,6 @@ impl ApiKeys {
 
     /// Returns the configured key that was presented, if any. Every key is compared, so that the time
     /// taken reveals nothing.
-    #[must_use]
     pub fn find(&self, presented: &str) -> Option<&Arc<ApiKey>> {
         let hash = KeyHash::of(presented);
         self.0.iter().fold(
@@ -219,7 +216,6 @@ impl ApiKeys {
     }
 
     /// Returns whether a key manages accounts.
-    #[must_use]
     pub fn has_manager(&self) -> bool {
         self.0.iter().any(|key| key.manage)
     }
@@ -229,7 +225,6 @@ impl ApiKeys {
     }
 
     /// Returns whether there are no keys: then the admin listener rejects every call that needs one.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -253,7 +248,6 @@ const SHORTEST_SECRET: usize = 32;
 
 /// Generates a new key: `wxk_` and 43 characters of 256 random bits. It is shown once; only its hash is
 /// kept.
-#[must_use]
 pub fn new_key() -> String {
     let random = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     format!("{API_KEY_PREFIX}{random}")

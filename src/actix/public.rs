@@ -38,7 +38,6 @@ use crate::endpoint::{
 ///
 /// With `App::app_data(web::Data::new(limit))` of a [`RateLimit`](super::RateLimit), requests are limited per
 /// client. Create the `Data` outside the closure of `HttpServer::new`: the workers then share the limit.
-#[must_use]
 pub fn public_scope(path: &str, broker: Broker) -> Scope {
     let scope = web::scope(path.trim_end_matches('/')).app_data(web::Data::new(broker));
     let signing = |scope: Scope, path: &'static str| {
@@ -54,7 +53,6 @@ pub fn public_scope(path: &str, broker: Broker) -> Scope {
 }
 
 /// [`public_scope`] with counters of its requests.
-#[must_use]
 pub fn counted_scope(
     path: &str,
     broker: Broker,

@@ -73,7 +73,6 @@ impl Pushes {
 
     /// Serves `POST /platforms/{platform}/events` and `/platforms/{platform}/messages/{app_id}`. Mount them on the
     /// listener that the internet reaches. Other paths need [`Pushes::receive`] in the application's default service.
-    #[must_use]
     pub fn resources(&self, broker: &Broker) -> [Resource; 2] {
         [
             "/platforms/{platform}/events",

@@ -68,7 +68,6 @@ pub struct RouteRequests {
 
 impl RequestStats {
     /// Returns the answers by route, sorted.
-    #[must_use]
     pub fn routes(&self) -> Vec<RouteRequests> {
         let routes = self.0.routes.lock();
         let routes = routes.iter().map(|((listener, route), shards)| {
@@ -85,7 +84,6 @@ impl RequestStats {
 
     /// Returns the answers by account, sorted by name: statuses and their counts of public requests that
     /// named the account or used it as the default account. Unknown names are [`UNKNOWN_ACCOUNT`].
-    #[must_use]
     pub fn accounts(&self, broker: &Broker) -> Vec<(String, Vec<(u16, u64)>)> {
         let mut accounts = broker.answers();
         accounts.push((UNKNOWN_ACCOUNT.to_owned(), self.0.unknown.read()));

@@ -348,7 +348,6 @@ impl Accounts {
     }
 
     /// Returns the content of the domain verification file at this exact path (`/MP_verify_….txt`).
-    #[must_use]
     pub fn verify_file(&self, path: &str) -> Option<&Arc<str>> {
         self.verify_files.get(path)
     }

@@ -208,7 +208,6 @@ impl Broker {
     }
 
     /// Returns the state of the open platforms, sorted by name.
-    #[must_use]
     pub fn platforms(&self) -> Vec<PlatformSnapshot> {
         let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
         accounts

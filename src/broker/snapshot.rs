@@ -111,7 +111,6 @@ impl Find {
 
 impl Broker {
     /// Returns the state of everything now. Calls neither the store nor WeChat.
-    #[must_use]
     pub fn snapshot(&self, find: &Find) -> Snapshot {
         let (at, accounts) = (self.inner.clock.moment(), self.inner.accounts.load());
         let (mut counts, mut signing) = (Counts::default(), Counts::default());

@@ -226,7 +226,6 @@ impl Distribution {
 
 /// Returns WeChat's errcode if the table knows it, which bounds the number of labels; `other` for unknown
 /// codes, `none` if WeChat sent no code.
-#[must_use]
 pub fn errcode_label(error: &UpstreamError) -> String {
     match error.errcode() {
         None => "none".to_owned(),

@@ -33,7 +33,6 @@ pub const MARGIN: Duration = Duration::from_secs(5);
 
 impl Credential {
     /// Returns the freshness at a time. `lead` comes from [`Credential::lead`].
-    #[must_use]
     pub fn freshness(&self, now: UnixTime, lead: Duration) -> Freshness {
         let remaining = self.remaining(now);
         if now >= self.served_until() {
@@ -47,7 +46,6 @@ impl Credential {
 
     /// Returns until when it is served: [`MARGIN`] before its end, and never more than a twentieth of its
     /// life.
-    #[must_use]
     pub fn served_until(&self) -> UnixTime {
         let margin = MARGIN.min(self.life() / 20);
         UnixTime(self.expires_at.0.saturating_sub(margin.as_secs()))
@@ -57,14 +55,12 @@ impl Credential {
     /// [`LEAD_SPREAD`] selected by `seed` (any number that is constant for the credential), and never
     /// more than a quarter of its life. `stable_token` reports the *remaining* life, which may be short; a
     /// fixed lead would then cause endless refreshes.
-    #[must_use]
     pub fn lead(&self, seed: u64) -> Duration {
         let spread = Duration::from_secs(seed % (LEAD_SPREAD.as_secs() + 1));
         (LEAD - spread).min(self.life() / 4)
     }
 
     /// Returns when it becomes [`Freshness::Due`].
-    #[must_use]
     pub fn due_at(&self, seed: u64) -> UnixTime {
         UnixTime(self.expires_at.0.saturating_sub(self.lead(seed).as_secs()))
     }

@@ -23,7 +23,6 @@ pub struct AppKey {
 
 impl AppKey {
     /// Whether the app is a WeCom app.
-    #[must_use]
     pub fn is_work(&self) -> bool {
         self.agent_id.is_some()
     }

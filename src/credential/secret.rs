@@ -19,13 +19,11 @@ impl Secret {
     }
 
     /// Returns the value itself. Review each call when checking where secrets go.
-    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
     /// Whether the value is empty.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -107,7 +107,6 @@ impl Answer {
     }
 
     /// Returns a text, or a number as JavaScript writes it: without `.0`, and rounded above 2^53.
-    #[must_use]
     pub fn text_of(value: &Value) -> Option<String> {
         match value {
             Value::String(text) => Some(text.clone()),

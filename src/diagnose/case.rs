@@ -164,7 +164,6 @@ impl Case {
     /// Returns what the signature is for: `wx.agentConfig` if the client's error text names it or
     /// [`Case::target`] is that, else what the backend's answer looks made for, unless the error text names
     /// `wx.config`.
-    #[must_use]
     pub fn signed_for(&self) -> Target {
         let error = self.error.as_deref().unwrap_or_default();
         let error = error.to_ascii_lowercase();
@@ -189,7 +188,6 @@ impl Case {
 
     /// Returns the URL that has to be signed: the one that the client reports as checked, else the page's
     /// URL.
-    #[must_use]
     pub fn checked(&self) -> &str {
         self.checked_url.as_deref().unwrap_or(&self.url)
     }
@@ -261,7 +259,6 @@ impl Case {
     }
 
     /// Returns whether all four values are present, so that a hash can be computed.
-    #[must_use]
     pub fn is_whole(&self) -> bool {
         [&self.url, &self.nonce, &self.timestamp, &self.signature]
             .into_iter()

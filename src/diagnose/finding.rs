@@ -63,7 +63,6 @@ impl Finding {
     }
 
     /// Returns whether the finding says more than that nothing was found.
-    #[must_use]
     pub fn explains(&self) -> bool {
         let says_nothing = [
             &v::AGENT_TICKET_NEEDED,

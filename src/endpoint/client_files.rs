@@ -52,7 +52,6 @@ impl ClientFile {
     }
 
     /// Returns the headers of an answer with or without the file, except for its type.
-    #[must_use]
     pub fn headers(&self) -> [(&'static str, &str); 5] {
         [
             ("etag", &self.tag),
@@ -69,7 +68,6 @@ impl ClientFile {
 
 /// Returns whether the client has this version already (`If-None-Match`): then answer 304. `tag` is that of
 /// a [`ClientFile`], so it contains no comma.
-#[must_use]
 pub fn client_has(headers: &impl Headers, tag: &str) -> bool {
     headers
         .values("if-none-match")

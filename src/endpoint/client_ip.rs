@@ -66,7 +66,6 @@ impl ClientIps {
     }
 
     /// Returns the name of the header.
-    #[must_use]
     pub fn header(&self) -> &str {
         &self.header
     }

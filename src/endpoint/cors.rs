@@ -88,7 +88,6 @@ const REQUESTED: Header = (
 
 /// Returns whether the origin's host is a safe domain of the account. An empty `account` means the default
 /// one. The port does not matter, since WeChat's rule has none.
-#[must_use]
 pub fn may_read(broker: &Broker, account: &str, origin: &str) -> bool {
     let accounts = broker.accounts();
     let Ok((_, account)) = accounts.get(account) else {

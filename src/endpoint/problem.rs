@@ -123,7 +123,6 @@ impl Problem {
     }
 
     /// Returns the body, `application/problem+json`.
-    #[must_use]
     pub fn body(&self) -> String {
         let body = Body {
             r#type: format!("urn:wx-jssdk:error:{}", self.code),

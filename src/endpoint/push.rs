@@ -160,7 +160,6 @@ impl PushReceiver {
     }
 
     /// Returns the component_appid.
-    #[must_use]
     pub fn component_app_id(&self) -> &str {
         &self.keys.receive_id
     }

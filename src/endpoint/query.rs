@@ -232,7 +232,6 @@ pub(crate) fn has_too_many_parameters(raw: &str) -> bool {
 pub(crate) const MAX_PARAMETERS: usize = 256;
 
 /// Returns the account that a query names, ignoring everything else in it. Empty if it names none.
-#[must_use]
 pub fn account_of(raw: &str) -> Cow<'_, str> {
     value(raw, "account").unwrap_or_default()
 }

@@ -127,7 +127,6 @@ impl RateLimit {
     }
 
     /// Returns how many requests were rejected so far.
-    #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }

@@ -33,7 +33,6 @@ pub struct Advice {
 }
 
 /// Returns the row for an errcode; for an unlisted errcode, a row that says so.
-#[must_use]
 pub fn explain(system: System, auth: CallAuth, errcode: i64) -> &'static Advice {
     let (rows, unknown) = table(system);
     let first = rows.partition_point(|row| row.errcode < errcode);

@@ -87,7 +87,6 @@ impl Failure {
     }
 
     /// Returns whether the host could not be reached: nothing was sent, and another host may be reachable.
-    #[must_use]
     pub fn is_about_the_host(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Untrusted(_) => true,
@@ -111,7 +110,6 @@ impl Failure {
     }
 
     /// Returns the text from WeChat or from the failed transport: for the operator only.
-    #[must_use]
     pub fn said(&self) -> Cow<'_, str> {
         match self {
             Self::Refused { errmsg: said, .. }
@@ -129,13 +127,11 @@ impl Failure {
 
 impl UpstreamError {
     /// Returns how to react.
-    #[must_use]
     pub fn class(&self) -> Class {
         self.advice().class
     }
 
     /// Whether no host of WeChat's answered the call.
-    #[must_use]
     pub fn is_unanswered(&self) -> bool {
         matches!(
             self.failure,
@@ -147,13 +143,11 @@ impl UpstreamError {
     }
 
     /// Whether the shared store failed, and no call was made.
-    #[must_use]
     pub fn is_about_the_store(&self) -> bool {
         matches!(self.failure, Failure::StoreUnreachable(_))
     }
 
     /// Returns when to retry.
-    #[must_use]
     pub fn wait(&self) -> Wait {
         match self.failure {
             // The block began when WeChat reported it, not when this node read it from the store.
@@ -166,7 +160,6 @@ impl UpstreamError {
     }
 
     /// Returns WeChat's errcode, if WeChat rejected the call.
-    #[must_use]
     pub fn errcode(&self) -> Option<i64> {
         match self.failure {
             Failure::Refused { errcode, .. } => Some(errcode),
@@ -175,7 +168,6 @@ impl UpstreamError {
     }
 
     /// Returns whether WeChat does not accept an authorisation code (any more): it is not valid, or has expired.
-    #[must_use]
     pub fn refuses_code(&self) -> bool {
         matches!(self.errcode(), Some(61009 | 61010))
     }
@@ -196,13 +188,11 @@ impl UpstreamError {
     }
 
     /// Returns whether WeChat refused the secret of the account, or of its open platform.
-    #[must_use]
     pub fn refuses_secret(&self) -> bool {
         self.class() == Class::Setup && matches!(self.errcode(), Some(40001 | 40125))
     }
 
     /// Returns whether WeChat may have processed the call although no usable response arrived.
-    #[must_use]
     pub fn may_have_been_carried_out(&self) -> bool {
         matches!(
             self.failure,
@@ -211,7 +201,6 @@ impl UpstreamError {
     }
 
     /// Returns whether this is a spent quota recorded in the store, so that another node can lift it.
-    #[must_use]
     pub fn is_block(&self) -> bool {
         matches!(
             self.failure,
@@ -224,7 +213,6 @@ impl UpstreamError {
 
     /// Returns until when no node calls again because the quota is spent; `None` for every other failure and
     /// for a per-minute limit.
-    #[must_use]
     pub fn spent_until(&self, now: UnixTime) -> Option<UnixTime> {
         match (self.class(), self.wait()) {
             (Class::Quota, Wait::NextDay) => Some(next_probe(now)),
@@ -235,7 +223,6 @@ impl UpstreamError {
 
     /// Returns the IP from which WeChat saw this server call, if its errmsg names one: the IP to add to the
     /// allow-list.
-    #[must_use]
     pub fn seen_ip(&self) -> Option<&str> {
         let Failure::Refused { errmsg, .. } = &self.failure else {
             return None;
@@ -252,7 +239,6 @@ impl UpstreamError {
 
     /// Returns the IPs to add to the allow-list, newest first; empty unless WeChat rejected the call because
     /// of its IP.
-    #[must_use]
     pub fn ips_to_allow(&self) -> Vec<IpAddr> {
         let is_about_the_ip = matches!(
             self.errcode(),
@@ -269,7 +255,6 @@ impl UpstreamError {
     }
 
     /// Returns the cause in both languages.
-    #[must_use]
     pub fn cause(&self) -> Text {
         let cause = &self.advice().cause;
         match self.failure {
@@ -282,7 +267,6 @@ impl UpstreamError {
     }
 
     /// Returns the fix in both languages. It names no IP, so it may be shown publicly.
-    #[must_use]
     pub fn fix(&self) -> Text {
         let fix = &self.advice().fix;
         if self.errcode() == Some(codes::SPENT) && self.endpoint.ends_with(CLASSIC_TOKEN) {
@@ -297,14 +281,12 @@ impl UpstreamError {
     }
 
     /// Returns [`UpstreamError::fix`] with the IPs to allow, if WeChat's errmsg names one: for the operator.
-    #[must_use]
     pub fn fix_for_operator(&self) -> Text {
         let ips = self.ips_to_allow();
         self.fix().with_ips(&ips, ips.len() < 2)
     }
 
     /// Returns [`UpstreamError::fix_for_operator`] for `check`, which calls once and retries nothing.
-    #[must_use]
     pub fn fix_for_check(&self) -> Text {
         without_retries(&self.fix_for_operator())
     }
@@ -380,7 +362,6 @@ impl Text {
 /// Returns when to retry after the day's quota is spent: within a minute after midnight in Shanghai at the latest,
 /// and earlier because the console can clear the quota. The jitter keeps many accounts from being tried in the
 /// second in which the day begins.
-#[must_use]
 pub(crate) fn next_probe(now: UnixTime) -> UnixTime {
     let midnight = now.next_shanghai_midnight();
     let every = match midnight.since(now) > ONE_DAY - MAY_BE_LATE {

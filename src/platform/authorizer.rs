@@ -107,7 +107,6 @@ pub enum Todo {
 }
 
 /// Returns the name of a code in records and in the log: a part of its SHA-256.
-#[must_use]
 pub fn code_id(code: &Secret) -> String {
     let hash = digest::digest(&digest::SHA256, code.expose().as_bytes());
     hex(&hash.as_ref()[..16])
@@ -129,13 +128,11 @@ impl Authorizer {
     }
 
     /// Whether access tokens can be fetched.
-    #[must_use]
     pub fn is_usable(&self) -> bool {
         self.state == State::Active && self.refresh_token.is_some()
     }
 
     /// Whether its owner has to authorise the platform again, because WeChat accepts no token of it or gave none.
-    #[must_use]
     pub fn must_authorize_again(&self) -> bool {
         self.state == State::NeedsAuthorization || self.has_no_permission()
     }
@@ -196,7 +193,6 @@ impl Authorizer {
 
     /// Claims the code for redemption by this process. Store the record before the call: if that fails
     /// because another node changed it, do not call.
-    #[must_use]
     pub fn claim_code(&mut self) -> Option<Secret> {
         let code = self.code.as_mut().filter(|code| !code.is_claimed)?;
         code.is_claimed = true;

@@ -58,7 +58,6 @@ impl UserMessage {
 
     /// Returns what the test of a platform that goes live (全网发布) expects as the answer to this message; `None`
     /// if it is not of that test.
-    #[must_use]
     pub fn going_live(&self) -> Option<GoingLive> {
         if !TEST_ACCOUNTS.contains(&self.to.as_str()) {
             return None;
@@ -77,7 +76,6 @@ impl UserMessage {
     }
 
     /// Returns the XML of a reply with a text.
-    #[must_use]
     pub fn text_reply(&self, text: &str, at: UnixTime) -> String {
         let (to, from, text) = (cdata(&self.from), cdata(&self.to), cdata(text));
         format!(
@@ -99,7 +97,6 @@ pub enum GoingLive {
 impl PushKeys {
     /// Encrypts and signs a reply: the body of the answer to a message. `self` are the keys that
     /// [`PushKeys::open`] returned.
-    #[must_use]
     pub fn reply(&self, message: &str, at: UnixTime) -> String {
         let nonce: u32 = rand::rng().random_range(100_000_000..1_000_000_000);
         self.reply_with(rand::random(), &nonce.to_string(), message, at)

@@ -157,7 +157,6 @@ impl PushKeys {
     }
 
     /// Encrypts a message for a reply, with the current key. The 16 bytes at its beginning must be random.
-    #[must_use]
     pub fn encrypt(&self, random: [u8; 16], message: &str) -> String {
         let length = u32::try_from(message.len()).expect("a message is shorter than 4 GiB");
         let mut bytes = [
@@ -174,7 +173,6 @@ impl PushKeys {
     }
 
     /// Returns the `msg_signature` of an encrypted text, with the current token.
-    #[must_use]
     pub fn sign(&self, timestamp: &str, nonce: &str, encrypt: &str) -> String {
         signature(&self.token.current, timestamp, nonce, encrypt)
     }

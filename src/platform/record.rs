@@ -39,7 +39,6 @@ struct CodeRecord {
 
 impl PlatformTicket {
     /// Returns the text to store. It contains the tickets.
-    #[must_use]
     pub fn write(&self) -> Secret {
         let previous = self.previous.as_ref();
         write(&TicketRecord {
@@ -67,7 +66,6 @@ impl PlatformTicket {
 
 impl Authorizer {
     /// Returns the text to store. It contains the refresh token and the code.
-    #[must_use]
     pub fn write(&self) -> Secret {
         let token = self.refresh_token.as_ref();
         write(&AuthorizerRecord {

@@ -127,7 +127,6 @@ impl App {
 
     /// Returns the name used by [`Sandbox`](super::Sandbox) and the control API: the AppID, or `corp id:agent
     /// id`.
-    #[must_use]
     pub fn name(&self) -> String {
         match self.agent_id {
             Some(agent_id) => format!("{}:{agent_id}", self.app_id),
@@ -136,25 +135,21 @@ impl App {
     }
 
     /// Returns the platform.
-    #[must_use]
     pub fn platform(&self) -> Platform {
         self.platform
     }
 
     /// Returns the AppID, or the CorpID of a WeCom app.
-    #[must_use]
     pub fn app_id(&self) -> &str {
         &self.app_id
     }
 
     /// Returns the AgentId of a WeCom app.
-    #[must_use]
     pub fn agent_id(&self) -> Option<u64> {
         self.agent_id
     }
 
     /// Returns the AppSecret.
-    #[must_use]
     pub fn secret(&self) -> &str {
         &self.secret
     }
@@ -166,7 +161,6 @@ impl App {
     }
 
     /// Returns the JS safe domains.
-    #[must_use]
     pub fn safe_domains(&self) -> &[String] {
         &self.safe_domains
     }

@@ -92,7 +92,6 @@ impl Verdict {
     }
 
     /// Returns whether the page's `wx.ready`, or the `success` of its `wx.agentConfig`, runs.
-    #[must_use]
     pub fn is_ok(&self) -> bool {
         self.err_msg == OK || self.err_msg == agent_config::OK
     }

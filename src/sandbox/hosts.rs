@@ -114,7 +114,6 @@ impl Host {
     }
 
     /// Returns the base URL; for a host that listens on all addresses of the machine, the one with the loopback address.
-    #[must_use]
     pub fn url(&self) -> String {
         let mut addr = self.inner.addr;
         match addr.ip() {
@@ -126,13 +125,11 @@ impl Host {
     }
 
     /// Returns the listen address.
-    #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.inner.addr
     }
 
     /// Returns how many calls this host received.
-    #[must_use]
     pub fn calls(&self) -> u64 {
         self.inner.calls.load(Ordering::Relaxed)
     }

@@ -99,25 +99,21 @@ impl OpenPlatform {
     }
 
     /// Returns the component_appid.
-    #[must_use]
     pub fn component_app_id(&self) -> &str {
         &self.app_id
     }
 
     /// Returns the AppSecret.
-    #[must_use]
     pub fn secret(&self) -> &str {
         &self.secret
     }
 
     /// Returns the token that signs pushes (消息校验Token).
-    #[must_use]
     pub fn push_token(&self) -> &str {
         &self.push_token
     }
 
     /// Returns the key that encrypts pushes (消息加解密Key): 43 letters and digits.
-    #[must_use]
     pub fn encoding_aes_key(&self) -> &str {
         &self.encoding_aes_key
     }

@@ -82,7 +82,6 @@ impl Sandbox {
     }
 
     /// Returns the newest answers of a platform to pushes, the newest last; 64 are kept.
-    #[must_use]
     pub fn push_replies(&self, component_app_id: &str) -> Vec<PushReply> {
         let inside = self.shared.inside();
         let component = known(inside.simulator.component(component_app_id));
@@ -101,7 +100,6 @@ impl Sandbox {
     }
 
     /// Returns the newest component_verify_ticket.
-    #[must_use]
     pub fn component_ticket(&self, component_app_id: &str) -> Option<String> {
         let inside = self.shared.inside();
         let component = known(inside.simulator.component(component_app_id));
@@ -109,14 +107,12 @@ impl Sandbox {
     }
 
     /// Returns the platform's current token.
-    #[must_use]
     pub fn component_token(&self, component_app_id: &str) -> Option<String> {
         self.shared
             .simulate(|it, now| component_tokens(it, component_app_id).current_text(now))
     }
 
     /// Returns the platform's current token for an account.
-    #[must_use]
     pub fn authorizer_token(&self, component_app_id: &str, app: &str) -> Option<String> {
         self.shared
             .simulate(|it, now| authorizer_tokens(it, component_app_id, app).current_text(now))
@@ -124,7 +120,6 @@ impl Sandbox {
 
     /// Returns the refresh token that a platform has for an account; `None` before the account's code was
     /// redeemed, and after a cancellation.
-    #[must_use]
     pub fn authorizer_refresh_token(&self, component_app_id: &str, app: &str) -> Option<String> {
         let inside = self.shared.inside();
         let component = known(inside.simulator.component(component_app_id));

@@ -112,13 +112,11 @@ impl Proxy {
     }
 
     /// Returns the listen address.
-    #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.inner.addr
     }
 
     /// Returns the URL without credentials: `http://127.0.0.1:PORT` or `socks5://127.0.0.1:PORT`.
-    #[must_use]
     pub fn url(&self) -> String {
         let scheme = match self.inner.kind {
             ProxyKind::Http => "http",
@@ -138,13 +136,11 @@ impl Proxy {
     }
 
     /// Returns how many connections it accepted.
-    #[must_use]
     pub fn connections(&self) -> u64 {
         self.inner.connections.load(Ordering::Relaxed)
     }
 
     /// Returns the first thousand targets that clients asked for, as they named them: `host:port`.
-    #[must_use]
     pub fn targets(&self) -> Vec<String> {
         self.inner.behaviour.lock().targets.clone()
     }

@@ -178,7 +178,6 @@ pub struct PushReply {
 
 impl PushReply {
     /// Returns whether WeChat counts the push as received: 200 with the body `success`.
-    #[must_use]
     pub fn is_success(&self) -> bool {
         self.status == Some(200) && self.body == "success"
     }

@@ -55,7 +55,6 @@ impl ReceivedRequest {
     }
 
     /// Returns the value of the first header of this name, which is in lower case.
-    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()

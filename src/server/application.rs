@@ -248,74 +248,62 @@ impl Application {
     }
 
     /// Returns the address of the public listener: the actual port if the configured one was 0.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.public.address
     }
 
     /// Returns the address of the admin listener, if there is one.
-    #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// Returns the base URL of the public listener, with https if it uses TLS.
-    #[must_use]
     pub fn url(&self) -> String {
         self.public.url()
     }
 
     /// Returns the base URL of the admin listener.
-    #[must_use]
     pub fn admin_url(&self) -> Option<String> {
         self.admin.as_ref().map(Listener::url)
     }
 
     /// Returns the certificates in use, each with its setting and expiry.
-    #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
         &self.guards.certificates
     }
 
     /// Returns a handle on the counters of both listeners' guards.
-    #[must_use]
     pub fn guard_stats(&self) -> GuardStats {
         self.guards.stats.clone()
     }
 
     /// Returns the application's broker.
-    #[must_use]
     pub fn broker(&self) -> &Broker {
         &self.reloader.broker
     }
 
     /// Returns the counters of both listeners' requests.
-    #[must_use]
     pub fn request_stats(&self) -> &RequestStats {
         &self.requests
     }
 
     /// Returns the simulator, if there is one.
-    #[must_use]
     pub fn sandbox(&self) -> Option<&Sandbox> {
         self.simulated.as_ref().map(|simulated| &simulated.sandbox)
     }
 
     /// Returns the key that opens every demo account, if there is a simulator. It is generated at each
     /// start and valid nowhere else.
-    #[must_use]
     pub fn sandbox_api_key(&self) -> Option<&Secret> {
         self.simulated.as_ref().map(|simulated| &simulated.api_key)
     }
 
     /// Returns the handle that applies another configuration to the running service.
-    #[must_use]
     pub fn reloader(&self) -> Reloader {
         self.reloader.clone()
     }
 
     /// Returns how long the shutdown may take at most.
-    #[must_use]
     pub fn longest_shutdown(&self) -> Duration {
         self.shutdown + SLACK
     }

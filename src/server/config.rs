@@ -258,7 +258,6 @@ impl Settings {
 
     /// Returns the names of the accounts that sign pages if there are several and none is the default: then a
     /// request that names no account is rejected.
-    #[must_use]
     pub fn signing_without_default(&self) -> Vec<&str> {
         let signing = self
             .accounts

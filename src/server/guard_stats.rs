@@ -39,7 +39,6 @@ pub struct GuardCounts {
 
 impl GuardStats {
     /// Returns the current counters.
-    #[must_use]
     pub fn counts(&self) -> GuardCounts {
         let both = |count: fn(&Load) -> u64| count(&self.public) + count(&self.admin);
         GuardCounts {

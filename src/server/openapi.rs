@@ -26,7 +26,6 @@ use crate::error::ProblemCode;
 
 /// Builds the document. `public` is the public listener's URL; it is the default value of a variable, since
 /// only the operator of the proxy in front knows the real URL.
-#[must_use]
 pub fn document(public: &str) -> Value {
     let mut document: Value =
         serde_json::from_str(include_str!("../../openapi/openapi.json")).expect("tests read it");

@@ -47,7 +47,6 @@ pub struct Pages {
 
 impl Pages {
     /// Creates the usual rate limit of QR codes. Create it once: all workers share it.
-    #[must_use]
     pub fn qr_limit(clients: Arc<ClientIps>, clock: Clock) -> web::Data<RateLimit> {
         web::Data::new(qr::limit(clients, clock))
     }

@@ -89,14 +89,12 @@ impl Reloader {
 
     /// Returns the requests for a reload, the first time it is called. The caller reads the configuration
     /// and answers each with [`ReloadRequest::answer`].
-    #[must_use]
     pub fn requests(&self) -> Option<mpsc::Receiver<ReloadRequest>> {
         let (sender, receiver) = mpsc::channel(1);
         self.requests.set(sender).is_ok().then_some(receiver)
     }
 
     /// Returns the settings at the start, without the accounts.
-    #[must_use]
     pub fn started_with(&self) -> Arc<Settings> {
         self.started_with.clone()
     }

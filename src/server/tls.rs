@@ -110,13 +110,11 @@ impl Certificate {
     }
 
     /// Returns the setting that names it: `server.tls` or `server.admin_tls`.
-    #[must_use]
     pub fn setting(&self) -> &'static str {
         self.0.setting
     }
 
     /// Returns when the certificate in use expires.
-    #[must_use]
     pub fn expires_at(&self) -> UnixTime {
         self.0.current.load().until
     }

@@ -64,7 +64,6 @@ impl PageUrl {
 
     /// Returns a warning if no browser has this URL as its `location.href`: it is signed unchanged, but the
     /// phone would report `invalid signature`.
-    #[must_use]
     pub fn warning(&self) -> Option<Warning> {
         let Place::Normalised { href, .. } = &self.place else {
             return None;
@@ -76,7 +75,6 @@ impl PageUrl {
     }
 
     /// Returns the signed text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -99,7 +97,6 @@ impl PageUrl {
     }
 
     /// Returns the host: lower case, punycode, an IPv6 address in brackets, without port.
-    #[must_use]
     pub fn host(&self) -> &str {
         match &self.place {
             Place::Within { host, .. } => &self.text[host.clone()],
@@ -108,7 +105,6 @@ impl PageUrl {
     }
 
     /// Returns the path, at least `/`.
-    #[must_use]
     pub fn path(&self) -> &str {
         match &self.place {
             Place::Within { path, .. } => &self.text[path.clone()],
@@ -132,7 +128,6 @@ impl fmt::Display for PageUrl {
 }
 
 /// Returns the part of a URL that WeChat signs: everything before the first `#`. An escaped `%23` is kept.
-#[must_use]
 pub fn before_fragment(href: &str) -> &str {
     memchr(b'#', href.as_bytes()).map_or(href, |at| &href[..at])
 }

@@ -43,7 +43,6 @@ impl EncryptionKey {
     }
 
     /// Returns the eight digits that name this key in records and messages: a part of its SHA-256.
-    #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }

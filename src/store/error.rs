@@ -91,7 +91,6 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether it lasts until a person changes something.
-    #[must_use]
     pub fn needs_operator(&self) -> bool {
         matches!(self, Self::OtherKey { .. } | Self::Schema { .. })
     }

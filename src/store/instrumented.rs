@@ -68,7 +68,6 @@ const NAMES: [&str; 8] = [
 
 impl Store {
     /// Returns each operation with its number of calls and errors.
-    #[must_use]
     pub fn operations(&self) -> Vec<(&'static str, u64, u64)> {
         let counts = self.operations.0.iter();
         let counts = counts.map(|counts| counts.each_ref().map(|count| count.load(Relaxed)));

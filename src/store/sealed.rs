@@ -51,7 +51,6 @@ impl Store {
     }
 
     /// Whether new values are encrypted.
-    #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.encryption.current.is_some()
     }

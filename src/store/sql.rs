@@ -87,7 +87,6 @@ impl Store {
 
     /// Returns whether the names of the tables of [`Store::sql`] may start with this text: at most 32 lower-case
     /// letters, digits and underscores, no digit first.
-    #[must_use]
     pub fn is_table_prefix(text: &str) -> bool {
         text.len() <= 32
             && text
@@ -97,7 +96,6 @@ impl Store {
     }
 
     /// Returns the file of a `sqlite:` URL, which [`Store::sql`] creates on first use.
-    #[must_use]
     pub fn sqlite_file(url: &str) -> Option<String> {
         Target::parse(url).ok()?.file
     }

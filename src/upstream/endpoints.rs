@@ -120,7 +120,6 @@ pub(crate) fn failed(account: &Account, kind: Kind, failure: Failure) -> Upstrea
 
 /// Returns the endpoint that issues this credential: the system and path used in errors, logs and the quota
 /// count.
-#[must_use]
 pub fn endpoint(account: &Account, kind: Kind) -> (System, &'static str) {
     let endpoint = endpoint_of(account, kind);
     (endpoint.system, endpoint.path)

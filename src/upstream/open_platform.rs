@@ -138,7 +138,6 @@ impl Upstream {
     }
 
     /// Returns the error of a code that WeChat has refused before.
-    #[must_use]
     pub fn refused_code(errcode: i64) -> UpstreamError {
         QUERY_AUTH.failed(Failure::Refused {
             errcode,

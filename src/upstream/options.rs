@@ -24,7 +24,6 @@ pub struct UpstreamOptions {
 
 impl UpstreamOptions {
     /// Returns whether the text is a base URL: http(s), without credentials, query and fragment.
-    #[must_use]
     pub fn is_base_url(text: &str) -> bool {
         base_url::parse(text).is_ok()
     }

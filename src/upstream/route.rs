@@ -37,7 +37,6 @@ pub enum Via {
 
 impl Via {
     /// Returns the name used in `status.json`.
-    #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -47,7 +46,6 @@ impl Via {
     }
 
     /// Returns the proxy without credentials, if there is one.
-    #[must_use]
     pub fn proxy(&self) -> Option<&str> {
         match self {
             Self::Direct => None,
@@ -56,7 +54,6 @@ impl Via {
     }
 
     /// Returns a sentence part for people.
-    #[must_use]
     pub fn text(&self) -> Text {
         match self {
             Self::Direct => Text::new("direct", "直连"),
@@ -71,7 +68,6 @@ impl Via {
 
 impl Upstream {
     /// Returns the way of an account's next call.
-    #[must_use]
     pub fn route(&self, account: &Account) -> Route {
         let (system, egress) = self.way_of(account);
         let hosts = self.hosts(system);
@@ -106,7 +102,6 @@ impl Upstream {
 
     /// Returns the base URLs of `api.weixin.qq.com` to which nothing could be sent last time, if there are
     /// fallback hosts.
-    #[must_use]
     pub fn unreachable_hosts(&self) -> Vec<String> {
         let hosts = self.hosts(System::Weixin).all().into_iter();
         hosts

@@ -128,7 +128,6 @@ impl VerifyFileFailure {
     }
 
     /// Returns the cause.
-    #[must_use]
     pub fn cause(&self) -> Text {
         match self {
             Self::Unreachable(why) => Text::owned(
@@ -165,7 +164,6 @@ impl VerifyFileFailure {
     }
 
     /// Returns what to do about it.
-    #[must_use]
     pub fn fix(&self) -> Text {
         match self {
             Self::Unreachable(_) => Text::new(

@@ -58,7 +58,6 @@ impl Doctor {
 
     /// Serves `POST {path}`. Same-origin only, since it accepts `application/json` and answers no
     /// preflight.
-    #[must_use]
     pub fn resource(&self, path: &str) -> Resource {
         web::resource(path)
             .app_data(web::Data::new(self.clone()))

@@ -150,7 +150,6 @@ impl Answer {
 
     /// Hides these secrets, and every value with the name of a secret, as `name=value` or as JSON. Returns false if
     /// the answer is not text, so that they are still in it.
-    #[must_use]
     pub(super) fn redact(&mut self, secrets: &[&str]) -> bool {
         if self.first.is_empty() {
             return true;

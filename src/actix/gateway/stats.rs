@@ -71,13 +71,11 @@ impl CallOutcome {
 
 impl GatewayStats {
     /// Returns the counters, sorted by account and path.
-    #[must_use]
     pub(crate) fn calls(&self) -> Vec<CallStats> {
         self.0.lock().values().cloned().collect()
     }
 
     /// Returns the number of calls that WeChat answered for an account.
-    #[must_use]
     pub(crate) fn answered(&self, account: &str) -> u64 {
         let all = self.0.lock();
         of_account(&all, account)
@@ -126,7 +124,6 @@ fn of_account<'a>(all: &'a Series, account: &'a str) -> impl Iterator<Item = &'a
 
 impl CallStats {
     /// Returns how long WeChat took to answer.
-    #[must_use]
     pub(crate) fn latency(&self) -> Distribution {
         Distribution::of(&BOUNDS, self.latencies, self.micros)
     }

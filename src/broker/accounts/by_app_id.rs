@@ -9,7 +9,6 @@ use crate::credential::AppKey;
 impl Accounts {
     /// Returns the name and the account for an AppID or CorpID: the first one of [`Accounts::all_of_app`]. Without
     /// an AgentId, a corp must have exactly one app.
-    #[must_use]
     pub fn of_app(&self, app_id: &str, agent_id: Option<u64>) -> Option<(&str, &Arc<Account>)> {
         let mut found = self.all_of_app(app_id, agent_id).into_iter();
         let first = found.next()?;
@@ -20,7 +19,6 @@ impl Accounts {
     /// Returns the names and the accounts for an AppID or CorpID: the account of the configuration or the admin
     /// API, then those that authorised a platform, by the platforms' names. For WeCom the app with this AgentId,
     /// or all apps of the corp, unordered.
-    #[must_use]
     pub fn all_of_app(&self, app_id: &str, agent_id: Option<u64>) -> Vec<(&str, &Arc<Account>)> {
         let mut entries = match agent_id {
             None => self.entries_of_weixin(app_id),
@@ -36,7 +34,6 @@ impl Accounts {
     }
 
     /// Returns the name and the account that authorised the open platform with this component_appid.
-    #[must_use]
     pub fn of_authorizer(
         &self,
         component_app_id: &str,

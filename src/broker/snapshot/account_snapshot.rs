@@ -154,7 +154,6 @@ impl Broker {
 impl AccountSnapshot {
     /// Returns the credential that decides its health: the ticket that signs its pages, or the token if it
     /// signs none. If that one was never used, as with an account of an open platform, the first that was.
-    #[must_use]
     pub fn primary(&self) -> Option<&CredentialSnapshot> {
         let kind = self.account.primary_kind();
         let mut credentials = self.credentials.iter();
@@ -163,7 +162,6 @@ impl AccountSnapshot {
     }
 
     /// Returns what ends its tokens before their time, and how to prevent that.
-    #[must_use]
     pub fn foreign_refresh_advice(&self) -> Text {
         foreign_refresh_advice(&self.account)
     }
@@ -176,7 +174,6 @@ impl AccountSnapshot {
     }
 
     /// Returns the last 24 hours, oldest first: those of the primary credential, and a failure of another one.
-    #[must_use]
     pub fn hours(&self, now: UnixTime) -> [HourState; HOURS] {
         let primary = self.primary().map(|primary| primary.kind);
         let mut hours = [HourState::NoData; HOURS];
@@ -195,7 +192,6 @@ impl AccountSnapshot {
     }
 
     /// Returns today's calls by endpoint, as far as they are known.
-    #[must_use]
     pub fn calls_today(&self) -> Vec<(&'static str, u64)> {
         let mut calls: Vec<(&'static str, u64)> = Vec::new();
         for one in &self.credentials {
@@ -209,7 +205,6 @@ impl AccountSnapshot {
     }
 
     /// Returns the failure to fix first. Without a token there is no ticket, so the token's comes first.
-    #[must_use]
     pub fn last_error(&self) -> Option<&LastError> {
         let mut errors = self.credentials.iter();
         errors.find_map(|one| one.last_error.as_ref())
@@ -218,13 +213,11 @@ impl AccountSnapshot {
 
 impl CredentialSnapshot {
     /// Whether it is served now.
-    #[must_use]
     pub fn is_served(&self) -> bool {
         matches!(self.health, Health::Ok | Health::Degraded)
     }
 
     /// Returns the results of the last refreshes, oldest first.
-    #[must_use]
     pub fn history(&self) -> Vec<Refresh> {
         self.slot.lock().history.all()
     }

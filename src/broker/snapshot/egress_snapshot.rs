@@ -30,7 +30,6 @@ pub struct EgressWay {
 
 impl Broker {
     /// Returns the ways by which calls leave. Makes no call.
-    #[must_use]
     pub fn egress(&self) -> EgressSnapshot {
         let (accounts, now) = (self.inner.accounts.load(), self.inner.clock.now());
         let upstream = &self.inner.upstream;

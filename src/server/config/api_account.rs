@@ -17,7 +17,6 @@ pub struct AccountDefaults(pub(super) BTreeMap<String, Value>);
 
 impl AccountDefaults {
     /// Returns the list of this key.
-    #[must_use]
     pub fn list(&self, key: &'static str) -> Vec<String> {
         let table = self.0.clone().into_iter().collect();
         let mut section = Section::root(table, Path::new(""), Problems::default());

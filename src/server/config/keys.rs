@@ -111,7 +111,6 @@ fn key(
 
 /// Returns whether a key may have this name. Names are printed, so the rules exclude a key that was pasted as
 /// the name.
-#[must_use]
 pub fn is_key_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len())
         && !name.starts_with(API_KEY_PREFIX)

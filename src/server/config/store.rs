@@ -107,7 +107,6 @@ impl StoreKind {
     }
 
     /// Whether several processes may use the store at the same time.
-    #[must_use]
     pub fn is_shared(&self) -> bool {
         self.url().is_some()
     }
@@ -122,7 +121,6 @@ impl StoreKind {
     }
 
     /// Returns the file of an SQLite store, which is created on first use.
-    #[must_use]
     pub fn sqlite_file(&self) -> Option<String> {
         match self {
             Self::Sql { url, .. } => Store::sqlite_file(url.expose()),

@@ -17,7 +17,6 @@ use crate::error::Text;
 
 impl Settings {
     /// Returns the probable mistakes, each with its setting's path, for `check`.
-    #[must_use]
     pub fn warnings(&self) -> Vec<Problem> {
         let mut found = Problems::default();
         for path in &self.exposed {
