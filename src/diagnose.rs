@@ -137,9 +137,8 @@ fn verdict_without(case: &Case, verdict: &Cause) -> Finding {
     let mut finding = Finding::new(Confidence::Possible, verdict);
     let mut of_ticket = [&verdicts::TICKET_NEEDED, &verdicts::AGENT_TICKET_NEEDED].into_iter();
     if case.error.is_none() && of_ticket.any(|needed| needed.code == verdict.code) {
-        let Text { en, zh } = &finding.fix;
-        let [or_en, or_zh] = verdicts::OR_ERROR;
-        finding.fix = Text::owned(format!("{en}{or_en}"), format!("{zh}{or_zh}"));
+        let [en, zh] = verdicts::OR_ERROR;
+        finding.fix = finding.fix.followed_by(en, zh);
     }
     finding
 }
@@ -359,10 +358,9 @@ fn address_signed(case: &Case) -> Option<&'static Cause> {
     if [right, before_fragment(case.checked())].contains(&signed) {
         return None;
     }
-    url_mistakes::mistaken(right, &search::as_browsers_write(case))
-        .into_iter()
-        .find(|(_, text)| text == signed)
-        .map(|(cause, _)| cause)
+    let (mistaken, _) = url_mistakes::mistaken(right, &search::as_browsers_write(case));
+    let mistake = mistaken.into_iter().find(|(_, text)| text == signed);
+    mistake.map(|(cause, _)| cause)
 }
 
 fn is_right(finding: &Finding) -> bool {

@@ -16,7 +16,7 @@ use super::interface_names::WECOMS_OWN;
 use super::verdicts as v;
 use super::{Confidence, Finding, library_escaping};
 use crate::error::codes::{Advice, all, by_errmsg, explain};
-use crate::error::{CallAuth, System, Text};
+use crate::error::{CallAuth, System};
 pub(super) use problem::TYPE as PROBLEM_TYPE;
 use table::{ClientError, OF_WECOM, REFUSED, TABLE, is_symptom};
 pub(super) use table::{EXPLAINING, is_refusal_alone};
@@ -137,8 +137,8 @@ fn of_client(row: &ClientError, text: &str, page: &str, in_wecom: bool) -> Findi
     let mut finding = Finding::new(Confidence::Likely, cause);
     let host = || host_of(address_in(text).unwrap_or(page));
     if let Some(host) = names_domain(cause).then(host).flatten() {
-        let Text { en, zh } = &cause.cause;
-        finding.cause = Text::owned(format!("{en}: {host}"), format!("{zh}：{host}"));
+        let (en, zh) = (format!(": {host}"), format!("：{host}"));
+        finding.cause = cause.cause.followed_by(&en, &zh);
     }
     finding
 }

@@ -129,14 +129,14 @@ fn grouped(pairs: &Pairs) -> Pairs {
 }
 
 fn one_of_each(grouped: &Pairs, keeps_first: bool) -> Pairs {
-    let mut kept: Pairs = Vec::new();
-    for pair in grouped {
-        match kept.last_mut().filter(|last| last.0 == pair.0) {
-            Some(last) if !keeps_first => last.clone_from(pair),
-            Some(_) => {}
-            None => kept.push(pair.clone()),
+    let mut kept = grouped.clone();
+    kept.dedup_by(|later, earlier| {
+        let is_repeated = later.0 == earlier.0;
+        if is_repeated && !keeps_first {
+            std::mem::swap(later, earlier);
         }
-    }
+        is_repeated
+    });
     kept
 }
 
@@ -202,11 +202,7 @@ fn without_parameters(path: &str) -> String {
 }
 
 fn merged_slashes(path: &str) -> String {
-    let mut merged = String::with_capacity(path.len());
-    for letter in path.chars() {
-        if letter != '/' || !merged.ends_with('/') {
-            merged.push(letter);
-        }
-    }
-    merged
+    let mut letters: Vec<char> = path.chars().collect();
+    letters.dedup_by(|one, other| *one == '/' && *other == '/');
+    letters.into_iter().collect()
 }

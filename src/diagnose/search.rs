@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::mem::discriminant;
 
 use super::causes::{self as c, Cause};
 use super::hash::Sent;
@@ -42,19 +43,6 @@ impl Part {
             Self::Nonce(text) => values.nonce.clone_from(text),
             Self::Timestamp(text) => values.timestamp.clone_from(text),
         }
-    }
-
-    fn address(&self) -> Option<&str> {
-        match self {
-            Self::Url(text) => Some(text),
-            Self::Ticket(..) | Self::Nonce(_) | Self::Timestamp(_) => None,
-        }
-    }
-
-    /// Returns which value the change affects. Two changes of one value do not form a pair, except for the
-    /// URL, where they combine.
-    fn place(&self) -> std::mem::Discriminant<Self> {
-        std::mem::discriminant(self)
     }
 }
 
@@ -108,12 +96,10 @@ impl<'a> Search<'a> {
             .or(case.tickets.first())?
             .clone();
         let presumed = tickets(&case, "")
-            .iter()
+            .into_iter()
             .find(|(_, value, _)| value == ticket.value.expose())
-            .map(|(cause, ..)| *cause);
-        let is_taken_for_right =
-            |cause: &&Cause| ticket.role == *target || cause.code == c::PASTED_TICKET.code;
-        let presumed = presumed.filter(|cause| !is_taken_for_right(cause));
+            .map(|(cause, ..)| cause)
+            .filter(|cause| ticket.role != *target && cause.code != c::PASTED_TICKET.code);
         let right = Values {
             ticket: ticket.value.expose().to_owned(),
             shown: if presumed.is_none() {
@@ -151,22 +137,17 @@ impl<'a> Search<'a> {
 
     /// Returns the mistakes that explain the signature, as few as possible.
     pub(super) fn run(self) -> Option<Found> {
-        if let Some(found) = self.explained(&self.right, &[]) {
-            return Some(found);
-        }
-        if let Some(found) = self.as_given() {
-            return Some(found);
+        let right = self.explained(&self.right, &[]);
+        let right = right.or_else(|| self.as_given());
+        if right.is_some() {
+            return right;
         }
         let changes = self.changes();
         self.singly(&changes)
             .or_else(|| self.hashed_otherwise(&changes))
             .or_else(|| self.addresses_in_pairs(&changes))
             .or_else(|| self.in_pairs(&changes))
-            .or_else(|| {
-                (self.effort == Effort::Full)
-                    .then(|| self.ports())
-                    .flatten()
-            })
+            .or_else(|| self.ports())
     }
 
     fn as_given(&self) -> Option<Found> {
@@ -182,7 +163,7 @@ impl<'a> Search<'a> {
 
     /// Returns every change of one value.
     fn changes(&self) -> Vec<Change> {
-        let urls = url_mistakes::mistaken(&self.right.url, &self.case);
+        let (urls, _) = url_mistakes::mistaken(&self.right.url, &self.case);
         let tickets = tickets(&self.case, &self.right.ticket).into_iter();
         let times = timestamps(&self.right.timestamp, &self.case);
         let nonces = nonces(&self.right.nonce, &self.case);
@@ -196,7 +177,7 @@ impl<'a> Search<'a> {
     fn singly(&self, changes: &[Change]) -> Option<Found> {
         let alone = changes.iter().find_map(|change| self.with(&[change]));
         alone
-            .or_else(|| self.as_another_string(&self.right, &[]))
+            .or_else(|| self.as_another_string(&self.right, &[], |string| self.hashed(string)))
             .or_else(|| {
                 let far = far_timestamps(&self.right.timestamp);
                 changes_of(far, Part::Timestamp).find_map(|change| self.with(&[&change]))
@@ -206,13 +187,14 @@ impl<'a> Search<'a> {
     /// Tries two mistakes on the URL, one after the other.
     fn addresses_in_pairs(&self, changes: &[Change]) -> Option<Found> {
         let mut seen = HashSet::new();
-        let addresses = changes
-            .iter()
-            .filter_map(|(first, part)| Some((first, part.address()?)));
+        let addresses = changes.iter().filter_map(|(first, part)| match part {
+            Part::Url(address) => Some((first, address)),
+            _ => None,
+        });
         addresses
             .take_while(|_| self.goes_on())
             .find_map(|(first, address)| {
-                let (mistaken, built) = url_mistakes::mistaken_and_built(address, &self.case);
+                let (mistaken, built) = url_mistakes::mistaken(address, &self.case);
                 self.spend(built.saturating_mul(BUILT));
                 mistaken.into_iter().find_map(|(second, text)| {
                     let is_new = second.code != first.code && seen.insert(text.clone());
@@ -231,16 +213,17 @@ impl<'a> Search<'a> {
             .enumerate()
             .take_while(|_| self.goes_on())
             .find_map(|(at, first)| {
+                // Two changes of one value form no pair, except those of the URL, which are tried above.
                 let others = changes[at + 1..]
                     .iter()
-                    .filter(|second| second.1.place() != first.1.place());
+                    .filter(|second| discriminant(&second.1) != discriminant(&first.1));
                 let two_values = others
                     .take_while(|_| self.goes_on())
                     .find_map(|second| self.with(&[first, second]));
                 two_values.or_else(|| {
                     let mut values = self.right.clone();
                     first.1.put(&mut values);
-                    self.as_another_string(&values, &[first.0])
+                    self.as_another_string(&values, &[first.0], |string| self.hashed(string))
                 })
             })
     }
@@ -278,20 +261,15 @@ impl<'a> Search<'a> {
             let hashed = fits(&values, &values.string())?;
             Some(self.found(&[cause], &hashed, values.struck_out().string()))
         });
-        alone.or_else(|| {
-            let strings = strings(right, &self.case);
-            let mut strings = strings.into_iter().enumerate();
-            strings.find_map(|(at, (cause, string))| {
-                let hashed = fits(right, &string)?;
-                let shown = string_shown(right, &self.case, at);
-                Some(self.found(&[cause], &hashed, shown))
-            })
-        })
+        alone.or_else(|| self.as_another_string(right, &[], |string| fits(right, string)))
     }
 
     /// Tries every port, with both schemes, since a proxy often changes both. Not in pairs, since there are
     /// thousands.
     fn ports(&self) -> Option<Found> {
+        if self.effort == Effort::Brief {
+            return None;
+        }
         let (_, rest) = self.right.url.split_once("://")?;
         let end = rest.find(['/', '?', ':']).unwrap_or(rest.len());
         let (host, rest) = rest.split_at(end);
@@ -320,10 +298,16 @@ impl<'a> Search<'a> {
         })
     }
 
-    fn as_another_string(&self, values: &Values, causes: &[&'static Cause]) -> Option<Found> {
+    /// Tries the wrongly built strings.
+    fn as_another_string(
+        &self,
+        values: &Values,
+        causes: &[&'static Cause],
+        hashed: impl Fn(&str) -> Option<Vec<&'static Cause>>,
+    ) -> Option<Found> {
         let mut strings = strings(values, &self.case).into_iter().enumerate();
         let (at, cause, hashed) =
-            strings.find_map(|(at, (cause, string))| Some((at, cause, self.hashed(&string)?)))?;
+            strings.find_map(|(at, (cause, string))| Some((at, cause, hashed(&string)?)))?;
         let shown = string_shown(values, &self.case, at);
         Some(self.found(&[causes, &[cause]].concat(), &hashed, shown))
     }

@@ -18,14 +18,9 @@ use crate::sign::before_fragment;
 /// The URL that results from a mistake.
 pub(super) type Variant = (&'static Cause, String);
 
-/// Returns every single mistake on `url`, most likely first, each text once.
-pub(super) fn mistaken(url: &str, case: &Case) -> Vec<Variant> {
-    mistaken_and_built(url, case).0
-}
-
-/// Like [`mistaken`], but also returns how many bytes were built. That exceeds the result, since most
-/// mistakes give the same text on most URLs.
-pub(super) fn mistaken_and_built(url: &str, case: &Case) -> (Vec<Variant>, usize) {
+/// Returns every single mistake on `url`, most likely first, each text once, and how many bytes were built. That
+/// exceeds the result, since most mistakes give the same text on most URLs.
+pub(super) fn mistaken(url: &str, case: &Case) -> (Vec<Variant>, usize) {
     let mut found = Vec::new();
     let mut known = HashSet::new();
     let mut built = 0;
@@ -125,12 +120,10 @@ pub(super) fn is_other_route(one: &str, other: &str) -> bool {
         let site = (parts.scheme, parts.host, parts.port);
         Some((site, path.trim_end_matches('/').to_owned()))
     };
-    match (route(one), route(other)) {
-        (Some((site, path)), Some((other_site, other_path))) => {
-            site == other_site && path != other_path
-        }
-        _ => false,
-    }
+    let routes = route(one).zip(route(other));
+    routes.is_some_and(|((site, path), (other_site, other_path))| {
+        site == other_site && path != other_path
+    })
 }
 
 /// A URL split without changing a byte.

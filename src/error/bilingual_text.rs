@@ -24,6 +24,11 @@ impl Text {
         }
     }
 
+    /// Returns the text with another one after it.
+    pub(crate) fn followed_by(&self, en: &str, zh: &str) -> Self {
+        Self::owned(format!("{}{en}", self.en), format!("{}{zh}", self.zh))
+    }
+
     /// Creates a text that was formatted.
     pub(crate) fn owned(en: String, zh: String) -> Self {
         Self {

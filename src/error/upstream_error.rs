@@ -245,13 +245,11 @@ impl UpstreamError {
             Some(40164 | 61004 | 45035 | 60020 | 89501..=89507)
         );
         let latest = self.seen_ip().filter(|_| is_about_the_ip);
-        let latest = latest.and_then(|ip| ip.parse().ok());
-        let mut ips: Vec<IpAddr> = latest.into_iter().collect();
-        if !ips.is_empty() {
-            let others = self.also_seen.iter().filter(|ip| Some(**ip) != latest);
-            ips.extend(others);
-        }
-        ips
+        let Some(latest) = latest.and_then(|ip| ip.parse::<IpAddr>().ok()) else {
+            return Vec::new();
+        };
+        let others = self.also_seen.iter().filter(|ip| **ip != latest);
+        std::iter::once(latest).chain(others.copied()).collect()
     }
 
     /// Returns the cause in both languages.
@@ -270,7 +268,10 @@ impl UpstreamError {
     pub fn fix(&self) -> Text {
         let fix = &self.advice().fix;
         if self.errcode() == Some(codes::SPENT) && self.endpoint.ends_with(CLASSIC_TOKEN) {
-            return with_stable_mode(fix);
+            return fix.followed_by(
+                " token_mode = \"stable\" has a separate quota, 250 times as large.",
+                "也可改用 token_mode = \"stable\"，它有单独的额度，是现在的 250 倍。",
+            );
         }
         let filled = |text: &str| {
             text.replace("{host}", self.system.host())
@@ -340,21 +341,19 @@ impl std::error::Error for UpstreamError {}
 impl Text {
     /// Adds the IPs to allow to a fix, and the advice to have one egress address unless each account has one.
     pub(crate) fn with_ips(self, ips: &[IpAddr], is_fixed: bool) -> Self {
+        let Self { en, zh } = &EGRESS_IS_NOT_FIXED;
         let fix = match is_fixed {
             true => self,
-            false => Self::owned(
-                format!("{} {}", self.en, EGRESS_IS_NOT_FIXED.en),
-                format!("{}{}", self.zh, EGRESS_IS_NOT_FIXED.zh),
-            ),
+            false => self.followed_by(&format!(" {en}"), zh),
         };
         if ips.is_empty() {
             return fix;
         }
         let list: Vec<_> = ips.iter().map(IpAddr::to_string).collect();
         let noun = if list.len() == 1 { "IP" } else { "IPs" };
-        Self::owned(
-            format!("{} The {noun} to allow: {}", fix.en, list.join(", ")),
-            format!("{}需要加入的 IP：{}", fix.zh, list.join("、")),
+        fix.followed_by(
+            &format!(" The {noun} to allow: {}", list.join(", ")),
+            &format!("需要加入的 IP：{}", list.join("、")),
         )
     }
 }
@@ -375,29 +374,11 @@ pub(crate) fn next_probe(now: UnixTime) -> UnixTime {
 /// Returns the cause of a day's quota that another server has spent.
 fn used_elsewhere(cause: &Text, calls: u64) -> Text {
     let noun = if calls == 1 { "call" } else { "calls" };
-    Text::owned(
-        format!(
-            "{}, but this service made only {calls} {noun}: another server uses this account's quota",
-            cause.en
+    cause.followed_by(
+        &format!(
+            ", but this service made only {calls} {noun}: another server uses this account's quota"
         ),
-        format!(
-            "{}，但本服务今天只调用了 {calls} 次：额度是被其他服务用掉的",
-            cause.zh
-        ),
-    )
-}
-
-/// Returns the fix with a pointer to stable mode, which has its own, much larger quota.
-fn with_stable_mode(fix: &Text) -> Text {
-    Text::owned(
-        format!(
-            "{} token_mode = \"stable\" has a separate quota, 250 times as large.",
-            fix.en
-        ),
-        format!(
-            "{}也可改用 token_mode = \"stable\"，它有单独的额度，是现在的 250 倍。",
-            fix.zh
-        ),
+        &format!("，但本服务今天只调用了 {calls} 次：额度是被其他服务用掉的"),
     )
 }
 

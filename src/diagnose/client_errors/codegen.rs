@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::*;
+use crate::error::Text;
 
 const PAGES: &str = "static/demo/client-errors.js";
 const CLIENT: &str = "static/client/wx-jssdk.js";
