@@ -2,7 +2,7 @@
 
 import { CLIENT_ERRORS, REFUSED, plain } from "./client-errors.js";
 import { client, landing, pageUrl, sandbox } from "./demo-client.js";
-import { pick, t } from "./language.js";
+import { both, capital, pick, t } from "./language.js";
 
 /** Explains why the client script's ready() failed. `signed`: the URL that was signed, if any. */
 export function explain(error, { signed = "" } = {}) {
@@ -18,8 +18,6 @@ export function explain(error, { signed = "" } = {}) {
     fixes: [t("Please report it with the line above.", "请附上上述信息反馈问题。")],
   };
 }
-
-const both = ({ en, zh }) => t(en, zh);
 
 function titleOf(code) {
   return code === "sdk_not_loaded" ? t("jweixin cannot be loaded", "无法加载 jweixin") : code;
@@ -50,13 +48,9 @@ function explainAnswer({ errMsg, answer = {} }, signed) {
 
 /** Adds the capital letter and the full stop that causes in a table lack. */
 export function sentence([en, zh]) {
-  const start = NAME.test(en) ? en[0] : en[0].toUpperCase();
-  const [text, stop] = t([start + en.slice(1), "."], [zh, "。"]);
+  const [text, stop] = t([capital(en), "."], [zh, "。"]);
   return /[.。]$/.test(text) ? text : text + stop;
 }
-
-/** A first word that is an AppID, a domain, a function or a scheme: it gets no capital letter. */
-const NAME = /^(?:\S*[\d.]|https? )/;
 
 /** Compares the signed URL with those that a client may check. */
 function compare(signed) {

@@ -1,6 +1,6 @@
 // Correct signing code per backend language, shown with a proven mistake.
 
-import { t } from "./doctor-language.js";
+import { t } from "./language.js";
 
 const DECODED = t("already decoded, once", "框架已解码一次，不要再解码");
 

@@ -7,9 +7,9 @@
 
 import { startCopy } from "./copy.js";
 import { SAMPLES, coloured, firstSample } from "./doctor-code.js";
-import { chinese, t } from "./doctor-language.js";
 import { showStrings } from "./doctor-show.js";
 import { fill } from "./fill.js";
+import { both, capital, chinese, t } from "./language.js";
 
 const at = (id) => document.getElementById(id);
 const FIELDS = ["url", "nonceStr", "timestamp", "signature", "errMsg", "landing", "host"];
@@ -110,14 +110,14 @@ function show(answer) {
   const right = first.code === "signature_is_right";
   at("result").dataset.tone = right ? "right" : UNKNOWN.includes(first.code) ? "unknown" : first.confidence;
   at("result").dataset.code = first.code;
-  at("result-title").textContent = sentence(chinese ? first.cause.zh : first.cause.en);
+  at("result-title").textContent = sentence(both(first.cause));
   at("code").textContent = first.code;
   at("code-line").hidden = false;
   if (right) showConfidence("ok", t("Recomputed", "重算结果"));
   else if (UNKNOWN.includes(first.code)) showConfidence("none", t("No cause yet", "尚无结论"));
   else showConfidence(...SURE[first.confidence]());
   at("fix-part").hidden = right;
-  at("fix").textContent = chinese ? first.fix.zh : first.fix.en;
+  at("fix").textContent = both(first.fix);
   showEvidence(first);
   const isRight = answer.findings.some((finding) => finding.code === "signature_is_right");
   // The first finding is another cause, but the signature is right: say so.
@@ -148,12 +148,8 @@ const UNKNOWN = ["no_known_mistake_fits", "string_is_right", "ticket_kind_unknow
 /** Adds the capital letter, except to a name, and the full stop that the server's causes lack. */
 function sentence(text) {
   if (chinese) return text;
-  const start = NAME.test(text) ? text[0] : text[0].toUpperCase();
-  return start + text.slice(1) + (/[.!?…)]$/.test(text) ? "" : ".");
+  return capital(text) + (/[.!?…)]$/.test(text) ? "" : ".");
 }
-
-/** A first word that is an AppID, a domain, a function or a scheme. */
-const NAME = /^(?:\S*[\d.]|https? )/;
 
 function showRead({ read, findings }) {
   const named = read.kinds.map((kind) => KINDS[kind]()).join(t(", ", "、"));
@@ -275,8 +271,8 @@ function showOthers(others, first) {
     ...others.map((finding) => {
       const item = document.createElement("li");
       const cause = document.createElement("strong");
-      cause.textContent = sentence(chinese ? finding.cause.zh : finding.cause.en);
-      item.append(cause, " ", chinese ? finding.fix.zh : finding.fix.en);
+      cause.textContent = sentence(both(finding.cause));
+      item.append(cause, " ", both(finding.fix));
       return item;
     }),
   );

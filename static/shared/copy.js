@@ -1,6 +1,7 @@
 // Copy buttons of the pages: `[data-copy]` inside a `.code` or a `.copybox`. They are hidden without this script.
 
-const chinese = document.documentElement.lang.startsWith("zh");
+import { t } from "./language.js";
+
 const SHOWN = 2000; // ms that the word "Copied" is shown
 
 /** Shows the buttons below `root` and makes them work. */
@@ -19,11 +20,11 @@ async function copyBeside(button) {
   const words = button.querySelector(".copy-text");
   const icon = button.querySelector("use");
   words.setAttribute("role", "status");
-  words.textContent = copied ? (chinese ? "已复制" : "Copied") : chinese ? "请手动复制" : "Select and copy";
+  words.textContent = copied ? t("Copied", "已复制") : t("Select and copy", "请手动复制");
   icon.setAttribute("href", copied ? "#i-check" : "#i-copy");
   clearTimeout(button.timer);
   button.timer = setTimeout(() => {
-    words.textContent = chinese ? "复制" : "Copy";
+    words.textContent = t("Copy", "复制");
     icon.setAttribute("href", "#i-copy");
   }, SHOWN);
 }

@@ -5,13 +5,13 @@
 // sessionStorage and sends it in a header, to this origin only.
 
 import { fill } from "./fill.js";
+import { t } from "./language.js";
 
 const PERIOD = 4000; // ms between two polls
 const PATIENCE = 10000; // ms until a poll counts as lost
 const KEY = "wx-jssdk-key";
+const LOCALE = t("en-GB", "zh-CN");
 
-const english = document.body.dataset.lang === "en";
-const t = (en, zh) => (english ? en : zh);
 const $ = (id) => document.getElementById(id);
 
 const live = $("live");
@@ -45,10 +45,9 @@ function inTime(seconds) {
 /** Formats a time of the server's clock, by this browser's clock; with the date if it is not near. */
 function clockTime(at, { second } = {}) {
   const when = new Date((at - ahead) * 1000);
-  const locale = english ? "en-GB" : "zh-CN";
-  const time = when.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", second, hour12: false });
+  const time = when.toLocaleTimeString(LOCALE, { hour: "2-digit", minute: "2-digit", second, hour12: false });
   if (Math.abs(at - serverNow()) < 20 * 3600) return time;
-  return `${when.toLocaleDateString(locale, { month: "short", day: "numeric" })} ${time}`;
+  return `${when.toLocaleDateString(LOCALE, { month: "short", day: "numeric" })} ${time}`;
 }
 
 function write(element, text) {
@@ -85,7 +84,7 @@ function adopt() {
     const at = Number(one.dataset.at);
     write(one, clockTime(at, "exact" in one.dataset ? { second: "2-digit" } : {}));
     one.dateTime = new Date((at - ahead) * 1000).toISOString();
-    one.title = new Date((at - ahead) * 1000).toLocaleString(english ? "en-GB" : "zh-CN");
+    one.title = new Date((at - ahead) * 1000).toLocaleString(LOCALE);
   }
   for (const one of live.querySelectorAll(".refresh, .retry, .copy")) one.hidden = false;
 }

@@ -27,13 +27,12 @@ macro_rules! files {
 
 /// Every file of `static/` except `client/`, which the signing scope serves.
 const FILES: &[StaticFile] = files! {
-    "shared": "style.css" "icon.svg" "copy.js" "fill.js" "too-old.js";
+    "shared": "style.css" "icon.svg" "copy.js" "fill.js" "language.js" "too-old.js";
     "demo": "demo.css" "share.png" "client-errors.js" "demo.js" "demo-banner.js" "demo-calls.js"
         "demo-cards.js" "demo-client.js" "demo-log.js" "demo-parameters.js" "demo-result.js"
         "demo-search.js" "explain.js" "explain-calls.js" "interface-needs.js" "interface-parts.js"
-        "interfaces.js" "interfaces-account.js" "interfaces-phone.js" "language.js" "sign-coupon.js"
-        "url-difference.js";
-    "doctor": "doctor.css" "doctor.js" "doctor-code.js" "doctor-language.js" "doctor-show.js";
+        "interfaces.js" "interfaces-account.js" "interfaces-phone.js" "sign-coupon.js" "url-difference.js";
+    "doctor": "doctor.css" "doctor.js" "doctor-code.js" "doctor-show.js";
     "status": "status.css" "status.js";
     "docs": "docs.css" "docs.js";
     // wechat-client.js first: the others add to it.
