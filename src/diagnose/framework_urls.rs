@@ -15,18 +15,19 @@ pub(super) fn queries(query: &str) -> Vec<Variant> {
     let mut by_name = given.clone();
     by_name.sort_by(|one, other| one.0.cmp(&other.0));
     // JavaScript objects and PHP's sort put numbers first, in ascending order.
-    let mut numbers_first = grouped.clone();
-    numbers_first.sort_by_key(|(name, _)| name.parse::<u32>().unwrap_or(u32::MAX));
-    let mut numbers_first_by_name = by_name.clone();
-    numbers_first_by_name.sort_by_key(|(name, _)| name.parse::<u32>().unwrap_or(u32::MAX));
+    let numbers_first = |pairs: &Pairs| {
+        let mut pairs = pairs.clone();
+        pairs.sort_by_key(|(name, _)| name.parse::<u32>().unwrap_or(u32::MAX));
+        pairs
+    };
 
     let mut found = Vec::new();
     for pairs in [
         &given,
         &by_name,
         &grouped,
-        &numbers_first,
-        &numbers_first_by_name,
+        &numbers_first(&grouped),
+        &numbers_first(&by_name),
     ] {
         written(&c::QUERY_REENCODED, pairs, &mut found);
         found.push((&c::PERCENT_DECODED, joined(pairs, str::to_owned)));

@@ -92,12 +92,8 @@ pub(super) fn is_page_label(label: &str) -> bool {
 
 /// Returns whether the URL starts with `http://` or `https://`.
 pub(super) fn has_scheme(url: &str) -> bool {
-    let start = url
-        .get(..8)
-        .or(url.get(..7))
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    start.starts_with("https://") || start.starts_with("http://")
+    let url = url.to_ascii_lowercase();
+    url.starts_with("https://") || url.starts_with("http://")
 }
 
 /// Returns whether the character may surround a value.

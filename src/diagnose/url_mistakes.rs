@@ -41,19 +41,11 @@ pub(super) fn mistaken(url: &str, case: &Case) -> (Vec<Variant>, usize) {
 type Add<'a> = dyn FnMut(&'static Cause, String) + 'a;
 
 fn fragments(url: &str, case: &Case, add: &mut Add<'_>) {
-    for href in [
-        Some(&case.url),
-        case.landing.as_ref(),
-        case.checked_url.as_ref(),
-        case.answered_url.as_ref(),
-    ]
-    .into_iter()
-    .flatten()
-    {
-        if let Some((_, fragment)) = href.split_once('#') {
-            add(&c::FRAGMENT_KEPT, format!("{url}#{fragment}"));
-            add(&c::FRAGMENT_KEPT, format!("{url}%23{fragment}"));
-        }
+    let others = [&case.landing, &case.checked_url, &case.answered_url];
+    let hrefs = std::iter::once(&case.url).chain(others.into_iter().flatten());
+    for (_, fragment) in hrefs.filter_map(|href| href.split_once('#')) {
+        add(&c::FRAGMENT_KEPT, format!("{url}#{fragment}"));
+        add(&c::FRAGMENT_KEPT, format!("{url}%23{fragment}"));
     }
     add(&c::FRAGMENT_KEPT, format!("{url}#"));
     add(&c::FRAGMENT_KEPT, format!("{url}#/"));

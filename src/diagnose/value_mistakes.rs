@@ -247,23 +247,17 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<Variant> {
     }
     found.push((&c::SEPARATOR, right.replacen('=', " = ", 4)));
     found.push((&c::TIMES_ENTITY, right.replacen("&timestamp", "×tamp", 1)));
-    found.extend(["&", "?"].into_iter().flat_map(|stray| {
-        [
-            (&c::STRAY, format!("{right}{stray}")),
-            (&c::STRAY, format!("{stray}{right}")),
-        ]
-    }));
+    for stray in ["&", "?"] {
+        found.push((&c::STRAY, format!("{right}{stray}")));
+        found.push((&c::STRAY, format!("{stray}{right}")));
+    }
     found.push((&c::BOM, format!("\u{feff}{right}")));
     found.extend([component, form, whole].map(|encode| (&c::STRING_ENCODED, encode(&right))));
     found.push((&c::STRING_CASE, right.to_ascii_lowercase()));
     found.push((&c::STRING_CASE, right.to_ascii_uppercase()));
     for missing in 0..4 {
-        let kept: Vec<_> = named
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| *at != missing)
-            .map(|(_, pair)| *pair)
-            .collect();
+        let mut kept = named.to_vec();
+        kept.remove(missing);
         found.push((&c::PARAMETER_MISSING, joined(&kept, "&")));
     }
     let key = &values.ticket;
@@ -282,10 +276,8 @@ pub(super) fn strings(values: &Values, case: &Case) -> Vec<Variant> {
             found.push((&c::APP_ID_ADDED, format!("{right}&{name}={app_id}")));
         }
     }
-    found.push((
-        &c::UTF16,
-        right.chars().flat_map(|letter| [letter, '\0']).collect(),
-    ));
+    let utf16 = right.chars().flat_map(|letter| [letter, '\0']);
+    found.push((&c::UTF16, utf16.collect()));
     found
 }
 

@@ -85,11 +85,9 @@ fn start_of(lower: &str, ticket: usize) -> usize {
 
 /// Returns where the last of the four values starts.
 fn start_of_last_value(lower: &str) -> Option<usize> {
-    let ends = NAMES.map(|name| position(lower, name).map(|at| at + name.len()));
+    let ends = NAMES.map(|name| Some(position(lower, name)? + name.len()));
     ends.into_iter()
-        .collect::<Option<Vec<_>>>()?
-        .into_iter()
-        .max()
+        .try_fold(0, |last, end| Some(last.max(end?)))
 }
 
 /// Returns the position of a parameter.
