@@ -1,6 +1,6 @@
 // API description page: copy buttons, search, and the mark of the entry being read. Without it the page can still be read.
 
-import { copyText } from "./copy.js";
+import { startCopy } from "./copy.js";
 import { fill } from "./fill.js";
 
 const nav = document.querySelector(".docs-nav");
@@ -13,23 +13,8 @@ const entries = entriesOf(document, "");
 let others;
 let chosen;
 
-for (const one of document.querySelectorAll(".copy, .search")) one.hidden = false;
-
-// ---------- copy ----------
-
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest(".copy");
-  if (!button) return;
-  const shown = [...button.parentElement.querySelectorAll("pre")].find((one) => one.offsetParent);
-  const words = button.querySelector(".copy-text");
-  const before = words.dataset.before || words.textContent;
-  words.dataset.before = before;
-  const copied = await copyText(shown.textContent);
-  note.textContent = copied ? note.dataset.copied : note.dataset.failed;
-  words.textContent = note.textContent;
-  clearTimeout(button.timer);
-  button.timer = setTimeout(() => (words.textContent = before), 2000);
-});
+nav.querySelector(".search").hidden = false;
+startCopy();
 
 // ---------- search ----------
 

@@ -4,12 +4,13 @@ import { t } from "./language.js";
 
 const SHOWN = 2000; // ms that the word "Copied" is shown
 
-/** Shows the buttons below `root` and makes them work. */
+/** Shows the buttons below `root` and makes them work, also those that are added later. */
 export function startCopy(root = document) {
-  for (const button of root.querySelectorAll("[data-copy]")) {
-    button.hidden = false;
-    button.addEventListener("click", () => copyBeside(button));
-  }
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+  root.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copyBeside(button);
+  });
 }
 
 async function copyBeside(button) {

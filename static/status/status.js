@@ -4,6 +4,7 @@
 // the page as HTML. In between it only updates the times. "Refresh now" keeps the API key in this tab's
 // sessionStorage and sends it in a header, to this origin only.
 
+import { startCopy } from "./copy.js";
 import { fill } from "./fill.js";
 import { t } from "./language.js";
 
@@ -192,24 +193,7 @@ for (const link of document.querySelectorAll("a[data-set]")) {
   });
 }
 
-// --- copy ---
-
-live.addEventListener("click", async (event) => {
-  const button = event.target.closest(".copy");
-  if (!button) return;
-  const text = button.dataset.copy || button.parentElement.querySelector("pre").textContent;
-  const words = button.querySelector(".copy-text");
-  try {
-    await navigator.clipboard.writeText(text);
-    words.textContent = t("Copied", "已复制");
-  } catch (_) {
-    // Without HTTPS there is no clipboard: the text is selected instead.
-    const source = button.dataset.copy ? button.parentElement.querySelector("code") : button.parentElement.querySelector("pre");
-    getSelection().selectAllChildren(source);
-    words.textContent = t("Selected", "已选中");
-  }
-  setTimeout(() => (words.textContent = t("Copy", "复制")), 2000);
-});
+startCopy(live);
 
 // --- refresh now ---
 
