@@ -90,7 +90,7 @@ impl Answer {
 
     /// Returns both answers as one. The earlier one counts, and of the two targets `wx.config` is the outer.
     fn after(self, earlier: Option<Self>) -> Self {
-        let Some(mut earlier) = earlier.filter(|earlier| earlier.signature.is_some()) else {
+        let Some(mut earlier) = earlier else {
             return self;
         };
         match (earlier.target, self.target) {

@@ -137,8 +137,8 @@ fn of_client(row: &ClientError, text: &str, page: &str, in_wecom: bool) -> Findi
     let mut finding = Finding::new(Confidence::Likely, cause);
     let host = || host_of(address_in(text).unwrap_or(page));
     if let Some(host) = names_domain(cause).then(host).flatten() {
-        let (en, zh) = (format!(": {host}"), format!("：{host}"));
-        finding.cause = cause.cause.followed_by(&en, &zh);
+        let cause = &cause.cause;
+        finding.cause = cause.followed_by(&format!(": {host}"), &format!("：{host}"));
     }
     finding
 }

@@ -152,8 +152,9 @@ fn others(
 
 /// Returns the value with what often surrounds one.
 fn surrounded(cause: &'static Cause, value: &str) -> impl Iterator<Item = Variant> {
-    let text = move |(before, after)| (cause, format!("{before}{value}{after}"));
-    EDGES.into_iter().map(text)
+    EDGES
+        .into_iter()
+        .map(move |(before, after)| (cause, format!("{before}{value}{after}")))
 }
 
 /// Returns whether JavaScript writes this number of a JSON text as `sent`.

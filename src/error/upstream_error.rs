@@ -202,13 +202,7 @@ impl UpstreamError {
 
     /// Returns whether this is a spent quota recorded in the store, so that another node can lift it.
     pub fn is_block(&self) -> bool {
-        matches!(
-            self.failure,
-            Failure::Refused {
-                blocked_until: Some(_),
-                ..
-            }
-        )
+        matches!(self.wait(), Wait::Until(_))
     }
 
     /// Returns until when no node calls again because the quota is spent; `None` for every other failure and
