@@ -156,6 +156,7 @@ impl EncryptionKeys {
     }
 
     /// Returns the ids of the keys.
+    #[cfg(feature = "shared-store")]
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys().map(EncryptionKey::id)
     }
