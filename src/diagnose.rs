@@ -148,23 +148,21 @@ fn client_findings(case: &Case) -> Vec<Finding> {
     let Some(error) = case.error.as_deref() else {
         return Vec::new();
     };
-    let mut client_findings =
-        client_errors::explained_in(error, case.checked(), case.is_in_wecom());
-    if client_findings.is_empty() && case.signature.is_empty() {
-        client_findings.extend(client_errors::unlisted_errcode(error));
-    }
-    let is_about = |codes: &[&str]| {
-        client_findings
-            .iter()
-            .any(|finding| codes.contains(&finding.code))
-    };
+    let explained = client_errors::explained_in(error, case.checked(), case.is_in_wecom());
+    let unlisted = || client_errors::unlisted_errcode(error).filter(|_| case.signature.is_empty());
+    let explained = explained.or_else(unlisted);
     let page = client_errors::refused_address(error).unwrap_or(case.checked());
-    if is_about(&["offline_verifying", "permission_denied"]) && is_unlisted(case, error) {
-        client_findings.insert(0, Finding::new(Confidence::Likely, &verdicts::NOT_LISTED));
-    } else if is_about(&["domain_not_bound", "trusted_domain_mismatch"]) && has_other_port(page) {
-        client_findings.insert(0, Finding::new(Confidence::Likely, &verdicts::PORT));
-    }
-    client_findings
+    let more_specific = match explained.as_ref().map_or("", |finding| finding.code) {
+        "offline_verifying" | "permission_denied" if is_unlisted(case, error) => {
+            Some(&verdicts::NOT_LISTED)
+        }
+        "domain_not_bound" | "trusted_domain_mismatch" if has_other_port(page) => {
+            Some(&verdicts::PORT)
+        }
+        _ => None,
+    };
+    let more_specific = more_specific.map(|cause| Finding::new(Confidence::Likely, cause));
+    more_specific.into_iter().chain(explained).collect()
 }
 
 /// Returns whether the page uses a port that clients do not accept (they accept 80 and 443). A host that is

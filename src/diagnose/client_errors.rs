@@ -21,25 +21,25 @@ pub(super) use problem::TYPE as PROBLEM_TYPE;
 use table::{ClientError, OF_WECOM, REFUSED, TABLE, is_symptom};
 pub(super) use table::{EXPLAINING, is_refusal_alone};
 
-/// Returns what the text points to, most specific first. `page` is the page's URL, if known.
-pub(super) fn explained(text: &str, page: &str) -> Vec<Finding> {
-    explained_in(text, page, false)
+/// Returns what the text points to.
+pub(super) fn explained(text: &str) -> Option<Finding> {
+    explained_in(text, "", false)
 }
 
-/// Like [`explained`]; `in_wecom` tells that the page is one of WeCom, which the text alone may not show.
-pub(super) fn explained_in(text: &str, page: &str, in_wecom: bool) -> Vec<Finding> {
+/// Like [`explained`]; `page` is the page's URL, if known, and `in_wecom` tells that it is one of WeCom, which the
+/// text alone may not show.
+pub(super) fn explained_in(text: &str, page: &str, in_wecom: bool) -> Option<Finding> {
     let mut words = ErrorText::read(text);
     if in_wecom {
         words.systems = WECOM_FIRST;
     }
     let of_client = |row| of_client(row, text, page, words.systems == WECOM_FIRST);
-    let found = problem::explained(text)
+    problem::explained(text)
         .or_else(|| words.errcode())
         .or_else(|| words.row(&ROWS[0]).map(of_client))
         .or_else(|| words.number())
         .or_else(|| words.sentence())
-        .or_else(|| words.row(&ROWS[1]).map(of_client));
-    found.into_iter().collect()
+        .or_else(|| words.row(&ROWS[1]).map(of_client))
 }
 
 /// Returns the advice for an errcode that is named in the text and not listed, as the log gives it. A backend's
@@ -81,10 +81,7 @@ pub(super) fn is_about_config(text: &str) -> bool {
 
 /// Returns whether the text says that a config's signature was rejected, and names the config.
 pub(super) fn names_refused_config(text: &str) -> bool {
-    is_about_config(text)
-        && explained(text, "")
-            .iter()
-            .any(|finding| is_refusal_alone(finding.code))
+    is_about_config(text) && explained(text).is_some_and(|found| is_refusal_alone(found.code))
 }
 
 /// Returns the URL that an error about a rejected domain names: newer clients report the URL that they
@@ -401,9 +398,7 @@ mod tests {
     use super::*;
 
     fn code(text: &str) -> &'static str {
-        explained(text, "")
-            .first()
-            .map_or("", |finding| finding.code)
+        explained(text).map_or("", |finding| finding.code)
     }
 
     #[test]
@@ -440,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_number_that_is_not_an_errcode_is_not_explained() {
-        assert_eq!(explained("at 2019-12-04 15:50:27", ""), []);
-        assert_eq!(explained("", ""), []);
+        assert_eq!(explained("at 2019-12-04 15:50:27"), None);
+        assert_eq!(explained(""), None);
     }
 }

@@ -198,7 +198,9 @@ impl Paste {
         let named = errmsg_in(found).filter(|words| is_said_by_wechat(words));
         let text = named.as_deref().unwrap_or(text);
         let known = if self.kinds.is_empty() {
-            is_explained(text) || client_errors::unlisted_errcode(text).is_some()
+            client_errors::explained(text)
+                .or_else(|| client_errors::unlisted_errcode(text))
+                .is_some()
         } else {
             client_errors::has_words(text)
         };
@@ -210,7 +212,7 @@ impl Paste {
             let all = explained(text);
             let lines = || text.lines().map(str::trim);
             let line = lines()
-                .find(|line| !all.is_empty() && explained(line) == all)
+                .find(|line| all.is_some() && explained(line) == all)
                 .or_else(|| lines().find(|line| client_errors::names_refused_config(line)))
                 .unwrap_or(text);
             self.error = Some(line.chars().take(MAX_ERROR).collect());
@@ -256,14 +258,7 @@ impl Case {
 /// Returns whether the text is a rejection: an "ok" of the backend itself must not hide a rejection beside
 /// it.
 fn is_refusal(words: &str) -> bool {
-    let findings = client_errors::explained(words, "");
-    findings
-        .first()
-        .is_some_and(|finding| finding.code != "config_accepted")
-}
-
-fn is_explained(words: &str) -> bool {
-    !client_errors::explained(words, "").is_empty()
+    client_errors::explained(words).is_some_and(|finding| finding.code != "config_accepted")
 }
 
 /// Returns whether the text is WeChat's: a known error text, or one that starts with an interface's name.
@@ -272,7 +267,7 @@ fn is_said_by_wechat(words: &str) -> bool {
     let named = words.split_once(':').is_some_and(|(name, rest)| {
         !rest.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
     });
-    named || is_explained(words)
+    named || client_errors::explained(words).is_some()
 }
 
 /// Enough for the longest error text of a client, with its stack.

@@ -40,7 +40,7 @@ fn the_advice_names_the_simulated_clients_without_open_tags() {
     );
     let script = std::fs::read_to_string(path).unwrap();
     let (_, clients) = script.split_once("var CLIENTS = {").unwrap();
-    let advice = &explained("WeixinOpenTagsError", "")[0].fix.en;
+    let advice = explained("WeixinOpenTagsError").unwrap().fix.en;
     let (named, _) = advice.split_once("may not render open tags").unwrap();
     let (_, named) = named.rsplit_once(": ").unwrap();
     for (client, name) in [
