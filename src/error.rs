@@ -5,13 +5,10 @@
 
 mod bilingual_text;
 pub mod codes;
-#[rustfmt::skip] // one row, one paragraph
 mod open_platform;
 mod page_error;
 mod problem_code;
-#[rustfmt::skip] // as above
 mod proxy;
-#[rustfmt::skip] // as above
 mod transport_errors;
 mod upstream_error;
 
