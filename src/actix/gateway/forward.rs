@@ -67,7 +67,7 @@ impl Call<'_> {
         let (mut query, mut body, _reserved) = match secret_body {
             Some(body) => {
                 let (query, body) = self.with_secret_in_body(&body)?;
-                (query, Body::Whole(body), Vec::new())
+                (query, Body::Whole(body), None)
             }
             None => {
                 let (body, reserved) = tokio::select! {

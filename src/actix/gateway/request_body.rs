@@ -36,6 +36,8 @@ pub(super) struct Streaming {
     limit: u64,
     scan: Scan,
     progress: Progress,
+    /// What was kept of it before it began to stream, until it is complete.
+    reserved: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a streaming body ended early.
@@ -119,21 +121,21 @@ pub(super) async fn read_with_secret(
     Ok(Some(read.freeze()))
 }
 
-/// Reads a body: as a whole up to `replay_limit` bytes and while the budget lasts. Returns the permits of the
-/// bytes that were read besides.
+/// Reads a body: as a whole up to `replay_limit` bytes and while the budget lasts. Also returns the reservation of a
+/// whole body; a streaming body holds its own.
 pub(super) async fn read(
     incoming: &Incoming<'_>,
     mut rest: Payload,
     options: &GatewayOptions,
     budget: &Arc<Semaphore>,
-) -> Result<(Body, Vec<OwnedSemaphorePermit>), Refusal> {
+) -> Result<(Body, Option<OwnedSemaphorePermit>), Refusal> {
     let length = incoming.headers().get("content-length");
     let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length| length > options.body_limit) {
         return Err(too_large(options));
     }
     let mut first = BytesMut::new();
-    let mut reserved = Vec::new();
+    let mut reserved: Option<OwnedSemaphorePermit> = None;
     let mut is_kept = length.is_none_or(|length| length <= options.replay_limit as u64);
     while is_kept {
         let Some(chunk) = rest.next().await else {
@@ -146,9 +148,14 @@ pub(super) async fn read(
         let chunk = chunk.map_err(|_| client_left())?;
         first.extend_from_slice(&chunk);
         let bytes = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-        let permit = budget.clone().try_acquire_many_owned(bytes);
-        is_kept = permit.is_ok() && first.len() <= options.replay_limit;
-        reserved.extend(permit);
+        is_kept = first.len() <= options.replay_limit;
+        match budget.clone().try_acquire_many_owned(bytes) {
+            Ok(permit) => match &mut reserved {
+                Some(reserved) => reserved.merge(permit),
+                None => reserved = Some(permit),
+            },
+            Err(_) => is_kept = false,
+        }
     }
     let streaming = Streaming {
         first: first.freeze(),
@@ -157,8 +164,9 @@ pub(super) async fn read(
         limit: options.body_limit,
         scan: Scan::default(),
         progress: Progress::default(),
+        reserved,
     };
-    Ok((Body::Streaming(Box::new(streaming)), reserved))
+    Ok((Body::Streaming(Box::new(streaming)), None))
 }
 
 impl Streaming {
@@ -198,7 +206,8 @@ impl Streaming {
         Poll::Ready(Some(Ok(chunk)))
     }
 
-    fn complete(&self) {
+    fn complete(&mut self) {
+        self.reserved = None;
         self.progress.update(|state| state.is_complete = true);
     }
 
