@@ -94,7 +94,11 @@ function load(side, url, options, environment = {}, attempts = 3) {
   const before = onProcessor(side.child.pid)
   const said = execFileSync('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '--latency', ...options, url], { encoding: 'utf8', env: { ...process.env, ...environment } })
   // Timeouts alone: the machine stood still for seconds.
-  if (/read 0, write 0, timeout/.test(said) && attempts > 1) return load(side, url, options, environment, attempts - 1)
+  const stoodStill = /connect 0, read 0, write 0, timeout/.test(said) && !/Non-2xx/.test(said)
+  if (stoodStill && attempts > 1) {
+    console.error(`${side.name}: measured again after timeouts`)
+    return load(side, url, options, environment, attempts - 1)
+  }
   if (/Non-2xx|Socket errors/.test(said)) throw new Error(`${side.name}: ${said}`)
   const requests = Number(said.match(/(\d+) requests in/)[1])
   const [, median, unit] = said.match(/50%\s+([\d.]+)(us|ms|s)/)

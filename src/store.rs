@@ -46,6 +46,11 @@ mod sealed;
 #[cfg(feature = "sql")]
 mod sql;
 
+#[cfg(all(not(unix), any(feature = "file", feature = "sql")))]
+compile_error!(
+    "the features `file` and `sql` need Unix; elsewhere use the memory store, or `redis`"
+);
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -267,6 +267,9 @@ impl UpstreamError {
                 "也可改用 token_mode = \"stable\"，它有单独的额度，是现在的 250 倍。",
             );
         }
+        if !fix.en.contains('{') {
+            return fix.clone();
+        }
         let filled = |text: &str| {
             text.replace("{host}", self.system.host())
                 .replace("{setting}", self.system.setting())

@@ -148,7 +148,10 @@ impl Drop for FileStore {
 impl Records {
     /// Whether these entries are exactly the ones that were written.
     fn is_on_disk(&self, entries: &HashMap<String, Entry>) -> bool {
-        let names = self.entries.keys().chain(entries.keys());
+        let others = entries
+            .keys()
+            .filter(|name| !self.entries.contains_key(*name));
+        let names = self.entries.keys().chain(others);
         let mut written = names.filter(|name| !self.dirty.contains_key(*name));
         let text = |entry: Option<&Entry>, name: &str| entry.map(|entry| entry.write(name));
         written.all(|name| text(self.entries.get(name), name) == text(entries.get(name), name))
