@@ -116,7 +116,7 @@ fn files_of(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-/// Reads all accounts, sorted by name. Leaves out those with a problem.
+/// Reads all accounts, sorted by name. Leaves out those that cannot be built; any problem refuses the configuration.
 pub(super) fn read(
     mut entries: Vec<(String, Section)>,
     defaults: &AccountDefaults,

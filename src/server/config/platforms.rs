@@ -38,7 +38,8 @@ pub struct PlatformSettings {
     pub messages_url: Option<String>,
 }
 
-/// Reads all platforms. Leaves out those with a problem. `names`: the names of the accounts.
+/// Reads all platforms. Leaves out those that cannot be built; any problem refuses the configuration. `names`: the
+/// names of the accounts.
 pub(super) fn read(
     sections: Vec<(String, Section)>,
     defaults: &AccountDefaults,

@@ -59,17 +59,28 @@ impl Query {
     /// accounts.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         query::check_count(text)?;
-        let query: Self = serde_urlencoded::from_str(text).map_err(|_| bad())?;
-        let is_valid = query.q.chars().count() <= LONGEST
-            && query.health().is_some()
-            && query.offset <= FARTHEST
-            && query.limit.is_none_or(|limit| (1..=MOST).contains(&limit));
-        let q = query.q.trim().to_owned();
-        if is_valid {
-            Ok(Self { q, ..query })
-        } else {
-            Err(bad())
+        let query: Self = serde_urlencoded::from_str(text).map_err(|_| {
+            bad("the query has an unknown or repeated parameter, or a value that is not of its form")
+        })?;
+        if query.q.chars().count() > LONGEST {
+            return Err(bad("q is too long"));
         }
+        if query.health().is_none() {
+            return Err(bad(
+                "state must be one of: degraded, retrying, down, starting, ok",
+            ));
+        }
+        if query.offset > FARTHEST {
+            return Err(bad("offset is too large"));
+        }
+        if query
+            .limit
+            .is_some_and(|limit| !(1..=MOST).contains(&limit))
+        {
+            return Err(bad("limit must be a number from 1 to 200"));
+        }
+        let q = query.q.trim().to_owned();
+        Ok(Self { q, ..query })
     }
 
     /// Returns the query as the page's own, with its default limit if it has none.
@@ -115,10 +126,10 @@ impl Query {
     }
 }
 
-fn bad() -> Problem {
+fn bad(detail: &str) -> Problem {
     Problem::new(
         ProblemCode::BadQuery,
-        "the query has an unknown or repeated parameter, or an invalid value",
+        detail,
         Text::new(
             "Supported, each once: account=NAME, q=TEXT, state=degraded|retrying|down|starting|ok, offset=N, limit=1…200, part=summary and lang=en|zh.",
             "可用的参数（各一次）：account=账号名、q=关键字、state=degraded|retrying|down|starting|ok、offset=N、limit=1…200、part=summary、lang=en|zh。",
