@@ -77,7 +77,7 @@ struct Known {
     start: Due,
     /// Why WeChat was not willing to push when it was asked last.
     push_error: Option<Arc<UpstreamError>>,
-    /// The ids of each [`CodeGuard`](code_claim::CodeGuard): the codes that this process is redeeming.
+    /// What each [`CodeGuard`](code_claim::CodeGuard) guards: the AppIDs whose codes are redeemed, and codes being sent.
     guarded: HashSet<String>,
     /// The codes that are not redeemed yet, by their accounts.
     redemptions: HashMap<String, Redemption>,
